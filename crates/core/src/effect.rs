@@ -1,0 +1,279 @@
+//! Effects: everything Pilotlight can do to the world, as data.
+//!
+//! They are journaled, shown by a dry run, sent to agents and simulated, so they carry names, never handles. A driver
+//! turns one into deeds. Nothing here says how: what differs between technologies is said by [`Descriptor`].
+
+use crate::id::{Component, Region, StepId, Unit};
+use crate::observation::Sentinel;
+use crate::position::Position;
+use crate::time::as_ms;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What to do. `component` and `region` name what it is done to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Effect {
+    /// Makes sure the copy acknowledges nothing any more, by force. Its output holds the [`FenceAssurance`].
+    Fence { component: Component, region: Region },
+    /// Waits until the lease that `region` may hold on `unit` has provably run out. Done by the engine itself.
+    AwaitLapse { unit: Unit, region: Region },
+    /// Names `region` as the one that may hold the unit's lease from now on. Done by the engine itself.
+    Grant { unit: Unit, region: Region },
+    /// Shortens a following stop: asks the copy to write out what it holds in memory. Users notice nothing.
+    Checkpoint { component: Component, region: Region },
+    /// Ends writing in an orderly way. Its output holds the hand-over position.
+    StopWrites { component: Component, region: Region },
+    /// Takes back a [`Effect::StopWrites`] as long as nobody else was promoted.
+    ResumeWrites { component: Component, region: Region },
+    /// Waits until the copy holds and shows everything up to the position.
+    AwaitPosition { component: Component, region: Region, position: HandOver },
+    /// Makes the copy the writer.
+    Promote { component: Component, region: Region },
+    /// Source and target change places in one call of the provider (see [`Descriptor::atomic_switch`]).
+    Switch { component: Component, from: Region, to: Region, allow_loss: bool },
+    /// Makes the copy follow `upstream`: as it is, by rewinding it, or by building it anew.
+    Rejoin { component: Component, region: Region, upstream: Region },
+    /// Writes a sentinel row. Sent by the writer's agent to its own database, never part of a runbook.
+    WriteSentinel { component: Component, region: Region, sentinel: Sentinel },
+    /// Runs this many instances.
+    SetCapacity { component: Component, region: Region, instances: u32 },
+    /// Publishes the share of traffic per region, in per cent. Never empty, never all zero.
+    Route { component: Component, shares: BTreeMap<Region, u32> },
+    /// Runs a program of the user's. `region` names the agent that runs it; none means the controller.
+    Command { region: Option<Region>, command: CommandLine },
+    /// Asks whether something works; changes nothing.
+    Verify { region: Option<Region>, probe: Probe },
+    /// Tells people.
+    Notify { component: Component, message: String },
+}
+
+/// The position an [`Effect::AwaitPosition`] waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandOver {
+    /// What that earlier step hands over; replaced by [`HandOver::At`] before the effect leaves the engine.
+    From(StepId),
+    /// A known position.
+    At(Position),
+}
+
+/// A program to run, given as an argument list or as text for a shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandLine {
+    /// Program and arguments. For a shell text: `["sh", "-eu", "-c", TEXT]`.
+    pub argv: Vec<String>,
+    /// Added to the environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// May be run twice without harm; else a crash in the middle leaves the outcome unknown.
+    #[serde(default)]
+    pub idempotent: bool,
+}
+
+/// A question to the world with a yes or no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "probe", rename_all = "kebab-case")]
+pub enum Probe {
+    /// An HTTP request. Succeeds on `status` (default: any 2xx) and, if given, when the body contains `body_contains`.
+    Http {
+        url: String,
+        #[serde(default)]
+        method: HttpMethod,
+        #[serde(default)]
+        status: Option<u16>,
+        #[serde(default)]
+        body_contains: Option<String>,
+        #[serde(with = "as_ms")]
+        timeout_ms: Duration,
+    },
+    /// A TCP connection.
+    Tcp {
+        address: String,
+        #[serde(with = "as_ms")]
+        timeout_ms: Duration,
+    },
+    /// A statement that must return at least one row, the first column of the first row being `expect` if given.
+    Sql {
+        dsn: String,
+        query: String,
+        #[serde(default)]
+        expect: Option<String>,
+        #[serde(with = "as_ms")]
+        timeout_ms: Duration,
+    },
+}
+
+/// The request a probe makes. A `POST` has an empty body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// Reads.
+    #[default]
+    Get,
+    /// Writes: proves the path to the writer.
+    Post,
+}
+
+/// How sure it is that a fenced copy acknowledges nothing. Ordered: later is surer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FenceAssurance {
+    /// Nothing is known.
+    None,
+    /// Only new traffic is led elsewhere.
+    TrafficOnly,
+    /// Its connections were cut.
+    ConnectionsCut,
+    /// The provider says so.
+    ProviderAttested,
+    /// Its lease has run out by the arithmetic of `lease`; holds if the holder keeps to it.
+    Lapsed,
+    /// Seen on the spot: no process is left that could acknowledge.
+    Proven,
+}
+
+impl std::fmt::Display for FenceAssurance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            FenceAssurance::None => "none",
+            FenceAssurance::TrafficOnly => "traffic only",
+            FenceAssurance::ConnectionsCut => "connections cut",
+            FenceAssurance::ProviderAttested => "provider attested",
+            FenceAssurance::Lapsed => "lapsed",
+            FenceAssurance::Proven => "proven",
+        })
+    }
+}
+
+/// What makes an effect with an old epoch fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// Whoever carries it out compares the epoch (agent, our DNS).
+    Enforced,
+    /// The provider compares a condition (RFC 2136 prerequisite, resourceVersion, If-Match).
+    Conditional,
+    /// Only the caller compares: its deadline ends before its leadership.
+    CallerChecked,
+}
+
+/// A set of effects a driver understands, each with a battery of tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capability {
+    /// Has one writer and copies: checkpoint, stop-writes, resume-writes, await-position, promote, rejoin, switch.
+    Replicated,
+    /// fence.
+    Fence,
+    /// write-sentinel; the newest one is part of the observed state.
+    Sentinel,
+    /// route.
+    Traffic,
+    /// set-capacity.
+    Capacity,
+    /// command.
+    Command,
+    /// verify.
+    Probe,
+    /// notify.
+    Message,
+}
+
+/// What a driver says of itself; derivation reads this and never the kind of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// What it can do.
+    pub capabilities: BTreeSet<Capability>,
+    /// What refuses old epochs.
+    pub guard: Guard,
+    /// The best its fence can give when the region answers.
+    pub fence_assurance: FenceAssurance,
+    /// Stop, hand over and promote are one call.
+    pub atomic_switch: bool,
+    /// Done by an agent inside the region (else by the controller through an API).
+    pub needs_agent: bool,
+}
+
+impl Descriptor {
+    /// Whether it has the capability.
+    pub fn can(&self, capability: Capability) -> bool {
+        self.capabilities.contains(&capability)
+    }
+}
+
+impl Effect {
+    /// The component it is done to, if it is done to one.
+    pub fn component(&self) -> Option<&Component> {
+        match self {
+            Effect::Fence { component, .. }
+            | Effect::Checkpoint { component, .. }
+            | Effect::StopWrites { component, .. }
+            | Effect::ResumeWrites { component, .. }
+            | Effect::AwaitPosition { component, .. }
+            | Effect::Promote { component, .. }
+            | Effect::Switch { component, .. }
+            | Effect::Rejoin { component, .. }
+            | Effect::WriteSentinel { component, .. }
+            | Effect::SetCapacity { component, .. }
+            | Effect::Route { component, .. }
+            | Effect::Notify { component, .. } => Some(component),
+            Effect::AwaitLapse { .. } | Effect::Grant { .. } | Effect::Command { .. } | Effect::Verify { .. } => None,
+        }
+    }
+
+    /// The region it is done in, if it is done in one.
+    pub fn region(&self) -> Option<&Region> {
+        match self {
+            Effect::Fence { region, .. }
+            | Effect::AwaitLapse { region, .. }
+            | Effect::Grant { region, .. }
+            | Effect::Checkpoint { region, .. }
+            | Effect::StopWrites { region, .. }
+            | Effect::ResumeWrites { region, .. }
+            | Effect::AwaitPosition { region, .. }
+            | Effect::Promote { region, .. }
+            | Effect::Rejoin { region, .. }
+            | Effect::WriteSentinel { region, .. }
+            | Effect::SetCapacity { region, .. } => Some(region),
+            Effect::Switch { to, .. } => Some(to),
+            Effect::Command { region, .. } | Effect::Verify { region, .. } => region.as_ref(),
+            Effect::Route { .. } | Effect::Notify { .. } => None,
+        }
+    }
+
+    /// The capability a driver needs for it; `None` for what the engine does itself.
+    pub fn capability(&self) -> Option<Capability> {
+        Some(match self {
+            Effect::AwaitLapse { .. } | Effect::Grant { .. } => return None,
+            Effect::Fence { .. } => Capability::Fence,
+            Effect::Checkpoint { .. }
+            | Effect::StopWrites { .. }
+            | Effect::ResumeWrites { .. }
+            | Effect::AwaitPosition { .. }
+            | Effect::Promote { .. }
+            | Effect::Switch { .. }
+            | Effect::Rejoin { .. } => Capability::Replicated,
+            Effect::WriteSentinel { .. } => Capability::Sentinel,
+            Effect::SetCapacity { .. } => Capability::Capacity,
+            Effect::Route { .. } => Capability::Traffic,
+            Effect::Command { .. } => Capability::Command,
+            Effect::Verify { .. } => Capability::Probe,
+            Effect::Notify { .. } => Capability::Message,
+        })
+    }
+
+    /// Doing it twice is the same as doing it once. Only an opaque command can be otherwise.
+    pub fn is_idempotent(&self) -> bool {
+        match self {
+            Effect::Command { command, .. } => command.idempotent,
+            _ => true,
+        }
+    }
+
+    /// After it there is only a way forward.
+    pub fn is_point_of_no_return(&self) -> bool {
+        matches!(self, Effect::Promote { .. } | Effect::Switch { .. })
+    }
+}

@@ -1,0 +1,112 @@
+//! Names and numbers that must not be mixed up: each is a type of its own.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Wraps the text as it is; the plan check decides what a legal name looks like.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+    };
+}
+
+name!(
+    /// What the plan as a whole recovers, for example `payments`.
+    Application
+);
+name!(
+    /// A place that can be lost as one, for example `us-east-1` or `east`.
+    Region
+);
+name!(
+    /// A part of the application, for example `database`.
+    Component
+);
+name!(
+    /// The smallest thing that moves as one: epoch, lease and run are keyed by it.
+    Unit
+);
+name!(
+    /// One walk through a runbook, for example `failover-20261121-004512-7`.
+    RunId
+);
+name!(
+    /// A step of a runbook, unique within it, for example `promote-database`.
+    StepId
+);
+
+/// A number that only grows, raised in the store before any effect of a run. Effects that carry an older one are
+/// refused where they land.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch of a run that starts now.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Names one application of one effect: a driver that has seen the key before answers what it answered then.
+///
+/// Written `run/step/attempt`, undo as `run/step/undo-attempt`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EffectKey(String);
+
+impl EffectKey {
+    /// The key of an attempt of a step, counted from 1.
+    pub fn new(run: &RunId, step: &StepId, attempt: u32) -> Self {
+        Self(format!("{run}/{step}/{attempt}"))
+    }
+
+    /// The key of an attempt to undo a step.
+    pub fn undo(run: &RunId, step: &StepId, attempt: u32) -> Self {
+        Self(format!("{run}/{step}/undo-{attempt}"))
+    }
+
+    /// The key as text, safe to be used as a file name once `/` is replaced.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EffectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}

@@ -1,0 +1,156 @@
+//! What was seen, by whom and when. Decisions are made from these and from nothing else.
+
+use crate::effect::FenceAssurance;
+use crate::id::{Component, Epoch, Region};
+use crate::placement::Placement;
+use crate::position::{Lag, Position};
+use crate::time::Wall;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What to look at: a component, in one region unless it spans them (a DNS name).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The component.
+    pub component: Component,
+    /// Its copy in this region.
+    pub region: Option<Region>,
+}
+
+/// What a copy of replicated data is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "role")]
+pub enum Role {
+    /// Accepts writes.
+    Writer,
+    /// Follows `upstream` (if it is known which) and `streaming` says whether changes arrive now.
+    Standby { upstream: Option<Region>, streaming: bool },
+    /// Not running; `clean` when it was shut down in an orderly way or is a standby's data.
+    Down { clean: bool, was_writer: bool },
+    /// Runs, or part of it runs, but it does not answer.
+    Unresponsive,
+    /// Was the writer and was fenced; acknowledges nothing.
+    Fenced { assurance: FenceAssurance },
+    /// Could not be seen.
+    Unknown,
+}
+
+/// Instances of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// How many are asked for.
+    pub desired: u32,
+    /// How many work.
+    pub ready: u32,
+}
+
+/// A row written only to see how far the copies are: number and time of the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentinel {
+    /// Counts up by one.
+    pub number: u64,
+    /// When it was written, on the writer's clock.
+    pub written: Wall,
+}
+
+/// A look at one target. Fields that do not apply to its technology are absent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Replicated data: what the copy is.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Replicated data: how far it has come.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<Position>,
+    /// Replicated data: how far it is behind.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lag: Option<Lag>,
+    /// Replicated data: the newest sentinel that can be read here.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sentinel: Option<Sentinel>,
+    /// Capacity: instances.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub capacity: Option<Capacity>,
+    /// Traffic: the shares published now, in per cent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shares: Option<BTreeMap<Region, u32>>,
+    /// The newest epoch the guard of this target has seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub epoch: Option<Epoch>,
+    /// Further evidence for people: `timeline`, `pid`, `receiver`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+/// What must be seen before a step may start, or after it before the next may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "see", rename_all = "kebab-case")]
+pub enum Condition {
+    /// The copy is the writer.
+    IsWriter { target: Target },
+    /// The copy acknowledges nothing: down, fenced or a standby.
+    IsNotWriter { target: Target },
+    /// The copy follows and changes arrive.
+    IsStreaming { target: Target },
+    /// At least so many instances work.
+    HasCapacity { target: Target, ready: u32 },
+    /// Exactly these shares are published.
+    IsRouted { target: Target, placement: Placement },
+}
+
+/// The answer of [`Condition::holds`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// Seen.
+    Yes,
+    /// Seen to be otherwise; says what was seen.
+    No(String),
+    /// Not enough was seen to say.
+    Unknown(String),
+}
+
+impl Condition {
+    /// What to look at.
+    pub fn target(&self) -> &Target {
+        match self {
+            Condition::IsWriter { target }
+            | Condition::IsNotWriter { target }
+            | Condition::IsStreaming { target }
+            | Condition::HasCapacity { target, .. }
+            | Condition::IsRouted { target, .. } => target,
+        }
+    }
+
+    /// Compares what was seen with what must be seen.
+    pub fn holds(&self, seen: &State) -> Holds {
+        match (self, seen) {
+            (Condition::HasCapacity { ready, .. }, State { capacity: Some(c), .. }) => {
+                if c.ready >= *ready {
+                    Holds::Yes
+                } else {
+                    Holds::No(format!("{} of {ready} instances ready", c.ready))
+                }
+            }
+            (Condition::IsRouted { placement, .. }, State { shares: Some(shares), .. }) => {
+                if shares == &placement.traffic {
+                    Holds::Yes
+                } else {
+                    Holds::No(format!("published shares are {shares:?}"))
+                }
+            }
+            (_, State { role: Some(role), .. }) => self.holds_for_role(role),
+            _ => Holds::Unknown("nothing was seen that could answer".to_owned()),
+        }
+    }
+
+    fn holds_for_role(&self, role: &Role) -> Holds {
+        match (self, role) {
+            (_, Role::Unknown) => Holds::Unknown("the role could not be seen".to_owned()),
+            (Condition::IsWriter { .. }, Role::Writer)
+            | (Condition::IsNotWriter { .. }, Role::Standby { .. } | Role::Down { .. } | Role::Fenced { .. })
+            | (Condition::IsStreaming { .. }, Role::Standby { streaming: true, .. }) => Holds::Yes,
+            (_, Role::Unresponsive) => Holds::Unknown("it runs but does not answer".to_owned()),
+            (_, role) => Holds::No(format!("it is {role:?}")),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The plan: one YAML document that describes the application, checked.
+//!
+//! [`Plan::read`] is the only way to get a [`Plan`]; it collects every fault of the document before it answers, each
+//! with its place. What the fields mean for users stands in docs/plan.md, which is generated from `schema`.
+
+use crate::effect::{CommandLine, FenceAssurance, Probe};
+use crate::id::{Application, Component, Region, Unit};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A plan without a fault.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// `application`.
+    pub application: Application,
+    /// `objectives`.
+    pub objectives: Objectives,
+    /// `home`: the region the service belongs to when nothing is wrong (default: the first region).
+    pub home: Region,
+    /// `regions`, in the order of the document.
+    pub regions: Vec<Region>,
+    /// `controller`.
+    pub controller: Controller,
+    /// `policy`.
+    pub policy: Policy,
+    /// `components`, by name.
+    pub components: BTreeMap<Component, ComponentPlan>,
+    /// `verify`: what must work at the end of a move, in order.
+    pub verify: Vec<Probe>,
+    /// `measure`: what the outside client does.
+    pub measure: Option<Measure>,
+}
+
+/// What is promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Objectives {
+    /// From the first failed to the first good request.
+    pub rto: Duration,
+    /// Newest acknowledged change that may be lost.
+    pub rpo: Duration,
+}
+
+/// The controller and how agents reach it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Controller {
+    /// `controller.listen`.
+    pub listen: SocketAddr,
+    /// `controller.url`: what agents and the command line dial; `https://` needs `tls`.
+    pub url: String,
+    /// `controller.state`: folder of the journal and the store.
+    pub state: PathBuf,
+    /// `controller.token`: shared secret of agents, DNS authority and operators.
+    pub token: SecretRef,
+    /// `controller.tls`; without it the address must be loopback.
+    pub tls: Option<Tls>,
+}
+
+/// Files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tls {
+    /// What callers trust.
+    pub ca: PathBuf,
+    /// The server's certificate chain.
+    pub certificate: PathBuf,
+    /// The server's key.
+    pub key: PathBuf,
+}
+
+/// Where a secret is; never the secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretRef {
+    /// `{env: NAME}`.
+    Env(String),
+    /// `{file: PATH}`: the first line.
+    File(PathBuf),
+}
+
+/// Who decides, on what, how fast.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// `policy.mode`.
+    pub mode: DecisionMode,
+    /// `policy.guarantee`.
+    pub guarantee: Guarantee,
+    /// `policy.lease`: how long a silent agent's region may go on writing.
+    pub lease: Duration,
+    /// `policy.renew`: how often the lease is renewed (default: lease / 6).
+    pub renew: Duration,
+    /// `policy.least_fence`: the least assurance that may promote without a person.
+    pub least_fence: FenceAssurance,
+    /// `policy.on_postmaster_death`.
+    pub on_writer_death: OnWriterDeath,
+    /// `policy.cool_down`: no second automatic failover for so long, unless acknowledged.
+    pub cool_down: Duration,
+    /// `policy.max_lag_bytes`: a candidate further behind in receiving is not promoted automatically.
+    pub max_lag_bytes: Option<u64>,
+    /// `policy.rejoin`: make a returned region a standby without asking.
+    pub rejoin: RejoinMode,
+}
+
+/// Who starts a failover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecisionMode {
+    /// Pilotlight.
+    Automatic,
+    /// Pilotlight prepares it, a person approves the first step.
+    ApproveFirst,
+    /// A person.
+    Manual,
+}
+
+/// Who makes a returned region a standby again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RejoinMode {
+    /// Pilotlight, as soon as its agent is back.
+    Automatic,
+    /// A person.
+    Manual,
+}
+
+/// What one writer rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guarantee {
+    /// The agent's lease: holds as long as the agent of the old writer runs or its region is dead.
+    BestEffort,
+}
+
+/// What the agent does when its database server has died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnWriterDeath {
+    /// Start it again in place, so often within ten minutes, then give it up.
+    Restart {
+        /// How often.
+        attempts: u32,
+    },
+    /// Give it up at once.
+    Failover,
+}
+
+/// A part of the application.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ComponentPlan {
+    /// What it moves with (default: the application's one unit).
+    pub unit: Unit,
+    /// Its technology and settings.
+    pub kind: Kind,
+}
+
+/// The technologies, by the word in `kind:`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Kind {
+    /// PostgreSQL streaming replication.
+    Postgres(PostgresPlan),
+    /// A program that agents keep running.
+    Process(ProcessPlan),
+    /// A name in the built-in authoritative DNS.
+    Dns(DnsPlan),
+    /// Commands of the user's before and after the moves.
+    Exec(ExecPlan),
+    /// Notes to people.
+    Webhook(WebhookPlan),
+}
+
+/// `kind: postgres`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PostgresPlan {
+    /// Database that holds the sentinel table and is used for administration.
+    pub database: String,
+    /// Superuser of administration, replication and rewind.
+    pub user: String,
+    /// Its password, if the server asks for one.
+    pub password: Option<SecretRef>,
+    /// `sentinel`: how often the writer's agent writes a sentinel; zero means never.
+    pub sentinel: Duration,
+    /// One server per region.
+    pub regions: BTreeMap<Region, PostgresServer>,
+}
+
+/// One PostgreSQL server as its own agent and its peers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PostgresServer {
+    /// Host name or address that the other regions use.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// `PGDATA`.
+    pub data_dir: PathBuf,
+    /// Folder of `pg_ctl`; default: found by `pg_config` or in the usual places.
+    pub bin_dir: Option<PathBuf>,
+    /// Account that owns the server when the agent is root.
+    pub run_as: Option<String>,
+}
+
+/// `kind: process`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProcessPlan {
+    /// One command per region.
+    pub regions: BTreeMap<Region, CommandLine>,
+    /// Instances where the traffic is.
+    pub active: u32,
+    /// Instances where it is not.
+    pub standby: u32,
+    /// What makes an instance ready; without it: that it runs.
+    pub ready: BTreeMap<Region, Probe>,
+}
+
+/// `kind: dns`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DnsPlan {
+    /// The name users ask for, without a final dot.
+    pub name: String,
+    /// Time to live of the answers.
+    pub ttl: Duration,
+    /// Address of the authority for queries.
+    pub server: SocketAddr,
+    /// Base URL of its control interface.
+    pub control_url: String,
+    /// What to answer per region.
+    pub answers: BTreeMap<Region, std::net::IpAddr>,
+}
+
+/// `kind: exec`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExecPlan {
+    /// When it runs.
+    pub when: Hook,
+    /// The agent that runs it; without it the controller.
+    pub region: Option<Region>,
+    /// What runs.
+    pub command: CommandLine,
+    /// Time it may take.
+    pub deadline: Duration,
+}
+
+/// The place of a user's command in every derived runbook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hook {
+    /// Before anything else.
+    BeforeMove,
+    /// When the new writer writes, before traffic is led there.
+    BeforeRoute,
+    /// When everything is verified.
+    AfterMove,
+}
+
+/// `kind: webhook`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WebhookPlan {
+    /// Where a JSON object with `text` is posted (Slack-compatible).
+    pub url: SecretRef,
+}
+
+/// The outside client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Measure {
+    /// URL whose host is the DNS name.
+    pub url: String,
+    /// Requests per second.
+    pub rate: u32,
+}
+
+impl Plan {
+    /// The components of a unit.
+    pub fn in_unit<'a>(&'a self, unit: &'a Unit) -> impl Iterator<Item = (&'a Component, &'a ComponentPlan)> {
+        self.components.iter().filter(move |(_, c)| &c.unit == unit)
+    }
+
+    /// Every unit, by name.
+    pub fn units(&self) -> std::collections::BTreeSet<&Unit> {
+        self.components.values().map(|c| &c.unit).collect()
+    }
+}

@@ -1,0 +1,158 @@
+//! What agents and controllers say to each other, as JSON over HTTPS. Agents dial; controllers answer.
+//!
+//! - `POST /v1/agent/heartbeat` [`Heartbeat`] -> [`HeartbeatReply`]: presence, observations and the lease, every
+//!   `renew` interval and at once when something changed.
+//! - `POST /v1/agent/work` [`WorkRequest`] -> [`WorkReply`]: waits up to `wait_ms` for tasks.
+//! - `POST /v1/agent/result` [`TaskResult`] -> 204: what became of a task; may be sent twice.
+//!
+//! Every request carries `authorization: Bearer TOKEN`. A different [`VERSION`] is refused with code `PL-0401`.
+
+use crate::effect::Effect;
+use crate::id::{EffectKey, Epoch, Region, Unit};
+use crate::observation::{Sentinel, State, Target};
+use crate::outcome::{Failure, Finding, Outcome};
+use crate::position::{Order, Position};
+use crate::time::as_ms;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Raised when a message changes its meaning.
+pub const VERSION: u32 = 1;
+
+/// An agent says it is there and what it sees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// [`VERSION`] of the sender.
+    pub version: u32,
+    /// Its region.
+    pub region: Region,
+    /// Random per process: a restarted agent is another instance.
+    pub instance: String,
+    /// Counts this instance's heartbeats, so that a late one cannot undo a newer.
+    pub sequence: u64,
+    /// What it sees of its own region now.
+    pub sees: Vec<Seen>,
+    /// Newest sentinel it wrote as the writer's agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<Sentinel>,
+}
+
+/// One look, from inside the region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What was looked at.
+    pub target: Target,
+    /// What was seen.
+    pub state: State,
+    /// How old the look is.
+    #[serde(with = "as_ms")]
+    pub age_ms: Duration,
+}
+
+/// The controller's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatReply {
+    /// Each unit as the store has it, and whether the sender holds its lease.
+    pub units: Vec<UnitView>,
+}
+
+/// One unit as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitView {
+    /// The unit.
+    pub unit: Unit,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The region that may write; `None` while a run moves it.
+    pub writer: Option<Region>,
+    /// The sender may let its copies be written for so long, counted from before it sent the heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::position::option_ms")]
+    pub lease_ms: Option<Duration>,
+}
+
+/// An agent asks for work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkRequest {
+    /// [`VERSION`] of the sender.
+    pub version: u32,
+    /// Its region.
+    pub region: Region,
+    /// Its instance.
+    pub instance: String,
+    /// How long the controller may hold the request.
+    #[serde(with = "as_ms")]
+    pub wait_ms: Duration,
+}
+
+/// Tasks to be done, oldest first. A task is sent again until its result has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkReply {
+    /// The tasks.
+    pub tasks: Vec<Task>,
+}
+
+/// One thing an agent is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Unique; the result names it.
+    pub id: String,
+    /// What to do.
+    pub job: Job,
+}
+
+/// The calls of the driver contract, as data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "kebab-case")]
+pub enum Job {
+    /// Look.
+    Observe { target: Target },
+    /// Say what would stand in the way; change nothing.
+    Preflight { effect: Effect },
+    /// Do it.
+    Apply { effect: Effect, context: JobContext },
+    /// Look after work accepted earlier.
+    Resume { handle: String, context: JobContext },
+    /// How does `first` stand to `second`?
+    Compare { target: Target, first: Position, second: Position },
+}
+
+/// The context of an effect on its way to an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobContext {
+    /// The unit it belongs to.
+    pub unit: Unit,
+    /// The epoch it carries.
+    pub epoch: Epoch,
+    /// Done at most once per key.
+    pub key: EffectKey,
+    /// Time left.
+    #[serde(with = "as_ms")]
+    pub deadline_ms: Duration,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// The sender's region.
+    pub region: Region,
+    /// The task.
+    pub id: String,
+    /// What came of it.
+    pub answer: Answer,
+}
+
+/// The answers of the driver contract, as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Job::Observe`].
+    Observed { state: Box<State> },
+    /// To [`Job::Preflight`].
+    Findings { findings: Vec<Finding> },
+    /// To [`Job::Apply`] and [`Job::Resume`].
+    Returned { outcome: Outcome },
+    /// To [`Job::Compare`].
+    Compared { order: Order },
+    /// To any of them.
+    Failed { failure: Failure },
+}

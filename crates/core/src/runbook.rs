@@ -1,0 +1,99 @@
+//! A runbook: a graph of steps that leads from what is observed to a target placement.
+
+use crate::effect::Effect;
+use crate::id::{Application, Region, StepId};
+use crate::observation::Condition;
+use crate::placement::Intent;
+use crate::time::as_ms;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Which part of the measured RTO a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Making ready while users notice nothing.
+    Prepare,
+    /// Making sure the old writer is silent.
+    Fence,
+    /// Making the new writer.
+    Promote,
+    /// Making room for the traffic.
+    Scale,
+    /// Leading the traffic.
+    Route,
+    /// Proving that it works.
+    Verify,
+    /// Making the old side a copy again; users notice nothing.
+    Rejoin,
+    /// Telling people.
+    Notify,
+}
+
+/// What happens when a step has failed for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The run waits for a person.
+    Pause,
+    /// The run goes on and ends with a warning.
+    GoOn,
+    /// Steps done so far are undone, newest first; only before the point of no return.
+    Undo,
+}
+
+/// One effect with what surrounds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique within the runbook.
+    pub id: StepId,
+    /// One line for people: what it does.
+    pub title: String,
+    /// One line for people: why it is there.
+    pub why: String,
+    /// Which part of the RTO it counts to.
+    pub phase: Phase,
+    /// Steps that must be done, skipped or warned before.
+    pub needs: Vec<StepId>,
+    /// What to do.
+    pub effect: Effect,
+    /// Must be seen before the effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Condition>,
+    /// Must be seen after the effect; where it is seen already, the effect is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Condition>,
+    /// Time for one attempt, the wait for `after` included.
+    #[serde(with = "as_ms")]
+    pub deadline_ms: Duration,
+    /// Further attempts after a failure that changed nothing.
+    pub retries: u32,
+    /// How to take it back; `None` means no way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Effect>,
+    /// What happens when it has failed for good.
+    pub on_failure: OnFailure,
+    /// A person must approve before it starts.
+    #[serde(default)]
+    pub approval: bool,
+}
+
+/// The whole graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runbook {
+    /// What is recovered.
+    pub application: Application,
+    /// Where it is to lead.
+    pub intent: Intent,
+    /// Where the writer was when it was derived.
+    pub from: Region,
+    /// Every step; needs point backwards or forwards, never in a circle.
+    pub steps: Vec<Step>,
+}
+
+impl Runbook {
+    /// The step of that id.
+    pub fn step(&self, id: &StepId) -> Option<&Step> {
+        self.steps.iter().find(|s| &s.id == id)
+    }
+}
