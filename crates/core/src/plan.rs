@@ -35,12 +35,18 @@ pub struct Plan {
 }
 
 /// What is promised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Objectives {
     /// From the first failed to the first good request.
     pub rto: Duration,
     /// Newest acknowledged change that may be lost.
     pub rpo: Duration,
+    /// Maximum tolerable period of disruption: after it the business is harmed for good. At least `rto + wrt`.
+    pub mtpd: Option<Duration>,
+    /// Work recovery time: what people need after the first good request until work is back to normal.
+    pub wrt: Option<Duration>,
+    /// Mean time to repair that the team counts on; shown beside the measured one.
+    pub mttr: Option<Duration>,
 }
 
 /// The controller and how agents reach it.
