@@ -11,6 +11,7 @@ pub mod derive;
 pub mod effect;
 pub mod id;
 pub mod lease;
+pub mod local;
 pub mod measure;
 pub mod observation;
 pub mod outcome;

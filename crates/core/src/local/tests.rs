@@ -1,0 +1,221 @@
+//! Tables of the agent's own decision and the properties that must hold for any input.
+
+use super::{Local, LocalAction, RESTART_WINDOW, STANDBY_RETRY, decide};
+use crate::effect::FenceAssurance;
+use crate::id::{Epoch, Region, Unit};
+use crate::observation::Role;
+use crate::plan::OnWriterDeath;
+use crate::protocol::UnitView;
+use crate::time::Mono;
+use proptest::prelude::*;
+use std::time::Duration;
+
+fn view(writer: Option<&str>) -> UnitView {
+    UnitView { unit: Unit::from("payments"), epoch: Epoch(3), writer: writer.map(Region::from), lease_ms: None }
+}
+
+const DOWN_WRITER: Role = Role::Down { clean: false, was_writer: true };
+const DOWN_STANDBY: Role = Role::Down { clean: true, was_writer: false };
+const STANDBY: Role = Role::Standby { upstream: None, streaming: true };
+const FENCED: Role = Role::Fenced { assurance: FenceAssurance::Proven };
+
+/// One row of the table: what is known and the kind of answer.
+struct Row {
+    says: &'static str,
+    role: Role,
+    /// `None`: nothing heard; `Some(None)`: nobody writes.
+    writer: Option<Option<&'static str>>,
+    lease: bool,
+    granted: bool,
+    want: &'static str,
+}
+
+fn word(action: &LocalAction) -> &'static str {
+    match action {
+        LocalAction::None => "none",
+        LocalAction::RestartWriter => "restart",
+        LocalAction::Fence { .. } => "fence",
+        LocalAction::GiveUp { .. } => "give up",
+        LocalAction::StartStandby { .. } => "start standby",
+    }
+}
+
+#[test]
+fn every_role_under_every_writer() {
+    let east = Some(Some("east"));
+    let west = Some(Some("west"));
+    let row = |says, role, writer, lease, granted, want| Row { says, role, writer, lease, granted, want };
+    let rows = [
+        row("writes with its lease", Role::Writer, east, true, true, "none"),
+        row("writes, lease over", Role::Writer, east, false, true, "fence"),
+        row("writes, replaced", Role::Writer, west, true, true, "fence"),
+        row("writes, moving, lease still valid", Role::Writer, Some(None), true, true, "none"),
+        row("writes, moving, lease over", Role::Writer, Some(None), false, true, "fence"),
+        row("writes, never ours, nothing heard", Role::Writer, None, false, false, "none"),
+        row("writes, was ours, nothing heard", Role::Writer, None, false, true, "fence"),
+        row("writes, rest of a lease on file", Role::Writer, None, true, true, "none"),
+        row("hangs with its lease", Role::Unresponsive, east, true, true, "none"),
+        row("hangs, lease over", Role::Unresponsive, east, false, true, "fence"),
+        row("died with its lease", DOWN_WRITER, east, true, true, "restart"),
+        row("died, lease over", DOWN_WRITER, east, false, true, "none"),
+        row("died, replaced", DOWN_WRITER, west, false, true, "fence"),
+        row("died, moving", DOWN_WRITER, Some(None), true, true, "none"),
+        row("died, nothing heard", DOWN_WRITER, None, true, true, "none"),
+        row("standby stopped", DOWN_STANDBY, west, false, false, "start standby"),
+        row("standby stopped, to be promoted", DOWN_STANDBY, east, true, true, "none"),
+        row("standby stopped, moving", DOWN_STANDBY, Some(None), false, false, "none"),
+        row("damaged copy", Role::Down { clean: false, was_writer: false }, west, false, false, "none"),
+        row("follows", STANDBY, west, false, false, "none"),
+        row("follows, granted but not promoted yet", STANDBY, east, true, true, "none"),
+        row("fenced, replaced", FENCED, west, false, true, "none"),
+        row("fenced, still the store's writer", FENCED, east, true, true, "none"),
+        row("not seen", Role::Unknown, west, false, true, "none"),
+    ];
+    for row in rows {
+        let unit = row.writer.map(view);
+        let local = Local {
+            region: &Region::from("east"),
+            unit: unit.as_ref(),
+            asked: true,
+            lease_valid: row.lease,
+            once_granted: row.granted,
+            role: &row.role,
+            was_writer: true,
+            seen_alive: true,
+            on_writer_death: OnWriterDeath::Restart { attempts: 1 },
+            restarts: &[],
+            standby_start: None,
+            now: Mono(Duration::from_secs(1_000)),
+        };
+        assert_eq!(word(&decide(&local)), row.want, "{}", row.says);
+    }
+}
+
+#[test]
+fn a_hanging_standby_is_left_alone_whoever_writes() {
+    let unit = view(Some("west"));
+    let (region, restarts) = (Region::from("east"), []);
+    let local = base(&region, &unit, &Role::Unresponsive, &restarts);
+    assert_eq!(decide(&Local { was_writer: false, ..local.clone() }), LocalAction::None);
+    assert_eq!(word(&decide(&Local { was_writer: true, ..local })), "fence");
+}
+
+#[test]
+fn restarts_are_counted_over_the_window() {
+    let unit = view(Some("east"));
+    let region = Region::from("east");
+    let now = Mono(Duration::from_secs(10_000));
+    let ago = |d: Duration| Mono(now.0 - d);
+    let recent = [ago(Duration::from_secs(30)), ago(Duration::from_secs(5))];
+    let old = [ago(RESTART_WINDOW), ago(Duration::from_secs(5))];
+    let with = |policy, restarts, alive| {
+        let local = base(&region, &unit, &DOWN_WRITER, restarts);
+        word(&decide(&Local { on_writer_death: policy, seen_alive: alive, now, ..local }))
+    };
+    assert_eq!(with(OnWriterDeath::Restart { attempts: 2 }, &recent, true), "give up");
+    assert_eq!(with(OnWriterDeath::Restart { attempts: 3 }, &recent, true), "restart");
+    assert_eq!(with(OnWriterDeath::Restart { attempts: 2 }, &old, true), "restart");
+    assert_eq!(with(OnWriterDeath::Failover, &[], true), "give up");
+    // The machine has just come up: starting is not restarting, but it is tried only once.
+    assert_eq!(with(OnWriterDeath::Failover, &[], false), "restart");
+    assert_eq!(with(OnWriterDeath::Failover, &old[1..], false), "give up");
+}
+
+#[test]
+fn a_standby_that_does_not_start_is_tried_again_after_a_while() {
+    let unit = view(Some("west"));
+    let region = Region::from("east");
+    let local = base(&region, &unit, &DOWN_STANDBY, &[]);
+    let tried = |ago: Duration| Local { standby_start: Some(Mono(local.now.0 - ago)), ..local.clone() };
+    assert_eq!(decide(&tried(Duration::from_secs(1))), LocalAction::None);
+    assert_eq!(decide(&tried(STANDBY_RETRY)), LocalAction::StartStandby { upstream: Region::from("west") });
+}
+
+#[test]
+fn a_fresh_agent_asks_before_it_fences() {
+    let region = Region::from("east");
+    let unit = view(Some("east"));
+    let local = Local { unit: None, lease_valid: false, ..base(&region, &unit, &Role::Writer, &[]) };
+    assert_eq!(decide(&Local { asked: false, ..local.clone() }), LocalAction::None);
+    assert_eq!(word(&decide(&local)), "fence");
+}
+
+fn base<'a>(region: &'a Region, unit: &'a UnitView, role: &'a Role, restarts: &'a [Mono]) -> Local<'a> {
+    Local {
+        region,
+        unit: Some(unit),
+        asked: true,
+        lease_valid: true,
+        once_granted: true,
+        role,
+        was_writer: true,
+        seen_alive: true,
+        on_writer_death: OnWriterDeath::Restart { attempts: 1 },
+        restarts,
+        standby_start: None,
+        now: Mono(Duration::from_secs(1_000)),
+    }
+}
+
+fn any_role() -> impl Strategy<Value = Role> {
+    prop_oneof![
+        Just(Role::Writer),
+        any::<bool>().prop_map(|streaming| Role::Standby { upstream: None, streaming }),
+        any::<(bool, bool)>().prop_map(|(clean, was_writer)| Role::Down { clean, was_writer }),
+        Just(Role::Unresponsive),
+        Just(FENCED),
+        Just(Role::Unknown),
+    ]
+}
+
+fn any_writer() -> impl Strategy<Value = Option<Option<&'static str>>> {
+    prop_oneof![Just(None), Just(Some(None)), Just(Some(Some("east"))), Just(Some(Some("west")))]
+}
+
+fn any_policy() -> impl Strategy<Value = OnWriterDeath> {
+    prop_oneof![Just(OnWriterDeath::Failover), (0u32..4).prop_map(|attempts| OnWriterDeath::Restart { attempts })]
+}
+
+proptest! {
+    #[test]
+    fn the_invariants_hold_for_any_input(
+        role in any_role(),
+        writer in any_writer(),
+        flags in any::<[bool; 5]>(),
+        policy in any_policy(),
+        restarts in proptest::collection::vec(0u64..2_000, 0..5),
+    ) {
+        let unit = writer.map(view);
+        let [asked, lease_valid, once_granted, was_writer, seen_alive] = flags;
+        let restarts: Vec<Mono> = restarts.into_iter().map(|s| Mono(Duration::from_secs(s))).collect();
+        let local = Local {
+            region: &Region::from("east"),
+            unit: unit.as_ref(),
+            asked, lease_valid, once_granted, was_writer, seen_alive,
+            role: &role,
+            on_writer_death: policy,
+            restarts: &restarts,
+            standby_start: None,
+            now: Mono(Duration::from_secs(2_000)),
+        };
+        let action = decide(&local);
+        let mine = writer == Some(Some("east"));
+        let others = writer == Some(Some("west"));
+        if action == LocalAction::RestartWriter {
+            prop_assert!(lease_valid && mine);
+            let died = matches!(role, Role::Down { was_writer: true, .. });
+            prop_assert!(died);
+        }
+        if let LocalAction::StartStandby { upstream } = &action {
+            prop_assert!(others && upstream.as_str() == "west");
+            let still = matches!(role, Role::Down { was_writer: false, .. });
+            prop_assert!(still, "only a standby that lies still is started as one");
+        }
+        if matches!(role, Role::Fenced { .. } | Role::Standby { .. }) {
+            prop_assert_eq!(&action, &LocalAction::None);
+        }
+        if role == Role::Writer && (others || (!lease_valid && writer.is_some())) {
+            prop_assert_eq!(word(&action), "fence");
+        }
+    }
+}
