@@ -11,3 +11,4 @@ pub mod folder;
 pub mod payments;
 pub mod ports;
 pub mod region;
+pub mod writer;
