@@ -102,11 +102,11 @@ async fn write(config: Config, period: Duration, stop: CancellationToken) -> Log
         }
         log.attempts += 1;
         let id = i64::try_from(log.attempts).unwrap_or(i64::MAX);
+        let row: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&id];
         let sent = SystemClock.mono();
-        let insert = open.execute("insert into heartbeat (id) values ($1)", &[&id]);
         let answer = tokio::select! {
             () = stop.cancelled() => break,
-            answer = insert => answer,
+            answer = open.execute("insert into heartbeat (id) values ($1)", &row) => answer,
         };
         match answer {
             Ok(_) => log.acks.push(Ack { id, sent, acked: SystemClock.mono() }),
