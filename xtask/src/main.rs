@@ -1,2 +1,37 @@
-//! cli
-fn main() {}
+//! The dispatcher of `cargo xtask`: picks a task, prints what it says, sets the exit code.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask TASK
+
+  tidy    check the rules of the house that the compiler does not know";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("tidy") => tidy(&root()),
+        _ => {
+            eprintln!("{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("xtask lies inside the workspace").to_path_buf()
+}
+
+fn tidy(root: &Path) -> anyhow::Result<ExitCode> {
+    let complaints = xtask::tidy::check(root)?;
+    for complaint in &complaints {
+        println!("{complaint}");
+    }
+    if complaints.is_empty() {
+        println!("tidy: nothing to complain about");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("tidy: {} to mend", complaints.len());
+    Ok(ExitCode::FAILURE)
+}

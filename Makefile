@@ -1,0 +1,47 @@
+# The one entry point. `make help` lists what it can do; CI calls the same targets.
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test lint fmt tidy bench docs clean tools postgres
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
+		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+demo: tools postgres build ## lose a region on real PostgreSQL and be back (ARGS="--fault agent" for variants)
+	@$(TARGET_DIR)/release/pilotlight demo $(ARGS)
+
+build: tools ## build the release binary
+	$(CARGO) build --release --locked --package pilotlight
+
+test: tools postgres ## run every test, those on real PostgreSQL included
+	$(CARGO) test --workspace --locked $(ARGS)
+
+lint: tools ## check formatting, clippy with warnings as errors, and tidy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	$(CARGO) xtask tidy
+
+fmt: tools ## format the code
+	$(CARGO) fmt --all
+
+tidy: tools ## check the rules of the house that the compiler does not know
+	$(CARGO) xtask tidy
+
+bench: tools postgres ## measure failover and engine (minutes; needs a quiet machine)
+	$(CARGO) xtask bench engine
+	$(CARGO) xtask bench failover
+
+docs: tools ## build the documentation of the crates
+	$(CARGO) doc --workspace --no-deps --locked
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+tools: # say what is missing before a build fails half-way
+	@scripts/check-tools.sh
+
+postgres: # find PostgreSQL 15 or newer, or install it
+	@scripts/ensure-postgres.sh

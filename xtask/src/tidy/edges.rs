@@ -1,0 +1,90 @@
+//! Which crate may use which: the border of every crate, checked.
+//!
+//! Development dependencies are excused: a test may reach further than the code it tests.
+
+use super::{Complaint, Kind, Package};
+
+/// Our crates, and which of ours each may use. The same table stands in ARCHITECTURE.md.
+const EDGES: &[(&str, &[&str])] = &[
+    ("pilotlight-core", &[]),
+    ("pilotlight-driver", &["pilotlight-core"]),
+    ("pilotlight-local", &["pilotlight-core", "pilotlight-driver"]),
+    ("pilotlight-dns", &["pilotlight-core"]),
+    ("pilotlight-engine", &["pilotlight-core", "pilotlight-driver"]),
+    ("pilotlight-agent", &["pilotlight-core", "pilotlight-driver"]),
+    // The driver contract: to the engine a remote agent is one more driver.
+    ("pilotlight-server", &["pilotlight-core", "pilotlight-driver", "pilotlight-engine"]),
+    ("pilotlight-lab", &["pilotlight-core", "pilotlight-driver"]),
+    (
+        "pilotlight",
+        &[
+            "pilotlight-core",
+            "pilotlight-driver",
+            "pilotlight-local",
+            "pilotlight-dns",
+            "pilotlight-engine",
+            "pilotlight-agent",
+            "pilotlight-server",
+            "pilotlight-lab",
+        ],
+    ),
+    // Benchmarks run the engine on the fake driver.
+    ("xtask", &["pilotlight-core", "pilotlight-driver", "pilotlight-engine"]),
+];
+
+/// Everything that the pure crate may use from outside. A clock, a socket or a runtime would make decisions untestable.
+const CORE_MAY_USE: &[&str] = &["saphyr", "serde", "serde_json", "strsim", "thiserror"];
+
+/// Heavy dependencies and the crates that isolate them.
+const HOMES: &[(&str, &[&str])] = &[
+    ("clap", &["pilotlight"]),
+    ("hickory-server", &["pilotlight-dns"]),
+    ("maud", &["pilotlight-engine"]),
+    ("rusqlite", &["pilotlight-engine"]),
+    ("axum", &["pilotlight-dns", "pilotlight-server", "pilotlight-lab"]),
+    ("tokio-postgres", &["pilotlight-local", "pilotlight-lab"]),
+    ("anyhow", &["pilotlight", "xtask"]),
+];
+
+pub(super) fn check(packages: &[Package]) -> Vec<Complaint> {
+    packages.iter().flat_map(check_package).collect()
+}
+
+fn check_package(package: &Package) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let mut complain = |what: String, mend: &str| complaints.push(Complaint::new(&package.manifest, 0, what, mend));
+    let Some((_, may_use)) = EDGES.iter().find(|(name, _)| *name == package.name) else {
+        complain(
+            format!("crate {} is not in the table of crates", package.name),
+            "make it a module, or add it to the tables in xtask/src/tidy/edges.rs and ARCHITECTURE.md with its reason",
+        );
+        return complaints;
+    };
+    for (used, kind) in &package.dependencies {
+        if *kind == Kind::Development {
+            continue;
+        }
+        let ours = EDGES.iter().any(|(name, _)| name == used);
+        if ours && !may_use.contains(&used.as_str()) {
+            complain(
+                format!("{} must not use {used}", package.name),
+                "move the code to the side of the border where it belongs; the table is in ARCHITECTURE.md",
+            );
+        }
+        if package.name == "pilotlight-core" && !ours && !CORE_MAY_USE.contains(&used.as_str()) {
+            complain(
+                format!("core must stay pure, but uses {used}"),
+                "do the work in a crate that may touch the world and hand core a value",
+            );
+        }
+        if let Some((_, homes)) = HOMES.iter().find(|(name, _)| name == used)
+            && !homes.contains(&package.name.as_str())
+        {
+            complain(
+                format!("{used} is kept out of {}", package.name),
+                "ask the crate that isolates it (see HOMES in xtask/src/tidy/edges.rs)",
+            );
+        }
+    }
+    complaints
+}
