@@ -3,6 +3,8 @@
 //! [`Plan::read`] is the only way to get a [`Plan`]; it collects every fault of the document before it answers, each
 //! with its place. What the fields mean for users stands in docs/plan.md, which is generated from `schema`.
 
+pub mod facet;
+
 use crate::effect::{CommandLine, FenceAssurance, Probe};
 use crate::id::{Application, Component, Region, Unit};
 use serde::Serialize;

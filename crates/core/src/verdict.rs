@@ -1,1 +1,363 @@
-//! verdict
+//! What is wrong, how far it reaches and who says so; and what follows from it.
+//!
+//! [`verdict`] turns observations into one of a closed set of words with its evidence; [`decide`] turns the word, the
+//! policy and the history into an intent or into a reason to hold still. Neither acts.
+//!
+//! Invariants:
+//! - Silence alone moves nothing: it takes a silent agent, a lapsed lease, a port that does not answer and no copy that
+//!   still follows the writer. Only the writer's own agent can say at once that its writer is dead, and it says so only
+//!   with a proven fence.
+//! - Whatever is not understood is [`Verdict::Unknown`] and holds still, so does everything being down at once: then it
+//!   is the controller that is cut off, more likely than not.
+//! - Every judgement carries evidence; every hold has a text.
+
+mod candidate;
+mod decide;
+mod sight;
+
+pub use candidate::{Candidate, Gate, Returned};
+pub use decide::{Decision, History, LastFailover, REJOIN_PAUSE, Reason, decide};
+pub use sight::{AgentSight, PortAnswer, PortSight, Sight};
+
+use crate::id::{Component, Region, Unit};
+use crate::lease::LeaseSight;
+use crate::observation::{Role, State, Target};
+use crate::plan::Plan;
+use crate::time::{as_ms, show_duration};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The words for the state of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The writer's agent is heard and its copies are written.
+    Healthy,
+    /// Too little was heard since the controller started.
+    NoDataYet,
+    /// Something is wrong with the writer, but it is not given up: its agent repairs it or its lease still runs.
+    Suspect,
+    /// The writer's own agent gave it up and fenced it.
+    WriterDead,
+    /// The agent is silent, but the writer answers or copies still follow it: only the watching is lost.
+    AgentLost,
+    /// Agent, writer and stream are all gone and the lease is over.
+    RegionLost,
+    /// Nobody is heard at all.
+    AllDown,
+    /// What is seen fits no other word.
+    Unknown,
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Verdict::Healthy => "healthy",
+            Verdict::NoDataYet => "no data yet",
+            Verdict::Suspect => "suspect",
+            Verdict::WriterDead => "writer dead",
+            Verdict::AgentLost => "agent lost",
+            Verdict::RegionLost => "region lost",
+            Verdict::AllDown => "all down",
+            Verdict::Unknown => "unknown",
+        })
+    }
+}
+
+/// How far it reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "scope", rename_all = "kebab-case")]
+pub enum Scope {
+    /// One component's copy.
+    Component { component: Component, region: Region },
+    /// A whole region.
+    Region { region: Region },
+    /// The unit as a whole.
+    Unit { unit: Unit },
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Scope::Component { component, region } => write!(f, "{component} in {region}"),
+            Scope::Region { region } => write!(f, "region {region}"),
+            Scope::Unit { unit } => write!(f, "unit {unit}"),
+        }
+    }
+}
+
+/// Who says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Witness {
+    /// The agent of a region.
+    Agent(Region),
+    /// The controller, by what it sees itself.
+    Controller,
+    /// The store.
+    Store,
+}
+
+impl std::fmt::Display for Witness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Witness::Agent(region) => write!(f, "agent of {region}"),
+            Witness::Controller => f.pad("controller"),
+            Witness::Store => f.pad("store"),
+        }
+    }
+}
+
+/// Who says what, and how old it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Who.
+    pub by: Witness,
+    /// What, one line for people.
+    pub says: String,
+    /// How old; zero for what holds now.
+    #[serde(with = "as_ms")]
+    pub age_ms: Duration,
+}
+
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.by, self.says)?;
+        match self.age_ms {
+            Duration::ZERO => Ok(()),
+            age => write!(f, " ({} ago)", show_duration(age)),
+        }
+    }
+}
+
+/// A word with its scope, its evidence and who could take over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The unit that was judged.
+    pub unit: Unit,
+    /// Its writer as the store has it.
+    pub writer: Option<Region>,
+    /// The word.
+    pub verdict: Verdict,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// Why; never empty.
+    pub evidence: Vec<Evidence>,
+    /// Standbys that could become the writer, best first.
+    pub candidates: Vec<Candidate>,
+    /// Regions that are back but follow nobody, or not the writer.
+    pub returned: Vec<Returned>,
+}
+
+/// Judges a unit whose writer the store has as `writer`.
+pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight) -> Judgement {
+    let bench = Bench { plan, unit, sight };
+    let (verdict, scope, evidence) = match writer {
+        None => bench.without_writer(),
+        Some(writer) => bench.with_writer(writer),
+    };
+    assert!(!evidence.is_empty(), "a judgement without evidence: {verdict:?}");
+    Judgement {
+        unit: unit.clone(),
+        writer: writer.cloned(),
+        verdict,
+        scope,
+        evidence,
+        candidates: candidate::candidates(plan, unit, writer, sight),
+        returned: candidate::returned(plan, unit, writer, sight),
+    }
+}
+
+type Finding = (Verdict, Scope, Vec<Evidence>);
+
+struct Bench<'a> {
+    plan: &'a Plan,
+    unit: &'a Unit,
+    sight: &'a Sight,
+}
+
+impl Bench<'_> {
+    fn unit_scope(&self) -> Scope {
+        Scope::Unit { unit: self.unit.clone() }
+    }
+
+    fn without_writer(&self) -> Finding {
+        let says = "no region is named as the writer".to_owned();
+        let evidence = Evidence { by: Witness::Store, says, age_ms: Duration::ZERO };
+        (Verdict::Unknown, self.unit_scope(), vec![evidence])
+    }
+
+    fn with_writer(&self, writer: &Region) -> Finding {
+        if self.sight.agents.values().all(|a| a.last_heard.is_none()) {
+            let says = "no agent was heard since the controller started".to_owned();
+            return (Verdict::NoDataYet, self.unit_scope(), vec![self.controller(says)]);
+        }
+        if self.sight.hears(self.plan, writer) {
+            return self.as_its_agent_says(writer);
+        }
+        let mut evidence = vec![self.silence_of(writer), self.controller(self.sight.lease.to_string())];
+        let scope = Scope::Region { region: writer.clone() };
+        match self.sight.lease {
+            LeaseSight::Held { .. } => return (Verdict::Suspect, scope, evidence),
+            LeaseSight::WaitingOutStart { .. } => return (Verdict::NoDataYet, scope, evidence),
+            LeaseSight::Lapsed => {}
+        }
+        let ports = self.ports_of(writer);
+        evidence.extend(ports.iter().map(|(_, e)| e.clone()));
+        let answers = |a: PortAnswer| ports.iter().any(|(answer, _)| *answer == Some(a));
+        if !self.plan.regions.iter().any(|r| self.sight.hears(self.plan, r)) {
+            evidence.push(self.controller("no agent of any region is heard".to_owned()));
+            let word = if answers(PortAnswer::Answers) { Verdict::Unknown } else { Verdict::AllDown };
+            return (word, self.unit_scope(), evidence);
+        }
+        let followers = self.followers_of(writer);
+        let followed = !followers.is_empty();
+        evidence.extend(followers);
+        if answers(PortAnswer::Answers) || followed {
+            return (Verdict::AgentLost, scope, evidence);
+        }
+        if ports.iter().any(|(answer, _)| answer.is_none()) {
+            return (Verdict::Unknown, scope, evidence);
+        }
+        evidence.extend(self.no_followers(writer));
+        (Verdict::RegionLost, scope, evidence)
+    }
+
+    /// The agent is heard: what it says of each of the writer's copies counts, the worst first.
+    fn as_its_agent_says(&self, writer: &Region) -> Finding {
+        let mut worst: Option<(u8, Finding)> = None;
+        for component in self.sight.replicated(self.plan, self.unit) {
+            let target = Target { component: component.clone(), region: Some(writer.clone()) };
+            let (verdict, evidence) = self.copy(writer, &target);
+            let rank = rank(verdict);
+            if worst.as_ref().is_none_or(|(r, _)| rank > *r) {
+                let scope = Scope::Component { component, region: writer.clone() };
+                worst = Some((rank, (verdict, scope, vec![evidence])));
+            }
+        }
+        match worst {
+            Some((_, finding)) => finding,
+            // A unit without replicated data is written wherever its agent is.
+            None => {
+                let says = "is heard; the unit holds no replicated data".to_owned();
+                (Verdict::Healthy, self.unit_scope(), vec![self.agent(writer, says, Duration::ZERO)])
+            }
+        }
+    }
+
+    fn copy(&self, writer: &Region, target: &Target) -> (Verdict, Evidence) {
+        let component = &target.component;
+        let Some((state, at)) = self.sight.agents.get(writer).and_then(|a| a.seen.get(target)) else {
+            let says = format!("has not said yet how {component} is");
+            return (Verdict::NoDataYet, self.agent(writer, says, Duration::ZERO));
+        };
+        let age = self.sight.now.since(*at);
+        if age > sight::stale_after(self.plan) {
+            let says = format!("its last look at {component} is too old to count");
+            return (Verdict::Suspect, self.agent(writer, says, age));
+        }
+        let (verdict, says) = read_role(component, state);
+        (verdict, self.agent(writer, says, age))
+    }
+
+    fn silence_of(&self, region: &Region) -> Evidence {
+        let says = match self.sight.last_heard(region) {
+            Some(at) => format!("agent of {region} silent for {}", show_duration(self.sight.now.since(at))),
+            None => format!("agent of {region} was never heard since the controller started"),
+        };
+        self.controller(says)
+    }
+
+    /// What the controller saw at the writer's ports after its agent fell silent; `None` where it has not looked.
+    fn ports_of(&self, writer: &Region) -> Vec<(Option<PortAnswer>, Evidence)> {
+        let of = |component: Component| {
+            let target = Target { component, region: Some(writer.clone()) };
+            let component = &target.component;
+            match self.sight.port(self.plan, &target) {
+                Some(port) => {
+                    let says = format!("port of {component} in {writer} {}", port.answer);
+                    let evidence = Evidence { by: Witness::Controller, says, age_ms: self.sight.now.since(port.at) };
+                    (Some(port.answer), evidence)
+                }
+                None => (None, self.controller(format!("port of {component} in {writer} was not looked at lately"))),
+            }
+        };
+        self.sight.replicated(self.plan, self.unit).into_iter().map(of).collect()
+    }
+
+    /// Heard regions whose copies say that changes of the writer still arrive.
+    fn followers_of(&self, writer: &Region) -> Vec<Evidence> {
+        self.copies_elsewhere(writer)
+            .filter(|(_, _, state, _)| match &state.role {
+                Some(Role::Standby { upstream, streaming: true }) => upstream.as_ref().is_none_or(|u| u == writer),
+                _ => false,
+            })
+            .map(|(region, component, _, age)| {
+                self.agent(region, format!("{component} still streams from {writer}"), age)
+            })
+            .collect()
+    }
+
+    fn no_followers(&self, writer: &Region) -> Vec<Evidence> {
+        self.copies_elsewhere(writer)
+            .map(|(region, component, _, age)| {
+                self.agent(region, format!("{component} no longer streams from {writer}"), age)
+            })
+            .collect()
+    }
+
+    fn copies_elsewhere<'b>(
+        &'b self,
+        writer: &'b Region,
+    ) -> impl Iterator<Item = (&'b Region, &'b Component, &'b State, Duration)> {
+        let heard = self.sight.agents.iter().filter(move |(r, _)| *r != writer && self.sight.hears(self.plan, r));
+        heard.flat_map(move |(region, agent)| {
+            agent
+                .seen
+                .iter()
+                .filter(move |(t, _)| self.plan.is_copy(self.unit, &t.component))
+                .map(move |(target, (state, at))| (region, &target.component, state, self.sight.now.since(*at)))
+        })
+    }
+
+    fn agent(&self, region: &Region, says: String, age_ms: Duration) -> Evidence {
+        Evidence { by: Witness::Agent(region.clone()), says, age_ms }
+    }
+
+    fn controller(&self, says: String) -> Evidence {
+        Evidence { by: Witness::Controller, says, age_ms: Duration::ZERO }
+    }
+}
+
+/// What the writer's own agent says of a copy, as a word.
+fn read_role(component: &Component, state: &State) -> (Verdict, String) {
+    match &state.role {
+        Some(Role::Writer) => (Verdict::Healthy, format!("{component} is the writer")),
+        Some(Role::Fenced { assurance }) => {
+            (Verdict::WriterDead, format!("{component} was given up and fenced ({assurance})"))
+        }
+        Some(Role::Down { .. }) => {
+            (Verdict::Suspect, format!("{component} is down; its agent starts it again or gives it up"))
+        }
+        Some(Role::Unresponsive) => (Verdict::Suspect, format!("{component} runs but does not answer")),
+        Some(Role::Standby { .. }) => {
+            (Verdict::Unknown, format!("{component} follows another copy although it should be the writer"))
+        }
+        Some(Role::Unknown) | None => (Verdict::Unknown, format!("the role of {component} could not be seen")),
+    }
+}
+
+/// Of two copies in one region the graver word speaks; a dead one is graver than one that may recover.
+fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Healthy => 0,
+        Verdict::NoDataYet => 1,
+        Verdict::Unknown => 2,
+        Verdict::Suspect => 3,
+        Verdict::AgentLost | Verdict::AllDown => 4,
+        Verdict::WriterDead | Verdict::RegionLost => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! What a component's settings say in words that hold for every technology.
+//!
+//! Border: this is the only place outside of reading a plan where core looks at [`Kind`]. Verdicts and derivation ask here,
+//! so that a new technology adds a line here and nothing there.
+
+use super::{ComponentPlan, ExecPlan, Kind};
+use crate::id::Region;
+
+/// How many instances a component runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instances {
+    /// Where the traffic is.
+    pub active: u32,
+    /// Where it is not.
+    pub standby: u32,
+}
+
+impl ComponentPlan {
+    /// The regions that hold a copy of its data, by name; empty when it is not replicated data.
+    pub fn copies(&self) -> Vec<&Region> {
+        match &self.kind {
+            Kind::Postgres(p) => p.regions.keys().collect(),
+            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => Vec::new(),
+        }
+    }
+
+    /// The regions it can run in and how many instances, when it is something that runs.
+    pub fn capacity(&self) -> Option<(Vec<&Region>, Instances)> {
+        match &self.kind {
+            Kind::Process(p) => Some((p.regions.keys().collect(), Instances { active: p.active, standby: p.standby })),
+            Kind::Postgres(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => None,
+        }
+    }
+
+    /// The regions it can lead traffic to, when it is something that leads traffic.
+    pub fn routes(&self) -> Vec<&Region> {
+        match &self.kind {
+            Kind::Dns(d) => d.answers.keys().collect(),
+            Kind::Postgres(_) | Kind::Process(_) | Kind::Exec(_) | Kind::Webhook(_) => Vec::new(),
+        }
+    }
+
+    /// The user's command, when it is one.
+    pub fn hook(&self) -> Option<&ExecPlan> {
+        match &self.kind {
+            Kind::Exec(e) => Some(e),
+            Kind::Postgres(_) | Kind::Process(_) | Kind::Dns(_) | Kind::Webhook(_) => None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Who could take over, how much would be lost by it, and who came back.
+//!
+//! The exposure of a candidate is how much newest acknowledged time it may miss. Where sentinels are written it is the
+//! distance of two times of the *writer's* clock: the last sentinel written and the newest one the candidate shows. Else it
+//! is the copy's own lag, less the time the writer has been silent, because a dead writer's copy seems to age.
+
+use super::Sight;
+use crate::id::{Region, Unit};
+use crate::observation::{Role, State};
+use crate::plan::Plan;
+use crate::position::{Lag, LagQuality, option_ms};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A region whose copies are standbys and whose agent is heard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The region.
+    pub region: Region,
+    /// Most bytes that any of its copies had not received, where known.
+    pub received_bytes: Option<u64>,
+    /// Newest acknowledged time it may miss, where known.
+    #[serde(rename = "exposure_ms", with = "option_ms")]
+    pub exposure: Option<Duration>,
+    /// The exposure comes from sentinels.
+    pub by_sentinel: bool,
+}
+
+/// A region that is back and should follow the writer but does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// The region.
+    pub region: Region,
+    /// What its copies are, for people.
+    pub says: String,
+}
+
+/// What stands between a candidate and an automatic promotion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing.
+    Open,
+    /// It had not received so many bytes.
+    Behind {
+        /// Not received.
+        bytes: u64,
+        /// Allowed by the policy.
+        allowed: u64,
+    },
+    /// It may miss more acknowledged time than the objective allows.
+    PastRpo {
+        /// May be missing.
+        exposure: Duration,
+        /// The objective.
+        rpo: Duration,
+    },
+    /// Nothing says how far it is behind.
+    LagUnknown,
+}
+
+impl Candidate {
+    /// Receive lag and exposure are different gates: the first is the policy's, the second the objective's. Bytes that are
+    /// not known pass when sentinels prove the exposure.
+    pub fn gate(&self, plan: &Plan) -> Gate {
+        let rpo = plan.objectives.rpo;
+        match (self.received_bytes, plan.policy.max_lag_bytes) {
+            (Some(bytes), Some(allowed)) if bytes > allowed => return Gate::Behind { bytes, allowed },
+            (None, Some(_)) if !self.by_sentinel => return Gate::LagUnknown,
+            _ => {}
+        }
+        match self.exposure {
+            Some(exposure) if exposure > rpo => Gate::PastRpo { exposure, rpo },
+            None if self.received_bytes.is_none() => Gate::LagUnknown,
+            _ => Gate::Open,
+        }
+    }
+}
+
+/// Standbys of the unit, least behind first; the order of the plan decides between equals.
+pub(super) fn candidates(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight) -> Vec<Candidate> {
+    let replicated = sight.replicated(plan, unit);
+    let elsewhere = plan.regions.iter().filter(|r| Some(*r) != writer && !replicated.is_empty());
+    let mut found: Vec<Candidate> = elsewhere
+        .filter_map(|region| {
+            let looks: Option<Vec<&State>> = replicated
+                .iter()
+                .map(|c| sight.fresh_look(plan, region, c).filter(|s| matches!(s.role, Some(Role::Standby { .. }))))
+                .collect();
+            Some(weigh(region, &looks?, writer, sight))
+        })
+        .collect();
+    found.sort_by_key(|c| (c.received_bytes.unwrap_or(u64::MAX), c.exposure.unwrap_or(Duration::MAX)));
+    found
+}
+
+fn weigh(region: &Region, looks: &[&State], writer: Option<&Region>, sight: &Sight) -> Candidate {
+    let bytes: Option<Vec<u64>> = looks.iter().map(|s| s.lag.as_ref().and_then(|l| l.received_bytes)).collect();
+    let by_sentinel: Option<Vec<Duration>> = looks.iter().map(|s| sentinel_gap(s, writer, sight)).collect();
+    let by_lag = || -> Option<Vec<Duration>> {
+        looks.iter().map(|s| s.lag.as_ref().and_then(|l| lag_gap(l, writer, sight))).collect()
+    };
+    Candidate {
+        region: region.clone(),
+        received_bytes: bytes.and_then(|b| b.into_iter().max()),
+        by_sentinel: by_sentinel.is_some(),
+        exposure: by_sentinel.or_else(by_lag).and_then(|gaps| gaps.into_iter().max()),
+    }
+}
+
+fn sentinel_gap(copy: &State, writer: Option<&Region>, sight: &Sight) -> Option<Duration> {
+    let written = sight.agents.get(writer?)?.sentinel?;
+    Some(written.written.since(copy.sentinel?.written))
+}
+
+fn lag_gap(lag: &Lag, writer: Option<&Region>, sight: &Sight) -> Option<Duration> {
+    let silent = writer.and_then(|w| sight.last_heard(w)).map_or(Duration::ZERO, |at| sight.now.since(at));
+    let shown = lag.seconds_ms?.saturating_sub(silent);
+    // A provider's metric is as old as it says; what happened since is not in it.
+    let unseen = if lag.quality == LagQuality::ProviderMetric { lag.age_ms } else { Duration::ZERO };
+    Some(shown + unseen)
+}
+
+/// Regions whose agent is heard and whose copies were the writer's, or follow somebody else than the writer.
+pub(super) fn returned(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight) -> Vec<Returned> {
+    let Some(writer) = writer else { return Vec::new() };
+    let says = |region: &Region| {
+        sight.replicated(plan, unit).into_iter().find_map(|component| {
+            let role = sight.fresh_look(plan, region, &component)?.role.as_ref()?;
+            Some(format!("{component} {}", astray(role, writer)?))
+        })
+    };
+    let elsewhere = plan.regions.iter().filter(|r| *r != writer);
+    elsewhere.filter_map(|r| Some(Returned { region: r.clone(), says: says(r)? })).collect()
+}
+
+/// Why a copy outside the writer's region has to be made a standby again; `None` when it need not or when its agent
+/// does so by itself.
+pub(crate) fn astray(role: &Role, writer: &Region) -> Option<String> {
+    match role {
+        Role::Fenced { .. } => Some("was the writer and is fenced".to_owned()),
+        Role::Down { was_writer: true, .. } => Some("was the writer and is down".to_owned()),
+        Role::Standby { upstream: Some(upstream), .. } if upstream != writer => {
+            Some(format!("follows {upstream}, not the writer {writer}"))
+        }
+        Role::Standby { .. } | Role::Down { .. } | Role::Writer | Role::Unresponsive | Role::Unknown => None,
+    }
+}

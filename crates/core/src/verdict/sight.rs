@@ -1,0 +1,134 @@
+//! All that the controller knows of a unit at one moment, on its own clock.
+
+use crate::id::{Component, Region, Unit};
+use crate::lease::LeaseSight;
+use crate::observation::{Sentinel, State, Target};
+use crate::plan::Plan;
+use crate::time::Mono;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A heartbeat may be late by so much beyond two whole intervals before its sender counts as silent: a busy machine
+/// delays a process by up to some 100 ms.
+const LATE: Duration = Duration::from_millis(250);
+
+/// A look older than this says nothing, although its agent is heard: drivers answer a look within a second or two.
+const STALE: Duration = Duration::from_secs(5);
+
+/// Everything a verdict is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sight {
+    /// The controller's clock.
+    pub now: Mono,
+    /// What each region's agent said, and when.
+    pub agents: BTreeMap<Region, AgentSight>,
+    /// What the controller saw itself at the ports of replicated data.
+    pub ports: BTreeMap<Target, PortSight>,
+    /// The unit's lease as its granter has it.
+    pub lease: LeaseSight,
+}
+
+/// One agent.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AgentSight {
+    /// When its last heartbeat arrived, on the controller's clock.
+    pub last_heard: Option<Mono>,
+    /// Its newest look at each target, with the time of the look on the controller's clock.
+    pub seen: BTreeMap<Target, (State, Mono)>,
+    /// The newest sentinel it wrote as the writer's agent; kept after it stopped.
+    pub sentinel: Option<Sentinel>,
+}
+
+/// What came of dialling a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortAnswer {
+    /// Somebody accepts connections.
+    Answers,
+    /// The machine is there and nobody listens.
+    Refused,
+    /// Nothing came back in time.
+    Unreachable,
+}
+
+impl std::fmt::Display for PortAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            PortAnswer::Answers => "accepts connections",
+            PortAnswer::Refused => "refuses connections",
+            PortAnswer::Unreachable => "does not answer",
+        })
+    }
+}
+
+/// A dialled port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortSight {
+    /// What came of it.
+    pub answer: PortAnswer,
+    /// When.
+    pub at: Mono,
+}
+
+/// An agent heard within this time is there.
+pub(crate) fn fresh_within(plan: &Plan) -> Duration {
+    plan.policy.renew * 2 + LATE
+}
+
+/// A look older than this does not count.
+pub(crate) fn stale_after(plan: &Plan) -> Duration {
+    fresh_within(plan) + STALE
+}
+
+impl Sight {
+    /// When the region's agent was last heard.
+    pub fn last_heard(&self, region: &Region) -> Option<Mono> {
+        self.agents.get(region).and_then(|a| a.last_heard)
+    }
+
+    /// The region's agent was heard lately.
+    pub fn hears(&self, plan: &Plan, region: &Region) -> bool {
+        self.last_heard(region).is_some_and(|at| self.now.since(at) <= fresh_within(plan))
+    }
+
+    /// A look at a port that says something about now: recent, and made after its region's agent was last heard.
+    pub(crate) fn port(&self, plan: &Plan, target: &Target) -> Option<PortSight> {
+        let heard = target.region.as_ref().and_then(|r| self.last_heard(r));
+        let port = self.ports.get(target)?;
+        let recent = self.now.since(port.at) <= stale_after(plan);
+        (recent && heard.is_none_or(|heard| port.at >= heard)).then_some(*port)
+    }
+
+    /// The unit's components that hold replicated data.
+    pub(crate) fn replicated(&self, plan: &Plan, unit: &Unit) -> Vec<Component> {
+        plan.in_unit(unit).filter(|(_, c)| !c.copies().is_empty()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The region's newest look at a component that is not too old, if its agent is heard.
+    pub(crate) fn fresh_look(&self, plan: &Plan, region: &Region, component: &Component) -> Option<&State> {
+        let target = Target { component: component.clone(), region: Some(region.clone()) };
+        let (state, at) = self.agents.get(region).filter(|_| self.hears(plan, region))?.seen.get(&target)?;
+        (self.now.since(*at) <= stale_after(plan)).then_some(state)
+    }
+
+    /// The one region whose copies are all written, for a unit whose store does not name a writer yet.
+    pub fn sole_writer(&self, plan: &Plan, unit: &Unit) -> Option<Region> {
+        use crate::observation::Role;
+        let replicated = self.replicated(plan, unit);
+        let writes = |region: &Region, component: &Component| {
+            self.fresh_look(plan, region, component).is_some_and(|s| s.role == Some(Role::Writer))
+        };
+        let some = |r: &&Region| replicated.iter().any(|c| writes(r, c));
+        let mut writers = plan.regions.iter().filter(some);
+        let first = writers.next()?;
+        (writers.next().is_none() && replicated.iter().all(|c| writes(first, c))).then(|| first.clone())
+    }
+}
+
+impl Plan {
+    /// The component belongs to the unit and holds replicated data.
+    pub(crate) fn is_copy(&self, unit: &Unit, component: &Component) -> bool {
+        self.components.get(component).is_some_and(|c| &c.unit == unit && !c.copies().is_empty())
+    }
+}
