@@ -7,6 +7,8 @@
 //!
 //! Every request carries `authorization: Bearer TOKEN`. A different [`VERSION`] is refused with code `PL-0401`.
 
+pub mod dns;
+
 use crate::effect::Effect;
 use crate::id::{EffectKey, Epoch, Region, Unit};
 use crate::observation::{Sentinel, State, Target};
