@@ -1,1 +1,189 @@
-//! agent
+//! What runs inside a region, beside its databases and processes: it looks, carries out what the controller asks for,
+//! keeps the lease and silences its own writer when the lease is over.
+//!
+//! Border: the agent knows no technology. It is given one driver (a router over the region's guarded drivers), the plan
+//! and a way to the controller; what to do by itself is decided by [`pilotlight_core::local`].
+//!
+//! The tasks, all spawned in [`run`] and nowhere else:
+//!
+//! | task | what it does | blocks on |
+//! |---|---|---|
+//! | `heartbeat` | presence, looks and lease renewal; never waits for a look | controller |
+//! | `look` (one per target) | observes by timer, by signal and after each effect | driver |
+//! | `upkeep` (one per target) | the agent's own decision on its copy | driver |
+//! | `work` | asks for tasks, runs them, reports | controller, driver |
+//! | `sentinel` (one per database) | writes sentinels while the copy here is the writer | driver |
+//! | `lease guard` | its own thread and runtime: fences when the lease is over | nothing |
+//! | `lease file` | notes the lease, so that a restarted agent knows what is left of it | disk |
+//!
+//! Invariant: no effect that makes a writer is applied without a valid lease ([`hands`]).
+//! Invariant: nothing between the end of a lease and the fence waits for the network, a look or another effect.
+//! An orderly end of the agent leaves databases and processes as they are: the next agent adopts them.
+
+mod hands;
+mod heartbeat;
+mod lease;
+mod link;
+mod look;
+mod picture;
+mod sentinel;
+mod upkeep;
+mod work;
+
+use hands::Hands;
+use lease::Leases;
+use link::Link;
+use picture::Picture;
+use pilotlight_core::effect::Descriptor;
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::plan::Plan;
+use pilotlight_driver::Driver;
+use pilotlight_driver::clock::Clock;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What an agent is made of.
+pub struct AgentParts {
+    /// The region it stands for.
+    pub region: Region,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Does and sees everything in the region; refuses old epochs and knows keys.
+    pub driver: Arc<dyn Driver>,
+    /// What each component of the region can do.
+    pub descriptors: BTreeMap<Component, Descriptor>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Speaks HTTP, trusts the plan's certificate authority.
+    pub client: reqwest::Client,
+    /// Base URL of the controller.
+    pub controller_url: String,
+    /// The shared secret.
+    pub token: String,
+    /// Folder of the agent's own notes.
+    pub state_dir: PathBuf,
+    /// Ends the agent.
+    pub shutdown: CancellationToken,
+}
+
+/// Why an agent ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Its folder is unusable.
+    #[error("cannot use the state folder {path} of the agent")]
+    StateDir {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The thread of the lease guard could not be started.
+    #[error("cannot start the lease guard")]
+    Guard(#[source] std::io::Error),
+    /// A task that must run for ever has ended. The agent must not go on without it.
+    #[error("the agent's task `{0}` has ended")]
+    TaskEnded(String),
+}
+
+/// What every task shares.
+pub(crate) struct Agent {
+    pub(crate) region: Region,
+    pub(crate) instance: String,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) picture: Arc<Picture>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) hands: Arc<Hands>,
+    pub(crate) link: Link,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Runs until `shutdown` fires (`Ok`) or a task that must not end has ended.
+pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
+    std::fs::create_dir_all(&parts.state_dir)
+        .map_err(|source| AgentError::StateDir { path: parts.state_dir.clone(), source })?;
+    let notes = Arc::new(lease::Notes::new(&parts.state_dir));
+    let agent = Arc::new(assemble(parts, &notes));
+    tracing::info!(region = %agent.region, instance = %agent.instance, "the agent has started");
+
+    let mut tasks: JoinSet<String> = JoinSet::new();
+    let guard_ended = lease::spawn_guard(agent.clone()).map_err(AgentError::Guard)?;
+    tasks.spawn(async move {
+        let _ = guard_ended.await;
+        "lease guard".to_owned()
+    });
+    for target in agent.picture.targets() {
+        let (looker, keeper) = (agent.clone(), agent.clone());
+        let (seen, kept) = (target.clone(), target.clone());
+        tasks.spawn(async move {
+            look::run(&looker, &seen).await;
+            format!("look at {}", seen.component)
+        });
+        tasks.spawn(async move {
+            upkeep::run(&keeper, &kept).await;
+            format!("upkeep of {}", kept.component)
+        });
+        if let Some(every) = sentinel::interval(&agent.plan, &target.component) {
+            let writer = agent.clone();
+            tasks.spawn(async move {
+                sentinel::run(&writer, &target, every).await;
+                format!("sentinels of {}", target.component)
+            });
+        }
+    }
+    let (beats, works, saves) = (agent.clone(), agent.clone(), agent.clone());
+    tasks.spawn(async move {
+        heartbeat::run(&beats).await;
+        "heartbeat".to_owned()
+    });
+    tasks.spawn(async move {
+        work::run(&works).await;
+        "work".to_owned()
+    });
+    tasks.spawn(async move {
+        lease::save(&saves, &notes).await;
+        "lease file".to_owned()
+    });
+    supervise(&agent, tasks).await
+}
+
+async fn supervise(agent: &Agent, mut tasks: JoinSet<String>) -> Result<(), AgentError> {
+    let first = tokio::select! {
+        () = agent.shutdown.cancelled() => None,
+        ended = tasks.join_next() => ended,
+    };
+    let ended_early = first.filter(|_| !agent.shutdown.is_cancelled());
+    agent.shutdown.cancel();
+    while tasks.join_next().await.is_some() {}
+    tracing::info!(region = %agent.region, "the agent has ended");
+    match ended_early {
+        None => Ok(()),
+        Some(Ok(name)) => Err(AgentError::TaskEnded(name)),
+        Some(Err(panic)) => Err(AgentError::TaskEnded(panic.to_string())),
+    }
+}
+
+fn assemble(parts: AgentParts, notes: &lease::Notes) -> Agent {
+    let picture = Arc::new(Picture::new(&parts.plan, &parts.region, &parts.descriptors));
+    let leases = Arc::new(Leases::new(parts.clock.clone(), notes.load()));
+    let instance = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+    let hands = Arc::new(Hands::new(&parts, &instance, picture.clone(), leases.clone()));
+    Agent {
+        region: parts.region,
+        instance,
+        plan: parts.plan,
+        clock: parts.clock,
+        driver: parts.driver,
+        picture,
+        leases,
+        hands,
+        link: Link::new(parts.client, &parts.controller_url, parts.token),
+        shutdown: parts.shutdown,
+    }
+}

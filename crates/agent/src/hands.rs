@@ -1,0 +1,241 @@
+//! The only place of the agent that applies effects.
+//!
+//! Invariants:
+//! - one effect at a time per copy; only the guard's fence does not wait for its turn;
+//! - an effect that makes a writer needs a valid lease under an epoch at least as new as its own, and is cancelled when
+//!   the lease ends under it. If it did its work all the same, `upkeep` sees a writer without a lease and fences it;
+//! - an effect that names another region is refused.
+
+use crate::AgentParts;
+use crate::lease::Leases;
+use crate::picture::Picture;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId, Unit};
+use pilotlight_core::observation::Target;
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
+use pilotlight_core::plan::Plan;
+use pilotlight_driver::clock::Clock;
+use pilotlight_driver::{Context, Driver};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio_util::sync::CancellationToken;
+
+/// A driver ends by itself before its deadline; this much later it is not waited for any more.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A fence kills processes; on a machine that needs longer, something else is wrong.
+const FENCE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Pause before the lease is asked for again, when an answer did not bring it.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// See the module.
+pub(crate) struct Hands {
+    region: Region,
+    plan: Arc<Plan>,
+    driver: Arc<dyn Driver>,
+    clock: Arc<dyn Clock>,
+    picture: Arc<Picture>,
+    leases: Arc<Leases>,
+    turns: BTreeMap<Target, Arc<Mutex<()>>>,
+    /// Names the effects of this process that no run asked for.
+    own_run: RunId,
+    own_effects: AtomicU32,
+    shutdown: CancellationToken,
+}
+
+/// The right to apply effects to one copy.
+pub(crate) struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
+
+impl Hands {
+    pub(crate) fn new(parts: &AgentParts, instance: &str, picture: Arc<Picture>, leases: Arc<Leases>) -> Self {
+        Self {
+            region: parts.region.clone(),
+            plan: parts.plan.clone(),
+            driver: parts.driver.clone(),
+            clock: parts.clock.clone(),
+            turns: picture.targets().into_iter().map(|t| (t, Arc::default())).collect(),
+            picture,
+            leases,
+            own_run: RunId::new(format!("local-{instance}")),
+            own_effects: AtomicU32::new(0),
+            shutdown: parts.shutdown.clone(),
+        }
+    }
+
+    /// Carries out what a run asks for.
+    pub(crate) async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        if let Some(other) = effect.region().filter(|r| **r != self.region) {
+            return Err(Failure::rejected(format!("this is the agent of {}, not of {other}", self.region)));
+        }
+        self.picture.raise(&context.unit, context.epoch);
+        let target = self.target_of(effect);
+        let began = self.clock.mono();
+        let _turn = match target.as_ref().and_then(|t| self.turns.get(t)) {
+            None => None,
+            Some(turn) => Some(within(context.deadline, turn.clone().lock_owned()).await.ok_or_else(|| {
+                Failure::transient("another effect on the same copy has not ended; this one did not begin")
+            })?),
+        };
+        let left = context.deadline.saturating_sub(self.clock.mono().since(began));
+        let context = Context { deadline: left, ..context.clone() };
+        self.perform(target.as_ref(), effect, &context).await
+    }
+
+    /// The turn on a copy, if no effect runs on it.
+    pub(crate) fn try_turn(&self, target: &Target) -> Option<Turn> {
+        self.turns.get(target)?.clone().try_lock_owned().ok().map(Turn)
+    }
+
+    /// Applies something the agent decided by itself.
+    pub(crate) async fn own(
+        &self,
+        _turn: &Turn,
+        target: &Target,
+        effect: &Effect,
+        deadline: Duration,
+    ) -> Result<Outcome, Failure> {
+        let context = self.own_context(target, effect, deadline);
+        self.perform(Some(target), effect, &context).await
+    }
+
+    /// Writes a sentinel: changes nothing that another effect could stumble over, so it takes no turn.
+    pub(crate) async fn sentinel(
+        &self,
+        target: &Target,
+        effect: &Effect,
+        deadline: Duration,
+    ) -> Result<Outcome, Failure> {
+        let context = self.own_context(target, effect, deadline);
+        within(deadline, self.driver.apply(effect, &context))
+            .await
+            .unwrap_or_else(|| Err(Failure::unknown("the sentinel took too long")))
+    }
+
+    /// Fences without waiting for anybody. Returns whether the copy is silent for certain.
+    pub(crate) async fn fence_at_once(&self, target: &Target, why: &str) -> bool {
+        tracing::warn!(component = %target.component, "fencing: {why}");
+        let effect = Effect::Fence { component: target.component.clone(), region: self.region.clone() };
+        let context = self.own_context(target, &effect, FENCE_DEADLINE);
+        let answer = self.perform(Some(target), &effect, &context).await;
+        match answer {
+            Ok(_) => true,
+            Err(e) => {
+                tracing::error!(component = %target.component, "the fence failed, trying again: {e}");
+                if e.kind == FailureKind::Rejected {
+                    self.catch_up(target, &context.unit).await;
+                }
+                false
+            }
+        }
+    }
+
+    /// The guard refused an epoch as too old, which a restarted agent may not know yet: it reads it off the copy.
+    async fn catch_up(&self, target: &Target, unit: &Unit) {
+        let seen = within(FENCE_DEADLINE, self.driver.observe(target)).await;
+        if let Some(Ok(state)) = seen
+            && let Some(epoch) = state.epoch
+        {
+            self.picture.raise(unit, epoch);
+        }
+    }
+
+    async fn perform(&self, target: Option<&Target>, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        let makes_writer = self.makes_writer(effect);
+        if makes_writer {
+            self.await_lease(context).await?;
+        }
+        let _running = target.map(|t| self.picture.begin(t, makes_writer));
+        let longest = context.deadline + GRACE;
+        let applied = within(longest, self.driver.apply(effect, context));
+        let answer = if makes_writer {
+            let mut applied = std::pin::pin!(applied);
+            tokio::select! {
+                answer = &mut applied => answer,
+                () = self.leases.over(&context.unit) => {
+                    context.cancel.cancel();
+                    applied.await
+                }
+            }
+        } else {
+            applied.await
+        };
+        answer.unwrap_or_else(|| Err(Failure::unknown(format!("no end within {longest:?}"))))
+    }
+
+    /// Returns once this region holds the lease under the effect's epoch; asks for it at once.
+    async fn await_lease(&self, context: &Context) -> Result<(), Failure> {
+        let mut heard = self.picture.heard.subscribe();
+        let holds = || {
+            let view = self.picture.view(&context.unit);
+            let named = view.is_some_and(|v| v.writer.as_ref() == Some(&self.region) && v.epoch >= context.epoch);
+            named && self.leases.is_valid(&context.unit)
+        };
+        let granted = within(context.deadline, async {
+            while !holds() {
+                self.picture.beat.notify_one();
+                // The sender lives as long as `self`, so this waits for a heartbeat and never fails.
+                let _ = heard.changed().await;
+                if !holds() {
+                    self.clock.sleep(ASK_AGAIN).await;
+                }
+            }
+        });
+        granted.await.ok_or_else(|| {
+            let unit = &context.unit;
+            Failure::transient(format!("{} does not hold the lease of unit {unit}; nothing was done", self.region))
+        })
+    }
+
+    fn makes_writer(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Promote { .. } | Effect::ResumeWrites { .. } => true,
+            Effect::Switch { to, .. } => *to == self.region,
+            _ => false,
+        }
+    }
+
+    fn target_of(&self, effect: &Effect) -> Option<Target> {
+        let component = effect.component()?.clone();
+        Some(Target { component, region: Some(self.region.clone()) })
+    }
+
+    fn own_context(&self, target: &Target, effect: &Effect, deadline: Duration) -> Context {
+        let unit = self.plan.components.get(&target.component).map(|c| c.unit.clone());
+        let unit = unit.expect("the picture only names components of the plan");
+        let number = self.own_effects.fetch_add(1, Ordering::Relaxed);
+        let step = StepId::new(format!("{}-{}", word(effect), target.component));
+        Context {
+            epoch: self.epoch(&unit),
+            key: EffectKey::new(&self.own_run, &step, number),
+            unit,
+            deadline,
+            cancel: self.shutdown.child_token(),
+        }
+    }
+
+    fn epoch(&self, unit: &Unit) -> Epoch {
+        self.picture.epoch(unit)
+    }
+}
+
+/// The word of an agent's own effect in its key.
+fn word(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Fence { .. } => "fence",
+        Effect::ResumeWrites { .. } => "resume-writes",
+        Effect::Rejoin { .. } => "rejoin",
+        Effect::SetCapacity { .. } => "set-capacity",
+        Effect::WriteSentinel { .. } => "write-sentinel",
+        _ => "effect",
+    }
+}
+
+/// The answer, or `None` when it took longer. The only use of tokio's timer that is not the agent's clock: deadlines of
+/// calls need no clock that counts sleep.
+pub(crate) async fn within<T>(longest: Duration, call: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(longest, call).await.ok()
+}

@@ -1,0 +1,58 @@
+//! Heartbeats: presence, looks and the renewal of the lease.
+//!
+//! Invariant: a heartbeat never waits for a look, an effect or the disk; it carries the newest looks with their age.
+
+use crate::Agent;
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, VERSION};
+use std::time::Duration;
+
+/// Pause after a heartbeat that got no answer: short, because the lease runs meanwhile, and not zero, because a refused
+/// connection comes back at once.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Sends heartbeats until shutdown: every `policy.renew`, and at once when something changed.
+pub(crate) async fn run(agent: &Agent) {
+    let policy = &agent.plan.policy;
+    // Four lost requests fit into one lease.
+    let timeout = (policy.lease / 4).max(Duration::from_millis(50));
+    let mut sequence = 0;
+    while !agent.shutdown.is_cancelled() {
+        sequence += 1;
+        let answered = beat(agent, sequence, timeout).await;
+        let pause = if answered { policy.renew } else { RETRY.min(policy.renew) };
+        tokio::select! {
+            () = agent.clock.sleep(pause) => {}
+            () = agent.picture.beat.notified(), if answered => {}
+            () = agent.shutdown.cancelled() => return,
+        }
+    }
+}
+
+async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
+    // Before anything else: the lease is counted from here.
+    let sent = agent.clock.mono();
+    let (sees, sentinel) = agent.picture.seen(sent);
+    let heartbeat = Heartbeat {
+        version: VERSION,
+        region: agent.region.clone(),
+        instance: agent.instance.clone(),
+        sequence,
+        sees,
+        sentinel,
+    };
+    let reply = tokio::select! {
+        reply = agent.link.post::<_, HeartbeatReply>("/v1/agent/heartbeat", &heartbeat, timeout) => reply,
+        () = agent.shutdown.cancelled() => return false,
+    };
+    let Ok(reply) = reply else {
+        agent.picture.not_answered();
+        return false;
+    };
+    for unit in &reply.units {
+        if let Some(lease) = unit.lease_ms {
+            agent.leases.renewed(&unit.unit, sent, lease);
+        }
+    }
+    agent.picture.heard(reply.units);
+    true
+}

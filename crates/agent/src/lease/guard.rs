@@ -1,0 +1,50 @@
+//! The thread that fences when a lease is over.
+//!
+//! It owns nothing but its thread: no queue, no look, no answer of the controller stands between the end of a lease and
+//! the fence. A fence that fails is tried again until it works or the lease is granted anew.
+
+use crate::Agent;
+use pilotlight_core::id::Unit;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+/// The longest sleep of the guard. The wait itself is counted on a clock that stands still while the machine sleeps, so
+/// a holder that slept must wake soon after.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Pause after a fence that failed.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Starts the guard. The receiver resolves when its thread has ended, whatever ended it.
+pub(crate) fn spawn_guard(agent: Arc<Agent>) -> Result<oneshot::Receiver<()>, std::io::Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (alive, ended) = oneshot::channel();
+    std::thread::Builder::new().name("lease-guard".to_owned()).spawn(move || {
+        let _alive = alive;
+        while !agent.shutdown.is_cancelled() {
+            for (unit, end) in agent.leases.wait_for_end(LONGEST_WAIT) {
+                let all_silent = runtime.block_on(fence_all(&agent, &unit));
+                if all_silent {
+                    agent.leases.fenced(&unit, end);
+                } else {
+                    runtime.block_on(agent.clock.sleep(RETRY));
+                }
+            }
+        }
+    })?;
+    Ok(ended)
+}
+
+/// Fences every copy of the unit that may be written, all at once.
+async fn fence_all(agent: &Arc<Agent>, unit: &Unit) -> bool {
+    let mut fences = JoinSet::new();
+    for target in agent.picture.replicated_of(unit) {
+        if agent.picture.may_write(&target) {
+            let agent = agent.clone();
+            fences.spawn(async move { agent.hands.fence_at_once(&target, "the lease has run out").await });
+        }
+    }
+    fences.join_all().await.into_iter().all(|silent| silent)
+}

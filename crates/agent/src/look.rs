@@ -1,0 +1,56 @@
+//! Looks at one copy: by timer, when the driver signals, and after each effect.
+//!
+//! Each copy has a task of its own, because a look may take seconds when something is wrong, and then the other copies and
+//! the heartbeat must go on.
+
+use crate::Agent;
+use crate::hands::within;
+use pilotlight_core::observation::{Role, State, Target};
+use std::time::Duration;
+
+/// Between two looks when nothing signals.
+const INTERVAL: Duration = Duration::from_millis(150);
+
+/// The shortest time between two looks: a driver may signal for nothing, and a dead process signals without end.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// A look that takes longer saw nothing.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Looks until shutdown.
+pub(crate) async fn run(agent: &Agent, target: &Target) {
+    let signals = agent.picture.signals(target);
+    while !agent.shutdown.is_cancelled() {
+        let generation = agent.picture.generation(target);
+        let began = agent.clock.mono();
+        let state = tokio::select! {
+            state = look(agent, target) => state,
+            () = agent.shutdown.cancelled() => return,
+        };
+        agent.picture.looked(target, generation, began, state);
+        tokio::select! {
+            () = agent.clock.sleep(INTERVAL) => {}
+            () = signals.look.notified() => {}
+            () = signalled(agent, target) => {}
+            () = agent.shutdown.cancelled() => return,
+        }
+    }
+}
+
+async fn signalled(agent: &Agent, target: &Target) {
+    tokio::join!(agent.clock.sleep(SHORTEST), agent.driver.watch(target));
+}
+
+async fn look(agent: &Agent, target: &Target) -> State {
+    match within(LONGEST, agent.driver.observe(target)).await {
+        Some(Ok(state)) => state,
+        Some(Err(e)) => unseen(agent, target, e.message),
+        None => unseen(agent, target, format!("the look took longer than {LONGEST:?}")),
+    }
+}
+
+/// What is known after a look that failed: nothing, and why.
+fn unseen(agent: &Agent, target: &Target, why: String) -> State {
+    let role = agent.picture.is_replicated(target).then_some(Role::Unknown);
+    State { role, facts: [("look".to_owned(), why)].into(), ..State::default() }
+}

@@ -1,0 +1,131 @@
+//! What the agent does with its own copies without being asked; [`pilotlight_core::local`] decides, this carries it out.
+//!
+//! Invariant: nothing is decided while an effect runs on the copy, nor from a look older than the last effect: between a
+//! promotion and the next look, the copy would seem to be what it no longer is.
+
+use crate::Agent;
+use crate::hands::Turn;
+use crate::picture::Situation;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::local::{Local, LocalAction, decide};
+use pilotlight_core::observation::Target;
+use pilotlight_core::outcome::{Failure, Outcome};
+use pilotlight_core::plan::{Kind, ProcessPlan};
+use std::time::Duration;
+
+/// A crash recovery may have to read a lot.
+const RESTART_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A standby that must be rewound or built anew may copy a whole database.
+const STANDBY_DEADLINE: Duration = Duration::from_secs(3_600);
+
+/// Starting instances.
+const CAPACITY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Between two decisions when nothing signals: the end of a lease has no signal of its own here.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Decides and acts until shutdown.
+pub(crate) async fn run(agent: &Agent, target: &Target) {
+    let signals = agent.picture.signals(target);
+    let mut trouble = Trouble::default();
+    let mut adopted = false;
+    loop {
+        tokio::select! {
+            () = agent.clock.sleep(INTERVAL) => {}
+            () = signals.decide.notified() => {}
+            () = agent.shutdown.cancelled() => return,
+        }
+        // A run's effect has the turn: it will be followed by a look, and that by a decision.
+        let Some(turn) = agent.hands.try_turn(target) else { continue };
+        let Some(situation) = agent.picture.situation(target) else { continue };
+        if situation.state.role.is_some() {
+            keep_copy(agent, target, &turn, &situation, &mut trouble).await;
+        } else if !adopted {
+            adopted = adopt_capacity(agent, target, &turn, &situation, &mut trouble).await;
+        }
+    }
+}
+
+async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation, trouble: &mut Trouble) {
+    let Some(role) = &now.state.role else { return };
+    let action = decide(&Local {
+        region: &agent.region,
+        unit: now.view.as_ref(),
+        asked: now.asked,
+        lease_valid: agent.leases.is_valid(&now.unit),
+        once_granted: agent.leases.once_granted(&now.unit),
+        role,
+        was_writer: now.was_writer,
+        seen_alive: now.seen_alive,
+        on_writer_death: agent.plan.policy.on_writer_death,
+        restarts: &now.restarts,
+        standby_start: now.standby_start,
+        now: agent.clock.mono(),
+    });
+    let (component, region) = (target.component.clone(), agent.region.clone());
+    match action {
+        LocalAction::None => {}
+        LocalAction::Fence { why } | LocalAction::GiveUp { why } => {
+            agent.hands.fence_at_once(target, &why).await;
+        }
+        LocalAction::RestartWriter => {
+            tracing::warn!(%component, "the writer lies still under a valid lease: starting it in place");
+            agent.picture.note_restart(target, agent.clock.mono());
+            let effect = Effect::ResumeWrites { component, region };
+            trouble.note(target, agent.hands.own(turn, target, &effect, RESTART_DEADLINE).await);
+        }
+        LocalAction::StartStandby { upstream } => {
+            tracing::info!(%component, %upstream, "the standby lies still: starting it");
+            agent.picture.note_standby_start(target, agent.clock.mono());
+            let effect = Effect::Rejoin { component, region, upstream };
+            trouble.note(target, agent.hands.own(turn, target, &effect, STANDBY_DEADLINE).await);
+        }
+    }
+}
+
+/// Starts the instances the plan wants here, once, if nothing of them is recorded as running. Returns whether that is
+/// settled.
+async fn adopt_capacity(agent: &Agent, target: &Target, turn: &Turn, now: &Situation, trouble: &mut Trouble) -> bool {
+    let Some(plan) = process_plan(agent, target) else { return true };
+    let Some(writer) = now.view.as_ref().and_then(|v| v.writer.as_ref()) else { return false };
+    let instances = if *writer == agent.region { plan.active } else { plan.standby };
+    let running = now.state.capacity.is_some_and(|c| c.desired > 0);
+    if running || instances == 0 {
+        return true;
+    }
+    tracing::info!(component = %target.component, instances, "nothing of it runs here: starting it");
+    let effect = Effect::SetCapacity { component: target.component.clone(), region: agent.region.clone(), instances };
+    trouble.note(target, agent.hands.own(turn, target, &effect, CAPACITY_DEADLINE).await)
+}
+
+fn process_plan<'a>(agent: &'a Agent, target: &Target) -> Option<&'a ProcessPlan> {
+    match &agent.plan.components.get(&target.component)?.kind {
+        Kind::Process(plan) => Some(plan),
+        _ => None,
+    }
+}
+
+/// Logs each trouble once until it changes or ends.
+#[derive(Default)]
+struct Trouble(Option<String>);
+
+impl Trouble {
+    /// Returns whether it worked.
+    fn note(&mut self, target: &Target, answer: Result<Outcome, Failure>) -> bool {
+        match answer {
+            Ok(_) => {
+                self.0 = None;
+                true
+            }
+            Err(e) => {
+                if self.0.as_ref() != Some(&e.message) {
+                    let hint = e.hint.as_deref().unwrap_or_default();
+                    tracing::warn!(component = %target.component, hint, "that did not work, trying again: {e}");
+                }
+                self.0 = Some(e.message);
+                false
+            }
+        }
+    }
+}
