@@ -1,1 +1,205 @@
-//! code
+//! The catalogue of every error an operator can meet: a code, a page, a class of exit.
+//!
+//! Border: texts and numbers only. A page is Markdown in docs/errors, compiled in, so that `pilotlight explain CODE`
+//! works where nothing else does. To add a code: write `docs/errors/PL-NNNN.md`, add one line below.
+//!
+//! Invariants, held by the tests: codes are unique and ascending, every page starts with `# CODE: title` and has the
+//! sections "What happened" and "What to do"; refusals also say "Why Pilotlight stops here".
+//!
+//! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
+//! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+
+/// What the caller should do, as the exit code of the process says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// 1: it ran and failed.
+    Failed,
+    /// 2: the command or the plan is wrong; nothing was tried.
+    Usage,
+    /// 3: refused by a safety rule, or not confirmed.
+    Refused,
+    /// 4: the outcome is unknown; look before you try again.
+    Unknown,
+}
+
+impl Exit {
+    /// The number the process ends with.
+    pub fn number(self) -> u8 {
+        match self {
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Refused => 3,
+            Exit::Unknown => 4,
+        }
+    }
+}
+
+/// A code of the catalogue, for example `PL-0104`. Only codes with a page can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Code(&'static str);
+
+struct Entry {
+    code: Code,
+    exit: Exit,
+    page: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($name:ident = $code:literal, $exit:ident;)*) => {
+        $(
+            #[doc = concat!("`", $code, "`; see docs/errors/", $code, ".md.")]
+            pub const $name: Code = Code($code);
+        )*
+        static CATALOGUE: &[Entry] = &[$(Entry {
+            code: Code($code),
+            exit: Exit::$exit,
+            page: include_str!(concat!("../../../docs/errors/", $code, ".md")),
+        }),*];
+    };
+}
+
+catalogue! {
+    PLAN_UNREADABLE = "PL-0100", Usage;
+    PLAN_NOT_YAML = "PL-0101", Usage;
+    PLAN_TOO_LARGE = "PL-0102", Usage;
+    PLAN_NOT_ONE_MAP = "PL-0103", Usage;
+    PLAN_UNKNOWN_KEY = "PL-0104", Usage;
+    PLAN_KEY_TWICE = "PL-0105", Usage;
+    PLAN_KEY_MISSING = "PL-0106", Usage;
+    PLAN_WRONG_TYPE = "PL-0107", Usage;
+    PLAN_VALUE = "PL-0108", Usage;
+    PLAN_NAME = "PL-0109", Usage;
+    PLAN_UNKNOWN_REGION = "PL-0110", Usage;
+    PLAN_REGION_MISSING = "PL-0111", Usage;
+    PLAN_LITERAL_SECRET = "PL-0112", Usage;
+    PLAN_SHARED_PLACE = "PL-0113", Usage;
+    PLAN_RENEWAL = "PL-0114", Usage;
+    PLAN_RPO_BELOW_LEASE = "PL-0115", Usage;
+    PLAN_TLS = "PL-0116", Usage;
+    PLAN_NOT_BUILT = "PL-0117", Usage;
+    PLAN_CONTRADICTION = "PL-0118", Usage;
+    PLAN_WEAK_FENCE = "PL-0119", Usage;
+    PLAN_OBJECTIVE = "PL-0120", Usage;
+}
+
+impl Code {
+    /// Every code, ascending.
+    pub fn all() -> impl Iterator<Item = Code> {
+        CATALOGUE.iter().map(|e| e.code)
+    }
+
+    /// The code of that text; `pl-0104`, `0104` and `104` are understood too.
+    pub fn find(text: &str) -> Option<Code> {
+        let text = text.trim();
+        let digits = text.strip_prefix("PL-").or_else(|| text.strip_prefix("pl-")).unwrap_or(text);
+        if digits.is_empty() || digits.len() > 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let full = format!("PL-{digits:0>4}");
+        Code::all().find(|c| c.0 == full)
+    }
+
+    /// The known code whose text is nearest.
+    pub fn nearest(text: &str) -> Option<Code> {
+        let wanted = text.trim().to_ascii_uppercase();
+        Code::all().min_by_key(|c| strsim::damerau_levenshtein(c.0, &wanted))
+    }
+
+    /// The code as text.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// The whole page, in Markdown.
+    pub fn page(self) -> &'static str {
+        self.entry().page
+    }
+
+    /// What it is about, in a few words: the heading of its page without the code.
+    pub fn title(self) -> &'static str {
+        let heading = self.page().lines().next().unwrap_or_default();
+        heading.split_once(": ").map_or(heading, |(_, title)| title)
+    }
+
+    /// How a command ends that ends with it.
+    pub fn exit(self) -> Exit {
+        self.entry().exit
+    }
+
+    fn entry(self) -> &'static Entry {
+        CATALOGUE.iter().find(|e| e.code == self).expect("a code is only made from the catalogue")
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        Code::find(&text).ok_or_else(|| serde::de::Error::custom(format!("no error code `{text}`")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_has_its_heading_and_sections() {
+        for code in Code::all() {
+            let page = code.page();
+            assert!(page.starts_with(&format!("# {code}: ")), "{code}: the page starts with `# {code}: title`");
+            let mut wanted = vec!["\n## What happened\n", "\n## What to do\n"];
+            if code.exit() == Exit::Refused {
+                wanted.push("\n## Why Pilotlight stops here\n");
+            }
+            for section in wanted {
+                let body = page.split_once(section).map(|(_, rest)| rest.trim_start());
+                assert!(
+                    body.is_some_and(|b| !b.is_empty() && !b.starts_with('#')),
+                    "{code}: section{section}is missing or empty"
+                );
+            }
+            assert!(!page.contains('\t') && page.ends_with('\n'), "{code}: spaces only, and a final newline");
+        }
+    }
+
+    #[test]
+    fn codes_are_unique_and_ascending() {
+        let codes: Vec<&str> = Code::all().map(Code::as_str).collect();
+        assert!(codes.windows(2).all(|w| w[0] < w[1]), "{codes:?}");
+        assert!(codes.iter().all(|c| c.len() == 7 && Code::find(c).is_some()));
+    }
+
+    #[test]
+    fn every_page_on_disk_is_in_the_catalogue() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors");
+        let mut on_disk: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|f| f.unwrap().file_name().into_string().unwrap())
+            .filter_map(|f| f.strip_suffix(".md").map(str::to_owned))
+            .collect();
+        on_disk.sort();
+        assert_eq!(on_disk, Code::all().map(|c| c.as_str().to_owned()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn codes_are_found_as_people_type_them() {
+        for text in ["PL-0104", "pl-0104", "0104", "104", " PL-104 "] {
+            assert_eq!(Code::find(text), Some(PLAN_UNKNOWN_KEY), "{text}");
+        }
+        for text in ["", "PL-", "PL-9999", "PL-01045", "x104", "PL-1o4"] {
+            assert_eq!(Code::find(text), None, "{text}");
+        }
+        assert_eq!(Code::nearest("PL-O104"), Some(PLAN_UNKNOWN_KEY));
+    }
+}

@@ -1,7 +1,30 @@
 //! The plan: one YAML document that describes the application, checked.
 //!
 //! [`Plan::read`] is the only way to get a [`Plan`]; it collects every fault of the document before it answers, each
-//! with its place. What the fields mean for users stands in docs/plan.md, which is generated from `schema`.
+//! with its place. What the keys mean for users stands in docs/plan.md, which is made from the tables in this folder.
+//!
+//! The way of a text: `document` makes a tree with places, `reader` holds it against the tables (`shape`), the sections
+//! build the types below and check their own settings, `contradiction` checks what spans sections.
+
+mod address;
+mod components;
+mod contradiction;
+mod controller;
+mod document;
+mod fault;
+mod measure;
+mod objectives;
+mod paths;
+mod policy;
+mod probe;
+mod reader;
+mod root;
+mod scalar;
+mod shape;
+mod value;
+
+pub use address::Endpoint;
+pub use fault::{Fault, Faults};
 
 pub mod facet;
 
@@ -277,7 +300,23 @@ pub struct Measure {
     pub rate: u32,
 }
 
+/// A plan with comments that has no fault: what `pilotlight init` writes, and a plan for tests.
+pub const SAMPLE: &str = include_str!("plan/sample.yaml");
+
 impl Plan {
+    /// Reads the text of a plan. `file` is only named in faults.
+    pub fn read(text: &str, file: &str) -> Result<Plan, Faults> {
+        root::read(text, file)
+    }
+
+    /// Reads the bytes of a plan, which need not be text.
+    pub fn read_bytes(bytes: &[u8], file: &str) -> Result<Plan, Faults> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => root::read(text, file),
+            Err(e) => Err(root::not_text(&bytes[..e.valid_up_to()], file)),
+        }
+    }
+
     /// The components of a unit.
     pub fn in_unit<'a>(&'a self, unit: &'a Unit) -> impl Iterator<Item = (&'a Component, &'a ComponentPlan)> {
         self.components.iter().filter(move |(_, c)| &c.unit == unit)
@@ -288,3 +327,6 @@ impl Plan {
         self.components.values().map(|c| &c.unit).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! `kind: postgres`: PostgreSQL streaming replication.
+
+use crate::code;
+use crate::id::Region;
+use crate::plan::fault::Collector;
+use crate::plan::shape::{Section, Shape, TIME, default, optional, required};
+use crate::plan::value::Record;
+use crate::plan::{PostgresPlan, PostgresServer};
+use crate::time::show_duration;
+
+static SERVER: Section = Section {
+    doc: "One PostgreSQL server.",
+    keys: &[
+        required("host", Shape::Text, "Host name or address that the other regions use."),
+        required("port", Shape::Count { least: 1, most: 65_535 }, "Its port."),
+        required("data_dir", Shape::Path, "Its data directory (`PGDATA`)."),
+        optional(
+            "bin_dir",
+            Shape::Path,
+            "The folder of `pg_ctl`. Without it: found by `pg_config`, or in the usual places.",
+        ),
+        optional(
+            "run_as",
+            Shape::Text,
+            "The account that owns the server when the agent is root. Without it: `postgres`.",
+        ),
+    ],
+};
+
+pub(in crate::plan) static SECTION: Section = Section {
+    doc: "A PostgreSQL server in each region, one of them the writer, the others its streaming standbys.",
+    keys: &[
+        default(
+            "database",
+            Shape::Text,
+            "postgres",
+            "The database used for administration; it holds the sentinel table.",
+        ),
+        default("user", Shape::Text, "postgres", "The superuser of administration, replication and rewind."),
+        optional("password", Shape::Secret, "Its password, if the server asks for one."),
+        default(
+            "sentinel",
+            TIME,
+            "1s",
+            "How often the writer's agent writes a sentinel row, by which the RPO is measured; `0s` means never.",
+        ),
+        required("regions", Shape::PerRegion { of: &Shape::Record(&SERVER), every: true }, "One server per region."),
+    ],
+};
+
+pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
+    let server = |r: &Record| {
+        Some(PostgresServer {
+            host: r.owned("host")?,
+            port: r.number("port")?.try_into().ok()?,
+            data_dir: r.path("data_dir")?,
+            bin_dir: r.path("bin_dir"),
+            run_as: r.owned("run_as"),
+        })
+    };
+    Some(PostgresPlan {
+        database: record.owned("database")?,
+        user: record.owned("user")?,
+        password: record.secret("password"),
+        sentinel: record.duration("sentinel")?,
+        regions: record
+            .map("regions")
+            .iter()
+            .map(|(name, value)| Some((Region::new(name), server(value.record()?)?)))
+            .collect::<Option<_>>()?,
+    })
+}
+
+pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
+    let rpo = root.record("objectives").and_then(|o| o.duration("rpo"));
+    let (Some(rpo), Some(sentinel)) = (rpo, record.duration("sentinel")) else { return };
+    if record.given("sentinel") && !rpo.is_zero() && sentinel > rpo {
+        out.add(
+            code::PLAN_CONTRADICTION,
+            record.at("sentinel"),
+            "sentinels are further apart than the RPO, so it could not be measured",
+        )
+        .found(show_duration(sentinel))
+        .allowed(format!("at most `objectives.rpo`, {}", show_duration(rpo)))
+        .hint("Write sentinels at least five times as often as the RPO.");
+    }
+}

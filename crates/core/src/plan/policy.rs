@@ -1,0 +1,163 @@
+//! `policy`: who decides, on what, how fast; and the settings that cannot go together.
+
+use super::fault::Collector;
+use super::shape::{Key, Section, Shape, Word, at_least_ms, default, follows, optional, required, unbuilt, word};
+use super::value::{Datum, Record};
+use super::{DecisionMode, Guarantee, OnWriterDeath, Policy, RejoinMode};
+use crate::code;
+use crate::effect::FenceAssurance;
+use crate::time::show_duration;
+use std::time::Duration;
+
+static MODES: [Word; 3] = [
+    word("automatic", "Pilotlight starts a failover by itself."),
+    word("approve-first", "Pilotlight prepares it; a person approves the first step."),
+    word("manual", "A person starts it."),
+];
+
+static GUARANTEES: [Word; 3] = [
+    word(
+        "best-effort",
+        "Rests on the agent's lease. Holds as long as the old writer's agent runs, or its region is dead.",
+    ),
+    unbuilt("bounded", "a gate that confirms commits only while the lease is valid"),
+    unbuilt("strict", "only what the candidate already holds is acknowledged"),
+];
+
+static FENCES: [Word; 6] = [
+    word("proven", "Only after it was seen that no process is left that could acknowledge."),
+    word("lapsed", "Also after the old writer's lease has run out."),
+    word("provider-attested", "Also when the provider says so. Too weak for `mode: automatic`."),
+    word("connections-cut", "Also when only connections were cut. Too weak for `mode: automatic`."),
+    word("traffic-only", "Also when only new traffic is led elsewhere. Too weak for `mode: automatic`."),
+    word("none", "Also when nothing is known. Too weak for `mode: automatic`."),
+];
+
+static DEATHS: [Word; 2] = [
+    word("restart", "Start it again in place, up to three times within ten minutes, then give it up."),
+    word("failover", "Give it up at once."),
+];
+
+static ATTEMPTS: Section = Section {
+    doc: "Start the server again in place, so often within ten minutes, then give it up.",
+    keys: &[default("attempts", Shape::Count { least: 1, most: 100 }, "3", "How often.")],
+};
+
+static RESTART: [Key; 1] = [optional("restart", Shape::Record(&ATTEMPTS), "Start it again in place, so often.")];
+
+static REJOINS: [Word; 2] = [
+    word("automatic", "As soon as its agent is back. Changes that only the old writer held are rewound away."),
+    word("manual", "When a person says so."),
+];
+
+pub(super) static SECTION: Section = Section {
+    doc: "Who decides, on what, how fast.",
+    keys: &[
+        required("mode", Shape::Choice(&MODES), "Who starts a failover."),
+        default("guarantee", Shape::Choice(&GUARANTEES), "best-effort", "What \"one writer\" rests on."),
+        default(
+            "lease",
+            at_least_ms(1000),
+            "10s",
+            "How long the region of a silent agent may go on writing. A lost region is failed over after it.",
+        ),
+        follows(
+            "renew",
+            at_least_ms(10),
+            "a sixth of `lease`",
+            "How often the lease is renewed; at most half of `lease`.",
+        ),
+        default(
+            "least_fence",
+            Shape::Choice(&FENCES),
+            "lapsed",
+            "The least assurance that may promote without a person.",
+        ),
+        default(
+            "on_postmaster_death",
+            Shape::ChoiceOr(&DEATHS, &RESTART),
+            "restart",
+            "What the agent does when its database server has died while the region lives.",
+        ),
+        default(
+            "cool_down",
+            at_least_ms(0),
+            "1h",
+            "No second automatic failover for so long, unless a person acknowledges the first.",
+        ),
+        optional("max_lag", Shape::Size, "A candidate further behind in receiving is not promoted automatically."),
+        default("rejoin", Shape::Choice(&REJOINS), "manual", "Who makes a returned region a standby again."),
+    ],
+};
+
+pub(super) fn build(record: &Record) -> Option<Policy> {
+    let lease = record.duration("lease")?;
+    Some(Policy {
+        mode: match record.word("mode")? {
+            "automatic" => DecisionMode::Automatic,
+            "approve-first" => DecisionMode::ApproveFirst,
+            _ => DecisionMode::Manual,
+        },
+        guarantee: record.word("guarantee").map(|_| Guarantee::BestEffort)?,
+        lease,
+        renew: renew(record)?,
+        least_fence: fence(record)?,
+        on_writer_death: match &record.value("on_postmaster_death")?.datum {
+            Datum::Word("failover") => OnWriterDeath::Failover,
+            Datum::One(_, value) => OnWriterDeath::Restart { attempts: value.record()?.number32("attempts")? },
+            _ => OnWriterDeath::Restart { attempts: 3 },
+        },
+        cool_down: record.duration("cool_down")?,
+        max_lag_bytes: record.number("max_lag"),
+        rejoin: match record.word("rejoin")? {
+            "automatic" => RejoinMode::Automatic,
+            _ => RejoinMode::Manual,
+        },
+    })
+}
+
+fn renew(record: &Record) -> Option<Duration> {
+    if record.given("renew") { record.duration("renew") } else { Some(record.duration("lease")? / 6) }
+}
+
+fn fence(record: &Record) -> Option<FenceAssurance> {
+    Some(match record.word("least_fence")? {
+        "proven" => FenceAssurance::Proven,
+        "lapsed" => FenceAssurance::Lapsed,
+        "provider-attested" => FenceAssurance::ProviderAttested,
+        "connections-cut" => FenceAssurance::ConnectionsCut,
+        "traffic-only" => FenceAssurance::TrafficOnly,
+        _ => FenceAssurance::None,
+    })
+}
+
+pub(super) fn check(record: &Record, rpo: Option<Duration>, out: &mut Collector<'_>) {
+    let lease = record.duration("lease");
+    if let (Some(lease), Some(renew)) = (lease, record.duration("renew"))
+        && renew * 2 > lease
+    {
+        out.add(code::PLAN_RENEWAL, record.at("renew"), "`policy.renew` leaves no second try before the lease ends")
+            .found(show_duration(renew))
+            .allowed(format!("at most half of the lease, {}", show_duration(lease / 2)))
+            .hint("One lost packet would fence a healthy writer. A sixth of the lease is the default.");
+    }
+    if record.word("mode") != Some("automatic") {
+        return;
+    }
+    if let (Some(lease), Some(rpo)) = (lease, rpo)
+        && rpo < lease
+        && !record.given("guarantee")
+    {
+        out.add(code::PLAN_RPO_BELOW_LEASE, record.at("lease"), "the lease is longer than the RPO, so a cut link can lose more than the RPO")
+                .found(format!("lease {}, RPO {}", show_duration(lease), show_duration(rpo)))
+                .allowed("a lease no longer than `objectives.rpo`, or `guarantee: best-effort` written out")
+                .hint("While the link is cut the old writer goes on for up to one lease. Shorten `policy.lease`, or write `guarantee: best-effort` to accept that, or choose `mode: approve-first`.");
+    }
+    if fence(record).is_some_and(|f| f < FenceAssurance::Lapsed) {
+        let word = record.word("least_fence").unwrap_or_default();
+        out.add(code::PLAN_WEAK_FENCE, record.at("least_fence"), format!("`{word}` is too weak a fence for `mode: automatic`"))
+            .found(word)
+            .allowed("`lapsed` or `proven`")
+            .hint("Below `lapsed` two regions could write at once. Write `lapsed`, or let a person decide with `mode: approve-first`.");
+    }
+}
