@@ -77,3 +77,34 @@ pub trait Driver: Send + Sync {
         Ok(Order::Unknown)
     }
 }
+
+#[async_trait]
+impl<D: Driver + ?Sized> Driver for std::sync::Arc<D> {
+    fn describe(&self) -> Descriptor {
+        (**self).describe()
+    }
+
+    async fn observe(&self, target: &Target) -> Result<State, Failure> {
+        (**self).observe(target).await
+    }
+
+    async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
+        (**self).preflight(effect).await
+    }
+
+    async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        (**self).apply(effect, context).await
+    }
+
+    async fn watch(&self, target: &Target) {
+        (**self).watch(target).await;
+    }
+
+    async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
+        (**self).resume(handle, context).await
+    }
+
+    async fn compare(&self, target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {
+        (**self).compare(target, first, second).await
+    }
+}

@@ -1,0 +1,293 @@
+//! What a place remembers of epochs and keys, and which effects it has under way.
+//!
+//! The lock is never held across an await or a disk write; the disk is written by a blocking task.
+
+use super::log::{Log, OpenError, Record};
+use crate::Context;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::{EffectKey, Epoch, Unit};
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// Keys kept. Only those of the newest epoch can be asked for again, and a run has some dozens of steps.
+const KEYS_KEPT: usize = 1024;
+
+/// The durable memory of one place. Opened by one process at a time.
+#[derive(Debug)]
+pub struct Ledger {
+    book: Arc<Mutex<Book>>,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    epochs: BTreeMap<Unit, Epochs>,
+    keys: BTreeMap<EffectKey, Known>,
+    oldest_first: VecDeque<EffectKey>,
+    flights: BTreeMap<u64, UnderWay>,
+    flights_begun: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Epochs {
+    newest: Epoch,
+    durable: Epoch,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    unit: Unit,
+    epoch: Epoch,
+    /// Absent: it was begun and nobody knows how it ended.
+    answer: Option<Result<Outcome, Failure>>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    unit: Unit,
+    epoch: Epoch,
+    key: EffectKey,
+    superseded: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// What is to be done about an effect.
+pub(super) enum Begun {
+    /// Nothing: its key is known.
+    Answered(Result<Outcome, Failure>),
+    /// Do it, then [`Ledger::end`].
+    Go(Flight),
+}
+
+/// An effect under way; dropped without an end, for example by a caller that gave up, it leaves only its intent.
+pub(super) struct Flight {
+    id: u64,
+    book: Arc<Mutex<Book>>,
+    superseded: CancellationToken,
+}
+
+impl Flight {
+    /// Returns when a newer epoch has arrived.
+    pub(super) async fn superseded(&self) {
+        self.superseded.cancelled().await;
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(under_way) = lock(&self.book).flights.remove(&self.id) {
+            under_way.ended.cancel();
+        }
+    }
+}
+
+enum Next {
+    Answered(Result<Outcome, Failure>),
+    Wait { ended: CancellationToken, gave_up: Failure },
+    Go(Flight),
+}
+
+impl Ledger {
+    /// Reads what was remembered in the folder, which is made if need be.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let (log, records) = Log::open(folder)?;
+        let mut book = Book::default();
+        for record in records {
+            book.learn(record);
+        }
+        Ok(Self { book: Arc::new(Mutex::new(book)), log: Arc::new(Mutex::new(log)) })
+    }
+
+    /// The newest epoch seen for the unit.
+    pub fn epoch(&self, unit: &Unit) -> Epoch {
+        lock(&self.book).epochs.get(unit).copied().unwrap_or_default().newest
+    }
+
+    /// Refuses an old epoch and remembers a new one: for what the agent is told by the controller, and for effects that
+    /// are not kept by key.
+    pub async fn admit(&self, unit: &Unit, epoch: Epoch) -> Result<(), Failure> {
+        lock(&self.book).admit(unit, epoch)?;
+        self.persist(unit, epoch, None).await
+    }
+
+    pub(super) async fn begin(&self, effect: &Effect, context: &Context) -> Result<Begun, Failure> {
+        let until = Instant::now() + context.deadline;
+        let flight = loop {
+            let next = lock(&self.book).next(effect, context, &self.book)?;
+            match next {
+                Next::Answered(answer) => return Ok(Begun::Answered(answer)),
+                Next::Go(flight) => break flight,
+                Next::Wait { ended, gave_up } => {
+                    if timeout_at(until, ended.cancelled()).await.is_err() {
+                        return Err(gave_up);
+                    }
+                }
+            }
+        };
+        let (key, unit, epoch) = (context.key.clone(), context.unit.clone(), context.epoch);
+        let intent = (!effect.is_idempotent()).then_some(Record::Intent { key, unit, epoch });
+        self.persist(&context.unit, epoch, intent).await?;
+        Ok(Begun::Go(flight))
+    }
+
+    pub(super) async fn end(
+        &self,
+        flight: Flight,
+        effect: &Effect,
+        context: &Context,
+        answer: Result<Outcome, Failure>,
+    ) -> Result<Outcome, Failure> {
+        let (key, unit, epoch) = (context.key.clone(), context.unit.clone(), context.epoch);
+        let kind = answer.as_ref().err().map(|failure| failure.kind);
+        let record = match kind {
+            None | Some(FailureKind::Rejected) => Record::Answer { key, unit, epoch, answer: answer.clone() },
+            Some(FailureKind::OutcomeUnknown) => return answer,
+            Some(_) if effect.is_idempotent() => return answer,
+            Some(FailureKind::Transient | FailureKind::Unreachable | FailureKind::Unsupported) => Record::Void { key },
+        };
+        lock(&self.book).learn(record.clone());
+        // The deed is done and its answer is on its way: a disk that fails now costs only what a crash would cost.
+        let _ = self.write(vec![record], !effect.is_idempotent()).await;
+        drop(flight);
+        answer
+    }
+
+    async fn persist(&self, unit: &Unit, epoch: Epoch, intent: Option<Record>) -> Result<(), Failure> {
+        let mut records = Vec::new();
+        if lock(&self.book).epochs.get(unit).is_none_or(|e| e.durable < epoch) {
+            records.push(Record::Epoch { unit: unit.clone(), epoch });
+        }
+        records.extend(intent);
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.write(records, true).await.map_err(|e| {
+            Failure::transient(format!("the guard's record cannot be written, so nothing was done: {e}"))
+                .hint("make room on the disk of the state folder, or repair it")
+        })
+    }
+
+    async fn write(&self, records: Vec<Record>, flush: bool) -> io::Result<()> {
+        let (log, book) = (Arc::clone(&self.log), Arc::clone(&self.book));
+        let write = move || {
+            // The log's lock comes first and is kept, so that a rewrite misses no record that was just appended.
+            let mut log = lock(&log);
+            log.append(&records, flush)?;
+            records.into_iter().for_each(|record| lock(&book).learn(record));
+            if log.records() > 4 * KEYS_KEPT {
+                let all = lock(&book).records();
+                // A file that stays long is no fault; the next record tries again.
+                let _ = log.rewrite(&all);
+            }
+            Ok(())
+        };
+        tokio::task::spawn_blocking(write).await.unwrap_or_else(|e| Err(io::Error::other(e)))
+    }
+}
+
+impl Book {
+    fn admit(&mut self, unit: &Unit, epoch: Epoch) -> Result<(), Failure> {
+        let seen = self.epochs.entry(unit.clone()).or_default();
+        if epoch < seen.newest {
+            return Err(Failure::rejected(format!(
+                "epoch {epoch} of unit {unit} is older than epoch {}, which was seen here",
+                seen.newest
+            )));
+        }
+        seen.newest = epoch;
+        Ok(())
+    }
+
+    fn next(&mut self, effect: &Effect, context: &Context, book: &Arc<Mutex<Book>>) -> Result<Next, Failure> {
+        self.admit(&context.unit, context.epoch)?;
+        let known = self.keys.get(&context.key).map(|known| known.answer.clone());
+        if let Some(Some(answer)) = known {
+            return Ok(Next::Answered(answer));
+        }
+        if let Some(same) = self.flights.values().find(|f| f.key == context.key) {
+            let gave_up = Failure::unknown(format!("{} is still being done", context.key));
+            return Ok(Next::Wait { ended: same.ended.clone(), gave_up });
+        }
+        let mut older = self.flights.values().filter(|f| f.unit == context.unit && f.epoch < context.epoch).peekable();
+        if let Some(first) = older.peek() {
+            let gave_up = Failure::transient(format!("{} of an older epoch does not come to an end", first.key));
+            let ended = first.ended.clone();
+            older.for_each(|f| f.superseded.cancel());
+            return Ok(Next::Wait { ended, gave_up });
+        }
+        if known.is_some() && !effect.is_idempotent() {
+            return Ok(Next::Answered(Err(Failure::unknown(format!(
+                "{} was begun before and nobody knows how it ended",
+                context.key
+            ))
+            .hint("look what the command did, then skip the step or retry it"))));
+        }
+        self.flights_begun += 1;
+        let (superseded, ended) = (CancellationToken::new(), CancellationToken::new());
+        let flight = Flight { id: self.flights_begun, book: Arc::clone(book), superseded: superseded.clone() };
+        let (unit, key) = (context.unit.clone(), context.key.clone());
+        self.flights.insert(flight.id, UnderWay { unit, epoch: context.epoch, key, superseded, ended });
+        Ok(Next::Go(flight))
+    }
+
+    /// Takes over what is in the log, or on its way there.
+    fn learn(&mut self, record: Record) {
+        match record {
+            Record::Epoch { unit, epoch } => {
+                let seen = self.epochs.entry(unit).or_default();
+                seen.newest = seen.newest.max(epoch);
+                seen.durable = seen.durable.max(epoch);
+            }
+            Record::Intent { key, unit, epoch } => self.keep(key, Known { unit, epoch, answer: None }),
+            Record::Answer { key, unit, epoch, answer } => self.keep(key, Known { unit, epoch, answer: Some(answer) }),
+            Record::Void { key } => {
+                self.keys.remove(&key);
+                self.oldest_first.retain(|k| k != &key);
+            }
+        }
+    }
+
+    fn keep(&mut self, key: EffectKey, known: Known) {
+        if self.keys.insert(key.clone(), known).is_none() {
+            self.oldest_first.push_back(key);
+        }
+        while self.oldest_first.len() > KEYS_KEPT {
+            if let Some(oldest) = self.oldest_first.pop_front() {
+                self.keys.remove(&oldest);
+            }
+        }
+    }
+
+    /// Everything that can still matter: keys of older epochs bounce before they are looked up.
+    fn records(&self) -> Vec<Record> {
+        let epochs = self.epochs.iter().filter(|(_, e)| e.durable > Epoch(0));
+        let epochs = epochs.map(|(unit, e)| Record::Epoch { unit: unit.clone(), epoch: e.durable });
+        let of_key = |key: &EffectKey| {
+            let Known { unit, epoch, answer } = self.keys.get(key)?.clone();
+            let newest = self.epochs.get(&unit).copied().unwrap_or_default().durable;
+            let key = key.clone();
+            (epoch >= newest).then_some(match answer {
+                None => Record::Intent { key, unit, epoch },
+                Some(answer) => Record::Answer { key, unit, epoch, answer },
+            })
+        };
+        epochs.chain(self.oldest_first.iter().filter_map(of_key)).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A ledger that writes into that file.
+#[cfg(test)]
+pub(super) fn on_file(folder: &Path, file: std::fs::File) -> Ledger {
+    let ledger = Ledger::open(folder).expect("the folder is the test's own");
+    lock(&ledger.log).write_into(file);
+    ledger
+}
