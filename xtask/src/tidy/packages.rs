@@ -27,7 +27,7 @@ pub struct Package {
 }
 
 /// Asks cargo; touches no network.
-pub fn read(root: &Path) -> anyhow::Result<Vec<Package>> {
+pub(super) fn read(root: &Path) -> anyhow::Result<Vec<Package>> {
     let metadata = MetadataCommand::new()
         .manifest_path(root.join("Cargo.toml"))
         .no_deps()
