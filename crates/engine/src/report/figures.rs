@@ -1,0 +1,93 @@
+//! How numbers are written for people: lengths, offsets, counts, coordinates.
+
+use pilotlight_core::time::show_duration;
+use std::time::Duration;
+
+/// `214 ms`, `3.21 s`, `32.1 s`, `4 min 05 s`, `2 h 03 min`.
+pub(super) fn length(ms: u64) -> String {
+    let seconds = Duration::from_millis(ms).as_secs_f64();
+    match ms {
+        1_000..9_995 => format!("{seconds:.2} s"),
+        9_995..60_000 => format!("{seconds:.1} s"),
+        _ => show_duration(Duration::from_millis(ms)),
+    }
+}
+
+/// A point in time as seen from `zero`: `+3.21 s`, `−120 ms`, `0`.
+pub(super) fn offset(at_ms: u64, zero_ms: u64) -> String {
+    match at_ms.cmp(&zero_ms) {
+        std::cmp::Ordering::Less => format!("−{}", length(zero_ms - at_ms)),
+        std::cmp::Ordering::Equal => "0".to_owned(),
+        std::cmp::Ordering::Greater => format!("+{}", length(at_ms - zero_ms)),
+    }
+}
+
+/// `79,861`.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A coordinate of a picture, to a tenth of a pixel and without a needless `.0`.
+pub(super) fn px(value: f64) -> String {
+    let text = format!("{value:.1}");
+    match text.strip_suffix(".0") {
+        Some("-0") => "0".to_owned(),
+        Some(whole) => whole.to_owned(),
+        None => text,
+    }
+}
+
+/// The width of a text in a picture, rather too wide than too narrow; no font can be asked.
+pub(super) fn width(text: &str) -> f64 {
+    text.chars().map(|c| if "il.,:;|' ".contains(c) { 3.6 } else { 6.6 }).sum()
+}
+
+/// At most so wide, with an ellipsis where something was cut off.
+pub(super) fn fit(text: &str, most: f64) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    for c in text.chars() {
+        if width(&kept) + width(&c.to_string()) + 8.0 > most {
+            break;
+        }
+        kept.push(c);
+    }
+    format!("{}…", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_for_people() {
+        assert_eq!(length(214), "214 ms");
+        assert_eq!(length(3_214), "3.21 s");
+        assert_eq!(length(9_999), "10.0 s");
+        assert_eq!(length(32_140), "32.1 s");
+        assert_eq!(length(14_580_000), "4 h 03 min");
+        assert_eq!(offset(1_000, 1_120), "−120 ms");
+        assert_eq!(offset(5, 5), "0");
+        assert_eq!(count(79_861), "79,861");
+        assert_eq!(count(861), "861");
+        assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!((px(3.04), px(-0.01), px(2.5)), ("3".to_owned(), "0".to_owned(), "2.5".to_owned()));
+    }
+
+    #[test]
+    fn long_texts_are_cut_to_fit() {
+        assert_eq!(fit("short", 100.0), "short");
+        let cut = fit("promote the database in the western region", 120.0);
+        assert!(cut.ends_with('…') && width(&cut) <= 120.0, "{cut}");
+    }
+}

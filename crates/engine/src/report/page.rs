@@ -1,0 +1,122 @@
+//! The report as one HTML page that needs nothing but itself.
+
+mod moves;
+mod sections;
+
+use super::figures::{count, length};
+use super::{Objective, Report};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use pilotlight_core::time::{Wall, show_wall};
+
+const STYLE: &str = include_str!("page/style.css");
+
+/// Renders the page.
+pub fn page(report: &Report) -> String {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { (report.title) " · Pilotlight" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (head(report))
+                    (cards(report))
+                    (sections::overview(report))
+                    @for (number, one) in (1..).zip(&report.moves) {
+                        (moves::section(report, number, one))
+                    }
+                    (sections::guarantee(report))
+                    (sections::environment(report))
+                }
+                footer {
+                    "Written by Pilotlight, report schema " (report.schema)
+                    ". This page is complete in itself: it loads nothing and runs no script. The same data stands in report.json beside it."
+                }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+fn head(report: &Report) -> Markup {
+    let last = report.moves.iter().filter_map(|m| m.ended_ms).max();
+    html! {
+        header {
+            p class="eyebrow" { "Recovery report · " (report.application) }
+            h1 { (report.title) }
+            p class="when" {
+                (moment(report, 0))
+                @if let Some(last) = last { " to " (moment(report, last)) ", " (length(last)) }
+            }
+            @if report.objectives_met() {
+                p class="badge good" { "Objectives met" }
+            } @else {
+                p class="badge bad" { "Objectives not met" }
+            }
+        }
+    }
+}
+
+/// A point in time for people, to the second.
+fn moment(report: &Report, at_ms: u64) -> String {
+    let text = show_wall(Wall(report.origin.0 + at_ms));
+    format!("{} UTC", text[..19].replace('T', " "))
+}
+
+fn cards(report: &Report) -> Markup {
+    let impacts = || report.moves.iter().filter_map(|m| m.impact.as_ref());
+    let measured = impacts().next().is_some();
+    let lost: u64 = impacts().map(|i| i.lost.count).sum();
+    let dual: u64 = impacts().map(|i| i.dual_acked.count).sum();
+    html! {
+        section class="cards" aria-label="The result in four figures" {
+            (promise("Recovery time (RTO)", "first failed to first good request", report.rto))
+            (promise("Recovery point (RPO)", "newest acknowledged change that was lost", report.rpo))
+            (number("Acknowledged and lost", "requests, over all moves", measured.then_some(lost), lost == 0))
+            (number("Acknowledged twice", "by both regions; must be none", measured.then_some(dual), dual == 0))
+        }
+    }
+}
+
+fn promise(name: &str, what: &str, objective: Objective) -> Markup {
+    let (class, word) = match objective.met() {
+        Some(true) => ("good", "met"),
+        Some(false) => ("bad", "missed"),
+        None => ("open", "not measured"),
+    };
+    html! {
+        div class=(format!("card {class}")) {
+            h2 { (name) }
+            p class="figure" {
+                @match objective.measured_ms {
+                    Some(ms) => { @if objective.upper_bound { "≤ " } (length(ms)) }
+                    None => "—",
+                }
+            }
+            p class="against" { "objective " (length(objective.objective_ms)) " · " b { (word) } }
+            p class="what" { (what) }
+        }
+    }
+}
+
+fn number(name: &str, what: &str, n: Option<u64>, good: bool) -> Markup {
+    let class = match n {
+        None => "open",
+        Some(_) if good => "good",
+        Some(_) => "warn",
+    };
+    html! {
+        div class=(format!("card {class}")) {
+            h2 { (name) }
+            p class="figure" { (n.map_or_else(|| "—".to_owned(), count)) }
+            p class="against" { @if n.is_none() { b { "not measured" } } @else { "requests" } }
+            p class="what" { (what) }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The section of one move: picture, what the time went to, figures, steps, evidence, events.
+
+use super::moment;
+use crate::report::figures::{count, length, offset};
+use crate::report::picture::{self, Row, View, numbered};
+use crate::report::{Event, Ids, Impact, Mark, Move, Report, Span, Step, StepEnd};
+use maud::{Markup, html};
+
+pub(super) fn section(report: &Report, number: usize, one: &Move) -> Markup {
+    let zero_ms = zero(one);
+    html! {
+        section class="move" id=(format!("move-{number}")) {
+            h2 { (number) ". " (headline(one)) }
+            p { (one.cause) }
+            p class="result" {
+                "Run " code { (one.run) } ", started " (moment(report, one.started_ms)) ", "
+                b { (one.result) }
+                @if let Some(ended) = one.ended_ms { " after " (length(ended.saturating_sub(one.started_ms))) }
+                "."
+            }
+            (figure(report, number, one, zero_ms))
+            @if let Some(impact) = &one.impact {
+                @if !impact.parts.is_empty() { (split(number, impact)) }
+                (figures(impact))
+            }
+            (steps(&one.steps, zero_ms))
+            @if !one.evidence.is_empty() { (evidence(one)) }
+            @if !one.events.is_empty() { (events(report, &one.events, zero_ms)) }
+        }
+    }
+}
+
+/// `Failover from east to west`.
+pub(super) fn headline(one: &Move) -> String {
+    let mut verb = one.verb.clone();
+    if let Some(first) = verb.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    match one.verb.as_str() {
+        "rejoin" => format!("{verb} of {}", one.to),
+        _ => format!("{verb} from {} to {}", one.from, one.to),
+    }
+}
+
+/// What the times of a move are counted from: the fault, else the first failed request, else the start of the run.
+fn zero(one: &Move) -> u64 {
+    let at = |mark| one.events.iter().find(|e| e.mark == Some(mark)).map(|e| e.at_ms);
+    let outage = one.impact.as_ref().and_then(|i| i.outage).map(|o| o.from_ms);
+    at(Mark::Fault).or(outage).unwrap_or(one.started_ms)
+}
+
+/// From before the first turning point to after the last, with room on both sides.
+fn window(one: &Move, zero_ms: u64) -> Span {
+    let outage = one.impact.as_ref().and_then(|i| i.outage);
+    let points = one.events.iter().filter(|e| e.mark.is_some()).map(|e| e.at_ms);
+    let steps = one.steps.iter().flat_map(|s| [s.started_ms, s.ended_ms]).flatten();
+    let spans = outage.into_iter().flat_map(|o| [o.from_ms, o.until_ms]);
+    let all = || {
+        points.clone().chain(steps.clone()).chain(spans.clone()).chain(one.ended_ms).chain([one.started_ms, zero_ms])
+    };
+    let (from, until) = (all().min().unwrap_or(zero_ms), all().max().unwrap_or(zero_ms));
+    let room = ((until - from) / 12).max(300);
+    Span { from_ms: from.saturating_sub(room), until_ms: until + room }
+}
+
+fn figure(report: &Report, number: usize, one: &Move, zero_ms: u64) -> Markup {
+    let marks = numbered(&one.events);
+    let outage = one.impact.as_ref().and_then(|i| i.outage);
+    let felt = outage.map(|span| Row {
+        name: "outage for users".to_owned(),
+        span: Some(span),
+        class: "felt".to_owned(),
+        word: None,
+    });
+    let view = View {
+        name: format!("move-{number}"),
+        title: format!("Timeline: {}", headline(one)),
+        window: window(one, zero_ms),
+        zero_ms,
+        outage,
+        marks: marks.iter().map(|(_, event)| *event).collect(),
+        rows: felt.into_iter().chain(one.steps.iter().map(row)).collect(),
+    };
+    html! {
+        figure {
+            div class="wide" { (picture::timeline(report, &view)) }
+            (legend(report))
+            @if !marks.is_empty() {
+                ol class="marks" {
+                    @for (_, event) in &marks {
+                        li class=(event.mark.map_or("", picture::mark_class)) { b { (offset(event.at_ms, zero_ms)) } " " (event.text) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(step: &Step) -> Row {
+    let word = match step.end {
+        StepEnd::Done => None,
+        end => Some(end.word().to_owned()),
+    };
+    let span = step.started_ms.map(|from_ms| Span { from_ms, until_ms: step.ended_ms.unwrap_or(from_ms) });
+    let class = match step.end {
+        StepEnd::Failed | StepEnd::Unknown => "failed".to_owned(),
+        StepEnd::Skipped | StepEnd::NotStarted => "part other".to_owned(),
+        _ => picture::part_class(&step.phase).to_owned(),
+    };
+    Row { name: step.title.clone(), span, class, word }
+}
+
+pub(super) fn legend(report: &Report) -> Markup {
+    html! {
+        ul class="legend" {
+            @for (colour, region) in report.regions.iter().enumerate() {
+                li { span class=(format!("swatch fill-region-{}", colour % 4)) {} (region) " writes, answers" }
+                li { span class=(format!("swatch fill-copy-{}", colour % 4)) {} (region) " follows" }
+            }
+            li { span class="swatch fill-failed" {} "failed" }
+            li { span class="swatch fill-gone" {} "fenced or lost" }
+        }
+    }
+}
+
+fn split(number: usize, impact: &Impact) -> Markup {
+    let total = impact.parts.iter().map(|p| p.ms).sum::<u64>().max(1);
+    html! {
+        h3 { "What the outage went to" }
+        figure {
+            div class="wide" { (picture::parts(&format!("move-{number}"), &impact.parts)) }
+            table class="narrow" {
+                thead { tr { th { "Part" } th class="n" { "Time" } th class="n" { "Share" } } }
+                tbody {
+                    @for part in &impact.parts {
+                        tr {
+                            td { span class=(format!("swatch fill-{}", picture::part_class(&part.name).trim_start_matches("part "))) {} (part.name) }
+                            td class="n" { (length(part.ms)) }
+                            td class="n" { (part.ms * 100 / total) " %" }
+                        }
+                    }
+                }
+                tfoot { tr { td { "together" } td class="n" { (length(impact.parts.iter().map(|p| p.ms).sum())) } td class="n" { "100 %" } } }
+            }
+        }
+    }
+}
+
+fn figures(impact: &Impact) -> Markup {
+    let none = || "none".to_owned();
+    html! {
+        h3 { "What users felt" }
+        table class="narrow" {
+            tbody {
+                tr { th { "Outage, first failed to first good request" } td class="n" { (impact.outage.map_or_else(none, |o| length(o.length_ms()))) } }
+                tr { th { "Longest time without a good request" } td class="n" { (length(impact.longest_gap_ms)) } }
+                tr { th { "Requests acknowledged" } td class="n" { (count(impact.acked)) } }
+                tr { th { "Requests failed" } td class="n" { (count(impact.failed)) } }
+                tr { th { "Acknowledged and lost" } td class="n" { (count(impact.lost.count)) } }
+                @if let Some(ms) = impact.lost_time_ms {
+                    tr { th { "Time whose changes were lost" } td class="n" { (length(ms)) } }
+                }
+                tr { th { "Acknowledged by both regions" } td class="n" { (count(impact.dual_acked.count)) } }
+            }
+        }
+        (ids("Lost", &impact.lost))
+        (ids("Acknowledged by both regions", &impact.dual_acked))
+    }
+}
+
+fn ids(what: &str, ids: &Ids) -> Markup {
+    let rest = ids.count.saturating_sub(ids.first.len() as u64);
+    html! {
+        @if ids.count > 0 {
+            h4 { (what) ": " (count(ids.count)) }
+            p class="ids" {
+                @for id in &ids.first { code { (id) } " " }
+                @if rest > 0 { "and " (count(rest)) " more" }
+            }
+        }
+    }
+}
+
+fn steps(steps: &[Step], zero_ms: u64) -> Markup {
+    html! {
+        h3 { "Steps" }
+        div class="wide" {
+            table {
+                thead { tr { th { "Step" } th { "Part" } th class="n" { "Start" } th class="n" { "Took" } th class="n" { "Tries" } th { "Outcome" } } }
+                tbody {
+                    @for step in steps {
+                        tr {
+                            td { (step.title) @if !step.said.is_empty() { div class="said" { (step.said) } } }
+                            td { (step.phase) }
+                            td class="n" { (step.started_ms.map_or_else(|| "—".to_owned(), |at| offset(at, zero_ms))) }
+                            td class="n" { (took(step)) }
+                            td class="n" { (step.attempts) }
+                            td class=(tone(step.end)) { (step.end.word()) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn took(step: &Step) -> String {
+    match (step.started_ms, step.ended_ms) {
+        (Some(from), Some(until)) => length(until.saturating_sub(from)),
+        _ => "—".to_owned(),
+    }
+}
+
+fn tone(end: StepEnd) -> &'static str {
+    match end {
+        StepEnd::Done | StepEnd::Skipped => "",
+        StepEnd::Failed | StepEnd::Unknown => "bad",
+        StepEnd::NotStarted | StepEnd::Unfinished | StepEnd::Warned | StepEnd::Undone => "warn",
+    }
+}
+
+fn evidence(one: &Move) -> Markup {
+    html! {
+        h3 { "Why it was decided" @if let Some(verdict) = &one.verdict { ": " (verdict) } }
+        table class="narrow" {
+            tbody { @for line in &one.evidence { tr { th { (line.by) } td { (line.says) } } } }
+        }
+    }
+}
+
+fn events(report: &Report, events: &[Event], zero_ms: u64) -> Markup {
+    let mut ordered: Vec<&Event> = events.iter().collect();
+    ordered.sort_by_key(|e| e.at_ms);
+    html! {
+        h3 { "Events" }
+        table {
+            thead { tr { th class="n" { "Offset" } th { "Event" } th { "Time" } } }
+            tbody {
+                @for event in ordered {
+                    tr { td class="n" { (offset(event.at_ms, zero_ms)) } td { (event.text) } td class="time" { (moment(report, event.at_ms)) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What is told once for the whole report: the overview, the guarantee, where it was measured.
+
+use super::moves::{headline, legend};
+use crate::report::figures::length;
+use crate::report::picture::{self, Row, View};
+use crate::report::{Report, Span};
+use maud::{Markup, html};
+
+/// All moves on one axis; left out when there is only one, whose own picture says it all.
+pub(super) fn overview(report: &Report) -> Markup {
+    let ends = report.moves.iter().filter_map(|m| m.ended_ms);
+    let client = report.client.as_ref().map(|c| c.from_ms + c.bucket_ms * c.buckets.len() as u64);
+    let Some(until_ms) = ends.chain(client).max().filter(|_| report.moves.len() > 1) else { return html! {} };
+    let run = |(number, one): (usize, &crate::report::Move)| Row {
+        name: format!("{number}. {}", headline(one)),
+        span: Some(Span { from_ms: one.started_ms, until_ms: one.ended_ms.unwrap_or(until_ms) }),
+        class: "run".to_owned(),
+        word: (one.result != "done").then(|| one.result.clone()),
+    };
+    let view = View {
+        name: "overview".to_owned(),
+        title: format!("Timeline of everything: {}", report.title),
+        window: Span { from_ms: report.client.as_ref().map_or(0, |c| c.from_ms), until_ms },
+        zero_ms: 0,
+        outage: None,
+        marks: Vec::new(),
+        rows: (1..).zip(&report.moves).map(run).collect(),
+    };
+    html! {
+        section {
+            h2 { "Overview" }
+            figure {
+                div class="wide" { (picture::timeline(report, &view)) }
+                (legend(report))
+            }
+            (summary(report))
+        }
+    }
+}
+
+fn summary(report: &Report) -> Markup {
+    let dash = || "—".to_owned();
+    html! {
+        div class="wide" {
+            table {
+                thead { tr { th { "Move" } th { "Result" } th class="n" { "Run" } th class="n" { "Outage" } th class="n" { "Longest gap" } th class="n" { "Lost" } th class="n" { "Twice" } } }
+                tbody {
+                    @for (number, one) in (1..).zip(&report.moves) {
+                        tr {
+                            td { a href=(format!("#move-{number}")) { (number) ". " (headline(one)) } }
+                            td { (one.result) }
+                            td class="n" { (one.ended_ms.map_or_else(dash, |end| length(end.saturating_sub(one.started_ms)))) }
+                            @match &one.impact {
+                                Some(impact) => {
+                                    td class="n" { (impact.outage.map_or_else(|| "none".to_owned(), |o| length(o.length_ms()))) }
+                                    td class="n" { (length(impact.longest_gap_ms)) }
+                                    td class="n" { (impact.lost.count) }
+                                    td class="n" { (impact.dual_acked.count) }
+                                }
+                                None => { td class="n" { "—" } td class="n" { "—" } td class="n" { "—" } td class="n" { "—" } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn guarantee(report: &Report) -> Markup {
+    let guarantee = &report.guarantee;
+    html! {
+        section {
+            h2 { "One writer: guarantee “" (guarantee.name) "”" }
+            p { (guarantee.rests_on) }
+            @if !guarantee.unproven.is_empty() {
+                p { "What it leaves unproven:" }
+                ul { @for hole in &guarantee.unproven { li { (hole) } } }
+            }
+        }
+    }
+}
+
+pub(super) fn environment(report: &Report) -> Markup {
+    html! {
+        section {
+            h2 { "Where it was measured" }
+            table class="narrow" {
+                tbody { @for (name, value) in &report.environment { tr { th { (name) } td { (value) } } } }
+            }
+            @if !report.notes.is_empty() {
+                ul { @for note in &report.notes { li { (note) } } }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Rows of bars: the steps of a run, or the runs of a session.
+
+use super::scale::{LEFT, RIGHT, Scale};
+use crate::report::Span;
+use crate::report::figures::{fit, length, px, width};
+use maud::{Markup, html};
+
+const STRIDE: f64 = 19.0;
+const TALL: f64 = 11.0;
+
+/// A named bar.
+pub(in crate::report) struct Row {
+    /// Left of the plot.
+    pub(in crate::report) name: String,
+    /// When; `None` when it never started.
+    pub(in crate::report) span: Option<Span>,
+    /// Its colour.
+    pub(in crate::report) class: String,
+    /// Said beside the bar instead of its length.
+    pub(in crate::report) word: Option<String>,
+}
+
+pub(super) fn height(rows: &[Row]) -> f64 {
+    if rows.is_empty() { 0.0 } else { STRIDE * rows.len() as f64 + 10.0 }
+}
+
+pub(super) fn draw(rows: &[Row], scale: &Scale, top: f64) -> Markup {
+    html! {
+        @for (at, row) in rows.iter().enumerate() {
+            @let y = top + 6.0 + STRIDE * at as f64;
+            g {
+                title { (row.name) }
+                text class="name" x=(px(LEFT - 10.0)) y=(px(y + 9.5)) text-anchor="end" { (fit(&row.name, LEFT - 16.0)) }
+                @match row.span {
+                    Some(span) => (bar(row, span, scale, y)),
+                    None => text class="beside" x=(px(LEFT + 6.0)) y=(px(y + 9.5)) { (row.word.as_deref().unwrap_or("not started")) },
+                }
+            }
+        }
+    }
+}
+
+fn bar(row: &Row, span: Span, scale: &Scale, y: f64) -> Markup {
+    let (x, wide) = (scale.x(span.from_ms), scale.width(span));
+    let text = match &row.word {
+        Some(word) => format!("{} · {word}", length(span.length_ms())),
+        None => length(span.length_ms()),
+    };
+    let right = x + wide + 6.0;
+    let (at, anchor) = if right + width(&text) < RIGHT { (right, "start") } else { (x - 6.0, "end") };
+    let room = anchor == "start" || at - width(&text) > LEFT;
+    html! {
+        rect class=(row.class) x=(px(x)) y=(px(y)) width=(px(wide)) height=(px(TALL)) rx="1.5" {}
+        @if room {
+            text class="beside" x=(px(at)) y=(px(y + 9.5)) text-anchor=(anchor) { (text) }
+        } @else {
+            text class="inside" x=(px(x + wide - 6.0)) y=(px(y + 9.0)) text-anchor="end" { (text) }
+        }
+    }
+}
