@@ -1,1 +1,104 @@
-//! derive
+//! From what is observed and what is wanted to a runbook, or to a refusal with its reason.
+//!
+//! Border: reads descriptors and facets of the plan, never the kind of a component; a new technology adds nothing here.
+//! The same input gives the same runbook.
+//!
+//! Invariants, each a property test over generated plans, observations and intents:
+//! - before a copy becomes the writer, every other possible writer of the component has been fenced, stopped or its lease
+//!   waited out, and the lease was granted to the new region: all of that is among the step's needs, near or far;
+//! - in whatever order the graph allows, and wherever it stops, at most one copy of a component takes writes;
+//! - traffic is led only to a region whose writer writes and whose instances are ready, and always to one at least;
+//! - undone from anywhere before the point of no return, the old region is the one writer again.
+//!
+//! The shapes stand in [`moves`] (failover, switchover, failback) and [`rejoin`]; what surrounds every move (hooks,
+//! instances, traffic, proofs, notes) in [`surround`].
+
+mod draft;
+mod limits;
+mod moves;
+mod refusal;
+mod rejoin;
+mod surround;
+mod survey;
+
+pub use refusal::Refusal;
+
+use crate::effect::Descriptor;
+use crate::id::{Component, Region};
+use crate::observation::{State, Target};
+use crate::placement::{Intent, Mode, Verb};
+use crate::plan::Plan;
+use crate::runbook::{Phase, Runbook};
+use draft::Draft;
+use std::collections::{BTreeMap, BTreeSet};
+use survey::Survey;
+
+/// Everything a runbook is derived from.
+#[derive(Debug, Clone)]
+pub struct Derivation<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What each component's driver says of itself.
+    pub descriptors: &'a BTreeMap<Component, Descriptor>,
+    /// Where to.
+    pub intent: &'a Intent,
+    /// Where the writer is as the store has it, or was last.
+    pub writer: &'a Region,
+    /// The newest look at each target. What is absent is unknown.
+    pub seen: &'a BTreeMap<Target, State>,
+    /// Regions whose agent is heard.
+    pub reachable: &'a BTreeSet<Region>,
+    /// Who answers for it.
+    pub consent: Consent,
+}
+
+/// Who answers for a move: decides whether a fence below the policy's least is good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Nobody but the policy: a fence that is too weak is refused.
+    Policy,
+    /// A person will be asked before the first step that touches anything.
+    AskFirst,
+    /// A person started it and has confirmed.
+    Given,
+}
+
+/// Derives.
+pub fn derive(d: &Derivation<'_>) -> Result<Runbook, Refusal> {
+    let survey = Survey::take(d)?;
+    let mut draft = match (d.intent.verb, d.intent.mode) {
+        (Verb::Rejoin, _) => rejoin::rejoin(&survey)?,
+        (_, Mode::Ungraceful) => moves::ungraceful(&survey)?,
+        (_, Mode::Graceful) => moves::graceful(&survey),
+    };
+    if d.consent == Consent::AskFirst {
+        ask_first(&mut draft);
+    }
+    let runbook = Runbook {
+        application: d.plan.application.clone(),
+        intent: d.intent.clone(),
+        from: d.writer.clone(),
+        steps: draft.steps,
+    };
+    if let Err(fault) = runbook.validate() {
+        panic!("derived an unsound runbook, which is a bug: {fault}");
+    }
+    Ok(runbook)
+}
+
+/// One step asks, and everything else that touches anything comes after it. People are told before they are asked.
+fn ask_first(draft: &mut Draft) {
+    let Some(gate) = draft.steps.iter_mut().find(|s| s.needs.is_empty() && s.phase != Phase::Notify) else { return };
+    gate.approval = true;
+    let gate = gate.id.clone();
+    for step in &mut draft.steps {
+        if step.needs.is_empty() && step.phase != Phase::Notify && step.id != gate {
+            step.needs.push(gate.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

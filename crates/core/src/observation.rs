@@ -90,8 +90,13 @@ pub enum Condition {
     IsWriter { target: Target },
     /// The copy acknowledges nothing: down, fenced or a standby.
     IsNotWriter { target: Target },
+    /// The copy acknowledges nothing and does not come up as a writer by itself: fenced, or a standby's data. Stronger than
+    /// `IsNotWriter`: a writer that is down may be started again by its agent.
+    IsFenced { target: Target },
     /// The copy follows and changes arrive.
     IsStreaming { target: Target },
+    /// The copy follows this region and changes arrive.
+    Follows { target: Target, upstream: Region },
     /// At least so many instances work.
     HasCapacity { target: Target, ready: u32 },
     /// Exactly these shares are published.
@@ -115,7 +120,9 @@ impl Condition {
         match self {
             Condition::IsWriter { target }
             | Condition::IsNotWriter { target }
+            | Condition::IsFenced { target }
             | Condition::IsStreaming { target }
+            | Condition::Follows { target, .. }
             | Condition::HasCapacity { target, .. }
             | Condition::IsRouted { target, .. } => target,
         }
@@ -148,7 +155,16 @@ impl Condition {
             (_, Role::Unknown) => Holds::Unknown("the role could not be seen".to_owned()),
             (Condition::IsWriter { .. }, Role::Writer)
             | (Condition::IsNotWriter { .. }, Role::Standby { .. } | Role::Down { .. } | Role::Fenced { .. })
+            | (
+                Condition::IsFenced { .. },
+                Role::Fenced { .. } | Role::Standby { .. } | Role::Down { was_writer: false, .. },
+            )
             | (Condition::IsStreaming { .. }, Role::Standby { streaming: true, .. }) => Holds::Yes,
+            (Condition::Follows { upstream, .. }, Role::Standby { upstream: seen, streaming: true }) => match seen {
+                Some(seen) if seen == upstream => Holds::Yes,
+                Some(seen) => Holds::No(format!("it follows {seen}")),
+                None => Holds::Unknown("it could not be seen whom it follows".to_owned()),
+            },
             (_, Role::Unresponsive) => Holds::Unknown("it runs but does not answer".to_owned()),
             (_, role) => Holds::No(format!("it is {role:?}")),
         }

@@ -1,5 +1,10 @@
 //! A runbook: a graph of steps that leads from what is observed to a target placement.
 
+mod graph;
+mod render;
+
+pub use graph::Unsound;
+
 use crate::effect::Effect;
 use crate::id::{Application, Region, StepId};
 use crate::observation::Condition;

@@ -15,6 +15,7 @@ mod candidate;
 mod decide;
 mod sight;
 
+pub(crate) use candidate::astray;
 pub use candidate::{Candidate, Gate, Returned};
 pub use decide::{Decision, History, LastFailover, REJOIN_PAUSE, Reason, decide};
 pub use sight::{AgentSight, PortAnswer, PortSight, Sight};

@@ -1,0 +1,62 @@
+//! How long each kind of step may take and how often it is tried again, in one table with the reasons.
+//!
+//! A deadline is for one attempt and holds the wait for the post-condition. It is not an estimate: it is the time after
+//! which going on waiting is worse than a person looking. Retries only follow failures that changed nothing.
+
+use crate::effect::Probe;
+use crate::lease::granters_lease;
+use std::time::Duration;
+
+/// Time and patience of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limit {
+    pub(super) deadline: Duration,
+    pub(super) retries: u32,
+}
+
+const fn limit(seconds: u64, retries: u32) -> Limit {
+    Limit { deadline: Duration::from_secs(seconds), retries }
+}
+
+/// SIGKILL and a look at what is left take well under a second; the rest is for an agent that is slow to hear of it.
+pub(super) const FENCE: Limit = limit(10, 2);
+/// Asks a copy that is known to be fenced once more. Nothing rests on the answer, and users wait for it.
+pub(super) const FENCE_AGAIN: Limit = limit(2, 0);
+/// One compare-and-swap in the store.
+pub(super) const GRANT: Limit = limit(5, 5);
+/// Writes out what the server holds in memory: some GB at 100 MB/s. Users notice nothing.
+pub(super) const CHECKPOINT: Limit = limit(120, 0);
+/// After a checkpoint the stop has little left to write. Users wait, so it is undone rather than waited for.
+pub(super) const STOP: Limit = limit(30, 0);
+/// A standby that streams has the tail already; longer than this the stop is better undone.
+pub(super) const AWAIT_POSITION: Limit = limit(30, 1);
+/// Replays what was received: seconds, but minutes after a burst of writing, and there is no better way than forward.
+pub(super) const PROMOTE: Limit = limit(120, 2);
+/// Providers take one to ten minutes for it.
+pub(super) const SWITCH: Limit = limit(900, 0);
+/// May copy a whole database anew: a TB at 50 MB/s. Users notice nothing.
+pub(super) const REJOIN: Limit = limit(6 * 3_600, 1);
+/// Processes start in seconds, machines in minutes.
+pub(super) const SCALE: Limit = limit(300, 2);
+/// Nobody waits for instances to go.
+pub(super) const SCALE_DOWN: Limit = limit(60, 1);
+/// Writing a DNS answer takes milliseconds; an authority that is being restarted comes back within seconds.
+pub(super) const ROUTE: Limit = limit(10, 5);
+/// A note must not hold anything up.
+pub(super) const NOTIFY: Limit = limit(10, 2);
+
+/// Two lives of the controller may have to wait out a lease each, then some for the store.
+pub(super) fn await_lapse(lease: Duration) -> Limit {
+    Limit { deadline: granters_lease(lease) * 2 + Duration::from_secs(5), retries: 1 }
+}
+
+/// A probe ends by its own timeout. Names take a TTL to change, so a no is asked again.
+pub(super) fn verify(probe: &Probe) -> Limit {
+    let (Probe::Http { timeout_ms, .. } | Probe::Tcp { timeout_ms, .. } | Probe::Sql { timeout_ms, .. }) = probe;
+    Limit { deadline: *timeout_ms + Duration::from_secs(1), retries: 10 }
+}
+
+/// A user's command takes what the plan allows. One that may not run twice is not run twice.
+pub(super) fn command(deadline: Duration, idempotent: bool) -> Limit {
+    Limit { deadline, retries: u32::from(idempotent) }
+}

@@ -1,0 +1,194 @@
+//! The two ways to move the writer: with the source (switchover, failback) and without it (failover).
+
+use super::draft::{Draft, Say, step};
+use super::survey::{Data, Survey};
+use super::{Consent, Refusal, limits, surround};
+use crate::effect::{Capability, Effect, FenceAssurance, HandOver};
+use crate::id::{Component, Region, StepId};
+use crate::observation::{Condition, Role, Target};
+use crate::runbook::{OnFailure, Phase, Step};
+
+/// Without the source: make sure that it is silent, then promote. Instances start meanwhile.
+pub(super) fn ungraceful(survey: &Survey<'_>) -> Result<Draft, Refusal> {
+    let mut draft = Draft::default();
+    surround::tell_start(survey, &mut draft);
+    let opened = surround::before_move(survey, &mut draft);
+    let silent = silence(survey, &mut draft, &opened)?;
+    let rooms = surround::make_room(survey, &mut draft, &opened, OnFailure::Pause);
+    let grant = draft.add(grant(survey).once(opened).once(silent));
+    let writers = promote_all(survey, &mut draft, &grant, &[]);
+    surround::after_promotion(survey, &mut draft, &writers, &rooms);
+    Ok(draft)
+}
+
+/// With the source: everything slow first, then stop, hand over, promote. Undone as a whole until the promotion.
+pub(super) fn graceful(survey: &Survey<'_>) -> Draft {
+    let mut draft = Draft::default();
+    surround::tell_start(survey, &mut draft);
+    let opened = surround::before_move(survey, &mut draft);
+    let rooms = surround::make_room(survey, &mut draft, &opened, OnFailure::Undo);
+    let mut ready = Vec::new();
+    for data in survey.data.iter().filter(|d| !d.descriptor.atomic_switch) {
+        let flushed = draft.add(checkpoint(survey, data.name).once(opened.clone()));
+        let room_ids = rooms.iter().cloned();
+        let stopped = draft.add(stop(survey, data.name).once([flushed]).once(opened.clone()).once(room_ids));
+        ready.push(draft.add(await_position(survey, data.name, &stopped).once([stopped.clone()])));
+    }
+    let undo = Effect::Grant { unit: survey.d.intent.unit.clone(), region: survey.from().clone() };
+    let named = grant(survey).once(opened).once(ready).once(rooms.iter().cloned());
+    let grant = draft.add(named.undone_by(undo).else_do(OnFailure::Undo));
+    let writers = promote_all(survey, &mut draft, &grant, &rooms);
+    surround::after_promotion(survey, &mut draft, &writers, &rooms);
+    draft
+}
+
+/// One step or two for each copy that may take writes, and the assurance they give.
+fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<Vec<StepId>, Refusal> {
+    let from = survey.from();
+    let mut steps = Vec::new();
+    let mut wait = false;
+    for data in &survey.data {
+        let direct = data.descriptor.can(Capability::Fence) && survey.can_reach(data.descriptor, from);
+        // What is left when the fence itself is too weak or cannot be carried out: the lease, where an agent keeps one.
+        let by_fence = match (direct, data.descriptor.atomic_switch) {
+            (true, _) | (_, true) => data.descriptor.fence_assurance,
+            (false, false) => FenceAssurance::None,
+        };
+        let waits =
+            by_fence < FenceAssurance::Lapsed && (data.descriptor.needs_agent || !data.descriptor.atomic_switch);
+        let by_lapse = if data.descriptor.needs_agent { FenceAssurance::Lapsed } else { FenceAssurance::None };
+        let possible = by_fence.max(if waits { by_lapse } else { FenceAssurance::None });
+        let least = survey.d.plan.policy.least_fence;
+        if survey.d.consent == Consent::Policy && possible < least {
+            return Err(Refusal::FenceTooWeak { component: data.name.clone(), possible, least });
+        }
+        wait |= waits;
+        if direct {
+            steps.push(draft.add(fence(survey, data, from).once(opened.iter().cloned())));
+        }
+        for region in survey.bystanders(data.name) {
+            if *survey.role(data.name, region) != Role::Writer {
+                continue;
+            }
+            if !(data.descriptor.can(Capability::Fence) && survey.can_reach(data.descriptor, region)) {
+                return Err(Refusal::AnotherWriter { component: data.name.clone(), region: region.clone() });
+            }
+            steps.push(draft.add(fence(survey, data, region).once(opened.iter().cloned())));
+        }
+    }
+    if wait {
+        steps.push(draft.add(await_lapse(survey).once(opened.iter().cloned())));
+    }
+    Ok(steps)
+}
+
+pub(super) fn fence(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> Step {
+    let component = data.name;
+    let effect = Effect::Fence { component: component.clone(), region: region.clone() };
+    let title = format!("Fence {component} in {region}");
+    let after = Condition::IsFenced { target: target(component, region) };
+    let id = format!("fence-{component}-{region}");
+    match survey.role(component, region) {
+        // Proven when it was derived, and a fenced copy never starts by itself: the step only makes sure that later orders
+        // with an older epoch are refused there. If the agent has gone meanwhile, nothing is lost by going on.
+        Role::Fenced { assurance } if *assurance >= data.descriptor.fence_assurance => {
+            let why = "It was seen to be fenced; this raises the epoch there, so that nothing older can wake it.";
+            let again = step(id, Phase::Fence, effect, limits::FENCE_AGAIN).say(title, why).until(after);
+            again.else_do(OnFailure::GoOn)
+        }
+        _ => {
+            let why = "Two writers at once would make two histories; the old one is silenced before a new one starts.";
+            step(id, Phase::Fence, effect, limits::FENCE).say(title, why).until(after)
+        }
+    }
+}
+
+fn await_lapse(survey: &Survey<'_>) -> Step {
+    let (unit, region) = (survey.d.intent.unit.clone(), survey.from().clone());
+    let title = format!("Wait until the lease of {region} is over");
+    let why = format!("{region} cannot be fenced from here; when its lease is over, it has fenced itself.");
+    let limit = limits::await_lapse(survey.d.plan.policy.lease);
+    let id = format!("await-lapse-{region}");
+    step(id, Phase::Fence, Effect::AwaitLapse { unit, region }, limit).say(title, why)
+}
+
+fn grant(survey: &Survey<'_>) -> Step {
+    let (unit, region) = (survey.d.intent.unit.clone(), survey.to().clone());
+    let title = format!("Give the lease of {unit} to {region}");
+    let why = "Its agent lets the copy be written only while it holds the lease.";
+    step(format!("grant-{region}"), Phase::Promote, Effect::Grant { unit, region }, limits::GRANT).say(title, why)
+}
+
+fn checkpoint(survey: &Survey<'_>, component: &Component) -> Step {
+    let region = survey.from();
+    let effect = Effect::Checkpoint { component: component.clone(), region: region.clone() };
+    let title = format!("Write out what {component} in {region} holds in memory");
+    let why = "The stop has less to write then, so users wait less.";
+    let id = format!("checkpoint-{component}-{region}");
+    step(id, Phase::Prepare, effect, limits::CHECKPOINT).say(title, why).else_do(OnFailure::GoOn)
+}
+
+fn stop(survey: &Survey<'_>, component: &Component) -> Step {
+    let (from, to) = (survey.from(), survey.to());
+    let effect = Effect::StopWrites { component: component.clone(), region: from.clone() };
+    let undo = Effect::ResumeWrites { component: component.clone(), region: from.clone() };
+    let title = format!("Stop writes of {component} in {from}");
+    let why = "The last position it reaches is what the new writer must hold, so nothing is lost.";
+    step(format!("stop-writes-{component}-{from}"), Phase::Fence, effect, limits::STOP)
+        .say(title, why)
+        .only_if(Condition::IsStreaming { target: target(component, to) })
+        .until(Condition::IsFenced { target: target(component, from) })
+        .undone_by(undo)
+        .else_do(OnFailure::Undo)
+}
+
+fn await_position(survey: &Survey<'_>, component: &Component, stopped: &StepId) -> Step {
+    let to = survey.to();
+    let position = HandOver::From(stopped.clone());
+    let effect = Effect::AwaitPosition { component: component.clone(), region: to.clone(), position };
+    let title = format!("Wait until {component} in {to} holds everything");
+    let why = format!("Every change that {} acknowledged must be there before it is promoted.", survey.from());
+    step(format!("await-position-{component}-{to}"), Phase::Promote, effect, limits::AWAIT_POSITION)
+        .say(title, why)
+        .else_do(OnFailure::Undo)
+}
+
+/// The steps after which each component's writer is in the new region, by component.
+fn promote_all(survey: &Survey<'_>, draft: &mut Draft, grant: &StepId, rooms: &[StepId]) -> Vec<(Component, StepId)> {
+    let alone = survey.data.len() == 1;
+    let promote = |data: &Data<'_>| {
+        let step =
+            if data.descriptor.atomic_switch { switch(survey, data.name, alone) } else { promote(survey, data.name) };
+        let id = draft.add(step.once([grant.clone()]).once(rooms.iter().cloned()));
+        (data.name.clone(), id)
+    };
+    survey.data.iter().map(promote).collect()
+}
+
+fn promote(survey: &Survey<'_>, component: &Component) -> Step {
+    let to = survey.to();
+    let effect = Effect::Promote { component: component.clone(), region: to.clone() };
+    let title = format!("Make {component} in {to} the writer");
+    let why = "From here on there is only a way forward.";
+    step(format!("promote-{component}-{to}"), Phase::Promote, effect, limits::PROMOTE)
+        .say(title, why)
+        .until(Condition::IsWriter { target: target(component, to) })
+}
+
+/// A switch that is refused has changed nothing, so a planned move of nothing else can still be undone.
+fn switch(survey: &Survey<'_>, component: &Component, alone: bool) -> Step {
+    let (from, to) = (survey.from(), survey.to());
+    let allow_loss = survey.d.intent.mode == crate::placement::Mode::Ungraceful;
+    let effect = Effect::Switch { component: component.clone(), from: from.clone(), to: to.clone(), allow_loss };
+    let title = format!("Switch {component} from {from} to {to}");
+    let why = "The provider stops the old writer, hands over and makes the new one in one call.";
+    let on_failure = if alone && !allow_loss { OnFailure::Undo } else { OnFailure::Pause };
+    step(format!("switch-{component}-{to}"), Phase::Promote, effect, limits::SWITCH)
+        .say(title, why)
+        .until(Condition::IsWriter { target: target(component, to) })
+        .else_do(on_failure)
+}
+
+pub(super) fn target(component: &Component, region: &Region) -> Target {
+    Target { component: component.clone(), region: Some(region.clone()) }
+}

@@ -1,0 +1,107 @@
+//! Why no runbook leads to a target: a type, with a code that `pilotlight explain` knows.
+
+use crate::effect::{Capability, FenceAssurance};
+use crate::id::{Component, Region, Unit};
+
+/// A derivation that was refused. Nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// PL-0201
+    #[error("{region} is the writer of {unit} already; nothing to move")]
+    AlreadyThere { unit: Unit, region: Region },
+    /// PL-0202
+    #[error("the plan names no region {region}; it names {known}")]
+    UnknownRegion { region: Region, known: String },
+    /// PL-0203
+    #[error("{component} has no place in {region}, so {region} cannot take over")]
+    NoPlace { component: Component, region: Region },
+    /// PL-0204
+    #[error("a planned move needs the source, and {region} does not answer; a failover goes without it")]
+    SourceSilent { region: Region },
+    /// PL-0205
+    #[error("a planned move starts from a working writer, and {component} in {region} {says}")]
+    SourceNotWriter { component: Component, region: Region, says: String },
+    /// PL-0206
+    #[error("{region} does not answer, so nothing can be moved there")]
+    TargetSilent { region: Region },
+    /// PL-0207
+    #[error("only a standby can take over, and {component} in {region} {says}")]
+    TargetNotStandby { component: Component, region: Region, says: String },
+    /// PL-0208
+    #[error("{component} in {region} receives no changes, so a planned move would wait for ever or lose some")]
+    TargetNotStreaming { component: Component, region: Region },
+    /// PL-0209
+    #[error(
+        "the best fence that is possible for {component} is `{possible}`, the policy asks for `{least}` before anything \
+         is promoted without a person"
+    )]
+    FenceTooWeak { component: Component, possible: FenceAssurance, least: FenceAssurance },
+    /// PL-0210
+    #[error("{unit} holds no replicated data, so it has no writer that could move")]
+    NothingToMove { unit: Unit },
+    /// PL-0211
+    #[error("no driver is there for {component}")]
+    NoDriver { component: Component },
+    /// PL-0212
+    #[error("{component} in {region} takes writes too, and {region} does not answer, so it cannot be silenced")]
+    AnotherWriter { component: Component, region: Region },
+    /// PL-0213
+    #[error("no region has to rejoin: each one that answers follows {writer}")]
+    NothingToRejoin { writer: Region },
+    /// PL-0214
+    #[error("the target gives no region any traffic; at least one share must be above zero")]
+    NoTraffic,
+    /// PL-0215
+    #[error("the driver of {component} cannot do `{capability:?}`, which this move needs")]
+    Incapable { component: Component, capability: Capability },
+    /// PL-0216
+    #[error("the command {component} runs in {region}, which does not answer; a planned move does not go without it")]
+    HookSilent { component: Component, region: Region },
+}
+
+impl Refusal {
+    /// The code of its page.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::AlreadyThere { .. } => "PL-0201",
+            Refusal::UnknownRegion { .. } => "PL-0202",
+            Refusal::NoPlace { .. } => "PL-0203",
+            Refusal::SourceSilent { .. } => "PL-0204",
+            Refusal::SourceNotWriter { .. } => "PL-0205",
+            Refusal::TargetSilent { .. } => "PL-0206",
+            Refusal::TargetNotStandby { .. } => "PL-0207",
+            Refusal::TargetNotStreaming { .. } => "PL-0208",
+            Refusal::FenceTooWeak { .. } => "PL-0209",
+            Refusal::NothingToMove { .. } => "PL-0210",
+            Refusal::NoDriver { .. } => "PL-0211",
+            Refusal::AnotherWriter { .. } => "PL-0212",
+            Refusal::NothingToRejoin { .. } => "PL-0213",
+            Refusal::NoTraffic => "PL-0214",
+            Refusal::Incapable { .. } => "PL-0215",
+            Refusal::HookSilent { .. } => "PL-0216",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Refusal::AlreadyThere { .. } => "choose another region, or look at `pilotlight status`",
+            Refusal::UnknownRegion { .. } => "check the spelling against `regions` in the plan",
+            Refusal::NoPlace { .. } => "add the region to the component in the plan, or choose another region",
+            Refusal::SourceSilent { .. } => "start the agent there, or run `pilotlight failover` if the region is lost",
+            Refusal::SourceNotWriter { .. } => "repair the writer first, or run `pilotlight failover`",
+            Refusal::TargetSilent { .. } => "start the agent there, or choose another region",
+            Refusal::TargetNotStandby { .. } => "make it a standby first with `pilotlight rejoin`",
+            Refusal::TargetNotStreaming { .. } => "repair its replication first; `pilotlight status` shows its lag",
+            Refusal::FenceTooWeak { .. } => {
+                "make sure by hand that the old writer is off, then run `pilotlight failover`"
+            }
+            Refusal::NothingToMove { .. } => "check `unit` of the components in the plan",
+            Refusal::NoDriver { .. } | Refusal::Incapable { .. } => "check the component's `kind` in the plan",
+            Refusal::AnotherWriter { .. } => "stop that copy by hand first: two writers mean two histories",
+            Refusal::NothingToRejoin { .. } => "nothing has to be done",
+            Refusal::NoTraffic => "name a region with a share above zero",
+            Refusal::HookSilent { .. } => "start the agent there, or take the command out of the plan",
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A region that is back becomes a standby again; the writer stays where it is.
+
+use super::draft::{Draft, Say, step};
+use super::moves::{fence, target};
+use super::survey::{Data, Survey, words};
+use super::{Refusal, limits, surround};
+use crate::effect::{Capability, Effect};
+use crate::id::{Component, Region, StepId};
+use crate::observation::{Condition, Role};
+use crate::runbook::{OnFailure, Phase, Step};
+use crate::verdict::astray;
+
+/// Every region that answers and whose copy is astray: fence what was a writer, let it follow, leave it its standby size.
+pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
+    let writer = survey.to();
+    let mut draft = Draft::default();
+    surround::tell_start(survey, &mut draft);
+    let told = draft.steps.len();
+    for region in survey.d.plan.regions.iter().filter(|r| *r != writer) {
+        let mut back: Vec<StepId> = Vec::new();
+        for data in survey.data.iter().filter(|d| !d.descriptor.atomic_switch) {
+            if !survey.can_reach(data.descriptor, region) || !is_astray(survey, data, region) {
+                continue;
+            }
+            if *survey.role(data.name, writer) != Role::Writer {
+                let (component, region) = (data.name.clone(), writer.clone());
+                let says = words(survey.role(data.name, writer)).to_owned();
+                return Err(Refusal::SourceNotWriter { component, region, says });
+            }
+            let silent = match survey.role(data.name, region) {
+                Role::Standby { .. } => None,
+                _ if data.descriptor.can(Capability::Fence) => Some(draft.add(fence(survey, data, region))),
+                _ => return Err(Refusal::Incapable { component: data.name.clone(), capability: Capability::Fence }),
+            };
+            back.push(draft.add(follow(data.name, region, writer).once(silent)));
+        }
+        if !back.is_empty() && !survey.lit().any(|r| r == region) {
+            surround::shrink(survey, &mut draft, region, &back);
+        }
+    }
+    if draft.steps.len() == told {
+        return Err(Refusal::NothingToRejoin { writer: writer.clone() });
+    }
+    let all: Vec<StepId> = draft.steps[told..].iter().map(|s| s.id.clone()).collect();
+    surround::tell_end(survey, &mut draft, &all);
+    Ok(draft)
+}
+
+/// Besides what a verdict counts, a copy that takes writes although the writer is elsewhere.
+fn is_astray(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> bool {
+    let has_copy = survey.d.plan.components[data.name].copies().contains(&region);
+    let role = survey.role(data.name, region);
+    has_copy && (*role == Role::Writer || astray(role, survey.to()).is_some())
+}
+
+/// Makes a copy follow the writer.
+pub(super) fn follow(component: &Component, region: &Region, upstream: &Region) -> Step {
+    let effect = Effect::Rejoin { component: component.clone(), region: region.clone(), upstream: upstream.clone() };
+    let title = format!("Make {component} in {region} a standby of {upstream}");
+    let why = "Until it follows again, there is nothing to fail over to.";
+    step(format!("rejoin-{component}-{region}"), Phase::Rejoin, effect, limits::REJOIN)
+        .say(title, why)
+        .until(Condition::Follows { target: target(component, region), upstream: upstream.clone() })
+}
+
+/// The same at the end of a move: users are served already, so a failure is a warning.
+pub(super) fn follow_after_move(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> Step {
+    follow(data.name, region, survey.to()).else_do(OnFailure::GoOn)
+}

@@ -1,0 +1,217 @@
+//! What a derivation starts from, looked through once: which components take part, what their copies are, and whether
+//! the move can be made at all.
+
+use super::{Derivation, Refusal};
+use crate::effect::{Capability, Descriptor};
+use crate::id::{Component, Region};
+use crate::observation::{Role, Target};
+use crate::placement::{Mode, Verb};
+use crate::plan::facet::Instances;
+use crate::plan::{ComponentPlan, ExecPlan, Hook};
+use std::collections::BTreeSet;
+
+/// The components of the unit by what they can do.
+pub(super) struct Survey<'a> {
+    pub(super) d: &'a Derivation<'a>,
+    /// Replicated data.
+    pub(super) data: Vec<Data<'a>>,
+    /// What runs in instances, with the regions it can run in.
+    pub(super) rooms: Vec<(&'a Component, Vec<&'a Region>, Instances)>,
+    /// What leads traffic.
+    pub(super) roads: Vec<&'a Component>,
+    /// The user's commands.
+    pub(super) hooks: Vec<(&'a Component, &'a ExecPlan)>,
+    /// What tells people.
+    pub(super) messengers: Vec<&'a Component>,
+}
+
+/// A component of replicated data.
+#[derive(Clone, Copy)]
+pub(super) struct Data<'a> {
+    pub(super) name: &'a Component,
+    pub(super) descriptor: &'a Descriptor,
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn take(d: &'a Derivation<'a>) -> Result<Self, Refusal> {
+        let mut survey = Self { d, data: vec![], rooms: vec![], roads: vec![], hooks: vec![], messengers: vec![] };
+        survey.check_regions()?;
+        for (name, component) in d.plan.in_unit(&d.intent.unit) {
+            survey.sort_in(name, component)?;
+        }
+        if survey.data.is_empty() {
+            return Err(Refusal::NothingToMove { unit: d.intent.unit.clone() });
+        }
+        match (d.intent.verb, d.intent.mode) {
+            (Verb::Rejoin, _) => {}
+            (_, mode) => {
+                survey.check_target(mode)?;
+                if mode == Mode::Graceful {
+                    survey.check_source()?;
+                }
+            }
+        }
+        Ok(survey)
+    }
+
+    /// Where the writer is to be.
+    pub(super) fn to(&self) -> &'a Region {
+        &self.d.intent.target.writer
+    }
+
+    /// Where it is, or was.
+    pub(super) fn from(&self) -> &'a Region {
+        self.d.writer
+    }
+
+    /// Regions that are to get traffic.
+    pub(super) fn lit(&self) -> impl Iterator<Item = &'a Region> {
+        self.d.intent.target.traffic.iter().filter(|(_, share)| **share > 0).map(|(region, _)| region)
+    }
+
+    pub(super) fn answers(&self, region: &Region) -> bool {
+        self.d.reachable.contains(region)
+    }
+
+    /// Effects on the component's copy in the region can arrive: an API is always called from outside the region.
+    pub(super) fn can_reach(&self, descriptor: &Descriptor, region: &Region) -> bool {
+        !descriptor.needs_agent || self.answers(region)
+    }
+
+    pub(super) fn role(&self, component: &Component, region: &Region) -> &'a Role {
+        let target = Target { component: component.clone(), region: Some(region.clone()) };
+        self.d.seen.get(&target).and_then(|s| s.role.as_ref()).unwrap_or(&Role::Unknown)
+    }
+
+    /// Regions of the component's copies other than source and target.
+    pub(super) fn bystanders(&self, component: &Component) -> Vec<&'a Region> {
+        let copies = self.d.plan.components.get(component).map(ComponentPlan::copies).unwrap_or_default();
+        copies.into_iter().filter(|r| *r != self.to() && *r != self.from()).collect()
+    }
+
+    pub(super) fn hooks(&self, when: Hook) -> impl Iterator<Item = (&'a Component, &'a ExecPlan)> {
+        self.hooks.iter().copied().filter(move |(_, hook)| hook.when == when)
+    }
+
+    pub(super) fn descriptor(&self, component: &Component) -> Result<&'a Descriptor, Refusal> {
+        let found = self.d.descriptors.get(component);
+        found.ok_or_else(|| Refusal::NoDriver { component: component.clone() })
+    }
+
+    fn sort_in(&mut self, name: &'a Component, component: &'a ComponentPlan) -> Result<(), Refusal> {
+        let descriptor = self.descriptor(name)?;
+        let needs = |capability: Capability| match descriptor.can(capability) {
+            true => Ok(()),
+            false => Err(Refusal::Incapable { component: name.clone(), capability }),
+        };
+        if !component.copies().is_empty() {
+            needs(Capability::Replicated)?;
+            self.data.push(Data { name, descriptor });
+        }
+        if let Some((regions, instances)) = component.capacity() {
+            needs(Capability::Capacity)?;
+            self.rooms.push((name, regions, instances));
+        }
+        if !component.routes().is_empty() {
+            needs(Capability::Traffic)?;
+            self.roads.push(name);
+        }
+        if let Some(hook) = component.hook() {
+            needs(Capability::Command)?;
+            self.hooks.push((name, hook));
+        }
+        if descriptor.can(Capability::Message) {
+            self.messengers.push(name);
+        }
+        Ok(())
+    }
+
+    fn check_regions(&self) -> Result<(), Refusal> {
+        let known: BTreeSet<&Region> = self.d.plan.regions.iter().collect();
+        let named = self.d.intent.target.traffic.keys().chain([self.to(), self.from()]);
+        if let Some(region) = named.into_iter().find(|r| !known.contains(r)) {
+            let known: Vec<&str> = self.d.plan.regions.iter().map(Region::as_str).collect();
+            return Err(Refusal::UnknownRegion { region: region.clone(), known: known.join(", ") });
+        }
+        if self.lit().next().is_none() {
+            return Err(Refusal::NoTraffic);
+        }
+        if self.d.intent.verb != Verb::Rejoin && self.to() == self.from() {
+            return Err(Refusal::AlreadyThere { unit: self.d.intent.unit.clone(), region: self.to().clone() });
+        }
+        Ok(())
+    }
+
+    fn check_target(&self, mode: Mode) -> Result<(), Refusal> {
+        let to = self.to();
+        for data in &self.data {
+            let component = data.name.clone();
+            if !self.d.plan.components[data.name].copies().contains(&to) {
+                return Err(Refusal::NoPlace { component, region: to.clone() });
+            }
+            if !self.can_reach(data.descriptor, to) {
+                return Err(Refusal::TargetSilent { region: to.clone() });
+            }
+            match self.role(data.name, to) {
+                Role::Standby { streaming: false, .. } if mode == Mode::Graceful => {
+                    return Err(Refusal::TargetNotStreaming { component, region: to.clone() });
+                }
+                Role::Standby { .. } => {}
+                role => {
+                    return Err(Refusal::TargetNotStandby {
+                        component,
+                        region: to.clone(),
+                        says: words(role).to_owned(),
+                    });
+                }
+            }
+        }
+        for region in self.lit() {
+            let rooms = self.rooms.iter().map(|(name, regions, _)| (*name, regions.contains(&region)));
+            let roads = self.roads.iter().map(|name| (*name, self.d.plan.components[*name].routes().contains(&region)));
+            for (component, has_place) in rooms.chain(roads) {
+                if !has_place {
+                    return Err(Refusal::NoPlace { component: component.clone(), region: region.clone() });
+                }
+            }
+            for (component, _, _) in &self.rooms {
+                if !self.can_reach(self.descriptor(component)?, region) {
+                    return Err(Refusal::TargetSilent { region: region.clone() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_source(&self) -> Result<(), Refusal> {
+        let from = self.from();
+        for data in &self.data {
+            if !self.can_reach(data.descriptor, from) {
+                return Err(Refusal::SourceSilent { region: from.clone() });
+            }
+            let role = self.role(data.name, from);
+            if *role != Role::Writer {
+                let (component, region) = (data.name.clone(), from.clone());
+                return Err(Refusal::SourceNotWriter { component, region, says: words(role).to_owned() });
+            }
+        }
+        let silent = |hook: &ExecPlan| hook.region.clone().filter(|r| !self.answers(r));
+        match self.hooks.iter().find_map(|(name, hook)| Some((*name, silent(hook)?))) {
+            Some((component, region)) => Err(Refusal::HookSilent { component: component.clone(), region }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A role as the end of a sentence.
+pub(super) fn words(role: &Role) -> &'static str {
+    match role {
+        Role::Writer => "is a writer",
+        Role::Standby { streaming: true, .. } => "is a standby",
+        Role::Standby { streaming: false, .. } => "is a standby that receives nothing",
+        Role::Down { .. } => "is down",
+        Role::Unresponsive => "runs but does not answer",
+        Role::Fenced { .. } => "is fenced",
+        Role::Unknown => "could not be seen",
+    }
+}
