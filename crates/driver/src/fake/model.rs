@@ -369,6 +369,10 @@ impl Model {
             self.violate(Violation::EmptyShares { component: component.clone() });
             return Err(Failure::rejected(format!("{component} would lead nobody anywhere")));
         }
+        let known = |region: &Region| self.copies.is_empty() || self.copies.keys().any(|(_, r)| r == region);
+        if let Some(strange) = shares.keys().find(|region| !known(region)) {
+            return Err(Failure::rejected(format!("{component} has no answer for {strange}")));
+        }
         let published = self.shares.entry(component.clone()).or_default();
         if published == shares {
             return Ok(Outcome::Skipped { why: format!("{component} has these shares already") });
