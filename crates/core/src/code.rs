@@ -24,6 +24,8 @@ pub enum Exit {
     Refused,
     /// 4: the outcome is unknown; look before you try again.
     Unknown,
+    /// 70: a defect of Pilotlight.
+    Bug,
 }
 
 impl Exit {
@@ -34,6 +36,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Refused => 3,
             Exit::Unknown => 4,
+            Exit::Bug => 70,
         }
     }
 }
@@ -64,6 +67,11 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    DEFECT = "PL-0001", Bug;
+    FILE_EXISTS = "PL-0002", Refused;
+    NO_SUCH_CODE = "PL-0003", Usage;
+    FILE_NOT_WRITTEN = "PL-0004", Failed;
+
     PLAN_UNREADABLE = "PL-0100", Usage;
     PLAN_NOT_YAML = "PL-0101", Usage;
     PLAN_TOO_LARGE = "PL-0102", Usage;
@@ -85,6 +93,29 @@ catalogue! {
     PLAN_CONTRADICTION = "PL-0118", Usage;
     PLAN_WEAK_FENCE = "PL-0119", Usage;
     PLAN_OBJECTIVE = "PL-0120", Usage;
+
+    ALREADY_MOVING = "PL-0201", Refused;
+    NOTHING_KNOWN = "PL-0202", Refused;
+    NOT_STREAMING = "PL-0203", Refused;
+    TOO_FAR_BEHIND = "PL-0204", Refused;
+    COOLING_DOWN = "PL-0205", Refused;
+    FENCE_TOO_WEAK = "PL-0206", Refused;
+    NOT_CONFIRMED = "PL-0207", Refused;
+    ALREADY_THERE = "PL-0208", Refused;
+
+    OTHER_VERSION = "PL-0401", Failed;
+    WRONG_TOKEN = "PL-0402", Failed;
+    CONTROLLER_UNREACHABLE = "PL-0403", Failed;
+    PORT_IN_USE = "PL-0404", Failed;
+
+    JOURNAL_FULL = "PL-0501", Failed;
+    JOURNAL_DAMAGED = "PL-0502", Failed;
+    STATE_IN_USE = "PL-0503", Refused;
+
+    POSTGRES_PROGRAMS = "PL-0701", Failed;
+    DATA_DIRECTORY = "PL-0702", Failed;
+
+    DEMO_START = "PL-0801", Failed;
 }
 
 impl Code {
