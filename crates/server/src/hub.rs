@@ -1,0 +1,237 @@
+//! The controller's side of the agents: who was heard when, what they see, and the tasks on their way to them.
+//!
+//! Border: no HTTP and no decisions. The API hands in what agents say; the controller reads the [`AgentSight`]s; the
+//! engine drives agents through [`RemoteAgent`].
+//!
+//! Invariants:
+//! - an older heartbeat never undoes a newer one, nor does an agent process that another has replaced;
+//! - a task counts as delivered before the answer that carries it leaves. What was not delivered when its caller gives up
+//!   is withdrawn, so "unreachable" means that nothing happened; what was delivered and not answered is "outcome unknown";
+//! - a delivered task is delivered again (the answer may have been lost) until its result is here; agents know its id and
+//!   their guards its key. A result nobody waits for is taken and forgotten.
+
+mod remote;
+mod tasks;
+
+pub use remote::RemoteAgent;
+
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::Sentinel;
+use pilotlight_core::protocol::{Heartbeat, Job, Task, TaskResult};
+use pilotlight_core::time::{Mono, show_duration};
+use pilotlight_core::verdict::AgentSight;
+use pilotlight_core::{observation::State, observation::Target, protocol::Answer};
+use pilotlight_driver::clock::Clock;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tasks::{Delivery, Tasks};
+use tokio::sync::{oneshot, watch};
+
+/// Replaced agent processes that are remembered per region.
+const REPLACED: usize = 16;
+
+/// See the module.
+pub struct Hub {
+    clock: Arc<dyn Clock>,
+    /// Tells this controller process's tasks from those of an earlier one, which agents may remember.
+    life: String,
+    /// An agent not heard for so long is not asked any more.
+    silent_after: Duration,
+    /// An agent not heard for so long will not answer what was delivered to it.
+    lost_after: Duration,
+    sessions: BTreeMap<Region, Session>,
+    /// Counts heartbeats of all agents.
+    beats: watch::Sender<u64>,
+}
+
+struct Session {
+    inner: Mutex<Inner>,
+    /// Counts this agent's heartbeats.
+    beats: watch::Sender<u64>,
+    /// Counts tasks that were added.
+    added: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    instance: Option<String>,
+    replaced: VecDeque<String>,
+    sequence: u64,
+    last_heard: Option<Mono>,
+    seen: BTreeMap<Target, (State, Mono)>,
+    sentinel: Option<Sentinel>,
+    tasks: Tasks,
+}
+
+/// Why an agent is not listened to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unwelcome {
+    /// The plan has no such region.
+    #[error("the plan has no region {region}; it has {known}")]
+    UnknownRegion {
+        /// What the agent says it stands for.
+        region: Region,
+        /// The plan's.
+        known: String,
+    },
+    /// A newer process speaks for the region.
+    #[error("another agent process has taken over region {region}")]
+    Replaced {
+        /// The region.
+        region: Region,
+    },
+}
+
+impl Hub {
+    /// A hub for the agents of these regions. `renew` and `lease` are the plan's.
+    pub fn new<'a>(
+        clock: Arc<dyn Clock>,
+        regions: impl IntoIterator<Item = &'a Region>,
+        renew: Duration,
+        lease: Duration,
+    ) -> Arc<Self> {
+        let session = |region: &Region| {
+            let session = Session {
+                inner: Mutex::new(Inner::default()),
+                beats: watch::Sender::new(0),
+                added: watch::Sender::new(0),
+            };
+            (region.clone(), session)
+        };
+        Arc::new(Self {
+            clock,
+            life: format!("{:016x}", RandomState::new().hash_one(0)),
+            silent_after: (renew * 3).clamp(Duration::from_millis(500), lease.max(Duration::from_millis(500))),
+            lost_after: lease,
+            sessions: regions.into_iter().map(session).collect(),
+            beats: watch::Sender::new(0),
+        })
+    }
+
+    /// Changes with every heartbeat.
+    pub fn beats(&self) -> watch::Receiver<u64> {
+        self.beats.subscribe()
+    }
+
+    /// What every agent said and when it was heard, on this machine's clock.
+    pub fn agents(&self) -> BTreeMap<Region, AgentSight> {
+        let sight = |(region, session): (&Region, &Session)| {
+            let inner = session.lock();
+            let agent = AgentSight { last_heard: inner.last_heard, seen: inner.seen.clone(), sentinel: inner.sentinel };
+            (region.clone(), agent)
+        };
+        self.sessions.iter().map(sight).collect()
+    }
+
+    /// An agent was heard. Returns false for one that a newer heartbeat has overtaken: nothing may be granted to it.
+    pub fn heartbeat(&self, heartbeat: Heartbeat) -> Result<bool, Unwelcome> {
+        let now = self.clock.mono();
+        let session = self.session(&heartbeat.region)?;
+        let mut inner = session.lock();
+        inner.meet(&heartbeat.region, &heartbeat.instance)?;
+        if heartbeat.sequence <= inner.sequence {
+            return Ok(false);
+        }
+        inner.sequence = heartbeat.sequence;
+        inner.last_heard = Some(now);
+        inner.sentinel = heartbeat.sentinel.or(inner.sentinel);
+        for seen in heartbeat.sees {
+            let began = Mono(now.0.saturating_sub(seen.age_ms));
+            inner.seen.insert(seen.target, (seen.state, began));
+        }
+        drop(inner);
+        session.beats.send_modify(|n| *n += 1);
+        self.beats.send_modify(|n| *n += 1);
+        Ok(true)
+    }
+
+    /// An agent asks for work: what is due now, or what becomes due within `wait`.
+    pub async fn work(&self, region: &Region, instance: &str, wait: Duration) -> Result<Vec<Task>, Unwelcome> {
+        let session = self.session(region)?;
+        let mut added = session.added.subscribe();
+        let end = self.clock.mono() + wait;
+        loop {
+            let now = self.clock.mono();
+            let next = {
+                let mut inner = session.lock();
+                inner.meet(region, instance)?;
+                let due = inner.tasks.due(instance, now);
+                if !due.is_empty() || now >= end {
+                    return Ok(due);
+                }
+                inner.tasks.next_due()
+            };
+            let pause = next.map_or(end, |at| at.min(end)).since(now);
+            tokio::select! {
+                // The sender lives in `self`, so this is never an error.
+                _ = added.changed() => {}
+                () = self.clock.sleep(pause) => {}
+            }
+        }
+    }
+
+    /// A task has ended.
+    pub fn result(&self, result: TaskResult) -> Result<(), Unwelcome> {
+        self.session(&result.region)?.lock().tasks.end(&result.id, result.answer);
+        Ok(())
+    }
+
+    /// The agent was heard lately; else a text that says how long it is silent.
+    fn hears(&self, region: &Region, within: Duration) -> Result<(), String> {
+        let heard = self.sessions.get(region).and_then(|s| s.lock().last_heard);
+        let silent = heard.map(|at| self.clock.mono().since(at));
+        match silent {
+            Some(silent) if silent <= within => Ok(()),
+            Some(silent) => Err(format!("the agent of {region} is silent for {}", show_duration(silent))),
+            None => Err(format!("the agent of {region} was not heard since the controller started")),
+        }
+    }
+
+    fn add(&self, region: &Region, job: Job) -> Option<(String, oneshot::Receiver<Answer>)> {
+        let session = self.sessions.get(region)?;
+        let (id, answer) = session.lock().tasks.add(&self.life, job);
+        session.added.send_modify(|n| *n += 1);
+        Some((id, answer))
+    }
+
+    fn withdraw(&self, region: &Region, id: &str) -> Delivery {
+        self.sessions.get(region).map_or(Delivery::Withdrawn, |s| s.lock().tasks.withdraw(id))
+    }
+
+    fn session(&self, region: &Region) -> Result<&Session, Unwelcome> {
+        self.sessions.get(region).ok_or_else(|| Unwelcome::UnknownRegion {
+            region: region.clone(),
+            known: self.sessions.keys().map(Region::as_str).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// A new instance takes over; one that was taken over is refused.
+    fn meet(&mut self, region: &Region, instance: &str) -> Result<(), Unwelcome> {
+        if self.instance.as_deref() == Some(instance) {
+            return Ok(());
+        }
+        if self.replaced.iter().any(|i| i == instance) {
+            return Err(Unwelcome::Replaced { region: region.clone() });
+        }
+        tracing::info!(%region, instance, "an agent has come");
+        self.replaced.extend(self.instance.replace(instance.to_owned()));
+        if self.replaced.len() > REPLACED {
+            self.replaced.pop_front();
+        }
+        self.sequence = 0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! What "unreachable" and "outcome unknown" mean, and which heartbeats count. Time is tokio's, paused.
+
+use super::{Hub, RemoteAgent, Unwelcome};
+use async_trait::async_trait;
+use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard};
+use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId, Unit};
+use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::outcome::{FailureKind, Outcome};
+use pilotlight_core::protocol::{Answer, Heartbeat, Job, Seen, TaskResult, VERSION};
+use pilotlight_core::time::{Mono, Wall};
+use pilotlight_driver::clock::Clock;
+use pilotlight_driver::{Context, Driver};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Tokio's time, which a test may pause.
+struct TokioClock(Instant);
+
+#[async_trait]
+impl Clock for TokioClock {
+    fn mono(&self) -> Mono {
+        Mono(self.0.elapsed())
+    }
+    fn wall(&self) -> Wall {
+        Wall(0)
+    }
+    async fn sleep(&self, d: Duration) {
+        tokio::time::sleep(d).await;
+    }
+}
+
+const RENEW: Duration = Duration::from_millis(200);
+const LEASE: Duration = Duration::from_secs(3);
+
+fn hub() -> Arc<Hub> {
+    let clock = Arc::new(TokioClock(Instant::now()));
+    Hub::new(clock, [&Region::from("east")], RENEW, LEASE)
+}
+
+fn heartbeat(instance: &str, sequence: u64, sees: Vec<Seen>) -> Heartbeat {
+    let (region, instance) = (Region::from("east"), instance.to_owned());
+    Heartbeat { version: VERSION, region, instance, sequence, sees, sentinel: None }
+}
+
+fn remote(hub: &Arc<Hub>) -> Arc<RemoteAgent> {
+    let descriptor = Descriptor {
+        capabilities: [Capability::Fence].into(),
+        guard: Guard::Enforced,
+        fence_assurance: FenceAssurance::Proven,
+        atomic_switch: false,
+        needs_agent: true,
+    };
+    Arc::new(RemoteAgent::new(hub.clone(), Region::from("east"), descriptor))
+}
+
+fn fence() -> Effect {
+    Effect::Fence { component: "database".into(), region: "east".into() }
+}
+
+fn context(deadline: Duration) -> Context {
+    let key = EffectKey::new(&RunId::from("run-1"), &StepId::from("fence"), 1);
+    Context { unit: Unit::from("payments"), epoch: Epoch(2), key, deadline, cancel: CancellationToken::new() }
+}
+
+async fn next_task(hub: &Hub, instance: &str) -> pilotlight_core::protocol::Task {
+    let tasks = hub.work(&Region::from("east"), instance, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(tasks.len(), 1, "one task was sent: {tasks:?}");
+    tasks.into_iter().next().unwrap()
+}
+
+fn done(id: String) -> TaskResult {
+    TaskResult { region: "east".into(), id, answer: Answer::Returned { outcome: Outcome::done() } }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_to_an_agent_that_is_not_heard() {
+    let hub = hub();
+    let failure = remote(&hub).apply(&fence(), &context(LEASE)).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unreachable);
+    assert!(failure.message.contains("was not heard"), "{failure}");
+
+    hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
+    tokio::time::advance(RENEW * 4).await;
+    let failure = remote(&hub).apply(&fence(), &context(LEASE)).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unreachable);
+    assert!(failure.message.contains("silent for 800 ms"), "{failure}");
+    assert_eq!(hub.work(&"east".into(), "a", Duration::ZERO).await.unwrap(), vec![]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_not_fetched_is_withdrawn_and_one_that_was_is_unknown() {
+    let hub = hub();
+    hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
+    let failure = remote(&hub).apply(&fence(), &context(Duration::from_secs(1))).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
+    assert_eq!(hub.work(&"east".into(), "a", Duration::ZERO).await.unwrap(), vec![], "it will not be done later");
+
+    hub.heartbeat(heartbeat("a", 2, vec![])).unwrap();
+    let agent = remote(&hub);
+    let applying = tokio::spawn(async move { agent.apply(&fence(), &context(Duration::from_secs(1))).await });
+    let task = next_task(&hub, "a").await;
+    let failure = applying.await.unwrap().unwrap_err();
+    assert_eq!(failure.kind, FailureKind::OutcomeUnknown, "{failure}");
+    hub.result(done(task.id)).expect("a late result is taken and forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_agent_is_not_waited_for_until_the_deadline() {
+    let hub = hub();
+    hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
+    let agent = remote(&hub);
+    let began = Instant::now();
+    let applying = tokio::spawn(async move { agent.apply(&fence(), &context(Duration::from_secs(600))).await });
+    next_task(&hub, "a").await;
+    let failure = applying.await.unwrap().unwrap_err();
+    assert_eq!(failure.kind, FailureKind::OutcomeUnknown, "{failure}");
+    assert!(began.elapsed() < LEASE + Duration::from_millis(300), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_delivered_again_until_its_result_is_here() {
+    let hub = hub();
+    hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
+    let agent = remote(&hub);
+    let applying = tokio::spawn(async move { agent.apply(&fence(), &context(Duration::from_secs(10))).await });
+    let first = next_task(&hub, "a").await;
+    let began = Instant::now();
+    assert_eq!(next_task(&hub, "a").await, first, "the answer may have been lost");
+    assert!(began.elapsed() >= super::tasks::AGAIN);
+    assert_eq!(next_task(&hub, "b").await, first, "a restarted agent gets it at once");
+    let Job::Apply { context, .. } = &first.job else { panic!("an apply was sent: {first:?}") };
+    assert!(context.deadline_ms < Duration::from_secs(10), "the answer needs time too");
+    hub.result(done(first.id.clone())).unwrap();
+    hub.result(done(first.id)).expect("a result may be sent twice");
+    assert_eq!(applying.await.unwrap(), Ok(Outcome::done()));
+    assert_eq!(hub.work(&"east".into(), "b", Duration::ZERO).await.unwrap(), vec![]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_takes_its_task_along() {
+    let hub = hub();
+    hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
+    let agent = remote(&hub);
+    let gave_up = tokio::time::timeout(RENEW, agent.apply(&fence(), &context(LEASE))).await;
+    assert!(gave_up.is_err());
+    assert_eq!(hub.work(&"east".into(), "a", Duration::ZERO).await.unwrap(), vec![]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_heartbeat_undoes_nothing() {
+    let hub = hub();
+    let target = Target { component: "database".into(), region: Some("east".into()) };
+    let sees = |role| {
+        let state = State { role: Some(role), ..State::default() };
+        vec![Seen { target: target.clone(), state, age_ms: Duration::from_millis(50) }]
+    };
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(hub.heartbeat(heartbeat("a", 7, sees(Role::Writer))), Ok(true));
+    assert_eq!(hub.heartbeat(heartbeat("a", 6, sees(Role::Unknown))), Ok(false));
+    let role = |hub: &Hub| hub.agents()[&Region::from("east")].seen[&target].clone();
+    assert_eq!(role(&hub).0.role, Some(Role::Writer));
+    assert_eq!(role(&hub).1, Mono(Duration::from_millis(4_950)), "counted back from its arrival");
+
+    assert_eq!(hub.heartbeat(heartbeat("b", 1, sees(Role::Unresponsive))), Ok(true), "a restarted agent counts anew");
+    let replaced = Unwelcome::Replaced { region: "east".into() };
+    assert_eq!(hub.heartbeat(heartbeat("a", 8, sees(Role::Writer))), Err(replaced));
+    assert_eq!(role(&hub).0.role, Some(Role::Unresponsive));
+    let stranger = Heartbeat { region: "mars".into(), ..heartbeat("c", 1, vec![]) };
+    assert!(matches!(hub.heartbeat(stranger), Err(Unwelcome::UnknownRegion { .. })));
+}
