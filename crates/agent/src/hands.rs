@@ -10,11 +10,12 @@ use crate::AgentParts;
 use crate::lease::Leases;
 use crate::picture::Picture;
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId, Unit};
+use pilotlight_core::id::{EffectKey, Region, RunId, StepId};
 use pilotlight_core::observation::Target;
-use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
+use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_core::plan::Plan;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::guard::Ledger;
 use pilotlight_driver::{Context, Driver};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(crate) struct Hands {
     region: Region,
     plan: Arc<Plan>,
     driver: Arc<dyn Driver>,
+    ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     picture: Arc<Picture>,
     leases: Arc<Leases>,
@@ -56,6 +58,7 @@ impl Hands {
             region: parts.region.clone(),
             plan: parts.plan.clone(),
             driver: parts.driver.clone(),
+            ledger: parts.ledger.clone(),
             clock: parts.clock.clone(),
             turns: picture.targets().into_iter().map(|t| (t, Arc::default())).collect(),
             picture,
@@ -125,21 +128,8 @@ impl Hands {
             Ok(_) => true,
             Err(e) => {
                 tracing::error!(component = %target.component, "the fence failed, trying again: {e}");
-                if e.kind == FailureKind::Rejected {
-                    self.catch_up(target, &context.unit).await;
-                }
                 false
             }
-        }
-    }
-
-    /// The guard refused an epoch as too old, which a restarted agent may not know yet: it reads it off the copy.
-    async fn catch_up(&self, target: &Target, unit: &Unit) {
-        let seen = within(FENCE_DEADLINE, self.driver.observe(target)).await;
-        if let Some(Ok(state)) = seen
-            && let Some(epoch) = state.epoch
-        {
-            self.picture.raise(unit, epoch);
         }
     }
 
@@ -209,16 +199,13 @@ impl Hands {
         let number = self.own_effects.fetch_add(1, Ordering::Relaxed);
         let step = StepId::new(format!("{}-{}", word(effect), target.component));
         Context {
-            epoch: self.epoch(&unit),
+            // The agent may have restarted and not have heard of the newest epoch yet; its guard remembers.
+            epoch: self.picture.epoch(&unit).max(self.ledger.epoch(&unit)),
             key: EffectKey::new(&self.own_run, &step, number),
             unit,
             deadline,
             cancel: self.shutdown.child_token(),
         }
-    }
-
-    fn epoch(&self, unit: &Unit) -> Epoch {
-        self.picture.epoch(unit)
     }
 }
 

@@ -39,6 +39,7 @@ use pilotlight_core::id::{Component, Region};
 use pilotlight_core::plan::Plan;
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::guard::Ledger;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ pub struct AgentParts {
     pub plan: Arc<Plan>,
     /// Does and sees everything in the region; refuses old epochs and knows keys.
     pub driver: Arc<dyn Driver>,
+    /// The memory of the guard around `driver`.
+    pub ledger: Arc<Ledger>,
     /// What each component of the region can do.
     pub descriptors: BTreeMap<Component, Descriptor>,
     /// Time.

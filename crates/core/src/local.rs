@@ -38,6 +38,8 @@ pub struct Local<'a> {
     pub role: &'a Role,
     /// The newest look that showed a definite role showed a writer. Decides what to think of a copy that hangs.
     pub was_writer: bool,
+    /// The copy hangs because its main process is dead, and parts of it are left that may go on acknowledging.
+    pub remains: bool,
     /// This agent process has seen the copy write. If not, a copy that lies still has not died: it was never started.
     pub seen_alive: bool,
     /// `policy.on_postmaster_death`.
@@ -91,6 +93,7 @@ pub fn decide(local: &Local) -> LocalAction {
     match local.role {
         Role::Fenced { .. } | Role::Standby { .. } | Role::Unknown => LocalAction::None,
         Role::Writer => running(local),
+        Role::Unresponsive if local.was_writer && local.remains && local.may_restart() => restart_or_give_up(local),
         Role::Unresponsive if local.was_writer => running(local),
         Role::Unresponsive => LocalAction::None,
         Role::Down { was_writer: true, .. } => dead_writer(local),
@@ -99,6 +102,11 @@ pub fn decide(local: &Local) -> LocalAction {
 }
 
 impl Local<'_> {
+    /// The store names this region and its lease is valid.
+    fn may_restart(&self) -> bool {
+        self.lease_valid && matches!(self.writer(), Writer::Me)
+    }
+
     fn writer(&self) -> Writer<'_> {
         match self.unit {
             None => Writer::NotHeard,
@@ -131,7 +139,7 @@ fn dead_writer(local: &Local) -> LocalAction {
         Writer::Other(other) => {
             LocalAction::Fence { why: format!("region {other} is the writer now, the copy here must not come back") }
         }
-        Writer::Me if local.lease_valid => restart_or_give_up(local),
+        Writer::Me if local.may_restart() => restart_or_give_up(local),
         Writer::Me | Writer::Nobody | Writer::NotHeard => LocalAction::None,
     }
 }

@@ -77,7 +77,8 @@ pub struct State {
     /// The newest epoch the guard of this target has seen.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epoch: Option<Epoch>,
-    /// Further evidence for people: `timeline`, `pid`, `receiver`.
+    /// Further evidence for people: `timeline`, `pid`, `receiver`. One is read by the agent too: `postmaster: dead` with
+    /// [`Role::Unresponsive`] says that the main process is gone and parts of it are left.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, String>,
 }

@@ -81,6 +81,7 @@ fn every_role_under_every_writer() {
             once_granted: row.granted,
             role: &row.role,
             was_writer: true,
+            remains: false,
             seen_alive: true,
             on_writer_death: OnWriterDeath::Restart { attempts: 1 },
             restarts: &[],
@@ -98,6 +99,19 @@ fn a_hanging_standby_is_left_alone_whoever_writes() {
     let local = base(&region, &unit, &Role::Unresponsive, &restarts);
     assert_eq!(decide(&Local { was_writer: false, ..local.clone() }), LocalAction::None);
     assert_eq!(word(&decide(&Local { was_writer: true, ..local })), "fence");
+}
+
+#[test]
+fn what_outlived_the_writer_is_dealt_with_as_its_death() {
+    let region = Region::from("east");
+    let (mine, others) = (view(Some("east")), view(Some("west")));
+    let local = Local { remains: true, ..base(&region, &mine, &Role::Unresponsive, &[]) };
+    assert_eq!(word(&decide(&local)), "restart");
+    let failover = Local { on_writer_death: OnWriterDeath::Failover, ..local.clone() };
+    assert_eq!(word(&decide(&failover)), "give up");
+    assert_eq!(word(&decide(&Local { lease_valid: false, ..local.clone() })), "fence");
+    assert_eq!(word(&decide(&Local { unit: Some(&others), ..local.clone() })), "fence");
+    assert_eq!(decide(&Local { was_writer: false, ..local }), LocalAction::None, "a standby's remains");
 }
 
 #[test]
@@ -149,6 +163,7 @@ fn base<'a>(region: &'a Region, unit: &'a UnitView, role: &'a Role, restarts: &'
         once_granted: true,
         role,
         was_writer: true,
+        remains: false,
         seen_alive: true,
         on_writer_death: OnWriterDeath::Restart { attempts: 1 },
         restarts,
@@ -181,17 +196,17 @@ proptest! {
     fn the_invariants_hold_for_any_input(
         role in any_role(),
         writer in any_writer(),
-        flags in any::<[bool; 5]>(),
+        flags in any::<[bool; 6]>(),
         policy in any_policy(),
         restarts in proptest::collection::vec(0u64..2_000, 0..5),
     ) {
         let unit = writer.map(view);
-        let [asked, lease_valid, once_granted, was_writer, seen_alive] = flags;
+        let [asked, lease_valid, once_granted, was_writer, remains, seen_alive] = flags;
         let restarts: Vec<Mono> = restarts.into_iter().map(|s| Mono(Duration::from_secs(s))).collect();
         let local = Local {
             region: &Region::from("east"),
             unit: unit.as_ref(),
-            asked, lease_valid, once_granted, was_writer, seen_alive,
+            asked, lease_valid, once_granted, was_writer, remains, seen_alive,
             role: &role,
             on_writer_death: policy,
             restarts: &restarts,
@@ -203,8 +218,9 @@ proptest! {
         let others = writer == Some(Some("west"));
         if action == LocalAction::RestartWriter {
             prop_assert!(lease_valid && mine);
+            let remains = role == Role::Unresponsive && was_writer && remains;
             let died = matches!(role, Role::Down { was_writer: true, .. });
-            prop_assert!(died);
+            prop_assert!(died || remains, "only a dead writer is restarted");
         }
         if let LocalAction::StartStandby { upstream } = &action {
             prop_assert!(others && upstream.as_str() == "west");
