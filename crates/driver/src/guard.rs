@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - no effect starts whose epoch is older than one that this place has durably seen; a newer epoch first ends what an
-//!   older one still has under way;
+//!   older one still has under way. Only a fence does not wait: it is done at once, and again when the older has ended;
 //! - a key that was answered is answered the same without doing anything, also after a crash;
 //! - an opaque command whose end was never recorded is not run again: its outcome is unknown;
 //! - when the record cannot be written, nothing is done.
@@ -21,7 +21,7 @@ pub use log::OpenError;
 
 use crate::{Context, Driver};
 use async_trait::async_trait;
-use ledger::Begun;
+use ledger::{Begun, Flight};
 use pilotlight_core::effect::{Descriptor, Effect};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
@@ -61,6 +61,27 @@ impl<D: Driver> Guarded<D> {
     }
 }
 
+impl<D: Driver> Guarded<D> {
+    async fn apply_until_superseded(
+        &self,
+        effect: &Effect,
+        context: &Context,
+        flight: &Flight,
+    ) -> Result<Outcome, Failure> {
+        let work = self.inner.apply(effect, context);
+        tokio::pin!(work);
+        tokio::select! {
+            answer = &mut work => return answer,
+            () = flight.superseded() => context.cancel.cancel(),
+        }
+        let ended = tokio::time::timeout(GRACE_OF_THE_SUPERSEDED, work).await;
+        ended.unwrap_or_else(|_| {
+            let (key, unit) = (&context.key, &context.unit);
+            Err(Failure::unknown(format!("{key} was left behind because a newer epoch of unit {unit} arrived")))
+        })
+    }
+}
+
 #[async_trait]
 impl<D: Driver> Driver for Guarded<D> {
     fn describe(&self) -> Descriptor {
@@ -86,22 +107,14 @@ impl<D: Driver> Driver for Guarded<D> {
             Begun::Go(flight) => flight,
         };
         let context = Context { cancel: context.cancel.child_token(), ..context.clone() };
-        let answer = {
-            let work = self.inner.apply(effect, &context);
-            tokio::pin!(work);
-            tokio::select! {
-                answer = &mut work => answer,
-                () = flight.superseded() => {
-                    context.cancel.cancel();
-                    match tokio::time::timeout(GRACE_OF_THE_SUPERSEDED, work).await {
-                        Ok(answer) => answer,
-                        Err(_) => Err(Failure::unknown(format!(
-                            "{} was left behind because a newer epoch of unit {} arrived", context.key, context.unit
-                        ))),
-                    }
-                }
-            }
-        };
+        let mut answer = self.apply_until_superseded(effect, &context, &flight).await;
+        if flight.older_ended().await {
+            let again = self.apply_until_superseded(effect, &context, &flight).await;
+            answer = match again {
+                Ok(Outcome::Skipped { .. }) => answer,
+                again => again,
+            };
+        }
         self.ledger.end(flight, effect, &context, answer).await
     }
 

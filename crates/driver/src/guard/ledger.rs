@@ -69,9 +69,18 @@ pub(super) struct Flight {
     id: u64,
     book: Arc<Mutex<Book>>,
     superseded: CancellationToken,
+    older: Vec<CancellationToken>,
 }
 
 impl Flight {
+    /// A fence does not wait for what an older epoch has under way; returns when that has ended. False if there was none.
+    pub(super) async fn older_ended(&self) -> bool {
+        for ended in &self.older {
+            ended.cancelled().await;
+        }
+        !self.older.is_empty()
+    }
+
     /// Returns when a newer epoch has arrived.
     pub(super) async fn superseded(&self) {
         self.superseded.cancelled().await;
@@ -213,12 +222,17 @@ impl Book {
             let gave_up = Failure::unknown(format!("{} is still being done", context.key));
             return Ok(Next::Wait { ended: same.ended.clone(), gave_up });
         }
-        let mut older = self.flights.values().filter(|f| f.unit == context.unit && f.epoch < context.epoch).peekable();
-        if let Some(first) = older.peek() {
-            let gave_up = Failure::transient(format!("{} of an older epoch does not come to an end", first.key));
-            let ended = first.ended.clone();
-            older.for_each(|f| f.superseded.cancel());
-            return Ok(Next::Wait { ended, gave_up });
+        let is_older = |f: &&UnderWay| f.unit == context.unit && f.epoch < context.epoch;
+        let mut older = Vec::new();
+        for flight in self.flights.values().filter(is_older) {
+            flight.superseded.cancel();
+            older.push(flight.ended.clone());
+        }
+        if let Some(ended) = older.first().filter(|_| !matches!(effect, Effect::Fence { .. })) {
+            let unit = &context.unit;
+            let gave_up =
+                Failure::transient(format!("what an older epoch of unit {unit} began does not come to an end"));
+            return Ok(Next::Wait { ended: ended.clone(), gave_up });
         }
         if known.is_some() && !effect.is_idempotent() {
             return Ok(Next::Answered(Err(Failure::unknown(format!(
@@ -229,7 +243,7 @@ impl Book {
         }
         self.flights_begun += 1;
         let (superseded, ended) = (CancellationToken::new(), CancellationToken::new());
-        let flight = Flight { id: self.flights_begun, book: Arc::clone(book), superseded: superseded.clone() };
+        let flight = Flight { id: self.flights_begun, book: Arc::clone(book), superseded: superseded.clone(), older };
         let (unit, key) = (context.unit.clone(), context.key.clone());
         self.flights.insert(flight.id, UnderWay { unit, epoch: context.epoch, key, superseded, ended });
         Ok(Next::Go(flight))

@@ -143,6 +143,36 @@ async fn a_newer_epoch_ends_what_an_older_one_has_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fence_waits_for_nobody_and_is_done_again_when_the_old_has_ended() {
+    let (world, folder) = (world(), TempDir::new().unwrap());
+    let guard = Arc::new(guarded(&world, folder.path()));
+    world.on_call(0, Misbehaviour::HangAfter);
+    let old = tokio::spawn({
+        let guard = Arc::clone(&guard);
+        async move { guard.apply(&promote(), &context("promote", 1)).await }
+    });
+    while world.calls() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let fence = Effect::Fence { component: "db".into(), region: "west".into() };
+    let context = context("fence", 2);
+    let fencing = guard.apply(&fence, &context);
+    let late_promotion = async {
+        while world.calls() == 1 {
+            world.changed().await;
+        }
+        world.set_role("db", "west", |fenced| {
+            assert!(matches!(fenced, Role::Fenced { .. }), "fenced at once, not {fenced:?}");
+            Role::Writer
+        });
+    };
+    let (answer, ()) = tokio::join!(fencing, late_promotion);
+    assert!(matches!(answer, Ok(Outcome::Done { .. })), "{answer:?}");
+    assert_eq!(old.await.unwrap().unwrap_err().kind, FailureKind::OutcomeUnknown);
+    assert!(matches!(world.copy("db", "west").unwrap().role, Role::Fenced { .. }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_key_at_the_same_time_is_done_once() {
     let (world, folder) = (world(), TempDir::new().unwrap());
     let guard = guarded(&world, folder.path());
