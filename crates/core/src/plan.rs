@@ -12,19 +12,25 @@ mod contradiction;
 mod controller;
 mod document;
 mod fault;
+mod meaning;
 mod measure;
 mod objectives;
 mod paths;
 mod policy;
 mod probe;
 mod reader;
+mod reference;
 mod root;
 mod scalar;
+mod schema;
 mod shape;
 mod value;
 
 pub use address::Endpoint;
 pub use fault::{Fault, Faults};
+pub use meaning::{Meaning, meaning};
+pub use reference::reference;
+pub use schema::schema;
 
 pub mod facet;
 

@@ -6,8 +6,8 @@ use super::address::{Endpoint, may_be_same_host};
 use super::fault::{At, Collector, nearest};
 use super::value::{Datum, Record};
 use crate::code;
+use crate::lease::granters_lease;
 use crate::time::show_duration;
-use std::time::Duration;
 
 pub(super) fn check(root: &Record, out: &mut Collector<'_>) {
     regions_once(root, out);
@@ -102,11 +102,6 @@ fn measured_name(root: &Record, out: &mut Collector<'_>) {
         .nearest = near;
 }
 
-/// The engine waits out a lost region's lease with this much drift and margin (see `lease`).
-fn longest_wait(lease: Duration) -> Duration {
-    lease + lease / 100 + Duration::from_millis(150)
-}
-
 /// In automatic mode the lease and the DNS answers alone must leave room in the RTO.
 fn rto_can_be_met(root: &Record, out: &mut Collector<'_>) {
     let (Some(objectives), Some(policy)) = (root.record("objectives"), root.record("policy")) else { return };
@@ -115,7 +110,7 @@ fn rto_can_be_met(root: &Record, out: &mut Collector<'_>) {
         return;
     }
     let ttl = components(root, "dns").filter_map(|r| r.duration("ttl")).max().unwrap_or_default();
-    let least = longest_wait(lease) + ttl;
+    let least = granters_lease(lease) + ttl;
     if rto < least {
         out.add(code::PLAN_OBJECTIVE, objectives.at("rto"), "these settings cannot meet the RTO when a region is lost")
             .found(format!("RTO {}, but lease and TTL alone take {}", show_duration(rto), show_duration(least)))

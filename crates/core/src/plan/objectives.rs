@@ -15,7 +15,7 @@ pub(super) static SECTION: Section = Section {
         optional(
             "mtpd",
             at_least_ms(1),
-            "Maximum tolerable period of disruption: after it the business is harmed for good. At least `rto` and `wrt` together.",
+            "Maximum tolerable period of disruption: the business bears no longer one. At least `rto` and `wrt` together.",
         ),
         optional(
             "wrt",

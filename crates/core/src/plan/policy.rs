@@ -148,16 +148,30 @@ pub(super) fn check(record: &Record, rpo: Option<Duration>, out: &mut Collector<
         && rpo < lease
         && !record.given("guarantee")
     {
-        out.add(code::PLAN_RPO_BELOW_LEASE, record.at("lease"), "the lease is longer than the RPO, so a cut link can lose more than the RPO")
-                .found(format!("lease {}, RPO {}", show_duration(lease), show_duration(rpo)))
-                .allowed("a lease no longer than `objectives.rpo`, or `guarantee: best-effort` written out")
-                .hint("While the link is cut the old writer goes on for up to one lease. Shorten `policy.lease`, or write `guarantee: best-effort` to accept that, or choose `mode: approve-first`.");
+        out.add(
+            code::PLAN_RPO_BELOW_LEASE,
+            record.at("lease"),
+            "the lease is longer than the RPO: a cut link can lose more",
+        )
+        .found(format!("lease {}, RPO {}", show_duration(lease), show_duration(rpo)))
+        .allowed("a lease no longer than `objectives.rpo`, or `guarantee: best-effort` written out")
+        .hint(
+            "While the link is cut the old writer goes on for up to one lease. Shorten `policy.lease`, or write \
+                     `guarantee: best-effort` to accept that, or choose `mode: approve-first`.",
+        );
     }
     if fence(record).is_some_and(|f| f < FenceAssurance::Lapsed) {
         let word = record.word("least_fence").unwrap_or_default();
-        out.add(code::PLAN_WEAK_FENCE, record.at("least_fence"), format!("`{word}` is too weak a fence for `mode: automatic`"))
-            .found(word)
-            .allowed("`lapsed` or `proven`")
-            .hint("Below `lapsed` two regions could write at once. Write `lapsed`, or let a person decide with `mode: approve-first`.");
+        out.add(
+            code::PLAN_WEAK_FENCE,
+            record.at("least_fence"),
+            format!("`{word}` is too weak a fence for `mode: automatic`"),
+        )
+        .found(word)
+        .allowed("`lapsed` or `proven`")
+        .hint(
+            "Below `lapsed` two regions could write at once. Write `lapsed`, or let a person decide with \
+                 `mode: approve-first`.",
+        );
     }
 }

@@ -69,7 +69,6 @@ pub(super) struct Word {
 
 /// A map with fixed keys.
 #[derive(Debug)]
-#[allow(dead_code)]
 pub(super) struct Section {
     pub(super) doc: &'static str,
     pub(super) keys: &'static [Key],
@@ -86,7 +85,6 @@ pub(super) struct Key {
 
 /// What holds when a key is not there.
 #[derive(Debug)]
-#[allow(dead_code)]
 pub(super) enum Need {
     /// It must be there.
     Required,

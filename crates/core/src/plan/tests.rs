@@ -1,10 +1,42 @@
 //! What a plan means, and that no text makes the reader panic. Each kind of fault is in `faults`.
 
 mod faults;
+mod tables;
 
 use super::*;
 use proptest::prelude::*;
 use std::path::Path;
+
+/// A plan with the keys that the sample leaves out.
+const EVERY_KEY: &str = r#"x-note: { anything: [goes, here] }
+application: shop
+objectives: { rto: 4h, rpo: 15m, mtpd: 1 day, wrt: 2h, mttr: 30m }
+home: b
+regions: [a, b, c]
+controller:
+  listen: "[::1]:7400"
+  url: https://dr.example.com
+  token: { file: token }
+  tls: { ca: ca.pem, certificate: cert.pem, key: /etc/key.pem }
+policy: { mode: approve-first, least_fence: none, on_postmaster_death: failover, rejoin: automatic, cool_down: 0s }
+components:
+  db:
+    kind: postgres
+    unit: data
+    password: { env: PGPASSWORD }
+    regions:
+      a: &server { host: db-a, port: 5432, data_dir: /pg, bin_dir: bin, run_as: pg }
+      b: { host: db-b, port: 5432, data_dir: /pg }
+      c: { host: db-c, port: 5432, data_dir: /pg }
+  app:
+    kind: process
+    regions: { a: { shell: "exec ./app" }, b: { command: [./app, 7], env: { N: 7 } }, c: { command: [app] } }
+    ready: { a: { tcp: { address: "db-a:80", timeout: 1s } } }
+  people: { kind: webhook, url: { file: hook } }
+verify:
+  - sql: { dsn: "host=db-a user=x", query: select 1, expect: "1" }
+  - http: { url: "https://[::1]/", status: 204, body_contains: ok }
+"#;
 
 fn sample() -> Plan {
     match Plan::read(SAMPLE, "sample.yaml") {
@@ -37,37 +69,7 @@ fn the_sample_is_a_plan() {
 
 #[test]
 fn every_optional_key_is_read() {
-    let text = r#"
-x-note: { anything: [goes, here] }
-application: shop
-objectives: { rto: 4h, rpo: 15m, mtpd: 1 day, wrt: 2h, mttr: 30m }
-home: b
-regions: [a, b, c]
-controller:
-  listen: "[::1]:7400"
-  url: https://dr.example.com
-  token: { file: token }
-  tls: { ca: ca.pem, certificate: cert.pem, key: /etc/key.pem }
-policy: { mode: approve-first, least_fence: none, on_postmaster_death: failover, rejoin: automatic, cool_down: 0s }
-components:
-  db:
-    kind: postgres
-    unit: data
-    password: { env: PGPASSWORD }
-    regions:
-      a: &server { host: db-a, port: 5432, data_dir: /pg, bin_dir: bin, run_as: pg }
-      b: { host: db-b, port: 5432, data_dir: /pg }
-      c: { host: db-c, port: 5432, data_dir: /pg }
-  app:
-    kind: process
-    regions: { a: { shell: "exec ./app" }, b: { command: [./app, 7], env: { N: 7 } }, c: { command: [app] } }
-    ready: { a: { tcp: { address: "db-a:80", timeout: 1s } } }
-  people: { kind: webhook, url: { file: hook } }
-verify:
-  - sql: { dsn: "host=db-a user=x", query: select 1, expect: "1" }
-  - http: { url: "https://[::1]/", status: 204, body_contains: ok }
-"#;
-    let mut plan = Plan::read(text, "p").unwrap_or_else(|f| panic!("{f}"));
+    let mut plan = Plan::read(EVERY_KEY, "p").unwrap_or_else(|f| panic!("{f}"));
     plan.resolve_paths(Path::new("/etc/dr"));
     assert_eq!(plan.objectives.mtpd, Some(Duration::from_secs(86_400)));
     assert_eq!(plan.policy.lease, Duration::from_secs(10));

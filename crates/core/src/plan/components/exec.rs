@@ -23,7 +23,7 @@ pub(in crate::plan) static SECTION: Section = Section {
             "idempotent",
             Shape::Flag,
             "false",
-            "It may run twice without harm. Else a crash in the middle leaves its outcome unknown, and the run waits for a person.",
+            "It may run twice without harm. Else a crash in the middle leaves its outcome unknown, for a person.",
         ),
         default("deadline", at_least_ms(1), "30s", "The time it may take."),
     ],

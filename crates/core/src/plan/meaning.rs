@@ -1,0 +1,138 @@
+//! What a plan means, in sentences: what is promised, who decides, what "one writer" rests on and leaves unproven.
+//!
+//! Shown by `check` before anything goes live, so that nobody learns it from an outage.
+
+use super::{ComponentPlan, DecisionMode, Guarantee, Kind, OnWriterDeath, Plan, RejoinMode};
+use crate::effect::FenceAssurance;
+use crate::lease;
+use crate::time::show_duration;
+use serde::Serialize;
+use std::time::Duration;
+
+/// A plan in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Meaning {
+    /// What is promised, and what the settings alone take of it.
+    pub objectives: Vec<String>,
+    /// Who does what, when.
+    pub policy: Vec<String>,
+    /// What "one writer" rests on.
+    pub guarantee: String,
+    /// What that leaves unproven.
+    pub unproven: Vec<String>,
+    /// One line per component.
+    pub components: Vec<String>,
+}
+
+/// The plan in words.
+pub fn meaning(plan: &Plan) -> Meaning {
+    Meaning {
+        objectives: objectives(plan),
+        policy: policy(plan),
+        guarantee: match plan.policy.guarantee {
+            Guarantee::BestEffort => format!(
+                "best effort: the writer's agent stops its writer when its lease of {} runs out, and nobody else is \
+                 promoted before that has provably happened",
+                show_duration(plan.policy.lease)
+            ),
+        },
+        unproven: unproven(plan),
+        components: plan.components.iter().map(|(name, c)| format!("{name}: {}", component(plan, c))).collect(),
+    }
+}
+
+/// The longest time to live of the plan's DNS answers.
+fn ttl(plan: &Plan) -> Duration {
+    let ttl = |c: &ComponentPlan| if let Kind::Dns(dns) = &c.kind { Some(dns.ttl) } else { None };
+    plan.components.values().filter_map(ttl).max().unwrap_or_default()
+}
+
+fn objectives(plan: &Plan) -> Vec<String> {
+    let o = &plan.objectives;
+    let wait = lease::granters_lease(plan.policy.lease);
+    let mut lines = vec![
+        format!("RTO {}: from the first failed to the first good request", show_duration(o.rto)),
+        format!(
+            "of these, a lost region takes {} for its lease and up to {} for DNS answers, before anything is started",
+            show_duration(wait),
+            show_duration(ttl(plan))
+        ),
+        format!("RPO {}: the age of the newest acknowledged change that may be lost", show_duration(o.rpo)),
+    ];
+    let further = [("MTPD", o.mtpd), ("WRT", o.wrt), ("MTTR", o.mttr)];
+    lines.extend(further.iter().filter_map(|(word, d)| Some(format!("{word} {}", show_duration((*d)?)))));
+    lines
+}
+
+fn policy(plan: &Plan) -> Vec<String> {
+    let p = &plan.policy;
+    let mut lines = vec![match p.mode {
+        DecisionMode::Automatic => "Pilotlight fails over by itself, once, then waits for a person".to_owned(),
+        DecisionMode::ApproveFirst => "Pilotlight prepares a failover; a person approves its first step".to_owned(),
+        DecisionMode::Manual => "only a person starts a failover".to_owned(),
+    }];
+    lines.push(match p.on_writer_death {
+        OnWriterDeath::Restart { attempts } => {
+            format!("a dead database server is started again in place, up to {attempts} times within ten minutes")
+        }
+        OnWriterDeath::Failover => "a dead database server is given up at once".to_owned(),
+    });
+    lines.push(match p.least_fence {
+        FenceAssurance::Proven => {
+            "without a person, only a writer that was seen dead is replaced; a lost region waits \
+                                   for one"
+                .to_owned()
+        }
+        fence => format!("the least fence that may promote without a person: {fence}"),
+    });
+    lines.push(format!("no second automatic failover for {}, unless acknowledged", show_duration(p.cool_down)));
+    if let Some(bytes) = p.max_lag_bytes {
+        lines.push(format!("a standby that lags more than {bytes} bytes is not promoted by itself"));
+    }
+    lines.push(
+        match p.rejoin {
+            RejoinMode::Automatic => "a returned region becomes a standby by itself; what only it held is rewound away",
+            RejoinMode::Manual => "a returned region stays fenced until a person lets it join again",
+        }
+        .to_owned(),
+    );
+    lines
+}
+
+fn unproven(plan: &Plan) -> Vec<String> {
+    let mut lines = vec![
+        "a writer whose agent was stopped or frozen while its database lives on is not stopped by its lease".to_owned(),
+        "a machine that was paused as a whole does not see its lease run out while it is paused".to_owned(),
+        format!(
+            "while the link is cut, changes acknowledged in the old region for up to {} are not in the other one",
+            show_duration(plan.policy.lease)
+        ),
+    ];
+    if plan.policy.lease > plan.objectives.rpo {
+        lines.push("the lease is longer than the RPO: such a cut can lose more than the RPO".to_owned());
+    }
+    lines
+}
+
+fn component(plan: &Plan, component: &ComponentPlan) -> String {
+    let words = match &component.kind {
+        Kind::Postgres(p) => {
+            let places: Vec<String> = p.regions.iter().map(|(r, s)| format!("{r} {}:{}", s.host, s.port)).collect();
+            format!("PostgreSQL in {}; writer at home in {}", places.join(", "), plan.home)
+        }
+        Kind::Process(p) => {
+            format!("a program, {} where the traffic is and {} elsewhere", instances(p.active), p.standby)
+        }
+        Kind::Dns(d) => format!("the name {}, answers kept for {}", d.name, show_duration(d.ttl)),
+        Kind::Exec(e) => {
+            let place = e.region.as_ref().map_or_else(|| "the controller".to_owned(), |r| format!("the agent of {r}"));
+            format!("a command of yours, run by {place}, up to {}", show_duration(e.deadline))
+        }
+        Kind::Webhook(_) => "tells people".to_owned(),
+    };
+    if plan.units().len() > 1 { format!("{words} (moves with {})", component.unit) } else { words }
+}
+
+fn instances(n: u32) -> String {
+    if n == 1 { "1 instance".to_owned() } else { format!("{n} instances") }
+}
