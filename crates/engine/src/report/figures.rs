@@ -1,6 +1,7 @@
 //! How numbers are written for people: lengths, offsets, counts, coordinates.
 
 use pilotlight_core::time::show_duration;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 /// `214 ms`, `3.21 s`, `32.1 s`, `4 min 05 s`, `2 h 03 min`.
@@ -13,13 +14,27 @@ pub(super) fn length(ms: u64) -> String {
     }
 }
 
-/// A point in time as seen from `zero`: `+3.21 s`, `−120 ms`, `0`.
+/// A point in time as seen from `zero`: `+3.21 s`, `−120 ms`, `0`; exact also where lengths are rounded: `+4:00:01.5 h`.
 pub(super) fn offset(at_ms: u64, zero_ms: u64) -> String {
     match at_ms.cmp(&zero_ms) {
-        std::cmp::Ordering::Less => format!("−{}", length(zero_ms - at_ms)),
-        std::cmp::Ordering::Equal => "0".to_owned(),
-        std::cmp::Ordering::Greater => format!("+{}", length(at_ms - zero_ms)),
+        Ordering::Less => format!("−{}", exact(zero_ms - at_ms)),
+        Ordering::Equal => "0".to_owned(),
+        Ordering::Greater => format!("+{}", exact(at_ms - zero_ms)),
     }
+}
+
+fn exact(ms: u64) -> String {
+    let (hours, minutes, seconds, tenths) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms / 100 % 10);
+    match ms {
+        0..60_000 => length(ms),
+        60_000..3_600_000 => format!("{minutes}:{seconds:02}.{tenths} min"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}.{tenths} h"),
+    }
+}
+
+/// `84.6 %`.
+pub(super) fn share(part: u64, whole: u64) -> String {
+    format!("{:.1} %", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
 /// `79,861`.
@@ -77,6 +92,9 @@ mod tests {
         assert_eq!(length(32_140), "32.1 s");
         assert_eq!(length(14_580_000), "4 h 03 min");
         assert_eq!(offset(1_000, 1_120), "−120 ms");
+        assert_eq!(offset(14_401_570, 0), "+4:00:01.5 h");
+        assert_eq!(offset(0, 65_040), "−1:05.0 min");
+        assert_eq!(share(3_288, 3_880), "84.7 %");
         assert_eq!(offset(5, 5), "0");
         assert_eq!(count(79_861), "79,861");
         assert_eq!(count(861), "861");

@@ -78,8 +78,8 @@ fn cards(report: &Report) -> Markup {
         section class="cards" aria-label="The result in four figures" {
             (promise("Recovery time (RTO)", "first failed to first good request", report.rto))
             (promise("Recovery point (RPO)", "newest acknowledged change that was lost", report.rpo))
-            (number("Acknowledged and lost", "requests, over all moves", measured.then_some(lost), lost == 0))
-            (number("Acknowledged twice", "by both regions; must be none", measured.then_some(dual), dual == 0))
+            (number("Acknowledged and lost", "requests, not there afterwards", "in all moves together", measured.then_some(lost), lost == 0))
+            (number("Acknowledged twice", "requests, by both regions", "must be none", measured.then_some(dual), dual == 0))
         }
     }
 }
@@ -105,7 +105,7 @@ fn promise(name: &str, what: &str, objective: Objective) -> Markup {
     }
 }
 
-fn number(name: &str, what: &str, n: Option<u64>, good: bool) -> Markup {
+fn number(name: &str, unit: &str, what: &str, n: Option<u64>, good: bool) -> Markup {
     let class = match n {
         None => "open",
         Some(_) if good => "good",
@@ -115,7 +115,7 @@ fn number(name: &str, what: &str, n: Option<u64>, good: bool) -> Markup {
         div class=(format!("card {class}")) {
             h2 { (name) }
             p class="figure" { (n.map_or_else(|| "—".to_owned(), count)) }
-            p class="against" { @if n.is_none() { b { "not measured" } } @else { "requests" } }
+            p class="against" { @if n.is_none() { b { "not measured" } } @else { (unit) } }
             p class="what" { (what) }
         }
     }

@@ -55,12 +55,13 @@ pub(super) fn timeline(report: &Report, view: &View) -> Markup {
                 rect class="outage-tint" x=(px(scale.x(outage.from_ms))) y=(px(top))
                     width=(px(scale.width(outage))) height=(px(bottom - top)) {}
             }
-            (lanes::draw(report, &scale, &view.name, top))
             @if let Some(client) = &report.client {
                 (bars::draw(client, &report.regions, &scale, view.window, lanes_bottom))
             }
-            (rows::draw(&view.rows, &scale, bars_bottom))
             (marks::draw(&view.marks, &scale, bottom))
+            // Above the marks' lines, so that no line runs through a word.
+            (lanes::draw(report, &scale, &view.name, top))
+            (rows::draw(&view.rows, &scale, bars_bottom))
             line class="axis" x1=(px(LEFT)) x2=(px(RIGHT)) y1=(px(bottom)) y2=(px(bottom)) {}
         }
     }

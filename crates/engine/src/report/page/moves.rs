@@ -1,7 +1,7 @@
 //! The section of one move: picture, what the time went to, figures, steps, evidence, events.
 
 use super::moment;
-use crate::report::figures::{count, length, offset};
+use crate::report::figures::{count, length, offset, share};
 use crate::report::picture::{self, Row, View, numbered};
 use crate::report::{Event, Ids, Impact, Mark, Move, Report, Span, Step, StepEnd};
 use maud::{Markup, html};
@@ -20,8 +20,16 @@ pub(super) fn section(report: &Report, number: usize, one: &Move) -> Markup {
             }
             (figure(report, number, one, zero_ms))
             @if let Some(impact) = &one.impact {
-                @if !impact.parts.is_empty() { (split(number, impact)) }
-                (figures(impact))
+                @if !impact.parts.is_empty() {
+                    h3 { "What the outage went to" }
+                    figure class="wide" { (picture::parts(&format!("move-{number}"), &impact.parts)) }
+                }
+                div class="two" {
+                    @if !impact.parts.is_empty() { (split(impact)) }
+                    (felt(impact))
+                }
+                (ids("Lost", &impact.lost))
+                (ids("Acknowledged by both regions", &impact.dual_acked))
             }
             (steps(&one.steps, zero_ms))
             @if !one.evidence.is_empty() { (evidence(one)) }
@@ -123,48 +131,43 @@ pub(super) fn legend(report: &Report) -> Markup {
     }
 }
 
-fn split(number: usize, impact: &Impact) -> Markup {
-    let total = impact.parts.iter().map(|p| p.ms).sum::<u64>().max(1);
+fn split(impact: &Impact) -> Markup {
+    let total = impact.parts.iter().map(|p| p.ms).sum();
     html! {
-        h3 { "What the outage went to" }
-        figure {
-            div class="wide" { (picture::parts(&format!("move-{number}"), &impact.parts)) }
-            table class="narrow" {
-                thead { tr { th { "Part" } th class="n" { "Time" } th class="n" { "Share" } } }
-                tbody {
-                    @for part in &impact.parts {
-                        tr {
-                            td { span class=(format!("swatch fill-{}", picture::part_class(&part.name).trim_start_matches("part "))) {} (part.name) }
-                            td class="n" { (length(part.ms)) }
-                            td class="n" { (part.ms * 100 / total) " %" }
-                        }
+        table class="narrow" {
+            thead { tr { th { "Part of the outage" } th class="n" { "Time" } th class="n" { "Share" } } }
+            tbody {
+                @for part in &impact.parts {
+                    @let colour = picture::part_class(&part.name).trim_start_matches("part ");
+                    tr {
+                        td { span class=(format!("swatch fill-{colour}")) {} (part.name) }
+                        td class="n" { (length(part.ms)) }
+                        td class="n" { (share(part.ms, total)) }
                     }
                 }
-                tfoot { tr { td { "together" } td class="n" { (length(impact.parts.iter().map(|p| p.ms).sum())) } td class="n" { "100 %" } } }
             }
+            tfoot { tr { td { "together" } td class="n" { (length(total)) } td {} } }
         }
     }
 }
 
-fn figures(impact: &Impact) -> Markup {
-    let none = || "none".to_owned();
+fn felt(impact: &Impact) -> Markup {
+    let outage = impact.outage.map_or_else(|| "none".to_owned(), |o| length(o.length_ms()));
     html! {
-        h3 { "What users felt" }
         table class="narrow" {
+            thead { tr { th { "What users felt" } th {} } }
             tbody {
-                tr { th { "Outage, first failed to first good request" } td class="n" { (impact.outage.map_or_else(none, |o| length(o.length_ms()))) } }
-                tr { th { "Longest time without a good request" } td class="n" { (length(impact.longest_gap_ms)) } }
-                tr { th { "Requests acknowledged" } td class="n" { (count(impact.acked)) } }
-                tr { th { "Requests failed" } td class="n" { (count(impact.failed)) } }
-                tr { th { "Acknowledged and lost" } td class="n" { (count(impact.lost.count)) } }
+                tr { td { "Outage, first failed to first good request" } td class="n" { (outage) } }
+                tr { td { "Longest time without a good request" } td class="n" { (length(impact.longest_gap_ms)) } }
+                tr { td { "Requests acknowledged" } td class="n" { (count(impact.acked)) } }
+                tr { td { "Requests failed" } td class="n" { (count(impact.failed)) } }
+                tr { td { "Acknowledged and lost" } td class="n" { (count(impact.lost.count)) } }
                 @if let Some(ms) = impact.lost_time_ms {
-                    tr { th { "Time whose changes were lost" } td class="n" { (length(ms)) } }
+                    tr { td { "Time whose changes were lost" } td class="n" { (length(ms)) } }
                 }
-                tr { th { "Acknowledged by both regions" } td class="n" { (count(impact.dual_acked.count)) } }
+                tr { td { "Acknowledged by both regions" } td class="n" { (count(impact.dual_acked.count)) } }
             }
         }
-        (ids("Lost", &impact.lost))
-        (ids("Acknowledged by both regions", &impact.dual_acked))
     }
 }
 

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 /// Width of every picture, in its own units.
 pub(super) const WIDTH: f64 = 960.0;
 /// Where the plot starts; left of it are the names.
-pub(super) const LEFT: f64 = 196.0;
+pub(super) const LEFT: f64 = 216.0;
 /// Where the plot ends.
 pub(super) const RIGHT: f64 = 948.0;
 /// Room for the ticks' texts.
@@ -75,7 +75,7 @@ impl Scale {
     fn step_ms(&self) -> u64 {
         let per_pixel = self.window.length_ms() as f64 / (RIGHT - LEFT);
         let wide = |step: &&u64| **step as f64 / per_pixel >= LEAST_TICK;
-        STEPS.iter().find(wide).copied().unwrap_or_else(|| (per_pixel * 2.0 * LEAST_TICK) as u64)
+        STEPS.iter().find(wide).copied().unwrap_or((per_pixel * 2.0 * LEAST_TICK) as u64)
     }
 
     /// Ticks as seen from `zero`: place in time and text.
