@@ -8,11 +8,15 @@
 //! nothing from anywhere, runs no script, and every text in it is escaped. The same report gives the same bytes.
 
 mod figures;
+mod lanes;
+mod moves;
 mod page;
 mod picture;
+mod session;
 mod write;
 
 pub use page::page;
+pub use session::{Fault, Origin, Session};
 pub use write::{Paths, WriteError};
 
 use pilotlight_core::time::Wall;
@@ -236,10 +240,15 @@ pub struct Impact {
     pub acked: u64,
     /// Requests that failed.
     pub failed: u64,
-    /// Acknowledged, and not there afterwards.
-    pub lost: Ids,
-    /// Acknowledged by two regions.
+    /// Acknowledged, and not there afterwards; absent when nobody could look what is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Ids>,
+    /// Acknowledged by the old region after the new one had begun to: for certain.
     pub dual_acked: Ids,
+    /// Acknowledged by the old region with an answer that arrived after the new one had begun; decided before or after,
+    /// nobody can tell.
+    #[serde(default)]
+    pub late_acked: u64,
 }
 
 /// From a point in time to a later one.
@@ -261,7 +270,7 @@ impl Span {
 /// A part of the outage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// `detect`, `decide`, `fence`, `promote`, `scale`, `route`, `propagate`, `verify`.
+    /// `detect`, `decide`, `approve`, `fence`, `promote`, `scale`, `route`, `propagate`, `verify`.
     pub name: String,
     /// How long.
     pub ms: u64,

@@ -5,6 +5,7 @@ use super::*;
 use std::path::Path;
 
 mod sample;
+mod session;
 
 use sample::{demo, long, short};
 
@@ -98,7 +99,7 @@ fn lost_ids_are_counted_and_the_first_are_listed() {
     let ids = Ids::of((0..120).map(|n| format!("p-{n}")));
     assert_eq!((ids.count, ids.first.len()), (120, IDS_LISTED));
     let mut report = demo();
-    report.moves[0].impact.as_mut().unwrap().lost = ids;
+    report.moves[0].impact.as_mut().unwrap().lost = Some(ids);
     let html = page(&report);
     assert!(html.contains("<code>p-49</code>") && !html.contains("p-50<") && html.contains("and 70 more"));
 }

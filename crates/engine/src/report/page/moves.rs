@@ -28,7 +28,7 @@ pub(super) fn section(report: &Report, number: usize, one: &Move) -> Markup {
                     @if !impact.parts.is_empty() { (split(impact)) }
                     (felt(impact))
                 }
-                (ids("Lost", &impact.lost))
+                @if let Some(lost) = &impact.lost { (ids("Lost", lost)) }
                 (ids("Acknowledged by both regions", &impact.dual_acked))
             }
             (steps(&one.steps, zero_ms))
@@ -152,6 +152,7 @@ fn split(impact: &Impact) -> Markup {
 }
 
 fn felt(impact: &Impact) -> Markup {
+    let lost = impact.lost.as_ref().map_or_else(|| "not measured".to_owned(), |ids| count(ids.count));
     let outage = impact.outage.map_or_else(|| "none".to_owned(), |o| length(o.length_ms()));
     html! {
         table class="narrow" {
@@ -161,11 +162,14 @@ fn felt(impact: &Impact) -> Markup {
                 tr { td { "Longest time without a good request" } td class="n" { (length(impact.longest_gap_ms)) } }
                 tr { td { "Requests acknowledged" } td class="n" { (count(impact.acked)) } }
                 tr { td { "Requests failed" } td class="n" { (count(impact.failed)) } }
-                tr { td { "Acknowledged and lost" } td class="n" { (count(impact.lost.count)) } }
+                tr { td { "Acknowledged and lost" } td class="n" { (lost) } }
                 @if let Some(ms) = impact.lost_time_ms {
                     tr { td { "Time whose changes were lost" } td class="n" { (length(ms)) } }
                 }
                 tr { td { "Acknowledged by both regions" } td class="n" { (count(impact.dual_acked.count)) } }
+                @if impact.late_acked > 0 {
+                    tr { td { "Answers of the old region that arrived late" } td class="n" { (count(impact.late_acked)) } }
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What is told once for the whole report: the overview, the guarantee, where it was measured.
 
 use super::moves::{headline, legend};
-use crate::report::figures::length;
+use crate::report::figures::{count, length};
 use crate::report::picture::{self, Row, View};
 use crate::report::{Report, Span};
 use maud::{Markup, html};
@@ -54,8 +54,8 @@ fn summary(report: &Report) -> Markup {
                                 Some(impact) => {
                                     td class="n" { (impact.outage.map_or_else(|| "none".to_owned(), |o| length(o.length_ms()))) }
                                     td class="n" { (length(impact.longest_gap_ms)) }
-                                    td class="n" { (impact.lost.count) }
-                                    td class="n" { (impact.dual_acked.count) }
+                                    td class="n" { (impact.lost.as_ref().map_or_else(dash, |ids| count(ids.count))) }
+                                    td class="n" { (count(impact.dual_acked.count)) }
                                 }
                                 None => { td class="n" { "—" } td class="n" { "—" } td class="n" { "—" } td class="n" { "—" } }
                             }

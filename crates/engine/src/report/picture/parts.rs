@@ -47,6 +47,7 @@ fn placed(parts: &[Part], total: u64) -> Vec<(f64, &Part)> {
 pub(in crate::report) fn class(name: &str) -> &'static str {
     match name {
         "detect" => "part detect",
+        "approve" => "part approve",
         "decide" => "part decide",
         "fence" => "part fence",
         "promote" => "part promote",

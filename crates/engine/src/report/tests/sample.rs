@@ -99,8 +99,9 @@ impl Story {
                 lost_time_ms: Some(self.lost * 5),
                 acked: 2_214,
                 failed: (good - failed) / 5,
-                lost: Ids::of((0..self.lost).map(|n| format!("01hx9q{:04}", 4_200 + n))),
+                lost: Some(Ids::of((0..self.lost).map(|n| format!("01hx9q{:04}", 4_200 + n)))),
                 dual_acked: Ids::default(),
+                late_acked: 0,
             }),
         }
     }
@@ -206,8 +207,9 @@ pub(super) fn demo() -> Report {
             lost_time_ms: Some(0),
             acked: 1_200,
             failed: 48,
-            lost: Ids::default(),
+            lost: Some(Ids::default()),
             dual_acked: Ids::default(),
+            late_acked: 0,
         }),
         ..rejoin.clone()
     };

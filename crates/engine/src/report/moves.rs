@@ -1,0 +1,173 @@
+//! What the report takes from a run and from the client's log: conversion, nothing is judged here.
+
+use super::session::Origin;
+use super::{Event, Evidence, Ids, Impact, Mark, Move, Part, Span, Step, StepEnd, Throughput};
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::Region;
+use pilotlight_core::measure::{self, RunTimes, Sample, StepTimes};
+use pilotlight_core::placement::{Mode, Verb};
+use pilotlight_core::run::{Condition, RunView, StepStatus, StepView};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Tells a run.
+pub(super) fn of_run(view: &RunView, origin: Origin) -> Move {
+    let to = match view.intent.verb {
+        Verb::Rejoin => rejoined(view).unwrap_or(&view.intent.target.writer),
+        _ => &view.intent.target.writer,
+    };
+    let evidence = |line: &String| match line.split_once(": ") {
+        Some((by, says)) => Evidence { by: by.to_owned(), says: says.to_owned() },
+        None => Evidence { by: view.cause.by.clone(), says: line.clone() },
+    };
+    Move {
+        run: view.run.to_string(),
+        verb: view.intent.verb.to_string(),
+        from: view.from.to_string(),
+        to: to.to_string(),
+        cause: format!("{} (by {})", view.cause.why, view.cause.by),
+        verdict: None,
+        evidence: view.cause.evidence.iter().map(evidence).collect(),
+        result: match &view.condition {
+            Condition::Ended { result } => result.to_string(),
+            _ => "unfinished".to_owned(),
+        },
+        started_ms: origin.wall_ms(view.started),
+        ended_ms: view.ended.map(|at| origin.wall_ms(at)),
+        steps: view.steps.iter().map(|s| step(s, origin)).collect(),
+        events: turning_points(view, origin),
+        impact: None,
+    }
+}
+
+fn rejoined(view: &RunView) -> Option<&Region> {
+    view.steps.iter().find_map(|s| match &s.effect {
+        Effect::Rejoin { region, .. } => Some(region),
+        _ => None,
+    })
+}
+
+fn step(view: &StepView, origin: Origin) -> Step {
+    let failure = view.failure.as_ref().map(|f| f.message.clone());
+    let output = view.output.as_ref().map(|o| o.text.clone());
+    let said = [view.note.clone(), failure, output].into_iter().flatten().find(|text| !text.is_empty());
+    Step {
+        id: view.id.to_string(),
+        title: view.title.clone(),
+        phase: format!("{:?}", view.phase).to_lowercase(),
+        end: match view.status {
+            StepStatus::Waiting | StepStatus::AwaitingApproval => StepEnd::NotStarted,
+            StepStatus::Running | StepStatus::Observing | StepStatus::Retrying | StepStatus::Undoing => {
+                StepEnd::Unfinished
+            }
+            StepStatus::Unknown | StepStatus::Stuck => StepEnd::Unknown,
+            StepStatus::Done => StepEnd::Done,
+            StepStatus::Warned => StepEnd::Warned,
+            StepStatus::Skipped => StepEnd::Skipped,
+            StepStatus::PassedOver | StepStatus::Failed | StepStatus::Left => StepEnd::Failed,
+            StepStatus::Undone => StepEnd::Undone,
+        },
+        started_ms: view.started.map(|at| origin.wall_ms(at)),
+        ended_ms: view.ended.map(|at| origin.wall_ms(at)),
+        attempts: view.attempts,
+        said: said.unwrap_or_default(),
+    }
+}
+
+/// The turning points that the run's own records name.
+fn turning_points(view: &RunView, origin: Origin) -> Vec<Event> {
+    if view.intent.verb == Verb::Rejoin {
+        return Vec::new();
+    }
+    let event = |at, mark, text| Event { at_ms: origin.wall_ms(at), text, mark: Some(mark) };
+    let ends = |wanted: fn(&Effect) -> bool| {
+        let over = view.steps.iter().filter(move |s| wanted(&s.effect) && s.status != StepStatus::Skipped);
+        over.filter_map(|s| s.ended.map(|at| (at, s))).max_by_key(|(at, _)| *at)
+    };
+    let silent = ends(|e| matches!(e, Effect::Fence { .. } | Effect::AwaitLapse { .. } | Effect::StopWrites { .. }));
+    let promoted = ends(|e| matches!(e, Effect::Promote { .. } | Effect::Switch { .. }));
+    let routed = ends(|e| matches!(e, Effect::Route { .. }));
+    let decided = match (view.cause.automatic, view.intent.mode) {
+        (true, _) => format!("Decided: {}", view.cause.why),
+        (false, Mode::Graceful | Mode::Ungraceful) => format!("Started by {}", view.cause.by),
+    };
+    let mut events = vec![event(view.started, Mark::Verdict, decided)];
+    let done = |mark| move |(at, step): (_, &StepView)| event(at, mark, format!("Done: {}", step.title));
+    events.extend(silent.map(done(Mark::Fenced)));
+    events.extend(promoted.map(done(Mark::Promoted)));
+    events.extend(routed.map(done(Mark::Routed)));
+    events
+}
+
+/// The times that split an outage.
+fn run_times(view: &RunView) -> RunTimes {
+    let times = |s: &StepView| {
+        Some(StepTimes {
+            id: s.id.clone(),
+            phase: s.phase,
+            needs: s.needs.clone(),
+            approval: None,
+            started: s.started?,
+            ended: s.ended?,
+        })
+    };
+    RunTimes {
+        noticed: view.cause.first_seen.unwrap_or(view.started),
+        started: view.started,
+        steps: view.steps.iter().filter_map(times).collect(),
+    }
+}
+
+/// Tells what users felt of a run. `samples` are those of this move alone.
+pub(super) fn impact(view: &RunView, samples: &[Sample], held: Option<&BTreeSet<u64>>, origin: Origin) -> Impact {
+    let rto = measure::rto(samples, Some(&run_times(view)));
+    let traffic = measure::traffic(samples);
+    let loss = held.map(|held| measure::loss(samples, held));
+    let dual = measure::dual_acked(samples, &view.from, &view.intent.target.writer);
+    let numbers = |ids: &[u64]| Ids::of(ids.iter().map(u64::to_string));
+    let span = |outage: measure::Outage| {
+        let (from_ms, until) = (origin.mono_ms(outage.from), outage.until?);
+        Some(Span { from_ms, until_ms: origin.mono_ms(until) })
+    };
+    Impact {
+        outage: measure::outage(samples).and_then(span),
+        parts: rto.map(|r| whole_millis(&r.parts_us)).unwrap_or_default(),
+        longest_gap_ms: millis(traffic.longest_gap_ms),
+        lost_time_ms: loss.as_ref().map(|l| millis(l.span_ms)),
+        acked: traffic.acked,
+        failed: traffic.failed,
+        lost: loss.map(|l| numbers(&l.lost)),
+        dual_acked: numbers(&dual.certain),
+        late_acked: dual.late.len() as u64,
+    }
+}
+
+/// Rounds the ends of the parts, not their lengths, so that the sum stays what it was.
+fn whole_millis(parts_us: &BTreeMap<measure::Part, u64>) -> Vec<Part> {
+    let ends = parts_us.iter().scan(0, |end_us, (part, us)| {
+        let from_ms = *end_us / 1_000;
+        *end_us += us;
+        Some(Part { name: part.to_string(), ms: *end_us / 1_000 - from_ms })
+    });
+    ends.collect()
+}
+
+/// Counts the client's requests by the bucket in which their answer came.
+pub(super) fn throughput(samples: &[Sample], origin: Origin, bucket_ms: u64) -> Option<Throughput> {
+    let last = samples.iter().map(|s| origin.mono_ms(s.end)).max()?;
+    let mut buckets = vec![super::Bucket::default(); usize::try_from(last / bucket_ms).ok()? + 1];
+    for sample in samples {
+        let bucket = usize::try_from(origin.mono_ms(sample.end) / bucket_ms).ok().and_then(|at| buckets.get_mut(at));
+        match (bucket, sample.ok, &sample.region) {
+            (Some(bucket), true, Some(region)) => *bucket.acked.entry(region.to_string()).or_default() += 1,
+            (Some(bucket), true, None) => *bucket.acked.entry(String::new()).or_default() += 1,
+            (Some(bucket), false, _) => bucket.failed += 1,
+            (None, ..) => {}
+        }
+    }
+    Some(Throughput { bucket_ms, from_ms: 0, buckets })
+}
+
+pub(super) fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}

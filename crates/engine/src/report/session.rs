@@ -1,0 +1,175 @@
+//! From what was recorded to a [`Report`]: runs, faults and the outside client's log, laid on one axis of time.
+
+use super::moves::{impact, millis, of_run, throughput};
+use super::{Event, Guarantee, Mark, Move, Objective, Report, SCHEMA, lanes};
+use pilotlight_core::id::Region;
+use pilotlight_core::measure::{Sample, SentinelLoss};
+use pilotlight_core::placement::Mode;
+use pilotlight_core::plan::{self, Plan};
+use pilotlight_core::run::RunView;
+use pilotlight_core::time::{Mono, Wall};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Length of a bucket of the client's requests.
+const BUCKET_MS: u64 = 100;
+
+/// Millisecond 0 on both clocks, read at the same moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// For the records of runs.
+    pub wall: Wall,
+    /// For the samples of the client.
+    pub mono: Mono,
+}
+
+impl Origin {
+    pub(super) fn wall_ms(self, at: Wall) -> u64 {
+        millis(at.since(self.wall))
+    }
+
+    pub(super) fn mono_ms(self, at: Mono) -> u64 {
+        millis(at.since(self.mono))
+    }
+}
+
+/// Something that was broken, by accident or on purpose.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// When.
+    pub at: Wall,
+    /// The region whose copy went down with it, if one did.
+    pub region: Option<Region>,
+    /// One line for people.
+    pub text: String,
+}
+
+/// Everything a report is made of.
+#[derive(Debug, Clone)]
+pub struct Session<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// One line: what happened.
+    pub title: String,
+    /// Where time starts.
+    pub origin: Origin,
+    /// The region of the writer at the origin.
+    pub writer: Region,
+    /// The runs, in order.
+    pub runs: &'a [RunView],
+    /// What broke, in order.
+    pub faults: &'a [Fault],
+    /// The outside client's log; empty when there was no client.
+    pub samples: &'a [Sample],
+    /// The numbers of all payments the writer holds now, when somebody looked.
+    pub held: Option<&'a BTreeSet<u64>>,
+    /// What the sentinels say of the failover.
+    pub sentinels: Option<SentinelLoss>,
+    /// Names and versions.
+    pub environment: BTreeMap<String, String>,
+    /// Further sentences.
+    pub notes: Vec<String>,
+}
+
+impl Session<'_> {
+    /// Makes the report. Pure; [`Report::write`] puts it on disk.
+    pub fn report(&self) -> Report {
+        let moves: Vec<Move> = (0..self.runs.len()).map(|at| self.move_at(at)).collect();
+        let client = throughput(self.samples, self.origin, BUCKET_MS);
+        let seen = client.as_ref().map(|c| c.bucket_ms * c.buckets.len() as u64);
+        let until_ms = moves.iter().filter_map(|m| m.ended_ms).chain(seen).max().unwrap_or(0);
+        let objectives = &self.plan.objectives;
+        Report {
+            schema: SCHEMA,
+            application: self.plan.application.to_string(),
+            title: self.title.clone(),
+            origin: self.origin.wall,
+            regions: self.plan.regions.iter().map(Region::to_string).collect(),
+            rto: Objective {
+                objective_ms: millis(objectives.rto),
+                measured_ms: self.rto_ms(&moves),
+                upper_bound: false,
+            },
+            rpo: Objective {
+                objective_ms: millis(objectives.rpo),
+                measured_ms: self.rpo_ms(&moves),
+                upper_bound: false,
+            },
+            lanes: lanes::lanes(&self.plan.regions, &self.writer, self.faults, self.runs, self.origin, until_ms),
+            moves,
+            client,
+            guarantee: guarantee(self.plan.policy.guarantee),
+            environment: self.environment.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+
+    fn move_at(&self, at: usize) -> Move {
+        let (view, window) = (&self.runs[at], self.window(at));
+        let mut one = of_run(view, self.origin);
+        let inside = |wall: Wall| window.0 <= wall && wall < window.1;
+        let event = |at_ms, mark, text: &str| Event { at_ms, text: text.to_owned(), mark: Some(mark) };
+        let faults = self.faults.iter().filter(|f| inside(f.at));
+        one.events.extend(faults.map(|f| event(self.origin.wall_ms(f.at), Mark::Fault, &f.text)));
+        let samples: Vec<Sample> = self.samples.iter().filter(|s| inside(s.wall)).cloned().collect();
+        if !samples.is_empty() {
+            let felt = impact(view, &samples, self.held, self.origin);
+            if let Some(outage) = felt.outage {
+                one.events.push(event(outage.from_ms, Mark::FirstFailed, "First failed request was sent"));
+                one.events.push(event(outage.until_ms, Mark::FirstGood, "First good answer arrived"));
+            }
+            one.impact = Some(felt);
+        }
+        one.events.sort_by_key(|e| e.at_ms);
+        one
+    }
+
+    /// The time that is told with a run: from where the one before ends to the next fault or run after it, so that an
+    /// outage that starts before its run and outlasts it stays whole.
+    fn window(&self, at: usize) -> (Wall, Wall) {
+        let from = match at {
+            0 => Wall(0),
+            _ => self.border_after(at - 1),
+        };
+        (from, self.border_after(at))
+    }
+
+    fn border_after(&self, at: usize) -> Wall {
+        let Some(next) = self.runs.get(at + 1) else { return Wall(u64::MAX) };
+        let ended = self.runs[at].ended.unwrap_or(next.started);
+        let faults = self.faults.iter().map(|f| f.at).filter(|fault| (ended..next.started).contains(fault));
+        faults.min().unwrap_or(next.started)
+    }
+
+    /// The longest outage of the unplanned moves, or of all when every move was planned.
+    fn rto_ms(&self, moves: &[Move]) -> Option<u64> {
+        let unplanned = self.runs.iter().any(|r| r.intent.mode == Mode::Ungraceful);
+        let counted = self.runs.iter().zip(moves).filter(|(r, _)| !unplanned || r.intent.mode == Mode::Ungraceful);
+        let impacts = counted.filter_map(|(_, m)| m.impact.as_ref());
+        impacts.map(|i| i.outage.map_or(0, |o| o.length_ms())).max()
+    }
+
+    /// The worse of what payments and sentinels say.
+    fn rpo_ms(&self, moves: &[Move]) -> Option<u64> {
+        let payments = moves.iter().filter_map(|m| m.impact.as_ref()?.lost_time_ms);
+        payments.chain(self.sentinels.map(|s| millis(s.span_ms))).max()
+    }
+}
+
+fn guarantee(named: plan::Guarantee) -> Guarantee {
+    match named {
+        plan::Guarantee::BestEffort => Guarantee {
+            name: "best-effort".to_owned(),
+            rests_on: "Before a copy was promoted, the old writer was fenced by its own agent, or its lease had run out \
+                       by the controller's clock with drift and margin added."
+                .to_owned(),
+            unproven: [
+                "An agent that is frozen while its database lives does not fence it: both could acknowledge until it thaws.",
+                "A paused machine does not see the time of its pause, so its lease seems to run on.",
+                "Replication is asynchronous: what was acknowledged and not yet sent is lost in an unplanned move; it is \
+                 measured above.",
+            ]
+            .map(str::to_owned)
+            .into(),
+        },
+    }
+}

@@ -1,0 +1,125 @@
+//! A session of one failover and its way from records to the report.
+
+use super::super::*;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::measure::Sample;
+use pilotlight_core::plan::Plan;
+use pilotlight_core::run::RunView;
+use pilotlight_core::time::Mono;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const START: u64 = 1_795_221_900_000;
+
+fn wall(ms: u64) -> Wall {
+    Wall(START + ms)
+}
+
+fn step(id: &str, phase: &str, effect: &Effect, from: u64, until: u64) -> serde_json::Value {
+    json!({
+        "id": id, "title": id, "why": "because", "phase": phase, "needs": [], "effect": effect, "status": "done",
+        "attempts": 1, "started": wall(from), "ended": wall(until),
+    })
+}
+
+fn run(verb: &str, mode: &str, from: &str, to: &str, span: (u64, u64), steps: &[serde_json::Value]) -> RunView {
+    let value = json!({
+        "run": format!("{verb}-1"), "unit": "payments", "epoch": 2, "application": "payments", "from": from,
+        "intent": { "unit": "payments", "verb": verb, "mode": mode, "target": { "writer": to, "traffic": { to: 100 } } },
+        "cause": { "by": "pilotlight", "automatic": true, "why": "region east is lost",
+                   "evidence": ["agent of west: no changes arrive"] },
+        "started": wall(span.0), "ended": wall(span.1), "condition": { "is": "ended", "result": "done" },
+        "past_return": true, "seq": 20, "steps": steps,
+    });
+    serde_json::from_value(value).unwrap()
+}
+
+fn runs() -> Vec<RunView> {
+    let (database, entry) = (Component::from("database"), Component::from("entry"));
+    let (east, west) = (Region::from("east"), Region::from("west"));
+    let promote = Effect::Promote { component: database.clone(), region: west.clone() };
+    let lapse = Effect::AwaitLapse { unit: "payments".into(), region: east.clone() };
+    let route = Effect::Route { component: entry, shares: [(west.clone(), 100)].into() };
+    let rejoin = Effect::Rejoin { component: database, region: east, upstream: west };
+    let failover = [
+        step("lapse", "fence", &lapse, 3_000, 3_100),
+        step("promote", "promote", &promote, 3_100, 3_200),
+        step("route", "route", &route, 3_200, 3_220),
+    ];
+    vec![
+        run("failover", "ungraceful", "east", "west", (3_000, 3_300), &failover),
+        run("rejoin", "graceful", "west", "west", (8_000, 9_000), &[step("rejoin", "rejoin", &rejoin, 8_100, 8_900)]),
+    ]
+}
+
+/// One request every 10 ms; those from 1.0 s to 3.5 s fail, numbers 95 to 99 are acknowledged and lost.
+fn samples() -> Vec<Sample> {
+    let sample = |id: u64| {
+        let at = id * 10;
+        let ok = !(1_000..3_500).contains(&at);
+        let region = ok.then(|| Region::from(if at < 1_000 { "east" } else { "west" }));
+        let mono = |ms| Mono(Duration::from_millis(500_000 + ms));
+        Sample { id, start: mono(at), end: mono(at + 4), wall: wall(at), ok, region }
+    };
+    (0..1_000).map(sample).collect()
+}
+
+fn report(held: Option<&BTreeSet<u64>>) -> Report {
+    let text = include_str!("../../../../core/src/plan/sample.yaml");
+    let mut plan = Plan::read(text, "sample.yaml").expect("the sample plan has no fault");
+    plan.regions = vec!["east".into(), "west".into()];
+    let fault = Fault { at: wall(990), region: Some("east".into()), text: "east killed".to_owned() };
+    let session = Session {
+        plan: &plan,
+        title: "east lost".to_owned(),
+        origin: Origin { wall: wall(0), mono: Mono(Duration::from_secs(500)) },
+        writer: "east".into(),
+        runs: &runs(),
+        faults: &[fault],
+        samples: &samples(),
+        held,
+        sentinels: None,
+        environment: Default::default(),
+        notes: vec![],
+    };
+    session.report()
+}
+
+#[test]
+fn a_session_becomes_a_report() {
+    let held: BTreeSet<u64> = (0..95).chain(350..1_000).collect();
+    let report = report(Some(&held));
+    let impact = report.moves[0].impact.as_ref().unwrap();
+    assert_eq!(impact.outage, Some(Span { from_ms: 1_000, until_ms: 3_504 }));
+    assert_eq!(report.rto.measured_ms, Some(2_504));
+    assert_eq!(impact.parts.iter().map(|p| p.ms).sum::<u64>(), 2_504);
+    assert_eq!(impact.lost.as_ref().unwrap().first, ["95", "96", "97", "98", "99"]);
+    assert_eq!(report.rpo.measured_ms, Some(44));
+    assert_eq!((impact.failed, impact.dual_acked.count), (250, 0));
+    let marks: Vec<(u64, Mark)> = report.moves[0].events.iter().filter_map(|e| Some((e.at_ms, e.mark?))).collect();
+    let expected = [
+        (990, Mark::Fault),
+        (1_000, Mark::FirstFailed),
+        (3_000, Mark::Verdict),
+        (3_100, Mark::Fenced),
+        (3_200, Mark::Promoted),
+        (3_220, Mark::Routed),
+        (3_504, Mark::FirstGood),
+    ];
+    assert_eq!(marks, expected);
+    assert_eq!(report.moves[0].evidence[0].by, "agent of west");
+    assert_eq!((report.moves[1].to.as_str(), report.moves[1].impact.as_ref().unwrap().failed), ("east", 0));
+}
+
+#[test]
+fn lanes_follow_the_records() {
+    let report = report(None);
+    let told = |lane: &Lane| -> Vec<(u64, &'static str)> {
+        lane.spans.iter().map(|s| (s.span.from_ms, s.state.word())).collect()
+    };
+    assert_eq!(told(&report.lanes[0]), [(0, "writer"), (990, "lost"), (8_100, "rejoining"), (8_900, "standby")]);
+    assert_eq!(told(&report.lanes[1]), [(0, "standby"), (3_200, "writer")]);
+    assert!(report.moves[0].impact.as_ref().unwrap().lost.is_none() && report.rpo.met().is_none());
+}
