@@ -94,14 +94,27 @@ catalogue! {
     PLAN_WEAK_FENCE = "PL-0119", Usage;
     PLAN_OBJECTIVE = "PL-0120", Usage;
 
-    ALREADY_MOVING = "PL-0201", Refused;
-    NOTHING_KNOWN = "PL-0202", Refused;
-    NOT_STREAMING = "PL-0203", Refused;
-    TOO_FAR_BEHIND = "PL-0204", Refused;
-    COOLING_DOWN = "PL-0205", Refused;
-    FENCE_TOO_WEAK = "PL-0206", Refused;
-    NOT_CONFIRMED = "PL-0207", Refused;
-    ALREADY_THERE = "PL-0208", Refused;
+    ALREADY_THERE = "PL-0201", Refused;
+    TARGET_UNKNOWN = "PL-0202", Refused;
+    NO_PLACE = "PL-0203", Refused;
+    SOURCE_SILENT = "PL-0204", Refused;
+    SOURCE_NOT_WRITER = "PL-0205", Refused;
+    TARGET_SILENT = "PL-0206", Refused;
+    TARGET_NOT_STANDBY = "PL-0207", Refused;
+    NOT_STREAMING = "PL-0208", Refused;
+    FENCE_TOO_WEAK = "PL-0209", Refused;
+    NOTHING_TO_MOVE = "PL-0210", Refused;
+    NO_DRIVER = "PL-0211", Refused;
+    ANOTHER_WRITER = "PL-0212", Refused;
+    NOTHING_TO_REJOIN = "PL-0213", Refused;
+    NO_TRAFFIC = "PL-0214", Refused;
+    INCAPABLE = "PL-0215", Refused;
+    HOOK_SILENT = "PL-0216", Refused;
+    ALREADY_MOVING = "PL-0221", Refused;
+    NOTHING_KNOWN = "PL-0222", Refused;
+    TOO_FAR_BEHIND = "PL-0223", Refused;
+    COOLING_DOWN = "PL-0224", Refused;
+    NOT_CONFIRMED = "PL-0225", Refused;
 
     OTHER_VERSION = "PL-0401", Failed;
     WRONG_TOKEN = "PL-0402", Failed;
@@ -116,6 +129,7 @@ catalogue! {
     DATA_DIRECTORY = "PL-0702", Failed;
 
     DEMO_START = "PL-0801", Failed;
+    DEMO_UNFINISHED = "PL-0802", Failed;
 }
 
 impl Code {
