@@ -1,3 +1,4 @@
 //! engine
 
+pub mod measure;
 pub mod report;

@@ -1,0 +1,195 @@
+//! Takes each finished request once: writes it to the log, keeps it in memory, shows how things stand now.
+//!
+//! One task does all three, so that the requests themselves never wait for a disk or a lock.
+
+use crate::measure::request_log::{ClientLog, LogLine, Memory, RequestOutcome};
+use pilotlight_core::id::Region;
+use pilotlight_core::time::{Mono, Wall};
+use pilotlight_driver::clock::Clock;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Lines wait at most so long for the disk, and the live view is at most so old.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// How things stand now, for a person who watches.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientLive {
+    /// Requests that ended.
+    pub ended: u64,
+    /// Of those, acknowledged.
+    pub acked: u64,
+    /// Of those, not acknowledged.
+    pub failed: u64,
+    /// Acknowledged within the last second.
+    pub acked_last_second: u32,
+    /// Failed within the last second.
+    pub failed_last_second: u32,
+    /// The region that acknowledged last.
+    pub region: Option<Region>,
+    /// Where that was.
+    pub address: Option<IpAddr>,
+    /// When the newest acknowledged request was sent.
+    pub last_acked: Option<Wall>,
+    /// What went wrong last.
+    pub last_failure: Option<LastFailure>,
+}
+
+/// A request that was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastFailure {
+    /// When it was sent.
+    pub sent: Wall,
+    /// How it ended.
+    pub outcome: RequestOutcome,
+    /// What went wrong.
+    pub error: String,
+}
+
+/// A finished request on its way to the tally.
+pub(crate) struct Finished {
+    pub(crate) number: u64,
+    pub(crate) line: LogLine,
+}
+
+/// What the tally is told.
+pub(crate) enum Note {
+    Finished(Finished),
+    /// Wants to know what is in memory.
+    Asked(oneshot::Sender<ClientLog>),
+}
+
+/// The state of the task.
+pub(crate) struct Tally {
+    pub(crate) client: String,
+    pub(crate) memory: Memory,
+    pub(crate) file: tokio::fs::File,
+    pub(crate) live: watch::Sender<ClientLive>,
+    pub(crate) clock: Arc<dyn Clock>,
+    waiting: Vec<u8>,
+    file_error: Option<String>,
+    now: ClientLive,
+    recent: VecDeque<(Mono, bool)>,
+}
+
+impl Tally {
+    pub(crate) fn new(
+        client: String,
+        room: usize,
+        file: tokio::fs::File,
+        live: watch::Sender<ClientLive>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            client,
+            memory: Memory::new(room),
+            file,
+            live,
+            clock,
+            waiting: Vec::new(),
+            file_error: None,
+            now: ClientLive::default(),
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Takes notes until nobody can send any more; then returns what it knows.
+    pub(crate) async fn run(mut self, mut notes: mpsc::Receiver<Note>) -> ClientLog {
+        let clock = self.clock.clone();
+        let mut pause = clock.sleep(FLUSH);
+        loop {
+            tokio::select! {
+                note = notes.recv() => match note {
+                    Some(Note::Finished(finished)) => self.take(&finished),
+                    // Whoever asked may have gone; then nobody misses the answer.
+                    Some(Note::Asked(reply)) => drop(reply.send(self.log())),
+                    None => break,
+                },
+                () = &mut pause => {
+                    self.flush().await;
+                    self.show();
+                    pause = clock.sleep(FLUSH);
+                }
+            }
+        }
+        self.flush().await;
+        if let Err(error) = self.file.sync_all().await {
+            self.blame(&error);
+        }
+        self.show();
+        self.log()
+    }
+
+    fn take(&mut self, finished: &Finished) {
+        let Finished { number, line } = finished;
+        self.memory.keep(*number, line);
+        serde_json::to_writer(&mut self.waiting, line).expect("a log line has only keys that are text");
+        self.waiting.push(b'\n');
+        let ok = line.outcome == RequestOutcome::Acked;
+        self.recent.push_back((Mono(Duration::from_micros(line.end_us)), ok));
+        self.now.ended += 1;
+        if ok {
+            let moved = self.now.region != line.region;
+            self.now.acked += 1;
+            self.now.last_acked = self.now.last_acked.max(Some(Wall(line.wall_ms)));
+            self.now.region.clone_from(&line.region);
+            self.now.address = line.address;
+            if moved {
+                self.show();
+            }
+        } else {
+            self.now.failed += 1;
+            self.now.last_failure = Some(LastFailure {
+                sent: Wall(line.wall_ms),
+                outcome: line.outcome,
+                error: line.error.clone().unwrap_or_default(),
+            });
+        }
+    }
+
+    fn show(&mut self) {
+        let now = self.clock.mono();
+        while self.recent.front().is_some_and(|(at, _)| now.since(*at) > Duration::from_secs(1)) {
+            self.recent.pop_front();
+        }
+        let count = |ok: bool| u32::try_from(self.recent.iter().filter(|r| r.1 == ok).count()).unwrap_or(u32::MAX);
+        self.now.acked_last_second = count(true);
+        self.now.failed_last_second = count(false);
+        self.live.send_replace(self.now.clone());
+    }
+
+    async fn flush(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let written = async {
+            self.file.write_all(&self.waiting).await?;
+            self.file.flush().await
+        };
+        if let Err(error) = written.await {
+            self.blame(&error);
+        }
+        self.waiting.clear();
+    }
+
+    fn blame(&mut self, error: &std::io::Error) {
+        if self.file_error.is_none() {
+            tracing::warn!(%error, "the request log is incomplete; measuring goes on in memory");
+            self.file_error = Some(error.to_string());
+        }
+    }
+
+    fn log(&self) -> ClientLog {
+        ClientLog {
+            client: self.client.clone(),
+            samples: self.memory.samples(),
+            forgotten: self.memory.forgotten(),
+            skipped: 0,
+            file_error: self.file_error.clone(),
+        }
+    }
+}
