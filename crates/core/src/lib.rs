@@ -9,6 +9,8 @@
 pub mod code;
 pub mod derive;
 pub mod effect;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod id;
 pub mod lease;
 pub mod local;

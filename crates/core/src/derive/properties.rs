@@ -1,1 +1,351 @@
-//! Tests.
+//! Tries to find a plan, an observation, an order or a stop at which a derived runbook makes two writers.
+
+use super::*;
+use crate::effect::{Effect, FenceAssurance, Guard};
+use crate::fixture::{FENCED, descriptors, dns, exec, looks, plan, postgres, process, standby, target, unit, webhook};
+use crate::id::StepId;
+use crate::observation::Role;
+use crate::placement::Placement;
+use crate::plan::{Hook, Kind};
+use crate::runbook::{OnFailure, Step};
+use proptest::prelude::*;
+
+/// Names that make equal ids out of unequal pairs.
+const REGIONS: [&str; 4] = ["east", "c", "b-c", "north"];
+const DATA: [&str; 3] = ["a", "a-b", "d"];
+
+/// What a driver of replicated data is like.
+#[derive(Debug, Clone, Copy)]
+enum Sort {
+    Agent,
+    WeakAgent,
+    Api,
+    Provider,
+}
+
+#[derive(Debug, Clone)]
+struct Scene {
+    plan: Plan,
+    descriptors: BTreeMap<Component, Descriptor>,
+    intent: Intent,
+    writer: Region,
+    seen: BTreeMap<Target, State>,
+    reachable: BTreeSet<Region>,
+    consent: Consent,
+}
+
+impl Scene {
+    fn derive(&self) -> Result<Runbook, Refusal> {
+        derive(&Derivation {
+            plan: &self.plan,
+            descriptors: &self.descriptors,
+            intent: &self.intent,
+            writer: &self.writer,
+            seen: &self.seen,
+            reachable: &self.reachable,
+            consent: self.consent,
+        })
+    }
+
+    fn role(&self, component: &Component, region: &Region) -> Role {
+        let target = Target { component: component.clone(), region: Some(region.clone()) };
+        self.seen.get(&target).and_then(|s| s.role.clone()).unwrap_or(Role::Unknown)
+    }
+
+    fn data(&self) -> Vec<Component> {
+        self.plan.components.iter().filter(|(_, c)| !c.copies().is_empty()).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop_oneof![
+        6 => Just(standby("east", true)),
+        2 => Just(standby("east", false)),
+        3 => Just(Role::Writer),
+        2 => Just(FENCED),
+        2 => Just(Role::Down { clean: false, was_writer: true }),
+        1 => Just(Role::Down { clean: true, was_writer: false }),
+        1 => Just(Role::Unresponsive),
+        1 => Just(Role::Unknown),
+    ]
+}
+
+fn components(regions: &'static [&'static str]) -> impl Strategy<Value = Vec<(&'static str, Kind)>> {
+    (1..=3usize, 0..=2usize, 0..=2usize, any::<[bool; 4]>(), 0..=2u32).prop_map(
+        move |(data, rooms, roads, [first, warm, last, chat], standby)| {
+            let mut all: Vec<(&str, Kind)> = DATA[..data].iter().map(|n| (*n, postgres(regions))).collect();
+            all.extend(["app", "app-c"][..rooms].iter().map(|n| (*n, process(regions, 2, standby))));
+            all.extend(["name", "zone"][..roads].iter().map(|n| (*n, dns(regions))));
+            all.extend(first.then(|| ("first", exec(Hook::BeforeMove, Some(regions[0])))));
+            all.extend(warm.then(|| ("warm", exec(Hook::BeforeRoute, None))));
+            all.extend(last.then(|| ("last", exec(Hook::AfterMove, Some(regions[1])))));
+            all.extend(chat.then(|| ("chat", webhook())));
+            all
+        },
+    )
+}
+
+fn adapt(descriptor: &mut Descriptor, sort: Sort) {
+    descriptor.needs_agent = matches!(sort, Sort::Agent | Sort::WeakAgent);
+    descriptor.atomic_switch = matches!(sort, Sort::Provider);
+    (descriptor.fence_assurance, descriptor.guard) = match sort {
+        Sort::Agent => (FenceAssurance::Proven, Guard::Enforced),
+        Sort::WeakAgent => (FenceAssurance::ConnectionsCut, Guard::Enforced),
+        Sort::Api | Sort::Provider => (FenceAssurance::ProviderAttested, Guard::CallerChecked),
+    };
+}
+
+prop_compose! {
+    fn scene()(count in 2..=4usize)(
+        components in components(&REGIONS[..count]),
+        sorts in prop::collection::vec(
+            prop::sample::select(vec![Sort::Agent, Sort::Agent, Sort::WeakAgent, Sort::Api, Sort::Provider]), 3),
+        roles in prop::collection::vec(role(), 12),
+        calm in prop::bool::weighted(0.6),
+        silent in prop::collection::vec(prop::bool::weighted(0.2), 4),
+        verb in prop::sample::select(vec![Verb::Failover, Verb::Failover, Verb::Switchover, Verb::Failback, Verb::Rejoin]),
+        shared in prop::bool::weighted(0.2),
+        consent in prop::sample::select(vec![Consent::Policy, Consent::AskFirst, Consent::Given]),
+        count in Just(count),
+    ) -> Scene {
+        let plan = plan(&REGIONS[..count], components);
+        let mut descriptors = descriptors(&plan);
+        let mut seen = BTreeMap::new();
+        for (index, name) in DATA.iter().enumerate() {
+            let Some(descriptor) = descriptors.get_mut(&Component::from(*name)) else { continue };
+            adapt(descriptor, sorts[index]);
+            for (place, region) in REGIONS[..count].iter().enumerate() {
+                // Most scenes have a writer that works or a target that could take over, so that most are not refused.
+                let role = match (calm, place) {
+                    (true, 0) if verb != Verb::Failover => Role::Writer,
+                    (true, 1) if verb != Verb::Rejoin => standby("east", true),
+                    _ => roles[index * 4 + place].clone(),
+                };
+                seen.insert(target(name, region), looks(role));
+            }
+        }
+        let to: Region = if verb == Verb::Rejoin { "east".into() } else { REGIONS[1].into() };
+        let mut placement = Placement::in_region(&to);
+        if shared {
+            placement.traffic = [(to, 70), (REGIONS[count - 1].into(), 30)].into();
+        }
+        let mode = if verb == Verb::Failover { Mode::Ungraceful } else { Mode::Graceful };
+        let heard = |(place, _): &(usize, &&str)| !silent[*place] || (calm && *place == 1);
+        let reachable: BTreeSet<Region> =
+            REGIONS[..count].iter().enumerate().filter(heard).map(|(_, r)| Region::from(*r)).collect();
+        // What a silent region's agent would say is not known.
+        seen.retain(|t: &Target, _| {
+            let by_agent = descriptors[&t.component].needs_agent;
+            !by_agent || t.region.as_ref().is_some_and(|r| reachable.contains(r))
+        });
+        let intent = Intent { unit: unit(), verb, mode, target: placement };
+        Scene { plan, descriptors, intent, writer: "east".into(), seen, reachable, consent }
+    }
+}
+
+/// The least that can be said of the world for a safety property: who writes, who holds the lease, what runs.
+#[derive(Debug, Clone)]
+struct World<'a> {
+    scene: &'a Scene,
+    /// May acknowledge a write now or as soon as its agent wants.
+    writers: BTreeSet<(Component, Region)>,
+    holder: Option<Region>,
+    instances: BTreeMap<(Component, Region), u32>,
+}
+
+impl<'a> World<'a> {
+    /// Whatever may be a writer is one: down, hanging or unseen in the region that holds the lease.
+    fn new(scene: &'a Scene) -> Self {
+        let mut writers = BTreeSet::new();
+        for component in scene.data() {
+            for region in &scene.plan.regions {
+                let writes = match scene.role(&component, region) {
+                    Role::Writer => true,
+                    Role::Standby { .. } | Role::Fenced { .. } | Role::Down { was_writer: false, .. } => false,
+                    Role::Down { .. } | Role::Unresponsive | Role::Unknown => region == &scene.writer,
+                };
+                if writes {
+                    writers.insert((component.clone(), region.clone()));
+                }
+            }
+        }
+        Self { scene, writers, holder: Some(scene.writer.clone()), instances: BTreeMap::new() }
+    }
+
+    fn writers_of(&self, component: &Component) -> usize {
+        self.writers.iter().filter(|(c, _)| c == component).count()
+    }
+
+    fn apply(&mut self, effect: &Effect) -> Result<(), TestCaseError> {
+        match effect {
+            Effect::Fence { component, region } | Effect::StopWrites { component, region } => {
+                self.writers.remove(&(component.clone(), region.clone()));
+            }
+            Effect::AwaitLapse { region, .. } => {
+                self.holder = None;
+                // The agent keeps the lease; a managed service knows nothing of it.
+                self.writers.retain(|(c, r)| r != region || !self.scene.descriptors[c].needs_agent);
+            }
+            Effect::Grant { region, .. } => self.holder = Some(region.clone()),
+            Effect::ResumeWrites { component, region } => self.write(component, region)?,
+            Effect::Promote { component, region } => self.write(component, region)?,
+            Effect::Switch { component, from, to, .. } => {
+                self.writers.remove(&(component.clone(), from.clone()));
+                self.write(component, to)?;
+            }
+            Effect::Rejoin { component, region, upstream } => {
+                let copy = |r: &Region| (component.clone(), r.clone());
+                prop_assert!(!self.writers.contains(&copy(region)), "{component} in {region} still writes");
+                prop_assert!(self.writers.contains(&copy(upstream)), "{upstream} does not write");
+            }
+            Effect::SetCapacity { component, region, instances } => {
+                self.instances.insert((component.clone(), region.clone()), *instances);
+            }
+            Effect::Route { shares, .. } => self.route(shares)?,
+            Effect::Checkpoint { .. }
+            | Effect::AwaitPosition { .. }
+            | Effect::WriteSentinel { .. }
+            | Effect::Command { .. }
+            | Effect::Verify { .. }
+            | Effect::Notify { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, component: &Component, region: &Region) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.writers_of(component), 0, "another {} writes", component);
+        prop_assert_eq!(self.holder.as_ref(), Some(region), "the lease is not with {}", region);
+        self.writers.insert((component.clone(), region.clone()));
+        Ok(())
+    }
+
+    fn route(&self, shares: &BTreeMap<Region, u32>) -> Result<(), TestCaseError> {
+        let to = &self.scene.intent.target.writer;
+        prop_assert!(shares.values().any(|s| *s > 0), "traffic to nowhere");
+        for component in self.scene.data() {
+            prop_assert!(self.writers.contains(&(component, to.clone())), "led to {to} before it writes");
+        }
+        for (name, component) in &self.scene.plan.components {
+            for region in component.capacity().iter().flat_map(|_| shares.iter().filter(|(_, s)| **s > 0)) {
+                let there = self.instances.get(&(name.clone(), region.0.clone()));
+                prop_assert_eq!(there, Some(&2), "led to {} without {}", region.0, name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One of the orders that the graph allows: `picks` chooses among what is ready.
+fn order<'r>(runbook: &'r Runbook, picks: &[usize]) -> Vec<&'r Step> {
+    let mut done: BTreeSet<&StepId> = BTreeSet::new();
+    let mut order = Vec::new();
+    while order.len() < runbook.steps.len() {
+        let open = |s: &&Step| !done.contains(&s.id) && s.needs.iter().all(|n| done.contains(n));
+        let ready: Vec<&Step> = runbook.steps.iter().filter(open).collect();
+        let step = ready[picks[order.len() % picks.len()] % ready.len()];
+        done.insert(&step.id);
+        order.push(step);
+    }
+    order
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    /// Every prefix of every order, steps that may fail without stopping the run failing at will.
+    #[test]
+    fn no_order_and_no_stop_makes_two_writers(
+        scene in scene(), picks in prop::collection::vec(0..64usize, 40), fails in prop::collection::vec(any::<bool>(), 40),
+    ) {
+        let Ok(runbook) = scene.derive() else { return Ok(()) };
+        let mut world = World::new(&scene);
+        let at_first: BTreeMap<Component, usize> =
+            scene.data().into_iter().map(|c| (c.clone(), world.writers_of(&c))).collect();
+        for (step, fails) in order(&runbook, &picks).into_iter().zip(&fails) {
+            if *fails && step.on_failure == OnFailure::GoOn {
+                continue;
+            }
+            world.apply(&step.effect)?;
+            for (component, before) in &at_first {
+                prop_assert!(world.writers_of(component) <= (*before).max(1), "after {}", step.id);
+            }
+        }
+        if scene.intent.verb != Verb::Rejoin {
+            let to = &scene.intent.target.writer;
+            for component in scene.data() {
+                prop_assert!(world.writers.contains(&(component.clone(), to.clone())));
+                prop_assert_eq!(world.writers_of(&component), 1);
+            }
+        }
+    }
+
+    /// The same said of the graph alone, without a world that could be too kind.
+    #[test]
+    fn a_promotion_needs_every_other_writer_silenced_and_the_lease(scene in scene()) {
+        let Ok(runbook) = scene.derive() else { return Ok(()) };
+        for promote in &runbook.steps {
+            let Effect::Promote { component, region: to } = &promote.effect else { continue };
+            let before = runbook.before(&promote.id);
+            let earlier: Vec<&Effect> =
+                runbook.steps.iter().filter(|s| before.contains(&s.id)).map(|s| &s.effect).collect();
+            let granted = earlier.iter().any(|e| matches!(e, Effect::Grant { region, .. } if region == to));
+            prop_assert!(granted, "{} starts without the lease", promote.id);
+            for region in scene.plan.regions.iter().filter(|r| *r != to) {
+                let may_write = *region == scene.writer || scene.role(component, region) == Role::Writer;
+                let silenced = earlier.iter().any(|e| match e {
+                    Effect::Fence { component: c, region: r } | Effect::StopWrites { component: c, region: r } => {
+                        c == component && r == region
+                    }
+                    Effect::AwaitLapse { region: r, .. } => r == region && scene.descriptors[component].needs_agent,
+                    _ => false,
+                });
+                prop_assert!(silenced || !may_write, "{} may write when {} starts", region, promote.id);
+            }
+        }
+    }
+
+    /// Stopped anywhere before the point of no return and undone newest first, the old region writes alone and holds the
+    /// lease, and nothing that is live was taken away.
+    #[test]
+    fn undone_the_old_region_is_the_one_writer(
+        scene in scene(), picks in prop::collection::vec(0..64usize, 40), stop in 0..40usize,
+    ) {
+        let Ok(runbook) = scene.derive() else { return Ok(()) };
+        if scene.intent.mode == Mode::Ungraceful || scene.intent.verb == Verb::Rejoin {
+            return Ok(());
+        }
+        let mut world = World::new(&scene);
+        let writers = world.writers.clone();
+        let undoable = |s: &&Step| !s.effect.is_point_of_no_return();
+        let done: Vec<&Step> = order(&runbook, &picks).into_iter().take_while(undoable).take(stop).collect();
+        for step in &done {
+            world.apply(&step.effect)?;
+        }
+        for undo in done.iter().rev().filter_map(|s| s.undo.as_ref()) {
+            world.apply(undo)?;
+        }
+        prop_assert_eq!(&world.writers, &writers);
+        prop_assert_eq!(world.holder.as_ref(), Some(&scene.writer));
+        for ((component, region), instances) in &world.instances {
+            prop_assert!(region != &scene.writer || *instances == 2, "{} in {} was taken away", component, region);
+        }
+    }
+
+    /// Not one of the properties above may hold because everything is refused; and the same input gives the same runbook.
+    #[test]
+    fn calm_scenes_are_derived_and_derived_again(scene in scene()) {
+        let first = scene.derive();
+        prop_assert_eq!(&first, &scene.derive());
+        let calm = scene.data().iter().all(|c| {
+            let standing = scene.role(c, &REGIONS[1].into()) == standby("east", true);
+            let others = scene.plan.regions.iter().filter(|r| **r != scene.writer);
+            let alone = others.into_iter().all(|r| scene.role(c, r) != Role::Writer);
+            standing && alone && scene.role(c, &scene.writer) == Role::Writer
+        });
+        let all_heard = scene.plan.regions.iter().all(|r| scene.reachable.contains(r));
+        let fit = scene.consent != Consent::Policy || scene.intent.mode == Mode::Graceful;
+        if calm && all_heard && fit && scene.intent.verb != Verb::Rejoin {
+            prop_assert!(first.is_ok(), "{:?}", first);
+        }
+    }
+}

@@ -43,7 +43,7 @@ pub enum Refusal {
     #[error("no driver is there for {component}")]
     NoDriver { component: Component },
     /// PL-0212
-    #[error("{component} in {region} takes writes too, and {region} does not answer, so it cannot be silenced")]
+    #[error("{component} in {region} takes writes too, and this move cannot silence it")]
     AnotherWriter { component: Component, region: Region },
     /// PL-0213
     #[error("no region has to rejoin: each one that answers follows {writer}")]
@@ -98,7 +98,9 @@ impl Refusal {
             }
             Refusal::NothingToMove { .. } => "check `unit` of the components in the plan",
             Refusal::NoDriver { .. } | Refusal::Incapable { .. } => "check the component's `kind` in the plan",
-            Refusal::AnotherWriter { .. } => "stop that copy by hand first: two writers mean two histories",
+            Refusal::AnotherWriter { .. } => {
+                "silence it first with `pilotlight rejoin`, or stop it by hand: two writers mean two histories"
+            }
             Refusal::NothingToRejoin { .. } => "nothing has to be done",
             Refusal::NoTraffic => "name a region with a share above zero",
             Refusal::HookSilent { .. } => "start the agent there, or take the command out of the plan",

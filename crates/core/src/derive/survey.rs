@@ -195,6 +195,12 @@ impl<'a> Survey<'a> {
                 return Err(Refusal::SourceNotWriter { component, region, says: words(role).to_owned() });
             }
         }
+        for data in &self.data {
+            let writes = |r: &&Region| *self.role(data.name, r) == Role::Writer;
+            if let Some(region) = self.bystanders(data.name).into_iter().find(writes) {
+                return Err(Refusal::AnotherWriter { component: data.name.clone(), region: region.clone() });
+            }
+        }
         let silent = |hook: &ExecPlan| hook.region.clone().filter(|r| !self.answers(r));
         match self.hooks.iter().find_map(|(name, hook)| Some((*name, silent(hook)?))) {
             Some((component, region)) => Err(Refusal::HookSilent { component: component.clone(), region }),

@@ -1,1 +1,321 @@
-//! placeholder
+//! Every word with the observations that lead to it, and every decision that follows.
+
+use super::*;
+use crate::fixture::{FENCED, looks, standby, target, unit, usual};
+use crate::id::RunId;
+use crate::observation::Sentinel;
+use crate::placement::{Intent, Mode, Verb};
+use crate::plan::{DecisionMode, RejoinMode};
+use crate::position::{Lag, LagQuality};
+use crate::time::{Mono, Wall};
+use std::collections::BTreeMap;
+
+const NOW: u64 = 100_000;
+
+fn at(ms: u64) -> Mono {
+    Mono(Duration::from_millis(ms))
+}
+
+fn lag(bytes: Option<u64>, ms: Option<u64>) -> Lag {
+    Lag {
+        received_bytes: bytes,
+        replay_bytes: None,
+        seconds_ms: ms.map(Duration::from_millis),
+        quality: LagQuality::Exact,
+        age_ms: Duration::ZERO,
+    }
+}
+
+/// East writes, west streams, both heard 200 ms ago, the lease runs.
+fn calm() -> Sight {
+    let agent = |region: &str, state: State| AgentSight {
+        last_heard: Some(at(NOW - 200)),
+        seen: BTreeMap::from([(target("database", region), (state, at(NOW - 300)))]),
+        sentinel: None,
+    };
+    let west = State { lag: Some(lag(Some(0), Some(20))), ..looks(standby("east", true)) };
+    Sight {
+        now: at(NOW),
+        agents: BTreeMap::from([
+            ("east".into(), agent("east", looks(Role::Writer))),
+            ("west".into(), agent("west", west)),
+        ]),
+        ports: BTreeMap::from([port(PortAnswer::Answers)]),
+        lease: LeaseSight::Held { left: Duration::from_secs(2) },
+    }
+}
+
+fn port(answer: PortAnswer) -> (Target, PortSight) {
+    (target("database", "east"), PortSight { answer, at: at(NOW - 100) })
+}
+
+impl Sight {
+    fn role(mut self, region: &str, role: Role) -> Self {
+        let agent = self.agents.get_mut(&Region::from(region)).expect("a known region");
+        agent.seen.values_mut().next().expect("one look").0.role = Some(role);
+        self
+    }
+
+    fn silent(mut self, region: &str, for_ms: u64) -> Self {
+        self.agents.get_mut(&Region::from(region)).expect("a known region").last_heard = Some(at(NOW - for_ms));
+        self
+    }
+
+    fn never(mut self, region: &str) -> Self {
+        self.agents.get_mut(&Region::from(region)).expect("a known region").last_heard = None;
+        self
+    }
+
+    fn lease(mut self, lease: LeaseSight) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    fn dialled(mut self, answer: PortAnswer) -> Self {
+        self.ports.extend([port(answer)]);
+        self
+    }
+
+    fn blind(mut self) -> Self {
+        self.ports.clear();
+        self
+    }
+}
+
+fn gone() -> Sight {
+    calm()
+        .silent("east", 3_500)
+        .role("west", standby("east", false))
+        .lease(LeaseSight::Lapsed)
+        .dialled(PortAnswer::Refused)
+}
+
+fn judge(sight: &Sight) -> Judgement {
+    verdict(&usual(), &unit(), Some(&Region::from("east")), sight)
+}
+
+const WAIT: LeaseSight = LeaseSight::WaitingOutStart { left: Duration::from_secs(1) };
+
+#[test]
+fn every_word_has_the_sights_that_lead_to_it() {
+    let dead = Role::Down { clean: false, was_writer: true };
+    let lapsed = LeaseSight::Lapsed;
+    let mut unseen = calm();
+    unseen.agents.values_mut().for_each(|a| a.seen.clear());
+    let mut stale = calm();
+    stale.agents.values_mut().flat_map(|a| a.seen.values_mut()).for_each(|(_, when)| *when = at(NOW - 20_000));
+    let table: Vec<(&str, Sight, Verdict)> = vec![
+        ("all is well", calm(), Verdict::Healthy),
+        ("the lease ran out while a run holds it back, the agent is heard", calm().lease(lapsed), Verdict::Healthy),
+        ("nobody was ever heard", calm().never("east").never("west"), Verdict::NoDataYet),
+        ("heard, but no look yet", unseen, Verdict::NoDataYet),
+        ("just started, the old region never heard", gone().never("east").lease(WAIT), Verdict::NoDataYet),
+        ("just started, lease waited out", gone().never("east"), Verdict::RegionLost),
+        ("down, its agent is at it", calm().role("east", dead), Verdict::Suspect),
+        ("hangs", calm().role("east", Role::Unresponsive), Verdict::Suspect),
+        ("heard, but its looks are old", stale, Verdict::Suspect),
+        ("silent, the lease runs, the port refuses", gone().lease(calm().lease), Verdict::Suspect),
+        ("a late heartbeat is none missed", calm().silent("east", 1_200), Verdict::Healthy),
+        ("given up", calm().role("east", FENCED), Verdict::WriterDead),
+        ("only the agent is dead: the port answers", gone().dialled(PortAnswer::Answers), Verdict::AgentLost),
+        ("frozen agent: the stream goes on", gone().role("west", standby("east", true)), Verdict::AgentLost),
+        (
+            "an unnamed source may be the writer",
+            gone().role("west", Role::Standby { upstream: None, streaming: true }),
+            Verdict::AgentLost,
+        ),
+        ("a stream from elsewhere is no sign of life", gone().role("west", standby("west", true)), Verdict::RegionLost),
+        ("the whole region, refused", gone(), Verdict::RegionLost),
+        ("the whole region, no answer", gone().dialled(PortAnswer::Unreachable), Verdict::RegionLost),
+        ("the port was not looked at", gone().blind(), Verdict::Unknown),
+        ("nobody is heard any more", gone().silent("west", 9_000), Verdict::AllDown),
+        (
+            "nobody is heard, the port answers",
+            gone().silent("west", 9_000).dialled(PortAnswer::Answers),
+            Verdict::Unknown,
+        ),
+        ("the role cannot be seen", calm().role("east", Role::Unknown), Verdict::Unknown),
+        ("the writer follows somebody", calm().role("east", standby("west", true)), Verdict::Unknown),
+    ];
+    for (what, sight, expected) in table {
+        let judgement = judge(&sight);
+        assert_eq!(judgement.verdict, expected, "{what}: {judgement:#?}");
+        assert!(judgement.evidence.iter().all(|e| !e.says.is_empty()), "{what}");
+        let decision = decide(&usual(), &unit(), &judgement, &History::default(), Wall(0));
+        let moves = matches!(expected, Verdict::WriterDead | Verdict::RegionLost);
+        match decision {
+            Decision::Hold(reason) => assert!(!moves && reason.to_string().len() > 20, "{what}: {reason}"),
+            decision => assert!(moves, "{what}: {decision:?}"),
+        }
+    }
+    let nameless = verdict(&usual(), &unit(), None, &calm());
+    assert_eq!((nameless.verdict, nameless.evidence.len()), (Verdict::Unknown, 1));
+}
+
+#[test]
+fn an_old_port_look_from_before_the_silence_is_no_evidence() {
+    let mut sight = gone();
+    sight.ports.values_mut().for_each(|p| p.at = at(NOW - 3_600));
+    assert_eq!(judge(&sight).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn evidence_says_who_what_and_how_old() {
+    let judgement = judge(&gone());
+    let shown: Vec<String> = judgement.evidence.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "controller: agent of east silent for 3.5 s",
+            "controller: the lease is over",
+            "controller: port of database in east refuses connections (100 ms ago)",
+            "agent of west: database no longer streams from east (300 ms ago)",
+        ]
+    );
+    assert_eq!(judgement.scope.to_string(), "region east");
+    let wire = serde_json::to_string(&judgement).expect("plain data");
+    assert_eq!(serde_json::from_str::<Judgement>(&wire).expect("reads back"), judgement);
+}
+
+fn failover_to(region: &str) -> Intent {
+    let target = crate::placement::Placement::in_region(&region.into());
+    Intent { unit: unit(), verb: Verb::Failover, mode: Mode::Ungraceful, target }
+}
+
+fn decided(plan: &Plan, sight: &Sight, history: &History) -> Decision {
+    let judgement = verdict(plan, &unit(), Some(&Region::from("east")), sight);
+    decide(plan, &unit(), &judgement, history, Wall(10_000_000))
+}
+
+#[test]
+fn policy_and_history_decide_what_a_loss_leads_to() {
+    let mut plan = usual();
+    let calm_history = History::default();
+    assert_eq!(decided(&plan, &gone(), &calm_history), Decision::Start(failover_to("west")));
+    let moving = History { running: Some(RunId::new("r1")), ..History::default() };
+    assert_eq!(decided(&plan, &gone(), &moving), Decision::Hold(Reason::RunMoving { run: RunId::new("r1") }));
+    let before = |at, acknowledged| History {
+        last_failover: Some(LastFailover { run: RunId::new("r1"), at: Wall(at), acknowledged }),
+        ..History::default()
+    };
+    let left = Duration::from_millis(3_600_000 - 1_000);
+    let cooling = Decision::Hold(Reason::CoolDown { run: RunId::new("r1"), left });
+    assert_eq!(decided(&plan, &gone(), &before(9_999_000, false)), cooling);
+    assert_eq!(decided(&plan, &gone(), &before(9_999_000, true)), Decision::Start(failover_to("west")));
+    assert_eq!(decided(&plan, &gone(), &before(6_400_000, false)), Decision::Start(failover_to("west")));
+    let future = decided(&plan, &gone(), &before(20_000_000, false));
+    assert!(
+        matches!(future, Decision::Hold(Reason::CoolDown { .. })),
+        "a clock that went back holds still: {future:?}"
+    );
+    plan.policy.mode = DecisionMode::ApproveFirst;
+    assert_eq!(decided(&plan, &gone(), &calm_history), Decision::Ask(failover_to("west")));
+    plan.policy.mode = DecisionMode::Manual;
+    assert_eq!(decided(&plan, &gone(), &calm_history), Decision::Hold(Reason::Manual { to: "west".into() }));
+}
+
+fn with_lag(mut sight: Sight, lag: Option<Lag>) -> Sight {
+    let west = sight.agents.get_mut(&Region::from("west")).expect("known");
+    west.seen.values_mut().next().expect("one look").0.lag = lag;
+    sight
+}
+
+#[test]
+fn receive_lag_and_exposure_are_different_gates() {
+    let mut plan = usual();
+    plan.policy.max_lag_bytes = Some(1_000);
+    let go = || Decision::Start(failover_to("west"));
+    let hold = |reason| Decision::Hold(reason);
+    let west = || Region::from("west");
+    let rpo = Duration::from_secs(5);
+    let behind = |ms| hold(Reason::PastRpo { region: west(), exposure: Duration::from_millis(ms), rpo });
+    let table = [
+        (lag(Some(1_000), Some(100)), go()),
+        (lag(Some(1_001), Some(100)), hold(Reason::Behind { region: west(), bytes: 1_001, allowed: 1_000 })),
+        // The writer has been silent for 3.5 s; a copy of a dead writer seems to age by that.
+        (lag(Some(0), Some(8_400)), go()),
+        (lag(Some(0), Some(8_600)), behind(5_100)),
+        (lag(None, Some(100)), hold(Reason::LagUnknown { region: west() })),
+        (
+            Lag { quality: LagQuality::ProviderMetric, age_ms: Duration::from_secs(6), ..lag(Some(0), Some(3_600)) },
+            behind(6_100),
+        ),
+    ];
+    for (lag, expected) in table {
+        assert_eq!(decided(&plan, &with_lag(gone(), Some(lag.clone())), &History::default()), expected, "{lag:?}");
+    }
+    assert_eq!(
+        decided(&plan, &with_lag(gone(), None), &History::default()),
+        hold(Reason::LagUnknown { region: west() })
+    );
+    plan.policy.max_lag_bytes = None;
+    assert_eq!(
+        decided(&plan, &with_lag(gone(), None), &History::default()),
+        hold(Reason::LagUnknown { region: west() })
+    );
+}
+
+#[test]
+fn sentinels_measure_exposure_on_the_writers_clock() {
+    let mut plan = usual();
+    plan.policy.max_lag_bytes = Some(1_000);
+    for (held, opens) in [(55_000, true), (54_999, false)] {
+        let mut sight = with_lag(gone(), None);
+        let written = |ms| Some(Sentinel { number: 7, written: Wall(ms) });
+        sight.agents.get_mut(&Region::from("east")).expect("known").sentinel = written(60_000);
+        let west = sight.agents.get_mut(&Region::from("west")).expect("known");
+        west.seen.values_mut().for_each(|(state, _)| state.sentinel = written(held));
+        let decision = decided(&plan, &sight, &History::default());
+        assert_eq!(matches!(decision, Decision::Start(_)), opens, "{decision:?}");
+    }
+}
+
+#[test]
+fn the_least_behind_standby_is_chosen_and_none_is_said() {
+    let mut plan = usual();
+    plan.regions.push("north".into());
+    let mut sight = gone();
+    let mut north = sight.agents[&Region::from("west")].clone();
+    let look = north.seen.pop_first().expect("one look").1;
+    north.seen.insert(target("database", "north"), look);
+    sight.agents.insert("north".into(), north);
+    assert_eq!(decided(&plan, &sight, &History::default()), Decision::Start(failover_to("west")), "the plan's order");
+    let farther = with_lag(sight.clone(), Some(lag(Some(10), Some(20))));
+    assert_eq!(decided(&plan, &farther, &History::default()), Decision::Start(failover_to("north")));
+    let alone = sight.role("west", Role::Unresponsive).role("north", Role::Down { clean: true, was_writer: false });
+    assert_eq!(decided(&plan, &alone, &History::default()), Decision::Hold(Reason::NoCandidate));
+}
+
+#[test]
+fn a_returned_region_rejoins_by_itself_only_if_it_has_to_and_may() {
+    let mut plan = usual();
+    let dead = Role::Down { clean: false, was_writer: true };
+    let rejoins = |plan: &Plan, role: Role, history: &History| decided(plan, &calm().role("west", role), history);
+    let none = History::default();
+    for role in [FENCED, dead, standby("north", false)] {
+        let decision = rejoins(&plan, role.clone(), &none);
+        let Decision::Start(intent) = decision else { panic!("{role:?}: {decision:?}") };
+        assert_eq!((intent.verb, intent.target.writer), (Verb::Rejoin, "east".into()));
+    }
+    // What its agent does by itself, or what nobody understands, is left alone.
+    for role in
+        [standby("east", false), Role::Down { clean: true, was_writer: false }, Role::Unknown, Role::Unresponsive]
+    {
+        assert_eq!(rejoins(&plan, role.clone(), &none), Decision::Hold(Reason::Healthy), "{role:?}");
+    }
+    let failed = History { failed_rejoins: BTreeMap::from([("west".into(), Wall(9_999_000))]), ..History::default() };
+    let left = REJOIN_PAUSE - Duration::from_secs(1);
+    let pause = Decision::Hold(Reason::RejoinFailed { region: "west".into(), left });
+    assert_eq!(rejoins(&plan, FENCED, &failed), pause);
+    plan.policy.rejoin = RejoinMode::Manual;
+    assert_eq!(rejoins(&plan, FENCED, &none), Decision::Hold(Reason::RejoinByHand { region: "west".into() }));
+}
+
+#[test]
+fn a_unit_without_a_named_writer_is_adopted_only_from_one_region() {
+    let east = Some(Region::from("east"));
+    assert_eq!(calm().sole_writer(&usual(), &unit()), east);
+    assert_eq!(calm().role("west", Role::Writer).sole_writer(&usual(), &unit()), None, "two writers are nobody's");
+    assert_eq!(calm().role("east", FENCED).sole_writer(&usual(), &unit()), None);
+    assert_eq!(calm().silent("east", 9_000).sole_writer(&usual(), &unit()), None);
+}
