@@ -87,6 +87,8 @@ fn tests_do_not_sleep() {
     let code = "//! Doc.\nfn f() { assert!({ std::thread::sleep(d); true }); }\n";
     assert_eq!(said_of(&[("crates/a/tests/a.rs", code)]), "crates/a/tests/a.rs:2 a bare sleep in a test\n");
     assert_eq!(said_of(&[("crates/a/src/a.rs", code)]), "");
+    let code = "//! Doc.\nimpl Clock for C { async fn sleep(&self) { tokio::time::sleep(d).await; } }\n";
+    assert_eq!(said_of(&[("crates/a/tests/a.rs", code)]), "");
 }
 
 #[test]
