@@ -145,7 +145,7 @@ pub enum Severity {
 /// Something that a later effect would stumble over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// A code of `explain`, for example `PL-0301`.
+    /// A code of `explain`, for example `PL-0404`.
     pub code: String,
     /// How grave.
     pub severity: Severity,
