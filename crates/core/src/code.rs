@@ -116,6 +116,11 @@ catalogue! {
     COOLING_DOWN = "PL-0224", Refused;
     NOT_CONFIRMED = "PL-0225", Refused;
 
+    NO_ADDRESS = "PL-0321", Failed;
+    DNS_CONTROL = "PL-0322", Failed;
+    DNS_SILENT = "PL-0323", Failed;
+    TTL_TOO_LONG = "PL-0324", Failed;
+
     OTHER_VERSION = "PL-0401", Failed;
     WRONG_TOKEN = "PL-0402", Failed;
     CONTROLLER_UNREACHABLE = "PL-0403", Failed;
