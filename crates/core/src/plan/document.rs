@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// Lists and maps within each other. The deepest legal key path has seven.
 const MAX_DEPTH: usize = 32;
 /// Nodes after every alias is replaced by what it stands for.
-const MAX_NODES: usize = 50_000;
+const MAX_NODES: usize = 20_000;
 
 /// A value and its place.
 #[derive(Debug, Clone)]
@@ -89,8 +89,10 @@ fn document(line: usize, column: usize) -> At {
     At { path: String::new(), spot: Spot { line, column, width: 1 } }
 }
 
+/// The first character that no text editor writes. A lone carriage return is one: YAML takes it as the end of a line,
+/// editors do not, and every place after it would be wrong.
 fn control_character(text: &str) -> Option<At> {
-    let bad = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}');
+    let bad = |c: char| c.is_control() && !matches!(c, '\t' | '\u{85}');
     let (i, line) = text.lines().enumerate().find(|(_, l)| l.contains(bad))?;
     let column = line.chars().position(bad).unwrap_or(0);
     Some(document(i + 1, column + 1))

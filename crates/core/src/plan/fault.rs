@@ -107,20 +107,25 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// Faults that are told. A file with more is no plan with slips in it, and their number could grow with its square.
+const MOST: usize = 1_000;
+
 /// Collects faults while a plan is read.
 pub(super) struct Collector<'a> {
     file: &'a str,
     faults: Vec<Fault>,
+    /// Takes the place of each fault beyond the bound.
+    beyond: Option<Fault>,
 }
 
 impl<'a> Collector<'a> {
     pub(super) fn new(file: &'a str) -> Self {
-        Self { file, faults: Vec::new() }
+        Self { file, faults: Vec::new(), beyond: None }
     }
 
     /// Adds a fault; the caller fills in what it knows.
     pub(super) fn add(&mut self, code: Code, at: &At, message: impl Into<String>) -> &mut Fault {
-        self.faults.push(Fault {
+        let fault = Fault {
             code,
             file: self.file.to_owned(),
             line: at.spot.line,
@@ -132,13 +137,26 @@ impl<'a> Collector<'a> {
             nearest: None,
             message: message.into(),
             hint: String::new(),
-        });
+        };
+        if self.faults.len() >= MOST {
+            return self.beyond.insert(fault);
+        }
+        self.faults.push(fault);
         self.faults.last_mut().expect("one was pushed the line before")
     }
 
     /// All that was collected, in the order of the text; `None` when there is none.
     pub(super) fn finish(mut self) -> Option<Faults> {
         self.faults.sort_by_key(|f| (f.line, f.column));
+        if let Some(mut last) = self.beyond {
+            last.code = crate::code::PLAN_TOO_LARGE;
+            last.message = format!("there are more faults; only {MOST} are told");
+            last.found = "more faults".to_owned();
+            last.allowed = format!("at most {MOST} faults");
+            (last.nearest, last.hint) =
+                (None, "Look whether the path names the plan and not some other file.".to_owned());
+            self.faults.push(last);
+        }
         (!self.faults.is_empty()).then_some(Faults(self.faults))
     }
 }

@@ -10,6 +10,7 @@ use super::scalar;
 use super::shape::{Key, Kinds, Need, Section, Shape, names, one_of};
 use super::value::{Datum, Record, Value};
 use crate::code;
+use std::collections::BTreeMap;
 
 /// Reads one document.
 pub(super) struct Reader<'a, 'b> {
@@ -193,17 +194,17 @@ impl Reader<'_, '_> {
 
     /// One fault for each key that stands there again.
     fn repeated<'k>(&mut self, keys: impl Iterator<Item = &'k document::Key>, at: &At) {
-        let mut seen: Vec<&document::Key> = Vec::new();
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         for key in keys.filter(|k| !k.text.starts_with(FREE)) {
-            if let Some(first) = seen.iter().find(|k| k.text == key.text) {
+            if let Some(first) = seen.get(key.text.as_str()) {
                 let at = At { path: join(&at.path, &key.text), spot: key.spot };
                 self.out
                     .add(code::PLAN_KEY_TWICE, &at, format!("`{}` stands here for the second time", at.path))
-                    .found(format!("the first one is in line {}", first.spot.line))
+                    .found(format!("the first one is in line {first}"))
                     .allowed("each key once")
                     .hint("Keep one of the two.");
             } else {
-                seen.push(key);
+                seen.insert(&key.text, key.spot.line);
             }
         }
     }

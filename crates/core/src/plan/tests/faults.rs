@@ -203,12 +203,13 @@ fn texts_that_are_no_plan() {
         ("a: b: c\n", "PL-0101", 1, 5),
         ("a: *nowhere\n", "PL-0101", 1, 4),
         ("a: 1\nb\u{0}c", "PL-0101", 2, 2),
+        ("a: 1\r\nb: 2\rc: 3\n", "PL-0101", 2, 5),
         ("\u{7f}ELF\u{2}\u{1}", "PL-0101", 1, 1),
         ("a: &a [*a]\n", "PL-0102", 1, 8),
         ("? [a]\n: 1\n", "PL-0107", 1, 3),
         (deep.as_str(), "PL-0102", 1, 256),
         (deep_block.as_str(), "PL-0102", 33, 33),
-        (laughs.as_str(), "PL-0102", 5, 22),
+        (laughs.as_str(), "PL-0102", 5, 10),
         (huge.as_str(), "PL-0102", 1, 1),
     ] {
         let found = faults(text);
@@ -250,4 +251,32 @@ fn names_that_are_near_are_proposed() {
         let found = faults(&BASE.replacen(from, to, 1));
         assert_eq!(found.iter().find_map(|f| f.nearest.as_deref()), nearest, "{to}: {found:#?}");
     }
+}
+
+/// Each is near the bounds of size, nesting or number; none may take long or all memory.
+#[test]
+fn hostile_texts_end_in_a_bounded_number_of_faults() {
+    let many = |line: &dyn Fn(usize) -> String, n: usize| (0..n).map(line).collect::<String>();
+    let regions = many(&|i| format!("r{i}, "), 5_000);
+    let components = many(&|i| format!("  c{i}: {{ kind: dns, answers: {{}} }}\n"), 500);
+    for text in [
+        many(&|i| format!("k{i}: 1\n"), 9_000),
+        many(&|_| "k: 1\n".to_owned(), 9_000),
+        format!("regions: [{regions}]\ncomponents:\n{components}"),
+        format!("components:\n{}", many(&|i| format!("  c{i}: {{ kind: x{i} }}\n"), 3_000)),
+        format!("application: {}", "x".repeat(1_000_000)),
+        "- ".repeat(500_000),
+        "{".repeat(1_000_000),
+        "? ".repeat(500_000),
+        "a: &a ".repeat(150_000),
+        "\n".repeat(1_000_000),
+        "'".repeat(1_000_001),
+        format!("a: |\n{}", " b\n".repeat(300_000)),
+    ] {
+        let found = faults(&text);
+        assert!((1..=1_001).contains(&found.len()), "{}", found.len());
+    }
+    let found = faults(&many(&|i| format!("k{i}: 1\n"), 9_000));
+    assert_eq!(found.last().map(|f| f.code), Some(crate::code::PLAN_TOO_LARGE));
+    assert_eq!(found.len(), 1_001);
 }
