@@ -86,6 +86,8 @@ impl Case {
     fn refusal(&self) -> Refusal {
         let refusal = self.derive().expect_err("something stands in the way");
         assert!(refusal.to_string().len() > 20 && refusal.hint().len() > 10, "{refusal:?}");
+        let code = crate::code::Code::find(refusal.code()).expect("every refusal has a page");
+        assert_eq!(code.exit(), crate::code::Exit::Refused, "{code:?}");
         refusal
     }
 }
