@@ -49,6 +49,14 @@ fn expect(from: &str, to: &str, wanted: &[(&str, usize, usize, &str)]) {
 }
 
 #[test]
+fn lines_may_end_as_on_windows_and_the_file_may_start_with_a_mark() {
+    let text = format!("\u{feff}{}", BASE.replace('\n', "\r\n"));
+    assert_eq!(faults(&text), []);
+    let found = faults(&text.replace("lease: 5s", "leese: 5s"));
+    assert_eq!((found[0].line, found[0].column), (9, 3));
+}
+
+#[test]
 fn keys() {
     expect("  lease: 5s", "  lease: 5s", &[]);
     expect("  lease: 5s", "  leese: 5s", &[("PL-0104", 9, 3, "policy.leese")]);
