@@ -1,0 +1,105 @@
+//! Grants leases to the agents of writers, and knows when nobody can hold one any more.
+//!
+//! The arithmetic is [`pilotlight_core::lease::Granter`]; here are the clock, the units and the waiting.
+//!
+//! Invariant: after [`Granter::knows`] was told that a unit has no writer, no lease of it is granted, so the end that
+//! [`Granter::lapsed`] waits for cannot move.
+
+use crate::store::UnitRecord;
+use pilotlight_core::id::{Region, Unit};
+use pilotlight_core::lease::{self, LeaseSight};
+use pilotlight_core::protocol::UnitView;
+use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::Clock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The granter of every unit of this controller.
+pub struct Granter {
+    clock: Arc<dyn Clock>,
+    lease: Duration,
+    units: Mutex<BTreeMap<Unit, Entry>>,
+}
+
+struct Entry {
+    record: UnitRecord,
+    lease: lease::Granter,
+}
+
+impl Granter {
+    /// A granter that has just started: it waits one whole lease before it calls anything lapsed.
+    pub fn new(clock: Arc<dyn Clock>, lease: Duration) -> Self {
+        Self { clock, lease, units: Mutex::default() }
+    }
+
+    /// The store has this now. Older news than what is known are ignored.
+    pub fn knows(&self, record: &UnitRecord) {
+        let mut units = self.units();
+        let entry = units.entry(record.unit.clone()).or_insert_with(|| Entry {
+            record: record.clone(),
+            lease: lease::Granter::started(self.clock.mono(), self.lease),
+        });
+        if record.version < entry.record.version {
+            return;
+        }
+        entry.record = record.clone();
+        match record.writer {
+            Some(_) => entry.lease.allow(),
+            None => entry.lease.revoke(),
+        }
+    }
+
+    /// An agent is heard: grants it the lease of each unit whose writer is in its region, and tells it of every unit.
+    pub fn heartbeat(&self, region: &Region) -> Vec<UnitView> {
+        let mut units = self.units();
+        let view = |entry: &mut Entry| {
+            let granted = entry.record.writer.as_ref() == Some(region) && entry.lease.granted(self.clock.mono());
+            UnitView {
+                unit: entry.record.unit.clone(),
+                epoch: entry.record.epoch,
+                writer: entry.record.writer.clone(),
+                lease_ms: granted.then_some(self.lease),
+            }
+        };
+        units.values_mut().map(view).collect()
+    }
+
+    /// What is known of a unit's lease.
+    pub fn sight(&self, unit: &Unit) -> LeaseSight {
+        let now = self.clock.mono();
+        match self.units().get(unit) {
+            Some(entry) => entry.lease.sight(now),
+            None => LeaseSight::WaitingOutStart { left: lease::granters_lease(self.lease) },
+        }
+    }
+
+    /// What the store has of a unit, as far as this controller knows.
+    pub fn unit(&self, unit: &Unit) -> Option<UnitRecord> {
+        self.units().get(unit).map(|entry| entry.record.clone())
+    }
+
+    /// Waits until nobody can hold the lease of the unit. Without an end while somebody is granted it.
+    pub async fn lapsed(&self, unit: &Unit) {
+        loop {
+            let now = self.clock.mono();
+            match self.lapses_at(unit) {
+                Some(at) if at <= now => return,
+                Some(at) => self.clock.sleep(at.since(now)).await,
+                // A unit nobody has entered has no lease that could end; the deadline of the caller ends this.
+                None => self.clock.sleep(self.lease).await,
+            }
+        }
+    }
+
+    fn lapses_at(&self, unit: &Unit) -> Option<Mono> {
+        self.units().get(unit).map(|entry| entry.lease.lapses_at())
+    }
+
+    fn units(&self) -> MutexGuard<'_, BTreeMap<Unit, Entry>> {
+        self.units.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

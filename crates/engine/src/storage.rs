@@ -1,0 +1,62 @@
+//! What can go wrong below the journal and the store, whatever they are made of.
+
+use std::path::PathBuf;
+
+/// The medium failed; nothing of the call was kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// No space is left.
+    #[error("no space is left for {}", file.display())]
+    Full {
+        /// The file that could not grow.
+        file: PathBuf,
+    },
+    /// What is written there cannot be right.
+    #[error("{} is damaged at {place}: {why}", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// Run and record, row, or page.
+        place: String,
+        /// What was found.
+        why: String,
+    },
+    /// Another process has the folder open.
+    #[error("another controller is using {}", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Anything else the system said.
+    #[error("{what}: {why}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        why: String,
+    },
+    /// The storage was closed, because the process is ending.
+    #[error("the storage is closed")]
+    Closed,
+}
+
+impl StorageError {
+    /// The page of `pilotlight explain`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            StorageError::Full { .. } | StorageError::Io { .. } | StorageError::Closed => "PL-0501",
+            StorageError::Damaged { .. } => "PL-0502",
+            StorageError::Locked { .. } => "PL-0503",
+        }
+    }
+
+    /// What a person can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            StorageError::Full { .. } => "free some space; the run goes on by itself, nothing is lost",
+            StorageError::Damaged { .. } => "keep the file, restore the folder from a copy or start with an empty one",
+            StorageError::Locked { .. } => "end the other controller, or give this one a folder of its own",
+            StorageError::Io { .. } | StorageError::Closed => "look at the disk; the run goes on when writing works again",
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the store knows of each unit: its epoch, its writer, the run that moves it.
+//!
+//! Invariants: the epoch never falls; at most one run holds a unit; only that run changes its writer.
+
+use super::{PutError, Store, Versioned};
+use crate::storage::StorageError;
+use pilotlight_core::id::{Epoch, Region, RunId, Unit};
+use pilotlight_core::time::Wall;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A failover that bars the next automatic one until it has cooled down or a person has acknowledged it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedOver {
+    /// The run.
+    pub run: RunId,
+    /// When it started.
+    pub at: Wall,
+    /// Nobody asked for it.
+    pub automatic: bool,
+    /// Who has acknowledged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_by: Option<String>,
+}
+
+/// One unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// The unit.
+    pub unit: Unit,
+    /// Raised before any effect of a run.
+    pub epoch: Epoch,
+    /// The region whose agent may be granted the lease; `None` while a run moves it.
+    pub writer: Option<Region>,
+    /// The run that holds the unit.
+    pub run: Option<RunId>,
+    /// The newest failover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_over: Option<FailedOver>,
+    /// The store's version of this record: of two, the one with the higher is newer.
+    #[serde(skip)]
+    pub version: u64,
+}
+
+/// Why a unit was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnitsError {
+    /// Nobody has entered it.
+    #[error("the store knows no unit {0}")]
+    Unknown(Unit),
+    /// Another run has taken the unit over.
+    #[error("unit {unit} is not held by run {run} with epoch {epoch}")]
+    NotHeld { unit: Unit, run: RunId, epoch: Epoch },
+    /// It is being moved.
+    #[error("unit {unit} is being moved by run {run}")]
+    Busy { unit: Unit, run: RunId },
+    /// The medium failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// The units in a store.
+#[derive(Clone)]
+pub struct Units(Arc<dyn Store>);
+
+impl Units {
+    /// The units in that store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+
+    /// One unit, if it was entered.
+    pub async fn get(&self, unit: &Unit) -> Result<Option<UnitRecord>, StorageError> {
+        match self.0.get(&key(unit)).await? {
+            Some(found) => read(&key(unit), &found).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Every unit.
+    pub async fn all(&self) -> Result<Vec<UnitRecord>, StorageError> {
+        self.0.list("unit/").await?.iter().map(|(key, found)| read(key, found)).collect()
+    }
+
+    /// Enters a unit with its first writer; leaves one that is there as it is. Returns what the store has.
+    pub async fn enter(&self, unit: &Unit, writer: &Region) -> Result<UnitRecord, UnitsError> {
+        let fresh = UnitRecord {
+            unit: unit.clone(),
+            epoch: Epoch(1),
+            writer: Some(writer.clone()),
+            run: None,
+            failed_over: None,
+            version: 0,
+        };
+        match self.0.put(&key(unit), write(&fresh), None).await {
+            Ok(version) => Ok(UnitRecord { version, ..fresh }),
+            Err(PutError::Changed { .. }) => self.get(unit).await?.ok_or_else(|| UnitsError::Unknown(unit.clone())),
+            Err(PutError::Storage(e)) => Err(e.into()),
+        }
+    }
+
+    /// Changes a unit; `change` sees the newest record, may refuse, and may be called several times.
+    pub async fn change(
+        &self,
+        unit: &Unit,
+        change: impl Fn(&mut UnitRecord) -> Result<(), UnitsError> + Send + Sync,
+    ) -> Result<UnitRecord, UnitsError> {
+        loop {
+            let found = self.0.get(&key(unit)).await?.ok_or_else(|| UnitsError::Unknown(unit.clone()))?;
+            let mut record = read(&key(unit), &found)?;
+            let before = record.clone();
+            change(&mut record)?;
+            assert!(record.epoch >= before.epoch, "the epoch of unit {unit} would fall");
+            if record == before {
+                return Ok(record);
+            }
+            match self.0.put(&key(unit), write(&record), Some(found.version)).await {
+                Ok(version) => return Ok(UnitRecord { version, ..record }),
+                Err(PutError::Changed { .. }) => {}
+                Err(PutError::Storage(e)) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// Changes a unit on behalf of the run that holds it; refused when another one does.
+    pub async fn change_for(
+        &self,
+        unit: &Unit,
+        run: &RunId,
+        epoch: Epoch,
+        change: impl Fn(&mut UnitRecord) + Send + Sync,
+    ) -> Result<UnitRecord, UnitsError> {
+        self.change(unit, |record| {
+            if record.run.as_ref() != Some(run) || record.epoch != epoch {
+                return Err(UnitsError::NotHeld { unit: unit.clone(), run: run.clone(), epoch });
+            }
+            change(record);
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn key(unit: &Unit) -> String {
+    format!("unit/{unit}")
+}
+
+fn read(key: &str, found: &Versioned) -> Result<UnitRecord, StorageError> {
+    let version = found.version;
+    let record = serde_json::from_slice(&found.value).map_err(|e| StorageError::Damaged {
+        file: "store".into(),
+        place: format!("{key}, version {version}"),
+        why: e.to_string(),
+    })?;
+    Ok(UnitRecord { version, ..record })
+}
+
+fn write(record: &UnitRecord) -> Vec<u8> {
+    serde_json::to_vec(record).expect("a unit record has only names and numbers")
+}
