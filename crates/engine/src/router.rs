@@ -9,6 +9,7 @@ use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
 use pilotlight_driver::{Context, Driver};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -55,10 +56,9 @@ impl Router {
     fn find(&self, component: Option<&Component>, region: Option<&Region>) -> Result<&Arc<dyn Driver>, Failure> {
         let found = match (component, region) {
             // A component that spans regions has one driver whatever region the call names.
-            (Some(c), r) => self
-                .components
-                .get(&(c.clone(), r.cloned()))
-                .or_else(|| self.components.get(&(c.clone(), None))),
+            (Some(c), r) => {
+                self.components.get(&(c.clone(), r.cloned())).or_else(|| self.components.get(&(c.clone(), None)))
+            }
             (None, Some(r)) => self.regions.get(r),
             (None, None) => self.here.as_ref(),
         };
@@ -75,6 +75,28 @@ impl Router {
 
     fn of_effect(&self, effect: &Effect) -> Result<&Arc<dyn Driver>, Failure> {
         self.find(effect.component(), effect.region())
+    }
+}
+
+/// A driver's handle with the way back to the driver: a handle alone does not say whose it is.
+#[derive(Serialize, Deserialize)]
+struct Way {
+    component: Option<Component>,
+    region: Option<Region>,
+    handle: String,
+}
+
+impl Way {
+    fn of(effect: &Effect, handle: String) -> Self {
+        Self { component: effect.component().cloned(), region: effect.region().cloned(), handle }
+    }
+
+    fn pack(&self) -> String {
+        serde_json::to_string(self).expect("a handle is text and names")
+    }
+
+    fn unpack(text: &str) -> Result<Self, Failure> {
+        serde_json::from_str(text).map_err(|_| Failure::unsupported(format!("no such handle: {text}")))
     }
 }
 
@@ -107,7 +129,23 @@ impl Driver for Router {
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        self.of_effect(effect)?.apply(effect, context).await
+        let outcome = self.of_effect(effect)?.apply(effect, context).await?;
+        Ok(match outcome {
+            Outcome::Accepted { handle } => Outcome::Accepted { handle: Way::of(effect, handle).pack() },
+            other => other,
+        })
+    }
+
+    async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
+        let mut way = Way::unpack(handle)?;
+        let driver = self.find(way.component.as_ref(), way.region.as_ref())?;
+        Ok(match driver.resume(&way.handle, context).await? {
+            Outcome::Accepted { handle } => {
+                way.handle = handle;
+                Outcome::Accepted { handle: way.pack() }
+            }
+            other => other,
+        })
     }
 
     async fn watch(&self, target: &Target) {
@@ -121,3 +159,6 @@ impl Driver for Router {
         self.find(Some(&target.component), target.region.as_ref())?.compare(target, first, second).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,9 @@ impl StorageError {
             StorageError::Full { .. } => "free some space; the run goes on by itself, nothing is lost",
             StorageError::Damaged { .. } => "keep the file, restore the folder from a copy or start with an empty one",
             StorageError::Locked { .. } => "end the other controller, or give this one a folder of its own",
-            StorageError::Io { .. } | StorageError::Closed => "look at the disk; the run goes on when writing works again",
+            StorageError::Io { .. } | StorageError::Closed => {
+                "look at the disk; the run goes on when writing works again"
+            }
         }
     }
 }

@@ -203,6 +203,12 @@ impl RunState {
         self.graph.index.get(step).map(|i| &self.steps[*i].phase)
     }
 
+    /// Where a step stands, with the attempts that count against its retries.
+    pub fn view_attempts(&self, step: &StepId) -> Option<(Phase, u32)> {
+        let state = self.graph.index.get(step).map(|i| &self.steps[*i])?;
+        Some((state.phase.clone(), state.attempts.saturating_sub(state.forgiven)))
+    }
+
     /// Whether a later step waits for a position from this one.
     pub fn hands_over(&self, step: &StepId) -> bool {
         self.graph.index.get(step).is_some_and(|i| self.graph.hands_over.contains(i))

@@ -62,9 +62,6 @@ async fn gaps_are_refused(journal: &impl Journal) {
 
 async fn of_two_appends_at_once_one_wins(journal: &impl Journal) {
     let run = RunId::from("a");
-    let (one, two) = tokio::join!(
-        journal.append(&run, 1, vec![paused(1)]),
-        journal.append(&run, 1, vec![paused(2)])
-    );
+    let (one, two) = tokio::join!(journal.append(&run, 1, vec![paused(1)]), journal.append(&run, 1, vec![paused(2)]));
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
 }

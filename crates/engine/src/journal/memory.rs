@@ -33,7 +33,8 @@ impl Journal for MemoryJournal {
             return Err(AppendError::Taken { run: run.clone(), seq: first });
         }
         if first != head + 1 {
-            let (what, why) = (format!("appending to run {run}"), format!("record {first} cannot follow record {head}"));
+            let (what, why) =
+                (format!("appending to run {run}"), format!("record {first} cannot follow record {head}"));
             return Err(StorageError::Io { what, why }.into());
         }
         let records = events.into_iter().zip(first..).map(|((at, event), seq)| Record { seq, at, event });

@@ -65,9 +65,7 @@ fn check(connection: &Connection, file: &Path) -> Result<(), StorageError> {
         let why = format!("it has version {version} of the tables, this program knows {SCHEMA}");
         return Err(StorageError::Damaged { file: file.to_path_buf(), place: "its header".to_owned(), why });
     }
-    let answer: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|e| say(&e))?;
+    let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| say(&e))?;
     match answer.as_str() {
         "ok" => Ok(()),
         found => {

@@ -1,0 +1,325 @@
+//! The engine's front: starts runs, continues them after a crash, lets people steer and look.
+//!
+//! A run begins in two writes: first the unit is taken for it and the epoch raised, by compare-and-swap in the store; then
+//! its first record is journaled. It ends in two: the last record, then the unit is let go. Whatever a crash leaves
+//! between the two, [`Engine::recover`] puts right: a unit held by a run without records or with an end is let go.
+//!
+//! Invariants: two runs on one unit exclude each other; a run whose unit is held by another run is never driven.
+
+mod recover;
+mod steer;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+pub use steer::{Control, ControlError};
+pub use summary::RunSummary;
+
+pub use crate::executor::Published;
+use crate::executor::{Asked, Executor, LetGo, Live, Parts};
+use crate::granter::Granter;
+use crate::journal::{AppendError, Journal};
+use crate::storage::StorageError;
+use crate::store::{FailedOver, Store, UnitRecord, Units, UnitsError};
+use pilotlight_core::id::{Region, RunId, Unit};
+use pilotlight_core::placement::Verb;
+use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState, RunView};
+use pilotlight_core::runbook::{Runbook, Unsound};
+use pilotlight_core::time::stamp;
+use pilotlight_driver::Driver;
+use pilotlight_driver::clock::Clock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// Units, epochs, writers.
+    pub store: Arc<dyn Store>,
+    /// Records of runs.
+    pub journal: Arc<dyn Journal>,
+    /// The world; usually a [`crate::router::Router`].
+    pub driver: Arc<dyn Driver>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Leases; the engine tells it of every change of a unit.
+    pub granter: Arc<Granter>,
+    /// Who this controller is, for the records of recoveries.
+    pub name: String,
+}
+
+/// Why a run did not start. Nothing was touched.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The graph cannot be walked.
+    #[error("the runbook cannot be run")]
+    Unsound(#[from] Unsound),
+    /// The state machine refuses it.
+    #[error("the runbook cannot be run")]
+    Illegal(#[from] Illegal),
+    /// The unit is unknown, or another run moves it.
+    #[error(transparent)]
+    Unit(#[from] UnitsError),
+    /// The journal could not take the first record.
+    #[error("the start of the run could not be journaled")]
+    Journal(#[from] AppendError),
+}
+
+/// Executes runs. Clones share everything.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    parts: Arc<Parts>,
+    name: String,
+    active: Mutex<BTreeMap<RunId, Active>>,
+    /// Every run id ever given out here, so that none is given twice.
+    ids: Mutex<BTreeSet<RunId>>,
+    ended: Mutex<BTreeMap<RunId, RunSummary>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A run that is being walked.
+struct Active {
+    live: Arc<Live>,
+    ask: mpsc::Sender<Asked>,
+}
+
+/// Records that a slow subscriber may be behind before it loses some and has to read the journal.
+const SUBSCRIBER_BEHIND: usize = 1_024;
+/// Wishes of people that may wait for the next turn of a run.
+const WISHES_WAITING: usize = 16;
+/// How often the store is asked again to let go of a unit whose run has ended.
+const LET_GO_AGAIN: Duration = Duration::from_millis(500);
+
+impl Engine {
+    /// Reads the units and their run ids. Continues nothing yet: see [`Engine::recover`].
+    pub async fn open(parts: EngineParts) -> Result<Self, StorageError> {
+        let EngineParts { store, journal, driver, clock, granter, name } = parts;
+        let units = Units::new(store);
+        let mut ids: BTreeSet<RunId> = journal.heads().await?.into_iter().map(|(run, _)| run).collect();
+        for record in units.all().await? {
+            granter.knows(&record);
+            ids.extend(record.run);
+        }
+        let (records, _) = broadcast::channel(SUBSCRIBER_BEHIND);
+        Ok(Self(Arc::new(Inner {
+            parts: Arc::new(Parts { journal, units, driver, clock, granter, records }),
+            name,
+            active: Mutex::default(),
+            ids: Mutex::new(ids),
+            ended: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })))
+    }
+
+    /// Enters a unit with its first writer; a unit that is known stays as it is.
+    pub async fn enter(&self, unit: &Unit, writer: &Region) -> Result<UnitRecord, UnitsError> {
+        let record = self.0.parts.units.enter(unit, writer).await?;
+        self.0.parts.granter.knows(&record);
+        Ok(record)
+    }
+
+    /// What the store has of a unit.
+    pub async fn unit(&self, unit: &Unit) -> Result<Option<UnitRecord>, StorageError> {
+        self.0.parts.units.get(unit).await
+    }
+
+    /// What the store has of every unit.
+    pub async fn units(&self) -> Result<Vec<UnitRecord>, StorageError> {
+        self.0.parts.units.all().await
+    }
+
+    /// A person has taken note of the newest failover: the next automatic one need not wait for the cool-down.
+    pub async fn acknowledge(&self, unit: &Unit, by: &str) -> Result<UnitRecord, UnitsError> {
+        let acknowledge = |record: &mut UnitRecord| {
+            if let Some(failed_over) = &mut record.failed_over {
+                failed_over.acknowledged_by = Some(by.to_owned());
+            }
+            Ok(())
+        };
+        let record = self.0.parts.units.change(unit, acknowledge).await?;
+        self.0.parts.granter.knows(&record);
+        Ok(record)
+    }
+
+    /// The granter of leases.
+    pub fn granter(&self) -> &Arc<Granter> {
+        &self.0.parts.granter
+    }
+
+    /// Takes the unit, raises its epoch, journals the start and lets the run go. Returns when the start is durable.
+    pub async fn start(&self, runbook: Runbook, cause: Cause) -> Result<RunId, StartError> {
+        runbook.validate()?;
+        let unit = runbook.intent.unit.clone();
+        let (run, record) = self.take(&runbook, &unit, &cause).await?;
+        let at = self.0.parts.clock.wall();
+        let event =
+            Event::RunStarted { run: run.clone(), unit, epoch: record.epoch, runbook: Box::new(runbook), cause };
+        let first = Record { seq: 1, at, event };
+        let begun = match self.begin(&run, &first).await {
+            Ok(state) => state,
+            Err(error) => {
+                let (inner, unit) = (Arc::clone(&self.0), record.unit);
+                self.0.tasks.spawn(async move { inner.let_go_until_done(&run, &unit).await });
+                return Err(error);
+            }
+        };
+        let _ = self.0.parts.records.send((run.clone(), Arc::new(first)));
+        self.drive(begun, None);
+        Ok(run)
+    }
+
+    /// The second of the two writes.
+    async fn begin(&self, run: &RunId, first: &Record) -> Result<RunState, StartError> {
+        let state = RunState::begin(first)?;
+        self.0.parts.journal.append(run, 1, vec![(first.at, first.event.clone())]).await?;
+        Ok(state)
+    }
+
+    /// The first of the two writes. The epoch only grows, so one that is raised for nothing does no harm.
+    async fn take(&self, runbook: &Runbook, unit: &Unit, cause: &Cause) -> Result<(RunId, UnitRecord), UnitsError> {
+        let at = self.0.parts.clock.wall();
+        let verb = runbook.intent.verb;
+        let current = self.0.parts.units.get(unit).await?.ok_or_else(|| UnitsError::Unknown(unit.clone()))?;
+        let run = self.0.new_id(&format!("{verb}-{}", stamp(at)), current.epoch.next().0);
+        let take = |record: &mut UnitRecord| {
+            if let Some(run) = record.run.clone() {
+                return Err(UnitsError::Busy { unit: unit.clone(), run });
+            }
+            record.epoch = record.epoch.next();
+            record.run = Some(run.clone());
+            if verb == Verb::Failover {
+                let (run, automatic) = (run.clone(), cause.automatic);
+                record.failed_over = Some(FailedOver { run, at, automatic, acknowledged_by: None });
+            }
+            Ok(())
+        };
+        let record = self.0.parts.units.change(unit, take).await?;
+        self.0.parts.granter.knows(&record);
+        Ok((run, record))
+    }
+
+    /// Lets the run go in a task of its own; the one place where runs are spawned. The task ends with the run, when the
+    /// run is lost to another controller, or when the engine is shut down.
+    fn drive(&self, state: RunState, first: Option<Event>) {
+        let (run, unit) = (state.run().clone(), state.unit().clone());
+        let live = Arc::new(Live::new(state));
+        let (ask, asked) = mpsc::channel(WISHES_WAITING);
+        let executor = Executor::new(Arc::clone(&self.0.parts), Arc::clone(&live), asked, self.0.stop.child_token());
+        self.0.active().insert(run.clone(), Active { live, ask });
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move {
+            let let_go = executor.drive(first).await;
+            if let_go == LetGo::Ended {
+                inner.let_go_until_done(&run, &unit).await;
+            }
+            inner.forget(&run);
+        });
+    }
+
+    /// A run for people, whether it is under way or over.
+    pub async fn view(&self, run: &RunId) -> Result<Option<RunView>, StorageError> {
+        let live = self.0.active().get(run).map(|active| Arc::clone(&active.live));
+        if let Some(live) = live {
+            return Ok(Some(live.view()));
+        }
+        let records = self.records(run).await?;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(recover::replay(run, &records)?.view()))
+    }
+
+    /// Every record of a run, from the journal.
+    pub async fn records(&self, run: &RunId) -> Result<Vec<Record>, StorageError> {
+        self.0.parts.journal.read(run, 1, usize::MAX).await
+    }
+
+    /// Records from now on, as they become durable. Who falls behind is told so and reads the journal.
+    pub fn subscribe(&self) -> broadcast::Receiver<Published> {
+        self.0.parts.records.subscribe()
+    }
+
+    /// What each step would do, and why; touches nothing.
+    pub async fn dry_run(&self, runbook: &Runbook) -> Vec<crate::dry_run::DryStep> {
+        crate::dry_run::dry_run(self.0.parts.driver.as_ref(), self.0.parts.granter.as_ref(), runbook).await
+    }
+
+    /// Stops walking. Unfinished runs stay unfinished and are continued by the next controller.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    fn active(&self) -> MutexGuard<'_, BTreeMap<RunId, Active>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, BTreeMap<RunId, RunSummary>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `failover-20261121-004512-7`: what, when, and the epoch, counted on where two units would get the same.
+    fn new_id(&self, stem: &str, epoch: u64) -> RunId {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut number = epoch;
+        loop {
+            let id = RunId::new(format!("{stem}-{number}"));
+            if ids.insert(id.clone()) {
+                return id;
+            }
+            number += 1;
+        }
+    }
+
+    /// The last of the two writes at the end of a run.
+    async fn let_go(&self, run: &RunId, unit: &Unit) -> Result<(), UnitsError> {
+        let let_go = |record: &mut UnitRecord| {
+            if record.run.as_ref() == Some(run) {
+                record.run = None;
+            }
+            Ok(())
+        };
+        let record = self.parts.units.change(unit, let_go).await?;
+        self.parts.granter.knows(&record);
+        Ok(())
+    }
+
+    async fn let_go_until_done(&self, run: &RunId, unit: &Unit) {
+        while let Err(error) = self.let_go(run, unit).await {
+            if !matches!(error, UnitsError::Storage(_)) || matches!(error, UnitsError::Storage(StorageError::Closed)) {
+                tracing::error!(%run, %error, "the unit of an ended run could not be let go");
+                return;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.parts.clock.sleep(LET_GO_AGAIN) => {}
+            }
+        }
+    }
+
+    fn forget(&self, run: &RunId) {
+        let Some(active) = self.active().remove(run) else { return };
+        let state = active.live.state();
+        if let Some(summary) = RunSummary::of_ended(&state) {
+            self.ended().insert(run.clone(), summary);
+        }
+    }
+}
+
+/// How a run that is over ended; `None` while it goes on.
+pub(crate) fn result_of(record: &Record) -> Option<RunResult> {
+    match record.event {
+        Event::RunEnded { result } => Some(result),
+        _ => None,
+    }
+}

@@ -1,0 +1,98 @@
+//! How people steer a run: every verb is journaled with who said it before it counts.
+
+use super::Engine;
+use crate::executor::{Asked, Live, Refused};
+use crate::storage::StorageError;
+use pilotlight_core::id::{RunId, StepId};
+use pilotlight_core::run::{Condition, Event, Illegal, RunView};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A person's wish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "control", rename_all = "kebab-case")]
+pub enum Control {
+    /// Start nothing new; what is under way finishes.
+    Pause {
+        #[serde(default)]
+        why: String,
+    },
+    /// Go on; failed steps are tried again, stuck ones looked at again.
+    Resume,
+    /// Pass over a step that is not under way.
+    Skip {
+        step: StepId,
+        #[serde(default)]
+        why: String,
+    },
+    /// End the run: take back what was done before the point of no return, leave it after.
+    Abort,
+    /// Let a step start that asks for it, or try a stuck one again after having looked.
+    Approve { step: StepId },
+}
+
+impl Control {
+    fn into_event(self, by: &str) -> Event {
+        let by = by.to_owned();
+        match self {
+            Control::Pause { why } => Event::Paused { by, why },
+            Control::Resume => Event::Resumed { by },
+            Control::Skip { step, why } => Event::StepSkipped { step, by, why },
+            Control::Abort => Event::AbortAsked { by },
+            Control::Approve { step } => Event::Approved { step, by },
+        }
+    }
+}
+
+/// Why a wish was not granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// It is over, or there never was one of that name.
+    #[error("no run {0} is under way")]
+    NotUnderWay(RunId),
+    /// Not in this state.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// It could not be journaled, so it does not count.
+    #[error("it could not be journaled")]
+    Stalled(#[source] StorageError),
+    /// No answer came; it may still be journaled.
+    #[error("run {0} did not answer in time; look at it before you ask again")]
+    NoAnswer(RunId),
+}
+
+/// A journal that takes longer than this to write one record is in trouble, and a person waits.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Grants a person's wish. Returns when it is durable.
+    pub async fn control(&self, run: &RunId, control: Control, by: &str) -> Result<(), ControlError> {
+        let ask = self.0.active().get(run).map(|active| active.ask.clone());
+        let ask = ask.ok_or_else(|| ControlError::NotUnderWay(run.clone()))?;
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked { event: control.into_event(by), reply };
+        ask.send(asked).await.map_err(|_| ControlError::NotUnderWay(run.clone()))?;
+        tokio::select! {
+            answer = answer => match answer {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(Refused::Illegal(illegal))) => Err(illegal.into()),
+                Ok(Err(Refused::Stalled(why))) => Err(ControlError::Stalled(why)),
+                Err(_) => Err(ControlError::NoAnswer(run.clone())),
+            },
+            () = self.0.parts.clock.sleep(ANSWER_WITHIN) => Err(ControlError::NoAnswer(run.clone())),
+        }
+    }
+}
+
+impl Live {
+    /// The run for people; a journal that cannot be written is what it waits for then.
+    pub(super) fn view(&self) -> RunView {
+        let mut view = self.state().view();
+        if let Some(error) = self.stalled() {
+            let why = format!("the journal cannot be written: {error}; {}", error.hint());
+            view.condition = Condition::Waiting { why: vec![why] };
+        }
+        view
+    }
+}

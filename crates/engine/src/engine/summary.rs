@@ -1,0 +1,125 @@
+//! Lists of runs: one line each, read once and kept small.
+
+use super::{Engine, result_of};
+use crate::storage::StorageError;
+use pilotlight_core::id::{Application, Epoch, Region, RunId, Unit};
+use pilotlight_core::placement::Verb;
+use pilotlight_core::run::{Condition, Event, Record, RunState};
+use pilotlight_core::time::Wall;
+use serde::{Deserialize, Serialize};
+
+/// One run in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// The run.
+    pub run: RunId,
+    /// What is recovered.
+    pub application: Application,
+    /// What it moves.
+    pub unit: Unit,
+    /// The word for it.
+    pub verb: Verb,
+    /// Where the writer was.
+    pub from: Region,
+    /// Where it leads.
+    pub to: Region,
+    /// What its effects carry.
+    pub epoch: Epoch,
+    /// Who asked.
+    pub by: String,
+    /// Nobody asked.
+    pub automatic: bool,
+    /// Why.
+    pub why: String,
+    /// When it started.
+    pub started: Wall,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Wall>,
+    /// Where it stands.
+    pub condition: Condition,
+}
+
+impl RunSummary {
+    fn of_first(record: &Record) -> Option<Self> {
+        let Event::RunStarted { run, unit, epoch, runbook, cause } = &record.event else { return None };
+        Some(Self {
+            run: run.clone(),
+            application: runbook.application.clone(),
+            unit: unit.clone(),
+            verb: runbook.intent.verb,
+            from: runbook.from.clone(),
+            to: runbook.intent.target.writer.clone(),
+            epoch: *epoch,
+            by: cause.by.clone(),
+            automatic: cause.automatic,
+            why: cause.why.clone(),
+            started: record.at,
+            ended: None,
+            condition: Condition::Running,
+        })
+    }
+
+    /// Of a run that goes on, or of one that is over.
+    pub(super) fn of(state: &RunState) -> Self {
+        let view = state.view();
+        Self {
+            run: view.run,
+            application: view.application,
+            unit: view.unit,
+            verb: view.intent.verb,
+            from: view.from,
+            to: view.intent.target.writer,
+            epoch: view.epoch,
+            by: view.cause.by,
+            automatic: view.cause.automatic,
+            why: view.cause.why,
+            started: view.started,
+            ended: view.ended,
+            condition: view.condition,
+        }
+    }
+
+    pub(super) fn of_ended(state: &RunState) -> Option<Self> {
+        state.ended().map(|_| Self::of(state))
+    }
+}
+
+impl Engine {
+    /// Every run, the newest first.
+    pub async fn runs(&self) -> Result<Vec<RunSummary>, StorageError> {
+        let mut runs = Vec::new();
+        for (run, head) in self.0.parts.journal.heads().await? {
+            if let Some(summary) = self.summary(&run, head).await? {
+                runs.push(summary);
+            }
+        }
+        runs.sort_by(|a, b| (b.started, &b.run).cmp(&(a.started, &a.run)));
+        Ok(runs)
+    }
+
+    async fn summary(&self, run: &RunId, head: u64) -> Result<Option<RunSummary>, StorageError> {
+        let live = self.0.active().get(run).map(|active| std::sync::Arc::clone(&active.live));
+        if let Some(live) = live {
+            return Ok(Some(RunSummary::of(&live.state())));
+        }
+        if let Some(known) = self.0.ended().get(run) {
+            return Ok(Some(known.clone()));
+        }
+        let journal = &self.0.parts.journal;
+        let (first, last) = (journal.read(run, 1, 1).await?, journal.read(run, head, 1).await?);
+        let Some(mut summary) = first.first().and_then(RunSummary::of_first) else { return Ok(None) };
+        match last.first().and_then(|r| result_of(r).map(|result| (r.at, result))) {
+            Some((at, result)) => {
+                summary.ended = Some(at);
+                summary.condition = Condition::Ended { result };
+                self.0.ended().insert(run.clone(), summary.clone());
+            }
+            None => {
+                let why = "no controller drives it; its unit is held by another run".to_owned();
+                summary.condition = Condition::Waiting { why: vec![why] };
+            }
+        }
+        Ok(Some(summary))
+    }
+}
