@@ -10,7 +10,7 @@ mod recover;
 mod steer;
 mod summary;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use steer::{Control, ControlError};
 pub use summary::RunSummary;

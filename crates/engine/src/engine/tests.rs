@@ -1,1 +1,9 @@
-//! t
+//! The engine against the fake world: what goes well, what goes wrong, and every place where it can be killed.
+
+pub(crate) mod clock;
+mod faults;
+mod kills;
+mod people;
+mod plain;
+mod scene;
+mod stored;

@@ -1,1 +1,1 @@
-//! t
+//! To come with the next change.

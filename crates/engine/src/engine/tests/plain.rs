@@ -1,0 +1,110 @@
+//! What goes well.
+
+use super::scene::{SCENES, Scene, Stage};
+use crate::engine::StartError;
+use crate::store::UnitsError;
+use pilotlight_core::id::Epoch;
+use pilotlight_core::run::{Cause, Condition, Event, RunResult, StepStatus};
+
+#[tokio::test(start_paused = true)]
+async fn every_derived_runbook_leads_to_its_target() {
+    for scene in SCENES {
+        let stage = Stage::new(scene);
+        let life = stage.life().await;
+        let run = stage.start(&life).await;
+        let view = life.settled(&run).await;
+        assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{view:#?}");
+        stage.check("undisturbed");
+        stage.check_target("undisturbed");
+        let unit = life.engine.unit(&stage.unit()).await.unwrap().unwrap();
+        assert_eq!((unit.epoch, unit.run), (Epoch(2), None), "{scene:?}");
+        if scene != Scene::Rejoin {
+            assert_eq!(unit.writer, Some("west".into()), "{scene:?}");
+        }
+        life.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_intent_is_recorded_before_its_outcome_and_every_record_is_published() {
+    let stage = Stage::new(Scene::Switchover);
+    let life = stage.life().await;
+    let mut published = life.engine.subscribe();
+    let run = stage.start(&life).await;
+    life.settled(&run).await;
+    let records = life.engine.records(&run).await.unwrap();
+    for (i, record) in records.iter().enumerate() {
+        assert_eq!(*published.recv().await.unwrap().1, *record);
+        if let Event::StepReturned { step, attempt, .. } = &record.event {
+            let intent = Event::StepStarted { step: step.clone(), attempt: *attempt };
+            assert!(records[..i].iter().any(|r| r.event == intent), "{step} returned without an intent");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_runs_on_one_unit_exclude_each_other() {
+    let stage = Stage::new(Scene::RegionLost);
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    let again = life.engine.start(stage.runbook().await, Cause::default()).await.unwrap_err();
+    assert!(matches!(&again, StartError::Unit(UnitsError::Busy { run: by, .. }) if *by == run), "{again:?}");
+    life.settled(&run).await;
+    assert_eq!(life.engine.runs().await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_are_listed_newest_first_with_how_they_ended() {
+    let stage = Stage::new(Scene::Switchover);
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    life.settled(&run).await;
+    life.kill().await;
+    let life = stage.life().await;
+    assert_eq!(life.engine.recover().await.unwrap(), []);
+    let runs = life.engine.runs().await.unwrap();
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].condition, Condition::Ended { result: RunResult::Done });
+    assert!(runs[0].run.as_str().starts_with("switchover-20261121-"), "{}", runs[0].run);
+    assert_eq!((runs[0].from.as_str(), runs[0].to.as_str()), ("east", "west"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_is_remembered_until_somebody_acknowledges_it() {
+    let stage = Stage::new(Scene::RegionLost);
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    life.settled(&run).await;
+    let unit = life.engine.unit(&stage.unit()).await.unwrap().unwrap();
+    let failed_over = unit.failed_over.expect("it was a failover");
+    assert_eq!((failed_over.run, failed_over.automatic, failed_over.acknowledged_by), (run, false, None));
+    let unit = life.engine.acknowledge(&stage.unit(), "ada").await.unwrap();
+    assert_eq!(unit.failed_over.and_then(|f| f.acknowledged_by), Some("ada".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_touches_nothing_and_names_every_step() {
+    for scene in SCENES {
+        let stage = Stage::new(scene);
+        let life = stage.life().await;
+        stage.break_it();
+        let runbook = stage.runbook().await;
+        let steps = life.engine.dry_run(&runbook).await;
+        assert_eq!(steps.len(), runbook.steps.len());
+        assert_eq!(stage.world.journal(), [], "{scene:?}");
+        assert_eq!(life.engine.runs().await.unwrap(), []);
+        assert_eq!(life.engine.unit(&stage.unit()).await.unwrap().unwrap().epoch, Epoch(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_done_says_so_with_its_times() {
+    let stage = Stage::new(Scene::RegionLost);
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    let view = life.settled(&run).await;
+    for step in view.steps {
+        assert!(matches!(step.status, StepStatus::Done | StepStatus::Skipped), "{step:?}");
+        assert!(step.started.is_some() && step.ended >= step.started, "{step:?}");
+    }
+}

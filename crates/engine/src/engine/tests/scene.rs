@@ -1,0 +1,281 @@
+//! Scenes for the tests: a fake world in a known state, the runbook that is derived for it, and an engine that walks it.
+
+use super::clock::TokioClock;
+use crate::engine::{Engine, EngineParts};
+use crate::granter::Granter;
+use crate::journal::{Journal, MemoryJournal};
+use crate::router::Router;
+use crate::store::{MemoryStore, Store};
+use pilotlight_core::derive::{Consent, Derivation, derive};
+use pilotlight_core::effect::Descriptor;
+use pilotlight_core::id::{Component, Region, RunId, Unit};
+use pilotlight_core::observation::{State, Target};
+use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
+use pilotlight_core::plan::{Plan, SAMPLE};
+use pilotlight_core::run::{Cause, RunView};
+use pilotlight_core::runbook::Runbook;
+use pilotlight_driver::Driver;
+use pilotlight_driver::fake::{FakeDriver, World};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::AbortHandle;
+
+/// What is to happen in a scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scene {
+    /// The region of the writer is lost: its lease is waited out.
+    RegionLost,
+    /// The writer died and its agent gave it up.
+    WriterDead,
+    /// A planned move.
+    Switchover,
+    /// A planned move of a database whose provider switches in one call.
+    ProviderSwitch,
+    /// The lost region is back.
+    Rejoin,
+}
+
+/// Every scene, for loops.
+pub(super) const SCENES: [Scene; 5] =
+    [Scene::RegionLost, Scene::WriterDead, Scene::Switchover, Scene::ProviderSwitch, Scene::Rejoin];
+
+const EAST: &str = "east";
+const WEST: &str = "west";
+const DATABASE: &str = "database";
+
+/// The world of a scene with everything an engine needs, kept while engines come and go.
+pub(super) struct Stage {
+    pub(super) scene: Scene,
+    pub(super) world: World,
+    pub(super) driver: FakeDriver,
+    pub(super) plan: Plan,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) journal: Arc<dyn Journal>,
+    clock: TokioClock,
+}
+
+/// An engine on a stage, with the agents' heartbeats; killed when dropped.
+pub(super) struct Life {
+    pub(super) engine: Engine,
+    heartbeats: AbortHandle,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.heartbeats.abort();
+    }
+}
+
+impl Stage {
+    pub(super) fn new(scene: Scene) -> Self {
+        let world = World::new()
+            .with_database(DATABASE, &[EAST, WEST])
+            .with_process("payments", &[(EAST, 2), (WEST, 1)])
+            .with_traffic("name", EAST);
+        world.start_takes(Duration::from_millis(40));
+        let mut driver = FakeDriver::everything(&world);
+        if scene == Scene::ProviderSwitch {
+            let descriptor = Descriptor { atomic_switch: true, needs_agent: false, ..driver.describe() };
+            driver = FakeDriver::new(&world, descriptor);
+        }
+        for _ in 0..20 {
+            world.write(DATABASE, EAST).unwrap();
+        }
+        let mut plan = Plan::read(SAMPLE, "sample.yaml").unwrap();
+        if scene == Scene::ProviderSwitch {
+            // Its payments and its name are moved by drivers that do not switch; one unit is enough for them.
+            plan.components.retain(|name, _| name.as_str() != "warm-cache");
+        }
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+        Self { scene, world, driver, plan, store: Arc::new(MemoryStore::new()), journal, clock: TokioClock::new() }
+    }
+
+    pub(super) fn unit(&self) -> Unit {
+        self.plan.units().into_iter().next().unwrap().clone()
+    }
+
+    /// Lets happen what the scene is about.
+    pub(super) fn break_it(&self) {
+        match self.scene {
+            Scene::RegionLost => self.world.lose(EAST),
+            Scene::WriterDead => {
+                self.world.kill(DATABASE, EAST);
+                self.world.lapse(EAST);
+                self.world.set_role(DATABASE, EAST, |_| pilotlight_core::observation::Role::Fenced {
+                    assurance: pilotlight_core::effect::FenceAssurance::Proven,
+                });
+            }
+            Scene::Rejoin => {
+                self.world.set_role(DATABASE, WEST, |_| pilotlight_core::observation::Role::Down {
+                    clean: false,
+                    was_writer: true,
+                });
+            }
+            Scene::Switchover | Scene::ProviderSwitch => {}
+        }
+    }
+
+    /// The runbook that is derived from what can be seen now.
+    pub(super) async fn runbook(&self) -> Runbook {
+        let router = self.router();
+        let mut seen = BTreeMap::new();
+        for (component, plan) in &self.plan.components {
+            for region in plan.copies().into_iter().cloned().chain([EAST.into(), WEST.into()]) {
+                let target = Target { component: component.clone(), region: Some(region) };
+                if let Ok(state) = router.observe(&target).await {
+                    seen.insert(target, state);
+                }
+            }
+        }
+        self.derive(&seen)
+    }
+
+    fn derive(&self, seen: &BTreeMap<Target, State>) -> Runbook {
+        let (verb, mode, to) = match self.scene {
+            Scene::RegionLost | Scene::WriterDead => (Verb::Failover, Mode::Ungraceful, WEST),
+            Scene::Switchover | Scene::ProviderSwitch => (Verb::Switchover, Mode::Graceful, WEST),
+            Scene::Rejoin => (Verb::Rejoin, Mode::Graceful, EAST),
+        };
+        let intent = Intent { unit: self.unit(), verb, mode, target: Placement::in_region(&to.into()) };
+        let reachable: BTreeSet<Region> = match self.scene {
+            Scene::RegionLost => [WEST.into()].into(),
+            _ => [EAST.into(), WEST.into()].into(),
+        };
+        let descriptors = self.descriptors();
+        let derived = derive(&Derivation {
+            plan: &self.plan,
+            descriptors: &descriptors,
+            intent: &intent,
+            writer: &EAST.into(),
+            seen,
+            reachable: &reachable,
+            consent: Consent::Given,
+        });
+        derived.unwrap_or_else(|refusal| panic!("{:?}: {refusal}", self.scene))
+    }
+
+    fn descriptors(&self) -> BTreeMap<Component, Descriptor> {
+        let plain = FakeDriver::everything(&self.world).describe();
+        let of = |name: &Component| match name.as_str() {
+            DATABASE => self.driver.describe(),
+            "payments" => plain.clone(),
+            _ => Descriptor { needs_agent: false, ..plain.clone() },
+        };
+        self.plan.components.keys().map(|name| (name.clone(), of(name))).collect()
+    }
+
+    /// Every component in every region, as the controller has them.
+    pub(super) fn router(&self) -> Router {
+        let driver: Arc<dyn Driver> = Arc::new(self.driver.clone());
+        let plain: Arc<dyn Driver> = Arc::new(FakeDriver::everything(&self.world));
+        let mut router = Router::new().here(Arc::clone(&plain));
+        for name in self.plan.components.keys() {
+            let of_component = if name.as_str() == DATABASE { &driver } else { &plain };
+            router = router.component(name, None, Arc::clone(of_component));
+        }
+        for region in &self.plan.regions {
+            router = router.region(region, Arc::clone(&plain));
+        }
+        router
+    }
+
+    /// A controller starts on the stage: an engine, and agents that renew their leases while their region lives.
+    pub(super) async fn life(&self) -> Life {
+        self.life_on(Arc::clone(&self.journal), Arc::new(self.router())).await
+    }
+
+    pub(super) async fn life_on(&self, journal: Arc<dyn Journal>, driver: Arc<dyn Driver>) -> Life {
+        let clock = Arc::new(self.clock);
+        let granter = Arc::new(Granter::new(clock.clone(), self.plan.policy.lease));
+        let parts = EngineParts {
+            store: Arc::clone(&self.store),
+            journal,
+            driver,
+            clock,
+            granter: Arc::clone(&granter),
+            name: "controller".into(),
+        };
+        let engine = Engine::open(parts).await.unwrap();
+        engine.enter(&self.unit(), &EAST.into()).await.unwrap();
+        let (world, agents) = (self.world.clone(), self.driver.clone());
+        let (lease, renew) = (self.plan.policy.lease, self.plan.policy.renew);
+        let beats = tokio::spawn(async move {
+            let mut held: BTreeMap<Region, tokio::time::Instant> = BTreeMap::new();
+            loop {
+                let sent = tokio::time::Instant::now();
+                for region in [Region::from(EAST), Region::from(WEST)] {
+                    let own = Target { component: DATABASE.into(), region: Some(region.clone()) };
+                    if agents.observe(&own).await.is_err() {
+                        continue;
+                    }
+                    let granted = granter.heartbeat(&region).iter().any(|u| u.lease_ms.is_some());
+                    if granted {
+                        held.insert(region, sent + lease);
+                    } else if held.get(&region).is_some_and(|until| sent >= *until) {
+                        held.remove(&region);
+                        world.lapse(region.as_str());
+                    }
+                }
+                tokio::time::sleep(renew).await;
+            }
+        });
+        Life { engine, heartbeats: beats.abort_handle() }
+    }
+
+    /// Starts the scene's run in this life.
+    pub(super) async fn start(&self, life: &Life) -> RunId {
+        self.break_it();
+        let runbook = self.runbook().await;
+        life.engine.start(runbook, Cause { by: "ada".into(), ..Cause::default() }).await.unwrap()
+    }
+
+    /// No safety rule was broken, and the writer is where it may be.
+    pub(super) fn check(&self, what: &str) {
+        assert_eq!(self.world.violations(), [], "{:?}, {what}: {:#?}", self.scene, self.world.journal());
+        assert!(self.world.writers(DATABASE).len() <= 1, "{:?}, {what}", self.scene);
+        assert!(!self.world.shares("name").is_empty(), "{:?}, {what}: the name leads nowhere", self.scene);
+    }
+
+    /// The world is where the runbook leads.
+    pub(super) fn check_target(&self, what: &str) {
+        let to: Region = if self.scene == Scene::Rejoin { EAST.into() } else { WEST.into() };
+        assert_eq!(self.world.writers(DATABASE), [to.clone()], "{:?}, {what}", self.scene);
+        if self.scene != Scene::Rejoin {
+            assert_eq!(self.world.shares("name"), BTreeMap::from([(to, 100)]), "{:?}, {what}", self.scene);
+        }
+        if matches!(self.scene, Scene::Switchover | Scene::ProviderSwitch) {
+            assert_eq!(self.world.missing(DATABASE, WEST), [], "{:?}, {what}: a planned move lost writes", self.scene);
+        }
+    }
+}
+
+impl Life {
+    /// Waits until the run ends or waits for a person; fails with what was seen last.
+    pub(super) async fn settled(&self, run: &RunId) -> RunView {
+        use pilotlight_core::run::Condition;
+        let settled = |view: &RunView| matches!(view.condition, Condition::Ended { .. } | Condition::Waiting { .. });
+        self.until(run, "ends or waits for a person", settled).await
+    }
+
+    /// Waits until the run looks like that; fails with what was seen last.
+    pub(super) async fn until(&self, run: &RunId, what: &str, is: impl Fn(&RunView) -> bool) -> RunView {
+        // Virtual time: longer than any step of any scene may take, a rejoin of six hours with a retry included.
+        let until = tokio::time::Instant::now() + Duration::from_secs(50_000);
+        let mut records = self.engine.subscribe();
+        loop {
+            let view = self.engine.view(run).await.unwrap().expect("the run was started");
+            if is(&view) {
+                return view;
+            }
+            assert!(tokio::time::Instant::now() < until, "the run never {what}; last seen: {view:#?}");
+            let news = tokio::time::timeout(Duration::from_secs(5), records.recv());
+            let _ = news.await;
+        }
+    }
+
+    /// The process dies: nothing it was doing goes on.
+    pub(super) async fn kill(self) {
+        self.engine.shutdown().await;
+    }
+}
