@@ -120,6 +120,8 @@ catalogue! {
     DNS_CONTROL = "PL-0322", Failed;
     DNS_SILENT = "PL-0323", Failed;
     TTL_TOO_LONG = "PL-0324", Failed;
+    PROGRAM_MISSING = "PL-0331", Failed;
+    WEBHOOK_URL = "PL-0332", Failed;
 
     OTHER_VERSION = "PL-0401", Failed;
     WRONG_TOKEN = "PL-0402", Failed;
