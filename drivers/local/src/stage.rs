@@ -1,5 +1,8 @@
 //! Real servers for the tests of this crate, on ports of the system's choice.
 
+pub(crate) mod database;
+pub(crate) mod wait;
+
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

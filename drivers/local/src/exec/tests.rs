@@ -1,6 +1,8 @@
 //! Real programs: what they are told, what is kept of them, and that nothing of them is left.
 
 use super::*;
+use crate::process::identity::Identity;
+use crate::stage::wait::{until, until_some};
 use pilotlight_core::id::{EffectKey, Epoch};
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_driver::battery::{self, Bench, CommandBench};
@@ -37,29 +39,16 @@ fn context(deadline: Duration) -> Context {
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Waits until the process has ended; the last-seen state is in the message.
-async fn has_ended(pid: i32) {
-    let until = tokio::time::Instant::now() + Duration::from_secs(10);
-    while let Some(state) = state_of(pid) {
-        assert!(tokio::time::Instant::now() < until, "process {pid} is still there: {state}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+async fn has_ended(pid: u32) {
+    until(None, async || Identity::of(pid)).await;
 }
 
-fn state_of(pid: i32) -> Option<String> {
-    crate::process::identity::Identity::of(u32::try_from(pid).unwrap()).map(|i| format!("{i:?}"))
-}
-
-async fn pid_in(file: &Path) -> i32 {
-    let until = tokio::time::Instant::now() + Duration::from_secs(10);
-    loop {
+async fn pid_in(file: &Path) -> u32 {
+    until_some(async || {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        if let Some(pid) = text.strip_suffix('\n').and_then(|t| t.parse().ok()) {
-            return pid;
-        }
-        assert!(tokio::time::Instant::now() < until, "{file:?} holds {text:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        text.strip_suffix('\n').and_then(|t| t.parse().ok()).ok_or(text)
+    })
+    .await
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::names::for_probes;
 use super::*;
+use crate::stage::database::Database;
 use crate::stage::{self, Site};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -114,6 +115,40 @@ async fn passwords_are_not_part_of_a_name() {
     let failure = driver().ask(&unreadable, PATIENCE).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Rejected);
     assert_eq!(name(&unreadable), "query a data source that cannot be read");
+}
+
+#[tokio::test]
+async fn sql_compares_the_first_value_of_the_first_row() {
+    let (driver, database) = (driver(), Database::start().await);
+    let sql = |query: &str, expect: Option<&str>| Probe::Sql {
+        dsn: database.dsn().replace("127.0.0.1", "payments.test"),
+        query: query.to_owned(),
+        expect: expect.map(str::to_owned),
+        timeout_ms: PATIENCE,
+    };
+    for (query, expect, seen) in [
+        ("select 1, 2", Some("1"), "returned \"1\""),
+        ("select pg_is_in_recovery()", Some("f"), "returned \"f\""),
+        ("select 7", None, "returned \"7\""),
+        ("select null", None, "returned a row"),
+    ] {
+        assert_eq!(driver.ask(&sql(query, expect), PATIENCE).await.as_deref(), Ok(seen), "{query}");
+    }
+    for (query, expect, seen) in [
+        ("select 1", Some("2"), "returned \"1\", expected \"2\""),
+        ("select null", Some("2"), "returned null, expected \"2\""),
+        ("select 1 where false", None, "returned no row, expected at least one"),
+        ("select 1 from nowhere", None, "relation \"nowhere\" does not exist"),
+        ("select 'very-secret-token'", Some("x"), "returned \"[secret]\""),
+    ] {
+        let failure = driver.ask(&sql(query, expect), PATIENCE).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Transient, "{query}");
+        assert!(failure.message.contains(seen), "{query}: {failure}");
+    }
+    let dsn = database.dsn().replace("user=postgres", "user=nobody");
+    let stranger = Probe::Sql { dsn, query: "select 1".to_owned(), expect: None, timeout_ms: PATIENCE };
+    let failure = driver.ask(&stranger, PATIENCE).await.unwrap_err();
+    assert!(failure.message.contains("role \"nobody\" does not exist"), "{failure}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use crate::group::Group;
 use crate::probe::SystemNames;
 use crate::redact::Redactor;
 use crate::stage;
+use crate::stage::wait::{PATIENCE, until};
 use pilotlight_core::id::{EffectKey, Epoch};
 use pilotlight_core::outcome::{FailureKind, Severity};
 use pilotlight_driver::battery::{self, Bench, CapacityBench};
@@ -13,7 +14,7 @@ use pilotlight_driver::guard::Guarded;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// A folder whose instances end with it.
 struct Yard(TempDir);
@@ -64,8 +65,6 @@ impl Drop for Yard {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
 fn context(step: &str) -> Context {
     Context {
         unit: "payments".into(),
@@ -82,17 +81,6 @@ fn set(instances: u32) -> Effect {
 
 fn target() -> Target {
     Target { component: "app".into(), region: Some("east".into()) }
-}
-
-/// Waits until the look gives what is wanted; the last look is in the message.
-async fn until<T: PartialEq + std::fmt::Debug>(wanted: T, look: impl AsyncFn() -> T) {
-    let end = Instant::now() + PATIENCE;
-    let mut last = look().await;
-    while last != wanted {
-        assert!(Instant::now() < end, "still {last:?}, not {wanted:?}");
-        sleep(Duration::from_millis(20)).await;
-        last = look().await;
-    }
 }
 
 async fn ready(driver: &ProcessDriver) -> u32 {
