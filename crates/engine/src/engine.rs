@@ -294,16 +294,17 @@ impl Inner {
         Ok(())
     }
 
+    /// Ends with the process at the latest: the next controller does what is left.
     async fn let_go_until_done(&self, run: &RunId, unit: &Unit) {
-        while let Err(error) = self.let_go(run, unit).await {
-            if !matches!(error, UnitsError::Storage(_)) || matches!(error, UnitsError::Storage(StorageError::Closed)) {
-                tracing::error!(%run, %error, "the unit of an ended run could not be let go");
-                return;
+        let let_go = async {
+            while let Err(error) = self.let_go(run, unit).await {
+                tracing::error!(%run, %error, "the unit of a run that is over could not be let go yet");
+                self.parts.clock.sleep(LET_GO_AGAIN).await;
             }
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = self.parts.clock.sleep(LET_GO_AGAIN) => {}
-            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = let_go => {}
         }
     }
 

@@ -7,3 +7,4 @@ mod people;
 mod plain;
 mod scene;
 mod stored;
+mod witness;

@@ -1,7 +1,8 @@
 //! Scenes for the tests: a fake world in a known state, the runbook that is derived for it, and an engine that walks it.
 
 use super::clock::TokioClock;
-use crate::engine::{Engine, EngineParts};
+use super::witness::Witness;
+use crate::engine::{Control, Engine, EngineParts};
 use crate::granter::Granter;
 use crate::journal::{Journal, MemoryJournal};
 use crate::router::Router;
@@ -11,7 +12,7 @@ use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region, RunId, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
-use pilotlight_core::plan::{Plan, SAMPLE};
+use pilotlight_core::plan::{Kind, Plan, SAMPLE};
 use pilotlight_core::run::{Cause, RunView};
 use pilotlight_core::runbook::Runbook;
 use pilotlight_driver::Driver;
@@ -52,6 +53,8 @@ pub(super) struct Stage {
     pub(super) plan: Plan,
     pub(super) store: Arc<dyn Store>,
     pub(super) journal: Arc<dyn Journal>,
+    pub(super) consent: Consent,
+    witness: Witness,
     clock: TokioClock,
 }
 
@@ -88,7 +91,8 @@ impl Stage {
             plan.components.retain(|name, _| name.as_str() != "warm-cache");
         }
         let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
-        Self { scene, world, driver, plan, store: Arc::new(MemoryStore::new()), journal, clock: TokioClock::new() }
+        let (store, consent, clock) = (Arc::new(MemoryStore::new()), Consent::Given, TokioClock::new());
+        Self { scene, world, driver, plan, store, journal, consent, witness: Witness::default(), clock }
     }
 
     pub(super) fn unit(&self) -> Unit {
@@ -114,6 +118,12 @@ impl Stage {
             }
             Scene::Switchover | Scene::ProviderSwitch => {}
         }
+    }
+
+    /// The scene's runbook.
+    pub(super) async fn runbook_when_broken(&self) -> Runbook {
+        self.break_it();
+        self.runbook().await
     }
 
     /// The runbook that is derived from what can be seen now.
@@ -150,7 +160,7 @@ impl Stage {
             writer: &EAST.into(),
             seen,
             reachable: &reachable,
-            consent: Consent::Given,
+            consent: self.consent,
         });
         derived.unwrap_or_else(|refusal| panic!("{:?}: {refusal}", self.scene))
     }
@@ -188,7 +198,7 @@ impl Stage {
     pub(super) async fn life_on(&self, journal: Arc<dyn Journal>, driver: Arc<dyn Driver>) -> Life {
         let clock = Arc::new(self.clock);
         let granter = Arc::new(Granter::new(clock.clone(), self.plan.policy.lease));
-        let parts = EngineParts {
+        let mut parts = EngineParts {
             store: Arc::clone(&self.store),
             journal,
             driver,
@@ -196,6 +206,7 @@ impl Stage {
             granter: Arc::clone(&granter),
             name: "controller".into(),
         };
+        parts.driver = Arc::new(self.witness.before(parts.driver, Arc::clone(&self.journal)));
         let engine = Engine::open(parts).await.unwrap();
         engine.enter(&self.unit(), &EAST.into()).await.unwrap();
         let (world, agents) = (self.world.clone(), self.driver.clone());
@@ -230,8 +241,20 @@ impl Stage {
         life.engine.start(runbook, Cause { by: "ada".into(), ..Cause::default() }).await.unwrap()
     }
 
+    /// The same scene where the user's command may not run twice.
+    pub(super) fn with_opaque_command(scene: Scene) -> Self {
+        let mut stage = Self::new(scene);
+        for component in stage.plan.components.values_mut() {
+            if let Kind::Exec(exec) = &mut component.kind {
+                exec.command.idempotent = false;
+            }
+        }
+        stage
+    }
+
     /// No safety rule was broken, and the writer is where it may be.
     pub(super) fn check(&self, what: &str) {
+        assert_eq!(self.witness.complaints(), [""; 0], "{:?}, {what}", self.scene);
         assert_eq!(self.world.violations(), [], "{:?}, {what}: {:#?}", self.scene, self.world.journal());
         assert!(self.world.writers(DATABASE).len() <= 1, "{:?}, {what}", self.scene);
         assert!(!self.world.shares("name").is_empty(), "{:?}, {what}: the name leads nowhere", self.scene);
@@ -240,12 +263,34 @@ impl Stage {
     /// The world is where the runbook leads.
     pub(super) fn check_target(&self, what: &str) {
         let to: Region = if self.scene == Scene::Rejoin { EAST.into() } else { WEST.into() };
-        assert_eq!(self.world.writers(DATABASE), [to.clone()], "{:?}, {what}", self.scene);
+        assert_eq!(self.world.writers(DATABASE).iter().collect::<Vec<_>>(), [&to], "{:?}, {what}", self.scene);
         if self.scene != Scene::Rejoin {
             assert_eq!(self.world.shares("name"), BTreeMap::from([(to, 100)]), "{:?}, {what}", self.scene);
         }
         if matches!(self.scene, Scene::Switchover | Scene::ProviderSwitch) {
             assert_eq!(self.world.missing(DATABASE, WEST), [], "{:?}, {what}: a planned move lost writes", self.scene);
+        }
+    }
+}
+
+impl Stage {
+    /// What must be true of a run that is settled, however it was disturbed.
+    pub(super) fn check_settled(&self, view: &RunView, what: &str) {
+        use pilotlight_core::run::{Condition, RunResult};
+        self.check(what);
+        match &view.condition {
+            Condition::Ended { result: RunResult::Done | RunResult::DoneWithWarnings } => self.check_target(what),
+            Condition::Ended { result: RunResult::Undone } => {
+                let home = [Region::from(EAST)];
+                assert_eq!(self.world.writers(DATABASE), home, "{:?}, {what}: undone", self.scene);
+            }
+            Condition::Ended { .. } => {}
+            Condition::Waiting { why } => {
+                let named =
+                    |w: &String| view.steps.iter().any(|s| w.contains(s.id.as_str())) || w.contains("paused by");
+                assert!(!why.is_empty() && why.iter().all(named), "{:?}, {what}: {why:?}", self.scene);
+            }
+            other => panic!("{:?}, {what}: not settled: {other:?}", self.scene),
         }
     }
 }
@@ -271,6 +316,35 @@ impl Life {
             assert!(tokio::time::Instant::now() < until, "the run never {what}; last seen: {view:#?}");
             let news = tokio::time::timeout(Duration::from_secs(5), records.recv());
             let _ = news.await;
+        }
+    }
+
+    /// Like [`Life::settled`], with a person who has looked and passes over what is stuck, and resumes what failed.
+    pub(super) async fn ended(&self, run: &RunId) -> RunView {
+        use pilotlight_core::run::{Condition, StepStatus};
+        for _ in 0..20 {
+            let view = self.settled(run).await;
+            if matches!(view.condition, Condition::Ended { .. }) {
+                return view;
+            }
+            let stuck: Vec<_> = view.steps.iter().filter(|s| s.status == StepStatus::Stuck).collect();
+            for step in &stuck {
+                let skip = Control::Skip { step: step.id.clone(), why: "looked".into() };
+                self.engine.control(run, skip, "ada").await.unwrap();
+            }
+            if stuck.is_empty() {
+                self.engine.control(run, Control::Resume, "ada").await.unwrap();
+            }
+        }
+        panic!("a person could not bring the run to its end: {:#?}", self.engine.view(run).await)
+    }
+
+    /// Waits until no run holds the unit.
+    pub(super) async fn is_free(&self, unit: &Unit) {
+        let until = tokio::time::Instant::now() + Duration::from_secs(50_000);
+        while let Some(run) = self.engine.unit(unit).await.unwrap().expect("it was entered").run {
+            assert!(tokio::time::Instant::now() < until, "the unit is still held by {run}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
