@@ -1,16 +1,20 @@
 //! The dispatcher of `cargo xtask`: picks a task, prints what it says, sets the exit code.
 
+mod bench;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask TASK
 
-  tidy    check the rules of the house that the compiler does not know";
+  tidy                                    check the rules of the house that the compiler does not know
+  bench engine [--repeat N] [--json FILE] the engine's makespan and recovery on a durable journal";
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("tidy") => tidy(&root()),
+        Some("bench") => bench::run(&arguments[1..]),
         _ => {
             eprintln!("{USAGE}");
             Ok(ExitCode::from(2))
