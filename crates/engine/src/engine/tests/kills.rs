@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::{Cause, Condition, Event, Record, RunResult};
 use pilotlight_core::time::Wall;
+use pilotlight_driver::clock::Clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -98,7 +99,7 @@ async fn killed_at(stage: &Stage, n: usize, linger: Duration) {
     let life = stage.life_on(mortal.clone(), Arc::new(stage.router())).await;
     stage.start(&life).await;
     mortal.is_hanging().await;
-    tokio::time::sleep(linger).await;
+    stage.clock.sleep(linger).await;
     life.kill().await;
 }
 

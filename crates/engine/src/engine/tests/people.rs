@@ -7,6 +7,7 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::run::{Condition, Event, RunResult, StepStatus};
+use pilotlight_driver::clock::Clock;
 use pilotlight_driver::fake::Misbehaviour;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ async fn paused_at_any_record_nothing_new_starts_until_it_is_resumed() {
             }
             let view = life.settled(&run).await;
             if matches!(view.condition, Condition::Waiting { .. }) {
-                tokio::time::sleep(Duration::from_secs(60)).await;
+                stage.clock.sleep(Duration::from_secs(60)).await;
                 let records = life.engine.records(&run).await.unwrap();
                 let paused = records.iter().position(|r| matches!(r.event, Event::Paused { .. })).unwrap();
                 let started = records[paused..].iter().find(|r| matches!(r.event, Event::StepStarted { .. }));

@@ -16,6 +16,7 @@ use pilotlight_core::plan::{Kind, Plan, SAMPLE};
 use pilotlight_core::run::{Cause, RunView};
 use pilotlight_core::runbook::Runbook;
 use pilotlight_driver::Driver;
+use pilotlight_driver::clock::Clock;
 use pilotlight_driver::fake::{FakeDriver, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,13 +56,14 @@ pub(super) struct Stage {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) consent: Consent,
     witness: Witness,
-    clock: TokioClock,
+    pub(super) clock: TokioClock,
 }
 
 /// An engine on a stage, with the agents' heartbeats; killed when dropped.
 pub(super) struct Life {
     pub(super) engine: Engine,
     heartbeats: AbortHandle,
+    clock: TokioClock,
 }
 
 impl Drop for Life {
@@ -209,7 +211,7 @@ impl Stage {
         parts.driver = Arc::new(self.witness.before(parts.driver, Arc::clone(&self.journal)));
         let engine = Engine::open(parts).await.unwrap();
         engine.enter(&self.unit(), &EAST.into()).await.unwrap();
-        let (world, agents) = (self.world.clone(), self.driver.clone());
+        let (world, agents, ticks) = (self.world.clone(), self.driver.clone(), self.clock);
         let (lease, renew) = (self.plan.policy.lease, self.plan.policy.renew);
         let beats = tokio::spawn(async move {
             let mut held: BTreeMap<Region, tokio::time::Instant> = BTreeMap::new();
@@ -228,10 +230,10 @@ impl Stage {
                         world.lapse(region.as_str());
                     }
                 }
-                tokio::time::sleep(renew).await;
+                ticks.sleep(renew).await;
             }
         });
-        Life { engine, heartbeats: beats.abort_handle() }
+        Life { engine, heartbeats: beats.abort_handle(), clock: self.clock }
     }
 
     /// Starts the scene's run in this life.
@@ -344,7 +346,7 @@ impl Life {
         let until = tokio::time::Instant::now() + Duration::from_secs(50_000);
         while let Some(run) = self.engine.unit(unit).await.unwrap().expect("it was entered").run {
             assert!(tokio::time::Instant::now() < until, "the unit is still held by {run}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.clock.sleep(Duration::from_millis(5)).await;
         }
     }
 
