@@ -3,6 +3,7 @@
 pub mod dns;
 pub mod exec;
 mod group;
+pub mod postgres;
 pub mod probe;
 pub mod process;
 pub mod redact;

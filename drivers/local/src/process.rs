@@ -32,6 +32,17 @@ use tokio_util::sync::CancellationToken;
 /// An instance that takes longer to answer is not ready now; the next look is soon.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What every [`ProcessDriver`] says of itself; for callers that reach one through its agent.
+pub fn descriptor() -> Descriptor {
+    Descriptor {
+        capabilities: [Capability::Capacity].into(),
+        guard: Guard::CallerChecked,
+        fence_assurance: FenceAssurance::None,
+        atomic_switch: false,
+        needs_agent: true,
+    }
+}
+
 /// What a driver of one program in one region is made of.
 #[derive(Clone)]
 pub struct ProcessParts {
@@ -130,13 +141,7 @@ fn of_instance(probe: &Probe, number: u32) -> Probe {
 #[async_trait]
 impl Driver for ProcessDriver {
     fn describe(&self) -> Descriptor {
-        Descriptor {
-            capabilities: [Capability::Capacity].into(),
-            guard: Guard::CallerChecked,
-            fence_assurance: FenceAssurance::None,
-            atomic_switch: false,
-            needs_agent: true,
-        }
+        descriptor()
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {

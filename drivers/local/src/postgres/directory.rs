@@ -1,0 +1,222 @@
+//! The data directory as files: pid file, signal file, configuration that Pilotlight sets, WAL segments, history.
+//!
+//! Border: reads and writes files only; who runs on them is the business of `processes`, what they mean of `control`.
+//!
+//! `standby.signal` stays in the directory of a running writer: whoever starts that server without Pilotlight gets it
+//! read-only (tried). Pilotlight's own start takes it away for the moment of the start.
+
+use super::durable::{self, Owner};
+use super::lsn::{History, Lsn};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What `postmaster.pid` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PidFile {
+    /// Process id of the postmaster.
+    pub(super) pid: i32,
+    /// First address it listens on, empty when it says none.
+    pub(super) listen: String,
+    /// Key and id of its System V segment, once that was made.
+    pub(super) shared_memory: Option<(i64, i64)>,
+    /// `starting`, `ready`, `standby`, `stopping`.
+    pub(super) status: String,
+}
+
+impl PidFile {
+    fn read(text: &str) -> Option<PidFile> {
+        let lines: Vec<&str> = text.lines().collect();
+        let line = |i: usize| lines.get(i).map_or("", |l| l.trim());
+        let shared_memory = line(6).split_once(char::is_whitespace);
+        Some(PidFile {
+            pid: line(0).parse().ok().filter(|pid| *pid > 0)?,
+            listen: line(5).to_owned(),
+            shared_memory: shared_memory.and_then(|(k, i)| Some((k.trim().parse().ok()?, i.trim().parse().ok()?))),
+            status: line(7).to_owned(),
+        })
+    }
+}
+
+/// A data directory, whether it exists or not.
+#[derive(Debug, Clone)]
+pub(super) struct Directory {
+    path: PathBuf,
+    owner: Owner,
+}
+
+impl Directory {
+    /// The directory, links resolved, so that it compares with the working directory of a process.
+    pub(super) fn new(path: &Path, owner: Owner) -> Directory {
+        Directory { path: fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), owner }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The account that owns it, where the agent is root.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// There is a database in it.
+    pub(super) fn holds_data(&self) -> bool {
+        self.path.join("PG_VERSION").exists() && self.path.join("global/pg_control").exists()
+    }
+
+    /// Its PostgreSQL major version.
+    pub(super) fn version(&self) -> Option<String> {
+        fs::read_to_string(self.path.join("PG_VERSION")).ok().map(|v| v.trim().to_owned())
+    }
+
+    /// The pid file, if one is there and names a postmaster.
+    pub(super) fn pid_file(&self) -> Option<PidFile> {
+        PidFile::read(&fs::read_to_string(self.path.join("postmaster.pid")).ok()?)
+    }
+
+    /// A start by anybody else comes up read-only from now on.
+    pub(super) fn arm(&self) -> io::Result<()> {
+        if self.armed() { Ok(()) } else { durable::write(&self.path.join("standby.signal"), b"", self.owner) }
+    }
+
+    /// Whether it is so.
+    pub(super) fn armed(&self) -> bool {
+        self.path.join("standby.signal").exists()
+    }
+
+    /// The next start makes a writer.
+    pub(super) fn disarm(&self) -> io::Result<()> {
+        durable::remove(&self.path.join("standby.signal"))
+    }
+
+    /// A copy made by `pg_basebackup` or `pg_rewind` that was not started yet.
+    pub(super) fn is_fresh_copy(&self) -> bool {
+        self.path.join("backup_label").exists()
+    }
+
+    /// Where a fresh copy starts to read WAL.
+    pub(super) fn fresh_copy_start(&self) -> Option<Lsn> {
+        let label = fs::read_to_string(self.path.join("backup_label")).ok()?;
+        label.lines().find_map(|l| l.strip_prefix("START WAL LOCATION: "))?.split(' ').next()?.parse().ok()
+    }
+
+    /// What `postgresql.auto.conf` sets a name to; the last line counts, as for the server.
+    pub(super) fn setting(&self, name: &str) -> Option<String> {
+        let text = fs::read_to_string(self.path.join("postgresql.auto.conf")).ok()?;
+        text.lines().rev().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == name).then(|| unquote(value.trim()))
+        })
+    }
+
+    /// Sets names in `postgresql.auto.conf`, which the server reads last of all its files; only while it is down, since
+    /// a running server rewrites that file itself.
+    pub(super) fn set(&self, settings: &[(&str, String)]) -> io::Result<()> {
+        let path = self.path.join("postgresql.auto.conf");
+        let old = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let ours = |line: &str| line.split_once('=').is_some_and(|(k, _)| settings.iter().any(|(n, _)| *n == k.trim()));
+        let mut text: String = old.lines().filter(|l| !ours(l)).map(|l| format!("{l}\n")).collect();
+        for (name, value) in settings {
+            text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
+        }
+        if text == old { Ok(()) } else { durable::write(&path, text.as_bytes(), self.owner) }
+    }
+
+    /// Ancestors of a timeline as far as this directory knows; the first timeline has none.
+    pub(super) fn history(&self, timeline: u32) -> Option<History> {
+        if timeline == 1 {
+            return Some(History::default());
+        }
+        let path = self.path.join(format!("pg_wal/{timeline:08X}.history"));
+        fs::read_to_string(path).ok().map(|text| History::read(&text))
+    }
+
+    /// Every WAL segment: timeline, number within the log given the segment size, path.
+    pub(super) fn segments(&self, segment_bytes: u64) -> io::Result<Vec<(u32, u64, PathBuf)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.path.join("pg_wal"))? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            if let Some((timeline, number)) = segment(name, segment_bytes) {
+                found.push((timeline, number, path));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// `-c config_file=...` of the last start: Debian keeps the configuration outside of the data directory.
+    pub(super) fn config_file(&self) -> Option<String> {
+        let text = fs::read_to_string(self.path.join("postmaster.opts")).ok()?;
+        let words = text.split('"').map(|w| w.trim().trim_start_matches("--"));
+        words
+            .filter_map(|w| w.strip_prefix("config_file=").or(w.strip_prefix("config-file=")))
+            .next_back()
+            .map(str::to_owned)
+    }
+}
+
+/// Timeline and number of a WAL segment's name.
+pub(super) fn segment(name: &str, segment_bytes: u64) -> Option<(u32, u64)> {
+    if name.len() != 24 || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let part = |from: usize| u64::from_str_radix(name.get(from..from + 8)?, 16).ok();
+    let per_id = 0x1_0000_0000_u64 / segment_bytes.max(1);
+    Some((u32::try_from(part(0)?).ok()?, part(8)? * per_id + part(16)?))
+}
+
+fn unquote(value: &str) -> String {
+    match value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) {
+        Some(inner) => inner.replace("''", "'"),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_file_is_read_at_every_stage_of_a_start() {
+        let full = "4711\n/data\n1700000000\n5432\n/tmp\n127.0.0.1\n  5432001     65536\nready   \n";
+        let file = PidFile::read(full).unwrap();
+        assert_eq!((file.pid, file.shared_memory, file.status.as_str()), (4711, Some((5_432_001, 65_536)), "ready"));
+        assert_eq!(PidFile::read("4711\n/data\n17\n5432\n").unwrap().shared_memory, None);
+        assert_eq!(PidFile::read("-4711\n"), None, "a single-user server has no postmaster");
+        assert_eq!(PidFile::read(""), None);
+    }
+
+    #[test]
+    fn settings_are_replaced_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::new(folder.path(), None);
+        fs::write(folder.path().join("postgresql.auto.conf"), "work_mem = '8MB'\nport = '1'\n").unwrap();
+        directory.set(&[("port", "2".to_owned()), ("primary_conninfo", "host='a' user='it''s'".to_owned())]).unwrap();
+        assert_eq!(directory.setting("work_mem").as_deref(), Some("8MB"));
+        assert_eq!(directory.setting("port").as_deref(), Some("2"));
+        assert_eq!(directory.setting("primary_conninfo").as_deref(), Some("host='a' user='it''s'"));
+    }
+
+    #[test]
+    fn a_segment_name_gives_timeline_and_number() {
+        assert_eq!(segment("00000002000000010000000A", 16 << 20), Some((2, 256 + 10)));
+        assert_eq!(segment("00000002.history", 16 << 20), None);
+    }
+
+    #[test]
+    fn the_configuration_file_of_the_last_start_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::new(folder.path(), None);
+        assert_eq!(directory.config_file(), None);
+        let opts = "/usr/lib/postgresql/15/bin/postgres \"-D\" \"/d\" \"-c\" \"config_file=/etc/p/postgresql.conf\"\n";
+        fs::write(folder.path().join("postmaster.opts"), opts).unwrap();
+        assert_eq!(directory.config_file().as_deref(), Some("/etc/p/postgresql.conf"));
+    }
+}

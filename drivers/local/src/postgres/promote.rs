@@ -1,0 +1,181 @@
+//! Waiting for a position, and making the standby the writer.
+//!
+//! Promotion is asked for without waiting and watched every two milliseconds (`pg_promote(true)` looks ten times a
+//! second). It counts as done when recovery has ended, everything that was received lies before its end, and a real
+//! write was committed.
+
+use super::PostgresDriver;
+use super::look::{Answer, LOOK_TIMEOUT};
+use super::lsn::{Lsn, Place};
+use super::processes;
+use super::programs::Call;
+use super::session::{column, literal};
+use super::work::Work;
+use pilotlight_core::effect::HandOver;
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Output};
+use pilotlight_core::time::show_duration;
+use pilotlight_driver::Context;
+use std::time::Duration;
+
+/// Between two looks at the replay or the promotion: users are waiting.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+impl PostgresDriver {
+    /// Waits until the standby shows everything up to the position. Changes nothing.
+    pub(super) async fn await_position(&self, wanted: &HandOver, work: &Work<'_>) -> Result<Outcome, Failure> {
+        let began = work.now();
+        let HandOver::At(wanted) = wanted else {
+            return Err(Failure::rejected("the position to wait for was never filled in"));
+        };
+        let odd = || Failure::rejected(format!("not a position of PostgreSQL: {wanted}"));
+        let wanted = Place::read(wanted).ok_or_else(odd)?;
+        let answer = self.ask_running(work).await?;
+        if answer.end.system != wanted.system {
+            return Err(Failure::rejected(format!(
+                "the position is of system {}, this server is of system {}",
+                wanted.system, answer.end.system
+            )));
+        }
+        let mut at = answer.replayed;
+        let already = at >= wanted.lsn;
+        while at < wanted.lsn {
+            let waited = work.pause(LOOK_AGAIN, "everything is replayed", &|| format!("{at} of {}", wanted.lsn)).await;
+            waited.map_err(|failure| Failure { kind: FailureKind::Transient, ..failure })?;
+            let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS at";
+            let rows = self.write.rows(sql, LOOK_TIMEOUT, true).await;
+            let rows =
+                rows.map_err(|e| Failure::transient(format!("the standby cannot be asked how far it is: {e}")))?;
+            at = rows.first().and_then(|r| column(r, "at")).and_then(|l| l.parse().ok()).unwrap_or(at);
+        }
+        if already {
+            return Ok(Outcome::Skipped {
+                why: format!("everything up to {} is there, replayed up to {at}", wanted.lsn),
+            });
+        }
+        let output = Output {
+            position: Some(Place { lsn: at, ..wanted }.position()),
+            assurance: None,
+            text: format!("replayed up to {at} after {}", show_duration(work.now().since(began))),
+        };
+        Ok(Outcome::Done { output })
+    }
+
+    /// Makes the standby the writer.
+    pub(super) async fn promote(&self, context: &Context, work: &Work<'_>) -> Result<Outcome, Failure> {
+        if processes::postmaster(&self.directory()).is_none() {
+            return Err(Failure::transient("the standby is not running, so it cannot be promoted"));
+        }
+        let before = self.ask_running(work).await?;
+        if !before.recovering {
+            self.settle_as_writer(&before).await?;
+            return Ok(Outcome::Skipped { why: "it is the writer already".to_owned() });
+        }
+        let began = work.now();
+        let (end, received) = self.end_recovery(&before, work).await?;
+        self.check_nothing_was_left(&before, end, received, work).await?;
+        let recovered = work.now();
+        let after = self.prove_a_write(context, work).await?;
+        let written = work.now();
+        self.settle_as_writer(&after).await?;
+        let text = format!(
+            "recovery ended at {end} after {}, everything received (up to {received}) is in it; first write after {}",
+            show_duration(recovered.since(began)),
+            show_duration(written.since(began)),
+        );
+        let position = Place { lsn: end, ..after.end }.position();
+        Ok(Outcome::Done { output: Output { position: Some(position), assurance: None, text } })
+    }
+
+    /// A writer that was started read-only by somebody else becomes the writer again.
+    pub(super) async fn promote_in_place(&self, work: &Work<'_>) -> Result<Outcome, Failure> {
+        let before = self.ask_running(work).await?;
+        let (end, _) = self.end_recovery(&before, work).await?;
+        let after = self.ask_running(work).await?;
+        self.settle_as_writer(&after).await?;
+        Ok(Outcome::done_with(format!("it had been started read-only; made the writer again at {end}")))
+    }
+
+    /// Asks for the promotion and waits for the end of recovery: where it ended, and what had been received.
+    async fn end_recovery(&self, before: &Answer, work: &Work<'_>) -> Result<(Lsn, Lsn), Failure> {
+        let asked = self.write.rows("SELECT pg_promote(false)", work.left(), false).await;
+        asked.map_err(|e| e.failure("the promotion cannot be asked for"))?;
+        let sql = "SELECT pg_last_wal_receive_lsn() AS received, \
+            CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END AS segment";
+        let mut seen;
+        loop {
+            match self.write.rows(sql, LOOK_TIMEOUT, true).await {
+                Ok(rows) => {
+                    let row = rows.first();
+                    let segment = row.and_then(|r| column(r, "segment"));
+                    if let Some(timeline) = segment.and_then(|s| u32::from_str_radix(s.get(..8)?, 16).ok()) {
+                        let received = row.and_then(|r| column(r, "received")).and_then(|l| l.parse().ok());
+                        let received = before.end.lsn.max(received.unwrap_or_default());
+                        return Ok((self.start_of(timeline)?, received));
+                    }
+                    seen = "still in recovery".to_owned();
+                }
+                Err(error) => seen = error.to_string(),
+            }
+            work.pause(LOOK_AGAIN, "the promotion has ended", &|| seen.clone()).await?;
+        }
+    }
+
+    /// Where the timeline that the promotion began has left the old one: the end of recovery.
+    fn start_of(&self, timeline: u32) -> Result<Lsn, Failure> {
+        let directory = self.directory();
+        let end = directory.history(timeline).and_then(|history| history.0.last().copied());
+        end.map(|(_, lsn)| lsn).ok_or_else(|| {
+            let path = directory.path().display();
+            Failure::unknown(format!("promoted, but {path} does not say where timeline {timeline} began"))
+        })
+    }
+
+    /// What was received and lies after the end of recovery may only be the torn beginning of a record, cut off when the
+    /// old writer died in the middle of sending it. A whole record there means that recovery stopped short of it.
+    async fn check_nothing_was_left(
+        &self,
+        before: &Answer,
+        end: Lsn,
+        received: Lsn,
+        work: &Work<'_>,
+    ) -> Result<(), Failure> {
+        if received <= end {
+            return Ok(());
+        }
+        let directory = self.directory();
+        let version = directory.version();
+        let call = Call { program: "pg_waldump", version: version.as_deref(), folder: directory.path() };
+        let (timeline, start) = (before.end.timeline.to_string(), end.to_string());
+        let args = ["-p", "pg_wal", "-t", &timeline, "-s", &start, "-n", "1"];
+        let ended = self.programs.run(call, &args, work.left(), &work.stop).await?;
+        if ended.success && ended.output.contains("lsn: ") {
+            return Err(Failure::unknown(format!(
+                "promoted, but recovery ended at {end} although WAL up to {received} had been received on timeline \
+                 {timeline}: acknowledged changes may be missing"
+            ))
+            .hint("look for recovery_target settings and for damaged WAL in the server log before you go on")
+            .output(ended.output));
+        }
+        tracing::info!(%end, %received, "the received WAL ends with a torn record");
+        Ok(())
+    }
+
+    /// One committed write, kept as a note of who became the writer when.
+    async fn prove_a_write(&self, context: &Context, work: &Work<'_>) -> Result<Answer, Failure> {
+        let sql = format!(
+            "{}; INSERT INTO pilotlight.promotion (component, region, epoch, at) VALUES ({}, {}, {}, now())",
+            super::sentinel::TABLES,
+            literal(self.component.as_str()),
+            literal(self.region.as_str()),
+            context.epoch,
+        );
+        let written = self.write.rows(&sql, work.left().min(Duration::from_secs(5)), true).await;
+        written.map_err(|e| Failure::unknown(format!("promoted, but a first write failed: {e}")))?;
+        self.ask_running(work).await
+    }
+
+    pub(super) async fn ask_running(&self, work: &Work<'_>) -> Result<Answer, Failure> {
+        let answer = Answer::ask(&self.write, work.left().min(LOOK_TIMEOUT)).await;
+        answer.map_err(|e| Failure::transient(format!("the server does not answer: {e}")))
+    }
+}

@@ -1,0 +1,331 @@
+//! Making a copy follow the writer: as it is, by rewinding it, or by building it anew.
+//!
+//! The choice is a pure function of where the copy ends and where the upstream's history goes. A copy of a foreign system
+//! and a copy that holds more than its upstream are left alone: a person has to look.
+//!
+//! No replication slots: a slot keeps WAL for a copy that is gone until the writer's disk is full, and does not move with
+//! a promotion. `wal_keep_size` bounds both; the preflight looks at it, and a copy left behind is built anew.
+
+use super::PostgresDriver;
+use super::control::Control;
+use super::directory::Directory;
+use super::look::Answer;
+use super::lsn::{History, Lsn};
+use super::marker::Marker;
+use super::processes;
+use super::programs::Call;
+use super::session::literal;
+use super::upstream::{Upstream, conninfo};
+use super::work::Work;
+use pilotlight_core::id::Region;
+use pilotlight_core::outcome::{Failure, Outcome, Output};
+use pilotlight_core::time::show_duration;
+use std::time::Duration;
+
+/// What a started copy may take to connect before the step's own condition takes over the waiting.
+const STREAM_GRACE: Duration = Duration::from_secs(10);
+
+/// Between two looks at a copy that is to stream; nobody is waiting.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Where a copy stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stand {
+    /// Its system.
+    pub(super) system: String,
+    /// Its timeline and where it ends there; no LSN when the end cannot be read.
+    pub(super) timeline: u32,
+    pub(super) end: Option<Lsn>,
+    /// The timelines before its own.
+    pub(super) history: History,
+}
+
+/// How it becomes a standby.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As it is.
+    Follow,
+    /// It went its own way after this point.
+    Rewind { timeline: u32, from: Lsn },
+    /// From nothing.
+    Build { why: String },
+    /// Not by a program.
+    Refuse { why: String },
+}
+
+/// The choice.
+pub(super) fn way(own: Option<&Stand>, upstream: &Upstream) -> Way {
+    let Some(own) = own else { return Way::Build { why: "there is no database in its directory".to_owned() } };
+    if own.system != upstream.end.system {
+        let why = format!("it is a copy of another system ({}, not {})", own.system, upstream.end.system);
+        return Way::Refuse { why };
+    }
+    let left_at = match own.timeline == upstream.end.timeline {
+        true => Some(upstream.end.lsn),
+        false => upstream.history.end_of(own.timeline),
+    };
+    match (left_at, own.end) {
+        (Some(at), Some(end)) if end <= at && end < upstream.oldest => {
+            Way::Build { why: format!("it ends at {end} and the upstream has WAL from {} on", upstream.oldest) }
+        }
+        (Some(at), Some(end)) if end <= at => Way::Follow,
+        (Some(at), end) if own.timeline == upstream.end.timeline => {
+            let end = end.map_or_else(|| "an unknown point".to_owned(), |e| e.to_string());
+            Way::Refuse { why: format!("it ends at {end} of the upstream's own timeline, which ends at {at}") }
+        }
+        (Some(at), _) => Way::Rewind { timeline: own.timeline, from: at },
+        (None, _) => fork(own, upstream),
+    }
+}
+
+/// The newest timeline that both know, and where the first of them left it.
+fn fork(own: &Stand, upstream: &Upstream) -> Way {
+    let ends = |timeline: u32| {
+        let theirs = match timeline == upstream.end.timeline {
+            true => Some(upstream.end.lsn),
+            false => upstream.history.end_of(timeline),
+        };
+        Some((timeline, own.history.end_of(timeline)?.min(theirs?)))
+    };
+    match own.history.0.iter().rev().find_map(|(timeline, _)| ends(*timeline)) {
+        Some((timeline, from)) => Way::Rewind { timeline, from },
+        None => {
+            Way::Build { why: "its history and the upstream's have nothing in common that is still known".to_owned() }
+        }
+    }
+}
+
+impl PostgresDriver {
+    /// Makes the copy a standby of `upstream` and returns once it was started and has had a moment to connect.
+    pub(super) async fn rejoin(&self, upstream: &Region, work: &Work<'_>) -> Result<Outcome, Failure> {
+        let began = work.now();
+        let directory = self.directory();
+        let running = match processes::postmaster(&directory) {
+            Some(_) => Some(self.ask_running(work).await?),
+            None => None,
+        };
+        if let Some(answer) = &running {
+            if !answer.recovering {
+                return Err(Failure::rejected("it accepts writes; fence it before it is made a standby")
+                    .hint("run a failover or a switchover rather than a rejoin"));
+            }
+            if answer.streaming() && self.upstream_of(answer).as_ref() == Some(upstream) {
+                Marker::clear(&self.state_dir, &self.component)?;
+                self.drop_replaced();
+                return Ok(Outcome::Skipped { why: format!("it streams from {upstream} already") });
+            }
+        }
+        // Own end first, then the upstream's, which can only grow meanwhile.
+        let own = match &running {
+            Some(answer) => Some(Stand {
+                history: directory.history(answer.end.timeline).unwrap_or_default(),
+                system: answer.end.system.clone(),
+                timeline: answer.end.timeline,
+                end: Some(answer.end.lsn),
+            }),
+            None => self.stand(&directory, work).await?,
+        };
+        let theirs = self.look_upstream(upstream).await?;
+        let chosen = way(own.as_ref(), &theirs);
+        tracing::info!(component = %self.component, region = %self.region, %upstream, ?chosen, "rejoin");
+        let mut told = match &chosen {
+            Way::Refuse { why } => {
+                return Err(Failure::rejected(format!("cannot follow {upstream}: {why}")).hint(
+                    "look at both servers; to give this copy up, move its data directory away and rejoin again",
+                ));
+            }
+            Way::Follow => "it lies on the upstream's history and follows as it is".to_owned(),
+            Way::Rewind { timeline, from } => self.rewind(upstream, &theirs, (*timeline, *from), work).await?,
+            Way::Build { why } => self.build(upstream, &theirs, why, work).await?,
+        };
+        let started = match (&running, &chosen) {
+            (Some(_), Way::Follow) => self.turn_to(upstream, work).await,
+            _ => self.start_as_standby(upstream, work).await,
+        };
+        started.map_err(|failure| {
+            let output = format!("{told}\n{}", failure.output);
+            failure.output(output)
+        })?;
+        Marker::clear(&self.state_dir, &self.component)?;
+        self.await_streaming(upstream, work, began, &mut told).await
+    }
+
+    /// Where a copy that is not running stands; `None` without a database.
+    async fn stand(&self, directory: &Directory, work: &Work<'_>) -> Result<Option<Stand>, Failure> {
+        self.end_leftovers(directory, work).await?;
+        if !directory.holds_data() {
+            return Ok(None);
+        }
+        let control = Control::of(directory, &self.programs).await?;
+        let mut timeline = control.checkpoint.timeline;
+        let mut from = control.redo;
+        if let Some(start) = directory.fresh_copy_start() {
+            // Not started since it was made: it has consumed nothing beyond what its source had.
+            return Ok(Some(self.stand_at(directory, &control, timeline, Some(start))));
+        }
+        let segments = directory.segments(control.segment_bytes).unwrap_or_default();
+        let newest = segments.iter().map(|(t, _, _)| *t).max().unwrap_or(timeline);
+        if newest > timeline
+            && let Some((_, start)) = directory.history(newest).and_then(|h| h.0.last().copied())
+        {
+            (timeline, from) = (newest, start);
+        }
+        if control.is_shut_down_writer() && timeline == control.checkpoint.timeline {
+            return Ok(Some(self.stand_at(directory, &control, timeline, Some(control.hand_over().lsn))));
+        }
+        let end = self.end_of_wal(directory, timeline, from, work).await?;
+        Ok(Some(self.stand_at(directory, &control, timeline, end)))
+    }
+
+    fn stand_at(&self, directory: &Directory, control: &Control, timeline: u32, end: Option<Lsn>) -> Stand {
+        let history = directory.history(timeline).unwrap_or_default();
+        Stand { system: control.system.clone(), timeline, end, history }
+    }
+
+    /// Reads the log of a stopped server to its end.
+    async fn end_of_wal(
+        &self,
+        directory: &Directory,
+        timeline: u32,
+        from: Lsn,
+        work: &Work<'_>,
+    ) -> Result<Option<Lsn>, Failure> {
+        let version = directory.version();
+        let call = Call { program: "pg_waldump", version: version.as_deref(), folder: directory.path() };
+        let (timeline, from) = (timeline.to_string(), from.to_string());
+        let args = ["-q", "-p", "pg_wal", "-t", &timeline, "-s", &from];
+        let ended = self.programs.run(call, &args, work.left(), &work.stop).await?;
+        Ok(end_in(&ended.output))
+    }
+
+    /// A running standby is turned to another upstream without a restart.
+    async fn turn_to(&self, upstream: &Region, work: &Work<'_>) -> Result<(), Failure> {
+        for (name, value) in self.standby_settings(upstream)? {
+            let sql = format!("ALTER SYSTEM SET {name} = {}", literal(&value));
+            let set = self.write.rows(&sql, work.left(), true).await;
+            set.map_err(|e| e.failure(&format!("{name} of the standby cannot be set")))?;
+        }
+        let read = self.write.rows("SELECT pg_reload_conf()", work.left(), true).await;
+        read.map_err(|e| e.failure("the standby does not read its settings")).map(|_| ())
+    }
+
+    /// Starts a stopped copy as a standby.
+    async fn start_as_standby(&self, upstream: &Region, work: &Work<'_>) -> Result<(), Failure> {
+        let directory = self.directory();
+        // Backends that outlived their postmaster would keep the new one from its shared memory.
+        self.silence(work.now() + work.left()).await?;
+        let unsure = |e| Failure::transient(format!("cannot change {}: {e}", directory.path().display()));
+        directory.set(&self.standby_settings(upstream)?).map_err(unsure)?;
+        directory.arm().map_err(unsure)?;
+        self.start(&directory, work, |answer: &Answer| answer.recovering).await.map(|_| ())
+    }
+
+    /// What a standby has in its configuration.
+    fn standby_settings(&self, upstream: &Region) -> Result<Vec<(&'static str, String)>, Failure> {
+        let server = self.peer(upstream)?;
+        let info = conninfo(&self.plan, server, &self.receiver_name(), self.password.as_deref());
+        Ok(vec![
+            ("primary_conninfo", info),
+            // By default a standby that lost its upstream sits out five seconds before it looks again.
+            ("wal_retrieve_retry_interval", "100ms".to_owned()),
+            ("wal_receiver_timeout", "5s".to_owned()),
+            ("restart_after_crash", "off".to_owned()),
+        ])
+    }
+
+    async fn await_streaming(
+        &self,
+        upstream: &Region,
+        work: &Work<'_>,
+        began: pilotlight_core::time::Mono,
+        told: &mut String,
+    ) -> Result<Outcome, Failure> {
+        let until = work.now() + STREAM_GRACE.min(work.left() / 2);
+        let mut streams = false;
+        while !streams && work.now() < until {
+            streams = self
+                .ask_running(work)
+                .await
+                .is_ok_and(|answer| answer.streaming() && self.upstream_of(&answer).as_ref() == Some(upstream));
+            if !streams && work.pause(LOOK_AGAIN, "it streams", &|| "not yet".to_owned()).await.is_err() {
+                break;
+            }
+        }
+        told.push_str(&format!("\nstarted after {}", show_duration(work.now().since(began))));
+        let output = Output { text: std::mem::take(told), ..Output::default() };
+        if streams {
+            self.drop_replaced();
+            return Ok(Outcome::Done { output });
+        }
+        let warning = format!("it was started and does not stream from {upstream} yet; see its server log");
+        Ok(Outcome::Warned { output, warning })
+    }
+}
+
+/// The end of the log from the message with which `pg_waldump` gives up: the last place it names.
+fn end_in(output: &str) -> Option<Lsn> {
+    let message = output.lines().rev().find(|l| l.contains("error in WAL record at"))?;
+    let words = message.split([' ', ':', ',']);
+    words.filter_map(|w| w.parse::<Lsn>().ok()).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lsn::Place;
+    use super::*;
+
+    fn upstream(timeline: u32, end: u64, history: &[(u32, u64)]) -> Upstream {
+        Upstream {
+            end: Place { system: "7".to_owned(), timeline, lsn: Lsn(end) },
+            history: History(history.iter().map(|(t, l)| (*t, Lsn(*l))).collect()),
+            oldest: Lsn(100),
+            bytes: 0,
+        }
+    }
+
+    fn stand(timeline: u32, end: Option<u64>, history: &[(u32, u64)]) -> Stand {
+        Stand {
+            system: "7".to_owned(),
+            timeline,
+            end: end.map(Lsn),
+            history: History(history.iter().map(|(t, l)| (*t, Lsn(*l))).collect()),
+        }
+    }
+
+    #[test]
+    fn a_copy_on_the_upstreams_history_follows() {
+        assert_eq!(way(Some(&stand(1, Some(500), &[])), &upstream(2, 900, &[(1, 500)])), Way::Follow);
+        assert_eq!(way(Some(&stand(2, Some(800), &[(1, 500)])), &upstream(2, 900, &[(1, 500)])), Way::Follow);
+    }
+
+    #[test]
+    fn a_copy_that_went_its_own_way_is_rewound_to_the_fork() {
+        let up = upstream(2, 900, &[(1, 500)]);
+        assert_eq!(way(Some(&stand(1, Some(501), &[])), &up), Way::Rewind { timeline: 1, from: Lsn(500) });
+        assert_eq!(way(Some(&stand(1, None, &[])), &up), Way::Rewind { timeline: 1, from: Lsn(500) });
+        let other = stand(3, Some(700), &[(1, 450)]);
+        assert_eq!(way(Some(&other), &up), Way::Rewind { timeline: 1, from: Lsn(450) });
+    }
+
+    #[test]
+    fn a_copy_left_too_far_behind_is_built_anew() {
+        assert!(matches!(way(Some(&stand(1, Some(99), &[])), &upstream(1, 900, &[])), Way::Build { .. }));
+        assert!(matches!(way(None, &upstream(1, 900, &[])), Way::Build { .. }));
+        assert!(matches!(way(Some(&stand(5, Some(200), &[])), &upstream(2, 900, &[(1, 500)])), Way::Build { .. }));
+    }
+
+    #[test]
+    fn what_a_program_must_not_decide_is_refused() {
+        let foreign = Stand { system: "8".to_owned(), ..stand(1, Some(200), &[]) };
+        assert!(matches!(way(Some(&foreign), &upstream(1, 900, &[])), Way::Refuse { .. }));
+        assert!(matches!(way(Some(&stand(1, Some(901), &[])), &upstream(1, 900, &[])), Way::Refuse { .. }));
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_read_from_the_complaint_about_it() {
+        let text =
+            "pg_waldump: error: error in WAL record at 0/3000148: invalid record length at 0/3000180: wanted 24, got 0";
+        assert_eq!(end_in(text), Some("0/3000180".parse().unwrap()));
+        assert_eq!(end_in("pg_waldump: error: could not find file"), None);
+    }
+}

@@ -1,0 +1,210 @@
+//! Turning a copy that went its own way back to the fork, with `pg_rewind`.
+//!
+//! What the copy holds after the fork was perhaps acknowledged and exists nowhere else, so the WAL of it and the server
+//! log are copied aside first. That is the raw material only: reading it, listing the lost writes and applying them again
+//! is not done here.
+//!
+//! `pg_rewind` copies every file of the upstream, its configuration included; the copy's own is put aside before and put
+//! back after, from disk, so that a crash in the middle loses nothing.
+
+use super::PostgresDriver;
+use super::control::Control;
+use super::directory::Directory;
+use super::durable;
+use super::lsn::Lsn;
+use super::processes;
+use super::programs::Call;
+use super::upstream::Upstream;
+use super::work::Work;
+use nix::sys::signal::Signal;
+use pilotlight_core::id::Region;
+use pilotlight_core::outcome::Failure;
+use pilotlight_core::time::stamp;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Programs of an earlier agent that may still be at work in a directory.
+const PROGRAMS: [&str; 2] = ["pg_rewind", "pg_basebackup"];
+
+impl PostgresDriver {
+    /// Rewinds the copy; where that cannot work, builds it anew. Answers what was done, for people.
+    pub(super) async fn rewind(
+        &self,
+        upstream: &Region,
+        theirs: &Upstream,
+        fork: (u32, Lsn),
+        work: &Work<'_>,
+    ) -> Result<String, Failure> {
+        self.stop_for_rejoin(work).await?;
+        let directory = self.directory();
+        let kept = self.keep_tail(&directory, fork).await?;
+        self.put_config_aside(&directory)?;
+        let rewound = self.run_rewind(&directory, upstream, work).await;
+        let why = match rewound {
+            Ok(output) => match directory.fresh_copy_start() {
+                Some(start) if start < theirs.oldest => {
+                    format!("the upstream has no WAL before {} any more", theirs.oldest)
+                }
+                _ => {
+                    self.put_config_back(&directory)?;
+                    return Ok(format!("{kept}\nrewound to {} of timeline {}\n{output}", fork.1, fork.0));
+                }
+            },
+            Err(failure) if work.stop.is_cancelled() || work.left().is_zero() => return Err(failure),
+            Err(failure) => format!("it cannot be rewound: {failure}\n{}", failure.output),
+        };
+        let built = self.build(upstream, theirs, &why, work).await?;
+        Ok(format!("{kept}\n{built}"))
+    }
+
+    async fn run_rewind(&self, directory: &Directory, upstream: &Region, work: &Work<'_>) -> Result<String, Failure> {
+        let server = self.peer(upstream)?;
+        // Until its first checkpoint after the promotion the upstream's control file names the old timeline, and
+        // pg_rewind would find nothing to do.
+        let session = self.session_of(server);
+        let done = session.rows("CHECKPOINT", work.left(), true).await;
+        done.map_err(|e| Failure::transient(format!("the upstream makes no checkpoint: {e}")))?;
+        // Its own crash recovery runs in single-user mode, which refuses a directory with standby.signal.
+        directory.disarm().map_err(|e| Failure::transient(format!("cannot remove standby.signal: {e}")))?;
+        let version = directory.version();
+        let call = Call { program: "pg_rewind", version: version.as_deref(), folder: directory.path() };
+        let source = format!(
+            "host='{}' port={} user='{}' dbname='{}' connect_timeout=2",
+            server.host, server.port, self.plan.user, self.plan.database
+        );
+        let mut args = vec![
+            "--target-pgdata".to_owned(),
+            directory.path().display().to_string(),
+            "--source-server".to_owned(),
+            source,
+        ];
+        if let Some(file) = directory.config_file() {
+            args.extend(["--config-file".to_owned(), file]);
+        }
+        let ended = self.programs.run(call, &args, work.left(), &work.stop).await;
+        directory.arm().map_err(|e| Failure::unknown(format!("cannot make standby.signal: {e}")))?;
+        let ended = ended?;
+        if ended.success { Ok(ended.output) } else { Err(Failure::unknown("pg_rewind failed").output(ended.output)) }
+    }
+
+    /// Copies what the directory holds after the fork into a folder of the agent. Says what and where.
+    async fn keep_tail(&self, directory: &Directory, (timeline, from): (u32, Lsn)) -> Result<String, Failure> {
+        let control = Control::of(directory, &self.programs).await?;
+        let at = self.clock.wall();
+        let folder = self.state_dir.join(format!("kept-wal-{}-{}", self.component, stamp(at)));
+        let first = from.0 / control.segment_bytes;
+        let segments = directory.segments(control.segment_bytes).unwrap_or_default();
+        let tail: Vec<PathBuf> = segments
+            .into_iter()
+            .filter(|(t, number, _)| *t >= timeline && *number >= first)
+            .map(|(_, _, p)| p)
+            .collect();
+        let manifest = serde_json::json!({
+            "component": self.component, "region": self.region, "at": at, "system": control.system,
+            "state": control.state, "fork": {"timeline": timeline, "lsn": from.to_string()},
+            "segment_bytes": control.segment_bytes,
+            "segments": tail.iter().filter_map(|p| p.file_name()?.to_str()).collect::<Vec<_>>(),
+        });
+        let copy = || {
+            fs::create_dir_all(&folder)?;
+            for segment in &tail {
+                copy_to(segment, &folder)?;
+            }
+            if self.log_path().exists() {
+                copy_to(&self.log_path(), &folder)?;
+            }
+            durable::write(&folder.join("manifest.json"), manifest.to_string().as_bytes(), None)
+        };
+        copy().map_err(|e: io::Error| {
+            Failure::transient(format!(
+                "what the copy holds after the fork cannot be kept in {}: {e}",
+                folder.display()
+            ))
+            .hint("make room there: nothing is rewound before its own WAL is safe")
+        })?;
+        Ok(format!("kept {} WAL segments from {from} of timeline {timeline} on in {}", tail.len(), folder.display()))
+    }
+
+    /// Ends programs that an earlier agent left at work here: two of them at once would spoil the copy.
+    pub(super) async fn end_leftovers(&self, directory: &Directory, work: &Work<'_>) -> Result<(), Failure> {
+        for folder in [directory.path().to_owned(), self.beside("rebuild")] {
+            loop {
+                let left = processes::programs_in(&folder, &PROGRAMS);
+                if left.is_empty() {
+                    break;
+                }
+                for proc in left {
+                    processes::signal(proc, Signal::SIGKILL);
+                }
+                let pause = Duration::from_millis(5);
+                work.pause(pause, "an earlier pg_rewind or pg_basebackup has ended", &|| "it runs".to_owned()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder next to the data directory, on the same file system.
+    pub(super) fn beside(&self, what: &str) -> PathBuf {
+        let mut path = self.directory().path().as_os_str().to_owned();
+        path.push(format!(".{what}"));
+        PathBuf::from(path)
+    }
+
+    fn config_aside(&self) -> PathBuf {
+        self.state_dir.join(format!("config-{}", self.component))
+    }
+
+    /// Copies the directory's own configuration aside, unless an earlier attempt did.
+    pub(super) fn put_config_aside(&self, directory: &Directory) -> Result<(), Failure> {
+        let aside = self.config_aside();
+        if aside.exists() {
+            return Ok(());
+        }
+        let mut beside = aside.as_os_str().to_owned();
+        beside.push(".new");
+        let beside = Path::new(&beside);
+        let copy = || {
+            fs::create_dir_all(beside)?;
+            for file in config_files(directory.path())? {
+                copy_to(&file, beside)?;
+            }
+            fs::rename(beside, &aside)?;
+            durable::sync_folder(&self.state_dir)
+        };
+        copy().map_err(|e: io::Error| {
+            Failure::transient(format!("the configuration cannot be put aside in {}: {e}", aside.display()))
+        })
+    }
+
+    /// Puts it back; without any put aside there is nothing to do. Answers whether there was.
+    pub(super) fn put_config_back(&self, directory: &Directory) -> Result<bool, Failure> {
+        let aside = self.config_aside();
+        if !aside.exists() {
+            return Ok(false);
+        }
+        let restore = || {
+            for file in config_files(&aside)? {
+                let name = file.file_name().ok_or_else(|| io::Error::other("a file without a name"))?;
+                durable::write(&directory.path().join(name), &fs::read(&file)?, directory.owner())?;
+            }
+            fs::remove_dir_all(&aside)
+        };
+        restore().map(|()| true).map_err(|e: io::Error| {
+            Failure::unknown(format!("the configuration in {} cannot be put back: {e}", aside.display()))
+        })
+    }
+}
+
+fn config_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == "conf") && p.is_file()).collect())
+}
+
+fn copy_to(file: &Path, folder: &Path) -> io::Result<()> {
+    let name = file.file_name().ok_or_else(|| io::Error::other("a file without a name"))?;
+    let target = folder.join(name);
+    fs::copy(file, &target)?;
+    fs::File::open(&target)?.sync_all()
+}

@@ -1,0 +1,156 @@
+//! One connection to a server, kept and made anew when it breaks; every call ends within its time.
+//!
+//! Statements go by the simple protocol: nothing is prepared on the server, so a promotion or a restart under the
+//! connection leaves nothing stale behind. The only place of this driver that starts a task: the connection's reader,
+//! ended with the connection.
+
+use pilotlight_core::outcome::Failure;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+
+/// What a server may take to accept a connection; one that needs longer is no use in a failover.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SqlError {
+    /// Nothing was sent: the connection cannot be made.
+    #[error("cannot connect: {0}")]
+    NoConnection(String),
+    /// The server answered with an error; code is an SQLSTATE.
+    #[error("{message} ({code})")]
+    Refused { code: String, message: String },
+    /// The connection broke or the time was over after something was sent.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+}
+
+impl SqlError {
+    /// The SQLSTATE, if the server gave one.
+    pub(super) fn code(&self) -> Option<&str> {
+        match self {
+            SqlError::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The connection is of no use any more. Class 57P0: the server went down under it.
+    fn broke(&self) -> bool {
+        matches!(self, SqlError::NoAnswer(_)) || self.code().is_some_and(|c| c.starts_with("57P0"))
+    }
+
+    /// As a failure of a statement that changes something.
+    pub(super) fn failure(self, what: &str) -> Failure {
+        match &self {
+            SqlError::NoConnection(_) => Failure::unreachable(format!("{what}: {self}")),
+            // The server went down under the statement: it may have been done.
+            SqlError::Refused { code, .. } if code.starts_with("57P0") => Failure::unknown(format!("{what}: {self}")),
+            SqlError::Refused { .. } => Failure::rejected(format!("{what}: {self}")),
+            SqlError::NoAnswer(_) => Failure::unknown(format!("{what}: {self}")),
+        }
+    }
+}
+
+/// A connection and its reader.
+struct Live {
+    client: Client,
+    reader: JoinHandle<()>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // The reader would wait for ever for the answer of a frozen server.
+        self.reader.abort();
+    }
+}
+
+/// Where to connect, and the connection if there is one.
+pub(super) struct Session {
+    config: Config,
+    live: Mutex<Option<Live>>,
+}
+
+impl Session {
+    /// Connects at the first call.
+    pub(super) fn new(mut config: Config) -> Session {
+        config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(Duration::from_secs(5));
+        config.keepalives_idle(Duration::from_secs(5));
+        Session { config, live: Mutex::new(None) }
+    }
+
+    /// Sends statements and returns the rows of all of them. Sent again once if the kept connection turns out to be
+    /// broken before anything was answered and `again` allows it: the statements must then be harmless to repeat.
+    pub(super) async fn rows(&self, sql: &str, within: Duration, again: bool) -> Result<Vec<SimpleQueryRow>, SqlError> {
+        let work = async {
+            let mut live = self.live.lock().await;
+            let kept = live.as_ref().is_some_and(|l| !l.client.is_closed());
+            if !kept {
+                *live = None;
+                *live = Some(self.connect().await?);
+            }
+            // Taken out while it is in use: if the time is over in the middle it is dropped and not used again.
+            let mut used = live.take().expect("made above");
+            let mut answer = send(&used.client, sql).await;
+            if kept && again && answer.as_ref().is_err_and(SqlError::broke) {
+                used = self.connect().await?;
+                answer = send(&used.client, sql).await;
+            }
+            if !answer.as_ref().is_err_and(SqlError::broke) {
+                *live = Some(used);
+            }
+            answer
+        };
+        match tokio::time::timeout(within, work).await {
+            Ok(answer) => answer,
+            Err(_) => Err(SqlError::NoAnswer(format!("not within {} ms", within.as_millis()))),
+        }
+    }
+
+    async fn connect(&self) -> Result<Live, SqlError> {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.config.connect(NoTls));
+        match connecting.await {
+            Ok(Ok((client, connection))) => {
+                let reader = tokio::spawn(async move {
+                    // Its end is seen by the next statement.
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "connection to PostgreSQL ended");
+                    }
+                });
+                Ok(Live { client, reader })
+            }
+            Ok(Err(error)) => Err(read_error(&error, true)),
+            Err(_) => Err(SqlError::NoConnection(format!("not within {} ms", CONNECT_TIMEOUT.as_millis()))),
+        }
+    }
+}
+
+async fn send(client: &Client, sql: &str) -> Result<Vec<SimpleQueryRow>, SqlError> {
+    let messages = client.simple_query(sql).await.map_err(|error| read_error(&error, false))?;
+    let row = |message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    };
+    Ok(messages.into_iter().filter_map(row).collect())
+}
+
+fn read_error(error: &tokio_postgres::Error, connecting: bool) -> SqlError {
+    if let Some(server) = error.as_db_error() {
+        let code = server.code().code().to_owned();
+        return SqlError::Refused { code, message: server.message().to_owned() };
+    }
+    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    if connecting { SqlError::NoConnection(cause) } else { SqlError::NoAnswer(cause) }
+}
+
+/// A text as an SQL literal.
+pub(super) fn literal(text: &str) -> String {
+    // Backslashes are plain characters in ordinary literals (standard_conforming_strings), quotes are doubled.
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A column of a row by name, empty counting as absent.
+pub(super) fn column<'a>(row: &'a SimpleQueryRow, name: &str) -> Option<&'a str> {
+    row.try_get(name).ok().flatten().filter(|text| !text.is_empty())
+}

@@ -1,0 +1,197 @@
+//! The other servers: how a standby connects to one, and what has to be known of it before following it.
+
+use super::PostgresDriver;
+use super::lsn::{History, Lsn, Place};
+use super::session::{Session, SqlError, column};
+use pilotlight_core::id::Region;
+use pilotlight_core::outcome::Failure;
+use pilotlight_core::plan::{PostgresPlan, PostgresServer};
+use std::time::Duration;
+use tokio_postgres::Config;
+
+/// A look at a peer, over a network.
+const PEER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a peer is, as far as a standby of it must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Upstream {
+    /// Its end.
+    pub(super) end: Place,
+    /// The timelines before its own.
+    pub(super) history: History,
+    /// The oldest WAL it still has.
+    pub(super) oldest: Lsn,
+    /// Bytes of all its databases.
+    pub(super) bytes: u64,
+}
+
+/// How this driver connects to a server for administration.
+pub(super) fn config(plan: &PostgresPlan, host: &str, port: u16, password: Option<&str>) -> Config {
+    let mut config = Config::new();
+    config.host(host).port(port).user(&plan.user).dbname(&plan.database).application_name("pilotlight");
+    // A server that is made read-only by default must still take sentinels; a lock must not hold up a failover.
+    config.options("-c default_transaction_read_only=off -c synchronous_commit=local -c lock_timeout=900 -c client_min_messages=error");
+    if let Some(password) = password {
+        config.password(password);
+    }
+    config
+}
+
+/// How a standby connects to its upstream. A silent link is noticed within seconds: by the receiver's own timeout, and
+/// by TCP where PostgreSQL waits for an answer.
+pub(super) fn conninfo(plan: &PostgresPlan, server: &PostgresServer, name: &str, password: Option<&str>) -> String {
+    let quote = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+    let mut text = format!("host={} port={} user={}", quote(&server.host), server.port, quote(&plan.user));
+    if let Some(password) = password {
+        text.push_str(&format!(" password={}", quote(password)));
+    }
+    text.push_str(&format!(" application_name={} connect_timeout=2 keepalives_idle=2", quote(name)));
+    text.push_str(" keepalives_interval=1 keepalives_count=3 tcp_user_timeout=5000");
+    text
+}
+
+/// A value of a `primary_conninfo`.
+pub(super) fn value_of(conninfo: &str, name: &str) -> Option<String> {
+    let mut rest = conninfo.trim_start();
+    while let Some((key, after)) = rest.split_once('=') {
+        let after = after.trim_start();
+        let quoted = after.starts_with('\'');
+        let mut value = String::new();
+        let mut end = after.len();
+        let mut chars = after.char_indices().skip(usize::from(quoted));
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '\\' => value.extend(chars.next().map(|(_, c)| c)),
+                '\'' if quoted => {
+                    end = at + 1;
+                    break;
+                }
+                c if !quoted && c.is_whitespace() => {
+                    end = at;
+                    break;
+                }
+                c => value.push(c),
+            }
+        }
+        if key.trim() == name {
+            return Some(value);
+        }
+        rest = after[end..].trim_start();
+    }
+    None
+}
+
+impl PostgresDriver {
+    /// Host and port of a peer as the plan names them.
+    pub(super) fn peer(&self, region: &Region) -> Result<&PostgresServer, Failure> {
+        if region == &self.region {
+            return Err(Failure::rejected(format!("{} in {region} cannot follow itself", self.component)));
+        }
+        self.plan
+            .regions
+            .get(region)
+            .ok_or_else(|| Failure::rejected(format!("the plan has no server of {} in {region}", self.component)))
+    }
+
+    /// The name under which this server's receiver appears at its upstream.
+    pub(super) fn receiver_name(&self) -> String {
+        format!("{}_{}", self.component, self.region).chars().take(63).collect()
+    }
+
+    /// A connection to a peer; dropped after use, since peers are asked rarely.
+    pub(super) fn session_of(&self, server: &PostgresServer) -> Session {
+        Session::new(config(&self.plan, &server.host, server.port, self.password.as_deref()))
+    }
+
+    /// The region whose server a `primary_conninfo` names.
+    pub(super) fn region_of(&self, host: &str, port: &str) -> Option<Region> {
+        let is_it = |s: &PostgresServer| s.host == host && s.port.to_string() == port;
+        self.plan.regions.iter().find(|(_, s)| is_it(s)).map(|(region, _)| region.clone())
+    }
+
+    /// Looks at a peer that is to be followed; it must be a writer.
+    pub(super) async fn look_upstream(&self, region: &Region) -> Result<Upstream, Failure> {
+        let session = self.session_of(self.peer(region)?);
+        let what = format!("{} in {region} cannot be asked what to follow", self.component);
+        let reading = "SELECT pg_is_in_recovery() AS recovering";
+        let row = session.rows(reading, PEER_TIMEOUT, true).await.map_err(|e| unreachable(&what, &e))?;
+        if row.first().and_then(|r| column(r, "recovering")) != Some("f") {
+            return Err(Failure::transient(format!(
+                "{} in {region} is not a writer, nothing to follow",
+                self.component
+            )));
+        }
+        let row = session.rows(UPSTREAM, PEER_TIMEOUT, true).await.map_err(|e| unreachable(&what, &e))?;
+        let odd = || Failure::transient(format!("{what}: its answer is not understood"));
+        let row = row.first().ok_or_else(odd)?;
+        let timeline =
+            column(row, "segment").and_then(|s| u32::from_str_radix(s.get(..8)?, 16).ok()).ok_or_else(odd)?;
+        let segment_bytes: u64 = column(row, "segment_bytes").and_then(|b| b.parse().ok()).ok_or_else(odd)?;
+        let oldest =
+            column(row, "oldest").and_then(|o| super::directory::segment(&format!("00000001{o}"), segment_bytes));
+        let history = match timeline {
+            1 => History::default(),
+            _ => {
+                let sql = format!("SELECT pg_read_file('pg_wal/{timeline:08X}.history') AS history");
+                let rows = session.rows(&sql, PEER_TIMEOUT, true).await.map_err(|e| unreachable(&what, &e))?;
+                History::read(rows.first().and_then(|r| column(r, "history")).unwrap_or_default())
+            }
+        };
+        Ok(Upstream {
+            end: Place {
+                system: column(row, "system").ok_or_else(odd)?.to_owned(),
+                timeline,
+                lsn: column(row, "lsn").and_then(|l| l.parse().ok()).ok_or_else(odd)?,
+            },
+            history,
+            oldest: Lsn(oldest.map_or(0, |(_, number)| number * segment_bytes)),
+            bytes: column(row, "bytes").and_then(|b| b.parse().ok()).unwrap_or(0),
+        })
+    }
+}
+
+const UPSTREAM: &str = "SELECT (SELECT system_identifier FROM pg_control_system()) AS system, \
+    pg_current_wal_lsn() AS lsn, pg_walfile_name(pg_current_wal_lsn()) AS segment, \
+    (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size') AS segment_bytes, \
+    (SELECT min(substr(name, 9)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$') AS oldest, \
+    (SELECT sum(pg_database_size(oid)) FROM pg_database) AS bytes";
+
+fn unreachable(what: &str, error: &SqlError) -> Failure {
+    Failure::transient(format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conninfo_is_read_as_it_was_written() {
+        let plan = PostgresPlan {
+            database: "postgres".to_owned(),
+            user: "o'brien".to_owned(),
+            password: None,
+            sentinel: Duration::ZERO,
+            regions: std::collections::BTreeMap::new(),
+        };
+        let server = PostgresServer {
+            host: "db.east".to_owned(),
+            port: 5433,
+            data_dir: "/d".into(),
+            bin_dir: None,
+            run_as: None,
+        };
+        let text = conninfo(&plan, &server, "db_west", Some("a b\\'c"));
+        for (name, value) in [
+            ("host", "db.east"),
+            ("port", "5433"),
+            ("user", "o'brien"),
+            ("password", "a b\\'c"),
+            ("application_name", "db_west"),
+        ] {
+            assert_eq!(value_of(&text, name).as_deref(), Some(value), "{name} in {text}");
+        }
+        assert_eq!(value_of(&text, "sslmode"), None);
+        assert_eq!(value_of("host = a  port=1", "port").as_deref(), Some("1"));
+        assert_eq!(value_of("", "host"), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! The PostgreSQL driver against real servers, each test with a pair of its own on loopback.
+// Modules of a test are seen by nobody else, and clippy does not take them for tests.
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
+#[path = "postgres/battery.rs"]
+mod battery;
+#[path = "postgres/fences.rs"]
+mod fences;
+#[path = "postgres/looks.rs"]
+mod looks;
+#[path = "postgres/moves.rs"]
+mod moves;
+#[path = "postgres/pair.rs"]
+mod pair;
+#[path = "postgres/rejoins.rs"]
+mod rejoins;
+#[path = "postgres/starts.rs"]
+mod starts;

@@ -1,0 +1,75 @@
+//! What is seen, how fast, and what a preflight finds.
+
+use crate::pair::{Pair, component, eventually, now, target};
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::{Role, Sentinel};
+use pilotlight_core::outcome::Severity;
+use pilotlight_core::position::LagQuality;
+use pilotlight_driver::Driver;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_positions_and_lag_are_seen() {
+    let pair = Pair::started().await;
+    let sentinel = Sentinel { number: 1, written: SystemClock.wall() };
+    let effect = Effect::WriteSentinel { component: component(), region: "east".into(), sentinel };
+    pair.apply("east", &effect).await.unwrap();
+    let seen = eventually("the sentinel arrives", || async {
+        let state = pair.look("west").await;
+        if state.sentinel == Some(sentinel) { Ok(state) } else { Err(format!("{state:?}")) }
+    })
+    .await;
+    assert_eq!(seen.role, Some(Role::Standby { upstream: Some(Region::from("east")), streaming: true }));
+    let lag = seen.lag.clone().expect("a standby has a lag");
+    assert_eq!(lag.quality, LagQuality::Exact);
+    assert!(lag.seconds_ms.is_some_and(|s| s < Duration::from_secs(5)), "{lag:?}");
+    let writer = pair.look("east").await;
+    assert_eq!((writer.role, writer.sentinel), (Some(Role::Writer), Some(sentinel)));
+    assert_eq!(writer.position.unwrap().lineage, seen.position.unwrap().lineage);
+    assert_eq!(seen.facts["timeline"], "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_takes_milliseconds() {
+    let pair = Pair::started().await;
+    let mut took = Vec::new();
+    for _ in 0..21 {
+        let began = now();
+        pair.look("east").await;
+        took.push(now().since(began));
+    }
+    took.sort();
+    println!("looks: median {:?}, longest {:?}", took[10], took[20]);
+    assert!(took[10] < Duration::from_millis(10), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_names_what_is_wrong_with_a_real_server() {
+    let pair = Pair::started().await;
+    let promote = Effect::Promote { component: component(), region: "west".into() };
+    assert_eq!(pair.west.preflight(&promote).await.unwrap(), []);
+    let rejoin = Effect::Rejoin { component: component(), region: "west".into(), upstream: "east".into() };
+    assert_eq!(pair.west.preflight(&rejoin).await.unwrap(), []);
+    let client = pair.client("west").await.unwrap();
+    for sql in
+        ["ALTER SYSTEM SET recovery_min_apply_delay = '1min'", "ALTER SYSTEM SET wal_retrieve_retry_interval = '5s'"]
+    {
+        client.batch_execute(sql).await.unwrap();
+    }
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    eventually("both settings are found", || async {
+        let found = pair.west.preflight(&promote).await.unwrap();
+        let codes: Vec<_> = found.iter().map(|f| (f.code.as_str(), f.severity)).collect();
+        let wanted = [("PL-0313", Severity::Warning), ("PL-0316", Severity::Blocker)];
+        if codes == wanted { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_target_is_refused() {
+    let pair = Pair::bare().await;
+    assert!(pair.east.observe(&target("west")).await.is_err());
+}

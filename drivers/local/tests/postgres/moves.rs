@@ -1,0 +1,93 @@
+//! Handing over without loss, with clients at work.
+
+use crate::pair::{Pair, Payer, component, now};
+use nix::sys::signal::Signal;
+use pilotlight_core::effect::{Effect, HandOver};
+use pilotlight_core::outcome::{FailureKind, Outcome};
+use pilotlight_core::time::show_duration;
+use pilotlight_driver::Driver;
+use std::time::Duration;
+
+fn await_position(outcome: &Outcome) -> Effect {
+    let position = outcome.output().and_then(|o| o.position.clone()).expect("a stop hands over a position");
+    Effect::AwaitPosition { component: component(), region: "west".into(), position: HandOver::At(position) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_under_load_loses_nothing_and_can_be_turned_back() {
+    let pair = Pair::started().await;
+    let payers = [Payer::start(&pair, "east", 1_000_000, 1).await, Payer::start(&pair, "east", 2_000_000, 8).await];
+    tokio::time::sleep(Duration::from_millis(300)).await; // load, not synchronisation
+    let checkpoint = Effect::Checkpoint { component: component(), region: "east".into() };
+    pair.apply("east", &checkpoint).await.expect("a checkpoint");
+
+    let began = now();
+    let stopped = pair.stop("east").await.expect("an orderly end");
+    let after_stop = now();
+    pair.apply("west", &await_position(&stopped)).await.expect("everything arrives");
+    let after_await = now();
+    let promoted = pair.promote("west").await.expect("a new writer");
+    let after_promote = now();
+    println!(
+        "switch: stop {}, await {}, promote {}, in all {}",
+        show_duration(after_stop.since(began)),
+        show_duration(after_await.since(after_stop)),
+        show_duration(after_promote.since(after_await)),
+        show_duration(after_promote.since(began)),
+    );
+    println!("{stopped:?}\n{promoted:?}");
+    let held = pair.paid("west").await;
+    let mut count = 0;
+    for payer in payers {
+        let paid = payer.broken().await;
+        let lost: Vec<_> = paid.acknowledged.difference(&held).collect();
+        assert!(lost.is_empty(), "lost {lost:?}");
+        assert!(paid.last.expect("it paid") <= after_stop, "acknowledged after the stop");
+        count += paid.acknowledged.len();
+    }
+    assert!(count > 50, "only {count} payments were made, the test says nothing");
+
+    // The old writer follows as it is: nothing of it is missing on the new one.
+    let rejoined = pair.rejoin("east", "west").await.expect("the old writer follows");
+    let text = &rejoined.output().expect("done").text;
+    assert!(text.contains("follows as it is"), "{text}");
+    pair.streams("east").await;
+    pair.pay("west", 7).await.expect("the new writer takes payments");
+
+    // And home again.
+    let stopped = pair.stop("west").await.expect("an orderly end");
+    let Effect::AwaitPosition { position, .. } = await_position(&stopped) else { unreachable!() };
+    let home = Effect::AwaitPosition { component: component(), region: "east".into(), position };
+    pair.apply("east", &home).await.expect("everything arrives");
+    pair.promote("east").await.expect("home");
+    assert!(pair.paid("east").await.contains(&7));
+    pair.rejoin("west", "east").await.expect("west follows again");
+    pair.streams("west").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_standby_does_not_hold_up_the_stop_for_ever() {
+    let pair = Pair::started().await;
+    pair.pay("east", 1).await.expect("a payment");
+    let frozen = pilotlight_local::postgres::cluster::processes(pair.data_dir("west"));
+    for pid in &frozen {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGSTOP).expect("our own server");
+    }
+    let began = now();
+    let effect = Effect::StopWrites { component: component(), region: "east".into() };
+    let stopped = pair.east.apply(&effect, &pair.context(Duration::from_secs(3))).await;
+    let took = now().since(began);
+    assert!(took < Duration::from_secs(4), "it took {took:?}");
+    let stopped = stopped.expect("the shutdown checkpoint stands whatever the replica does");
+    assert!(matches!(stopped, Outcome::Warned { .. }), "{stopped:?}");
+    // The standby has not got everything, and nobody says it has.
+    let position = await_position(&stopped);
+    for pid in &frozen {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGCONT).expect("our own server");
+    }
+    let awaited = pair.west.apply(&position, &pair.context(Duration::from_millis(500))).await;
+    let failure = awaited.expect_err("the end was never sent");
+    assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+    pair.resume("east").await.expect("taken back");
+    pair.pay("east", 2).await.expect("it takes payments again");
+}

@@ -1,0 +1,327 @@
+//! A writer in `east` and a standby in `west`, real, with clients; gone without a trace when dropped.
+
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::{Component, EffectKey, Epoch, Region, Unit};
+use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::outcome::{Failure, Outcome};
+use pilotlight_core::plan::{PostgresPlan, PostgresServer};
+use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_driver::{Context, Driver};
+use pilotlight_local::postgres::cluster::{self, NewServer};
+use pilotlight_local::postgres::{PostgresDriver, PostgresParts};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+pub const PASSWORD: &str = "not so secret";
+
+/// Two servers that are still to be started.
+pub struct Pair {
+    pub root: TempDir,
+    pub plan: PostgresPlan,
+    pub east: Arc<PostgresDriver>,
+    pub west: Arc<PostgresDriver>,
+    keys: AtomicU64,
+    _turn: tokio::sync::SemaphorePermit<'static>,
+}
+
+/// Only so many pairs at once: each is a dozen processes, and the timings of some tests matter.
+static TURNS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
+
+pub fn component() -> Component {
+    Component::from("database")
+}
+
+pub fn target(region: &str) -> Target {
+    Target { component: component(), region: Some(Region::from(region)) }
+}
+
+pub fn now() -> Mono {
+    SystemClock.mono()
+}
+
+/// Waits until `look` answers something, and tells what it saw last when it does not.
+pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let began = now();
+    loop {
+        match look().await {
+            Ok(seen) => return seen,
+            Err(last) => {
+                assert!(now().since(began) < Duration::from_secs(30), "not in 30 s: {what}; last seen: {last}");
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its number").port()
+}
+
+impl Pair {
+    /// Data directories of neither side exist yet.
+    pub async fn bare() -> Pair {
+        let turn = TURNS.acquire().await.expect("never closed");
+        let root = tempfile::tempdir().expect("a temporary folder");
+        // The account of the server must be let through.
+        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).expect("its own folder");
+        let server = |region: &str| {
+            let folder = root.path().join(region);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            let data_dir = folder.join("data");
+            let server = PostgresServer {
+                host: "127.0.0.1".to_owned(),
+                port: free_port(),
+                data_dir,
+                bin_dir: None,
+                run_as: None,
+            };
+            (Region::from(region), server)
+        };
+        let plan = PostgresPlan {
+            database: "postgres".to_owned(),
+            user: "pilot".to_owned(),
+            password: None,
+            sentinel: Duration::ZERO,
+            regions: BTreeMap::from([server("east"), server("west")]),
+        };
+        let (east, west) = (driver(&root, &plan, "east"), driver(&root, &plan, "west"));
+        Pair { root, plan, east, west, keys: AtomicU64::new(0), _turn: turn }
+    }
+
+    /// A writer in east with an empty table, and a standby in west that streams.
+    pub async fn started() -> Pair {
+        let pair = Pair::bare().await;
+        pair.start_writer().await;
+        cluster::clone(&pair.new_server("west"), "127.0.0.1", pair.server("east").port).await.expect("a clone");
+        pair.rejoin("west", "east").await.expect("the first standby");
+        pair.streams("west").await;
+        pair
+    }
+
+    pub async fn start_writer(&self) {
+        cluster::init(&self.new_server("east")).await.expect("a new cluster");
+        self.resume("east").await.expect("the first writer");
+        let client = self.client("east").await.expect("the new writer");
+        client.batch_execute("CREATE TABLE paid (n bigint PRIMARY KEY)").await.expect("a table");
+    }
+
+    pub fn new_server(&self, region: &str) -> NewServer {
+        let server = self.server(region);
+        NewServer {
+            data_dir: server.data_dir.clone(),
+            port: server.port,
+            bin_dir: server.bin_dir.clone(),
+            run_as: None,
+            user: self.plan.user.clone(),
+            password: Some(PASSWORD.to_owned()),
+            shared_buffers: "16MB".to_owned(),
+            max_connections: 30,
+        }
+    }
+
+    pub fn server(&self, region: &str) -> &PostgresServer {
+        &self.plan.regions[&Region::from(region)]
+    }
+
+    pub fn data_dir(&self, region: &str) -> &Path {
+        &self.server(region).data_dir
+    }
+
+    pub fn state_dir(&self, region: &str) -> PathBuf {
+        self.root.path().join(region).join("agent")
+    }
+
+    pub fn driver(&self, region: &str) -> &Arc<PostgresDriver> {
+        if region == "east" { &self.east } else { &self.west }
+    }
+
+    /// A driver with a changed plan.
+    pub fn driver_with(&self, region: &str, change: impl FnOnce(&mut PostgresServer)) -> PostgresDriver {
+        let mut plan = self.plan.clone();
+        change(plan.regions.get_mut(&Region::from(region)).expect("east or west"));
+        new_driver(self.root.path(), &plan, region)
+    }
+
+    pub fn context(&self, deadline: Duration) -> Context {
+        let key = self.keys.fetch_add(1, Ordering::Relaxed).to_string();
+        Context {
+            unit: Unit::from("payments"),
+            epoch: Epoch(1),
+            key: EffectKey::new(&"test".into(), &key.as_str().into(), 1),
+            deadline,
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    pub async fn apply(&self, region: &str, effect: &Effect) -> Result<Outcome, Failure> {
+        self.driver(region).apply(effect, &self.context(Duration::from_secs(30))).await
+    }
+
+    pub async fn fence(&self, region: &str) -> Result<Outcome, Failure> {
+        self.apply(region, &Effect::Fence { component: component(), region: region.into() }).await
+    }
+
+    pub async fn resume(&self, region: &str) -> Result<Outcome, Failure> {
+        self.apply(region, &Effect::ResumeWrites { component: component(), region: region.into() }).await
+    }
+
+    pub async fn promote(&self, region: &str) -> Result<Outcome, Failure> {
+        self.apply(region, &Effect::Promote { component: component(), region: region.into() }).await
+    }
+
+    pub async fn stop(&self, region: &str) -> Result<Outcome, Failure> {
+        self.apply(region, &Effect::StopWrites { component: component(), region: region.into() }).await
+    }
+
+    pub async fn rejoin(&self, region: &str, upstream: &str) -> Result<Outcome, Failure> {
+        let effect = Effect::Rejoin { component: component(), region: region.into(), upstream: upstream.into() };
+        self.apply(region, &effect).await
+    }
+
+    pub async fn look(&self, region: &str) -> State {
+        self.driver(region).observe(&target(region)).await.expect("a look never fails here")
+    }
+
+    pub async fn reaches(&self, region: &str, is: impl Fn(&Role) -> bool + Sync) -> State {
+        let is = &is;
+        eventually(&format!("the role of {region}"), || async move {
+            let state = self.look(region).await;
+            if state.role.as_ref().is_some_and(&is) { Ok(state) } else { Err(format!("{state:?}")) }
+        })
+        .await
+    }
+
+    pub async fn streams(&self, region: &str) -> State {
+        self.reaches(region, |role| matches!(role, Role::Standby { streaming: true, .. })).await
+    }
+
+    pub async fn client(&self, region: &str) -> Result<tokio_postgres::Client, String> {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.server(region).port).user(&self.plan.user).password(PASSWORD);
+        config.dbname("postgres").connect_timeout(Duration::from_secs(2));
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(|e| format!("{e:?}"))?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    pub async fn pay(&self, region: &str, number: u64) -> Result<(), String> {
+        let client = self.client(region).await?;
+        let paid = client.execute(&format!("INSERT INTO paid VALUES ({number})"), &[]).await;
+        paid.map(|_| ()).map_err(|e| format!("{e:?}"))
+    }
+
+    pub async fn paid(&self, region: &str) -> BTreeSet<u64> {
+        let Ok(client) = self.client(region).await else { return BTreeSet::new() };
+        let rows = client.query("SELECT n FROM paid", &[]).await.unwrap_or_default();
+        rows.iter().map(|row| row.get::<_, i64>(0).unsigned_abs()).collect()
+    }
+
+    /// Sends a signal to the postmaster, as an accident would.
+    pub fn hit(&self, region: &str, signal: nix::sys::signal::Signal) -> i32 {
+        let pids = cluster::processes(self.data_dir(region));
+        let postmaster = *pids.first().expect("a running server");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(postmaster), signal).expect("our own server");
+        postmaster
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for server in self.plan.regions.values() {
+            let left = cluster::kill(&server.data_dir);
+            if left > 0 {
+                eprintln!("{left} processes of {} are left", server.data_dir.display());
+            }
+        }
+    }
+}
+
+fn driver(root: &TempDir, plan: &PostgresPlan, region: &str) -> Arc<PostgresDriver> {
+    Arc::new(new_driver(root.path(), plan, region))
+}
+
+fn new_driver(root: &Path, plan: &PostgresPlan, region: &str) -> PostgresDriver {
+    PostgresDriver::new(PostgresParts {
+        component: component(),
+        region: Region::from(region),
+        plan: plan.clone(),
+        state_dir: root.join(region).join("agent"),
+        password: Some(PASSWORD.to_owned()),
+        clock: Arc::new(SystemClock),
+    })
+    .expect("the plan names both regions")
+}
+
+/// A client that pays as fast as it can until its connection breaks; knows what was acknowledged and when last.
+pub struct Payer {
+    task: tokio::task::JoinHandle<Paid>,
+}
+
+/// What a [`Payer`] has been told is safe.
+#[derive(Debug, Default)]
+pub struct Paid {
+    pub acknowledged: BTreeSet<u64>,
+    pub last: Option<Mono>,
+}
+
+impl Payer {
+    /// Starts to pay numbers from `first` on, over one connection, `ahead` of them sent before an answer is awaited.
+    pub async fn start(pair: &Pair, region: &str, first: u64, ahead: u64) -> Payer {
+        let client = pair.client(region).await.expect("a server that takes clients");
+        let task = tokio::spawn(async move {
+            let mut paid = Paid::default();
+            let mut number = first;
+            loop {
+                let texts: Vec<String> =
+                    (number..number + ahead).map(|n| format!("INSERT INTO paid VALUES ({n})")).collect();
+                let mut sent = Vec::new();
+                for text in &texts {
+                    sent.push(client.simple_query(text));
+                }
+                for answer in futures_join(sent).await {
+                    if answer.is_err() {
+                        return paid;
+                    }
+                    paid.acknowledged.insert(number);
+                    paid.last = Some(now());
+                    number += 1;
+                }
+            }
+        });
+        Payer { task }
+    }
+
+    /// Waits until its connection has broken.
+    pub async fn broken(self) -> Paid {
+        tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("broken in time").expect("no panic")
+    }
+}
+
+/// Polls all of them in order, so that all are sent before the first answer.
+async fn futures_join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut pinned: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = pinned.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        for (future, slot) in pinned.iter_mut().zip(&mut done) {
+            if slot.is_none()
+                && let std::task::Poll::Ready(output) = future.as_mut().poll(context)
+            {
+                *slot = Some(output);
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(done.iter_mut().filter_map(Option::take).collect())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await
+}

@@ -1,0 +1,117 @@
+//! A lost writer comes back: as it is, rewound, or built anew.
+
+use crate::pair::{Pair, component};
+use nix::sys::signal::Signal;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::observation::Role;
+use pilotlight_core::outcome::FailureKind;
+use pilotlight_driver::Driver;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// East acknowledges a payment that never reaches west, and dies; west takes over.
+async fn lose_east_with_a_tail(pair: &Pair) {
+    pair.pay("east", 1).await.unwrap();
+    crate::pair::eventually("the payment arrives", || async {
+        let paid = pair.paid("west").await;
+        if paid.contains(&1) { Ok(()) } else { Err(format!("{paid:?}")) }
+    })
+    .await;
+    let west = pair.client("west").await.unwrap();
+    west.batch_execute("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'").await.unwrap();
+    west.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    pair.reaches("west", |role| matches!(role, Role::Standby { streaming: false, .. })).await;
+    for number in 2..=50 {
+        pair.pay("east", number).await.unwrap();
+    }
+    pair.hit("east", Signal::SIGKILL);
+    pair.fence("east").await.unwrap();
+    pair.promote("west").await.unwrap();
+    pair.pay("west", 100).await.unwrap();
+}
+
+async fn assert_east_follows(pair: &Pair) {
+    pair.streams("east").await;
+    pair.pay("west", 101).await.unwrap();
+    crate::pair::eventually("east has what west has, and nothing else", || async {
+        let (east, west) = (pair.paid("east").await, pair.paid("west").await);
+        if east == west && east.contains(&101) { Ok(()) } else { Err(format!("{east:?}")) }
+    })
+    .await;
+    assert!(!pair.paid("east").await.contains(&2), "what was never replicated is not in the history any more");
+}
+
+fn kept(folder: &Path) -> Vec<String> {
+    let kept = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let folder = kept.into_iter().find(|p| p.file_name().unwrap().to_str().unwrap().starts_with("kept-wal-")).unwrap();
+    std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_with_a_tail_of_its_own_is_rewound_and_its_tail_kept() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    let rejoined = pair.rejoin("east", "west").await.unwrap();
+    let text = &rejoined.output().unwrap().text;
+    println!("{text}");
+    assert!(text.contains("rewound to"), "{text}");
+    assert!(!text.contains(crate::pair::PASSWORD));
+    assert_east_follows(&pair).await;
+    let kept = kept(&pair.state_dir("east"));
+    assert!(kept.contains(&"manifest.json".to_owned()) && kept.iter().any(|f| f.starts_with("00000001")), "{kept:?}");
+    // Its own configuration survived the copy of the other side's.
+    let own = std::fs::read_to_string(pair.data_dir("east").join("pilotlight.conf")).unwrap();
+    assert!(own.contains(&format!("port = {}\n", pair.server("east").port)), "{own}");
+    assert!(matches!(pair.rejoin("east", "west").await, Ok(pilotlight_core::outcome::Outcome::Skipped { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_cannot_be_rewound_is_built_anew() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    let postgres = std::fs::read_to_string(pair.data_dir("east").join("postmaster.opts")).unwrap();
+    let bin = Path::new(postgres.split(' ').next().unwrap()).parent().unwrap().to_owned();
+    let broken = pair.root.path().join("bin");
+    std::fs::create_dir(&broken).unwrap();
+    for entry in std::fs::read_dir(&bin).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap() != "pg_rewind" {
+            std::os::unix::fs::symlink(&path, broken.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    std::fs::write(broken.join("pg_rewind"), "#!/bin/sh\necho made to fail >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(broken.join("pg_rewind"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let driver = pair.driver_with("east", |server| server.bin_dir = Some(broken.clone()));
+    let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
+    let rejoined = driver.apply(&effect, &pair.context(Duration::from_secs(60))).await.unwrap();
+    let text = &rejoined.output().unwrap().text;
+    assert!(text.contains("built anew") && text.contains("made to fail"), "{text}");
+    assert_east_follows(&pair).await;
+    assert!(
+        !pair.data_dir("east").with_extension("replaced").exists(),
+        "the old copy is gone once the new one streams"
+    );
+    assert!(!pair.data_dir("east").with_extension("rebuild").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_starts_from_nothing_is_built() {
+    let pair = Pair::bare().await;
+    pair.start_writer().await;
+    pair.pay("east", 1).await.unwrap();
+    let rejoined = pair.rejoin("west", "east").await.unwrap();
+    assert!(rejoined.output().unwrap().text.contains("built anew"), "{rejoined:?}");
+    pair.streams("west").await;
+    assert!(pair.paid("west").await.contains(&1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_another_system_is_left_alone() {
+    let pair = Pair::bare().await;
+    pair.start_writer().await;
+    pilotlight_local::postgres::cluster::init(&pair.new_server("west")).await.unwrap();
+    let failure = pair.rejoin("west", "east").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(failure.message.contains("another system"), "{failure}");
+}
