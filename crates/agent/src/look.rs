@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub(crate) async fn run(agent: &Agent, target: &Target) {
     let signals = agent.picture.signals(target);
     // It begins before the look, so that nothing that happens in between is missed, and lasts over many looks.
-    let mut watch = agent.driver.watch(target);
+    let mut signal = Box::pin(signalled(agent, target));
     while !agent.shutdown.is_cancelled() {
         let generation = agent.picture.generation(target);
         let began = agent.clock.mono();
@@ -33,14 +33,14 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
         tokio::select! {
             () = agent.clock.sleep(INTERVAL) => {}
             () = signals.look.notified() => {}
-            () = signalled(agent, &mut watch) => watch = agent.driver.watch(target),
+            () = &mut signal => signal.set(signalled(agent, target)),
             () = agent.shutdown.cancelled() => return,
         }
     }
 }
 
-async fn signalled(agent: &Agent, watch: impl Future<Output = ()>) {
-    tokio::join!(agent.clock.sleep(SHORTEST), watch);
+async fn signalled(agent: &Agent, target: &Target) {
+    tokio::join!(agent.clock.sleep(SHORTEST), agent.driver.watch(target));
 }
 
 async fn look(agent: &Agent, target: &Target) -> State {

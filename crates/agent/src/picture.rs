@@ -8,7 +8,7 @@
 use pilotlight_core::effect::{Capability, Descriptor};
 use pilotlight_core::id::{Component, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, Sentinel, State, Target};
-use pilotlight_core::plan::{Kind, Plan};
+use pilotlight_core::plan::{ComponentPlan, Plan};
 use pilotlight_core::protocol::{Seen, UnitView};
 use pilotlight_core::time::Mono;
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ impl Picture {
         for (name, component) in &plan.components {
             let Some(descriptor) = descriptors.get(name) else { continue };
             let replicated = descriptor.can(Capability::Replicated);
-            if !runs_in(&component.kind, region) || !(replicated || descriptor.can(Capability::Capacity)) {
+            if !is_in(component, region) {
                 continue;
             }
             let target = Target { component: name.clone(), region: Some(region.clone()) };
@@ -306,13 +306,10 @@ fn raise(epochs: &mut BTreeMap<Unit, Epoch>, unit: &Unit, epoch: Epoch) {
     *known = epoch.max(*known);
 }
 
-/// Whether the plan places a copy of the component in the region.
-fn runs_in(kind: &Kind, region: &Region) -> bool {
-    match kind {
-        Kind::Postgres(postgres) => postgres.regions.contains_key(region),
-        Kind::Process(process) => process.regions.contains_key(region),
-        Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => false,
-    }
+/// Whether the plan places something of the component in the region that can be looked at.
+fn is_in(component: &ComponentPlan, region: &Region) -> bool {
+    let runs = component.capacity().is_some_and(|(regions, _)| regions.contains(&region));
+    runs || component.copies().contains(&region)
 }
 
 #[cfg(test)]

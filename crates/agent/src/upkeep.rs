@@ -10,7 +10,6 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::local::{Local, LocalAction, decide};
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::{Failure, Outcome};
-use pilotlight_core::plan::{Kind, ProcessPlan};
 use std::time::Duration;
 
 /// A crash recovery may have to read a lot.
@@ -88,9 +87,10 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
 /// Starts the instances the plan wants here, once, if nothing of them is recorded as running. Returns whether that is
 /// settled.
 async fn adopt_capacity(agent: &Agent, target: &Target, turn: &Turn, now: &Situation, trouble: &mut Trouble) -> bool {
-    let Some(plan) = process_plan(agent, target) else { return true };
+    let Some(plan) = agent.plan.components.get(&target.component) else { return true };
+    let Some((_, wanted)) = plan.capacity() else { return true };
     let Some(writer) = now.view.as_ref().and_then(|v| v.writer.as_ref()) else { return false };
-    let instances = if *writer == agent.region { plan.active } else { plan.standby };
+    let instances = if *writer == agent.region { wanted.active } else { wanted.standby };
     let running = now.state.capacity.is_some_and(|c| c.desired > 0);
     if running || instances == 0 {
         return true;
@@ -98,13 +98,6 @@ async fn adopt_capacity(agent: &Agent, target: &Target, turn: &Turn, now: &Situa
     tracing::info!(component = %target.component, instances, "nothing of it runs here: starting it");
     let effect = Effect::SetCapacity { component: target.component.clone(), region: agent.region.clone(), instances };
     trouble.note(target, agent.hands.own(turn, target, &effect, CAPACITY_DEADLINE).await)
-}
-
-fn process_plan<'a>(agent: &'a Agent, target: &Target) -> Option<&'a ProcessPlan> {
-    match &agent.plan.components.get(&target.component)?.kind {
-        Kind::Process(plan) => Some(plan),
-        _ => None,
-    }
 }
 
 /// Logs each trouble once until it changes or ends.

@@ -132,6 +132,9 @@ catalogue! {
     JOURNAL_DAMAGED = "PL-0502", Failed;
     STATE_IN_USE = "PL-0503", Refused;
 
+    NO_SUCH_RUN = "PL-0601", Usage;
+    NOT_NOW = "PL-0602", Refused;
+
     POSTGRES_PROGRAMS = "PL-0701", Failed;
     DATA_DIRECTORY = "PL-0702", Failed;
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub const RESTART_WINDOW: Duration = Duration::from_secs(600);
 
 /// A standby that does not start is tried again after this time: a rewind may be under way on its upstream.
-pub const STANDBY_RETRY: Duration = Duration::from_secs(5);
+pub const STANDBY_RETRY: Duration = Duration::from_secs(1);
 
 /// What the agent knows of one copy.
 #[derive(Debug, Clone)]

@@ -140,7 +140,11 @@ impl Condition {
                 }
             }
             (Condition::IsRouted { placement, .. }, State { shares: Some(shares), .. }) => {
-                if shares == &placement.traffic {
+                // A region that is published with no share gets as little as one that is not published.
+                let some = |shares: &BTreeMap<Region, u32>| -> BTreeMap<Region, u32> {
+                    shares.iter().filter(|(_, share)| **share > 0).map(|(r, share)| (r.clone(), *share)).collect()
+                };
+                if some(shares) == some(&placement.traffic) {
                     Holds::Yes
                 } else {
                     Holds::No(format!("published shares are {shares:?}"))

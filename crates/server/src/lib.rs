@@ -1,3 +1,21 @@
 //! The controller: the API, the agents' sessions, decisions, grants of the lease and runs.
+//!
+//! Border: knows no technology. What to decide stands in core, how a run is walked in the engine; here are the wires: what
+//! agents say becomes a sight, a sight a decision, a decision a run.
+//!
+//! Invariant: everything that must outlive the process is in the engine's store and journal; what is kept here may be lost
+//! at any moment.
 
+pub mod api;
+mod controller;
+mod desk;
 pub mod hub;
+mod looks;
+mod moves;
+mod reports;
+mod serve;
+mod traffic;
+
+pub use hub::{Hub, RemoteAgent};
+pub use looks::PortLook;
+pub use serve::{Listen, ServeError, ServerParts, serve};

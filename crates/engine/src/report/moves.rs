@@ -112,7 +112,8 @@ fn run_times(view: &RunView) -> RunTimes {
         })
     };
     RunTimes {
-        noticed: view.cause.first_seen.unwrap_or(view.started),
+        // A run starts in the instant of its verdict; the first sign of trouble is older, but decided nothing.
+        noticed: view.started,
         started: view.started,
         steps: view.steps.iter().filter_map(times).collect(),
     }

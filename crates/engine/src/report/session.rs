@@ -123,18 +123,20 @@ impl Session<'_> {
         one
     }
 
-    /// The time that is told with a run: from where the one before ends to the next fault or run after it, so that an
-    /// outage that starts before its run and outlasts it stays whole.
+    /// The time that is told with a run: from where the move before ends to the next fault or move after it, so that an
+    /// outage that starts before its run and outlasts it stays whole. A run that leaves the writer where it is has no
+    /// time of its own: what users feel meanwhile comes from the move before it.
     fn window(&self, at: usize) -> (Wall, Wall) {
-        let from = match at {
-            0 => Wall(0),
-            _ => self.border_after(at - 1),
-        };
-        (from, self.border_after(at))
+        if !moves_the_writer(&self.runs[at]) {
+            return (Wall(0), Wall(0));
+        }
+        let before = (0..at).rev().find(|i| moves_the_writer(&self.runs[*i]));
+        (before.map_or(Wall(0), |i| self.border_after(i)), self.border_after(at))
     }
 
     fn border_after(&self, at: usize) -> Wall {
-        let Some(next) = self.runs.get(at + 1) else { return Wall(u64::MAX) };
+        let next = self.runs[at + 1..].iter().find(|r| moves_the_writer(r));
+        let Some(next) = next else { return Wall(u64::MAX) };
         let ended = self.runs[at].ended.unwrap_or(next.started);
         let faults = self.faults.iter().map(|f| f.at).filter(|fault| (ended..next.started).contains(fault));
         faults.min().unwrap_or(next.started)
@@ -153,6 +155,10 @@ impl Session<'_> {
         let payments = moves.iter().filter_map(|m| m.impact.as_ref()?.lost_time_ms);
         payments.chain(self.sentinels.map(|s| millis(s.span_ms))).max()
     }
+}
+
+fn moves_the_writer(run: &RunView) -> bool {
+    run.from != run.intent.target.writer
 }
 
 fn guarantee(named: plan::Guarantee) -> Guarantee {

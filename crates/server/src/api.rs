@@ -1,0 +1,154 @@
+//! The HTTP interface: JSON, a bearer token on every request, errors with a code and a hint.
+//!
+//! | method and path | request | answer |
+//! |---|---|---|
+//! | `POST /v1/agent/heartbeat`, `/work`, `/result` | [`pilotlight_core::protocol`] | the same |
+//! | `GET /v1/status` | | [`view::StatusView`] |
+//! | `GET /v1/runs` | | [`view::RunsView`] |
+//! | `GET /v1/runs/{run}` | | [`pilotlight_core::run::RunView`] |
+//! | `GET /v1/runs/{run}/records?from=&wait_ms=` | | [`view::RecordsView`]; waits for the first new record |
+//! | `POST /v1/runs/{run}/control` | [`view::ControlRequest`] | `RunView` |
+//! | `GET /v1/runs/{run}/report.json`, `/report.html` | | the report, once written |
+//! | `POST /v1/moves` | [`view::MoveRequest`] | [`view::MoveReply`] |
+//! | `GET /v1/runbook?verb=&target=&unit=&mode=` | | [`pilotlight_core::runbook::Runbook`], derived now |
+//! | `POST /v1/units/{unit}/acknowledge` | [`view::AcknowledgeRequest`] | 204 |
+//!
+//! Border: translates; decides nothing. Every error is a [`view::ErrorBody`].
+
+mod agents;
+mod refusal;
+mod runs;
+mod status;
+pub mod view;
+
+pub use refusal::Refusal;
+
+use crate::desk::Desk;
+use crate::moves;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use pilotlight_core::code;
+use pilotlight_core::id::{Region, Unit};
+use pilotlight_core::placement::{Mode, Verb};
+use pilotlight_core::runbook::Runbook;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use subtle::ConstantTimeEq;
+use view::{AcknowledgeRequest, MoveReply, MoveRequest, StatusView};
+
+/// The whole interface.
+pub(crate) fn router(desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route("/v1/agent/heartbeat", post(agents::heartbeat))
+        .route("/v1/agent/work", post(agents::work))
+        .route("/v1/agent/result", post(agents::result))
+        .route("/v1/status", get(status))
+        .route("/v1/runs", get(runs::list))
+        .route("/v1/runs/{run}", get(runs::show))
+        .route("/v1/runs/{run}/records", get(runs::records))
+        .route("/v1/runs/{run}/control", post(runs::control))
+        .route("/v1/runs/{run}/report.json", get(runs::report_json))
+        .route("/v1/runs/{run}/report.html", get(runs::report_html))
+        .route("/v1/moves", post(start_move))
+        .route("/v1/runbook", get(runbook))
+        .route("/v1/units/{unit}/acknowledge", post(acknowledge))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(desk.clone(), authorize))
+        .with_state(desk)
+}
+
+/// A wrong token is logged once until a right one came: a stranger cannot fill the disk.
+static STRANGER: AtomicBool = AtomicBool::new(false);
+
+async fn authorize(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
+    let header = request.headers().get(header::AUTHORIZATION).map(|v| v.as_bytes()).unwrap_or_default();
+    let sent = header.strip_prefix(b"Bearer ").unwrap_or_default();
+    if bool::from(sent.ct_eq(desk.token.as_bytes())) {
+        STRANGER.store(false, Ordering::Relaxed);
+        return Ok(next.run(request).await);
+    }
+    if !STRANGER.swap(true, Ordering::Relaxed) {
+        tracing::warn!(path = request.uri().path(), "refused a request with a wrong token ({})", code::WRONG_TOKEN);
+    }
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        code::WRONG_TOKEN.as_str(),
+        "the token is not the one of this controller",
+        "give agents, operators and the controller the same `controller.token`",
+    ))
+}
+
+async fn nothing_here(request: Request) -> Refusal {
+    let what = format!("there is no {} {} here", request.method(), request.uri().path());
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        code::OTHER_VERSION.as_str(),
+        what,
+        "is the caller of the same version as the controller?",
+    )
+}
+
+/// A JSON body whose faults are told as every other error is.
+struct Body<T>(T);
+
+impl<S: Send + Sync, T> FromRequest<S> for Body<T>
+where
+    Json<T>: FromRequest<S, Rejection = JsonRejection>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Body(body)),
+            Err(e) => Err(Refusal::bad(format!("the request cannot be read: {}", e.body_text()))),
+        }
+    }
+}
+
+async fn status(State(desk): State<Arc<Desk>>) -> Result<Json<StatusView>, Refusal> {
+    status::view(&desk).await.map(Json).map_err(|e| moves::storage(&e))
+}
+
+async fn start_move(
+    State(desk): State<Arc<Desk>>,
+    Body(request): Body<MoveRequest>,
+) -> Result<Json<MoveReply>, Refusal> {
+    moves::request(&desk, request).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct RunbookQuery {
+    verb: Verb,
+    target: Option<Region>,
+    unit: Option<Unit>,
+    mode: Option<Mode>,
+}
+
+async fn runbook(
+    State(desk): State<Arc<Desk>>,
+    query: Result<Query<RunbookQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Runbook>, Refusal> {
+    let Query(RunbookQuery { verb, target, unit, mode }) = query.map_err(|e| Refusal::bad(e.body_text()))?;
+    let (by, why) = (String::new(), String::new());
+    let request = MoveRequest { verb, unit, target, mode, dry_run: true, by, why };
+    moves::derive(&desk, &request).await.map(Json)
+}
+
+async fn acknowledge(
+    State(desk): State<Arc<Desk>>,
+    Path(unit): Path<Unit>,
+    Body(request): Body<AcknowledgeRequest>,
+) -> Result<StatusCode, Refusal> {
+    desk.engine.acknowledge(&unit, &request.by).await.map_err(|e| {
+        Refusal::new(StatusCode::CONFLICT, code::NOTHING_KNOWN.as_str(), moves::chain(&e), "see `pilotlight status`")
+    })?;
+    tracing::info!(%unit, by = request.by, "the last failover was acknowledged");
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,80 @@
+//! The endpoints of agents; the messages stand in [`pilotlight_core::protocol`].
+
+use super::Refusal;
+use crate::desk::Desk;
+use crate::hub::Unwelcome;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, VERSION, WorkReply, WorkRequest};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An agent that wants to wait longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Presence and lease. Nothing in here waits: the lease runs on the agent's clock since before it was sent.
+pub(super) async fn heartbeat(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Json<HeartbeatReply>, Refusal> {
+    let heartbeat: Heartbeat = read_versioned(&body)?;
+    let region = heartbeat.region.clone();
+    let newest = desk.hub.heartbeat(heartbeat)?;
+    // An overtaken heartbeat may come from an agent that has lost its lease since.
+    let units = if newest { desk.engine.granter().heartbeat(&region) } else { Vec::new() };
+    Ok(Json(HeartbeatReply { units }))
+}
+
+/// Tasks, oldest first.
+pub(super) async fn work(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Json<WorkReply>, Refusal> {
+    let request: WorkRequest = read_versioned(&body)?;
+    let wait = request.wait_ms.min(LONGEST_WAIT);
+    let waited = tokio::select! {
+        tasks = desk.hub.work(&request.region, &request.instance, wait) => tasks?,
+        // An agent must not hold up the end of the controller.
+        () = desk.shutdown.cancelled() => Vec::new(),
+    };
+    Ok(Json(WorkReply { tasks: waited }))
+}
+
+/// What became of a task.
+pub(super) async fn result(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<StatusCode, Refusal> {
+    desk.hub.result(read(&body)?)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// The version first: a message of another one need not be readable.
+fn read_versioned<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let Versioned { version } = read(body)?;
+    if version != VERSION {
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            "PL-0401",
+            format!("the agent speaks version {version} of the protocol, this controller version {VERSION}"),
+            "run the same version of pilotlight everywhere; agents may be restarted at any time",
+        ));
+    }
+    read(body)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the message cannot be read: {e}")))
+}
+
+impl From<Unwelcome> for Refusal {
+    fn from(unwelcome: Unwelcome) -> Self {
+        let (status, code, hint) = match unwelcome {
+            Unwelcome::UnknownRegion { .. } => {
+                (StatusCode::NOT_FOUND, "PL-0110", "give controller and agents the same plan")
+            }
+            Unwelcome::Replaced { .. } => (StatusCode::CONFLICT, "PL-0401", "run one agent per region; stop this one"),
+        };
+        Self::new(status, code, unwelcome.to_string(), hint)
+    }
+}

@@ -1,0 +1,75 @@
+//! `GET /v1/status`: everything the controller knows, at one moment.
+
+use super::view::{ComponentStatus, CoolingDown, DecisionView, RegionStatus, StatusView, UnitStatus};
+use crate::desk::Desk;
+use pilotlight_core::id::{Region, Unit};
+use pilotlight_core::observation::{State, Target};
+use pilotlight_core::run::Condition;
+use pilotlight_core::time::{Mono, Wall};
+use pilotlight_core::verdict::Sight;
+use pilotlight_engine::storage::StorageError;
+use std::time::Duration;
+
+pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
+    let plan = &desk.plan;
+    let now = desk.clock.mono();
+    let units = plan.units().into_iter().map(|u| unit(desk, u)).collect();
+    let some_unit = plan.units().into_iter().next();
+    let regions =
+        some_unit.map(|u| desk.sight(u)).map(|sight| plan.regions.iter().map(|r| region(desk, &sight, r)).collect());
+    let looks = desk.shared();
+    let mut open_runs = desk.engine.runs().await?;
+    open_runs.retain(|r| !matches!(r.condition, Condition::Ended { .. }));
+    Ok(StatusView {
+        application: plan.application.clone(),
+        home: plan.home.clone(),
+        rto_ms: plan.objectives.rto,
+        rpo_ms: plan.objectives.rpo,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: now.since(desk.began),
+        at: desk.clock.wall(),
+        units,
+        regions: regions.unwrap_or_default(),
+        shared: looks.iter().map(|(t, look)| component(t, look, now)).collect(),
+        open_runs,
+    })
+}
+
+fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
+    let record = desk.engine.granter().unit(unit);
+    let judged = desk.judged(unit);
+    let hold = || DecisionView::Hold { why: "not judged yet: the controller has just started".to_owned() };
+    let cooling_down = record.as_ref().and_then(|r| r.failed_over.as_ref()).and_then(|f| {
+        let until = Wall(f.at.0 + millis(desk.plan.policy.cool_down));
+        let bars = f.automatic && f.acknowledged_by.is_none() && until > desk.clock.wall();
+        bars.then(|| CoolingDown { run: f.run.clone(), until })
+    });
+    UnitStatus {
+        unit: unit.clone(),
+        epoch: record.as_ref().map(|r| r.epoch),
+        writer: record.as_ref().and_then(|r| r.writer.clone()),
+        run: record.and_then(|r| r.run),
+        decision: judged.as_ref().map_or_else(hold, |j| j.decision.clone()),
+        judgement: judged.and_then(|j| j.judgement),
+        lease: desk.engine.granter().sight(unit),
+        cooling_down,
+    }
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn region(desk: &Desk, sight: &Sight, region: &Region) -> RegionStatus {
+    let looks = sight.agents.get(region).map(|a| &a.seen);
+    RegionStatus {
+        region: region.clone(),
+        heard_ms: sight.last_heard(region).map(|at| sight.now.since(at)),
+        heard: sight.hears(&desk.plan, region),
+        components: looks.into_iter().flatten().map(|(t, look)| component(t, look, sight.now)).collect(),
+    }
+}
+
+fn component(target: &Target, (state, began): &(State, Mono), now: Mono) -> ComponentStatus {
+    ComponentStatus { component: target.component.clone(), state: state.clone(), age_ms: now.since(*began) }
+}

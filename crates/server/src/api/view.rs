@@ -1,0 +1,236 @@
+//! What operators send and get, as JSON. The command line reads these very types.
+//!
+//! Border: data only. A field is only ever added; one that is renamed or changes its meaning is a new path.
+
+use pilotlight_core::id::{Application, Component, Epoch, Region, RunId, StepId, Unit};
+use pilotlight_core::lease::LeaseSight;
+use pilotlight_core::observation::State;
+use pilotlight_core::placement::{Intent, Mode, Verb};
+use pilotlight_core::position::option_ms;
+use pilotlight_core::run::Record;
+use pilotlight_core::runbook::Runbook;
+use pilotlight_core::time::{Wall, as_ms};
+use pilotlight_core::verdict::Judgement;
+use pilotlight_engine::RunSummary;
+use pilotlight_engine::dry_run::DryStep;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The body of every refusal and error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// A code of `pilotlight explain`.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+    /// What it rests on, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+}
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// What is recovered.
+    pub application: Application,
+    /// Where it belongs.
+    pub home: Region,
+    /// The promised recovery time.
+    #[serde(with = "as_ms")]
+    pub rto_ms: Duration,
+    /// The promised recovery point.
+    #[serde(with = "as_ms")]
+    pub rpo_ms: Duration,
+    /// The version of the controller.
+    pub version: String,
+    /// How long the controller runs.
+    #[serde(with = "as_ms")]
+    pub uptime_ms: Duration,
+    /// The controller's clock when this was said.
+    pub at: Wall,
+    /// Each unit.
+    pub units: Vec<UnitStatus>,
+    /// Each region, in the plan's order.
+    pub regions: Vec<RegionStatus>,
+    /// What belongs to no region: names in the DNS.
+    pub shared: Vec<ComponentStatus>,
+    /// Runs that have not ended.
+    pub open_runs: Vec<RunSummary>,
+}
+
+/// One unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitStatus {
+    /// The unit.
+    pub unit: Unit,
+    /// Its epoch; `None` while it is not entered in the store.
+    pub epoch: Option<Epoch>,
+    /// Its writer as the store has it.
+    pub writer: Option<Region>,
+    /// The run that moves it.
+    pub run: Option<RunId>,
+    /// The newest judgement with its evidence.
+    pub judgement: Option<Judgement>,
+    /// What follows from it.
+    pub decision: DecisionView,
+    /// The writer's lease.
+    pub lease: LeaseSight,
+    /// The automatic failover that bars the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooling_down: Option<CoolingDown>,
+}
+
+/// What the controller does about a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "kebab-case")]
+pub enum DecisionView {
+    /// Nothing; says why.
+    Hold {
+        /// For people.
+        why: String,
+    },
+    /// It starts, or wants to start, this; `refused` says what stands in the way.
+    Start {
+        /// Where to.
+        intent: Intent,
+        /// A person approves its first step.
+        asks: bool,
+        /// Why it could not be started.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<ErrorBody>,
+    },
+}
+
+/// A failover that bars the next automatic one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoolingDown {
+    /// The run.
+    pub run: RunId,
+    /// Until when.
+    pub until: Wall,
+}
+
+/// One region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegionStatus {
+    /// The region.
+    pub region: Region,
+    /// How long ago its agent was heard; `None`: never since the controller started.
+    #[serde(with = "option_ms")]
+    pub heard_ms: Option<Duration>,
+    /// Its agent counts as there.
+    pub heard: bool,
+    /// What it sees.
+    pub components: Vec<ComponentStatus>,
+}
+
+/// One look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComponentStatus {
+    /// The component.
+    pub component: Component,
+    /// What was seen.
+    pub state: State,
+    /// How old the look is.
+    #[serde(with = "as_ms")]
+    pub age_ms: Duration,
+}
+
+/// `GET /v1/runs`, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunsView {
+    /// The runs.
+    pub runs: Vec<RunSummary>,
+}
+
+/// `GET /v1/runs/{id}/records`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordsView {
+    /// Records from the one that was asked for.
+    pub records: Vec<Record>,
+    /// None will follow.
+    pub ended: bool,
+}
+
+/// `POST /v1/moves`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveRequest {
+    /// What to do.
+    pub verb: Verb,
+    /// Which unit; not needed where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
+    /// Where to; not needed where it is clear (failback: home; two regions: the other one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Region>,
+    /// With or without the source; follows from the verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Only say what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Who asks.
+    pub by: String,
+    /// Why, for the journal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+/// The answer to [`MoveRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum MoveReply {
+    /// It runs.
+    Started {
+        /// The run.
+        run: RunId,
+    },
+    /// Nothing was touched.
+    DryRun {
+        /// What would be run.
+        runbook: Box<Runbook>,
+        /// Each step with what would become of it now.
+        steps: Vec<DryStep>,
+    },
+}
+
+/// `POST /v1/runs/{id}/control`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlRequest {
+    /// What to do.
+    pub action: Action,
+    /// Which step, for `skip` and `approve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// Who asks.
+    pub by: String,
+    /// Why, for the journal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+/// What a person can do to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Nothing new starts.
+    Pause,
+    /// Goes on; failed steps are tried again.
+    Resume,
+    /// Passes over a step.
+    Skip,
+    /// Ends the run, taking back what can be taken back.
+    Abort,
+    /// Lets a step start, or be tried again after a look.
+    Approve,
+}
+
+/// `POST /v1/units/{unit}/acknowledge`: allows the next automatic failover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgeRequest {
+    /// Who has looked at the last one.
+    pub by: String,
+}

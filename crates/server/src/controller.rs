@@ -1,0 +1,248 @@
+//! The loop that judges, decides and starts runs.
+//!
+//! It is a reconciler: each round reads everything that is known now and needs no input; a heartbeat only makes the next
+//! round come sooner. What it decides is decided in core; what it starts is run by the engine.
+//!
+//! Invariant: a run is only started through the engine, which takes the unit first; two rounds, or two controllers, that
+//! decide the same start one run.
+
+use crate::api::Refusal;
+use crate::api::view::DecisionView;
+use crate::desk::{Desk, Judged};
+use crate::moves;
+use pilotlight_core::derive::Consent;
+use pilotlight_core::id::{Region, RunId, Unit};
+use pilotlight_core::observation::Role;
+use pilotlight_core::placement::{Intent, Verb};
+use pilotlight_core::run::{Cause, Condition, RunResult};
+use pilotlight_core::time::{Mono, Wall};
+use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Verdict};
+use pilotlight_engine::storage::StorageError;
+use pilotlight_engine::store::UnitRecord;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two rounds without a heartbeat.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Between two attempts to start a run that was refused: what refuses it rarely changes faster.
+const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// Runs until shutdown.
+pub(crate) async fn run(desk: Arc<Desk>) {
+    let mut beats = desk.hub.beats();
+    let mut rounds: BTreeMap<Unit, Round> =
+        desk.plan.units().into_iter().map(|u| (u.clone(), Round::default())).collect();
+    loop {
+        for (unit, round) in &mut rounds {
+            let judged = look_at(&desk, unit, round).await;
+            round.log(unit, &judged);
+            desk.note_judged(unit, judged);
+        }
+        tokio::select! {
+            _ = beats.changed() => {}
+            () = desk.clock.sleep(TICK) => {}
+            () = desk.shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// What is remembered of a unit from one round to the next; all of it can be lost.
+#[derive(Default)]
+struct Round {
+    logged: String,
+    unwell_since: Option<Wall>,
+    failed_rejoins: BTreeMap<Region, Wall>,
+    /// The version of the unit's record that `failed_rejoins` belongs to.
+    read_at: Option<u64>,
+    refused: Option<(Mono, Refusal)>,
+}
+
+impl Round {
+    /// One line when something changes.
+    fn log(&mut self, unit: &Unit, judged: &Judged) {
+        let word = judged.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string());
+        // Figures inside a text change all the time; the log wants the kind of the text.
+        let decision = match &judged.decision {
+            DecisionView::Hold { why } => why.chars().filter(|c| !c.is_ascii_digit()).collect(),
+            DecisionView::Start { intent, refused, .. } => {
+                let refused = refused.as_ref().map(|r| format!(", refused ({}): {}", r.code, r.message));
+                format!("{} to {}{}", intent.verb, intent.target.writer, refused.unwrap_or_default())
+            }
+        };
+        let line = format!("{word}: {decision}");
+        if line == self.logged {
+            return;
+        }
+        let evidence = judged.judgement.iter().flat_map(|j| &j.evidence).map(ToString::to_string);
+        let evidence = evidence.collect::<Vec<_>>().join("; ");
+        tracing::info!(%unit, evidence, "{line}");
+        self.logged = line;
+    }
+}
+
+async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
+    let sight = desk.sight(unit);
+    let Some(record) = desk.engine.granter().unit(unit) else {
+        return Judged { judgement: None, decision: enter(desk, unit, &sight).await, unwell_since: None };
+    };
+    let judgement = verdict::verdict(&desk.plan, unit, record.writer.as_ref(), &sight);
+    round.unwell_since = match judgement.verdict {
+        Verdict::Healthy | Verdict::NoDataYet => None,
+        _ => round.unwell_since.or(Some(desk.clock.wall())),
+    };
+    if round.read_at != Some(record.version) {
+        round.refused = None;
+        match failed_rejoins(desk, unit).await {
+            Ok(failed) => {
+                round.failed_rejoins = failed;
+                round.read_at = Some(record.version);
+            }
+            Err(e) => tracing::error!(%unit, "the history of rejoins cannot be read: {e}"),
+        }
+    }
+    let history = history(&record, round);
+    let decision = match verdict::decide(&desk.plan, unit, &judgement, &history, desk.clock.wall()) {
+        Decision::Hold(reason) => {
+            round.refused = None;
+            DecisionView::Hold { why: reason.to_string() }
+        }
+        Decision::Start(intent) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
+        Decision::Ask(intent) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
+    };
+    Judged { judgement: Some(judgement), decision, unwell_since: round.unwell_since }
+}
+
+fn history(record: &UnitRecord, round: &Round) -> History {
+    let automatic = record.failed_over.as_ref().filter(|f| f.automatic);
+    let last_failover =
+        automatic.map(|f| LastFailover { run: f.run.clone(), at: f.at, acknowledged: f.acknowledged_by.is_some() });
+    History { running: record.run.clone(), last_failover, failed_rejoins: round.failed_rejoins.clone() }
+}
+
+/// The newest rejoin of each region, where it did not end well.
+async fn failed_rejoins(desk: &Desk, unit: &Unit) -> Result<BTreeMap<Region, Wall>, StorageError> {
+    let mut newest = BTreeMap::new();
+    // The newest first: the first that is met of a region counts.
+    for summary in desk.engine.runs().await? {
+        let Condition::Ended { result } = summary.condition else { continue };
+        if &summary.unit != unit || summary.verb != Verb::Rejoin {
+            continue;
+        }
+        let Some(run) = desk.engine.view(&summary.run).await? else { continue };
+        let well = matches!(result, RunResult::Done | RunResult::DoneWithWarnings);
+        for region in run.steps.iter().filter_map(|s| s.effect.region()).filter(|r| **r != run.from) {
+            newest.entry(region.clone()).or_insert((run.started, well));
+        }
+        if newest.len() + 1 >= desk.plan.regions.len() {
+            break;
+        }
+    }
+    Ok(newest.into_iter().filter(|(_, (_, well))| !well).map(|(region, (at, _))| (region, at)).collect())
+}
+
+async fn start(
+    desk: &Desk,
+    round: &mut Round,
+    record: &UnitRecord,
+    judgement: &Judgement,
+    intent: Intent,
+    consent: Consent,
+) -> DecisionView {
+    let asks = consent == Consent::AskFirst;
+    let now = desk.clock.mono();
+    if let Some((at, refusal)) = &round.refused
+        && now.since(*at) < START_AGAIN
+    {
+        return DecisionView::Start { intent, asks, refused: Some((*refusal.body).clone()) };
+    }
+    let cause = Cause {
+        by: "pilotlight".to_owned(),
+        automatic: true,
+        why: format!("{}: {}", judgement.scope, judgement.verdict),
+        evidence: judgement.evidence.iter().map(ToString::to_string).collect(),
+        first_seen: round.unwell_since,
+    };
+    match try_start(desk, record, &intent, consent, cause).await {
+        Ok(run) => {
+            tracing::info!(%run, "started a {} of {} to {}", intent.verb, intent.unit, intent.target.writer);
+            round.refused = None;
+            DecisionView::Start { intent, asks, refused: None }
+        }
+        Err(refusal) => {
+            let body = (*refusal.body).clone();
+            round.refused = Some((now, refusal));
+            DecisionView::Start { intent, asks, refused: Some(body) }
+        }
+    }
+}
+
+async fn try_start(
+    desk: &Desk,
+    record: &UnitRecord,
+    intent: &Intent,
+    consent: Consent,
+    cause: Cause,
+) -> Result<RunId, Refusal> {
+    let writer = moves::writer_of(desk, record).await?;
+    let runbook = desk.derive(intent, &writer, consent).map_err(|r| Refusal::from(&r))?;
+    moves::start(desk, runbook, cause).await
+}
+
+/// A unit the store does not know yet is entered as soon as what is seen leaves no doubt where its writer is.
+async fn enter(desk: &Desk, unit: &Unit, sight: &Sight) -> DecisionView {
+    let writer = match first_writer(desk, unit, sight) {
+        Ok(writer) => writer,
+        Err(why) => return DecisionView::Hold { why: format!("unit {unit} has no writer yet: {why}") },
+    };
+    match desk.engine.enter(unit, &writer).await {
+        Ok(record) => {
+            tracing::info!(%unit, epoch = %record.epoch, "entered the unit, its writer is in {writer}");
+            DecisionView::Hold { why: format!("unit {unit} was entered, its writer is in {writer}") }
+        }
+        Err(e) => DecisionView::Hold { why: format!("unit {unit} cannot be entered: {e}") },
+    }
+}
+
+/// Where the writer is: where the only one runs, else where the plan says if it stopped there.
+fn first_writer(desk: &Desk, unit: &Unit, sight: &Sight) -> Result<Region, String> {
+    let home = &desk.plan.home;
+    let mut wrote_at_home = true;
+    let mut writers: Vec<&Region> = Vec::new();
+    for (component, plan) in desk.plan.in_unit(unit) {
+        for region in plan.copies() {
+            if !sight.hears(&desk.plan, region) {
+                return Err(format!("waiting for the agent of {region}"));
+            }
+            let target =
+                pilotlight_core::observation::Target { component: component.clone(), region: Some(region.clone()) };
+            let role = sight.agents.get(region).and_then(|a| a.seen.get(&target)).and_then(|(s, _)| s.role.clone());
+            let at_home = region == home;
+            match role {
+                Some(Role::Writer) => writers.push(region),
+                Some(Role::Down { was_writer: true, .. }) if at_home => {}
+                Some(Role::Standby { .. } | Role::Down { was_writer: false, .. }) => wrote_at_home &= !at_home,
+                Some(role) => {
+                    return Err(format!("{component} in {region} is {role:?}; start it or make it a standby"));
+                }
+                None => return Err(format!("waiting for a look at {component} in {region}")),
+            }
+        }
+    }
+    writers.sort_unstable();
+    writers.dedup();
+    match writers.as_slice() {
+        [] if wrote_at_home => Ok(home.clone()),
+        [] => Err(format!("no copy writes, and the copy in {home} was not the writer when it stopped")),
+        [writer] if *writer == home || !wrote_at_home => Ok((*writer).clone()),
+        [writer] => Err(format!("{writer} writes, but the copy in {home} was a writer too; make it a standby first")),
+        several => {
+            let several = several.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(" and ");
+            Err(format!("copies in {several} write; stop all but one"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

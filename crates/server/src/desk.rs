@@ -1,0 +1,129 @@
+//! What the API, the decisions and the looks share: the parts of the controller and what it knows now.
+//!
+//! Border: plain data behind a short lock, never held across an await.
+
+use crate::api::view::DecisionView;
+use crate::hub::Hub;
+use pilotlight_core::derive::{self, Consent, Derivation};
+use pilotlight_core::effect::Descriptor;
+use pilotlight_core::id::{Component, Region, Unit};
+use pilotlight_core::observation::{State, Target};
+use pilotlight_core::placement::Intent;
+use pilotlight_core::plan::Plan;
+use pilotlight_core::runbook::Runbook;
+use pilotlight_core::time::{Mono, Wall};
+use pilotlight_core::verdict::{Judgement, PortSight, Sight};
+use pilotlight_driver::Driver;
+use pilotlight_driver::clock::Clock;
+use pilotlight_engine::Engine;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// See the module.
+pub(crate) struct Desk {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) engine: Engine,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) descriptors: BTreeMap<Component, Descriptor>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) token: String,
+    pub(crate) reports: Option<PathBuf>,
+    pub(crate) began: Mono,
+    pub(crate) shutdown: CancellationToken,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    ports: BTreeMap<Target, PortSight>,
+    shared: BTreeMap<Target, (State, Mono)>,
+    judged: BTreeMap<Unit, Judged>,
+}
+
+/// The newest judgement of a unit and what follows from it.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) judgement: Option<Judgement>,
+    pub(crate) decision: DecisionView,
+    /// Since when the verdict has been another than healthy.
+    pub(crate) unwell_since: Option<Wall>,
+}
+
+impl Desk {
+    pub(crate) fn new(parts: crate::serve::ServerParts) -> Self {
+        Self {
+            began: parts.clock.mono(),
+            plan: parts.plan,
+            engine: parts.engine,
+            driver: parts.driver,
+            descriptors: parts.descriptors,
+            hub: parts.hub,
+            clock: parts.clock,
+            token: parts.token,
+            reports: parts.reports,
+            shutdown: parts.shutdown,
+            known: Mutex::default(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything a verdict on the unit is made from.
+    pub(crate) fn sight(&self, unit: &Unit) -> Sight {
+        Sight {
+            now: self.clock.mono(),
+            agents: self.hub.agents(),
+            ports: self.known().ports.clone(),
+            lease: self.engine.granter().sight(unit),
+        }
+    }
+
+    pub(crate) fn saw_port(&self, target: Target, port: PortSight) {
+        self.known().ports.insert(target, port);
+    }
+
+    pub(crate) fn saw_shared(&self, target: Target, state: State, began: Mono) {
+        self.known().shared.insert(target, (state, began));
+    }
+
+    /// What belongs to no region.
+    pub(crate) fn shared(&self) -> BTreeMap<Target, (State, Mono)> {
+        self.known().shared.clone()
+    }
+
+    pub(crate) fn judged(&self, unit: &Unit) -> Option<Judged> {
+        self.known().judged.get(unit).cloned()
+    }
+
+    pub(crate) fn note_judged(&self, unit: &Unit, judged: Judged) {
+        self.known().judged.insert(unit.clone(), judged);
+    }
+
+    /// Derives a runbook from what is seen now.
+    pub(crate) fn derive(
+        &self,
+        intent: &Intent,
+        writer: &Region,
+        consent: Consent,
+    ) -> Result<Runbook, derive::Refusal> {
+        let sight = self.sight(&intent.unit);
+        let reachable: BTreeSet<Region> =
+            self.plan.regions.iter().filter(|r| sight.hears(&self.plan, r)).cloned().collect();
+        let seen = sight.agents.values().flat_map(|a| a.seen.iter()).map(|(t, (s, _))| (t.clone(), s.clone()));
+        let shared = self.shared().into_iter().map(|(t, (s, _))| (t, s));
+        derive::derive(&Derivation {
+            plan: &self.plan,
+            descriptors: &self.descriptors,
+            intent,
+            writer,
+            seen: &seen.chain(shared).collect(),
+            reachable: &reachable,
+            consent,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! What the controller looks at itself: the ports of writers, as a second opinion on silent agents, and what belongs to no
+//! region.
+//!
+//! Border: how to dial a port is given ([`PortLook`]); what follows from the answers is decided elsewhere.
+
+use crate::desk::Desk;
+use async_trait::async_trait;
+use pilotlight_core::effect::Capability;
+use pilotlight_core::observation::Target;
+use pilotlight_core::time::Mono;
+use pilotlight_core::verdict::{PortAnswer, PortSight};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// While the writer's agent is heard, its word counts; the port is only looked at so that its state is known.
+const CALM: Duration = Duration::from_secs(1);
+
+/// While it is silent, the verdict waits for this.
+const SILENT: Duration = Duration::from_millis(150);
+
+/// Between two rounds.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A port that has not answered by then does not answer.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Dials the port of a copy of replicated data.
+#[async_trait]
+pub trait PortLook: Send + Sync {
+    /// Answers within a second; changes nothing.
+    async fn look(&self, target: &Target) -> PortAnswer;
+}
+
+/// Looks at the ports of every unit's writer until shutdown. A port that hangs holds up no other.
+pub(crate) async fn ports(desk: Arc<Desk>, look: Arc<dyn PortLook>) {
+    let mut begun: BTreeMap<Target, Mono> = BTreeMap::new();
+    let mut looks = JoinSet::new();
+    while !desk.shutdown.is_cancelled() {
+        for (target, every) in wanted(&desk) {
+            let now = desk.clock.mono();
+            if begun.get(&target).is_some_and(|at| now.since(*at) < every) {
+                continue;
+            }
+            begun.insert(target.clone(), now);
+            let (desk, look) = (desk.clone(), look.clone());
+            looks.spawn(async move {
+                let answer = tokio::time::timeout(LONGEST, look.look(&target)).await;
+                let answer = answer.unwrap_or(PortAnswer::Unreachable);
+                desk.saw_port(target, PortSight { answer, at: now });
+            });
+        }
+        while looks.try_join_next().is_some() {}
+        pause(&desk, TICK).await;
+    }
+}
+
+fn wanted(desk: &Desk) -> Vec<(Target, Duration)> {
+    let mut wanted = Vec::new();
+    for unit in desk.plan.units() {
+        let Some(writer) = desk.engine.granter().unit(unit).and_then(|r| r.writer) else { continue };
+        let every = if desk.sight(unit).hears(&desk.plan, &writer) { CALM } else { SILENT };
+        for (component, plan) in desk.plan.in_unit(unit) {
+            if plan.copies().contains(&&writer) {
+                let target = Target { component: component.clone(), region: Some(writer.clone()) };
+                wanted.push((target, every));
+            }
+        }
+    }
+    wanted
+}
+
+/// Looks at what belongs to no region until shutdown.
+pub(crate) async fn shared(desk: Arc<Desk>) {
+    let spans = desk.descriptors.iter().filter(|(_, d)| d.can(Capability::Traffic));
+    let targets: Vec<Target> = spans.map(|(c, _)| Target { component: c.clone(), region: None }).collect();
+    while !desk.shutdown.is_cancelled() {
+        for target in &targets {
+            let began = desk.clock.mono();
+            // One that does not answer keeps its last state, which ages.
+            if let Ok(Ok(state)) = tokio::time::timeout(LONGEST * 2, desk.driver.observe(target)).await {
+                desk.saw_shared(target.clone(), state, began);
+            }
+        }
+        pause(&desk, CALM).await;
+    }
+}
+
+async fn pause(desk: &Desk, d: Duration) {
+    tokio::select! {
+        () = desk.clock.sleep(d) => {}
+        () = desk.shutdown.cancelled() => {}
+    }
+}

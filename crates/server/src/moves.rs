@@ -1,0 +1,154 @@
+//! Starting moves, whether the controller or a person wants them.
+
+use crate::api::Refusal;
+use crate::api::view::{MoveReply, MoveRequest};
+use crate::desk::Desk;
+use axum::http::StatusCode;
+use pilotlight_core::code;
+use pilotlight_core::derive::Consent;
+use pilotlight_core::id::{Region, RunId, Unit};
+use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
+use pilotlight_core::run::Cause;
+use pilotlight_core::runbook::Runbook;
+use pilotlight_engine::StartError;
+use pilotlight_engine::journal::AppendError;
+use pilotlight_engine::storage::StorageError;
+use pilotlight_engine::store::{UnitRecord, UnitsError};
+
+/// Where the writer is, or was before the last move of the unit ended in the middle.
+pub(crate) async fn writer_of(desk: &Desk, record: &UnitRecord) -> Result<Region, Refusal> {
+    if let Some(writer) = &record.writer {
+        return Ok(writer.clone());
+    }
+    let runs = desk.engine.runs().await.map_err(|e| storage(&e))?;
+    let last = runs.iter().filter(|r| r.unit == record.unit).max_by_key(|r| r.epoch);
+    last.map(|r| r.from.clone()).ok_or_else(|| nothing_known(&record.unit))
+}
+
+fn nothing_known(unit: &Unit) -> Refusal {
+    Refusal::new(
+        StatusCode::CONFLICT,
+        code::NOTHING_KNOWN.as_str(),
+        format!("it is not known yet where the writer of unit {unit} is"),
+        "see `pilotlight status` for what the controller waits for",
+    )
+}
+
+/// The store or the journal cannot be used.
+pub(crate) fn storage(error: &StorageError) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.code(), chain(error), error.hint())
+}
+
+/// Hands a runbook to the engine.
+pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result<RunId, Refusal> {
+    desk.engine.start(runbook, cause).await.map_err(|e| match &e {
+        StartError::Unit(UnitsError::Busy { unit, run }) => already_moving(unit, run),
+        StartError::Unit(UnitsError::Storage(e)) | StartError::Journal(AppendError::Storage(e)) => storage(e),
+        StartError::Unit(_) | StartError::Journal(_) | StartError::Unsound(_) | StartError::Illegal(_) => {
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, code::DEFECT.as_str(), chain(&e), "nothing was started")
+        }
+    })
+}
+
+fn already_moving(unit: &Unit, run: &RunId) -> Refusal {
+    Refusal::new(
+        StatusCode::CONFLICT,
+        code::ALREADY_MOVING.as_str(),
+        format!("run {run} moves unit {unit}"),
+        format!("wait for its end, or see `pilotlight run show {run}`"),
+    )
+}
+
+/// An error with its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// What a person asks for, as a runbook.
+pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook, Refusal> {
+    let unit = unit_of(desk, request.unit.as_ref())?;
+    let Some(record) = desk.engine.granter().unit(&unit) else { return Err(nothing_known(&unit)) };
+    let writer = writer_of(desk, &record).await?;
+    let target = target_of(desk, request, &unit, &writer)?;
+    let mode = request.mode.unwrap_or(match request.verb {
+        Verb::Failover => Mode::Ungraceful,
+        Verb::Switchover | Verb::Failback | Verb::Rejoin => Mode::Graceful,
+    });
+    let intent = Intent { unit, verb: request.verb, mode, target: Placement::in_region(&target) };
+    let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
+    let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
+    desk.derive(&intent, &writer, Consent::Given).map_err(refused)
+}
+
+/// Starts what a person asks for, or says what it would do.
+pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveReply, Refusal> {
+    let runbook = derive(desk, &request).await?;
+    if request.dry_run {
+        let steps = desk.engine.dry_run(&runbook).await;
+        return Ok(MoveReply::DryRun { runbook: Box::new(runbook), steps });
+    }
+    let unit = &runbook.intent.unit;
+    if let Some(run) = desk.engine.granter().unit(unit).and_then(|r| r.run) {
+        return Err(already_moving(unit, &run));
+    }
+    let judged = desk.judged(unit);
+    let evidence = judged.as_ref().and_then(|j| j.judgement.as_ref()).map(|j| j.evidence.clone()).unwrap_or_default();
+    let why = if request.why.is_empty() { "asked for by hand".to_owned() } else { request.why };
+    let cause = Cause {
+        by: request.by,
+        automatic: false,
+        why,
+        evidence: evidence.iter().map(ToString::to_string).collect(),
+        first_seen: judged.and_then(|j| j.unwell_since),
+    };
+    let run = start(desk, runbook, cause).await?;
+    Ok(MoveReply::Started { run })
+}
+
+fn unit_of(desk: &Desk, named: Option<&Unit>) -> Result<Unit, Refusal> {
+    let units = desk.plan.units();
+    match named {
+        Some(unit) if units.contains(unit) => Ok(unit.clone()),
+        None if units.len() == 1 => Ok(units.into_iter().next().expect("one was counted").clone()),
+        _ => {
+            let known = units.into_iter().map(Unit::as_str).collect::<Vec<_>>().join(", ");
+            let what = named.map_or("the plan has several units".to_owned(), |u| format!("the plan has no unit {u}"));
+            Err(Refusal::new(StatusCode::NOT_FOUND, "PL-0108", what, format!("name one of: {known}")))
+        }
+    }
+}
+
+fn target_of(desk: &Desk, request: &MoveRequest, unit: &Unit, writer: &Region) -> Result<Region, Refusal> {
+    if let Some(target) = &request.target {
+        return Ok(target.clone());
+    }
+    let others = || desk.plan.regions.iter().filter(|r| *r != writer);
+    let target = match request.verb {
+        Verb::Failback => Some(desk.plan.home.clone()),
+        Verb::Rejoin => Some(writer.clone()),
+        Verb::Failover | Verb::Switchover => {
+            let candidates = desk.judged(unit).and_then(|j| j.judgement).map(|j| j.candidates).unwrap_or_default();
+            let best = candidates.first().map(|c| c.region.clone());
+            // With one other region there is nothing to choose; whether it can take over is derivation's to say.
+            best.or_else(|| others().next().filter(|_| others().count() == 1).cloned())
+        }
+    };
+    target.ok_or_else(|| {
+        let known = others().map(Region::as_str).collect::<Vec<_>>().join(", ");
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "PL-0110",
+            "no region to move to was named",
+            format!("name one of: {known}"),
+        )
+    })
+}

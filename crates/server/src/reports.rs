@@ -1,0 +1,60 @@
+//! Writes the report of every run as soon as it has ended. What only an outside client knows is not in it.
+
+use crate::desk::Desk;
+use pilotlight_core::id::RunId;
+use pilotlight_core::run::{Event, RunView};
+use pilotlight_core::time::{Mono, Wall};
+use pilotlight_engine::report::{Origin, Report, Session};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Writes reports until shutdown. A run that ends while nobody listens gets its report when it is asked for.
+pub(crate) async fn run(desk: Arc<Desk>) {
+    let Some(folder) = desk.reports.clone() else { return desk.shutdown.cancelled().await };
+    let mut records = desk.engine.subscribe();
+    loop {
+        let published = tokio::select! {
+            published = records.recv() => published,
+            () = desk.shutdown.cancelled() => return,
+        };
+        match published {
+            Ok((run, record)) if matches!(record.event, Event::RunEnded { .. }) => {
+                if let Err(e) = write(&desk, &folder, &run).await {
+                    tracing::warn!(%run, "the report could not be written: {e}");
+                }
+            }
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return desk.shutdown.cancelled().await,
+        }
+    }
+}
+
+async fn write(desk: &Desk, folder: &std::path::Path, run: &RunId) -> Result<(), String> {
+    let view = desk.engine.view(run).await.map_err(|e| e.to_string())?.ok_or("the run is not in the journal")?;
+    let report = report(desk, view);
+    let to: PathBuf = folder.join(run.as_str());
+    let written = tokio::task::spawn_blocking(move || report.write(&to)).await;
+    written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    Ok(())
+}
+
+fn report(desk: &Desk, view: RunView) -> Report {
+    let wall = view.cause.first_seen.unwrap_or(view.started);
+    Session {
+        plan: &desk.plan,
+        title: format!("{} of {} to {}", view.intent.verb, view.application, view.intent.target.writer),
+        // No client's samples: the monotonic origin is never used.
+        origin: Origin { wall: Wall(wall.0), mono: Mono::default() },
+        writer: view.from.clone(),
+        faults: &[],
+        samples: &[],
+        held: None,
+        sentinels: None,
+        environment: BTreeMap::from([("pilotlight".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+        notes: vec!["No outside client was running: what users felt was not measured.".to_owned()],
+        runs: &[view],
+    }
+    .report()
+}
