@@ -1,6 +1,78 @@
-//! The `pilotlight` binary: arguments, wiring, rendering, exit codes.
+//! The `pilotlight` binary: arguments in, wiring, rendering, exit codes out.
+//!
+//! This crate is the only one that names drivers (see [`wiring`]); everything it prints for programs has types of its
+//! own. Decisions live in `pilotlight-core`, work in `pilotlight-engine`, `-server` and `-agent`.
 
-#[allow(dead_code)]
+mod args;
+mod bench;
 mod command;
+mod connect;
+mod demo;
+mod error;
+mod operator;
+mod wiring;
 
-fn main() {}
+use args::{Cli, Verb};
+use clap::Parser;
+use error::{CliError, Exit};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are not errors; clap knows where each belongs.
+            let exit = if e.use_stderr() { ExitCode::from(Exit::Usage) } else { ExitCode::SUCCESS };
+            let _ = e.print();
+            return exit;
+        }
+    };
+    std::panic::set_hook(Box::new(report_bug));
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("note: a TLS provider was installed before; going on with that one");
+    }
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(cli)));
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            error.print();
+            error.exit.into()
+        }
+        Err(_) => Exit::Bug.into(),
+    }
+}
+
+fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
+    eprintln!("error[PL-0001]: this is a defect of Pilotlight: {info}");
+    eprintln!("  hint: nothing was lost that the journal holds; please report it with the lines above");
+}
+
+fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    let runtime = |name| runtime(name).map_err(CliError::from);
+    match cli.verb {
+        Verb::Demo(args) => runtime("demo")?.block_on(command::demo::run(args)),
+        Verb::Init(args) => command::offline::init(&args),
+        Verb::Check(args) if args.live => runtime("check")?.block_on(command::check_live::run(&args)),
+        Verb::Check(args) => command::offline::check(&args),
+        Verb::Serve(args) => runtime("serve")?.block_on(command::serve::run(&args)),
+        Verb::Agent(args) => runtime("agent")?.block_on(command::agent::run(&args)),
+        Verb::Status(args) => runtime("status")?.block_on(command::status::run(&args)),
+        Verb::Runbook(args::RunbookVerb::Show(args)) => runtime("runbook")?.block_on(command::runbook::show(&args)),
+        Verb::Failover(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Failover, &args)),
+        Verb::Switchover(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Switchover, &args)),
+        Verb::Failback(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Failback, &args)),
+        Verb::Rejoin(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Rejoin, &args)),
+        Verb::Run(verb) => runtime("run")?.block_on(command::run::run(&verb)),
+        Verb::Acknowledge(args) => runtime("acknowledge")?.block_on(command::acknowledge::run(&args)),
+        Verb::Report(args) => runtime("report")?.block_on(command::report::run(&args)),
+        Verb::Explain(args) => command::offline::explain(&args),
+        Verb::Completions { shell } => Ok(command::completions::print(shell)),
+        Verb::Dns(args) => runtime("dns")?.block_on(command::dns::run(&args)),
+        Verb::Bench(args) => runtime("bench")?.block_on(command::bench::run(args)),
+        Verb::Payments(args) => runtime("payments")?.block_on(command::payments::run(args)),
+    }
+}
+
+fn runtime(name: &str) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build()
+}

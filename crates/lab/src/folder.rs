@@ -30,16 +30,6 @@ impl Folder {
         &self.path
     }
 
-    /// Whether it stays.
-    pub fn is_kept(&self) -> bool {
-        self.keep
-    }
-
-    /// Leaves the folder where it is at the end.
-    pub fn keep(&mut self) {
-        self.keep = true;
-    }
-
     /// A folder in it, made if absent, that other accounts may enter.
     pub fn subfolder(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.path.join(name);

@@ -27,6 +27,8 @@ pub struct Settings {
     pub region: String,
     /// The region's own database.
     pub dsn: String,
+    /// Its password.
+    pub password: Option<String>,
 }
 
 /// The table that the service writes to.
@@ -57,7 +59,10 @@ struct Service {
 /// Serves until the process is ended.
 pub async fn serve(settings: Settings) -> std::io::Result<()> {
     let listener = listen(settings.listen)?;
-    let service = Arc::new(Service { region: settings.region, ledger: Ledger::open(&settings.dsn)? });
+    let service = Arc::new(Service {
+        region: settings.region,
+        ledger: Ledger::open(&settings.dsn, settings.password.as_deref())?,
+    });
     let app = Router::new().route("/health", get(health)).route("/pay", post(pay)).with_state(service);
     axum::serve(listener, app).await
 }

@@ -129,11 +129,6 @@ impl Child {
         let _ = self.child.wait();
     }
 
-    /// Reaps it if somebody else killed it.
-    pub fn reap(&mut self) {
-        let _ = self.child.try_wait();
-    }
-
     /// Starts the same again.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();

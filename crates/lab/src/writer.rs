@@ -49,15 +49,16 @@ pub struct Log {
 }
 
 impl Writer {
-    /// Starts writing `per_second` rows to whichever of the servers (`(host, port)`) accepts writes.
-    pub fn start(servers: &[(String, u16)], user: &str, database: &str, per_second: u32) -> Self {
+    /// Starts writing `per_second` rows to whichever of the servers of 127.0.0.1 accepts writes.
+    pub fn start(ports: &[u16], password: &str, per_second: u32) -> Self {
         let mut config = Config::new();
-        for (host, port) in servers {
-            config.host(host).port(*port);
+        for port in ports {
+            config.host("127.0.0.1").port(*port);
         }
         config
-            .user(user)
-            .dbname(database)
+            .user("postgres")
+            .password(password)
+            .dbname("postgres")
             .application_name("heartbeat")
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .connect_timeout(Duration::from_secs(2))

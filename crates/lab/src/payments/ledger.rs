@@ -38,9 +38,12 @@ struct Slot {
 }
 
 impl Ledger {
-    pub(super) fn open(dsn: &str) -> std::io::Result<Self> {
+    pub(super) fn open(dsn: &str, password: Option<&str>) -> std::io::Result<Self> {
         let mut config: Config =
             dsn.parse().map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("bad dsn: {e}")))?;
+        if let Some(password) = password {
+            config.password(password);
+        }
         config.connect_timeout(Duration::from_secs(1)).application_name("payments");
         let slots = (0..CONNECTIONS).map(|_| Mutex::new(None)).collect();
         Ok(Self { config, slots, next: AtomicUsize::new(0) })

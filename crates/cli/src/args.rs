@@ -1,0 +1,375 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Keeps a second region ready, decides when the first is lost, moves the service there and measures what it took.
+#[derive(Debug, Parser)]
+#[command(name = "pilotlight", version, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Loses a region on this machine, for real, and shows what Pilotlight does about it
+    Demo(DemoArgs),
+    /// Writes a commented plan to start from
+    Init(InitArgs),
+    /// Finds what is wrong with a plan; with --live also with what it names
+    Check(CheckArgs),
+    /// Runs the controller
+    Serve(PlanArg),
+    /// Runs the agent of one region
+    Agent(AgentArgs),
+    /// Shows regions, roles, lag, the verdict and open runs
+    Status(ViewArgs),
+    /// Shows what a move would do, step by step
+    #[command(subcommand)]
+    Runbook(RunbookVerb),
+    /// Moves the writer to another region without the old one (unplanned)
+    Failover(MoveArgs),
+    /// Moves the writer to another region with the help of the old one, losing nothing (planned)
+    Switchover(MoveArgs),
+    /// Moves the writer back to the region the plan calls home (planned)
+    Failback(MoveArgs),
+    /// Makes a returned region a standby again; the writer stays where it is
+    Rejoin(MoveArgs),
+    /// Looks at runs and steers them
+    #[command(subcommand)]
+    Run(RunVerb),
+    /// Says that a person has seen the last automatic failover; ends the cool-down
+    Acknowledge(AcknowledgeArgs),
+    /// Fetches the report of a run
+    Report(ReportArgs),
+    /// Explains an error code; works offline
+    Explain(ExplainArgs),
+    /// Prints completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Runs the built-in authoritative DNS server
+    #[command(hide = true)]
+    Dns(DnsArgs),
+    /// Measures moves beside the floor on this machine
+    #[command(hide = true)]
+    Bench(BenchArgs),
+    /// Runs the payments service of the demo
+    #[command(hide = true)]
+    Payments(PaymentsArgs),
+}
+
+/// Where the plan is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PlanArg {
+    /// The plan
+    #[arg(long = "plan", short = 'p', env = "PILOTLIGHT_PLAN", default_value = "pilotlight.yaml", value_name = "FILE")]
+    pub(crate) plan: PathBuf,
+}
+
+/// A look at something.
+#[derive(Debug, Args)]
+pub(crate) struct ViewArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Prints JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// What dies
+    #[arg(long, value_enum, default_value_t = FaultArg::Region)]
+    pub(crate) fault: FaultArg,
+    /// Prints one JSON document on stdout and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How long a silent region may go on writing
+    #[arg(long, default_value = "3s", value_name = "DURATION")]
+    pub(crate) lease: String,
+    /// Payments a second
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub(crate) rate: u32,
+    /// Where the report goes
+    #[arg(long, default_value = "pilotlight-demo-report", value_name = "FOLDER")]
+    pub(crate) report: PathBuf,
+    /// Leaves the demo's folder with all logs behind
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// What the demo kills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FaultArg {
+    /// Only PostgreSQL
+    Postmaster,
+    /// Every process of the region, the agent included
+    Region,
+    /// The agent alone: nothing may fail over
+    Agent,
+    /// The region, and then the controller in the middle of the failover
+    Controller,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Where to write it
+    #[arg(default_value = "pilotlight.yaml")]
+    pub(crate) plan: PathBuf,
+    /// Replaces an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The plan
+    #[arg(env = "PILOTLIGHT_PLAN", default_value = "pilotlight.yaml")]
+    pub(crate) plan: PathBuf,
+    /// Also reaches everything the plan names
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Prints JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Prints the JSON schema of plans, for editors, and does nothing else
+    #[arg(long)]
+    pub(crate) schema: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// The region it runs in
+    #[arg(long)]
+    pub(crate) region: String,
+    /// Folder for what it must remember
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) state: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunbookVerb {
+    /// Derives the runbook of a move from what is observed now
+    Show(RunbookShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunbookShowArgs {
+    /// Which move
+    #[arg(value_enum)]
+    pub(crate) verb: MoveVerb,
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Where to; may be left out when only one other region is there
+    #[arg(long, value_name = "REGION")]
+    pub(crate) to: Option<String>,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = RunbookFormat::Text)]
+    pub(crate) format: RunbookFormat,
+}
+
+/// The moves a person can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MoveVerb {
+    /// Unplanned
+    Failover,
+    /// Planned
+    Switchover,
+    /// Planned, back home
+    Failback,
+    /// A returned region becomes a standby
+    Rejoin,
+}
+
+/// How a runbook is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunbookFormat {
+    /// For a terminal
+    Text,
+    /// For a wiki or a printer
+    Markdown,
+    /// For programs
+    Json,
+    /// The graph, in the Mermaid language
+    Graph,
+    /// The graph, in the language of Graphviz
+    Dot,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Where to; may be left out when only one other region is there
+    #[arg(long, value_name = "REGION")]
+    pub(crate) to: Option<String>,
+    /// Touches nothing; says what each step would do and why
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Does not ask for the application's name
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Starts it and does not wait for its end
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Prints JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunVerb {
+    /// Lists runs, newest first
+    List(ViewArgs),
+    /// Shows one run
+    Show(RunArgs),
+    /// Follows a run to its end
+    Watch(RunArgs),
+    /// Starts no further step until it is resumed
+    Pause(RunControlArgs),
+    /// Goes on
+    Resume(RunControlArgs),
+    /// Leaves out a step
+    Skip(RunStepArgs),
+    /// Gives the run up: before the point of no return it is undone
+    Abort(RunControlArgs),
+    /// Lets a step start that waits for a person
+    Approve(RunStepArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The run; the newest when left out
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunControlArgs {
+    /// The run
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Why, for the report
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunStepArgs {
+    /// The run
+    pub(crate) run: String,
+    /// The step
+    pub(crate) step: String,
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Why, for the report
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AcknowledgeArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// The unit; may be left out when the plan has one
+    #[arg(long)]
+    pub(crate) unit: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The run; the newest when left out
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Folder for report.html and report.json
+    #[arg(long, short = 'o', default_value = ".", value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The code, for example PL-0403
+    pub(crate) code: Option<String>,
+    /// Lists every code
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DnsArgs {
+    /// Address for queries
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// Address of the control interface
+    #[arg(long)]
+    pub(crate) control: SocketAddr,
+    /// Zone it is the authority of
+    #[arg(long)]
+    pub(crate) zone: String,
+    /// Folder for what it must remember
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) state: PathBuf,
+    /// Environment variable that holds the token
+    #[arg(long, default_value = "PILOTLIGHT_TOKEN")]
+    pub(crate) token_env: String,
+    /// Certificate of the control interface, PEM
+    #[arg(long, requires = "key")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Key of the control interface, PEM
+    #[arg(long, requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PaymentsArgs {
+    /// Address to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// The region it says it is in
+    #[arg(long, env = "PILOTLIGHT_REGION")]
+    pub(crate) region: String,
+    /// Its database
+    #[arg(long, env = "PAYMENTS_DSN")]
+    pub(crate) dsn: String,
+    /// File whose first line is the database's password
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What is measured
+    #[arg(value_enum, default_values_t = [BenchCase::Crash, BenchCase::Region, BenchCase::Switchover, BenchCase::Dirty])]
+    pub(crate) cases: Vec<BenchCase>,
+    /// How often each
+    #[arg(long, short = 'n', default_value_t = 10)]
+    pub(crate) runs: u32,
+    /// The lease of the region case
+    #[arg(long, default_value = "3s", value_name = "DURATION")]
+    pub(crate) lease: String,
+    /// Also writes every measurement there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// What `cargo xtask bench failover` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum BenchCase {
+    /// PostgreSQL is killed, the agent lives; beside the floor
+    Crash,
+    /// Every process of the region is killed; at PostgreSQL level and through the name
+    Region,
+    /// Planned, under 100 writes a second; beside the floor
+    Switchover,
+    /// Planned, with 500 MB of dirty buffers; beside the floor
+    Dirty,
+}

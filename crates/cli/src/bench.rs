@@ -1,0 +1,11 @@
+//! Measures moves on this machine, beside the floor: what nobody can beat. Run by `cargo xtask bench failover`.
+//!
+//! Every figure is the longest silence a client saw; each case and its floor take turns, so that a machine that gets
+//! slower gets slower for both.
+
+pub(crate) mod crash;
+pub(crate) mod floor;
+pub(crate) mod pair;
+pub(crate) mod region;
+pub(crate) mod series;
+pub(crate) mod switchover;

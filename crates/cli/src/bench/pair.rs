@@ -1,0 +1,159 @@
+//! The pair under test: a real Pilotlight set-up whose writer is moved to and fro.
+
+use crate::demo::DemoError;
+use crate::demo::narrator::{Narrator, Voice};
+use crate::demo::plan::Settings;
+use crate::demo::scene::Scene;
+use crate::demo::stage::Stage;
+use crate::demo::{acts, follow};
+use crate::operator::Operator;
+use pilotlight_core::id::RunId;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_lab::database::{self, Database};
+use pilotlight_lab::writer::{Log, Writer};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Like the peers' measurements.
+pub(crate) const SMALL_BUFFERS: &str = "64MB";
+/// Room for 500 MB of dirty pages.
+pub(crate) const LARGE_BUFFERS: &str = "1GB";
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The set-up and who is the writer now.
+pub(crate) struct Pair {
+    stage: Stage,
+    narrator: Narrator,
+    operator: Operator,
+    writer: &'static str,
+}
+
+impl Pair {
+    /// Starts it.
+    pub(crate) async fn start(settings: Settings) -> Result<Self, DemoError> {
+        let mut stage = Stage::prepare(settings, false)?;
+        let operator = stage.operator()?;
+        let mut narrator = Narrator::new(Voice::Silent);
+        let mut scene = Scene { stage: &mut stage, narrator: &mut narrator, operator: operator.clone() };
+        acts::open(&mut scene).await?;
+        Ok(Self { stage, narrator, operator, writer: "east" })
+    }
+
+    /// The set-up as the acts of the demo want it.
+    pub(crate) fn scene(&mut self) -> Scene<'_> {
+        Scene { stage: &mut self.stage, narrator: &mut self.narrator, operator: self.operator.clone() }
+    }
+
+    /// Where the writer is.
+    pub(crate) fn writer(&self) -> &'static str {
+        self.writer
+    }
+
+    /// Where it is not.
+    pub(crate) fn standby(&self) -> &'static str {
+        if self.writer == "east" { "west" } else { "east" }
+    }
+
+    /// The writer's database.
+    pub(crate) fn database(&self) -> Database {
+        self.stage.database(self.writer)
+    }
+
+    /// The stage, to break something on it.
+    pub(crate) fn stage(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+
+    /// A writer at PostgreSQL level, with an empty table before it.
+    pub(crate) async fn write(&mut self) -> Result<Writer, DemoError> {
+        statement(&self.database(), "truncate heartbeat").await?;
+        let ports = [self.stage.database("east").port, self.stage.database("west").port];
+        Ok(Writer::start(&ports, &self.database().password, 100))
+    }
+
+    /// The writer is in the other region now: waits until the old one follows it and nothing is under way.
+    pub(crate) async fn settle(&mut self) -> Result<(), DemoError> {
+        let (old, new) = (self.writer, self.standby());
+        let mut scene = self.scene();
+        scene.until("the old region to follow", PATIENCE, |s| s.follows(old)).await?;
+        scene.until("the new region to be healthy", PATIENCE, |s| s.is_healthy_in(new)).await?;
+        scene.until("runs to end", PATIENCE, |s| s.is_idle()).await?;
+        self.writer = new;
+        let units: serde_json::Value = serde_json::json!({ "by": "the benchmark" });
+        let acknowledged: Result<serde_json::Value, _> =
+            self.operator.post("/v1/units/payments/acknowledge", &units).await;
+        acknowledged.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
+        wait_streaming(&self.database()).await
+    }
+
+    /// Waits for the end of a run.
+    pub(crate) async fn finish(&mut self, run: RunId) -> Result<(), DemoError> {
+        let mut run = follow::Follower::new(run);
+        let end = SystemClock.mono() + PATIENCE;
+        while !run.has_ended() {
+            run.fetch(&self.operator, Duration::from_millis(500)).await;
+            if SystemClock.mono() > end {
+                let seen = run.state().map_or_else(String::new, |s| format!("{:?}", s.condition()));
+                return Err(DemoError::Waited {
+                    what: format!("the end of {}", run.run()),
+                    seconds: PATIENCE.as_secs(),
+                    seen,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends everything.
+    pub(crate) fn close(self) {
+        self.stage.close();
+    }
+}
+
+/// Acknowledged rows that the database does not hold.
+pub(crate) async fn lost(log: &Log, database: &Database) -> Result<u64, DemoError> {
+    let held =
+        database::column(database, "select id::text from heartbeat").await.map_err(|e| refused("list rows", e))?;
+    let held: BTreeSet<i64> = held.iter().filter_map(|id| id.parse().ok()).collect();
+    Ok(log.lost(&held).len() as u64)
+}
+
+/// Waits until a standby has replayed all there is.
+pub(crate) async fn wait_streaming(database: &Database) -> Result<(), DemoError> {
+    let query = "select count(*)::text from pg_stat_replication \
+                 where state = 'streaming' and replay_lsn = pg_current_wal_lsn()";
+    let end = SystemClock.mono() + PATIENCE;
+    loop {
+        let seen = database::column(database, query).await.map_err(|e| refused("say who follows", e))?;
+        if seen.first().is_some_and(|n| n != "0") {
+            return Ok(());
+        }
+        if SystemClock.mono() > end {
+            let what = "a standby that holds all".to_owned();
+            return Err(DemoError::Waited { what, seconds: PATIENCE.as_secs(), seen: format!("{seen:?} standbys") });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Dirties half a gigabyte of buffers.
+pub(crate) async fn make_dirty(database: &Database) -> Result<(), DemoError> {
+    let fill = "create table if not exists dirty (id bigint, filler text); truncate dirty; \
+                insert into dirty select g, repeat('x', 1000) from generate_series(1, 480000) g";
+    statement(database, fill).await?;
+    wait_streaming(database).await
+}
+
+/// `CHECKPOINT`.
+pub(crate) async fn checkpoint(database: &Database) -> Result<(), DemoError> {
+    statement(database, "checkpoint").await
+}
+
+async fn statement(database: &Database, text: &str) -> Result<(), DemoError> {
+    database::execute(database, text).await.map_err(|e| refused("do as asked", e))
+}
+
+fn refused(what: &'static str, source: database::DatabaseError) -> DemoError {
+    DemoError::Database { region: "the pair".to_owned(), what, source: Box::new(source) }
+}

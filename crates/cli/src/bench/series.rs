@@ -1,0 +1,92 @@
+//! A row of measurements of one thing, and how it is shown.
+
+use serde::Serialize;
+use std::time::Duration;
+
+/// One case measured several times, beside its floor or its bound.
+#[derive(Debug, Serialize)]
+pub(crate) struct Series {
+    /// What was measured.
+    pub(crate) name: String,
+    /// Each outage, in milliseconds.
+    pub(crate) outage_ms: Vec<f64>,
+    /// The floor's outages, in milliseconds.
+    pub(crate) floor_ms: Vec<f64>,
+    /// What is asked for, in words.
+    pub(crate) target: String,
+    /// The bound of the median, in milliseconds.
+    pub(crate) bound_ms: f64,
+    /// Acknowledged writes that were not there afterwards, all runs together.
+    pub(crate) lost: u64,
+}
+
+/// Milliseconds with a fraction.
+pub(crate) fn ms(d: Duration) -> f64 {
+    d.as_secs_f64() * 1_000.0
+}
+
+/// The middle value; 0 of nothing.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}
+
+fn range(values: &[f64]) -> String {
+    if values.is_empty() {
+        return "-".to_owned();
+    }
+    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
+    format!("{:.0} ({low:.0}-{high:.0})", median(values))
+}
+
+impl Series {
+    /// Whether the median is within the bound.
+    pub(crate) fn is_reached(&self) -> bool {
+        median(&self.outage_ms) <= self.bound_ms
+    }
+
+    /// One line of the table.
+    pub(crate) fn line(&self) -> String {
+        let ratio = match median(&self.floor_ms) {
+            0.0 => "-".to_owned(),
+            floor => format!("{:.2}", median(&self.outage_ms) / floor),
+        };
+        let verdict = if self.is_reached() { "reached" } else { "MISSED" };
+        format!(
+            "{:<44} {:>3} {:>20} {:>20} {:>6} {:>6} {:>6.0}  {verdict}: {}",
+            self.name,
+            self.outage_ms.len(),
+            range(&self.outage_ms),
+            range(&self.floor_ms),
+            ratio,
+            self.lost,
+            self.bound_ms,
+            self.target
+        )
+    }
+}
+
+/// The head of the table.
+pub(crate) fn head() -> String {
+    format!(
+        "{:<44} {:>3} {:>20} {:>20} {:>6} {:>6} {:>6}",
+        "median (min-max), ms", "n", "outage", "floor", "ratio", "lost", "bound"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
+        assert!(median(&[]).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,33 @@
+//! `pilotlight acknowledge`: a person has seen the last automatic failover.
+
+use crate::args::AcknowledgeArgs;
+use crate::connect;
+use crate::error::{CliError, Exit};
+use crate::operator::Operator;
+use pilotlight_core::id::Unit;
+use pilotlight_server::api::view::AcknowledgeRequest;
+use std::process::ExitCode;
+
+/// Tells the controller; the next automatic failover need not wait for the cool-down.
+pub(crate) async fn run(args: &AcknowledgeArgs) -> Result<ExitCode, CliError> {
+    let plan = connect::read_plan(&args.plan.plan)?;
+    let units = plan.units();
+    let unit = match (&args.unit, units.len()) {
+        (Some(name), _) => Unit::new(name),
+        (None, 1) => units.into_iter().next().cloned().unwrap_or_else(|| Unit::new(plan.application.as_str())),
+        (None, _) => {
+            let names: Vec<&str> = units.into_iter().map(Unit::as_str).collect();
+            return Err(CliError::say(Exit::Usage, "the plan has several units")
+                .hint(format!("name one with --unit: {}", names.join(", "))));
+        }
+    };
+    acknowledge(&Operator::of(&plan)?, &unit, &connect::whoami()).await?;
+    println!("acknowledged: the next automatic failover of {unit} need not wait for the cool-down");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same for callers that have an operator already.
+pub(crate) async fn acknowledge(operator: &Operator, unit: &Unit, by: &str) -> Result<(), CliError> {
+    let request = AcknowledgeRequest { by: by.to_owned() };
+    operator.post::<()>(&format!("/v1/units/{unit}/acknowledge"), &request).await
+}

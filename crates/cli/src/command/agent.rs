@@ -1,0 +1,60 @@
+//! `pilotlight agent`: runs beside what it keeps, in one region.
+
+use crate::args::AgentArgs;
+use crate::command::{interrupt, log_to_stderr};
+use crate::error::{CliError, Exit};
+use crate::{connect, wiring};
+use anyhow::Context;
+use pilotlight_agent::AgentParts;
+use pilotlight_core::id::Region;
+use pilotlight_driver::clock::SystemClock;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Runs until it is told to stop; databases and processes stay as they are.
+pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
+    log_to_stderr();
+    let plan = Arc::new(connect::read_plan(&args.plan.plan)?);
+    let region = Region::new(&args.region);
+    if !plan.regions.contains(&region) {
+        let known: Vec<&str> = plan.regions.iter().map(Region::as_str).collect();
+        return Err(CliError::say(Exit::Usage, format!("the plan has no region {region}"))
+            .hint(format!("its regions are {}", known.join(", "))));
+    }
+    let token = connect::secret(&plan.controller.token)?;
+    let local = wiring::region::wire(&plan, &region, &args.state)?;
+    let shutdown = CancellationToken::new();
+    let crews = TaskTracker::new();
+    for crew in local.crews {
+        let stop = shutdown.clone();
+        crews.spawn(async move { crew.inner().supervise(stop).await });
+    }
+    crews.close();
+    let running = pilotlight_agent::run(AgentParts {
+        region,
+        driver: local.wired.driver,
+        descriptors: local.wired.descriptors,
+        ledger: local.ledger,
+        clock: Arc::new(SystemClock),
+        client: connect::http_client(&plan)?,
+        controller_url: plan.controller.url.clone(),
+        plan,
+        token,
+        state_dir: args.state.clone(),
+        shutdown: shutdown.clone(),
+    });
+    tokio::pin!(running);
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = interrupt() => {
+            shutdown.cancel();
+            running.await
+        }
+    };
+    shutdown.cancel();
+    crews.wait().await;
+    ended.context("the agent has ended")?;
+    Ok(ExitCode::SUCCESS)
+}

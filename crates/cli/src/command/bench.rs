@@ -1,0 +1,47 @@
+//! `pilotlight bench`: the failover benchmarks; `cargo xtask bench failover` builds the release binary and calls it.
+
+use crate::args::{BenchArgs, BenchCase};
+use crate::bench::series::{Series, head};
+use crate::bench::{crash, region, switchover};
+use crate::command::interrupt;
+use crate::demo::DemoError;
+use crate::error::{CliError, Exit};
+use anyhow::Context;
+use pilotlight_core::time::parse_duration;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Measures, prints a table. Exit 1 when a figure is missed.
+pub(crate) async fn run(args: BenchArgs) -> Result<ExitCode, CliError> {
+    let lease = parse_duration(&args.lease).ok_or_else(|| {
+        CliError::say(Exit::Usage, format!("{} is not a duration", args.lease)).hint("for example 3s")
+    })?;
+    let series = tokio::select! {
+        series = measure(&args, lease) => series?,
+        () = interrupt() => return Ok(Exit::Interrupted.into()),
+    };
+    println!("{}", head());
+    for one in &series {
+        println!("{}", one.line());
+    }
+    if let Some(file) = &args.out {
+        let text = serde_json::to_string_pretty(&series).context("cannot write the measurements as JSON")?;
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let reached = series.iter().all(Series::is_reached);
+    Ok(if reached { ExitCode::SUCCESS } else { Exit::Failed.into() })
+}
+
+async fn measure(args: &BenchArgs, lease: Duration) -> Result<Vec<Series>, DemoError> {
+    let progress = |text: &str| eprintln!("  {text}");
+    let mut series = Vec::new();
+    for case in &args.cases {
+        match case {
+            BenchCase::Crash => series.push(crash::measure(args.runs, &progress).await?),
+            BenchCase::Region => series.extend(region::measure(args.runs, lease, &progress).await?),
+            BenchCase::Switchover => series.push(switchover::measure(args.runs, false, &progress).await?),
+            BenchCase::Dirty => series.push(switchover::measure(args.runs, true, &progress).await?),
+        }
+    }
+    Ok(series)
+}

@@ -1,0 +1,204 @@
+//! `pilotlight check PLAN --live`: reaches everything the plan names and lists what would stand in a failover's way.
+//!
+//! Changes nothing: dials ports, asks names, asks the controller what it hears and what a dry run of a move finds.
+
+use crate::args::CheckArgs;
+use crate::connect;
+use crate::error::{CliError, Exit};
+use crate::operator::Operator;
+use crate::wiring::controller::Ports;
+use crate::wiring::names::PlanNames;
+use pilotlight_core::id::Region;
+use pilotlight_core::outcome::Severity;
+use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::{Kind, Plan, PostgresPlan, SecretRef};
+use pilotlight_core::verdict::PortAnswer;
+use pilotlight_local::probe::names::Names;
+use pilotlight_server::PortLook;
+use pilotlight_server::api::view::{MoveReply, MoveRequest, StatusView};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// One thing that was reached or not.
+#[derive(Debug, Serialize)]
+struct Looked {
+    what: String,
+    severity: Option<Severity>,
+    saw: String,
+    hint: String,
+}
+
+impl Looked {
+    fn good(what: impl Into<String>, saw: impl Into<String>) -> Self {
+        Self { what: what.into(), severity: None, saw: saw.into(), hint: String::new() }
+    }
+
+    fn bad(what: impl Into<String>, severity: Severity, saw: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), severity: Some(severity), saw: saw.into(), hint: hint.into() }
+    }
+}
+
+/// Looks at everything; exit 1 when something would make a failover fail.
+pub(crate) async fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
+    let plan = connect::read_plan(&args.plan)?;
+    let mut seen = secrets(&plan);
+    seen.extend(ports(&plan).await);
+    seen.extend(names(&plan).await);
+    seen.extend(controller(&plan).await);
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&seen).map_err(|e| CliError::new(Exit::Bug, e))?);
+    } else {
+        show(&seen);
+    }
+    let blocked = seen.iter().any(|s| s.severity == Some(Severity::Blocker));
+    Ok(if blocked { Exit::Failed.into() } else { ExitCode::SUCCESS })
+}
+
+fn show(seen: &[Looked]) {
+    for Looked { what, severity, saw, hint } in seen {
+        let mark = match severity {
+            None => "ok      ",
+            Some(Severity::Note) => "note    ",
+            Some(Severity::Warning) => "warning ",
+            Some(Severity::Blocker) => "BLOCKER ",
+        };
+        println!("{mark} {what}: {saw}");
+        if !hint.is_empty() {
+            println!("          hint: {hint}");
+        }
+    }
+    let bad = seen.iter().filter(|s| s.severity.is_some()).count();
+    println!("\n{} looked at, {bad} to be mended", seen.len());
+}
+
+fn secrets(plan: &Plan) -> Vec<Looked> {
+    let mut named: Vec<(String, &SecretRef)> = vec![("controller.token".to_owned(), &plan.controller.token)];
+    for (name, component) in &plan.components {
+        match &component.kind {
+            Kind::Postgres(PostgresPlan { password: Some(secret), .. }) => {
+                named.push((format!("{name}.password"), secret))
+            }
+            Kind::Webhook(webhook) => named.push((format!("{name}.url"), &webhook.url)),
+            _ => {}
+        }
+    }
+    let look = |(what, secret): (String, &SecretRef)| match connect::secret(secret) {
+        Ok(_) => Looked::good(what, "is there"),
+        Err(e) => Looked::bad(what, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default()),
+    };
+    named.into_iter().map(look).collect()
+}
+
+async fn ports(plan: &Plan) -> Vec<Looked> {
+    let ports = Ports::of(plan);
+    let mut seen = Vec::new();
+    for (target, address) in ports.all() {
+        let region = target.region.as_ref().map_or("", Region::as_str);
+        let what = format!("{} in {region} at {address}", target.component);
+        let hint = "is it running there, and does a firewall let this machine through?";
+        seen.push(match ports.look(target).await {
+            PortAnswer::Answers => Looked::good(what, "answers"),
+            PortAnswer::Refused => Looked::bad(what, Severity::Blocker, "refuses connections", hint),
+            PortAnswer::Unreachable => Looked::bad(what, Severity::Blocker, "does not answer", hint),
+        });
+    }
+    seen
+}
+
+async fn names(plan: &Plan) -> Vec<Looked> {
+    let resolver = match PlanNames::of(plan) {
+        Ok(resolver) => resolver,
+        Err(e) => return vec![Looked::bad("DNS", Severity::Blocker, format!("{:#}", e.cause), "")],
+    };
+    let mut seen = Vec::new();
+    for component in plan.components.values() {
+        let Kind::Dns(dns) = &component.kind else { continue };
+        let what = format!("{} at {}", dns.name, dns.server);
+        seen.push(match resolver.resolve(&dns.name).await {
+            Ok(found) => {
+                let region = dns.answers.iter().find(|(_, address)| found.contains(address)).map(|(r, _)| r.as_str());
+                match region {
+                    Some(region) => Looked::good(what, format!("leads to {region}")),
+                    None => Looked::bad(
+                        what,
+                        Severity::Warning,
+                        format!("answers {found:?}, which is in no region of the plan"),
+                        "a failover would replace this answer",
+                    ),
+                }
+            }
+            Err(e) => Looked::bad(what, Severity::Blocker, e.to_string(), "is the DNS server running?"),
+        });
+    }
+    seen
+}
+
+async fn controller(plan: &Plan) -> Vec<Looked> {
+    let what = format!("controller at {}", plan.controller.url);
+    let operator = match Operator::of(plan) {
+        Ok(operator) => operator,
+        Err(e) => {
+            return vec![Looked::bad(what, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default())];
+        }
+    };
+    let status: StatusView = match operator.get("/v1/status").await {
+        Ok(status) => status,
+        Err(e) => {
+            return vec![Looked::bad(what, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default())];
+        }
+    };
+    let mut seen = vec![Looked::good(what, format!("answers, version {}", status.version))];
+    for region in &status.regions {
+        let what = format!("agent of {}", region.region);
+        seen.push(if region.heard {
+            Looked::good(what, "is heard")
+        } else {
+            Looked::bad(
+                what,
+                Severity::Blocker,
+                "is not heard",
+                "is `pilotlight agent` running there, with the right token?",
+            )
+        });
+    }
+    seen.extend(preflight(&operator).await);
+    seen
+}
+
+/// What a planned move would stumble over, by a dry run of it.
+async fn preflight(operator: &Operator) -> Vec<Looked> {
+    let request = MoveRequest {
+        verb: Verb::Switchover,
+        unit: None,
+        target: None,
+        mode: None,
+        dry_run: true,
+        by: connect::whoami(),
+        why: "check --live".to_owned(),
+    };
+    match operator.post("/v1/moves", &request).await {
+        Ok(MoveReply::DryRun { steps, .. }) => {
+            let mut seen: Vec<Looked> = Vec::new();
+            for finding in steps.into_iter().flat_map(|s| s.findings) {
+                let one = Looked::bad(finding.code, finding.severity, finding.message, finding.hint);
+                // The same setting stands in the way of several steps.
+                if !seen.iter().any(|s| s.saw == one.saw) {
+                    seen.push(one);
+                }
+            }
+            seen.push(Looked::good("a switchover", "could be derived now"));
+            seen
+        }
+        Ok(MoveReply::Started { run }) => {
+            vec![Looked::bad(
+                "a switchover",
+                Severity::Blocker,
+                format!("was started as {run} although only asked about"),
+                "",
+            )]
+        }
+        Err(e) => {
+            vec![Looked::bad("a switchover", Severity::Warning, format!("{:#}", e.cause), e.hint.unwrap_or_default())]
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `pilotlight demo`: plays the acts, prints the figures, writes the report, leaves nothing behind.
+
+use crate::args::{DemoArgs, FaultArg};
+use crate::command::interrupt;
+use crate::demo::acts::{self, Lost, Moved};
+use crate::demo::evidence::{self, Played};
+use crate::demo::figures::{self, Figures};
+use crate::demo::narrator::{Narrator, Voice};
+use crate::demo::plan::{Settings, service_url};
+use crate::demo::scene::Scene;
+use crate::demo::stage::Stage;
+use crate::demo::{DemoError, follow};
+use crate::error::{CliError, Exit};
+use pilotlight_core::run::RunState;
+use pilotlight_core::time::parse_duration;
+use pilotlight_driver::clock::SystemClock;
+use pilotlight_engine::measure::{Client, ClientHandle, ClientParts};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Payments before anything dies, so that a person sees them flow and the figures have a baseline.
+const BUSINESS_AS_USUAL: Duration = Duration::from_secs(3);
+
+/// Payments after a move, so that what comes late is still seen.
+const AFTERWARDS: Duration = Duration::from_millis(1_500);
+
+/// A payment that takes longer has failed for a user.
+const USER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Plays it. Exit 0 only if all held.
+pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
+    if parse_duration(&args.lease).is_none() {
+        return Err(CliError::say(Exit::Usage, format!("{} is not a duration", args.lease)).hint("for example 3s"));
+    }
+    // Listened for before anything exists, so that Ctrl-C never finds the demo without its cleaner.
+    let interrupted = interrupt();
+    tokio::pin!(interrupted);
+    let mut narrator = Narrator::new(if args.json { Voice::Stderr } else { Voice::Stdout });
+    let mut stage = Stage::prepare(settings(&args), args.keep)?;
+    let figures = tokio::select! {
+        biased;
+        () = &mut interrupted => None,
+        figures = play(&mut stage, &mut narrator, &args) => Some(figures),
+    };
+    narrator.done_waiting();
+    if matches!(figures, Some(Err(_))) {
+        eprintln!("{}", stage.logs());
+    }
+    let folder = stage.folder().to_owned();
+    let left = tokio::task::spawn_blocking(move || stage.close()).await.unwrap_or_default();
+    for process in &left {
+        eprintln!("warning: process {} ({}) could not be ended", process.pid, process.name);
+    }
+    if args.keep {
+        narrator.line(&format!("\neverything is kept in {}", folder.display()));
+    }
+    match figures {
+        None => {
+            eprintln!("interrupted; every process was ended and the folder removed");
+            Ok(Exit::Interrupted.into())
+        }
+        Some(Err(e)) => Err(e.into()),
+        Some(Ok(figures)) => finish(&args, &mut narrator, &figures),
+    }
+}
+
+fn settings(args: &DemoArgs) -> Settings {
+    let on_postmaster_death = if args.fault == FaultArg::Postmaster { "failover" } else { "restart" };
+    Settings { lease: args.lease.clone(), on_postmaster_death, rate: args.rate, shared_buffers: "64MB" }
+}
+
+fn finish(args: &DemoArgs, narrator: &mut Narrator, figures: &Figures) -> Result<ExitCode, CliError> {
+    narrator.line(&format!("\nWhat was promised and what was measured\n\n{}", figures::table(figures)));
+    if let Some(report) = &figures.report {
+        narrator.line(&format!("  report: {}", report.display()));
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(figures).map_err(|e| CliError::new(Exit::Bug, e))?);
+    }
+    Ok(if figures.objectives_met { ExitCode::SUCCESS } else { Exit::Failed.into() })
+}
+
+async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Result<Figures, DemoError> {
+    let operator = stage.operator()?;
+    let mut scene = Scene { stage, narrator, operator };
+    let origin = evidence::origin();
+    acts::open(&mut scene).await?;
+    let client = start_client(&scene, args.rate).await?;
+    scene.narrator.event(&format!(
+        "an outside client pays {} times a second at {}",
+        args.rate,
+        service_url(&scene.stage.sites)
+    ));
+    scene.pass("business as usual", BUSINESS_AS_USUAL).await;
+    business_as_usual(&mut scene, &client)?;
+
+    let Lost { at: lost_at, run: failover } = acts::lose(&mut scene, &client, args.fault).await?;
+    scene.pass("payments go on", AFTERWARDS).await;
+    let rejoin = acts::come_back(&mut scene, args.fault).await?;
+    scene.pass("payments go on", AFTERWARDS).await;
+    let to = if failover.is_some() { "east" } else { "west" };
+    let Moved { at: moved_at, run: switch } = acts::switch_over(&mut scene, &client, to).await?;
+    scene.pass("payments go on", AFTERWARDS).await;
+    let log = client.stop().await;
+    let held = evidence::held(&scene, &log, to).await?;
+    let runs = [failover.as_ref(), rejoin.as_ref(), Some(&switch)].into_iter().flatten();
+    let runs = runs.filter_map(follow::Follower::state).map(RunState::view).collect();
+    let played = Played { fault: args.fault, origin, lost_at, moved_at, runs, held, log };
+    evidence::figures(&scene, played, &args.report).await
+}
+
+fn business_as_usual(scene: &mut Scene<'_>, client: &ClientHandle) -> Result<(), DemoError> {
+    let live = client.live();
+    if live.acked_last_second == 0 {
+        let seen = live.last_failure.map_or_else(|| "no payment ended".to_owned(), |f| f.error);
+        return Err(DemoError::Waited {
+            what: "the first payments".to_owned(),
+            seconds: BUSINESS_AS_USUAL.as_secs(),
+            seen,
+        });
+    }
+    scene.narrator.event(&format!("business as usual: {} payments in the last second", live.acked_last_second));
+    Ok(())
+}
+
+async fn start_client(scene: &Scene<'_>, rate: u32) -> Result<ClientHandle, DemoError> {
+    let stage = &scene.stage;
+    let parts = ClientParts {
+        url: format!("{}/pay", service_url(&stage.sites)),
+        dns_server: ([127, 0, 0, 1], stage.sites.dns_port).into(),
+        rate,
+        timeout: USER_PATIENCE,
+        log_path: stage.folder().join("client.jsonl"),
+        keep: pilotlight_engine::measure::client::KEEP,
+        clock: Arc::new(SystemClock),
+    };
+    Client::start(parts).await.map_err(|e| DemoError::at("the outside client", std::io::Error::other(e)))
+}

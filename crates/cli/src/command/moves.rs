@@ -1,0 +1,117 @@
+//! `pilotlight failover | switchover | failback`.
+
+use crate::args::{MoveArgs, MoveVerb};
+use crate::command::watch;
+use crate::connect;
+use crate::error::{CliError, Exit};
+use crate::operator::Operator;
+use pilotlight_core::id::{Region, RunId};
+use pilotlight_core::placement::Verb;
+use pilotlight_engine::dry_run::{DryStep, Would};
+use pilotlight_server::api::view::{MoveReply, MoveRequest};
+use std::io::{BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+
+impl From<MoveVerb> for Verb {
+    fn from(verb: MoveVerb) -> Self {
+        match verb {
+            MoveVerb::Failover => Verb::Failover,
+            MoveVerb::Switchover => Verb::Switchover,
+            MoveVerb::Failback => Verb::Failback,
+            MoveVerb::Rejoin => Verb::Rejoin,
+        }
+    }
+}
+
+/// Shows what will be touched, asks, starts the run and follows it.
+pub(crate) async fn run(verb: MoveVerb, args: &MoveArgs) -> Result<ExitCode, CliError> {
+    let plan = connect::read_plan(&args.plan.plan)?;
+    let operator = Operator::of(&plan)?;
+    let request = MoveRequest {
+        verb: verb.into(),
+        unit: None,
+        target: args.to.as_deref().map(Region::new),
+        mode: None,
+        dry_run: true,
+        by: connect::whoami(),
+        why: String::new(),
+    };
+    let MoveReply::DryRun { runbook, steps } = operator.post("/v1/moves", &request).await? else {
+        return Err(CliError::say(Exit::Bug, "the controller started a run although only a dry run was asked for"));
+    };
+    if args.dry_run {
+        show_dry_run(args.json, &runbook.intent.verb, &runbook.from, &runbook.intent.target.writer, &steps)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.yes {
+        show_dry_run(false, &runbook.intent.verb, &runbook.from, &runbook.intent.target.writer, &steps)?;
+        confirm(plan.application.as_str())?;
+    }
+    let run = submit(&operator, &MoveRequest { dry_run: false, ..request }).await?;
+    if args.detach {
+        if args.json {
+            println!("{}", serde_json::json!({ "run": run }));
+        } else {
+            println!("{run} has begun; follow it with `pilotlight run watch {run}`");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    watch::to_the_end(&operator, &run, args.json).await
+}
+
+/// Starts a move without asking; answers its run.
+pub(crate) async fn start(operator: &Operator, verb: &str, to: &str, by: &str) -> Result<RunId, CliError> {
+    let verb = if verb == "failback" { Verb::Failback } else { Verb::Switchover };
+    let target = Some(Region::new(to));
+    let request =
+        MoveRequest { verb, unit: None, target, mode: None, dry_run: false, by: by.to_owned(), why: String::new() };
+    submit(operator, &request).await
+}
+
+async fn submit(operator: &Operator, request: &MoveRequest) -> Result<RunId, CliError> {
+    match operator.post("/v1/moves", request).await? {
+        MoveReply::Started { run } => Ok(run),
+        MoveReply::DryRun { .. } => {
+            Err(CliError::say(Exit::Bug, "the controller made a dry run although a run was asked for"))
+        }
+    }
+}
+
+fn show_dry_run(json: bool, verb: &Verb, from: &Region, to: &Region, steps: &[DryStep]) -> Result<(), CliError> {
+    if json {
+        let text = serde_json::to_string_pretty(steps).map_err(|e| CliError::new(Exit::Bug, e))?;
+        println!("{text}");
+        return Ok(());
+    }
+    println!("{verb} from {from} to {to}. Nothing was touched. Each step, what it would do now, and why:\n");
+    for (number, step) in steps.iter().enumerate() {
+        let would = match &step.would {
+            Would::Act => "would be done".to_owned(),
+            Would::AlreadySo => "is so already".to_owned(),
+            Would::WaitFirst { why } => format!("waits first: {why}"),
+            Would::NotSeen { why } => format!("cannot be seen now: {why}"),
+        };
+        println!("{:>3}. {} [{would}]\n     {}", number + 1, step.title, step.why);
+        for finding in &step.findings {
+            println!("     {:?} {}: {}\n       {}", finding.severity, finding.code, finding.message, finding.hint);
+        }
+    }
+    println!();
+    Ok(())
+}
+
+/// A dangerous verb wants the application's name, so that nobody moves the wrong one.
+fn confirm(application: &str) -> Result<(), CliError> {
+    let stdin = std::io::stdin();
+    let refused = |message: &str| {
+        CliError::say(Exit::Refused, message).code("PL-0225").hint("nothing was started; --yes answers in advance")
+    };
+    if !stdin.is_terminal() {
+        return Err(refused("nobody is there to confirm"));
+    }
+    print!("Type the application's name ({application}) to go on: ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    if answer.trim() == application { Ok(()) } else { Err(refused("the name was not confirmed")) }
+}

@@ -1,0 +1,143 @@
+//! `pilotlight run`: looks at runs and steers them.
+
+use crate::args::{RunArgs, RunControlArgs, RunStepArgs, RunVerb, ViewArgs};
+use crate::command::watch;
+use crate::connect;
+use crate::error::{CliError, Exit};
+use crate::operator::Operator;
+use pilotlight_core::id::{RunId, StepId};
+use pilotlight_core::run::{Condition, RunView};
+use pilotlight_core::time::{show_duration, show_wall};
+use pilotlight_server::api::view::{Action, ControlRequest, RunsView};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Does it.
+pub(crate) async fn run(verb: &RunVerb) -> Result<ExitCode, CliError> {
+    match verb {
+        RunVerb::List(args) => list(args).await,
+        RunVerb::Show(args) => show(args).await,
+        RunVerb::Watch(args) => {
+            let operator = operator(&args.view.plan.plan)?;
+            let run = named_or_newest(&operator, args.run.as_deref()).await?;
+            watch::to_the_end(&operator, &run, args.view.json).await
+        }
+        RunVerb::Pause(args) => steer(Action::Pause, args).await,
+        RunVerb::Resume(args) => steer(Action::Resume, args).await,
+        RunVerb::Abort(args) => steer(Action::Abort, args).await,
+        RunVerb::Skip(args) => steer_step(Action::Skip, args).await,
+        RunVerb::Approve(args) => steer_step(Action::Approve, args).await,
+    }
+}
+
+fn operator(plan: &Path) -> Result<Operator, CliError> {
+    Operator::of(&connect::read_plan(plan)?)
+}
+
+/// The run of that name, else the newest.
+pub(crate) async fn named_or_newest(operator: &Operator, name: Option<&str>) -> Result<RunId, CliError> {
+    if let Some(name) = name {
+        return Ok(RunId::new(name));
+    }
+    let view: RunsView = operator.get("/v1/runs").await?;
+    let newest = view.runs.into_iter().next().map(|r| r.run);
+    newest.ok_or_else(|| CliError::say(Exit::Failed, "there was no run yet"))
+}
+
+async fn list(args: &ViewArgs) -> Result<ExitCode, CliError> {
+    let view: RunsView = operator(&args.plan.plan)?.get("/v1/runs").await?;
+    if args.json {
+        print_json(&view)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if view.runs.is_empty() {
+        println!("no runs yet");
+    }
+    for run in view.runs {
+        let took = run.ended.map(|e| show_duration(e.since(run.started))).unwrap_or_else(|| "-".to_owned());
+        println!(
+            "{:<34} {}  {} -> {}  epoch {}  {:>10}  {}  ({})",
+            run.run,
+            show_wall(run.started),
+            run.from,
+            run.to,
+            run.epoch,
+            took,
+            standing(&run.condition),
+            run.by
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(args: &RunArgs) -> Result<ExitCode, CliError> {
+    let operator = operator(&args.view.plan.plan)?;
+    let run = named_or_newest(&operator, args.run.as_deref()).await?;
+    let view: RunView = operator.get(&format!("/v1/runs/{run}")).await?;
+    if args.view.json {
+        print_json(&view)?
+    } else {
+        print_view(&view)
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn steer(action: Action, args: &RunControlArgs) -> Result<ExitCode, CliError> {
+    let request = ControlRequest { action, step: None, by: connect::whoami(), why: args.why.clone() };
+    send(&operator(&args.plan.plan)?, &args.run, &request).await
+}
+
+async fn steer_step(action: Action, args: &RunStepArgs) -> Result<ExitCode, CliError> {
+    let step = Some(StepId::new(&args.step));
+    let request = ControlRequest { action, step, by: connect::whoami(), why: args.why.clone() };
+    send(&operator(&args.plan.plan)?, &args.run, &request).await
+}
+
+async fn send(operator: &Operator, run: &str, request: &ControlRequest) -> Result<ExitCode, CliError> {
+    let view: RunView = operator.post(&format!("/v1/runs/{run}/control"), request).await?;
+    print_view(&view);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn standing(condition: &Condition) -> String {
+    match condition {
+        Condition::Running => "running".to_owned(),
+        Condition::Unwinding { why } => format!("unwinding: {why}"),
+        Condition::Waiting { why } => format!("waits for a person: {}", why.join("; ")),
+        Condition::Ended { result } => result.to_string(),
+    }
+}
+
+fn print_view(view: &RunView) {
+    println!("{} of {}: {} to {}", view.run, view.application, view.from, view.intent.target.writer);
+    println!("  why      {} (by {})", view.cause.why, view.cause.by);
+    for line in &view.cause.evidence {
+        println!("           - {line}");
+    }
+    println!("  epoch    {}", view.epoch);
+    println!("  started  {}", show_wall(view.started));
+    println!("  stands   {}", standing(&view.condition));
+    println!("  steps");
+    for step in &view.steps {
+        let took = match (step.started, step.ended) {
+            (Some(from), Some(to)) => show_duration(to.since(from)),
+            _ => "-".to_owned(),
+        };
+        let status = serde_json::to_value(step.status).ok().and_then(|v| v.as_str().map(str::to_owned));
+        println!("    {:<18} {:>9}  {:<28} {}", status.unwrap_or_default(), took, step.id, step.title);
+        if let Some(note) = &step.note {
+            println!("    {:>30}{note}", "");
+        }
+        if let Some(failure) = &step.failure {
+            println!("    {:>30}{failure}", "");
+            if let Some(hint) = &failure.hint {
+                println!("    {:>30}hint: {hint}", "");
+            }
+        }
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    println!("{}", serde_json::to_string_pretty(value).map_err(|e| CliError::new(Exit::Bug, e))?);
+    Ok(())
+}

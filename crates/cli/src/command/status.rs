@@ -1,0 +1,142 @@
+//! `pilotlight status`: regions, roles, lag, the verdict with its evidence, open runs.
+
+use crate::args::ViewArgs;
+use crate::connect;
+use crate::error::{CliError, Exit};
+use crate::operator::Operator;
+use pilotlight_core::observation::{Role, State};
+use pilotlight_core::time::{show_duration, show_wall};
+use pilotlight_server::api::view::{ComponentStatus, DecisionView, StatusView, UnitStatus};
+use std::fmt::Write;
+use std::process::ExitCode;
+
+/// Shows it.
+pub(crate) async fn run(args: &ViewArgs) -> Result<ExitCode, CliError> {
+    let plan = connect::read_plan(&args.plan.plan)?;
+    let status: StatusView = Operator::of(&plan)?.get("/v1/status").await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&status).map_err(|e| CliError::new(Exit::Bug, e))?);
+    } else {
+        print!("{}", text(&status));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(status: &StatusView) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{}  home {}  objectives: RTO {}, RPO {}  controller {} up {}",
+        status.application,
+        status.home,
+        show_duration(status.rto_ms),
+        show_duration(status.rpo_ms),
+        status.version,
+        show_duration(status.uptime_ms)
+    );
+    for unit in &status.units {
+        unit_text(&mut out, unit);
+    }
+    for region in &status.regions {
+        let heard = match region.heard_ms {
+            Some(age) if region.heard => format!("agent heard {} ago", show_duration(age)),
+            Some(age) => format!("AGENT SILENT for {}", show_duration(age)),
+            None => "agent not heard yet".to_owned(),
+        };
+        let _ = writeln!(out, "\n{}  {heard}", region.region);
+        for component in &region.components {
+            let _ = writeln!(out, "  {}", component_text(component));
+        }
+    }
+    for component in &status.shared {
+        let _ = writeln!(out, "\n{}", component_text(component));
+    }
+    for run in &status.open_runs {
+        let _ = writeln!(
+            out,
+            "\nopen run {}: {} from {} to {}, since {}",
+            run.run,
+            run.verb,
+            run.from,
+            run.to,
+            show_wall(run.started)
+        );
+    }
+    out
+}
+
+fn unit_text(out: &mut String, unit: &UnitStatus) {
+    let writer = unit.writer.as_ref().map_or("nowhere (being moved)", |w| w.as_str());
+    let epoch = unit.epoch.map_or_else(|| "-".to_owned(), |e| e.to_string());
+    let _ = writeln!(out, "\nunit {}  writer {writer}  epoch {epoch}  {}", unit.unit, unit.lease);
+    if let Some(judgement) = &unit.judgement {
+        let _ = writeln!(out, "  verdict: {} ({})", judgement.verdict, judgement.scope);
+        for evidence in &judgement.evidence {
+            let _ = writeln!(out, "    - {evidence}");
+        }
+    }
+    let _ = match &unit.decision {
+        DecisionView::Hold { why } => writeln!(out, "  holds still: {why}"),
+        DecisionView::Start { intent, refused: None, .. } => {
+            writeln!(out, "  wants: {} to {}", intent.verb, intent.target.writer)
+        }
+        DecisionView::Start { intent, refused: Some(refused), .. } => {
+            writeln!(
+                out,
+                "  wants: {} to {}, but [{}] {}",
+                intent.verb, intent.target.writer, refused.code, refused.message
+            )
+        }
+    };
+    if let Some(cooling) = &unit.cooling_down {
+        let _ = writeln!(
+            out,
+            "  cooling down after {} until {}; `pilotlight acknowledge` ends it",
+            cooling.run,
+            show_wall(cooling.until)
+        );
+    }
+}
+
+fn component_text(component: &ComponentStatus) -> String {
+    let State { role, position, lag, capacity, shares, .. } = &component.state;
+    let mut parts = Vec::new();
+    if let Some(role) = role {
+        parts.push(role_text(role));
+    }
+    if let Some(position) = position {
+        parts.push(format!("at {}", position.value));
+    }
+    if let Some(lag) = lag {
+        let bytes = lag.received_bytes.map(|b| format!("{b} bytes to receive"));
+        let replay = lag.replay_bytes.map(|b| format!("{b} bytes to replay"));
+        let age = lag.seconds_ms.map(|s| format!("{} behind", show_duration(s)));
+        parts.extend([bytes, replay, age].into_iter().flatten());
+    }
+    if let Some(capacity) = capacity {
+        parts.push(format!("{} of {} instances ready", capacity.ready, capacity.desired));
+    }
+    if let Some(shares) = shares {
+        let shares: Vec<String> = shares.iter().map(|(region, share)| format!("{region} {share} %")).collect();
+        parts.push(format!("leads to {}", shares.join(", ")));
+    }
+    format!("{:<14} {}", component.component, parts.join(", "))
+}
+
+fn role_text(role: &Role) -> String {
+    match role {
+        Role::Writer => "writer".to_owned(),
+        Role::Standby { upstream, streaming } => {
+            let of = upstream.as_ref().map(|u| format!(" of {u}")).unwrap_or_default();
+            format!("standby{of}, {}", if *streaming { "streaming" } else { "NOT streaming" })
+        }
+        Role::Down { clean, was_writer } => {
+            let what = if *was_writer { "the writer" } else { "a standby" };
+            format!("DOWN ({}, was {what})", if *clean { "stopped in order" } else { "crashed" })
+        }
+        Role::Unresponsive => "DOES NOT ANSWER".to_owned(),
+        Role::Fenced { assurance } => format!("fenced ({assurance})"),
+        Role::Unknown => "unknown".to_owned(),
+    }
+}

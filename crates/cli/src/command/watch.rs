@@ -1,0 +1,74 @@
+//! Follows a run to its end, with a line per event and a bar of its steps.
+
+use crate::command::interrupt;
+use crate::demo::follow::Follower;
+use crate::demo::narrator::{Narrator, Voice};
+use crate::error::{CliError, Exit};
+use crate::operator::Operator;
+use pilotlight_core::id::RunId;
+use pilotlight_core::run::{Condition, RunResult, RunView};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long one request waits for the next record.
+const NEXT_RECORD: Duration = Duration::from_secs(2);
+
+/// Follows; Ctrl-C ends the following and not the run.
+pub(crate) async fn to_the_end(operator: &Operator, run: &RunId, json: bool) -> Result<ExitCode, CliError> {
+    let mut narrator = Narrator::new(if json { Voice::Stderr } else { Voice::Stdout });
+    let mut follower = Follower::new(run.clone());
+    let ended = tokio::select! {
+        ended = follow(operator, &mut follower, &mut narrator) => ended,
+        () = interrupt() => {
+            narrator.done_waiting();
+            eprintln!("no longer followed; the run goes on. `pilotlight run watch {run}` follows it again");
+            return Ok(Exit::Interrupted.into());
+        }
+    };
+    narrator.done_waiting();
+    if json {
+        let view: RunView = operator.get(&format!("/v1/runs/{run}")).await?;
+        let text = serde_json::to_string_pretty(&view).map_err(|e| CliError::new(Exit::Bug, e))?;
+        println!("{text}");
+    }
+    Ok(match ended {
+        End::Ended(RunResult::Done | RunResult::DoneWithWarnings) => ExitCode::SUCCESS,
+        End::Ended(_) => Exit::Failed.into(),
+        End::Waits(why) => {
+            eprintln!("the run waits for a person:");
+            for line in why {
+                eprintln!("  - {line}");
+            }
+            Exit::Unknown.into()
+        }
+    })
+}
+
+enum End {
+    Ended(RunResult),
+    Waits(Vec<String>),
+}
+
+async fn follow(operator: &Operator, follower: &mut Follower, narrator: &mut Narrator) -> End {
+    loop {
+        for record in follower.fetch(operator, NEXT_RECORD).await {
+            follower.tell(&record, narrator);
+        }
+        let Some(state) = follower.state() else { continue };
+        if let Some((result, _)) = state.ended() {
+            return End::Ended(result);
+        }
+        if let Condition::Waiting { why } = state.condition() {
+            return End::Waits(why);
+        }
+        narrator.waiting(&progress(&state.view()));
+    }
+}
+
+/// `3 of 9 steps: promote database in west`.
+pub(crate) fn progress(view: &RunView) -> String {
+    let settled = view.steps.iter().filter(|s| s.ended.is_some()).count();
+    let now: Vec<&str> =
+        view.steps.iter().filter(|s| s.started.is_some() && s.ended.is_none()).map(|s| s.title.as_str()).collect();
+    format!("{settled} of {} steps: {}", view.steps.len(), now.join(", "))
+}

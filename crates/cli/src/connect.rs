@@ -1,0 +1,71 @@
+//! The one place that makes HTTP clients and reads secrets.
+
+use crate::command::check;
+use crate::error::{CliError, Exit};
+use anyhow::Context;
+use pilotlight_core::plan::{Plan, SecretRef};
+use std::path::Path;
+use std::time::Duration;
+
+/// Reads a plan; its faults are shown like those of a compiler.
+pub(crate) fn read_plan(file: &Path) -> Result<Plan, CliError> {
+    check::plan(file).map_err(|e| {
+        // The faults with their lines come first; the error that ends the command is one line.
+        let _ = check::complain(&e, &mut std::io::stderr());
+        let exit = e.code().exit().into();
+        CliError::say(exit, "there is no plan to work with")
+    })
+}
+
+/// Reads a secret from where the plan says it is.
+pub(crate) fn secret(reference: &SecretRef) -> Result<String, CliError> {
+    let value = match reference {
+        SecretRef::Env(name) => std::env::var(name).map_err(|_| {
+            CliError::say(Exit::Usage, format!("the environment variable {name} is not set"))
+                .hint("the plan takes a secret from it")
+        })?,
+        SecretRef::File(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the secret file {}", path.display()))
+                .map_err(|e| CliError::new(Exit::Usage, e))?;
+            text.lines().next().unwrap_or_default().trim().to_owned()
+        }
+    };
+    if value.is_empty() {
+        return Err(CliError::say(Exit::Usage, format!("the secret in {reference:?} is empty")));
+    }
+    Ok(value)
+}
+
+/// A client that trusts the plan's authority.
+pub(crate) fn http_client(plan: &Plan) -> Result<reqwest::Client, CliError> {
+    let mut builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(2)).no_proxy();
+    if let Some(tls) = &plan.controller.tls {
+        let pem = std::fs::read(&tls.ca)
+            .with_context(|| format!("cannot read the certificate authority {}", tls.ca.display()))
+            .map_err(|e| CliError::new(Exit::Usage, e))?;
+        let ca = reqwest::Certificate::from_pem(&pem)
+            .with_context(|| format!("{} holds no certificate", tls.ca.display()))
+            .map_err(|e| CliError::new(Exit::Usage, e))?;
+        builder = builder.tls_certs_only([ca]);
+    } else {
+        builder = builder.tls_certs_only([]);
+    }
+    Ok(builder.build().context("cannot make an HTTP client")?)
+}
+
+/// A client for addresses outside, such as a chat service: trusts what the system trusts.
+pub(crate) fn public_client() -> Result<reqwest::Client, CliError> {
+    Ok(reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .timeout(Duration::from_secs(10))
+        .build()
+        .context("cannot make an HTTP client")?)
+}
+
+/// Who asks, for the journal: the login name and the machine.
+pub(crate) fn whoami() -> String {
+    let name = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.name);
+    let machine = nix::unistd::gethostname().ok().and_then(|h| h.into_string().ok());
+    format!("{}@{}", name.as_deref().unwrap_or("somebody"), machine.as_deref().unwrap_or("somewhere"))
+}

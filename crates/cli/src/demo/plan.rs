@@ -1,0 +1,195 @@
+//! The plan of the demo, as a user would have written it.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// The name users pay at.
+pub(crate) const NAME: &str = "pay.demo.test";
+/// The zone the built-in DNS is the authority of.
+pub(crate) const ZONE: &str = "demo.test";
+/// The application's name.
+pub(crate) const APPLICATION: &str = "payments";
+/// The environment variable with the token of agents, DNS and operators.
+pub(crate) const TOKEN_VARIABLE: &str = "PILOTLIGHT_TOKEN";
+/// Time to live of the DNS answers, in seconds: the lowest that DNS can say.
+pub(crate) const TTL_SECONDS: u32 = 1;
+
+/// One region of the demo.
+#[derive(Debug, Clone)]
+pub(crate) struct RegionSite {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Where its processes live.
+    pub(crate) folder: PathBuf,
+    /// The address its service answers on; both regions use the same port, as they would behind one name.
+    pub(crate) address: IpAddr,
+    /// Port of its PostgreSQL.
+    pub(crate) database_port: u16,
+}
+
+impl RegionSite {
+    /// `PGDATA`.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.join("database")
+    }
+}
+
+/// Everything the plan is made of.
+#[derive(Debug)]
+pub(crate) struct Sites {
+    /// Where the writer is at first.
+    pub(crate) east: RegionSite,
+    /// The standby.
+    pub(crate) west: RegionSite,
+    /// Controller and DNS: a place of their own.
+    pub(crate) third: PathBuf,
+    /// Port of the payments service in both regions.
+    pub(crate) service_port: u16,
+    /// Port of the controller.
+    pub(crate) controller_port: u16,
+    /// Port of the DNS server.
+    pub(crate) dns_port: u16,
+    /// Port of the DNS server's control interface.
+    pub(crate) dns_control_port: u16,
+    /// PEM files of the controller and the DNS server.
+    pub(crate) tls: pilotlight_lab::certificates::Files,
+    /// File with the password of both databases.
+    pub(crate) password_file: PathBuf,
+    /// That password.
+    pub(crate) password: String,
+    /// This program: it is also the payments service.
+    pub(crate) program: PathBuf,
+}
+
+/// What differs between one show and another.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// `policy.lease`.
+    pub(crate) lease: String,
+    /// `policy.on_postmaster_death`.
+    pub(crate) on_postmaster_death: &'static str,
+    /// Payments a second.
+    pub(crate) rate: u32,
+    /// PostgreSQL's `shared_buffers`.
+    pub(crate) shared_buffers: &'static str,
+}
+
+/// Writes the plan's text.
+pub(crate) fn text(sites: &Sites, settings: &Settings) -> String {
+    let Settings { lease, on_postmaster_death, rate, .. } = settings;
+    let mut plan = String::new();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        plan,
+        r#"# The plan of `pilotlight demo`.
+application: {APPLICATION}
+objectives:
+  rto: 10s
+  rpo: 5s
+home: east
+regions: [east, west]
+
+controller:
+  listen: 127.0.0.1:{controller}
+  url: https://127.0.0.1:{controller}
+  state: {third}/state
+  token: {{ env: {TOKEN_VARIABLE} }}
+  tls:
+    ca: {ca}
+    certificate: {certificate}
+    key: {key}
+
+policy:
+  mode: automatic
+  guarantee: best-effort
+  lease: {lease}
+  on_postmaster_death: {on_postmaster_death}
+  rejoin: automatic
+
+components:
+  database:
+    kind: postgres
+    database: postgres
+    user: postgres
+    password: {{ file: {password} }}
+    sentinel: 100ms
+    regions:
+"#,
+        controller = sites.controller_port,
+        third = sites.third.display(),
+        ca = sites.tls.ca.display(),
+        certificate = sites.tls.certificate.display(),
+        key = sites.tls.key.display(),
+        password = sites.password_file.display(),
+    );
+    for site in [&sites.east, &sites.west] {
+        let _ = writeln!(
+            plan,
+            "      {}: {{ host: 127.0.0.1, port: {}, data_dir: {} }}",
+            site.name,
+            site.database_port,
+            site.data_dir().display()
+        );
+    }
+    plan.push_str("  service:\n    kind: process\n    active: 2\n    standby: 1\n    regions:\n");
+    for site in [&sites.east, &sites.west] {
+        let _ = writeln!(plan, "      {}: {{ command: {} }}", site.name, service_command(sites, site));
+    }
+    plan.push_str("    ready:\n");
+    for site in [&sites.east, &sites.west] {
+        let _ = writeln!(plan, "      {}: {{ tcp: {{ address: \"{}\" }} }}", site.name, service_address(sites, site));
+    }
+    let _ = write!(
+        plan,
+        r#"  name:
+    kind: dns
+    name: {NAME}
+    ttl: {TTL_SECONDS}s
+    server: 127.0.0.1:{dns}
+    control_url: https://127.0.0.1:{control}
+    answers: {{ east: "{east}", west: "{west}" }}
+
+verify:
+  - http: {{ url: "{url}/health" }}
+measure: {{ url: "{url}/pay", rate: {rate} }}
+"#,
+        dns = sites.dns_port,
+        control = sites.dns_control_port,
+        east = sites.east.address,
+        west = sites.west.address,
+        url = service_url(sites),
+    );
+    plan
+}
+
+/// Where users pay, by name.
+pub(crate) fn service_url(sites: &Sites) -> String {
+    format!("http://{NAME}:{}", sites.service_port)
+}
+
+fn service_address(sites: &Sites, site: &RegionSite) -> String {
+    std::net::SocketAddr::new(site.address, sites.service_port).to_string()
+}
+
+fn service_command(sites: &Sites, site: &RegionSite) -> String {
+    let dsn = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", site.database_port);
+    let words = [
+        path_word(&sites.program),
+        "payments".to_owned(),
+        "--listen".to_owned(),
+        service_address(sites, site),
+        "--region".to_owned(),
+        site.name.to_owned(),
+        "--dsn".to_owned(),
+        dsn,
+        "--password-file".to_owned(),
+        path_word(&sites.password_file),
+    ];
+    let quoted: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+fn path_word(path: &Path) -> String {
+    path.display().to_string()
+}

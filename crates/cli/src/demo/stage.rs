@@ -1,0 +1,255 @@
+//! Sets the demo up: folders, ports, certificates, two regions, controller and DNS, all out of real processes.
+
+use super::DemoError;
+use super::plan::{self, RegionSite, Settings, Sites, TOKEN_VARIABLE, ZONE};
+use crate::operator::Operator;
+use pilotlight_core::plan::Plan;
+use pilotlight_lab::database::Database;
+use pilotlight_lab::folder::Folder;
+use pilotlight_lab::region::{Child, Launch};
+use pilotlight_lab::{certificates, ports, region};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+/// The running demo. Dropping it ends every process and removes the folder.
+pub(crate) struct Stage {
+    /// What is where.
+    pub(crate) sites: Sites,
+    /// What this show is like.
+    pub(crate) settings: Settings,
+    /// The plan, checked.
+    pub(crate) plan: Plan,
+    /// The token of agents, DNS and operators.
+    pub(crate) token: String,
+    plan_file: PathBuf,
+    // Children before the folder: they are ended first.
+    controller: Option<Child>,
+    dns: Option<Child>,
+    agents: Vec<(&'static str, Child)>,
+    folder: Folder,
+}
+
+impl Stage {
+    /// Prepares folders, ports, certificates and the plan; starts nothing.
+    pub(crate) fn prepare(settings: Settings, keep: bool) -> Result<Self, DemoError> {
+        let folder = Folder::create("pilotlight-demo-", keep).map_err(|e| DemoError::at("the demo's folder", e))?;
+        let sites = sites(&folder)?;
+        let text = plan::text(&sites, &settings);
+        let plan_file = folder.path().join("plan.yaml");
+        std::fs::write(&plan_file, &text).map_err(|e| DemoError::at("the demo's plan", e))?;
+        let plan = Plan::read(&text, &plan_file.display().to_string())
+            .map_err(|faults| DemoError::Plan(faults.to_string()))?;
+        let token = random_word().map_err(|e| DemoError::at("the demo's token", e))?;
+        Ok(Self { sites, settings, plan, token, plan_file, controller: None, dns: None, agents: Vec::new(), folder })
+    }
+
+    /// The folder of everything.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The controller, asked as an operator.
+    pub(crate) fn operator(&self) -> Result<Operator, DemoError> {
+        Operator::with_token(&self.plan, self.token.clone()).map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))
+    }
+
+    /// The database of a region, as its users see it.
+    pub(crate) fn database(&self, region: &str) -> Database {
+        Database { port: self.site(region).database_port, password: self.sites.password.clone() }
+    }
+
+    /// The site of a region.
+    pub(crate) fn site(&self, region: &str) -> &RegionSite {
+        if region == self.sites.west.name { &self.sites.west } else { &self.sites.east }
+    }
+
+    /// Starts the DNS server and the controller.
+    pub(crate) fn start_third_place(&mut self) -> Result<(), DemoError> {
+        let s = &self.sites;
+        let dns = [
+            "dns".to_owned(),
+            "--listen".to_owned(),
+            format!("127.0.0.1:{}", s.dns_port),
+            "--control".to_owned(),
+            format!("127.0.0.1:{}", s.dns_control_port),
+            "--zone".to_owned(),
+            ZONE.to_owned(),
+            "--state".to_owned(),
+            s.third.join("dns").display().to_string(),
+            "--certificate".to_owned(),
+            s.tls.certificate.display().to_string(),
+            "--key".to_owned(),
+            s.tls.key.display().to_string(),
+        ];
+        self.dns = Some(self.launch(&self.sites.third, "dns", &dns)?);
+        let serve = ["serve".to_owned(), "--plan".to_owned(), self.plan_file.display().to_string()];
+        self.controller = Some(self.launch(&self.sites.third, "controller", &serve)?);
+        Ok(())
+    }
+
+    /// Starts the agent of a region, as the region's boot would.
+    pub(crate) fn start_agent(&mut self, region: &'static str) -> Result<(), DemoError> {
+        self.agents.retain(|(name, _)| *name != region);
+        let folder = self.site(region).folder.clone();
+        let words = [
+            "agent".to_owned(),
+            "--plan".to_owned(),
+            self.plan_file.display().to_string(),
+            "--region".to_owned(),
+            region.to_owned(),
+            "--state".to_owned(),
+            folder.join("agent").display().to_string(),
+        ];
+        let child = self.launch(&folder, "agent", &words)?;
+        self.agents.push((region, child));
+        Ok(())
+    }
+
+    /// Kills the agent of a region with -9.
+    pub(crate) fn kill_agent(&mut self, region: &str) {
+        // Dropped children are killed; from here on it is not one that ought to run.
+        self.agents.retain(|(name, _)| *name != region);
+    }
+
+    /// Kills every process of a region with -9, the agent included.
+    pub(crate) fn kill_region(&mut self, region: &str) -> Vec<region::Process> {
+        let folder = self.site(region).folder.clone();
+        let killed = region::processes(&folder);
+        for process in &killed {
+            region::kill_pid(process.pid);
+        }
+        // Whatever was being started in that instant.
+        region::kill_all(&folder, std::time::Duration::from_secs(5));
+        self.agents.retain(|(name, _)| *name != region);
+        killed
+    }
+
+    /// Kills PostgreSQL's first process in a region with -9 and nothing else.
+    pub(crate) fn kill_postmaster(&self, region: &str) -> Result<i32, DemoError> {
+        let file = self.site(region).data_dir().join("postmaster.pid");
+        let text = std::fs::read_to_string(&file).map_err(|e| DemoError::at("postmaster.pid", e))?;
+        let pid = text.lines().next().and_then(|l| l.trim().parse().ok()).ok_or_else(|| {
+            DemoError::at("postmaster.pid", std::io::Error::new(std::io::ErrorKind::InvalidData, "no process id in it"))
+        })?;
+        region::kill_pid(pid);
+        Ok(pid)
+    }
+
+    /// Kills the controller with -9.
+    pub(crate) fn kill_controller(&mut self) {
+        if let Some(child) = &mut self.controller {
+            child.kill();
+        }
+    }
+
+    /// Starts the controller again on the state it left.
+    pub(crate) fn restart_controller(&mut self) -> Result<(), DemoError> {
+        match &mut self.controller {
+            Some(child) => child.restart().map_err(|e| DemoError::at("the controller", e)),
+            None => Ok(()),
+        }
+    }
+
+    /// What should run but does not, with the last lines it wrote.
+    pub(crate) fn first_dead(&mut self) -> Option<String> {
+        let third = [("controller", &mut self.controller), ("dns", &mut self.dns)];
+        for (name, child) in third {
+            if let Some(child) = child
+                && !child.is_running()
+            {
+                return Some(format!("the {name} has ended; its last lines:\n{}", child.log_tail(12)));
+            }
+        }
+        let dead = self.agents.iter_mut().find_map(|(name, child)| (!child.is_running()).then_some((*name, child)));
+        dead.map(|(name, child)| format!("the agent of {name} has ended; its last lines:\n{}", child.log_tail(12)))
+    }
+
+    /// The last lines of every log, for the case that something went wrong.
+    pub(crate) fn logs(&self) -> String {
+        let mut all = String::new();
+        for folder in [&self.sites.third, &self.sites.east.folder, &self.sites.west.folder] {
+            for name in ["controller.log", "dns.log", "agent.log"] {
+                let path = folder.join(name);
+                if path.exists() {
+                    all.push_str(&format!("--- {}\n{}\n", path.display(), region::tail(&path, 15)));
+                }
+            }
+        }
+        all
+    }
+
+    /// Ends everything; answers what would not end.
+    pub(crate) fn close(mut self) -> Vec<region::Process> {
+        self.agents.clear();
+        self.controller = None;
+        self.dns = None;
+        self.folder.close()
+    }
+
+    fn launch(&self, folder: &Path, name: &str, words: &[String]) -> Result<Child, DemoError> {
+        let mut argv = vec![self.sites.program.display().to_string()];
+        argv.extend_from_slice(words);
+        let launch = Launch {
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+            argv,
+            env: vec![(TOKEN_VARIABLE.to_owned(), self.token.clone())],
+        };
+        launch.start().map_err(|e| DemoError::at(name, e))
+    }
+}
+
+fn sites(folder: &Folder) -> Result<Sites, DemoError> {
+    let failed = |what: &'static str| move |e| DemoError::at(what, e);
+    let east = folder.subfolder("east").map_err(failed("the folder of east"))?;
+    let west = folder.subfolder("west").map_err(failed("the folder of west"))?;
+    let third = folder.subfolder("third").map_err(failed("the folder of the third place"))?;
+    let free = ports::free(6).map_err(failed("free ports"))?;
+    let tls = certificates::make(&third.join("tls"), &["127.0.0.1", "localhost"])
+        .map_err(|e| DemoError::at("certificates", std::io::Error::other(e)))?;
+    let password = random_word().map_err(failed("the password of the databases"))?;
+    let password_file = third.join("database-password");
+    write_private(&password_file, &password).map_err(failed("the password of the databases"))?;
+    let program = std::env::current_exe().map_err(failed("the path of this program"))?;
+    Ok(Sites {
+        east: RegionSite {
+            name: "east",
+            folder: east,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            database_port: free[0],
+        },
+        west: RegionSite { name: "west", folder: west, address: second_address(), database_port: free[1] },
+        third,
+        service_port: free[2],
+        controller_port: free[3],
+        dns_port: free[4],
+        dns_control_port: free[5],
+        tls,
+        password_file,
+        password,
+        program,
+    })
+}
+
+/// A second loopback address: Linux answers on all of 127.0.0.0/8, others only on `::1` besides the first.
+fn second_address() -> IpAddr {
+    if cfg!(target_os = "linux") {
+        IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))
+    } else {
+        IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn random_word() -> std::io::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0u8; 24];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}

@@ -1,0 +1,103 @@
+//! The one error of the command line: text, hint and exit code come from it and from nowhere else.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// What the caller should do next, as an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It ran and failed.
+    Failed = 1,
+    /// The call or the plan is wrong.
+    Usage = 2,
+    /// A safety rule refused it, or a person did not confirm.
+    Refused = 3,
+    /// Something may have changed: look before trying again.
+    Unknown = 4,
+    /// A defect of Pilotlight.
+    Bug = 70,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl From<pilotlight_core::code::Exit> for Exit {
+    fn from(exit: pilotlight_core::code::Exit) -> Self {
+        use pilotlight_core::code::Exit as Of;
+        match exit {
+            Of::Failed => Exit::Failed,
+            Of::Usage => Exit::Usage,
+            Of::Refused => Exit::Refused,
+            Of::Unknown => Exit::Unknown,
+            Of::Bug => Exit::Bug,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error on its way to the person at the terminal.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    /// What the caller should do.
+    pub(crate) exit: Exit,
+    /// A code of `pilotlight explain`.
+    pub(crate) code: Option<String>,
+    /// What happened, with its causes.
+    pub(crate) cause: anyhow::Error,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl CliError {
+    /// An error with that exit code.
+    pub(crate) fn new(exit: Exit, cause: impl Into<anyhow::Error>) -> Self {
+        Self { exit, code: None, cause: cause.into(), hint: None }
+    }
+
+    /// An error that is only a sentence.
+    pub(crate) fn say(exit: Exit, message: impl Display) -> Self {
+        Self::new(exit, anyhow::anyhow!("{message}"))
+    }
+
+    /// Adds the code.
+    pub(crate) fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Adds what to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints it to stderr, the chain of causes once.
+    pub(crate) fn print(&self) {
+        match &self.code {
+            Some(code) => eprintln!("error[{code}]: {:#}", self.cause),
+            None => eprintln!("error: {:#}", self.cause),
+        }
+        if let Some(hint) = &self.hint {
+            eprintln!("  hint: {hint}");
+        }
+        if let Some(code) = &self.code {
+            eprintln!("  more: pilotlight explain {code}");
+        }
+    }
+}
+
+impl From<anyhow::Error> for CliError {
+    fn from(cause: anyhow::Error) -> Self {
+        Self::new(Exit::Failed, cause)
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(cause: std::io::Error) -> Self {
+        Self::new(Exit::Failed, cause)
+    }
+}

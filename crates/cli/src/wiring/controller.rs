@@ -1,0 +1,142 @@
+//! The drivers of the controller.
+
+use super::Wired;
+use super::names::PlanNames;
+use super::place::Place;
+use super::region::{redactor, withheld};
+use crate::connect;
+use crate::error::{CliError, Exit};
+use anyhow::Context;
+use async_trait::async_trait;
+use pilotlight_core::id::Component;
+use pilotlight_core::observation::Target;
+use pilotlight_core::plan::{DnsPlan, Kind, Plan, WebhookPlan};
+use pilotlight_core::verdict::PortAnswer;
+use pilotlight_driver::Driver;
+use pilotlight_driver::guard::{Guarded, Ledger};
+use pilotlight_engine::router::Router;
+use pilotlight_local::dns::DnsDriver;
+use pilotlight_local::exec::ExecDriver;
+use pilotlight_local::probe::{ProbeDriver, names, port};
+use pilotlight_local::redact::Redactor;
+use pilotlight_local::webhook::WebhookDriver;
+use pilotlight_local::{postgres, process};
+use pilotlight_server::PortLook;
+use pilotlight_server::hub::{Hub, RemoteAgent};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Makes the drivers of the controller; touches nothing.
+pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
+    let ledger = Ledger::open(&plan.controller.state.join("guard"))
+        .with_context(|| format!("cannot use the controller's folder {}", plan.controller.state.display()))
+        .map_err(|e| CliError::new(Exit::Failed, e))?;
+    let building = Building { plan, ledger: Arc::new(ledger), redactor: redactor(plan)? };
+    let here = building.place()?;
+    let at_place = here.describe();
+    let mut router = Router::new().here(building.guarded(here));
+    let mut descriptors = BTreeMap::new();
+    for region in &plan.regions {
+        let remote = RemoteAgent::new(hub.clone(), region.clone(), at_place.clone());
+        router = router.region(region, Arc::new(remote));
+    }
+    for (name, component) in &plan.components {
+        let (regions, remote) = match &component.kind {
+            Kind::Postgres(p) => (p.regions.keys().collect::<Vec<_>>(), postgres::descriptor()),
+            Kind::Process(p) => (p.regions.keys().collect(), process::descriptor()),
+            Kind::Dns(dns) => {
+                let driver = building.dns(name, dns)?;
+                descriptors.insert(name.clone(), driver.describe());
+                router = router.component(name, None, driver);
+                continue;
+            }
+            Kind::Webhook(webhook) => {
+                let driver = building.webhook(name, webhook)?;
+                descriptors.insert(name.clone(), driver.describe());
+                router = router.component(name, None, driver);
+                continue;
+            }
+            Kind::Exec(_) => {
+                descriptors.insert(name.clone(), at_place.clone());
+                continue;
+            }
+        };
+        for region in regions {
+            let agent = RemoteAgent::new(hub.clone(), region.clone(), remote.clone());
+            router = router.component(name, Some(region), Arc::new(agent));
+        }
+        descriptors.insert(name.clone(), remote);
+    }
+    Ok(Wired { driver: Arc::new(router), descriptors })
+}
+
+struct Building<'a> {
+    plan: &'a Plan,
+    ledger: Arc<Ledger>,
+    redactor: Redactor,
+}
+
+impl Building<'_> {
+    fn guarded<D: Driver + 'static>(&self, driver: D) -> Arc<dyn Driver> {
+        Arc::new(Guarded::with(driver, self.ledger.clone()))
+    }
+
+    fn place(&self) -> Result<Place, CliError> {
+        let names = PlanNames::of(self.plan)?;
+        let client = names::for_probes(reqwest::Client::builder(), names.clone()).build();
+        let client = client.context("cannot make the client of the probes")?;
+        let commands = ExecDriver {
+            application: self.plan.application.clone(),
+            region: None,
+            redactor: self.redactor.clone(),
+            withheld: withheld(self.plan),
+        };
+        Ok(Place { commands, probes: ProbeDriver::new(client, names, self.redactor.clone()) })
+    }
+
+    fn dns(&self, name: &Component, dns: &DnsPlan) -> Result<Arc<dyn Driver>, CliError> {
+        let token = connect::secret(&self.plan.controller.token)?;
+        let client = connect::http_client(self.plan)?;
+        let driver = DnsDriver::new(name.clone(), dns.clone(), token, client).with_rto(self.plan.objectives.rto);
+        Ok(self.guarded(driver))
+    }
+
+    fn webhook(&self, name: &Component, webhook: &WebhookPlan) -> Result<Arc<dyn Driver>, CliError> {
+        let url = connect::secret(&webhook.url)?;
+        let redactor = Redactor::new([url.clone()]);
+        Ok(self.guarded(WebhookDriver::new(name.clone(), connect::public_client()?, url, redactor)))
+    }
+}
+
+/// Looks at the ports of databases from the controller.
+pub(crate) struct Ports(BTreeMap<Target, String>);
+
+impl Ports {
+    /// Every copy of replicated data in the plan.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let mut ports = BTreeMap::new();
+        for (component, kind) in plan.components.iter().map(|(name, c)| (name, &c.kind)) {
+            if let Kind::Postgres(postgres) = kind {
+                for (region, server) in &postgres.regions {
+                    let target = Target { component: component.clone(), region: Some(region.clone()) };
+                    ports.insert(target, format!("{}:{}", server.host, server.port));
+                }
+            }
+        }
+        Self(ports)
+    }
+
+    /// Every copy with its address.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Target, &str)> {
+        self.0.iter().map(|(target, address)| (target, address.as_str()))
+    }
+}
+
+#[async_trait]
+impl PortLook for Ports {
+    async fn look(&self, target: &Target) -> PortAnswer {
+        let Some(address) = self.0.get(target) else { return PortAnswer::Unreachable };
+        port(address, Duration::from_millis(800)).await
+    }
+}

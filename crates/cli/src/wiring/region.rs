@@ -1,0 +1,145 @@
+//! The drivers of one region, for its agent.
+
+use super::Wired;
+use super::names::PlanNames;
+use super::place::Place;
+use crate::connect;
+use crate::error::{CliError, Exit};
+use anyhow::Context;
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::plan::{Kind, Plan, PostgresPlan, ProcessPlan, SecretRef};
+use pilotlight_driver::Driver;
+use pilotlight_driver::clock::SystemClock;
+use pilotlight_driver::guard::{Guarded, Ledger};
+use pilotlight_engine::router::Router;
+use pilotlight_local::exec::ExecDriver;
+use pilotlight_local::postgres::{PostgresDriver, PostgresParts};
+use pilotlight_local::probe::{ProbeDriver, names};
+use pilotlight_local::process::{ProcessDriver, ProcessParts};
+use pilotlight_local::redact::Redactor;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A region's drivers, and the processes somebody must watch over.
+pub(crate) struct InRegion {
+    /// The drivers.
+    pub(crate) wired: Wired,
+    /// The memory of epochs and keys that all of them share.
+    pub(crate) ledger: Arc<Ledger>,
+    /// To be supervised as long as the agent runs.
+    pub(crate) crews: Vec<Arc<Guarded<ProcessDriver>>>,
+}
+
+/// Makes the drivers of a region; starts nothing.
+pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InRegion, CliError> {
+    let ledger = Ledger::open(&state_dir.join("guard"))
+        .with_context(|| format!("cannot use the agent's folder {}", state_dir.display()))
+        .map_err(|e| CliError::new(Exit::Failed, e))?;
+    let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger), redactor: redactor(plan)? };
+    let probes = region_of.probes()?;
+    let place = Place { commands: region_of.commands(), probes: probes.clone() };
+    let mut router = Router::new().region(region, region_of.guarded(place));
+    let mut descriptors = BTreeMap::new();
+    let mut crews = Vec::new();
+    for (name, component) in &plan.components {
+        let driver: Arc<dyn Driver> = match &component.kind {
+            Kind::Postgres(postgres) if postgres.regions.contains_key(region) => region_of.postgres(name, postgres)?,
+            Kind::Process(process) if process.regions.contains_key(region) => {
+                let crew = Arc::new(region_of.process(name, process, &probes)?);
+                crews.push(crew.clone());
+                crew
+            }
+            _ => continue,
+        };
+        descriptors.insert(name.clone(), driver.describe());
+        router = router.component(name, Some(region), driver);
+    }
+    let wired = Wired { driver: Arc::new(router), descriptors };
+    Ok(InRegion { wired, ledger: region_of.ledger, crews })
+}
+
+struct Building<'a> {
+    plan: &'a Plan,
+    region: &'a Region,
+    state_dir: &'a Path,
+    ledger: Arc<Ledger>,
+    redactor: Redactor,
+}
+
+impl Building<'_> {
+    fn guarded<D: Driver + 'static>(&mut self, driver: D) -> Arc<dyn Driver> {
+        Arc::new(Guarded::with(driver, self.ledger.clone()))
+    }
+
+    fn probes(&self) -> Result<ProbeDriver, CliError> {
+        let names = PlanNames::of(self.plan)?;
+        let client = names::for_probes(reqwest::Client::builder(), names.clone()).build();
+        let client = client.context("cannot make the client of the probes")?;
+        Ok(ProbeDriver::new(client, names, self.redactor.clone()))
+    }
+
+    fn commands(&self) -> ExecDriver {
+        ExecDriver {
+            application: self.plan.application.clone(),
+            region: Some(self.region.clone()),
+            redactor: self.redactor.clone(),
+            withheld: withheld(self.plan),
+        }
+    }
+
+    fn postgres(&mut self, name: &Component, postgres: &PostgresPlan) -> Result<Arc<dyn Driver>, CliError> {
+        let password = postgres.password.as_ref().map(connect::secret).transpose()?;
+        let driver = PostgresDriver::new(PostgresParts {
+            component: name.clone(),
+            region: self.region.clone(),
+            plan: postgres.clone(),
+            state_dir: self.state_dir.join(name.as_str()),
+            password,
+            clock: Arc::new(SystemClock),
+        });
+        let driver = driver.map_err(|e| CliError::new(Exit::Usage, e))?;
+        Ok(self.guarded(driver))
+    }
+
+    fn process(
+        &self,
+        name: &Component,
+        process: &ProcessPlan,
+        probes: &ProbeDriver,
+    ) -> Result<Guarded<ProcessDriver>, CliError> {
+        let at_home = self.plan.home == *self.region;
+        let command = process.regions.get(self.region).cloned();
+        let driver = ProcessDriver::open(ProcessParts {
+            application: self.plan.application.clone(),
+            component: name.clone(),
+            region: self.region.clone(),
+            command: command.context("the region runs no such component")?,
+            ready: process.ready.get(self.region).cloned(),
+            initial: if at_home { process.active } else { process.standby },
+            probes: probes.clone(),
+            folder: self.state_dir.join(name.as_str()),
+            withheld: withheld(self.plan),
+        });
+        Ok(Guarded::with(driver.context("cannot keep processes")?, self.ledger.clone()))
+    }
+}
+
+/// Everything that must not be seen in an output.
+pub(crate) fn redactor(plan: &Plan) -> Result<Redactor, CliError> {
+    let mut secrets = vec![connect::secret(&plan.controller.token)?];
+    for component in plan.components.values() {
+        if let Kind::Postgres(PostgresPlan { password: Some(password), .. }) = &component.kind {
+            secrets.push(connect::secret(password)?);
+        }
+    }
+    Ok(Redactor::new(secrets))
+}
+
+/// Variables of our own environment that nothing we start may see.
+pub(crate) fn withheld(plan: &Plan) -> Vec<String> {
+    match &plan.controller.token {
+        SecretRef::Env(name) => vec![name.clone()],
+        SecretRef::File(_) => Vec::new(),
+    }
+}

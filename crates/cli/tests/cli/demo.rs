@@ -1,0 +1,114 @@
+//! The demo with real PostgreSQL: every fault, and Ctrl-C in the middle. One at a time: they measure.
+
+use crate::program::{pilotlight, said};
+use crate::wait::until;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Plays a fault to its end and answers its document.
+fn play(fault: &str) -> serde_json::Value {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("tmp");
+    std::fs::create_dir(&place).unwrap();
+    open_to_all(folder.path());
+    open_to_all(&place);
+    let mut command = pilotlight(folder.path());
+    command.args(["demo", "--json", "--fault", fault, "--report", "report"]).env("TMPDIR", &place);
+    let (code, out, err) = said(&command.output().expect("the demo runs"));
+    let document: serde_json::Value =
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("no JSON ({e}): {out}\n{err}"));
+    assert_eq!(code, 0, "{err}\n{document:#}");
+    assert_eq!(document["objectives_met"], true, "{err}");
+    assert!(Path::new(document["report"].as_str().unwrap()).exists());
+    assert_eq!(left_in(&place), Vec::<PathBuf>::new(), "the demo left its folder behind");
+    document
+}
+
+/// A database server under its own account must be able to enter.
+fn open_to_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn left_in(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn figure(document: &serde_json::Value, path: &str) -> u64 {
+    document.pointer(path).and_then(serde_json::Value::as_u64).unwrap_or_else(|| panic!("no {path} in {document:#}"))
+}
+
+#[test]
+fn a_lost_region_fails_over_and_comes_home() {
+    let document = play("region");
+    assert!(figure(&document, "/failover/rto_ms") > 0, "users must have felt it");
+    assert!(figure(&document, "/failover/acked") > 0);
+    assert_eq!(figure(&document, "/failover/dual_acked"), 0);
+    assert_eq!(figure(&document, "/switchover/lost"), 0);
+    let parts = document["failover"]["parts"].as_object().unwrap();
+    let sum: u64 = parts.values().map(|ms| ms.as_u64().unwrap()).sum();
+    assert_eq!(sum, figure(&document, "/failover/rto_ms"), "the parts are the whole");
+}
+
+#[test]
+fn a_dead_postmaster_fails_over_without_waiting_for_a_lease() {
+    let document = play("postmaster");
+    let (rto, lease) = (figure(&document, "/failover/rto_ms"), 3_000);
+    assert!(rto > 0 && rto < lease, "evidence at once needs no lease: {rto} ms");
+}
+
+#[test]
+fn a_dead_agent_moves_nothing() {
+    let document = play("agent");
+    assert_eq!(document["failover"]["happened"], false);
+    assert_eq!(document["switchover"]["happened"], true);
+}
+
+#[test]
+fn a_controller_that_dies_in_the_middle_is_continued() {
+    let document = play("controller");
+    assert_eq!(document["failover"]["happened"], true);
+    assert_eq!(figure(&document, "/failover/dual_acked"), 0);
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind() {
+    let _alone = alone();
+    for moment in ["Opening", "business as usual", "killed"] {
+        let folder = tempfile::tempdir().unwrap();
+        open_to_all(folder.path());
+        let mut command = pilotlight(folder.path());
+        command.args(["demo", "--json"]).env("TMPDIR", folder.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut demo = command.spawn().expect("the demo starts");
+        await_line(&mut demo, moment);
+        kill(Pid::from_raw(i32::try_from(demo.id()).unwrap()), Signal::SIGINT).unwrap();
+        let status = until("the demo to end", Duration::from_secs(20), || match demo.try_wait().unwrap() {
+            Some(status) => Ok(status),
+            None => Err("it runs".to_owned()),
+        });
+        assert_eq!(status.code(), Some(130), "interrupted at `{moment}`");
+        assert_eq!(left_in(folder.path()), Vec::<PathBuf>::new(), "interrupted at `{moment}`");
+        assert_eq!(pilotlight_lab::region::processes(folder.path()), Vec::new(), "interrupted at `{moment}`");
+    }
+}
+
+fn await_line(demo: &mut Child, text: &str) {
+    let stderr = demo.stderr.take().expect("stderr is a pipe");
+    let mut lines = BufReader::new(stderr).lines();
+    let found = lines.by_ref().map_while(Result::ok).any(|line| line.contains(text));
+    assert!(found, "the demo ended before it said `{text}`");
+    // What it says later is read by nobody; a thread keeps the pipe open and empty.
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+}

@@ -1,0 +1,9 @@
+//! The command line as its users meet it: the real binary, a clean environment, stdout, stderr and exit code.
+
+#![allow(clippy::unwrap_used)] // tests
+
+mod demo;
+mod offline;
+mod operator;
+mod program;
+mod wait;

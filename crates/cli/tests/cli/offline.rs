@@ -1,0 +1,74 @@
+//! What works without a controller.
+
+use crate::program::{run, said};
+use std::fs;
+
+#[test]
+fn a_first_plan_is_written_and_has_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out, _) = said(&run(folder.path(), &["init"]));
+    assert_eq!(code, 0);
+    assert!(out.contains("wrote pilotlight.yaml"), "{out}");
+    let (code, out, err) = said(&run(folder.path(), &["check"]));
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("what that leaves unproven"), "{out}");
+    let (code, _, err) = said(&run(folder.path(), &["init"]));
+    assert_eq!(code, 3);
+    assert!(err.contains("PL-0002") && err.contains("--force"), "{err}");
+}
+
+#[test]
+fn every_fault_of_a_plan_is_told_at_once_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plan.yaml"), "application: shop\nregionz: [a, b]\nobjectives: { rto: soon }\n")
+        .unwrap();
+    let (code, out, err) = said(&run(folder.path(), &["check", "plan.yaml"]));
+    assert_eq!((code, out.as_str()), (2, ""));
+    for told in ["plan.yaml:2:1", "regions", "plan.yaml:3:20", "soon"] {
+        assert!(err.contains(told), "{told} is missing in\n{err}");
+    }
+    let (code, out, _) = said(&run(folder.path(), &["check", "plan.yaml", "--json"]));
+    assert_eq!(code, 2);
+    let faults: serde_json::Value = serde_json::from_str(&out).expect("JSON on stdout");
+    assert!(faults["faults"].as_array().is_some_and(|f| f.len() > 2), "{out}");
+}
+
+#[test]
+fn a_code_is_explained_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out, _) = said(&run(folder.path(), &["explain", "PL-0403"]));
+    assert_eq!(code, 0);
+    assert!(out.contains("What to do"), "{out}");
+    let (code, _, err) = said(&run(folder.path(), &["explain", "PL-9999"]));
+    assert_eq!(code, 2);
+    assert!(err.contains("the nearest is"), "{err}");
+}
+
+#[test]
+fn wrong_words_end_with_two_and_help_with_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said(&run(folder.path(), &["fail-over"])).0, 2);
+    assert_eq!(said(&run(folder.path(), &[])).0, 2);
+    let (code, out, _) = said(&run(folder.path(), &["--help"]));
+    assert_eq!(code, 0);
+    for verb in
+        ["demo", "init", "check", "serve", "agent", "status", "runbook", "failover", "switchover", "failback", "run"]
+    {
+        assert!(out.contains(&format!("\n  {verb}")), "{verb} is missing in\n{out}");
+    }
+    let (code, out, _) = said(&run(folder.path(), &["completions", "bash"]));
+    assert_eq!(code, 0);
+    assert!(out.contains("_pilotlight"), "no completion function");
+}
+
+#[test]
+fn no_plan_no_controller_no_secret_are_three_different_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, err) = said(&run(folder.path(), &["status"]));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("cannot read the plan") && err.contains("pilotlight init"), "{err}");
+    assert_eq!(said(&run(folder.path(), &["init"])).0, 0);
+    let (code, _, err) = said(&run(folder.path(), &["status"]));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("is not set") || err.contains("cannot read the secret"), "{err}");
+}

@@ -1,0 +1,55 @@
+//! What operators type while nobody answers: one clear message each, and the exit code that says what to do next.
+
+use crate::program::{pilotlight, said};
+use std::fs;
+use std::path::Path;
+
+/// A plan whose controller is an address of this machine where nobody listens.
+fn plan(folder: &Path) {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = format!(
+        "application: shop\nobjectives: {{ rto: 1m, rpo: 30s }}\nregions: [east, west]\n\
+         controller: {{ listen: {silent}, state: state, token: {{ env: PILOTLIGHT_TOKEN }} }}\n\
+         policy: {{ mode: manual }}\n\
+         components:\n  database:\n    kind: postgres\n    database: postgres\n    user: postgres\n    regions:\n\
+         \x20     east: {{ host: 127.0.0.1, port: 1, data_dir: east }}\n\
+         \x20     west: {{ host: 127.0.0.1, port: 2, data_dir: west }}\n"
+    );
+    fs::write(folder.join("pilotlight.yaml"), text).unwrap();
+}
+
+#[test]
+fn a_controller_that_is_not_there_is_named_with_its_code() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path());
+    for words in [&["status"][..], &["run", "list"], &["switchover", "--dry-run"], &["runbook", "show", "failover"]] {
+        let output = pilotlight(folder.path()).args(words).env("PILOTLIGHT_TOKEN", "secret").output().unwrap();
+        let (code, out, err) = said(&output);
+        assert_eq!((code, out.as_str()), (1, ""), "{words:?}: {err}");
+        assert!(err.contains("PL-0403") && !err.contains("secret"), "{words:?}: {err}");
+    }
+}
+
+#[test]
+fn a_live_check_lists_what_it_could_not_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path());
+    let mut command = pilotlight(folder.path());
+    let output = command.args(["check", "--live"]).env("PILOTLIGHT_TOKEN", "secret").output().unwrap();
+    let (code, out, err) = said(&output);
+    assert_eq!(code, 1, "{err}");
+    for told in ["ok       controller.token", "BLOCKER  database in east", "BLOCKER  controller at"] {
+        assert!(out.contains(told), "{told} is missing in\n{out}");
+    }
+}
+
+#[test]
+fn an_agent_of_an_unknown_region_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path());
+    let mut command = pilotlight(folder.path());
+    command.args(["agent", "--region", "north", "--state", "agent"]).env("PILOTLIGHT_TOKEN", "secret");
+    let (code, _, err) = said(&command.output().unwrap());
+    assert_eq!(code, 2);
+    assert!(err.contains("no region north") && err.contains("east, west"), "{err}");
+}

@@ -1,0 +1,16 @@
+//! The one waiting loop of these tests: a level, a deadline and what was seen last.
+
+use std::time::{Duration, Instant};
+
+/// Asks until it is so; panics with the last answer when the time is over.
+#[allow(clippy::disallowed_methods)] // the one place of these tests that reads the clock and sleeps
+pub(crate) fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + within;
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(seen) if Instant::now() > end => panic!("waited {within:?} for {what}; last seen: {seen}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
