@@ -3,6 +3,7 @@
 //! Every figure comes with its range over at least ten repetitions, and with what the machine itself took meanwhile.
 
 mod engine;
+mod failover;
 mod figures;
 
 use anyhow::{Context, bail};
@@ -18,14 +19,17 @@ struct Options {
 
 /// Runs a benchmark; exit code 1 when a target is missed.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let Some((name, rest)) = arguments.split_first() else { bail!("which one? there is: engine") };
+    let Some((name, rest)) = arguments.split_first() else { bail!("which one? there are: engine, failover") };
     let options = read(rest)?;
+    if name == "failover" {
+        return failover::run(options.repeat, options.json.as_deref());
+    }
     if cfg!(debug_assertions) {
         return again_in_release(arguments);
     }
     let table = match name.as_str() {
         "engine" => engine::run(options.repeat)?,
-        other => bail!("there is no benchmark {other}; there is: engine"),
+        other => bail!("there is no benchmark {other}; there are: engine, failover"),
     };
     print!("{table}");
     if let Some(file) = &options.json {

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask TASK
 
   tidy                                    check the rules of the house that the compiler does not know
-  bench engine [--repeat N] [--json FILE] the engine's makespan and recovery on a durable journal";
+  bench engine [--repeat N] [--json FILE] the engine's makespan and recovery on a durable journal
+  bench failover [--repeat N] [--json FILE]
+                                          real moves of real PostgreSQL beside the floor";
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -7,5 +7,6 @@ pub(crate) mod crash;
 pub(crate) mod floor;
 pub(crate) mod pair;
 pub(crate) mod region;
+pub(crate) mod rounds;
 pub(crate) mod series;
 pub(crate) mod switchover;

@@ -1,5 +1,6 @@
 //! The floor: a bare pair, made anew for each measurement.
 
+use super::rounds::AROUND;
 use crate::demo::DemoError;
 use crate::wiring;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -20,9 +21,6 @@ pub(crate) enum Move {
     /// The same with 500 MB of dirty buffers, written out by a checkpoint before.
     SwitchDirty,
 }
-
-/// Time for the writer before and after a move, so that the gap is not one of the start or the end.
-const AROUND: Duration = Duration::from_millis(1_200);
 
 /// Measures the longest silence of one move of a bare pair.
 pub(crate) async fn measure(what: Move) -> Result<Duration, DemoError> {

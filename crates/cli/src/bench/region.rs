@@ -20,7 +20,11 @@ fn bound(lease: Duration) -> Duration {
 }
 
 /// Measures `runs` losses of a region. Two series: PostgreSQL level, and through the name.
-pub(crate) async fn measure(runs: u32, lease: Duration, progress: &dyn Fn(&str)) -> Result<[Series; 2], DemoError> {
+pub(crate) async fn measure(
+    runs: u32,
+    lease: Duration,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<[Series; 2], DemoError> {
     let mut pair = Pair::start(Settings {
         lease: format!("{}ms", lease.as_millis()),
         on_postmaster_death: "restart",
