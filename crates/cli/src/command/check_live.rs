@@ -76,7 +76,7 @@ fn secrets(plan: &Plan) -> Vec<Looked> {
     for (name, component) in &plan.components {
         match &component.kind {
             Kind::Postgres(PostgresPlan { password: Some(secret), .. }) => {
-                named.push((format!("{name}.password"), secret))
+                named.push((format!("{name}.password"), secret));
             }
             Kind::Webhook(webhook) => named.push((format!("{name}.url"), &webhook.url)),
             _ => {}

@@ -75,9 +75,9 @@ async fn show(args: &RunArgs) -> Result<ExitCode, CliError> {
     let run = named_or_newest(&operator, args.run.as_deref()).await?;
     let view: RunView = operator.get(&format!("/v1/runs/{run}")).await?;
     if args.view.json {
-        print_json(&view)?
+        print_json(&view)?;
     } else {
-        print_view(&view)
+        print_view(&view);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -25,7 +25,7 @@ pub(crate) async fn come_back(scene: &mut Scene<'_>, fault: FaultArg) -> Result<
             scene.stage.start_agent("east")?;
         }
         FaultArg::Postmaster => {
-            scene.narrator.act("Return: the agent of east has fenced what was left of its database")
+            scene.narrator.act("Return: the agent of east has fenced what was left of its database");
         }
     }
     let run = scene.until("the rejoin to begin", PATIENCE, |s| s.rejoin_run()).await?;
