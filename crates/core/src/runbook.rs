@@ -65,7 +65,8 @@ pub struct Step {
     /// Must be seen before the effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Condition>,
-    /// Must be seen after the effect; where it is seen already, the effect is skipped.
+    /// Must be seen after the effect. Where it is seen already, an opaque command is left out; of everything else the driver
+    /// says itself that it is so already, since its guard has to see the epoch in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Condition>,
     /// Time for one attempt, the wait for `after` included.

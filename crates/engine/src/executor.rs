@@ -189,6 +189,8 @@ impl Executor {
             Some(asked) = self.asked.recv() => self.ask(asked),
             () = async { clock.sleep(pause.unwrap_or_default()).await }, if pause.is_some() => {}
         }
+        // What becomes ready at the same moment is heard in the same turn: one append, one fsync.
+        tokio::task::yield_now().await;
         // An attempt says everything before it ends, so ends are collected first and taken in last.
         while let Some(end) = self.attempts.try_join_next_with_id() {
             ended.push(end);

@@ -1,5 +1,6 @@
 //! What can go wrong below the journal and the store, whatever they are made of.
 
+use pilotlight_core::code::{self, Code};
 use std::path::PathBuf;
 
 /// The medium failed; nothing of the call was kept.
@@ -42,11 +43,11 @@ pub enum StorageError {
 
 impl StorageError {
     /// The page of `pilotlight explain`.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            StorageError::Full { .. } | StorageError::Io { .. } | StorageError::Closed => "PL-0501",
-            StorageError::Damaged { .. } => "PL-0502",
-            StorageError::Locked { .. } => "PL-0503",
+            StorageError::Full { .. } | StorageError::Io { .. } | StorageError::Closed => code::JOURNAL_FULL,
+            StorageError::Damaged { .. } => code::JOURNAL_DAMAGED,
+            StorageError::Locked { .. } => code::STATE_IN_USE,
         }
     }
 

@@ -240,6 +240,44 @@ fn check(before: &RunState, event: &Event) {
     }
 }
 
+/// What must be refused here, whatever is commanded: tried on a copy.
+fn check_refusals(walk: &Walk) {
+    let legal = |event: Event| walk.state.clone().apply(&walk.record(event)).is_ok();
+    for step in &walk.state.runbook().steps {
+        let id = || step.id.clone();
+        let phases = walk.state.runbook().steps.iter().filter_map(|s| walk.state.phase(&s.id));
+        if walk.state.is_past_return() || phases.into_iter().any(Phase::is_in_flight) {
+            for attempt in 1..3 {
+                assert!(!legal(Event::UndoStarted { step: id(), attempt }), "{} undone too late or too soon", step.id);
+            }
+        }
+        let begun_undoing = matches!(walk.state.phase(&step.id), Some(Phase::Undone | Phase::Left { .. }));
+        if begun_undoing {
+            assert!(
+                !legal(Event::Approved { step: id(), by: "ada".into() }),
+                "{} goes forward after its undo",
+                step.id
+            );
+        }
+        let in_hand = matches!(walk.state.phase(&step.id), Some(Phase::UndoStuck { .. }));
+        if matches!(step.effect, Effect::Fence { .. }) && !in_hand {
+            let skip = Event::StepSkipped { step: id(), by: "ada".into(), why: String::new() };
+            assert!(!legal(skip), "{} makes the old writer silent and was passed over", step.id);
+        }
+    }
+    let undoing = walk.records.iter().any(|r| matches!(r.event, Event::UndoStarted { .. }));
+    if undoing {
+        for command in walk.state.commands() {
+            assert!(!matches!(command, Command::Start { .. }), "forward after an undo: {command:?}");
+        }
+        for step in &walk.state.runbook().steps {
+            let in_hand = matches!(walk.state.phase(&step.id), Some(Phase::UndoStuck { .. }));
+            let skip = Event::StepSkipped { step: step.id.clone(), by: "ada".into(), why: String::new() };
+            assert!(in_hand || !legal(skip), "{} was passed over while the run is taken back", step.id);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -257,6 +295,7 @@ proptest! {
                     check(&before, &event);
                 }
             }
+            check_refusals(&walk);
             let commands = walk.state.commands();
             if commands.is_empty() {
                 // A crash in the middle leaves nothing in flight that is not looked at; else a person is named.
@@ -378,6 +417,23 @@ fn what_is_unknown_is_looked_at_and_never_tried_again() {
         walk.give("a", 1, Err(Failure::new(kind, "?")));
         let commands = walk.state.commands();
         assert!(matches!(&commands[..], [Command::Look { attempt: 1, .. }]), "{kind:?}: {commands:?}");
+    }
+}
+
+#[test]
+fn what_may_have_changed_something_is_taken_back_and_what_cannot_have_is_not() {
+    for (first, undone) in [(Failure::unknown("?"), true), (Failure::rejected("no"), false)] {
+        let mut steps = vec![step("a", &[], command("a"))];
+        steps[0].undo = Some(command("back"));
+        let mut walk = Walk::new(steps);
+        walk.start("a", 1);
+        walk.give("a", 1, Err(first.clone()));
+        if undone {
+            walk.give("a", 1, Err(Failure::rejected("the second call changed nothing; the first may have")));
+        }
+        walk.push(Event::AbortAsked { by: "ada".into() });
+        let commands = walk.state.commands();
+        assert_eq!(matches!(&commands[..], [Command::Undo { .. }]), undone, "{first:?}: {commands:?}");
     }
 }
 

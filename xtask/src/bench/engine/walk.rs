@@ -1,10 +1,10 @@
 //! One run of 1,000 steps, each level needing all of the level before.
 
-use super::{LEVELS, STEP, WIDE, fsync_takes};
+use super::{LEVELS, STEP, WIDE, fsync};
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect, FenceAssurance, Guard};
-use pilotlight_core::id::{EffectKey, StepId, Unit};
+use pilotlight_core::id::{EffectKey, RunId, StepId, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
@@ -122,14 +122,25 @@ pub(super) async fn open(folder: &Path, driver: Arc<dyn Driver>) -> anyhow::Resu
 
 pub(super) async fn measure() -> anyhow::Result<Walk> {
     let folder = tempfile::TempDir::new().context("making a folder")?;
-    let before = fsync_takes(folder.path())?;
     let sleeper = Arc::new(Sleeper::default());
     let engine = open(&folder.path().join("state"), sleeper.clone()).await?;
     engine.enter(&unit(), &"east".into()).await?;
     let runbook = runbook(levels());
+    let (walked, fsync) = fsync::beside(folder.path(), walk(&engine, runbook.clone())).await?;
+    let (run, makespan) = walked?;
+    let records = engine.records(&run).await?.len();
+    engine.shutdown().await;
+    let took = sleeper.took.lock().unwrap_or_else(PoisonError::into_inner);
+    let of = |step: &Step| took.get(&EffectKey::new(&run, &step.id, 1)).copied().unwrap_or_default();
+    let (_, critical_path) = runbook.critical_path(of);
+    Ok(Walk { makespan, critical_path, fsync, records })
+}
+
+/// From the wish to the last durable record.
+async fn walk(engine: &Engine, runbook: Runbook) -> anyhow::Result<(RunId, Duration)> {
     let mut records = engine.subscribe();
     let began = SystemClock.mono();
-    let run = engine.start(runbook.clone(), Cause::default()).await?;
+    let run = engine.start(runbook, Cause::default()).await?;
     loop {
         match records.recv().await {
             Ok((_, record)) if matches!(record.event, Event::RunEnded { .. }) => break,
@@ -137,12 +148,5 @@ pub(super) async fn measure() -> anyhow::Result<Walk> {
             Err(error) => bail!("the records could not be followed: {error}"),
         }
     }
-    let makespan = SystemClock.mono().since(began);
-    let records = engine.records(&run).await?.len();
-    engine.shutdown().await;
-    let after = fsync_takes(folder.path())?;
-    let took = sleeper.took.lock().unwrap_or_else(PoisonError::into_inner);
-    let of = |step: &Step| took.get(&EffectKey::new(&run, &step.id, 1)).copied().unwrap_or_default();
-    let (_, critical_path) = runbook.critical_path(of);
-    Ok(Walk { makespan, critical_path, fsync: (before + after) / 2, records })
+    Ok((run, SystemClock.mono().since(began)))
 }
