@@ -1,6 +1,6 @@
 //! What can go wrong below the journal and the store, whatever they are made of.
 
-use pilotlight_core::code::{self, Code};
+use pilotlight_core::code;
 use std::path::PathBuf;
 
 /// The medium failed; nothing of the call was kept.
@@ -43,12 +43,13 @@ pub enum StorageError {
 
 impl StorageError {
     /// The page of `pilotlight explain`.
-    pub fn code(&self) -> Code {
-        match self {
+    pub fn code(&self) -> &'static str {
+        let code = match self {
             StorageError::Full { .. } | StorageError::Io { .. } | StorageError::Closed => code::JOURNAL_FULL,
             StorageError::Damaged { .. } => code::JOURNAL_DAMAGED,
             StorageError::Locked { .. } => code::STATE_IN_USE,
-        }
+        };
+        code.as_str()
     }
 
     /// What a person can do.

@@ -95,7 +95,7 @@ async fn a_second_process_is_refused_until_the_first_has_gone() {
     let first = open(folder.path()).unwrap();
     let error = open(folder.path()).map(|_| ()).unwrap_err();
     assert!(matches!(error, StorageError::Locked { .. }), "{error:?}");
-    assert_eq!(error.code().to_string(), "PL-0503");
+    assert_eq!(error.code(), "PL-0503");
     drop(first);
     open(folder.path()).map(|_| ()).unwrap();
 }
@@ -110,7 +110,7 @@ async fn a_truncated_file_is_named_as_damaged() {
         let error = open(folder.path()).map(|_| ()).unwrap_err();
         assert!(matches!(error, StorageError::Damaged { .. }), "{cut} of {size}: {error:?}");
         assert!(error.to_string().contains("pilotlight.db"), "{error}");
-        assert_eq!(error.code().to_string(), "PL-0502");
+        assert_eq!(error.code(), "PL-0502");
     }
 }
 
