@@ -26,6 +26,8 @@ pub(super) struct Silence {
     pub(super) killed: usize,
     /// What the assurance rests on.
     pub(super) text: String,
+    /// The pid file that the last server left.
+    pub(super) pid_file: Option<PidFile>,
 }
 
 impl PostgresDriver {
@@ -73,7 +75,7 @@ impl PostgresDriver {
             let table = processes::of(&directory);
             let attached = file.as_ref().map(processes::attached);
             if table.left.is_empty() && !matches!(attached, Some(Attached::Count(1..))) {
-                return Ok(judge(&directory, &table, file.as_ref(), attached, killed.len()));
+                return Ok(judge(&directory, &table, file, attached, killed.len()));
             }
             for proc in &table.left {
                 processes::signal(*proc, Signal::SIGKILL);
@@ -102,7 +104,7 @@ impl PostgresDriver {
 fn judge(
     directory: &Directory,
     table: &Table,
-    file: Option<&PidFile>,
+    pid_file: Option<PidFile>,
     attached: Option<Attached>,
     killed: usize,
 ) -> Silence {
@@ -119,8 +121,8 @@ fn judge(
             (FenceAssurance::ConnectionsCut, format!("none is seen; shared memory was not checked: {why}"))
         }
     };
-    tracing::info!(directory = %directory.path().display(), killed, pid = file.map(|f| f.pid), %assurance, "silenced");
-    Silence { assurance, killed, text }
+    tracing::info!(directory = %directory.path().display(), killed, %assurance, "silenced");
+    Silence { assurance, killed, text, pid_file }
 }
 
 fn not_silent(directory: &Directory, table: &Table, attached: Option<&Attached>) -> Failure {

@@ -69,8 +69,9 @@ pub(super) fn way(own: Option<&Stand>, upstream: &Upstream) -> Way {
             Way::Build { why: format!("it ends at {end} and the upstream has WAL from {} on", upstream.oldest) }
         }
         (Some(at), Some(end)) if end <= at => Way::Follow,
-        (Some(at), end) if own.timeline == upstream.end.timeline => {
-            let end = end.map_or_else(|| "an unknown point".to_owned(), |e| e.to_string());
+        // A copy cannot leave a timeline without starting another; should it still hold more, PostgreSQL refuses to stream.
+        (Some(_), None) if own.timeline == upstream.end.timeline => Way::Follow,
+        (Some(at), Some(end)) if own.timeline == upstream.end.timeline => {
             Way::Refuse { why: format!("it ends at {end} of the upstream's own timeline, which ends at {at}") }
         }
         (Some(at), _) => Way::Rewind { timeline: own.timeline, from: at },
@@ -173,7 +174,7 @@ impl PostgresDriver {
         if control.is_shut_down_writer() && timeline == control.checkpoint.timeline {
             return Ok(Some(self.stand_at(directory, &control, timeline, Some(control.hand_over().lsn))));
         }
-        let end = self.end_of_wal(directory, timeline, from, work).await?;
+        let end = self.end_of_wal(directory, (timeline, from), control.segment_bytes, work).await?;
         Ok(Some(self.stand_at(directory, &control, timeline, end)))
     }
 
@@ -186,16 +187,17 @@ impl PostgresDriver {
     async fn end_of_wal(
         &self,
         directory: &Directory,
-        timeline: u32,
-        from: Lsn,
+        (timeline, from): (u32, Lsn),
+        segment_bytes: u64,
         work: &Work<'_>,
     ) -> Result<Option<Lsn>, Failure> {
         let version = directory.version();
         let call = Call { program: "pg_waldump", version: version.as_deref(), folder: directory.path() };
+        let start = from;
         let (timeline, from) = (timeline.to_string(), from.to_string());
         let args = ["-q", "-p", "pg_wal", "-t", &timeline, "-s", &from];
         let ended = self.programs.run(call, &args, work.left(), &work.stop).await?;
-        Ok(end_in(&ended.output))
+        Ok(end_in(&ended.output, segment_bytes).filter(|end| *end > start))
     }
 
     /// A running standby is turned to another upstream without a restart.
@@ -213,10 +215,11 @@ impl PostgresDriver {
     async fn start_as_standby(&self, upstream: &Region, work: &Work<'_>) -> Result<(), Failure> {
         let directory = self.directory();
         // Backends that outlived their postmaster would keep the new one from its shared memory.
-        self.silence(work.now() + work.left()).await?;
+        let silence = self.silence(work.now() + work.left()).await?;
         let unsure = |e| Failure::transient(format!("cannot change {}: {e}", directory.path().display()));
         directory.set(&self.standby_settings(upstream)?).map_err(unsure)?;
         directory.arm().map_err(unsure)?;
+        super::start::remove_stale_pid_file(&directory, &silence).map_err(unsure)?;
         self.start(&directory, work, |answer: &Answer| answer.recovering).await.map(|_| ())
     }
 
@@ -262,11 +265,16 @@ impl PostgresDriver {
     }
 }
 
-/// The end of the log from the message with which `pg_waldump` gives up: the last place it names.
-fn end_in(output: &str) -> Option<Lsn> {
-    let message = output.lines().rev().find(|l| l.contains("error in WAL record at"))?;
-    let words = message.split([' ', ':', ',']);
-    words.filter_map(|w| w.parse::<Lsn>().ok()).max()
+/// The end of the log from the message with which `pg_waldump` gives up: the last place it names, or the beginning of
+/// the segment that is not there.
+fn end_in(output: &str, segment_bytes: u64) -> Option<Lsn> {
+    let message = output.lines().rev().find(|l| l.contains("error:"))?;
+    let words = || message.split([' ', ':', ',', '"', '\'']);
+    if message.contains("error in WAL record at") {
+        return words().filter_map(|w| w.parse::<Lsn>().ok()).max();
+    }
+    let missing = words().find_map(|w| super::directory::segment(w, segment_bytes));
+    missing.filter(|_| message.contains("could not find file")).map(|(_, number)| Lsn(number * segment_bytes))
 }
 
 #[cfg(test)]
@@ -325,7 +333,9 @@ mod tests {
     fn the_end_of_a_log_is_read_from_the_complaint_about_it() {
         let text =
             "pg_waldump: error: error in WAL record at 0/3000148: invalid record length at 0/3000180: wanted 24, got 0";
-        assert_eq!(end_in(text), Some("0/3000180".parse().unwrap()));
-        assert_eq!(end_in("pg_waldump: error: could not find file"), None);
+        assert_eq!(end_in(text, 16 << 20), Some("0/3000180".parse().unwrap()));
+        let text = "pg_waldump: error: could not find file \"000000010000000000000003\": No such file or directory";
+        assert_eq!(end_in(text, 16 << 20), Some("0/3000000".parse().unwrap()));
+        assert_eq!(end_in("pg_waldump: error: could not open directory \"pg_wal\"", 16 << 20), None);
     }
 }

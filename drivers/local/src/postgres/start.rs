@@ -2,12 +2,14 @@
 
 use super::PostgresDriver;
 use super::directory::Directory;
+use super::fence::Silence;
 use super::look::Answer;
 use super::processes;
 use super::programs::tail;
 use super::session;
 use super::work::Work;
 use nix::sys::signal::Signal;
+use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::outcome::{Failure, Outcome};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
@@ -47,6 +49,7 @@ impl PostgresDriver {
         let unsure = |e| Failure::unknown(format!("cannot change {}: {e}", directory.path().display()));
         directory.set(&self.writer_settings()).map_err(unsure)?;
         directory.disarm().map_err(unsure)?;
+        remove_stale_pid_file(&directory, &silence).map_err(unsure)?;
         let started = self.start(&directory, work, |answer| !answer.recovering).await;
         // Armed again whatever came of it: what runs has read the file, what does not must not be started by others.
         directory.arm().map_err(unsure)?;
@@ -168,4 +171,14 @@ impl PostgresDriver {
         };
         self.programs.redact(tail(&String::from_utf8_lossy(&read().unwrap_or_default())))
     }
+}
+
+/// PostgreSQL takes a dead postmaster that its parent has not reaped yet for a living one and refuses to start. The pid
+/// file may go only because nothing of the directory was left a moment ago, and only if it is still the same file.
+pub(super) fn remove_stale_pid_file(directory: &Directory, silence: &Silence) -> std::io::Result<()> {
+    let proven = silence.assurance == FenceAssurance::Proven;
+    if proven && silence.pid_file.is_some() && directory.pid_file() == silence.pid_file {
+        super::durable::remove(&directory.path().join("postmaster.pid"))?;
+    }
+    Ok(())
 }

@@ -37,6 +37,7 @@ impl PostgresDriver {
         let began = work.now();
         let directory = self.directory();
         let mut forced = false;
+        let mut ran = false;
         if let Some((postmaster, _)) = processes::postmaster(&directory) {
             let answer = Answer::ask(&self.write, work.left().min(LOOK_TIMEOUT)).await;
             let asked =
@@ -45,11 +46,16 @@ impl PostgresDriver {
                 return Err(Failure::rejected("it is a standby and has no writes to stop"));
             }
             processes::signal(postmaster, Signal::SIGINT);
+            ran = true;
             forced = !self.watch_it_end(postmaster, work).await?;
         }
         // Whatever is left has no clients any more: the checkpoint tells whether it was done.
         let silence = self.silence(work.now() + work.left().max(RESERVE)).await?;
         let control = Control::of(&directory, &self.programs).await?;
+        if !control.is_shut_down_writer() && !ran {
+            let state = control.state;
+            return Err(Failure::rejected(format!("it is not running, and was not left by an orderly end ({state})")));
+        }
         if !control.is_shut_down_writer() {
             return Err(Failure::unknown(format!(
                 "the server did not come to an orderly end ({}), so there is no hand-over position",

@@ -14,6 +14,8 @@ use std::time::Duration;
 /// Starts the server as the distribution's unit or a person would.
 fn start_without_pilotlight(pair: &Pair, region: &str) {
     use std::os::unix::process::CommandExt;
+    // Where the first process of a container does not reap, a dead postmaster looks alive to PostgreSQL for ever.
+    std::fs::remove_file(pair.data_dir(region).join("postmaster.pid")).unwrap();
     let bin = std::fs::read_to_string(pair.data_dir(region).join("postmaster.opts")).unwrap();
     let postgres = PathBuf::from(bin.split(' ').next().unwrap());
     let mut command = Command::new(postgres.with_file_name("pg_ctl"));
@@ -61,6 +63,7 @@ async fn a_killed_writer_is_started_in_place_with_all_it_acknowledged() {
         pair.pay("east", number).await.unwrap();
     }
     pair.hit("east", Signal::SIGKILL);
+    pair.reaches("east", |role| *role == Role::Down { clean: false, was_writer: true }).await;
     let began = crate::pair::now();
     pair.resume("east").await.unwrap();
     println!("restart in place: {:?}", crate::pair::now().since(began));
