@@ -116,6 +116,26 @@ catalogue! {
     COOLING_DOWN = "PL-0224", Refused;
     NOT_CONFIRMED = "PL-0225", Refused;
 
+    POSTGRES_SILENT = "PL-0301", Failed;
+    NO_REWIND = "PL-0302", Failed;
+    NO_PAGE_WRITES = "PL-0303", Failed;
+    LITTLE_WAL = "PL-0304", Failed;
+    NO_SUPERUSER = "PL-0305", Failed;
+    SELF_RESTART = "PL-0306", Failed;
+    NO_FSYNC = "PL-0307", Failed;
+    SYNCHRONOUS_NAMES = "PL-0308", Failed;
+    SENDER_TIMEOUT = "PL-0309", Failed;
+    FEW_SENDERS = "PL-0310", Failed;
+    NO_ROOM = "PL-0311", Failed;
+    VERSIONS_DIFFER = "PL-0312", Failed;
+    RETRY_PAUSE = "PL-0313", Failed;
+    RECEIVER_TIMEOUT = "PL-0314", Failed;
+    NO_KEEPALIVES = "PL-0315", Failed;
+    DELAYED = "PL-0316", Failed;
+    RECOVERY_TARGET = "PL-0317", Failed;
+    ONE_TIMELINE = "PL-0318", Failed;
+    UPSTREAM_STANDBY = "PL-0319", Failed;
+    WAL_LEVEL = "PL-0320", Failed;
     NO_ADDRESS = "PL-0321", Failed;
     DNS_CONTROL = "PL-0322", Failed;
     DNS_SILENT = "PL-0323", Failed;

@@ -1,6 +1,6 @@
 //! Fences: nothing acknowledges afterwards, in whatever state the server was.
 
-use crate::pair::{Pair, Payer, component, eventually, now};
+use crate::pair::{Pair, Payer, component, eventually, moment, now};
 use nix::sys::signal::Signal;
 use pilotlight_core::effect::{Effect, FenceAssurance};
 use pilotlight_core::observation::Role;
@@ -19,7 +19,9 @@ fn assert_proven(outcome: &Outcome) {
 async fn no_backend_outlives_the_fence_of_a_killed_postmaster() {
     let pair = Pair::started().await;
     let payers = [Payer::start(&pair, "east", 1_000_000, 64).await, Payer::start(&pair, "east", 2_000_000, 64).await];
-    tokio::time::sleep(Duration::from_millis(200)).await; // load, not synchronisation
+    for payer in &payers {
+        payer.has_paid(64).await;
+    }
     let target = crate::pair::target("east");
     let watching = {
         let east = pair.east.clone();
@@ -100,7 +102,7 @@ async fn a_fence_overtakes_a_start() {
             let (east, context) = (pair.east.clone(), pair.context(Duration::from_secs(20)));
             tokio::spawn(async move { east.apply(&resume, &context).await })
         };
-        tokio::time::sleep(Duration::from_millis(wait_ms)).await; // a moment to cut into
+        moment(Duration::from_millis(wait_ms)).await;
         assert_proven(&pair.fence("east").await.expect("a fence"));
         assert_eq!(cluster::processes(pair.data_dir("east")), Vec::<i32>::new(), "after {wait_ms} ms");
         let started = starting.await.expect("no panic");

@@ -17,7 +17,9 @@ fn await_position(outcome: &Outcome) -> Effect {
 async fn a_switch_under_load_loses_nothing_and_can_be_turned_back() {
     let pair = Pair::started().await;
     let payers = [Payer::start(&pair, "east", 1_000_000, 1).await, Payer::start(&pair, "east", 2_000_000, 8).await];
-    tokio::time::sleep(Duration::from_millis(300)).await; // load, not synchronisation
+    for payer in &payers {
+        payer.has_paid(50).await;
+    }
     let checkpoint = Effect::Checkpoint { component: component(), region: "east".into() };
     pair.apply("east", &checkpoint).await.expect("a checkpoint");
 

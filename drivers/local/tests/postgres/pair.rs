@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ pub struct Pair {
     pub east: Arc<PostgresDriver>,
     pub west: Arc<PostgresDriver>,
     keys: AtomicU64,
+    template: Arc<TempDir>,
     _turn: tokio::sync::SemaphorePermit<'static>,
 }
 
@@ -47,6 +48,11 @@ pub fn now() -> Mono {
     SystemClock.mono()
 }
 
+/// Lets a moment pass, to cut into the middle of something or before the next look.
+pub async fn moment(d: Duration) {
+    SystemClock.sleep(d).await;
+}
+
 /// Waits until `look` answers something, and tells what it saw last when it does not.
 pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let began = now();
@@ -57,12 +63,41 @@ pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, mu
                 assert!(now().since(began) < Duration::from_secs(30), "not in 30 s: {what}; last seen: {last}");
             }
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        moment(Duration::from_millis(10)).await;
     }
 }
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its number").port()
+}
+
+/// Kept by the pairs that live, so that the last one takes it away.
+static TEMPLATE: tokio::sync::Mutex<Weak<TempDir>> = tokio::sync::Mutex::const_new(Weak::new());
+
+async fn template() -> Arc<TempDir> {
+    let mut kept = TEMPLATE.lock().await;
+    if let Some(template) = kept.upgrade() {
+        return template;
+    }
+    let root = tempfile::tempdir().expect("a temporary folder");
+    std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).expect("its own folder");
+    cluster::init(&new_server(root.path().join("data"), 1)).await.expect("a new cluster");
+    let template = Arc::new(root);
+    *kept = Arc::downgrade(&template);
+    template
+}
+
+fn new_server(data_dir: PathBuf, port: u16) -> NewServer {
+    NewServer {
+        data_dir,
+        port,
+        bin_dir: None,
+        run_as: None,
+        user: "pilot".to_owned(),
+        password: Some(PASSWORD.to_owned()),
+        shared_buffers: "16MB".to_owned(),
+        max_connections: 30,
+    }
 }
 
 impl Pair {
@@ -93,7 +128,7 @@ impl Pair {
             regions: BTreeMap::from([server("east"), server("west")]),
         };
         let (east, west) = (driver(&root, &plan, "east"), driver(&root, &plan, "west"));
-        Pair { root, plan, east, west, keys: AtomicU64::new(0), _turn: turn }
+        Pair { root, plan, east, west, keys: AtomicU64::new(0), template: template().await, _turn: turn }
     }
 
     /// A writer in east with an empty table, and a standby in west that streams.
@@ -106,8 +141,16 @@ impl Pair {
         pair
     }
 
+    /// A writer in east, from a copy of an `initdb` that all tests share: a fresh one takes most of a second.
     pub async fn start_writer(&self) {
-        cluster::init(&self.new_server("east")).await.expect("a new cluster");
+        let template = self.template.path().join("data");
+        let (from, to) = (template.as_os_str(), self.data_dir("east").as_os_str());
+        let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status();
+        assert!(copied.is_ok_and(|status| status.success()), "the template cannot be copied");
+        let settings = self.data_dir("east").join("pilotlight.conf");
+        let text = std::fs::read_to_string(&settings).expect("settings of the template");
+        let text = text.replace("port = 1\n", &format!("port = {}\n", self.server("east").port));
+        std::fs::write(&settings, text).expect("settings of the copy");
         self.resume("east").await.expect("the first writer");
         let client = self.client("east").await.expect("the new writer");
         client.batch_execute("CREATE TABLE paid (n bigint PRIMARY KEY)").await.expect("a table");
@@ -115,16 +158,7 @@ impl Pair {
 
     pub fn new_server(&self, region: &str) -> NewServer {
         let server = self.server(region);
-        NewServer {
-            data_dir: server.data_dir.clone(),
-            port: server.port,
-            bin_dir: server.bin_dir.clone(),
-            run_as: None,
-            user: self.plan.user.clone(),
-            password: Some(PASSWORD.to_owned()),
-            shared_buffers: "16MB".to_owned(),
-            max_connections: 30,
-        }
+        new_server(server.data_dir.clone(), server.port)
     }
 
     pub fn server(&self, region: &str) -> &PostgresServer {
@@ -262,6 +296,7 @@ fn new_driver(root: &Path, plan: &PostgresPlan, region: &str) -> PostgresDriver 
 
 /// A client that pays as fast as it can until its connection breaks; knows what was acknowledged and when last.
 pub struct Payer {
+    count: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<Paid>,
 }
 
@@ -276,6 +311,8 @@ impl Payer {
     /// Starts to pay numbers from `first` on, over one connection, `ahead` of them sent before an answer is awaited.
     pub async fn start(pair: &Pair, region: &str, first: u64, ahead: u64) -> Payer {
         let client = pair.client(region).await.expect("a server that takes clients");
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = count.clone();
         let task = tokio::spawn(async move {
             let mut paid = Paid::default();
             let mut number = first;
@@ -292,11 +329,21 @@ impl Payer {
                     }
                     paid.acknowledged.insert(number);
                     paid.last = Some(now());
+                    counted.fetch_add(1, Ordering::Relaxed);
                     number += 1;
                 }
             }
         });
-        Payer { task }
+        Payer { count, task }
+    }
+
+    /// Waits until so many payments were acknowledged.
+    pub async fn has_paid(&self, enough: u64) {
+        eventually(&format!("{enough} payments"), || async move {
+            let count = self.count.load(Ordering::Relaxed);
+            if count >= enough { Ok(()) } else { Err(count.to_string()) }
+        })
+        .await;
     }
 
     /// Waits until its connection has broken.
