@@ -5,10 +5,10 @@
 //! Invariant: a look that overlaps an effect on the same copy says nothing about what the copy may do afterwards: it is
 //! shown to people, but no decision is made from it. Each effect therefore raises the copy's generation twice.
 
-use pilotlight_core::effect::{Capability, Descriptor};
+use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, Sentinel, State, Target};
-use pilotlight_core::plan::{ComponentPlan, Plan};
+use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Seen, UnitView};
 use pilotlight_core::time::Mono;
 use std::collections::BTreeMap;
@@ -87,9 +87,9 @@ impl Picture {
     pub(crate) fn new(plan: &Plan, region: &Region, descriptors: &BTreeMap<Component, Descriptor>) -> Self {
         let mut copies = BTreeMap::new();
         for (name, component) in &plan.components {
-            let Some(descriptor) = descriptors.get(name) else { continue };
-            let replicated = descriptor.can(Capability::Replicated);
-            if !is_in(component, region) {
+            let replicated = component.copies().contains(&region);
+            let runs = component.capacity().is_some_and(|(regions, _)| regions.contains(&region));
+            if !(replicated || runs) || !descriptors.contains_key(name) {
                 continue;
             }
             let target = Target { component: name.clone(), region: Some(region.clone()) };
@@ -304,12 +304,6 @@ impl Copy {
 fn raise(epochs: &mut BTreeMap<Unit, Epoch>, unit: &Unit, epoch: Epoch) {
     let known = epochs.entry(unit.clone()).or_default();
     *known = epoch.max(*known);
-}
-
-/// Whether the plan places something of the component in the region that can be looked at.
-fn is_in(component: &ComponentPlan, region: &Region) -> bool {
-    let runs = component.capacity().is_some_and(|(regions, _)| regions.contains(&region));
-    runs || component.copies().contains(&region)
 }
 
 #[cfg(test)]

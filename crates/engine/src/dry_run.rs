@@ -20,9 +20,15 @@ pub enum Would {
     /// Its end is there already; it would be asked for all the same, and change nothing.
     AlreadySo,
     /// What must be seen before it is not seen now; earlier steps may bring it about.
-    WaitFirst { why: String },
+    WaitFirst {
+        #[serde(rename = "because")]
+        why: String,
+    },
     /// It could not be looked at now.
-    NotSeen { why: String },
+    NotSeen {
+        #[serde(rename = "because")]
+        why: String,
+    },
 }
 
 /// A step of a dry run.

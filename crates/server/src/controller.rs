@@ -243,6 +243,3 @@ fn first_writer(desk: &Desk, unit: &Unit, sight: &Sight) -> Result<Region, Strin
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

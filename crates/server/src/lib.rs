@@ -19,3 +19,6 @@ mod traffic;
 pub use hub::{Hub, RemoteAgent};
 pub use looks::PortLook;
 pub use serve::{Listen, ServeError, ServerParts, serve};
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use pilotlight_core::run::{Event, RunView};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_engine::report::{Origin, Report, Session};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -31,7 +31,18 @@ pub(crate) async fn run(desk: Arc<Desk>) {
     }
 }
 
-async fn write(desk: &Desk, folder: &std::path::Path, run: &RunId) -> Result<(), String> {
+/// Writes the report of a run that has ended if it is not there yet: the controller may have died in between.
+pub(crate) async fn make_up_for(desk: &Desk, folder: &Path, view: &RunView) {
+    let missing = !folder.join(view.run.as_str()).join("report.json").exists();
+    if view.ended.is_none() || !missing {
+        return;
+    }
+    if let Err(e) = write(desk, folder, &view.run).await {
+        tracing::warn!(run = %view.run, "the report could not be written: {e}");
+    }
+}
+
+async fn write(desk: &Desk, folder: &Path, run: &RunId) -> Result<(), String> {
     let view = desk.engine.view(run).await.map_err(|e| e.to_string())?.ok_or("the run is not in the journal")?;
     let report = report(desk, view);
     let to: PathBuf = folder.join(run.as_str());

@@ -4,6 +4,7 @@ use super::view::{Action, ControlRequest, RecordsView, RunsView};
 use super::{Body, Refusal};
 use crate::desk::Desk;
 use crate::moves::{chain, storage};
+use crate::reports;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -113,8 +114,9 @@ pub(super) async fn report_html(State(desk): State<Arc<Desk>>, Path(run): Path<R
 
 async fn report(desk: &Desk, run: &RunId, file: &str, kind: &'static str) -> Result<Response, Refusal> {
     // Only names of runs that exist become paths.
-    find(desk, run).await?;
+    let view = find(desk, run).await?;
     let folder = desk.reports.as_ref().ok_or_else(|| no_report(run))?;
+    reports::make_up_for(desk, folder, &view).await;
     let text = tokio::fs::read(folder.join(run.as_str()).join(file)).await.map_err(|_| no_report(run))?;
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

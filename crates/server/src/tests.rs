@@ -1,0 +1,10 @@
+//! Controller and agents over real loopback HTTP, with the real engine on a real file; only the world is a fake one.
+//!
+//! Time is real, leases are short. Nothing sleeps to wait for something: every wait is for a level, with a deadline and what
+//! was seen last.
+
+mod door;
+mod failover;
+mod lab;
+mod quiet;
+mod steering;

@@ -1,0 +1,77 @@
+//! Who gets in: tokens, versions, regions, ports, and messages that are none.
+
+use super::lab::{Lab, serve_on_taken_port, until};
+use crate::ServeError;
+use crate::api::view::ErrorBody;
+use pilotlight_core::id::Region;
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, VERSION};
+
+fn heartbeat(region: &str, version: u32) -> Heartbeat {
+    let (region, instance) = (Region::from(region), "test".to_owned());
+    Heartbeat { version, region, instance, sequence: 1, sees: vec![], sentinel: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_is_refused_on_every_path() {
+    let lab = Lab::up(|_| ()).await;
+    for (token, path) in [("wrong", "/v1/status"), ("", "/v1/runs"), ("the-token-and-more", "/nothing")] {
+        let url = format!("http://{}{path}", lab.address);
+        let response = lab.client.get(url).bearer_auth(token).send().await.unwrap();
+        assert_eq!(response.status(), 401, "{token:?} {path}");
+        let body: ErrorBody = response.json().await.unwrap();
+        assert_eq!(body.code, "PL-0402");
+    }
+    let bare = lab.client.get(format!("http://{}/v1/status", lab.address)).send().await.unwrap();
+    assert_eq!(bare.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_a_wrong_token_is_never_heard() {
+    let mut lab = Lab::new();
+    lab.start_controller();
+    lab.start_agent_of("east", "wrong");
+    lab.start_agent("west");
+    let status = lab.until("west is heard", |s| s.regions[1].heard).await;
+    assert_eq!(status.regions[0].heard_ms, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_versions_regions_and_messages_are_refused_with_a_code() {
+    let lab = Lab::up(|_| ()).await;
+    let heartbeats = "/v1/agent/heartbeat";
+    let refused =
+        async |body: serde_json::Value, path: &str| lab.send::<HeartbeatReply>(path, &body).await.unwrap_err();
+    let json = |h: Heartbeat| serde_json::to_value(h).unwrap();
+    let (status, body) = refused(json(heartbeat("east", VERSION + 1)), heartbeats).await;
+    assert_eq!((status, body.code.as_str()), (409, "PL-0401"), "{body:?}");
+    // Of another version nothing but the version need be readable.
+    let (_, body) = refused(serde_json::json!({"version": VERSION + 1, "hello": true}), "/v1/agent/work").await;
+    assert!(body.message.contains("version"), "{body:?}");
+    let (status, body) = refused(json(heartbeat("mars", VERSION)), heartbeats).await;
+    assert_eq!((status, body.code.as_str()), (404, "PL-0110"), "{body:?}");
+    let (status, _) = refused(serde_json::json!([1, 2]), "/v1/moves").await;
+    assert_eq!(status, 400);
+    let (status, body) = refused(serde_json::json!({}), "/v2/moves").await;
+    assert_eq!((status, body.code.as_str()), (404, "PL-0401"), "{body:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_agent_of_a_region_takes_over_and_the_first_is_told() {
+    let lab = Lab::up(|_| ()).await;
+    let reply: HeartbeatReply = lab.send("/v1/agent/heartbeat", &heartbeat("west", VERSION)).await.unwrap();
+    assert!(reply.units[0].lease_ms.is_none(), "west is not the writer");
+    until("the first agent of west is refused", async || {
+        let status = lab.status().await?;
+        let west = &status.regions[1];
+        if west.heard { Err(format!("heard {:?} ago", west.heard_ms)) } else { Ok(()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_is_named() {
+    let lab = Lab::up(|_| ()).await;
+    let error = serve_on_taken_port(&lab).await;
+    assert!(matches!(error, ServeError::PortInUse { address } if address == lab.address), "{error}");
+    assert_eq!(error.code(), "PL-0404");
+}

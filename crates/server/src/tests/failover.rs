@@ -1,0 +1,122 @@
+//! Losses: the region, the database, the controller in the middle.
+
+use super::lab::{Lab, until};
+use pilotlight_core::effect::Effect;
+use pilotlight_core::observation::Role;
+use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::OnWriterDeath;
+use pilotlight_core::run::{Condition, Event};
+use std::time::Duration;
+
+fn follows(upstream: &'static str) -> impl Fn(&Role) -> bool {
+    move |role| matches!(role, Role::Standby { upstream: Some(u), streaming: true } if u.as_str() == upstream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_region_is_failed_over_and_rejoins_when_it_is_back() {
+    let mut lab = Lab::up(|_| ()).await;
+    lab.world.write("database", "east").unwrap();
+    lab.lose("east");
+    assert_eq!(lab.until_ended(1).await, [Verb::Failover]);
+    let status = lab.until("west is well", |s| s.is_well("west")).await;
+    assert_eq!(lab.world.writers("database"), ["west".into()]);
+    assert_eq!(lab.world.shares("name"), [("west".into(), 100)].into());
+    let run = lab.run(&first_run(&lab).await).await;
+    assert_eq!(Some(run.epoch), status.units[0].epoch);
+    assert!(run.cause.automatic && run.cause.first_seen.is_some(), "{:?}", run.cause);
+    assert!(run.cause.evidence.iter().any(|e| e.contains("silent")), "{:?}", run.cause);
+
+    lab.world.heal("east");
+    lab.start_agent("east");
+    assert_eq!(lab.until_ended(2).await, [Verb::Failover, Verb::Rejoin]);
+    lab.until_role("east", follows("west")).await;
+    let fenced_itself = |a: &pilotlight_driver::fake::Applied| {
+        matches!(&a.effect, Effect::Fence { region, .. } if region.as_str() == "east")
+            && a.key.as_str().starts_with("local-")
+    };
+    assert!(lab.world.journal().iter().any(fenced_itself), "what came back as a writer was fenced on the spot");
+    lab.no_rule_was_broken();
+}
+
+async fn first_run(lab: &Lab) -> pilotlight_core::id::RunId {
+    let runs: crate::api::view::RunsView = lab.ask("/v1/runs").await.unwrap();
+    runs.runs.into_iter().next_back().unwrap().run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_database_is_given_up_at_once_where_the_plan_says_so() {
+    let lab = Lab::up(|_| ()).await;
+    lab.world.kill("database", "east");
+    assert_eq!(lab.until_ended(2).await, [Verb::Failover, Verb::Rejoin]);
+    lab.until("west is well", |s| s.is_well("west")).await;
+    let run = lab.run(&first_run(&lab).await).await;
+    assert!(run.cause.evidence.iter().any(|e| e.contains("given up and fenced")), "{:?}", run.cause);
+    let waited = run.steps.iter().any(|s| matches!(s.effect, Effect::AwaitLapse { .. }));
+    assert!(!waited, "a proven fence needs no lease to end: {:?}", run.steps);
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_database_is_started_in_place_where_the_plan_says_so() {
+    let lab = Lab::up(|p| p.policy.on_writer_death = OnWriterDeath::Restart { attempts: 2 }).await;
+    lab.world.kill("database", "east");
+    lab.until_role("east", |r| *r == Role::Writer).await;
+    lab.until("all is well", |s| s.is_well("east")).await;
+    assert_eq!(lab.runs().await, vec![]);
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_killed_in_the_middle_of_a_failover_continues_it() {
+    let mut lab = Lab::up(|_| ()).await;
+    lab.lose("east");
+    // Not ended yet: the lease has to run out again under the new controller at the latest.
+    let status = lab.until("a run has begun", |s| s.units[0].run.is_some()).await;
+    let run = status.units[0].run.clone().unwrap();
+    lab.kill_controller();
+    lab.start_controller();
+    let view = until("the run ends", async || {
+        let view: pilotlight_core::run::RunView = lab.ask(&format!("/v1/runs/{run}")).await?;
+        match view.condition {
+            Condition::Ended { .. } => Ok(view),
+            _ => Err(format!("{view:#?}")),
+        }
+    })
+    .await;
+    assert_eq!(view.intent.target.writer, "west".into());
+    lab.until("west is well", |s| s.is_well("west")).await;
+    let records: crate::api::view::RecordsView = lab.ask(&format!("/v1/runs/{run}/records?from=1")).await.unwrap();
+    assert!(records.ended && records.records[0].seq == 1);
+    assert!(records.records.iter().any(|r| matches!(r.event, Event::Recovered { .. })));
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_without_controller_silences_its_writer_when_the_lease_is_over() {
+    let mut lab = Lab::up(|_| ()).await;
+    lab.kill_controller();
+    lab.until_role("east", |r| matches!(r, Role::Fenced { .. })).await;
+    assert!(lab.world.write("database", "east").is_err());
+    lab.until_role("west", |r| matches!(r, Role::Standby { .. })).await;
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_starts_after_its_lease_ended_fences_without_an_answer() {
+    let mut lab = Lab::up(|_| ()).await;
+    lab.kill_agent("east");
+    lab.kill_controller();
+    let note = lab.folder().join("east/lease.json");
+    until("the lease on file is over", async || {
+        let note: serde_json::Value = serde_json::from_slice(&std::fs::read(&note).unwrap()).unwrap();
+        let end =
+            Duration::from_millis(note["ends_ms"].as_object().unwrap().values().next().unwrap().as_u64().unwrap());
+        let now = pilotlight_driver::clock::Clock::mono(&pilotlight_driver::clock::SystemClock);
+        if now.0 > end { Ok(()) } else { Err(format!("{:?} left", end - now.0)) }
+    })
+    .await;
+    assert_eq!(lab.world.copy("database", "east").unwrap().role, Role::Writer, "nobody was there to fence it");
+    lab.start_agent("east");
+    lab.until_role("east", |r| matches!(r, Role::Fenced { .. })).await;
+    lab.no_rule_was_broken();
+}

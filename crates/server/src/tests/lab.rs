@@ -1,0 +1,418 @@
+//! Two regions in a fake world, their agents and a controller, each on a runtime of its own so that it can be killed.
+
+use crate::api::view::{ErrorBody, MoveReply, MoveRequest, RunsView, StatusView};
+use crate::{Hub, Listen, PortLook, RemoteAgent, ServeError, ServerParts, serve};
+use async_trait::async_trait;
+use pilotlight_agent::{AgentParts, run as run_agent};
+use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard};
+use pilotlight_core::id::{Component, Region, RunId};
+use pilotlight_core::lease::LeaseSight;
+use pilotlight_core::observation::{Role, Target};
+use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::{OnWriterDeath, Plan, RejoinMode, SAMPLE};
+use pilotlight_core::run::{Condition, RunResult, RunView};
+use pilotlight_core::verdict::PortAnswer;
+use pilotlight_driver::Driver;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_driver::fake::{FakeDriver, Violation, World};
+use pilotlight_driver::guard::{Guarded, Ledger, OpenError};
+use pilotlight_engine::granter::Granter;
+use pilotlight_engine::router::Router;
+use pilotlight_engine::{Engine, EngineParts};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+pub(super) const LEASE: Duration = Duration::from_millis(1_000);
+const TOKEN: &str = "the-token";
+/// Of any wait: far longer than anything takes, so that a slow machine fails no test.
+const LONGEST: Duration = Duration::from_secs(40);
+/// Between two looks of a wait.
+const TICK: Duration = Duration::from_millis(10);
+/// Looks of a wait for what a killed process held.
+const RETRIES: u32 = 1_000;
+
+pub(super) struct Lab {
+    pub(super) world: World,
+    pub(super) plan: Plan,
+    pub(super) client: reqwest::Client,
+    pub(super) address: SocketAddr,
+    folder: TempDir,
+    controller: Option<Process>,
+    agents: BTreeMap<String, Process>,
+}
+
+/// Something that runs on a runtime of its own.
+struct Process {
+    runtime: Option<Runtime>,
+    shutdown: CancellationToken,
+}
+
+impl Process {
+    fn start<F: Future<Output = ()> + Send + 'static>(work: impl FnOnce(CancellationToken) -> F) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let shutdown = CancellationToken::new();
+        runtime.spawn(work(shutdown.clone()));
+        Self { runtime: Some(runtime), shutdown }
+    }
+}
+
+impl Drop for Process {
+    /// As by kill -9: nothing of it runs on, nothing is tidied up.
+    fn drop(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+        // Only the lease guard listens to this any more: it is a thread and would outlive its process here.
+        self.shutdown.cancel();
+    }
+}
+
+impl Lab {
+    /// A world in order, its plan and nothing running yet.
+    pub(super) fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let world = World::new()
+            .with_database("database", &["east", "west"])
+            .with_process("payments", &[("east", 2), ("west", 1)])
+            .with_traffic("name", "east");
+        world.remember_keys(false);
+        let mut plan = Plan::read(SAMPLE, "sample.yaml").unwrap();
+        plan.policy.lease = LEASE;
+        plan.policy.renew = Duration::from_millis(150);
+        plan.policy.rejoin = RejoinMode::Automatic;
+        plan.policy.on_writer_death = OnWriterDeath::Failover;
+        // The fake loses what it has not sent; the tests of gates stand in core.
+        plan.policy.max_lag_bytes = None;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, folder) = (reqwest::Client::new(), tempfile::tempdir().unwrap());
+        Self { world, plan, client, address, folder, controller: None, agents: BTreeMap::new() }
+    }
+
+    /// Everything runs and is well.
+    pub(super) async fn up(configure: impl FnOnce(&mut Plan)) -> Self {
+        let mut lab = Self::new();
+        configure(&mut lab.plan);
+        lab.start_controller();
+        lab.start_agent("east");
+        lab.start_agent("west");
+        lab.until("all is well", |s| s.is_well("east") && s.shows_sentinels()).await;
+        lab
+    }
+
+    pub(super) fn start_controller(&mut self) {
+        let (world, plan, address) = (self.world.clone(), self.plan.clone(), self.address);
+        let folder = self.folder.path().join("controller");
+        self.controller = Some(Process::start(|shutdown| async move {
+            // The kernel lets go of a killed controller's lock and port a moment later.
+            let mut seen = String::new();
+            for _ in 0..RETRIES {
+                match parts(&world, &plan, &folder, address, shutdown.clone()).await {
+                    Ok(parts) => return serve(parts).await.unwrap(),
+                    Err(why) => seen = why,
+                }
+                tokio::time::sleep(TICK).await;
+            }
+            panic!("the controller cannot start: {seen}");
+        }));
+    }
+
+    pub(super) fn kill_controller(&mut self) {
+        self.controller = None;
+    }
+
+    pub(super) fn start_agent(&mut self, region: &str) {
+        self.start_agent_of(region, TOKEN);
+    }
+
+    pub(super) fn start_agent_of(&mut self, region: &str, token: &str) {
+        let (folder, world) = (self.folder.path().join(region), self.world.clone());
+        let (plan, client, region_id) = (Arc::new(self.plan.clone()), self.client_of_agents(), Region::from(region));
+        let (url, token) = (format!("http://{}", self.address), token.to_owned());
+        let process = Process::start(|shutdown| async move {
+            let mut opened = local(&world, &plan, &region_id, &folder);
+            for _ in 0..RETRIES {
+                if opened.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(TICK).await;
+                opened = local(&world, &plan, &region_id, &folder);
+            }
+            let (ledger, router) = opened.unwrap();
+            let parts = AgentParts {
+                region: region_id,
+                descriptors: descriptors(&plan),
+                plan,
+                driver: Arc::new(router),
+                ledger,
+                clock: Arc::new(SystemClock),
+                client,
+                controller_url: url,
+                token,
+                state_dir: folder,
+                shutdown,
+            };
+            run_agent(parts).await.unwrap();
+        });
+        self.agents.insert(region.to_owned(), process);
+    }
+
+    pub(super) fn kill_agent(&mut self, region: &str) {
+        self.agents.remove(region);
+    }
+
+    /// A client whose connections live on the runtime of whoever uses it first, so agents get their own.
+    fn client_of_agents(&self) -> reqwest::Client {
+        reqwest::Client::new()
+    }
+
+    /// The whole region: agent and world.
+    pub(super) fn lose(&mut self, region: &str) {
+        self.kill_agent(region);
+        self.world.lose(region);
+    }
+
+    pub(super) async fn ask<A: DeserializeOwned>(&self, path: &str) -> Result<A, String> {
+        let url = format!("http://{}{path}", self.address);
+        let response = self.client.get(url).bearer_auth(TOKEN).send().await.map_err(|e| e.to_string())?;
+        read(response).await.map_err(|(status, body)| format!("{status}: {body:?}"))
+    }
+
+    pub(super) async fn send<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<A, (u16, ErrorBody)> {
+        let url = format!("http://{}{path}", self.address);
+        read(self.client.post(url).bearer_auth(TOKEN).json(body).send().await.unwrap()).await
+    }
+
+    pub(super) async fn status(&self) -> Result<StatusView, String> {
+        self.ask("/v1/status").await
+    }
+
+    pub(super) async fn runs(&self) -> Vec<(Verb, Condition)> {
+        let view: RunsView = self.ask("/v1/runs").await.unwrap();
+        view.runs.into_iter().rev().map(|r| (r.verb, r.condition)).collect()
+    }
+
+    /// Waits until the status is so; panics with the last one.
+    pub(super) async fn until(&self, what: &str, so: impl Fn(&StatusView) -> bool) -> StatusView {
+        until(what, async || {
+            let status = self.status().await?;
+            if so(&status) { Ok(status) } else { Err(format!("{status:#?}")) }
+        })
+        .await
+    }
+
+    /// Waits until so many runs have ended, all well; returns their verbs.
+    pub(super) async fn until_ended(&self, number: usize) -> Vec<Verb> {
+        until("the runs end", async || {
+            let runs = self.runs().await;
+            // A lost region warns: what was to be done there could not be done.
+            let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
+            let ended: Vec<Verb> = runs.iter().filter(|(_, c)| well.contains(c)).map(|(v, _)| *v).collect();
+            if ended.len() == number && runs.len() == number { Ok(ended) } else { Err(format!("{runs:#?}")) }
+        })
+        .await
+    }
+
+    pub(super) async fn until_role(&self, region: &str, so: impl Fn(&Role) -> bool) {
+        until("the copy is so", async || {
+            let role = self.world.copy("database", region).unwrap().role;
+            if so(&role) { Ok(()) } else { Err(format!("the copy in {region} is {role:?}")) }
+        })
+        .await;
+    }
+
+    pub(super) async fn run(&self, run: &RunId) -> RunView {
+        self.ask(&format!("/v1/runs/{run}")).await.unwrap()
+    }
+
+    pub(super) async fn start_move(
+        &self,
+        verb: Verb,
+        target: Option<&str>,
+        dry_run: bool,
+    ) -> Result<MoveReply, (u16, ErrorBody)> {
+        let request = MoveRequest {
+            verb,
+            unit: None,
+            target: target.map(Region::from),
+            mode: None,
+            dry_run,
+            by: "ada".to_owned(),
+            why: "a test".to_owned(),
+        };
+        self.send("/v1/moves", &request).await
+    }
+
+    /// The fake knows one newest epoch for the whole world; an agent hears of a run that does nothing in its own region at
+    /// its next heartbeat only, and what it does there by itself meanwhile is no old order.
+    pub(super) fn no_rule_was_broken(&self) {
+        let own =
+            |v: &Violation| matches!(v, Violation::StaleEpochApplied { key, .. } if key.as_str().starts_with("local-"));
+        let broken: Vec<Violation> = self.world.violations().into_iter().filter(|v| !own(v)).collect();
+        assert_eq!(broken, vec![]);
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl StatusView {
+    /// One healthy unit, its writer there, nothing under way.
+    pub(super) fn is_well(&self, writer: &str) -> bool {
+        let [unit] = self.units.as_slice() else { return false };
+        let leased = matches!(unit.lease, LeaseSight::Held { .. });
+        unit.writer == Some(writer.into()) && unit.run.is_none() && self.is("healthy") && leased
+    }
+
+    /// Every copy shows a sentinel, so what a failover would lose is known.
+    fn shows_sentinels(&self) -> bool {
+        let copies = self.regions.iter().flat_map(|r| &r.components).filter(|c| c.component.as_str() == "database");
+        copies.clone().count() == 2 && copies.into_iter().all(|c| c.state.sentinel.is_some())
+    }
+
+    /// The verdict of the one unit.
+    pub(super) fn is(&self, verdict: &str) -> bool {
+        self.units[0].judgement.as_ref().is_some_and(|j| j.verdict.to_string() == verdict)
+    }
+}
+
+async fn read<A: DeserializeOwned>(response: reqwest::Response) -> Result<A, (u16, ErrorBody)> {
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    if status.is_success() {
+        let text = if text.is_empty() { "null" } else { &text };
+        return Ok(serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}")));
+    }
+    Err((status.as_u16(), serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))))
+}
+
+/// Waits for a level; panics with what was seen last.
+pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let mut seen = "nothing".to_owned();
+    let waited = tokio::time::timeout(LONGEST, async {
+        loop {
+            match look().await {
+                Ok(found) => return found,
+                Err(now) => seen = now,
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    });
+    match waited.await {
+        Ok(found) => found,
+        Err(_) => panic!("waited {LONGEST:?} until {what}; last seen: {seen}"),
+    }
+}
+
+fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {
+    let of = |capabilities: &[Capability]| Descriptor {
+        capabilities: capabilities.iter().copied().collect(),
+        guard: Guard::Enforced,
+        fence_assurance: FenceAssurance::Proven,
+        atomic_switch: false,
+        needs_agent: true,
+    };
+    let describe = |name: &Component| match name.as_str() {
+        "database" => of(&[Capability::Replicated, Capability::Fence, Capability::Sentinel]),
+        "payments" => of(&[Capability::Capacity]),
+        "name" => Descriptor { needs_agent: false, ..of(&[Capability::Traffic]) },
+        _ => of(&[Capability::Command, Capability::Probe]),
+    };
+    plan.components.keys().map(|name| (name.clone(), describe(name))).collect()
+}
+
+/// What an agent drives: the fake behind the real guard.
+fn local(world: &World, plan: &Plan, region: &Region, folder: &Path) -> Result<(Arc<Ledger>, Router), OpenError> {
+    let ledger = Arc::new(Ledger::open(&folder.join("guard"))?);
+    let guarded = || Arc::new(Guarded::with(FakeDriver::unguarded(world), ledger.clone()));
+    let mut router = Router::new().region(region, guarded());
+    for name in plan.components.keys() {
+        router = router.component(name, Some(region), guarded());
+    }
+    Ok((ledger, router))
+}
+
+async fn parts(
+    world: &World,
+    plan: &Plan,
+    folder: &Path,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+) -> Result<ServerParts, String> {
+    let plan = Arc::new(plan.clone());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let listener = TcpListener::bind(address).map_err(|e| e.to_string())?;
+    let (journal, store) = pilotlight_engine::sqlite::open(folder).map_err(|e| e.to_string())?;
+    let hub = Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease);
+    let descriptors = descriptors(&plan);
+    let own = Arc::new(Guarded::open(FakeDriver::unguarded(world), &folder.join("guard")).map_err(|e| e.to_string())?);
+    let mut router = Router::new().here(own.clone());
+    for region in &plan.regions {
+        let remote = |d: &Descriptor| Arc::new(RemoteAgent::new(hub.clone(), region.clone(), d.clone()));
+        for (name, descriptor) in descriptors.iter().filter(|(_, d)| d.needs_agent) {
+            router = router.component(name, Some(region), remote(descriptor));
+        }
+        router = router.region(region, remote(&descriptors[&Component::from("warm-cache")]));
+    }
+    let driver: Arc<dyn Driver> = Arc::new(router.component(&"name".into(), None, own));
+    let engine = EngineParts {
+        store: Arc::new(store),
+        journal: Arc::new(journal),
+        driver: driver.clone(),
+        clock: clock.clone(),
+        granter: Arc::new(Granter::new(clock.clone(), plan.policy.lease)),
+        name: "controller".to_owned(),
+    };
+    Ok(ServerParts {
+        engine: Engine::open(engine).await.map_err(|e| e.to_string())?,
+        plan,
+        driver,
+        descriptors,
+        hub,
+        clock,
+        port_look: Arc::new(FakePorts(world.clone())),
+        listen: Listen::On(listener),
+        tls: None,
+        token: TOKEN.to_owned(),
+        reports: Some(reports(folder)),
+        shutdown,
+    })
+}
+
+pub(super) fn reports(folder: &Path) -> PathBuf {
+    folder.join("reports")
+}
+
+/// A controller that cannot start on a port that is taken.
+pub(super) async fn serve_on_taken_port(lab: &Lab) -> ServeError {
+    let folder = lab.folder().join("second");
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut parts = parts(&lab.world, &lab.plan, &folder, free, CancellationToken::new()).await.unwrap();
+    parts.listen = Listen::At(lab.address);
+    serve(parts).await.unwrap_err()
+}
+
+/// Dials the fake world: what writes or follows answers.
+struct FakePorts(World);
+
+#[async_trait]
+impl PortLook for FakePorts {
+    async fn look(&self, target: &Target) -> PortAnswer {
+        match FakeDriver::everything(&self.0).observe(target).await.map(|s| s.role) {
+            Ok(Some(Role::Writer | Role::Standby { .. })) => PortAnswer::Answers,
+            Ok(_) => PortAnswer::Refused,
+            Err(_) => PortAnswer::Unreachable,
+        }
+    }
+}

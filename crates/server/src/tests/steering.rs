@@ -1,0 +1,152 @@
+//! What people ask for: planned moves, dry runs, pauses, acknowledgements, reports.
+
+use super::lab::{Lab, reports, until};
+use crate::api::view::{AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView};
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::RunId;
+use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::DecisionMode;
+use pilotlight_core::run::{Condition, RunView};
+use pilotlight_core::runbook::Runbook;
+use pilotlight_driver::fake::Misbehaviour;
+use std::time::Duration;
+
+fn started(reply: MoveReply) -> RunId {
+    match reply {
+        MoveReply::Started { run } => run,
+        MoveReply::DryRun { .. } => panic!("a dry run was not asked for"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_and_back_without_a_loss() {
+    let lab = Lab::up(|_| ()).await;
+    for _ in 0..50 {
+        lab.world.write("database", "east").unwrap();
+    }
+    started(lab.start_move(Verb::Switchover, None, false).await.unwrap());
+    lab.until("west is well", |s| s.is_well("west")).await;
+    assert_eq!(lab.world.missing("database", "west"), vec![]);
+    lab.world.write("database", "west").unwrap();
+    until("the failback is allowed", async || {
+        lab.start_move(Verb::Failback, None, false).await.map(started).map_err(|e| format!("{e:?}"))
+    })
+    .await;
+    lab.until("east is well", |s| s.is_well("east")).await;
+    assert_eq!(lab.world.missing("database", "east"), vec![]);
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_and_a_runbook_touch_nothing() {
+    let lab = Lab::up(|_| ()).await;
+    let sentinels = |a: &pilotlight_driver::fake::Applied| !matches!(a.effect, Effect::WriteSentinel { .. });
+    let before = lab.world.journal().into_iter().filter(sentinels).count();
+    let MoveReply::DryRun { runbook, steps } = lab.start_move(Verb::Failover, Some("west"), true).await.unwrap() else {
+        panic!("it was started")
+    };
+    assert_eq!(steps.len(), runbook.steps.len());
+    let shown: Runbook = lab.ask("/v1/runbook?verb=failover&target=west").await.unwrap();
+    assert_eq!(shown, *runbook);
+    assert_eq!(lab.world.journal().into_iter().filter(sentinels).count(), before);
+    assert_eq!(lab.runs().await, vec![]);
+    assert_eq!(lab.status().await.unwrap().units[0].epoch.map(|e| e.0), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_refused_with_code_and_evidence() {
+    let lab = Lab::up(|_| ()).await;
+    let (status, body) = lab.start_move(Verb::Switchover, Some("east"), false).await.unwrap_err();
+    assert_eq!((status, body.code.as_str()), (409, "PL-0201"), "{body:?}");
+    assert!(!body.hint.is_empty() && !body.evidence.is_empty(), "{body:?}");
+    let (_, body) = lab.start_move(Verb::Failover, Some("mars"), true).await.unwrap_err();
+    assert_eq!(body.code, "PL-0202", "{body:?}");
+    let control = ControlRequest { action: Action::Pause, step: None, by: "ada".to_owned(), why: String::new() };
+    let (status, body) = lab.send::<RunView>("/v1/runs/failover-1/control", &control).await.unwrap_err();
+    assert_eq!((status, body.code.as_str()), (409, "PL-0602"), "{body:?}");
+    let error = lab.ask::<RunView>("/v1/runs/failover-1").await.unwrap_err();
+    assert!(error.contains("404") && error.contains("PL-0601"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_followed_paused_and_resumed() {
+    let lab = Lab::up(|_| ()).await;
+    // Slow enough to be met on the way.
+    lab.world.on_effect(|e| matches!(e, Effect::Checkpoint { .. }), 1, Misbehaviour::Delay(Duration::from_secs(2)));
+    let run = started(lab.start_move(Verb::Switchover, Some("west"), false).await.unwrap());
+    let early = lab.ask::<serde_json::Value>(&format!("/v1/runs/{run}/report.json")).await.unwrap_err();
+    assert!(early.contains("PL-0601"), "{early}");
+    let (status, body) = lab.start_move(Verb::Failover, Some("west"), false).await.unwrap_err();
+    assert_eq!((status, body.code.as_str()), (409, "PL-0221"), "{body:?}");
+    let control = |action| ControlRequest { action, step: None, by: "ada".to_owned(), why: "lunch".to_owned() };
+    let path = format!("/v1/runs/{run}/control");
+    lab.send::<RunView>(&path, &control(Action::Pause)).await.unwrap();
+    until("it waits", async || match lab.run(&run).await.condition {
+        Condition::Waiting { why } if why[0].contains("lunch") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    lab.send::<RunView>(&path, &control(Action::Resume)).await.unwrap();
+
+    let (mut from, mut seqs) = (1, Vec::new());
+    let ended = tokio::time::timeout(Duration::from_secs(40), async {
+        loop {
+            let path = format!("/v1/runs/{run}/records?from={from}&wait_ms=5000");
+            let view: RecordsView = lab.ask(&path).await.unwrap();
+            seqs.extend(view.records.iter().map(|r| r.seq));
+            from = seqs.last().copied().unwrap_or(0) + 1;
+            if view.ended {
+                return;
+            }
+        }
+    });
+    ended.await.unwrap_or_else(|_| panic!("the run did not end: {seqs:?}"));
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "every record once");
+    lab.until("west is well", |s| s.is_well("west")).await;
+
+    let path = format!("/v1/runs/{run}/report.json");
+    let report: serde_json::Value = lab.ask(&path).await.unwrap();
+    assert_eq!(report["moves"][0]["run"], run.as_str(), "{report}");
+    // The controller may have died before it could write it.
+    std::fs::remove_dir_all(reports(&lab.folder().join("controller")).join(run.as_str())).unwrap();
+    assert_eq!(lab.ask::<serde_json::Value>(&path).await.unwrap(), report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_failover_by_itself_then_a_person_acknowledges() {
+    let mut lab = Lab::up(|_| ()).await;
+    lab.lose("east");
+    lab.until("west is well", |s| s.is_well("west")).await;
+    lab.world.heal("east");
+    lab.start_agent("east");
+    lab.until_ended(2).await;
+    lab.until("it is cooling down", |s| s.is_well("west") && s.units[0].cooling_down.is_some()).await;
+    lab.world.kill("database", "west");
+    let holds = |s: &crate::api::view::StatusView| match &s.units[0].decision {
+        DecisionView::Hold { why } => why.contains("acknowledged"),
+        DecisionView::Start { .. } => false,
+    };
+    lab.until("it holds still", holds).await;
+    let by = AcknowledgeRequest { by: "ada".to_owned() };
+    let unit = lab.status().await.unwrap().units[0].unit.clone();
+    lab.send::<()>(&format!("/v1/units/{unit}/acknowledge"), &by).await.unwrap();
+    lab.until("east is well", |s| s.is_well("east")).await;
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn approve_first_asks_before_it_moves() {
+    let mut lab = Lab::up(|p| p.policy.mode = DecisionMode::ApproveFirst).await;
+    lab.lose("east");
+    let status = lab
+        .until("a run waits", |s| s.open_runs.iter().any(|r| matches!(r.condition, Condition::Waiting { .. })))
+        .await;
+    let run = status.open_runs[0].run.clone();
+    assert_eq!(lab.world.copy("database", "west").unwrap().lineage, 1, "nothing was promoted");
+    let gate = lab.run(&run).await.steps.into_iter().find(|s| s.status.to_string() == "awaiting approval").unwrap().id;
+    let approve =
+        ControlRequest { action: Action::Approve, step: Some(gate), by: "ada".to_owned(), why: String::new() };
+    lab.send::<RunView>(&format!("/v1/runs/{run}/control"), &approve).await.unwrap();
+    lab.until("west is well", |s| s.is_well("west")).await;
+    lab.no_rule_was_broken();
+}
