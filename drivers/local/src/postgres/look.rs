@@ -20,8 +20,9 @@ use tokio_postgres::SimpleQueryRow;
 /// An answer that takes longer is none: the whole look must stay under one and a half seconds.
 pub(super) const LOOK_TIMEOUT: Duration = Duration::from_millis(1_200);
 
-/// Backends notice the death of their postmaster within milliseconds; those that go on longer are worth a report.
-const ORPHAN_GRACE: Duration = Duration::from_millis(60);
+/// Idle backends notice the death of their postmaster within milliseconds; those that go on longer are worth a report.
+/// Kept short: whoever waits for this look waits to act on a dead writer.
+const ORPHAN_GRACE: Duration = Duration::from_millis(10);
 
 /// What a running server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

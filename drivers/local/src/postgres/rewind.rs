@@ -14,7 +14,7 @@ use super::durable;
 use super::lsn::Lsn;
 use super::processes;
 use super::programs::Call;
-use super::upstream::Upstream;
+use super::upstream::{Upstream, quote, way_to};
 use super::work::Work;
 use nix::sys::signal::Signal;
 use pilotlight_core::id::Region;
@@ -70,10 +70,7 @@ impl PostgresDriver {
         directory.disarm().map_err(|e| Failure::transient(format!("cannot remove standby.signal: {e}")))?;
         let version = directory.version();
         let call = Call { program: "pg_rewind", version: version.as_deref(), folder: directory.path() };
-        let source = format!(
-            "host='{}' port={} user='{}' dbname='{}' connect_timeout=2",
-            server.host, server.port, self.plan.user, self.plan.database
-        );
+        let source = format!("{} dbname={}", way_to(&self.plan, server), quote(&self.plan.database));
         let mut args = vec![
             "--target-pgdata".to_owned(),
             directory.path().display().to_string(),

@@ -80,6 +80,11 @@ impl Session {
         Session { config, live: Mutex::new(None) }
     }
 
+    /// Another connection to the same server, for what takes long: a session does one thing at a time.
+    pub(super) fn another(&self) -> Session {
+        Session { config: self.config.clone(), live: Mutex::new(None) }
+    }
+
     /// Sends statements and returns the rows of all of them. Sent again once if the kept connection turns out to be
     /// broken before anything was answered and `again` allows it: the statements must then be harmless to repeat.
     pub(super) async fn rows(&self, sql: &str, within: Duration, again: bool) -> Result<Vec<SimpleQueryRow>, SqlError> {

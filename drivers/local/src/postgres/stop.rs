@@ -27,7 +27,8 @@ impl PostgresDriver {
     /// Writes out what is in memory, so that the stop has little to do.
     pub(super) async fn checkpoint(&self, work: &Work<'_>) -> Result<Outcome, Failure> {
         let began = work.now();
-        let done = self.write.rows("CHECKPOINT", work.left(), true).await;
+        // On a connection of its own: it may take minutes, and sentinels go on meanwhile.
+        let done = self.write.another().rows("CHECKPOINT", work.left(), true).await;
         done.map_err(|e| e.failure("the checkpoint"))?;
         Ok(Outcome::done_with(format!("checkpoint in {}", show_duration(work.now().since(began)))))
     }

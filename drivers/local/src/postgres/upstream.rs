@@ -40,14 +40,23 @@ pub(super) fn config(plan: &PostgresPlan, host: &str, port: u16, password: Optio
 /// How a standby connects to its upstream. A silent link is noticed within seconds: by the receiver's own timeout, and
 /// by TCP where PostgreSQL waits for an answer.
 pub(super) fn conninfo(plan: &PostgresPlan, server: &PostgresServer, name: &str, password: Option<&str>) -> String {
-    let quote = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
-    let mut text = format!("host={} port={} user={}", quote(&server.host), server.port, quote(&plan.user));
+    let mut text = way_to(plan, server);
     if let Some(password) = password {
         text.push_str(&format!(" password={}", quote(password)));
     }
-    text.push_str(&format!(" application_name={} connect_timeout=2 keepalives_idle=2", quote(name)));
+    text.push_str(&format!(" application_name={} keepalives_idle=2", quote(name)));
     text.push_str(" keepalives_interval=1 keepalives_count=3 tcp_user_timeout=5000");
     text
+}
+
+/// Where a server is and as whom to connect.
+pub(super) fn way_to(plan: &PostgresPlan, server: &PostgresServer) -> String {
+    format!("host={} port={} user={} connect_timeout=2", quote(&server.host), server.port, quote(&plan.user))
+}
+
+/// A value as libpq reads it.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// A value of a `primary_conninfo`.

@@ -3,6 +3,7 @@
 use crate::pair::{Pair, Payer, component, now};
 use nix::sys::signal::Signal;
 use pilotlight_core::effect::{Effect, HandOver};
+use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{FailureKind, Outcome};
 use pilotlight_core::time::show_duration;
 use pilotlight_driver::Driver;
@@ -91,4 +92,20 @@ async fn a_frozen_standby_does_not_hold_up_the_stop_for_ever() {
     }
     pair.resume("east").await.expect("taken back");
     pair.pay("east", 2).await.expect("it takes payments again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_does_not_sit_out_the_pause_between_retries() {
+    let pair = Pair::started().await;
+    let west = pair.client("west").await.expect("a client");
+    west.batch_execute("ALTER SYSTEM SET wal_retrieve_retry_interval = '30s'").await.expect("a setting");
+    west.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
+    pair.hit("east", Signal::SIGKILL);
+    pair.fence("east").await.expect("a fence");
+    pair.reaches("west", |role| matches!(role, Role::Standby { streaming: false, .. })).await;
+    let began = now();
+    pair.promote("west").await.expect("a new writer");
+    let took = now().since(began);
+    println!("promote during a pause of 30 s: {}", show_duration(took));
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
