@@ -18,8 +18,8 @@ use pilotlight_driver::clock::Clock;
 use pilotlight_driver::guard::Ledger;
 use pilotlight_driver::{Context, Driver};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,8 @@ pub(crate) struct Hands {
     /// Names the effects of this process that no run asked for.
     own_run: RunId,
     own_effects: AtomicU32,
+    /// The newest trouble with the fence of a copy, until it works.
+    failed_fences: std::sync::Mutex<BTreeMap<Target, String>>,
     shutdown: CancellationToken,
 }
 
@@ -65,6 +67,7 @@ impl Hands {
             leases,
             own_run: RunId::new(format!("local-{instance}")),
             own_effects: AtomicU32::new(0),
+            failed_fences: Default::default(),
             shutdown: parts.shutdown.clone(),
         }
     }
@@ -120,17 +123,37 @@ impl Hands {
 
     /// Fences without waiting for anybody. Returns whether the copy is silent for certain.
     pub(crate) async fn fence_at_once(&self, target: &Target, why: &str) -> bool {
-        tracing::warn!(component = %target.component, "fencing: {why}");
-        let effect = Effect::Fence { component: target.component.clone(), region: self.region.clone() };
+        let component = &target.component;
+        if self.is_news(target, None) {
+            tracing::warn!(%component, "fencing: {why}");
+        }
+        let effect = Effect::Fence { component: component.clone(), region: self.region.clone() };
         let context = self.own_context(target, &effect, FENCE_DEADLINE);
-        let answer = self.perform(Some(target), &effect, &context).await;
-        match answer {
-            Ok(_) => true,
+        match self.perform(Some(target), &effect, &context).await {
+            Ok(_) => {
+                self.failed_fences().remove(target);
+                true
+            }
             Err(e) => {
-                tracing::error!(component = %target.component, "the fence failed, trying again: {e}");
+                if self.is_news(target, Some(&e.message)) {
+                    tracing::error!(%component, "the fence failed, trying again until it works: {e}");
+                }
                 false
             }
         }
+    }
+
+    /// A fence is tried many times a second; each trouble is logged once.
+    fn is_news(&self, target: &Target, trouble: Option<&str>) -> bool {
+        let mut failed = self.failed_fences();
+        match trouble {
+            None => !failed.contains_key(target),
+            Some(trouble) => failed.insert(target.clone(), trouble.to_owned()).is_none_or(|old| old != trouble),
+        }
+    }
+
+    fn failed_fences(&self) -> std::sync::MutexGuard<'_, BTreeMap<Target, String>> {
+        self.failed_fences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn perform(&self, target: Option<&Target>, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {

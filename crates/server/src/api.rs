@@ -38,7 +38,7 @@ use pilotlight_core::placement::{Mode, Verb};
 use pilotlight_core::runbook::Runbook;
 use serde::Deserialize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use subtle::ConstantTimeEq;
 use view::{AcknowledgeRequest, MoveReply, MoveRequest, StatusView};
 
@@ -65,16 +65,14 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
 }
 
 /// A wrong token is logged once until a right one came: a stranger cannot fill the disk.
-static STRANGER: AtomicBool = AtomicBool::new(false);
-
 async fn authorize(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
     let header = request.headers().get(header::AUTHORIZATION).map(|v| v.as_bytes()).unwrap_or_default();
     let sent = header.strip_prefix(b"Bearer ").unwrap_or_default();
     if bool::from(sent.ct_eq(desk.token.as_bytes())) {
-        STRANGER.store(false, Ordering::Relaxed);
+        desk.stranger.store(false, Ordering::Relaxed);
         return Ok(next.run(request).await);
     }
-    if !STRANGER.swap(true, Ordering::Relaxed) {
+    if !desk.stranger.swap(true, Ordering::Relaxed) {
         tracing::warn!(path = request.uri().path(), "refused a request with a wrong token ({})", code::WRONG_TOKEN);
     }
     Err(Refusal::new(

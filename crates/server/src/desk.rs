@@ -1,6 +1,6 @@
 //! What the API, the decisions and the looks share: the parts of the controller and what it knows now.
 //!
-//! Border: plain data behind a short lock, never held across an await.
+//! Border: plain data behind a short lock, never held across an await; only the turn of writing reports is.
 
 use crate::api::view::DecisionView;
 use crate::hub::Hub;
@@ -18,6 +18,7 @@ use pilotlight_driver::clock::Clock;
 use pilotlight_engine::Engine;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,10 @@ pub(crate) struct Desk {
     pub(crate) reports: Option<PathBuf>,
     pub(crate) began: Mono,
     pub(crate) shutdown: CancellationToken,
+    /// Somebody with a wrong token was logged, and nobody with the right one has come since.
+    pub(crate) stranger: AtomicBool,
+    /// Held while a report is written.
+    pub(crate) reporting: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
 }
 
@@ -65,6 +70,8 @@ impl Desk {
             token: parts.token,
             reports: parts.reports,
             shutdown: parts.shutdown,
+            stranger: AtomicBool::new(false),
+            reporting: tokio::sync::Mutex::default(),
             known: Mutex::default(),
         }
     }

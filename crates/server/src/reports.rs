@@ -33,8 +33,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
 
 /// Writes the report of a run that has ended if it is not there yet: the controller may have died in between.
 pub(crate) async fn make_up_for(desk: &Desk, folder: &Path, view: &RunView) {
-    let missing = !folder.join(view.run.as_str()).join("report.json").exists();
-    if view.ended.is_none() || !missing {
+    if view.ended.is_none() {
         return;
     }
     if let Err(e) = write(desk, folder, &view.run).await {
@@ -42,10 +41,16 @@ pub(crate) async fn make_up_for(desk: &Desk, folder: &Path, view: &RunView) {
     }
 }
 
+/// One at a time, and each once: both files go through the same place beside them.
 async fn write(desk: &Desk, folder: &Path, run: &RunId) -> Result<(), String> {
+    let _turn = desk.reporting.lock().await;
+    let to: PathBuf = folder.join(run.as_str());
+    // The page is written last.
+    if to.join("report.html").exists() {
+        return Ok(());
+    }
     let view = desk.engine.view(run).await.map_err(|e| e.to_string())?.ok_or("the run is not in the journal")?;
     let report = report(desk, view);
-    let to: PathBuf = folder.join(run.as_str());
     let written = tokio::task::spawn_blocking(move || report.write(&to)).await;
     written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     Ok(())

@@ -102,7 +102,7 @@ impl Lab {
         lab.start_controller();
         lab.start_agent("east");
         lab.start_agent("west");
-        lab.until("all is well", |s| s.is_well("east") && s.shows_sentinels()).await;
+        lab.until("all is well", |s| s.is_well("east") && s.knows_exposure()).await;
         lab
     }
 
@@ -275,10 +275,10 @@ impl StatusView {
         unit.writer == Some(writer.into()) && unit.run.is_none() && self.is("healthy") && leased
     }
 
-    /// Every copy shows a sentinel, so what a failover would lose is known.
-    fn shows_sentinels(&self) -> bool {
-        let copies = self.regions.iter().flat_map(|r| &r.components).filter(|c| c.component.as_str() == "database");
-        copies.clone().count() == 2 && copies.into_iter().all(|c| c.state.sentinel.is_some())
+    /// It is known what a failover would lose: the writer's agent wrote a sentinel and the candidate shows one.
+    pub(super) fn knows_exposure(&self) -> bool {
+        let candidates = self.units[0].judgement.iter().flat_map(|j| &j.candidates);
+        candidates.into_iter().any(|c| c.exposure.is_some())
     }
 
     /// The verdict of the one unit.

@@ -120,7 +120,8 @@ async fn one_failover_by_itself_then_a_person_acknowledges() {
     lab.world.heal("east");
     lab.start_agent("east");
     lab.until_ended(2).await;
-    lab.until("it is cooling down", |s| s.is_well("west") && s.units[0].cooling_down.is_some()).await;
+    lab.until("it is cooling down", |s| s.is_well("west") && s.knows_exposure() && s.units[0].cooling_down.is_some())
+        .await;
     lab.world.kill("database", "west");
     let holds = |s: &crate::api::view::StatusView| match &s.units[0].decision {
         DecisionView::Hold { why } => why.contains("acknowledged"),
