@@ -217,7 +217,12 @@ pub(crate) fn table(figures: &Figures) -> String {
     let f = &figures.failover;
     out.push_str(&row("failover: acknowledged payments", "", &f.acked.to_string(), ""));
     let lost = format!("{} ({})", f.lost, show_duration(f.rpo_ms));
-    out.push_str(&row("failover: acknowledged payments lost", "shown, kept", &lost, ""));
+    out.push_str(&row("failover: acknowledged payments lost", "each is listed", &lost, ""));
+    if f.lost > 0 {
+        let first: Vec<&str> = f.lost_ids.iter().take(8).map(String::as_str).collect();
+        let more = if f.lost > 8 { ", ..." } else { "" };
+        out.push_str(&format!("    acknowledged by east before its WAL had reached west: {}{more}\n", first.join(", ")));
+    }
     out.push_str(&row("failover: failed or in doubt", "", &f.failed.to_string(), ""));
     out.push_str(&parts_line("failover: RTO", f.rto_ms, &f.parts));
     out.push_str(&parts_line("switchover: outage", figures.switchover.outage_ms, &figures.switchover.parts));
