@@ -5,12 +5,13 @@
 //! Invariants:
 //! - RTO is what a user felt: from the start of the first failed request to the end of the first good one after it.
 //! - The parts of an RTO never overlap and their sum is the RTO to the microsecond; see [`parts`].
-//! - RPO is counted twice, from the client's acknowledged payments and from sentinels; neither corrects the other.
+//! - RPO is counted twice, from the client's acknowledged payments here and from sentinels in the verdict (what the
+//!   candidate lacked when the move was decided); neither corrects the other.
 
 mod loss;
 mod parts;
 
-pub use loss::{Dual, Loss, SentinelLoss, dual_acked, loss, sentinel_loss};
+pub use loss::{Dual, Loss, dual_acked, loss};
 pub use parts::{Part, RunTimes, StepTimes, parts};
 
 use crate::id::Region;

@@ -28,6 +28,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::runbook::Runbook;
 use crate::time::Wall;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Why a run was started, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,6 +45,10 @@ pub struct Cause {
     /// When the first sign of the failure was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<Wall>,
+    /// By sentinels: how much of the newest acknowledged time the target's copy lacked when this was decided. A lower
+    /// bound, since the last sentinels of a lost region may not have been heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::position::option_ms")]
+    pub exposure_ms: Option<Duration>,
 }
 
 /// What came back from a driver.

@@ -150,6 +150,14 @@ pub struct Judgement {
     pub returned: Vec<Returned>,
 }
 
+impl Judgement {
+    /// By sentinels: how much of the newest acknowledged time the copy in that region may lack.
+    pub fn exposure_of(&self, region: &Region) -> Option<Duration> {
+        let candidate = self.candidates.iter().find(|c| &c.region == region && c.by_sentinel)?;
+        candidate.exposure
+    }
+}
+
 /// Judges a unit whose writer the store has as `writer`.
 pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight) -> Judgement {
     let bench = Bench { plan, unit, sight };

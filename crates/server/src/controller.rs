@@ -163,6 +163,7 @@ async fn start(
         why: format!("{}: {}", judgement.scope, judgement.verdict),
         evidence: judgement.evidence.iter().map(ToString::to_string).collect(),
         first_seen: round.unwell_since,
+        exposure_ms: judgement.exposure_of(&intent.target.writer),
     };
     match try_start(desk, record, &intent, consent, cause).await {
         Ok(run) => {

@@ -108,6 +108,10 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
         automatic: false,
         why,
         evidence: evidence.iter().map(ToString::to_string).collect(),
+        exposure_ms: judged
+            .as_ref()
+            .and_then(|j| j.judgement.as_ref())
+            .and_then(|j| j.exposure_of(&runbook.intent.target.writer)),
         first_seen: judged.and_then(|j| j.unwell_since),
     };
     let run = start(desk, runbook, cause).await?;

@@ -67,7 +67,6 @@ fn report(desk: &Desk, view: RunView) -> Report {
         faults: &[],
         samples: &[],
         held: None,
-        sentinels: None,
         environment: BTreeMap::from([("pilotlight".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
         notes: vec!["No outside client was running: what users felt was not measured.".to_owned()],
         runs: &[view],

@@ -109,7 +109,6 @@ fn session<'a>(scene: &'a Scene<'_>, played: &'a Played, faults: &'a [Fault]) ->
         faults,
         samples: &played.log.samples,
         held: Some(&played.held),
-        sentinels: None,
         environment: environment(),
         notes: vec![
             "Everything ran on one machine: the distance between the regions is that of the loopback.".to_owned(),

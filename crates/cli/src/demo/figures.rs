@@ -221,7 +221,10 @@ pub(crate) fn table(figures: &Figures) -> String {
     if f.lost > 0 {
         let first: Vec<&str> = f.lost_ids.iter().take(8).map(String::as_str).collect();
         let more = if f.lost > 8 { ", ..." } else { "" };
-        out.push_str(&format!("    acknowledged by east before its WAL had reached west: {}{more}\n", first.join(", ")));
+        out.push_str(&format!(
+            "    acknowledged by east before its WAL had reached west: {}{more}\n",
+            first.join(", ")
+        ));
     }
     out.push_str(&row("failover: failed or in doubt", "", &f.failed.to_string(), ""));
     out.push_str(&parts_line("failover: RTO", f.rto_ms, &f.parts));

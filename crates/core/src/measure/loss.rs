@@ -2,7 +2,6 @@
 
 use super::Sample;
 use crate::id::Region;
-use crate::observation::Sentinel;
 use crate::time::{Mono, as_ms};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -20,16 +19,6 @@ pub struct Loss {
     pub span_ms: Duration,
     /// Payments the writer holds that the client saw fail: allowed, a failure says nothing about the outcome.
     pub unacked_held: u64,
-}
-
-/// Sentinels compared with what the writer holds now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentinelLoss {
-    /// Sentinels written and not there.
-    pub count: u64,
-    /// From the newest that is there to the last that was written, on the old writer's clock.
-    #[serde(with = "as_ms")]
-    pub span_ms: Duration,
 }
 
 /// Payments that two regions acknowledged at the same time, so that two histories may exist.
@@ -55,14 +44,6 @@ pub fn loss(samples: &[Sample], held: &BTreeSet<u64>) -> Loss {
     let failed: BTreeSet<u64> = samples.iter().filter(|s| !s.ok).map(|s| s.id).collect();
     let unacked_held = failed.iter().filter(|id| held.contains(id) && !acked.contains(id)).count();
     Loss { acked: acked.len() as u64, lost, span_ms: span, unacked_held: unacked_held as u64 }
-}
-
-/// Compares the last sentinel that the old writer's agent wrote with the newest that the new writer held when it took over.
-pub fn sentinel_loss(last_written: Sentinel, newest_held: Sentinel) -> SentinelLoss {
-    SentinelLoss {
-        count: last_written.number.saturating_sub(newest_held.number),
-        span_ms: last_written.written.since(newest_held.written),
-    }
 }
 
 /// Looks at one move from `old` to `new`. The samples must be of that move alone: after a way back the old region

@@ -1,7 +1,6 @@
 //! Tables for logs that were seen or feared, and the property that parts add up.
 
 use super::*;
-use crate::observation::Sentinel;
 use crate::runbook::Phase;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -125,18 +124,6 @@ fn a_planned_move_has_no_detection_and_an_approval_is_a_part_of_its_own() {
 }
 
 #[test]
-fn loss_is_what_was_acknowledged_and_is_not_held() {
-    let held = BTreeSet::from([1, 4, 5, 7]);
-    let found = loss(&log(), &held);
-    assert_eq!((found.acked, found.lost, found.unacked_held), (4, vec![3], 1));
-    assert_eq!(found.span_ms, Duration::from_millis(3));
-    assert_eq!(loss(&log(), &(1..=7).collect()).span_ms, Duration::ZERO);
-    let sentinel = |number, written| Sentinel { number, written: Wall(written) };
-    let gap = sentinel_loss(sentinel(40, 9_000), sentinel(37, 7_500));
-    assert_eq!((gap.count, gap.span_ms), (3, Duration::from_millis(1_500)));
-}
-
-#[test]
 fn two_writers_are_told_from_a_slow_answer() {
     let (east, west) = (Region::from("east"), Region::from("west"));
     assert_eq!(dual_acked(&log(), &east, &west), Dual::default());
@@ -197,4 +184,13 @@ proptest! {
             prop_assert!(until.is_none_or(|u| u >= from && samples.iter().any(|s| s.ok && s.end == u)));
         }
     }
+}
+
+#[test]
+fn loss_is_what_was_acknowledged_and_is_not_held() {
+    let held = BTreeSet::from([1, 4, 5, 7]);
+    let found = loss(&log(), &held);
+    assert_eq!((found.acked, found.lost, found.unacked_held), (4, vec![3], 1));
+    assert_eq!(found.span_ms, Duration::from_millis(3));
+    assert_eq!(loss(&log(), &(1..=7).collect()).span_ms, Duration::ZERO);
 }

@@ -3,7 +3,7 @@
 use super::moves::{impact, millis, of_run, throughput};
 use super::{Event, Guarantee, Mark, Move, Objective, Report, SCHEMA, lanes};
 use pilotlight_core::id::Region;
-use pilotlight_core::measure::{Sample, SentinelLoss};
+use pilotlight_core::measure::Sample;
 use pilotlight_core::placement::Mode;
 use pilotlight_core::plan::{self, Plan};
 use pilotlight_core::run::RunView;
@@ -62,8 +62,6 @@ pub struct Session<'a> {
     pub samples: &'a [Sample],
     /// The numbers of all payments the writer holds now, when somebody looked.
     pub held: Option<&'a BTreeSet<u64>>,
-    /// What the sentinels say of the failover.
-    pub sentinels: Option<SentinelLoss>,
     /// Names and versions.
     pub environment: BTreeMap<String, String>,
     /// Further sentences.
@@ -153,7 +151,8 @@ impl Session<'_> {
     /// The worse of what payments and sentinels say.
     fn rpo_ms(&self, moves: &[Move]) -> Option<u64> {
         let payments = moves.iter().filter_map(|m| m.impact.as_ref()?.lost_time_ms);
-        payments.chain(self.sentinels.map(|s| millis(s.span_ms))).max()
+        let unplanned = self.runs.iter().filter(|r| r.intent.mode == Mode::Ungraceful);
+        payments.chain(unplanned.filter_map(|r| r.cause.exposure_ms).map(millis)).max()
     }
 }
 

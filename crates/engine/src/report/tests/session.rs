@@ -29,7 +29,7 @@ fn run(verb: &str, mode: &str, from: &str, to: &str, span: (u64, u64), steps: &[
         "run": format!("{verb}-1"), "unit": "payments", "epoch": 2, "application": "payments", "from": from,
         "intent": { "unit": "payments", "verb": verb, "mode": mode, "target": { "writer": to, "traffic": { to: 100 } } },
         "cause": { "by": "pilotlight", "automatic": true, "why": "region east is lost",
-                   "evidence": ["agent of west: no changes arrive"] },
+                   "evidence": ["agent of west: no changes arrive"], "exposure_ms": 120 },
         "started": wall(span.0), "ended": wall(span.1), "condition": { "is": "ended", "result": "done" },
         "past_return": true, "seq": 20, "steps": steps,
     });
@@ -80,7 +80,6 @@ fn report(held: Option<&BTreeSet<u64>>) -> Report {
         faults: &[fault],
         samples: &samples(),
         held,
-        sentinels: None,
         environment: Default::default(),
         notes: vec![],
     };
@@ -96,7 +95,8 @@ fn a_session_becomes_a_report() {
     assert_eq!(report.rto.measured_ms, Some(2_504));
     assert_eq!(impact.parts.iter().map(|p| p.ms).sum::<u64>(), 2_504);
     assert_eq!(impact.lost.as_ref().unwrap().first, ["95", "96", "97", "98", "99"]);
-    assert_eq!(report.rpo.measured_ms, Some(44));
+    // The lost payments span 44 ms; the sentinels say 120 ms, and the worse of the two counts.
+    assert_eq!((impact.lost_time_ms, report.rpo.measured_ms), (Some(44), Some(120)));
     assert_eq!((impact.failed, impact.dual_acked.count), (250, 0));
     let marks: Vec<(u64, Mark)> = report.moves[0].events.iter().filter_map(|e| Some((e.at_ms, e.mark?))).collect();
     let expected = [
@@ -122,5 +122,6 @@ fn lanes_follow_the_records() {
     };
     assert_eq!(told(&report.lanes[0]), [(0, "writer"), (990, "lost"), (8_100, "rejoining"), (8_900, "standby")]);
     assert_eq!(told(&report.lanes[1]), [(0, "standby"), (3_200, "writer")]);
-    assert!(report.moves[0].impact.as_ref().unwrap().lost.is_none() && report.rpo.met().is_none());
+    assert!(report.moves[0].impact.as_ref().unwrap().lost.is_none());
+    assert_eq!(report.rpo.measured_ms, Some(120), "without a look at the payments the sentinels still speak");
 }
