@@ -8,7 +8,7 @@
 //!   older one still has under way. Only a fence does not wait: it is done at once, and again when the older has ended;
 //! - a key that was answered is answered the same without doing anything, also after a crash;
 //! - an opaque command whose end was never recorded is not run again: its outcome is unknown;
-//! - when the record cannot be written, nothing is done.
+//! - when the record cannot be written, nothing is done, except that a fence is always done first and recorded after.
 //!
 //! An idempotent effect costs a disk flush only when it raises the epoch: to find its intent after a crash and to do it
 //! again is the same as to find nothing and to do it again. An opaque command costs two.

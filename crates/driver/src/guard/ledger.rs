@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 /// Keys kept. Only those of the newest epoch can be asked for again, and a run has some dozens of steps.
 const KEYS_KEPT: usize = 1024;
 
+const RECORD_HINT: &str = "make room on the disk of the state folder, or repair it";
+
 /// The durable memory of one place. Opened by one process at a time.
 #[derive(Debug)]
 pub struct Ledger {
@@ -138,6 +140,10 @@ impl Ledger {
                 }
             }
         };
+        if let Effect::Fence { .. } = effect {
+            // A full or hung disk must not keep a writer alive: the epoch is recorded after the kill, before the answer.
+            return Ok(Begun::Go(flight));
+        }
         let (key, unit, epoch) = (context.key.clone(), context.unit.clone(), context.epoch);
         let intent = (!effect.is_idempotent()).then_some(Record::Intent { key, unit, epoch });
         self.persist(&context.unit, epoch, intent).await?;
@@ -151,6 +157,10 @@ impl Ledger {
         context: &Context,
         answer: Result<Outcome, Failure>,
     ) -> Result<Outcome, Failure> {
+        if let (Effect::Fence { .. }, Ok(_)) = (effect, &answer) {
+            let recorded = self.persist(&context.unit, context.epoch, None).await;
+            recorded.map_err(|f| Failure::unknown(format!("it was fenced, but {}", f.message)).hint(RECORD_HINT))?;
+        }
         let (key, unit, epoch) = (context.key.clone(), context.unit.clone(), context.epoch);
         let kind = answer.as_ref().err().map(|failure| failure.kind);
         let record = match kind {
@@ -175,10 +185,9 @@ impl Ledger {
         if records.is_empty() {
             return Ok(());
         }
-        self.write(records, true).await.map_err(|e| {
-            Failure::transient(format!("the guard's record cannot be written, so nothing was done: {e}"))
-                .hint("make room on the disk of the state folder, or repair it")
-        })
+        self.write(records, true)
+            .await
+            .map_err(|e| Failure::transient(format!("the guard's record cannot be written: {e}")).hint(RECORD_HINT))
     }
 
     async fn write(&self, records: Vec<Record>, flush: bool) -> io::Result<()> {

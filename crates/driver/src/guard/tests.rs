@@ -201,6 +201,21 @@ async fn nothing_is_done_when_the_record_cannot_be_written() {
     assert_eq!(world.writers("db"), ["east".into()]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_keeps_no_writer_alive_and_no_fence_is_answered_unrecorded() {
+    if !Path::new("/dev/full").exists() {
+        return; // Only Linux has a disk that is always full.
+    }
+    let (world, folder) = (world(), TempDir::new().unwrap());
+    let guard = Guarded::with(FakeDriver::unguarded(&world), Arc::new(full_disk(folder.path())));
+    let fence = Effect::Fence { component: "db".into(), region: "east".into() };
+    let failure = guard.apply(&fence, &context("fence", 2)).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::OutcomeUnknown, "{failure}");
+    assert!(failure.message.contains("fenced, but"), "{failure}");
+    assert_eq!(world.writers("db"), [], "the writer is silent all the same");
+    assert_eq!(guard.apply(&promote(), &context("late", 1)).await.unwrap_err().kind, FailureKind::Rejected);
+}
+
 fn full_disk(folder: &Path) -> Ledger {
     super::ledger::on_file(folder, std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap())
 }
