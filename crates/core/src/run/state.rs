@@ -214,9 +214,11 @@ impl RunState {
         self.graph.index.get(step).is_some_and(|i| self.graph.hands_over.contains(i))
     }
 
-    /// A step with no return was started and may have changed something.
+    /// A step with no return may have changed something, was so already, or was passed over by a person who saw it done.
     pub fn is_past_return(&self) -> bool {
-        self.graph.no_return.iter().any(|i| self.steps[*i].touched)
+        let passed =
+            |s: &StepState| s.touched || s.already.is_some() || matches!(s.phase, Phase::Done | Phase::Skipped { .. });
+        self.graph.no_return.iter().any(|i| passed(&self.steps[*i]))
     }
 
     /// Nothing new starts until a person says so.

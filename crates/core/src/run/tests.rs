@@ -407,6 +407,19 @@ fn an_abort_after_the_point_of_no_return_leaves_everything() {
 }
 
 #[test]
+fn a_copy_that_was_the_writer_already_is_past_the_point_of_no_return_too() {
+    let promote = Effect::Promote { component: component(), region: region() };
+    let mut steps = vec![step("a", &[], command("a")), step("p", &["a"], promote), step("z", &["p"], command("z"))];
+    steps[0].undo = Some(command("back"));
+    let mut walk = Walk::new(steps);
+    walk.done("a");
+    walk.start("p", 1);
+    walk.give("p", 1, Ok(Outcome::Skipped { why: "it is the writer already".to_owned() }));
+    walk.push(Event::AbortAsked { by: "ada".into() });
+    assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Aborted }], "the old writer stays silent");
+}
+
+#[test]
 fn what_is_unknown_is_looked_at_and_never_tried_again() {
     for kind in [FailureKind::Transient, FailureKind::Unreachable, FailureKind::OutcomeUnknown] {
         let mut steps = vec![step("a", &[], command("a"))];
