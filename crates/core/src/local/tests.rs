@@ -141,7 +141,7 @@ fn a_standby_that_does_not_start_is_tried_again_after_a_while() {
     let region = Region::from("east");
     let local = base(&region, &unit, &DOWN_STANDBY, &[]);
     let tried = |ago: Duration| Local { standby_start: Some(Mono(local.now.0 - ago)), ..local.clone() };
-    assert_eq!(decide(&tried(Duration::from_secs(1))), LocalAction::None);
+    assert_eq!(decide(&tried(STANDBY_RETRY / 2)), LocalAction::None);
     assert_eq!(decide(&tried(STANDBY_RETRY)), LocalAction::StartStandby { upstream: Region::from("west") });
 }
 
