@@ -70,9 +70,15 @@ impl PostgresDriver {
             self.settle_as_writer(&before).await?;
             return Ok(Outcome::Skipped { why: "it is the writer already".to_owned() });
         }
+        self.ask_for_promotion(work).await?;
+        // From here on nothing may say that nothing has changed: a run would take the old writer up again beside this one.
+        self.see_promoted(context, &before, work).await.map_err(|f| Failure { kind: FailureKind::OutcomeUnknown, ..f })
+    }
+
+    async fn see_promoted(&self, context: &Context, before: &Answer, work: &Work<'_>) -> Result<Outcome, Failure> {
         let began = work.now();
-        let (end, received) = self.end_recovery(&before, work).await?;
-        self.check_nothing_was_left(&before, end, received, work).await?;
+        let (end, received) = self.end_recovery(before, work).await?;
+        self.check_nothing_was_left(before, end, received, work).await?;
         let recovered = work.now();
         let after = self.prove_a_write(context, work).await?;
         let written = work.now();
@@ -89,16 +95,20 @@ impl PostgresDriver {
     /// A writer that was started read-only by somebody else becomes the writer again.
     pub(super) async fn promote_in_place(&self, work: &Work<'_>) -> Result<Outcome, Failure> {
         let before = self.ask_running(work).await?;
+        self.ask_for_promotion(work).await?;
         let (end, _) = self.end_recovery(&before, work).await?;
         let after = self.ask_running(work).await?;
         self.settle_as_writer(&after).await?;
         Ok(Outcome::done_with(format!("it had been started read-only; made the writer again at {end}")))
     }
 
-    /// Asks for the promotion and waits for the end of recovery: where it ended, and what had been received.
-    async fn end_recovery(&self, before: &Answer, work: &Work<'_>) -> Result<(Lsn, Lsn), Failure> {
+    async fn ask_for_promotion(&self, work: &Work<'_>) -> Result<(), Failure> {
         let asked = self.write.rows("SELECT pg_promote(false)", work.left(), false).await;
-        asked.map_err(|e| e.failure("the promotion cannot be asked for"))?;
+        asked.map_err(|e| e.failure("the promotion cannot be asked for")).map(|_| ())
+    }
+
+    /// Waits for the end of recovery after the promotion was asked for: where it ended, and what had been received.
+    async fn end_recovery(&self, before: &Answer, work: &Work<'_>) -> Result<(Lsn, Lsn), Failure> {
         let sql = "SELECT pg_last_wal_receive_lsn() AS received, \
             CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END AS segment";
         let mut seen;
