@@ -77,6 +77,11 @@ impl Hands {
         if let Some(other) = effect.region().filter(|r| **r != self.region) {
             return Err(Failure::rejected(format!("this is the agent of {}, not of {other}", self.region)));
         }
+        let heard = self.picture.epoch(&context.unit);
+        if context.epoch < heard {
+            let (epoch, unit) = (context.epoch, &context.unit);
+            return Err(Failure::rejected(format!("epoch {epoch} of unit {unit} is older than epoch {heard}")));
+        }
         self.picture.raise(&context.unit, context.epoch);
         let target = self.target_of(effect);
         let began = self.clock.mono();
@@ -88,7 +93,7 @@ impl Hands {
         };
         let left = context.deadline.saturating_sub(self.clock.mono().since(began));
         let context = Context { deadline: left, ..context.clone() };
-        self.perform(target.as_ref(), effect, &context).await
+        self.perform(target.as_ref(), None, effect, &context).await
     }
 
     /// The turn on a copy, if no effect runs on it.
@@ -96,16 +101,18 @@ impl Hands {
         self.turns.get(target)?.clone().try_lock_owned().ok().map(Turn)
     }
 
-    /// Applies something the agent decided by itself.
+    /// Applies something the agent decided by itself, from a look of that generation. Nothing is done if something was
+    /// done to the copy since: it may have been fenced, and what is fenced is not started by an agent's own decision.
     pub(crate) async fn own(
         &self,
         _turn: &Turn,
         target: &Target,
+        decided_at: u64,
         effect: &Effect,
         deadline: Duration,
     ) -> Result<Outcome, Failure> {
         let context = self.own_context(target, effect, deadline);
-        self.perform(Some(target), effect, &context).await
+        self.perform(Some(target), Some(decided_at), effect, &context).await
     }
 
     /// Writes a sentinel: changes nothing that another effect could stumble over, so it takes no turn.
@@ -129,7 +136,7 @@ impl Hands {
         }
         let effect = Effect::Fence { component: component.clone(), region: self.region.clone() };
         let context = self.own_context(target, &effect, FENCE_DEADLINE);
-        match self.perform(Some(target), &effect, &context).await {
+        match self.perform(Some(target), None, &effect, &context).await {
             Ok(_) => {
                 self.failed_fences().remove(target);
                 true
@@ -156,12 +163,23 @@ impl Hands {
         self.failed_fences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn perform(&self, target: Option<&Target>, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+    async fn perform(
+        &self,
+        target: Option<&Target>,
+        decided_at: Option<u64>,
+        effect: &Effect,
+        context: &Context,
+    ) -> Result<Outcome, Failure> {
         let makes_writer = self.makes_writer(effect);
         if makes_writer {
             self.await_lease(context).await?;
         }
-        let _running = target.map(|t| self.picture.begin(t, makes_writer));
+        let running = target.map(|t| self.picture.begin(t, makes_writer));
+        let overtaken = decided_at.is_some_and(|at| running.as_ref().is_some_and(|r| r.generation != at + 1));
+        // From here on the guard fences this copy when the lease ends; it may have ended a moment before.
+        if overtaken || (makes_writer && !self.holds_lease(context)) {
+            return Err(Failure::transient("the copy or its lease has changed meanwhile; nothing was done"));
+        }
         let longest = context.deadline + GRACE;
         let applied = within(longest, self.driver.apply(effect, context));
         let answer = if makes_writer {
@@ -182,17 +200,12 @@ impl Hands {
     /// Returns once this region holds the lease under the effect's epoch; asks for it at once.
     async fn await_lease(&self, context: &Context) -> Result<(), Failure> {
         let mut heard = self.picture.heard.subscribe();
-        let holds = || {
-            let view = self.picture.view(&context.unit);
-            let named = view.is_some_and(|v| v.writer.as_ref() == Some(&self.region) && v.epoch >= context.epoch);
-            named && self.leases.is_valid(&context.unit)
-        };
         let granted = within(context.deadline, async {
-            while !holds() {
+            while !self.holds_lease(context) {
                 self.picture.beat.notify_one();
                 // The sender lives as long as `self`, so this waits for a heartbeat and never fails.
                 let _ = heard.changed().await;
-                if !holds() {
+                if !self.holds_lease(context) {
                     self.clock.sleep(ASK_AGAIN).await;
                 }
             }
@@ -201,6 +214,12 @@ impl Hands {
             let unit = &context.unit;
             Failure::transient(format!("{} does not hold the lease of unit {unit}; nothing was done", self.region))
         })
+    }
+
+    fn holds_lease(&self, context: &Context) -> bool {
+        let view = self.picture.view(&context.unit);
+        let named = view.is_some_and(|v| v.writer.as_ref() == Some(&self.region) && v.epoch >= context.epoch);
+        named && self.leases.is_valid(&context.unit)
     }
 
     fn makes_writer(&self, effect: &Effect) -> bool {

@@ -60,6 +60,8 @@ struct Copy {
 /// What a decision on one copy is made from. Only given while no effect runs and the look is newer than the last one.
 #[derive(Debug, Clone)]
 pub(crate) struct Situation {
+    /// The copy's generation: whether something was done to it since.
+    pub(crate) generation: u64,
     pub(crate) unit: Unit,
     pub(crate) view: Option<UnitView>,
     pub(crate) asked: bool,
@@ -74,6 +76,8 @@ pub(crate) struct Situation {
 pub(crate) struct Running<'a> {
     picture: &'a Picture,
     target: Target,
+    /// The copy's generation with this effect counted: one more than a decision's look if nothing came in between.
+    pub(crate) generation: u64,
 }
 
 impl Drop for Running<'_> {
@@ -210,6 +214,7 @@ impl Picture {
             return None;
         }
         Some(Situation {
+            generation: copy.generation,
             unit: copy.unit.clone(),
             view: inner.units.get(&copy.unit).cloned(),
             asked: inner.asked,
@@ -228,12 +233,14 @@ impl Picture {
 
     /// An effect begins; `makes_writer` when the copy may write from now on, whatever looks say meanwhile.
     pub(crate) fn begin(&self, target: &Target, makes_writer: bool) -> Running<'_> {
+        let mut generation = 0;
         if let Some(copy) = self.lock().copies.get_mut(target) {
             copy.generation += 1;
             copy.effects_running += 1;
             copy.may_write |= makes_writer;
+            generation = copy.generation;
         }
-        Running { picture: self, target: target.clone() }
+        Running { picture: self, target: target.clone(), generation }
     }
 
     fn ended(&self, target: &Target) {

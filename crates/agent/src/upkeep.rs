@@ -73,13 +73,13 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
             tracing::warn!(%component, "the writer lies still under a valid lease: starting it in place");
             agent.picture.note_restart(target, agent.clock.mono());
             let effect = Effect::ResumeWrites { component, region };
-            trouble.note(target, agent.hands.own(turn, target, &effect, RESTART_DEADLINE).await);
+            trouble.note(target, agent.hands.own(turn, target, now.generation, &effect, RESTART_DEADLINE).await);
         }
         LocalAction::StartStandby { upstream } => {
             tracing::info!(%component, %upstream, "the standby lies still: starting it");
             agent.picture.note_standby_start(target, agent.clock.mono());
             let effect = Effect::Rejoin { component, region, upstream };
-            trouble.note(target, agent.hands.own(turn, target, &effect, STANDBY_DEADLINE).await);
+            trouble.note(target, agent.hands.own(turn, target, now.generation, &effect, STANDBY_DEADLINE).await);
         }
     }
 }
@@ -97,7 +97,7 @@ async fn adopt_capacity(agent: &Agent, target: &Target, turn: &Turn, now: &Situa
     }
     tracing::info!(component = %target.component, instances, "nothing of it runs here: starting it");
     let effect = Effect::SetCapacity { component: target.component.clone(), region: agent.region.clone(), instances };
-    trouble.note(target, agent.hands.own(turn, target, &effect, CAPACITY_DEADLINE).await)
+    trouble.note(target, agent.hands.own(turn, target, now.generation, &effect, CAPACITY_DEADLINE).await)
 }
 
 /// Logs each trouble once until it changes or ends.

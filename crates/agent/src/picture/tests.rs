@@ -88,3 +88,15 @@ async fn only_a_change_of_what_counts_asks_for_a_heartbeat() {
     sees(&picture, &target, Role::Writer);
     picture.beat.notified().await;
 }
+
+#[test]
+fn a_decision_shows_whether_something_was_done_to_the_copy_since() {
+    let (picture, target) = picture();
+    sees(&picture, &target, Role::Down { clean: false, was_writer: true });
+    let decided = picture.situation(&target).expect("nothing runs").generation;
+    assert_eq!(picture.begin(&target, true).generation, decided + 1, "nothing came in between");
+    sees(&picture, &target, Role::Down { clean: false, was_writer: true });
+    let decided = picture.situation(&target).expect("nothing runs").generation;
+    drop(picture.begin(&target, false));
+    assert_ne!(picture.begin(&target, true).generation, decided + 1, "the guard has fenced it meanwhile");
+}
