@@ -265,6 +265,10 @@ impl Bench<'_> {
             let says = format!("its last look at {component} is too old to count");
             return (Verdict::Suspect, self.agent(writer, says, age));
         }
+        if matches!(state.role, Some(Role::Fenced { .. })) && !self.sight.is_after_change(*at) {
+            let says = format!("its last look at {component} is from before the last change of the unit");
+            return (Verdict::NoDataYet, self.agent(writer, says, age));
+        }
         let (verdict, says) = read_role(component, state);
         (verdict, self.agent(writer, says, age))
     }

@@ -25,6 +25,7 @@ pub struct Granter {
 struct Entry {
     record: UnitRecord,
     lease: lease::Granter,
+    changed: Option<Mono>,
 }
 
 impl Granter {
@@ -39,9 +40,13 @@ impl Granter {
         let entry = units.entry(record.unit.clone()).or_insert_with(|| Entry {
             record: record.clone(),
             lease: lease::Granter::started(self.clock.mono(), self.lease),
+            changed: None,
         });
         if record.version < entry.record.version {
             return;
+        }
+        if record.version > entry.record.version {
+            entry.changed = Some(self.clock.mono());
         }
         entry.record = record.clone();
         match record.writer {
@@ -77,6 +82,12 @@ impl Granter {
     /// What the store has of a unit, as far as this controller knows.
     pub fn unit(&self, unit: &Unit) -> Option<UnitRecord> {
         self.units().get(unit).map(|entry| entry.record.clone())
+    }
+
+    /// When the store's record of a unit last changed, as far as this controller knows; `None` when it has not since its
+    /// start.
+    pub fn changed(&self, unit: &Unit) -> Option<Mono> {
+        self.units().get(unit).and_then(|entry| entry.changed)
     }
 
     /// Waits until nobody can hold the lease of the unit. Without an end while somebody is granted it.

@@ -83,8 +83,10 @@ impl Round {
 }
 
 async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
+    // The record first: what is seen must be held against a change that it shows.
+    let record = desk.engine.granter().unit(unit);
     let sight = desk.sight(unit);
-    let Some(record) = desk.engine.granter().unit(unit) else {
+    let Some(record) = record else {
         return Judged { judgement: None, decision: enter(desk, unit, &sight).await, unwell_since: None };
     };
     let judgement = verdict::verdict(&desk.plan, unit, record.writer.as_ref(), &sight);

@@ -7,8 +7,8 @@ use crate::hub::Hub;
 use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region, Unit};
-use pilotlight_core::observation::{State, Target};
-use pilotlight_core::placement::Intent;
+use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Mono, Wall};
@@ -87,6 +87,7 @@ impl Desk {
             agents: self.hub.agents(),
             ports: self.known().ports.clone(),
             lease: self.engine.granter().sight(unit),
+            changed: self.engine.granter().changed(unit),
         }
     }
 
@@ -121,7 +122,13 @@ impl Desk {
         let sight = self.sight(&intent.unit);
         let reachable: BTreeSet<Region> =
             self.plan.regions.iter().filter(|r| sight.hears(&self.plan, r)).cloned().collect();
-        let seen = sight.agents.values().flat_map(|a| a.seen.iter()).map(|(t, (s, _))| (t.clone(), s.clone()));
+        // A fence that may have been taken back since is not known to be one: then it is proven anew, or nothing moves.
+        let counts = |role: Option<&Role>, at: Mono| {
+            intent.verb == Verb::Rejoin || !matches!(role, Some(Role::Fenced { .. })) || sight.is_after_change(at)
+        };
+        let looks = sight.agents.values().flat_map(|a| a.seen.iter());
+        let looks = looks.filter(|(_, (s, at))| counts(s.role.as_ref(), *at));
+        let seen = looks.map(|(t, (s, _))| (t.clone(), s.clone()));
         let shared = self.shared().into_iter().map(|(t, (s, _))| (t, s));
         derive::derive(&Derivation {
             plan: &self.plan,

@@ -6,7 +6,7 @@
 
 use super::Sight;
 use crate::id::{Region, Unit};
-use crate::observation::{Role, State};
+use crate::observation::{Role, State, Target};
 use crate::plan::Plan;
 use crate::position::{Lag, LagQuality, option_ms};
 use serde::{Deserialize, Serialize};
@@ -125,7 +125,10 @@ pub(super) fn returned(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight:
     let Some(writer) = writer else { return Vec::new() };
     let says = |region: &Region| {
         sight.replicated(plan, unit).into_iter().find_map(|component| {
-            let role = sight.fresh_look(plan, region, &component)?.role.as_ref()?;
+            let target = Target { component: component.clone(), region: Some(region.clone()) };
+            let (_, at) = sight.agents.get(region)?.seen.get(&target)?;
+            let look = sight.fresh_look(plan, region, &component).filter(|_| sight.is_after_change(*at))?;
+            let role = look.role.as_ref()?;
             Some(format!("{component} {}", astray(role, writer)?))
         })
     };

@@ -27,6 +27,8 @@ pub struct Sight {
     pub ports: BTreeMap<Target, PortSight>,
     /// The unit's lease as its granter has it.
     pub lease: LeaseSight,
+    /// When the store's record of the unit last changed under this controller.
+    pub changed: Option<Mono>,
 }
 
 /// One agent.
@@ -98,6 +100,13 @@ impl Sight {
         let port = self.ports.get(target)?;
         let recent = self.now.since(port.at) <= stale_after(plan);
         (recent && heard.is_none_or(|heard| port.at >= heard)).then_some(*port)
+    }
+
+    /// A look of that time was made after the unit last changed. One from before may show a copy as a run had left it in
+    /// the middle: fenced, although the run was undone since and the copy is the writer again.
+    pub fn is_after_change(&self, at: Mono) -> bool {
+        // Times of looks are reckoned from the arrival of a heartbeat, so they may seem as much newer as that was late.
+        self.changed.is_none_or(|changed| at > changed + LATE)
     }
 
     /// The unit's components that hold replicated data.

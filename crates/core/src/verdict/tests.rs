@@ -42,6 +42,7 @@ fn calm() -> Sight {
         ]),
         ports: BTreeMap::from([port(PortAnswer::Answers)]),
         lease: LeaseSight::Held { left: Duration::from_secs(2) },
+        changed: None,
     }
 }
 
@@ -150,6 +151,17 @@ fn every_word_has_the_sights_that_lead_to_it() {
     }
     let nameless = verdict(&usual(), &unit(), None, &calm());
     assert_eq!((nameless.verdict, nameless.evidence.len()), (Verdict::Unknown, 1));
+}
+
+#[test]
+fn a_fence_seen_before_the_unit_changed_says_nothing_about_now() {
+    let undone = |changed: u64| Sight { changed: Some(at(changed)), ..calm().role("east", FENCED) };
+    assert_eq!(judge(&undone(NOW - 100)).verdict, Verdict::NoDataYet, "a switch was undone after the look");
+    assert_eq!(judge(&undone(NOW - 400)).verdict, Verdict::NoDataYet, "the heartbeat may have been late");
+    assert_eq!(judge(&undone(NOW - 1_000)).verdict, Verdict::WriterDead);
+    let back = |changed: u64| Sight { changed: Some(at(changed)), ..calm().role("west", FENCED) };
+    assert_eq!(judge(&back(NOW - 100)).returned, [], "a rejoin may have ended after the look");
+    assert_eq!(judge(&back(NOW - 1_000)).returned.len(), 1);
 }
 
 #[test]
