@@ -54,7 +54,7 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<Complaint>> {
 /// Checks a tree and its packages with every rule.
 pub fn check_all(tree: &Tree, packages: &[Package]) -> Vec<Complaint> {
     let (sources, mut complaints) = rust::parse(tree);
-    complaints.extend(edges::check(packages));
+    complaints.extend(edges::check(packages, &sources));
     complaints.extend(rust::check(&sources));
     complaints.extend(size::check(tree, &sources));
     complaints.extend(names::check(tree, &sources));

@@ -30,7 +30,8 @@ fn package(name: &str, dependencies: &[(&str, Kind)]) -> Package {
 fn said_of_packages(package: Package) -> String {
     let reasons: String = package.dependencies.iter().map(|(name, _)| format!("| `{name}` | why |\n")).collect();
     let tree = Tree::of([("CHANGELOG.md", "## Unreleased\n"), ("docs/dependencies.md", &reasons)]);
-    said(&tidy::check_all(&tree, &[package])).lines().filter(|l| !l.contains("not a direct")).collect()
+    let said = said(&tidy::check_all(&tree, &[package]));
+    said.lines().filter(|l| !l.contains("not a direct") && !l.contains("no code names it")).collect()
 }
 
 #[test]
@@ -54,8 +55,27 @@ fn crates_keep_their_borders() {
 }
 
 #[test]
+fn every_dependency_is_used() {
+    let uses = |path, code| {
+        let tree =
+            Tree::of([("CHANGELOG.md", "## Unreleased\n"), ("docs/dependencies.md", "| `a-b` | why |\n"), (path, code)]);
+        said(&tidy::check_all(&tree, &[package("pilotlight-core", &[("a-b", Kind::Normal)])]))
+    };
+    let unused = "a-b is asked for, but no code names it";
+    let code = "//! Doc.\nuse a_b::c;\n";
+    assert!(!uses("pilotlight-core/src/lib.rs", code).contains(unused));
+    assert!(uses("pilotlight-core/src/lib.rs", "//! Doc: a_b.\nfn f() {}\n").contains(unused));
+    assert!(uses("pilotlight-core/src/tests.rs", code).contains(unused));
+    assert!(uses("other/src/lib.rs", code).contains(unused));
+}
+
+#[test]
 fn every_dependency_has_a_reason() {
-    let tree = Tree::of([("CHANGELOG.md", "## Unreleased\n"), ("docs/dependencies.md", "| `gone` | why |\n")]);
+    let tree = Tree::of([
+        ("CHANGELOG.md", "## Unreleased\n"),
+        ("docs/dependencies.md", "| `gone` | why |\n"),
+        ("pilotlight-driver/src/lib.rs", "//! Doc.\nuse serde::Serialize;\n"),
+    ]);
     let said = said(&tidy::check_all(&tree, &[package("pilotlight-driver", &[("serde", Kind::Normal)])]));
     assert_eq!(
         said,

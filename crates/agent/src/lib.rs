@@ -36,7 +36,7 @@ use link::Link;
 use picture::Picture;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::plan::Plan;
+use pilotlight_core::plan::{ComponentPlan, Plan};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::guard::Ledger;
@@ -132,7 +132,7 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
             upkeep::run(&keeper, &kept).await;
             format!("upkeep of {}", kept.component)
         });
-        if let Some(every) = sentinel::interval(&agent.plan, &target.component) {
+        if let Some(every) = agent.plan.components.get(&target.component).and_then(ComponentPlan::sentinel) {
             let writer = agent.clone();
             tasks.spawn(async move {
                 sentinel::run(&writer, &target, every).await;

@@ -2,18 +2,8 @@
 
 use crate::Agent;
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::Component;
 use pilotlight_core::observation::{Role, Sentinel, Target};
-use pilotlight_core::plan::{Kind, Plan};
 use std::time::Duration;
-
-/// How often the plan wants one for the component; `None` when it wants none.
-pub(crate) fn interval(plan: &Plan, component: &Component) -> Option<Duration> {
-    match &plan.components.get(component)?.kind {
-        Kind::Postgres(postgres) if !postgres.sentinel.is_zero() => Some(postgres.sentinel),
-        _ => None,
-    }
-}
 
 /// Writes until shutdown, while the copy here is the writer and the lease is valid.
 pub(crate) async fn run(agent: &Agent, target: &Target, every: Duration) {

@@ -24,6 +24,8 @@ pub(crate) enum Verb {
     Serve(PlanArg),
     /// Runs the agent of one region
     Agent(AgentArgs),
+    /// Runs the built-in authoritative DNS server
+    Dns(DnsArgs),
     /// Shows regions, roles, lag, the verdict and open runs
     Status(ViewArgs),
     /// Shows what a move would do, step by step
@@ -51,9 +53,6 @@ pub(crate) enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Runs the built-in authoritative DNS server
-    #[command(hide = true)]
-    Dns(DnsArgs),
     /// Measures moves beside the floor on this machine
     #[command(hide = true)]
     Bench(BenchArgs),

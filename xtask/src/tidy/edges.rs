@@ -1,7 +1,8 @@
-//! Which crate may use which: the border of every crate, checked.
+//! Which crate may use which: the border of every crate, checked; and that it uses what it asks for.
 //!
-//! Development dependencies are excused: a test may reach further than the code it tests.
+//! Development dependencies are excused from the borders: a test may reach further than the code it tests.
 
+use super::rust::Source;
 use super::{Complaint, Kind, Package};
 
 /// Our crates, and which of ours each may use. The same table stands in ARCHITECTURE.md.
@@ -38,16 +39,42 @@ const CORE_MAY_USE: &[&str] = &["saphyr-parser", "serde", "serde_json", "strsim"
 /// Heavy dependencies and the crates that isolate them.
 const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["pilotlight"]),
+    ("clap_complete", &["pilotlight"]),
+    ("indicatif", &["pilotlight"]),
+    ("tracing-subscriber", &["pilotlight"]),
+    ("hickory-resolver", &["pilotlight-engine"]),
     ("hickory-server", &["pilotlight-dns"]),
     ("maud", &["pilotlight-engine"]),
     ("rusqlite", &["pilotlight-engine"]),
     ("axum", &["pilotlight-dns", "pilotlight-server", "pilotlight-lab"]),
+    ("axum-server", &["pilotlight-dns", "pilotlight-server"]),
+    ("rcgen", &["pilotlight-lab"]),
+    ("sysinfo", &["pilotlight-local", "pilotlight-lab"]),
     ("tokio-postgres", &["pilotlight-local", "pilotlight-lab"]),
     ("anyhow", &["pilotlight", "xtask"]),
 ];
 
-pub(super) fn check(packages: &[Package]) -> Vec<Complaint> {
-    packages.iter().flat_map(check_package).collect()
+pub(super) fn check(packages: &[Package], sources: &[Source]) -> Vec<Complaint> {
+    let borders = packages.iter().flat_map(check_package);
+    borders.chain(packages.iter().flat_map(|package| unused(package, sources))).collect()
+}
+
+/// What a package asks for and no file of it names.
+fn unused<'a>(package: &'a Package, sources: &'a [Source]) -> impl Iterator<Item = Complaint> + 'a {
+    let folder = package.manifest.trim_end_matches("Cargo.toml");
+    let own: Vec<&Source> = sources.iter().filter(|s| s.path.starts_with(folder)).collect();
+    let is_used = move |(name, kind): &&(String, Kind)| {
+        let word = name.replace('-', "_");
+        own.iter().any(|s| s.names(&word) && (*kind == Kind::Development || !s.is_test_line(0)))
+    };
+    package.dependencies.iter().filter(move |dependency| !is_used(dependency)).map(|(name, _)| {
+        Complaint::new(
+            &package.manifest,
+            0,
+            format!("{name} is asked for, but no code names it"),
+            "remove the line, or move it to [dev-dependencies] when only tests use it",
+        )
+    })
 }
 
 fn check_package(package: &Package) -> Vec<Complaint> {

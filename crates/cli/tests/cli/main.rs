@@ -6,4 +6,5 @@ mod demo;
 mod offline;
 mod operator;
 mod program;
+mod reference;
 mod wait;

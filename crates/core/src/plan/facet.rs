@@ -1,10 +1,11 @@
 //! What a component's settings say in words that hold for every technology.
 //!
-//! Border: this is the only place outside of reading a plan where core looks at [`Kind`]. Verdicts and derivation ask here,
-//! so that a new technology adds a line here and nothing there.
+//! Border: this is the only place outside of reading a plan where core looks at [`Kind`]. Verdicts, derivation and agents
+//! ask here, so that a new technology adds a line here and nothing there.
 
 use super::{ComponentPlan, ExecPlan, Kind};
 use crate::id::Region;
+use std::time::Duration;
 
 /// How many instances a component runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,14 @@ impl ComponentPlan {
         match &self.kind {
             Kind::Postgres(p) => p.regions.keys().collect(),
             Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => Vec::new(),
+        }
+    }
+
+    /// How often its writer's agent writes a sentinel; `None` when it writes none.
+    pub fn sentinel(&self) -> Option<Duration> {
+        match &self.kind {
+            Kind::Postgres(p) => Some(p.sentinel).filter(|every| !every.is_zero()),
+            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => None,
         }
     }
 

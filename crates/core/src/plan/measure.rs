@@ -5,7 +5,8 @@ use super::shape::{Section, Shape, default, required};
 use super::value::Record;
 
 pub(super) static SECTION: Section = Section {
-    doc: "A client outside of the regions that uses the service as users do, through the DNS name, and notes every answer.",
+    doc: "A client outside of the regions that uses the service as users do, through the DNS name, and notes every answer. \
+          In this version only `pilotlight demo` runs one; elsewhere the section is checked and not used.",
     keys: &[
         required("url", Shape::Url, "What it requests; the host is the name of a `dns` component."),
         default("rate", Shape::Count { least: 1, most: 10_000 }, "50", "Requests per second."),

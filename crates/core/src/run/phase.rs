@@ -191,3 +191,6 @@ fn undo_returned(at: &Place<'_>, attempt: u32, result: &Returned) -> Option<Phas
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

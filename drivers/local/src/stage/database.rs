@@ -2,8 +2,9 @@
 
 use super::wait::until_some;
 use crate::group::Group;
+use crate::postgres::cluster;
 use nix::unistd::User;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -63,21 +64,10 @@ fn owner() -> Option<User> {
 
 fn command(owner: &Option<User>, program: &str, data: &Path) -> Command {
     use std::os::unix::process::CommandExt;
-    let mut command = Command::new(programs().join(program));
+    let mut command = Command::new(cluster::bin_dir().expect("PostgreSQL is installed").join(program));
     command.arg("-D").arg(data).current_dir("/").process_group(0).stdin(Stdio::null());
     if let Some(owner) = owner {
         command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
     }
     command
-}
-
-fn programs() -> PathBuf {
-    let usual = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let mut folders: Vec<PathBuf> = usual.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).collect();
-    folders.retain(|folder| folder.join("initdb").exists());
-    folders.sort();
-    folders.pop().unwrap_or_else(|| {
-        let told = Command::new("pg_config").arg("--bindir").output().expect("PostgreSQL is installed");
-        PathBuf::from(String::from_utf8(told.stdout).unwrap().trim())
-    })
 }
