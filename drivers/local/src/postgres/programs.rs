@@ -152,10 +152,10 @@ fn usual_folders(version: Option<&str>) -> Vec<PathBuf> {
             }
         }
     }
-    for base in ["/opt/homebrew/opt", "/usr/local/opt"] {
+    for (base, prefix) in [("/opt/homebrew/opt", "postgresql@"), ("/usr/local/opt", "postgresql@"), ("/usr", "pgsql-")] {
         for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            if let Some(major) = name.to_str().and_then(|n| n.strip_prefix("postgresql@")?.parse().ok()) {
+            if let Some(major) = name.to_str().and_then(|n| n.strip_prefix(prefix)?.parse().ok()) {
                 versions.push((major, entry.path().join("bin")));
             }
         }
