@@ -57,8 +57,11 @@ fn crates_keep_their_borders() {
 #[test]
 fn every_dependency_is_used() {
     let uses = |path, code| {
-        let tree =
-            Tree::of([("CHANGELOG.md", "## Unreleased\n"), ("docs/dependencies.md", "| `a-b` | why |\n"), (path, code)]);
+        let tree = Tree::of([
+            ("CHANGELOG.md", "## Unreleased\n"),
+            ("docs/dependencies.md", "| `a-b` | why |\n"),
+            (path, code),
+        ]);
         said(&tidy::check_all(&tree, &[package("pilotlight-core", &[("a-b", Kind::Normal)])]))
     };
     let unused = "a-b is asked for, but no code names it";

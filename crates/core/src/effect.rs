@@ -197,6 +197,17 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// A driver of one capability that fences nothing and leaves old epochs to its caller; it needs no agent.
+    pub fn caller_checked(capability: Capability) -> Self {
+        Self {
+            capabilities: BTreeSet::from([capability]),
+            guard: Guard::CallerChecked,
+            fence_assurance: FenceAssurance::None,
+            atomic_switch: false,
+            needs_agent: false,
+        }
+    }
+
     /// Whether it has the capability.
     pub fn can(&self, capability: Capability) -> bool {
         self.capabilities.contains(&capability)

@@ -48,11 +48,6 @@ impl Router {
         self
     }
 
-    /// What the driver of a component says of itself, where there is one in any region.
-    pub fn describe_component(&self, component: &Component) -> Option<Descriptor> {
-        self.components.iter().find(|((c, _), _)| c == component).map(|(_, driver)| driver.describe())
-    }
-
     fn find(&self, component: Option<&Component>, region: Option<&Region>) -> Result<&Arc<dyn Driver>, Failure> {
         let found = match (component, region) {
             // A component that spans regions has one driver whatever region the call names.

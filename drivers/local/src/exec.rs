@@ -10,7 +10,7 @@ mod tail;
 use crate::group::{Group, KillOnDrop};
 use crate::redact::Redactor;
 use async_trait::async_trait;
-use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect, FenceAssurance, Guard};
+use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect};
 use pilotlight_core::id::{Application, Region};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
@@ -46,13 +46,7 @@ pub struct ExecDriver {
 #[async_trait]
 impl Driver for ExecDriver {
     fn describe(&self) -> Descriptor {
-        Descriptor {
-            capabilities: [Capability::Command].into(),
-            guard: Guard::CallerChecked,
-            fence_assurance: FenceAssurance::None,
-            atomic_switch: false,
-            needs_agent: self.region.is_some(),
-        }
+        Descriptor { needs_agent: self.region.is_some(), ..Descriptor::caller_checked(Capability::Command) }
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {

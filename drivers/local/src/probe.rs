@@ -13,7 +13,7 @@ pub use tcp::port;
 
 use crate::redact::Redactor;
 use async_trait::async_trait;
-use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Probe};
+use pilotlight_core::effect::{Capability, Descriptor, Effect, Probe};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_driver::{Context, Driver};
@@ -85,13 +85,7 @@ fn name(probe: &Probe) -> String {
 #[async_trait]
 impl Driver for ProbeDriver {
     fn describe(&self) -> Descriptor {
-        Descriptor {
-            capabilities: [Capability::Probe].into(),
-            guard: Guard::CallerChecked,
-            fence_assurance: FenceAssurance::None,
-            atomic_switch: false,
-            needs_agent: false,
-        }
+        Descriptor::caller_checked(Capability::Probe)
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {

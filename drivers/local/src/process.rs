@@ -18,7 +18,7 @@ use crate::exec::missing_program;
 use crate::probe::ProbeDriver;
 use async_trait::async_trait;
 use crew::Crew;
-use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect, FenceAssurance, Guard, Probe};
+use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect, Probe};
 use pilotlight_core::id::{Application, Component, Region};
 use pilotlight_core::observation::{Capacity, State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
@@ -34,13 +34,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What every [`ProcessDriver`] says of itself; for callers that reach one through its agent.
 pub fn descriptor() -> Descriptor {
-    Descriptor {
-        capabilities: [Capability::Capacity].into(),
-        guard: Guard::CallerChecked,
-        fence_assurance: FenceAssurance::None,
-        atomic_switch: false,
-        needs_agent: true,
-    }
+    Descriptor { needs_agent: true, ..Descriptor::caller_checked(Capability::Capacity) }
 }
 
 /// What a driver of one program in one region is made of.

@@ -5,7 +5,7 @@
 
 use crate::redact::Redactor;
 use async_trait::async_trait;
-use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard};
+use pilotlight_core::effect::{Capability, Descriptor, Effect};
 use pilotlight_core::id::{Component, EffectKey};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
@@ -79,13 +79,7 @@ fn why(error: &reqwest::Error) -> String {
 #[async_trait]
 impl Driver for WebhookDriver {
     fn describe(&self) -> Descriptor {
-        Descriptor {
-            capabilities: [Capability::Message].into(),
-            guard: Guard::CallerChecked,
-            fence_assurance: FenceAssurance::None,
-            atomic_switch: false,
-            needs_agent: false,
-        }
+        Descriptor::caller_checked(Capability::Message)
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {

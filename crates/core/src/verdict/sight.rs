@@ -120,19 +120,6 @@ impl Sight {
         let (state, at) = self.agents.get(region).filter(|_| self.hears(plan, region))?.seen.get(&target)?;
         (self.now.since(*at) <= stale_after(plan)).then_some(state)
     }
-
-    /// The one region whose copies are all written, for a unit whose store does not name a writer yet.
-    pub fn sole_writer(&self, plan: &Plan, unit: &Unit) -> Option<Region> {
-        use crate::observation::Role;
-        let replicated = self.replicated(plan, unit);
-        let writes = |region: &Region, component: &Component| {
-            self.fresh_look(plan, region, component).is_some_and(|s| s.role == Some(Role::Writer))
-        };
-        let some = |r: &&Region| replicated.iter().any(|c| writes(r, c));
-        let mut writers = plan.regions.iter().filter(some);
-        let first = writers.next()?;
-        (writers.next().is_none() && replicated.iter().all(|c| writes(first, c))).then(|| first.clone())
-    }
 }
 
 impl Plan {

@@ -322,12 +322,3 @@ fn a_returned_region_rejoins_by_itself_only_if_it_has_to_and_may() {
     plan.policy.rejoin = RejoinMode::Manual;
     assert_eq!(rejoins(&plan, FENCED, &none), Decision::Hold(Reason::RejoinByHand { region: "west".into() }));
 }
-
-#[test]
-fn a_unit_without_a_named_writer_is_adopted_only_from_one_region() {
-    let east = Some(Region::from("east"));
-    assert_eq!(calm().sole_writer(&usual(), &unit()), east);
-    assert_eq!(calm().role("west", Role::Writer).sole_writer(&usual(), &unit()), None, "two writers are nobody's");
-    assert_eq!(calm().role("east", FENCED).sole_writer(&usual(), &unit()), None);
-    assert_eq!(calm().silent("east", 9_000).sole_writer(&usual(), &unit()), None);
-}

@@ -152,7 +152,8 @@ fn usual_folders(version: Option<&str>) -> Vec<PathBuf> {
             }
         }
     }
-    for (base, prefix) in [("/opt/homebrew/opt", "postgresql@"), ("/usr/local/opt", "postgresql@"), ("/usr", "pgsql-")] {
+    for (base, prefix) in [("/opt/homebrew/opt", "postgresql@"), ("/usr/local/opt", "postgresql@"), ("/usr", "pgsql-")]
+    {
         for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if let Some(major) = name.to_str().and_then(|n| n.strip_prefix(prefix)?.parse().ok()) {

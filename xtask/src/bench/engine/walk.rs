@@ -3,7 +3,7 @@
 use super::{LEVELS, STEP, WIDE, fsync};
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
-use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect, FenceAssurance, Guard};
+use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect};
 use pilotlight_core::id::{EffectKey, RunId, StepId, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
@@ -37,13 +37,7 @@ pub(super) struct Sleeper {
 #[async_trait]
 impl Driver for Sleeper {
     fn describe(&self) -> Descriptor {
-        Descriptor {
-            capabilities: [Capability::Command].into(),
-            guard: Guard::CallerChecked,
-            fence_assurance: FenceAssurance::None,
-            atomic_switch: false,
-            needs_agent: false,
-        }
+        Descriptor::caller_checked(Capability::Command)
     }
 
     async fn observe(&self, _: &Target) -> Result<State, Failure> {

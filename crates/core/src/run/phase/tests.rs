@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-const HEAD: &str = "<!-- Written by `PILOTLIGHT_WRITE_DOCS=1 cargo test -p pilotlight-core transitions`. Do not edit. -->
+const HEAD: &str =
+    "<!-- Written by `PILOTLIGHT_WRITE_DOCS=1 cargo test -p pilotlight-core transitions`. Do not edit. -->
 
 # The states of a step
 
