@@ -8,7 +8,7 @@ say() { echo "pilotlight: $*" >&2; }
 
 # Every program that Pilotlight calls must be there, in one folder, in one version.
 complete() {
-    for program in postgres initdb pg_ctl pg_basebackup pg_rewind pg_controldata; do
+    for program in postgres initdb pg_ctl pg_basebackup pg_rewind pg_controldata pg_waldump; do
         [ -x "$1/$program" ] || return 1
     done
     version=$("$1/postgres" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
@@ -84,7 +84,7 @@ elif command -v brew >/dev/null 2>&1; then
     brew install postgresql@17
 else
     say "PostgreSQL $LEAST or newer was not found, and none of apt-get, dnf and brew is here."
-    say "Install its server programs (postgres, initdb, pg_ctl, pg_basebackup, pg_rewind, pg_controldata), then run this again."
+    say "Install its server programs (postgres, initdb, pg_ctl, pg_basebackup, pg_rewind, pg_controldata, pg_waldump), then run this again."
     exit 1
 fi
 if ! found; then

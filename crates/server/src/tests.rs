@@ -8,3 +8,4 @@ mod failover;
 mod lab;
 mod quiet;
 mod steering;
+mod wait;

@@ -1,6 +1,7 @@
 //! Who gets in: tokens, versions, regions, ports, and messages that are none.
 
-use super::lab::{Lab, serve_on_taken_port, until};
+use super::lab::{Lab, serve_on_taken_port};
+use super::wait::until;
 use crate::ServeError;
 use crate::api::view::ErrorBody;
 use pilotlight_core::id::Region;

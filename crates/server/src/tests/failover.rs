@@ -1,6 +1,7 @@
 //! Losses: the region, the database, the controller in the middle.
 
-use super::lab::{Lab, until};
+use super::lab::Lab;
+use super::wait::until;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Role;
 use pilotlight_core::placement::Verb;

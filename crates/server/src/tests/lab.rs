@@ -1,5 +1,6 @@
 //! Two regions in a fake world, their agents and a controller, each on a runtime of its own so that it can be killed.
 
+use super::wait::until;
 use crate::api::view::{ErrorBody, MoveReply, MoveRequest, RunsView, StatusView};
 use crate::{Hub, Listen, PortLook, RemoteAgent, ServeError, ServerParts, serve};
 use async_trait::async_trait;
@@ -32,12 +33,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) const LEASE: Duration = Duration::from_millis(1_000);
 const TOKEN: &str = "the-token";
-/// Of any wait: far longer than anything takes, so that a slow machine fails no test.
-const LONGEST: Duration = Duration::from_secs(40);
-/// Between two looks of a wait.
-const TICK: Duration = Duration::from_millis(10);
-/// Looks of a wait for what a killed process held.
-const RETRIES: u32 = 1_000;
 
 pub(super) struct Lab {
     pub(super) world: World,
@@ -111,15 +106,9 @@ impl Lab {
         let folder = self.folder.path().join("controller");
         self.controller = Some(Process::start(|shutdown| async move {
             // The kernel lets go of a killed controller's lock and port a moment later.
-            let mut seen = String::new();
-            for _ in 0..RETRIES {
-                match parts(&world, &plan, &folder, address, shutdown.clone()).await {
-                    Ok(parts) => return serve(parts).await.unwrap(),
-                    Err(why) => seen = why,
-                }
-                tokio::time::sleep(TICK).await;
-            }
-            panic!("the controller cannot start: {seen}");
+            let parts =
+                until("the controller can start", || parts(&world, &plan, &folder, address, shutdown.clone())).await;
+            serve(parts).await.unwrap();
         }));
     }
 
@@ -136,15 +125,8 @@ impl Lab {
         let (plan, client, region_id) = (Arc::new(self.plan.clone()), self.client_of_agents(), Region::from(region));
         let (url, token) = (format!("http://{}", self.address), token.to_owned());
         let process = Process::start(|shutdown| async move {
-            let mut opened = local(&world, &plan, &region_id, &folder);
-            for _ in 0..RETRIES {
-                if opened.is_ok() {
-                    break;
-                }
-                tokio::time::sleep(TICK).await;
-                opened = local(&world, &plan, &region_id, &folder);
-            }
-            let (ledger, router) = opened.unwrap();
+            let opened = || std::future::ready(local(&world, &plan, &region_id, &folder).map_err(|e| e.to_string()));
+            let (ledger, router) = until("the agent can start", opened).await;
             let parts = AgentParts {
                 region: region_id,
                 descriptors: descriptors(&plan),
@@ -295,24 +277,6 @@ async fn read<A: DeserializeOwned>(response: reqwest::Response) -> Result<A, (u1
         return Ok(serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}")));
     }
     Err((status.as_u16(), serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))))
-}
-
-/// Waits for a level; panics with what was seen last.
-pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-    let mut seen = "nothing".to_owned();
-    let waited = tokio::time::timeout(LONGEST, async {
-        loop {
-            match look().await {
-                Ok(found) => return found,
-                Err(now) => seen = now,
-            }
-            tokio::time::sleep(TICK).await;
-        }
-    });
-    match waited.await {
-        Ok(found) => found,
-        Err(_) => panic!("waited {LONGEST:?} until {what}; last seen: {seen}"),
-    }
 }
 
 fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {

@@ -1,6 +1,7 @@
 //! What must not move anything.
 
-use super::lab::{LEASE, Lab, until};
+use super::lab::{LEASE, Lab};
+use super::wait::until;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Role;
 use pilotlight_driver::clock::{Clock, SystemClock};

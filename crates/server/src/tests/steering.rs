@@ -1,6 +1,7 @@
 //! What people ask for: planned moves, dry runs, pauses, acknowledgements, reports.
 
-use super::lab::{Lab, reports, until};
+use super::lab::{Lab, reports};
+use super::wait::until;
 use crate::api::view::{AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;

@@ -174,7 +174,7 @@ fn of_safety(here: &str, s: &Settings) -> Vec<Finding> {
         found.push(finding("PL-0308", Severity::Warning, message, hint));
     }
     if number(s, "wal_sender_timeout") > 10_000 || number(s, "wal_sender_timeout") == 0 {
-        let message = format!("{here} notices a silent replica after {} s", number(s, "wal_sender_timeout") / 1_000);
+        let message = format!("{here} notices a silent standby after {} s", number(s, "wal_sender_timeout") / 1_000);
         let hint = "set wal_sender_timeout = 5s; an orderly stop waits for replicas that long";
         found.push(finding("PL-0309", Severity::Warning, message, hint));
     }
