@@ -90,8 +90,9 @@ fn fork(own: &Stand, upstream: &Upstream) -> Way {
     };
     match own.history.0.iter().rev().find_map(|(timeline, _)| ends(*timeline)) {
         Some((timeline, from)) => Way::Rewind { timeline, from },
+        // It may be the only copy of what was acknowledged on it: nothing of it would be kept.
         None => {
-            Way::Build { why: "its history and the upstream's have nothing in common that is still known".to_owned() }
+            Way::Refuse { why: "its history and the upstream's have nothing in common that is still known".to_owned() }
         }
     }
 }
@@ -319,13 +320,13 @@ mod tests {
     fn a_copy_left_too_far_behind_is_built_anew() {
         assert!(matches!(way(Some(&stand(1, Some(99), &[])), &upstream(1, 900, &[])), Way::Build { .. }));
         assert!(matches!(way(None, &upstream(1, 900, &[])), Way::Build { .. }));
-        assert!(matches!(way(Some(&stand(5, Some(200), &[])), &upstream(2, 900, &[(1, 500)])), Way::Build { .. }));
     }
 
     #[test]
     fn what_a_program_must_not_decide_is_refused() {
         let foreign = Stand { system: "8".to_owned(), ..stand(1, Some(200), &[]) };
         assert!(matches!(way(Some(&foreign), &upstream(1, 900, &[])), Way::Refuse { .. }));
+        assert!(matches!(way(Some(&stand(5, Some(200), &[])), &upstream(2, 900, &[(1, 500)])), Way::Refuse { .. }));
         assert!(matches!(way(Some(&stand(1, Some(901), &[])), &upstream(1, 900, &[])), Way::Refuse { .. }));
     }
 

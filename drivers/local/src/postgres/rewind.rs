@@ -93,6 +93,14 @@ impl PostgresDriver {
         let folder = self.state_dir.join(format!("kept-wal-{}-{}", self.component, stamp(at)));
         let first = from.0 / control.segment_bytes;
         let segments = directory.segments(control.segment_bytes).unwrap_or_default();
+        if let Some(oldest) = oldest_if_cut(&segments, timeline, first) {
+            let oldest = Lsn(oldest * control.segment_bytes);
+            return Err(Failure::rejected(format!(
+                "the copy went its own way at {from}, but its WAL is only there from {oldest} on: what it holds in between \
+                 would be lost for good"
+            ))
+            .hint("move its data directory away by hand, keep it until nobody misses its writes, and rejoin again"));
+        }
         let tail: Vec<PathBuf> = segments
             .into_iter()
             .filter(|(t, number, _)| *t >= timeline && *number >= first)
@@ -194,6 +202,12 @@ impl PostgresDriver {
     }
 }
 
+/// The oldest segment after the fork, when the one that holds the fork has been recycled already.
+fn oldest_if_cut(segments: &[(u32, u64, PathBuf)], timeline: u32, first: u64) -> Option<u64> {
+    let after = segments.iter().filter(|(t, number, _)| *t >= timeline && *number >= first);
+    after.map(|(_, number, _)| *number).min().filter(|oldest| *oldest > first)
+}
+
 fn config_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let paths = fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
     Ok(paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == "conf") && p.is_file()).collect())
@@ -204,4 +218,17 @@ fn copy_to(file: &Path, folder: &Path) -> io::Result<()> {
     let target = folder.join(name);
     fs::copy(file, &target)?;
     fs::File::open(&target)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_whose_beginning_was_recycled_is_found_out() {
+        let has = |numbers: &[u64]| numbers.iter().map(|n| (1, *n, PathBuf::new())).collect::<Vec<_>>();
+        assert_eq!(oldest_if_cut(&has(&[3, 4, 5]), 1, 4), None);
+        assert_eq!(oldest_if_cut(&has(&[5, 6]), 1, 4), Some(5));
+        assert_eq!(oldest_if_cut(&has(&[2, 3]), 1, 4), None, "nothing lies after the fork");
+    }
 }
