@@ -19,6 +19,9 @@ const KEPT_BYTES: usize = 16 * 1024;
 /// The account of a server when the agent is root and the plan names none.
 const DEFAULT_ACCOUNT: &str = "postgres";
 
+/// What PostgreSQL's programs get of the agent's environment.
+const KEPT: [&str; 5] = ["PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
+
 /// Where the programs are and as whom they run.
 #[derive(Debug, Clone)]
 pub(super) struct Programs {
@@ -75,11 +78,10 @@ impl Programs {
     /// A call of a program, ready but for its arguments and streams.
     pub(super) fn command(&self, program: &str, version: Option<&str>, folder: &Path) -> Result<Command, Failure> {
         let mut command = Command::new(self.find(program, version)?);
+        // Nothing of the agent's environment but these: a server shows its own to every superuser of the database, and
+        // the agent's holds the token; PostgreSQL's own variables would redirect the program.
+        command.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.current_dir(folder).env("LC_ALL", "C").stdin(Stdio::null()).process_group(0);
-        command.env_remove("PGDATA").env_remove("PGPORT").env_remove("PGHOST").env_remove("PGOPTIONS");
-        if let Some(password) = &self.password {
-            command.env("PGPASSWORD", password);
-        }
         if let Some(user) = self.account()? {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw()).env("HOME", &user.dir);
         }
@@ -95,6 +97,9 @@ impl Programs {
         stop: &CancellationToken,
     ) -> Result<Ended, Failure> {
         let mut command = self.command(call.program, call.version, call.folder)?;
+        if let Some(password) = &self.password {
+            command.env("PGPASSWORD", password);
+        }
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let child =
             command.spawn().map_err(|e| Failure::rejected(format!("PL-0701: {} does not start: {e}", call.program)))?;
