@@ -46,6 +46,8 @@ pub(crate) enum Verb {
     Acknowledge(AcknowledgeArgs),
     /// Fetches the report of a run
     Report(ReportArgs),
+    /// Sends requests through the name as users do and says what they felt, until Ctrl-C
+    Measure(MeasureArgs),
     /// Explains an error code; works offline
     Explain(ExplainArgs),
     /// Prints completions for a shell
@@ -292,6 +294,18 @@ pub(crate) struct ReportArgs {
     /// Folder for report.html and report.json
     #[arg(long, short = 'o', default_value = ".", value_name = "FOLDER")]
     pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeasureArgs {
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+    /// Ends by itself after this time
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) duration: Option<String>,
+    /// Every request, one JSON object per line; made anew
+    #[arg(long, default_value = "pilotlight-requests.jsonl", value_name = "FILE")]
+    pub(crate) log: PathBuf,
 }
 
 #[derive(Debug, Args)]

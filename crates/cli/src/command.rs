@@ -10,6 +10,7 @@ pub(crate) mod demo;
 pub(crate) mod dns;
 pub(crate) mod explain;
 pub(crate) mod init;
+pub(crate) mod measure;
 pub(crate) mod moves;
 pub(crate) mod offline;
 pub(crate) mod payments;

@@ -65,6 +65,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Run(verb) => runtime("run")?.block_on(command::run::run(&verb)),
         Verb::Acknowledge(args) => runtime("acknowledge")?.block_on(command::acknowledge::run(&args)),
         Verb::Report(args) => runtime("report")?.block_on(command::report::run(&args)),
+        Verb::Measure(args) => runtime("measure")?.block_on(command::measure::run(&args)),
         Verb::Explain(args) => command::offline::explain(&args),
         Verb::Completions { shell } => Ok(command::completions::print(shell)),
         Verb::Dns(args) => runtime("dns")?.block_on(command::dns::run(&args)),

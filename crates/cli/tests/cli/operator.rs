@@ -53,3 +53,12 @@ fn an_agent_of_an_unknown_region_does_not_start() {
     assert_eq!(code, 2);
     assert!(err.contains("no region north") && err.contains("east, west"), "{err}");
 }
+
+#[test]
+fn measuring_needs_a_plan_that_says_where_users_go() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path());
+    let (code, _, err) = said(&pilotlight(folder.path()).arg("measure").output().unwrap());
+    assert_eq!(code, 2);
+    assert!(err.contains("no `measure:` section"), "{err}");
+}

@@ -6,7 +6,8 @@ use super::value::Record;
 
 pub(super) static SECTION: Section = Section {
     doc: "A client outside of the regions that uses the service as users do, through the DNS name, and notes every answer. \
-          In this version only `pilotlight demo` runs one; elsewhere the section is checked and not used.",
+          `pilotlight measure` runs it. Each request is a POST of `{\"id\": ...}` with a new id: a real write, so name a URL made \
+          for it.",
     keys: &[
         required("url", Shape::Url, "What it requests; the host is the name of a `dns` component."),
         default("rate", Shape::Count { least: 1, most: 10_000 }, "50", "Requests per second."),

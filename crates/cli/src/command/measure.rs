@@ -1,0 +1,130 @@
+//! `pilotlight measure`: the outside client of the plan, as a process of its own.
+//!
+//! Run it where users are, not in a region of the plan: what it sees is what they would have felt.
+
+use crate::args::MeasureArgs;
+use crate::command::interrupt;
+use crate::connect;
+use crate::demo::narrator::{Narrator, Voice};
+use crate::error::{CliError, Exit};
+use anyhow::Context;
+use pilotlight_core::measure::{self, Traffic};
+use pilotlight_core::plan::{Kind, Plan};
+use pilotlight_core::time::{as_ms, parse_duration, show_duration};
+use pilotlight_driver::clock::SystemClock;
+use pilotlight_engine::measure::{Client, ClientHandle, ClientLog, ClientParts, client};
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request that takes longer has failed for a user.
+const USER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What was felt, for programs. Times in milliseconds.
+#[derive(Debug, Serialize)]
+struct Felt {
+    #[serde(flatten)]
+    traffic: Traffic,
+    /// The longest time from a first failed to a first good request; 0 when none failed.
+    #[serde(with = "as_ms")]
+    outage_ms: Duration,
+    /// Requests that could not be sent because too many were under way.
+    skipped: u64,
+}
+
+/// Sends until Ctrl-C or the end of `--for`; exit 1 when a request failed.
+pub(crate) async fn run(args: &MeasureArgs) -> Result<ExitCode, CliError> {
+    let plan = connect::read_plan(&args.view.plan.plan)?;
+    let time = match args.duration.as_deref().map(|text| (text, parse_duration(text))) {
+        Some((text, None)) => {
+            return Err(CliError::say(Exit::Usage, format!("{text} is not a duration")).hint("for example 5m"));
+        }
+        Some((_, time)) => time,
+        None => None,
+    };
+    let client = start(&plan, args).await?;
+    let mut narrator = Narrator::new(if args.view.json { Voice::Stderr } else { Voice::Stdout });
+    tokio::select! {
+        () = tell(&client, &mut narrator) => {}
+        () = interrupt() => {}
+        () = async { match time { Some(time) => tokio::time::sleep(time).await, None => std::future::pending().await } } => {}
+    }
+    narrator.done_waiting();
+    let felt = felt(&client.stop().await);
+    if args.view.json {
+        println!("{}", serde_json::to_string_pretty(&felt).map_err(|e| CliError::new(Exit::Bug, e))?);
+    } else {
+        show(&felt, args);
+    }
+    Ok(if felt.traffic.failed == 0 { ExitCode::SUCCESS } else { Exit::Failed.into() })
+}
+
+async fn start(plan: &Plan, args: &MeasureArgs) -> Result<ClientHandle, CliError> {
+    let measure = plan.measure.as_ref().ok_or_else(|| {
+        CliError::say(Exit::Usage, "the plan has no `measure:` section")
+            .hint("it says where users go and how often to try")
+    })?;
+    let dns_server = name_server(plan, &measure.url).ok_or_else(|| {
+        CliError::say(Exit::Usage, format!("no DNS component of the plan answers the name in {}", measure.url))
+    })?;
+    let parts = ClientParts {
+        url: measure.url.clone(),
+        dns_server,
+        rate: measure.rate,
+        timeout: USER_PATIENCE,
+        log_path: args.log.clone(),
+        keep: client::KEEP,
+        clock: Arc::new(SystemClock),
+    };
+    Ok(Client::start(parts).await.context("the outside client cannot start")?)
+}
+
+fn name_server(plan: &Plan, url: &str) -> Option<SocketAddr> {
+    let host = reqwest::Url::parse(url).ok()?.host_str()?.to_ascii_lowercase();
+    plan.components.values().find_map(|component| match &component.kind {
+        Kind::Dns(dns) if dns.name.eq_ignore_ascii_case(&host) => Some(dns.server),
+        _ => None,
+    })
+}
+
+/// One line per change: served, not served, served elsewhere.
+async fn tell(client: &ClientHandle, narrator: &mut Narrator) {
+    let mut live = client.watch();
+    let mut told = String::new();
+    while live.changed().await.is_ok() {
+        let now = live.borrow_and_update().clone();
+        let region = now.region.as_ref().map_or("nobody", |r| r.as_str());
+        let state = match (now.acked_last_second, now.failed_last_second) {
+            (0, 0) => continue,
+            (_, 0) => format!("served by {region}"),
+            (0, _) => {
+                let why = now.last_failure.as_ref().map_or("", |f| f.error.as_str());
+                format!("not served: {why}")
+            }
+            _ => continue,
+        };
+        if state != told {
+            narrator.event(&state);
+            told = state;
+        }
+        narrator
+            .waiting(&format!("{} good, {} failed in the last second", now.acked_last_second, now.failed_last_second));
+    }
+}
+
+fn felt(log: &ClientLog) -> Felt {
+    let outage = measure::rto(&log.samples, None).map(|r| r.total_ms).unwrap_or_default();
+    Felt { traffic: measure::traffic(&log.samples), outage_ms: outage, skipped: log.skipped }
+}
+
+fn show(felt: &Felt, args: &MeasureArgs) {
+    let Felt { traffic, outage_ms, .. } = felt;
+    println!("\n  requests        {}", traffic.requests);
+    println!("  acknowledged    {}", traffic.acked);
+    println!("  failed          {}", traffic.failed);
+    println!("  longest outage  {} (first failed to first good request)", show_duration(*outage_ms));
+    println!("  longest gap     {} (without a good answer)", show_duration(traffic.longest_gap_ms));
+    println!("  request log     {}", args.log.display());
+}
