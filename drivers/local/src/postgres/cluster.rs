@@ -94,16 +94,20 @@ pub fn bin_dir() -> Result<PathBuf, Failure> {
     Ok(pg_ctl.parent().map(Path::to_owned).unwrap_or_default())
 }
 
-/// Kills every process of a data directory and returns when none is left, or after two seconds with how many are.
-/// Synchronous, so that it can be called while a test or a lab is being torn down.
+/// Kills every process of a data directory, removes what it shared in memory, and returns when none is left, or after two
+/// seconds with how many are. Synchronous, so that it can be called while a test or a lab is being torn down.
 pub fn kill(data_dir: &Path) -> usize {
     let directory = Directory::new(data_dir, None);
+    let file = directory.pid_file();
     for _ in 0..400 {
         if let Some((postmaster, _)) = processes::postmaster(&directory) {
             processes::signal(postmaster, Signal::SIGKILL);
         }
         let left = processes::of(&directory).left;
         if left.is_empty() {
+            if let Some(file) = &file {
+                processes::remove_segment(file);
+            }
             return 0;
         }
         for proc in left {
@@ -132,6 +136,7 @@ impl NewServer {
 
 /// Settings of every server made here: replication, rewind, no restart and no retry pause that nobody decided.
 fn settings(server: &NewServer) -> String {
+    // Dynamic shared memory as files of the directory goes with it; elsewhere it would outlive a killed server.
     // A crash recovery first syncs the whole directory: as one call instead of a thousand, where the system has it.
     let sync = if cfg!(target_os = "linux") { "recovery_init_sync_method = 'syncfs'\n" } else { "" };
     format!(
@@ -140,7 +145,8 @@ fn settings(server: &NewServer) -> String {
          fsync = on\nmax_wal_senders = 10\nmax_replication_slots = 10\nwal_keep_size = '256MB'\n\
          wal_retrieve_retry_interval = '100ms'\nwal_receiver_timeout = '5s'\nwal_sender_timeout = '5s'\n\
          restart_after_crash = off\ntcp_keepalives_idle = 5\ntcp_keepalives_interval = 1\ntcp_keepalives_count = 3\n\
-         logging_collector = off\nlog_line_prefix = '%m [%p] '\n{sync}",
+         logging_collector = off\nlog_line_prefix = '%m [%p] '\n\
+         dynamic_shared_memory_type = mmap\n{sync}",
         server.port, server.max_connections, server.shared_buffers
     )
 }

@@ -92,7 +92,8 @@ pub(super) fn attached(file: &PidFile) -> Attached {
     };
     if cfg!(target_os = "linux") {
         return match std::fs::read_to_string("/proc/sysvipc/shm") {
-            Ok(text) => Attached::Count(attached_in_proc(&text, key, id)),
+            // A segment that is not listed has been removed, which happens only after the last one has left it.
+            Ok(text) => Attached::Count(attached_in_proc(&text, key, id).unwrap_or(0)),
             Err(error) => Attached::NotChecked(format!("/proc/sysvipc/shm cannot be read: {error}")),
         };
     }
@@ -104,14 +105,26 @@ pub(super) fn attached(file: &PidFile) -> Attached {
     }
 }
 
-fn attached_in_proc(text: &str, key: i64, id: i64) -> u64 {
+/// Removes the shared memory segment of a server that was killed, if nobody is attached. The next server of the directory
+/// would do so; for a directory that is about to be deleted there is none, and systems allow a few thousand in all.
+pub(super) fn remove_segment(file: &PidFile) {
+    let Some((key, id)) = file.shared_memory else { return };
+    let listed = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    // Key and id together name one segment; an id alone may have been given again.
+    if attached_in_proc(&listed, key, id) == Some(0) {
+        let ended = std::process::Command::new("ipcrm").args(["-m", &id.to_string()]).output();
+        tracing::debug!(id, ?ended, "shared memory of a killed server");
+    }
+}
+
+/// How many are attached to a segment, `None` if there is no such segment.
+fn attached_in_proc(text: &str, key: i64, id: i64) -> Option<u64> {
     let row = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let is_it = words.first()?.parse::<i64>().ok()? == key && words.get(1)?.parse::<i64>().ok()? == id;
         is_it.then(|| words.get(6)?.parse().ok()).flatten()
     };
-    // A segment that is not listed has been removed, which happens only after the last one has left it.
-    text.lines().find_map(row).unwrap_or(0)
+    text.lines().find_map(row)
 }
 
 fn attached_in_ipcs(text: &str, id: i64) -> Option<u64> {
@@ -139,7 +152,8 @@ fn scan(folder: &Path, names: &[&str]) -> Table {
     for process in pids.iter().filter_map(|pid| system.process(*pid)) {
         match (living(process), process.cwd()) {
             (Some(proc), Some(cwd)) if is_folder(cwd, folder) => table.left.push(proc),
-            (Some(_), None) => table.unreadable += 1,
+            (Some(_), None) if is_closed_to_us(process) => table.unreadable += 1,
+            // Without a folder although we may look: it is at its end and holds nothing any more.
             _ => {}
         }
     }
@@ -154,6 +168,11 @@ fn living(process: &sysinfo::Process) -> Option<Proc> {
     Some(Proc { pid: i32::try_from(process.pid().as_u32()).ok()?, started: process.start_time(), stopped })
 }
 
+fn is_closed_to_us(process: &sysinfo::Process) -> bool {
+    let us = nix::unistd::geteuid();
+    !us.is_root() && process.user_id().is_none_or(|uid| **uid != us.as_raw())
+}
+
 /// Linux adds ` (deleted)` to a folder that was removed under its process.
 fn is_folder(cwd: &Path, folder: &Path) -> bool {
     cwd == folder
@@ -165,7 +184,7 @@ fn plain() -> ProcessRefreshKind {
 }
 
 fn with_folder() -> ProcessRefreshKind {
-    plain().with_cwd(UpdateKind::Always)
+    plain().with_cwd(UpdateKind::Always).with_user(UpdateKind::Always)
 }
 
 #[cfg(test)]
@@ -176,9 +195,9 @@ mod tests {
     fn the_kernels_list_of_segments_is_read() {
         let text = "       key      shmid perms                  size  cpid  lpid nattch   uid\n\
                     \x20  5432001          3   600                    56  1234  1240      7   101\n";
-        assert_eq!(attached_in_proc(text, 5_432_001, 3), 7);
-        assert_eq!(attached_in_proc(text, 5_432_001, 4), 0);
-        assert_eq!(attached_in_proc(text, 1, 3), 0);
+        assert_eq!(attached_in_proc(text, 5_432_001, 3), Some(7));
+        assert_eq!(attached_in_proc(text, 5_432_001, 4), None);
+        assert_eq!(attached_in_proc(text, 1, 3), None);
     }
 
     #[test]

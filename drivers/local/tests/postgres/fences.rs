@@ -23,14 +23,12 @@ async fn no_backend_outlives_the_fence_of_a_killed_postmaster() {
         payer.has_paid(64).await;
     }
     let target = crate::pair::target("east");
-    let watching = {
-        let east = pair.east.clone();
-        tokio::spawn(async move { east.watch(&target).await })
-    };
-    tokio::task::yield_now().await;
+    let mut watching = pair.east.watch(&target);
+    // Once, so that it has seen the living postmaster.
+    std::future::poll_fn(|context| std::task::Poll::Ready(watching.as_mut().poll(context).is_pending())).await;
     let killed = now();
     pair.hit("east", Signal::SIGKILL);
-    tokio::time::timeout(Duration::from_secs(5), watching).await.expect("the watch notices").expect("no panic");
+    tokio::time::timeout(Duration::from_secs(5), watching).await.expect("the watch notices");
     let noticed = now();
     let state = pair.look("east").await;
     let looked = now();

@@ -71,6 +71,14 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its number").port()
 }
 
+/// In memory where there is room for it: some disks take seconds to delete the thousand files of a server.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let free = nix::sys::statvfs::statvfs(memory).map_or(0, |s| s.blocks_available() * s.fragment_size());
+    let made = if free > 4 << 30 { TempDir::new_in(memory) } else { TempDir::new() };
+    made.expect("a temporary folder")
+}
+
 /// Kept by the pairs that live, so that the last one takes it away.
 static TEMPLATE: tokio::sync::Mutex<Weak<TempDir>> = tokio::sync::Mutex::const_new(Weak::new());
 
@@ -79,7 +87,7 @@ async fn template() -> Arc<TempDir> {
     if let Some(template) = kept.upgrade() {
         return template;
     }
-    let root = tempfile::tempdir().expect("a temporary folder");
+    let root = folder();
     std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).expect("its own folder");
     cluster::init(&new_server(root.path().join("data"), 1)).await.expect("a new cluster");
     let template = Arc::new(root);
@@ -104,7 +112,7 @@ impl Pair {
     /// Data directories of neither side exist yet.
     pub async fn bare() -> Pair {
         let turn = TURNS.acquire().await.expect("never closed");
-        let root = tempfile::tempdir().expect("a temporary folder");
+        let root = folder();
         // The account of the server must be let through.
         std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).expect("its own folder");
         let server = |region: &str| {

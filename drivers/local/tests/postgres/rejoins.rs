@@ -72,8 +72,10 @@ async fn a_writer_that_cannot_be_rewound_is_built_anew() {
     lose_east_with_a_tail(&pair).await;
     let postgres = std::fs::read_to_string(pair.data_dir("east").join("postmaster.opts")).unwrap();
     let bin = Path::new(postgres.split(' ').next().unwrap()).parent().unwrap().to_owned();
-    let broken = pair.root.path().join("bin");
-    std::fs::create_dir(&broken).unwrap();
+    // Not beside the data: programs may not be run from every place where files may be kept.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let broken = folder.path().to_owned();
     for entry in std::fs::read_dir(&bin).unwrap() {
         let path = entry.unwrap().path();
         if path.file_name().unwrap() != "pg_rewind" {
