@@ -3,6 +3,7 @@
 use crate::command::check;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
+use pilotlight_core::code;
 use pilotlight_core::plan::{Plan, SecretRef};
 use std::path::Path;
 use std::time::Duration;
@@ -10,10 +11,9 @@ use std::time::Duration;
 /// Reads a plan; its faults are shown like those of a compiler.
 pub(crate) fn read_plan(file: &Path) -> Result<Plan, CliError> {
     check::plan(file).map_err(|e| {
-        // The faults with their lines come first; the error that ends the command is one line.
         let _ = check::complain(&e, &mut std::io::stderr());
         let exit = e.code().exit().into();
-        CliError::say(exit, "there is no plan to work with")
+        CliError::told(exit)
     })
 }
 
@@ -22,17 +22,23 @@ pub(crate) fn secret(reference: &SecretRef) -> Result<String, CliError> {
     let value = match reference {
         SecretRef::Env(name) => std::env::var(name).map_err(|_| {
             CliError::say(Exit::Usage, format!("the environment variable {name} is not set"))
-                .hint("the plan takes a secret from it")
+                .code(code::SECRET_MISSING.as_str())
+                .hint(format!("the plan takes a secret from it: export {name}=..."))
         })?,
         SecretRef::File(path) => {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read the secret file {}", path.display()))
-                .map_err(|e| CliError::new(Exit::Usage, e))?;
+                .map_err(|e| CliError::new(Exit::Usage, e).code(code::SECRET_MISSING.as_str()))?;
             text.lines().next().unwrap_or_default().trim().to_owned()
         }
     };
     if value.is_empty() {
-        return Err(CliError::say(Exit::Usage, format!("the secret in {reference:?} is empty")));
+        let place = match reference {
+            SecretRef::Env(name) => format!("the environment variable {name}"),
+            SecretRef::File(path) => format!("the first line of {}", path.display()),
+        };
+        return Err(CliError::say(Exit::Usage, format!("{place} is empty, and the plan takes a secret from it"))
+            .code(code::SECRET_MISSING.as_str()));
     }
     Ok(value)
 }

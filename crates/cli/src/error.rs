@@ -63,6 +63,11 @@ impl CliError {
         Self::new(exit, anyhow::anyhow!("{message}"))
     }
 
+    /// An error that was shown in full already; only the exit code is left.
+    pub(crate) fn told(exit: Exit) -> Self {
+        Self::say(exit, "")
+    }
+
     /// Adds the code.
     pub(crate) fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
@@ -75,8 +80,17 @@ impl CliError {
         self
     }
 
+    /// Nobody reads the output any more.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        self.cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     /// Prints it to stderr, the chain of causes once.
     pub(crate) fn print(&self) {
+        let told = self.code.is_none() && self.cause.to_string().is_empty();
+        if told {
+            return;
+        }
         match &self.code {
             Some(code) => eprintln!("error[{code}]: {:#}", self.cause),
             None => eprintln!("error: {:#}", self.cause),

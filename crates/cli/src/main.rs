@@ -34,15 +34,30 @@ fn main() -> ExitCode {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(cli)));
     match outcome {
         Ok(Ok(code)) => code,
+        Ok(Err(error)) if error.is_reader_gone() => READER_GONE,
         Ok(Err(error)) => {
             error.print();
             error.exit.into()
         }
+        Err(cause) if is_reader_gone(cause.as_ref()) => READER_GONE,
         Err(_) => Exit::Bug.into(),
     }
 }
 
+/// `pilotlight run list | head -1`: the reader has what it wanted.
+const READER_GONE: ExitCode = ExitCode::SUCCESS;
+
+/// `println!` panics when nobody reads any more; that is the reader's wish and no defect.
+fn is_reader_gone(cause: &(dyn std::any::Any + Send)) -> bool {
+    cause
+        .downcast_ref::<String>()
+        .is_some_and(|text| text.starts_with("failed printing to stdout") && text.contains("Broken pipe"))
+}
+
 fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
+    if is_reader_gone(info.payload()) {
+        return;
+    }
     eprintln!("error[PL-0001]: this is a defect of Pilotlight: {info}");
     eprintln!("  hint: nothing was lost that the journal holds; please report it with the lines above");
 }

@@ -93,6 +93,7 @@ catalogue! {
     PLAN_CONTRADICTION = "PL-0118", Usage;
     PLAN_WEAK_FENCE = "PL-0119", Usage;
     PLAN_OBJECTIVE = "PL-0120", Usage;
+    SECRET_MISSING = "PL-0121", Usage;
 
     ALREADY_THERE = "PL-0201", Refused;
     TARGET_UNKNOWN = "PL-0202", Refused;

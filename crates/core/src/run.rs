@@ -176,7 +176,7 @@ pub struct Record {
 
 /// The one error of the state machine: this event cannot happen here. The state is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{event}{} is not legal here: {why}", step.as_ref().map(|s| format!(" of step {s}")).unwrap_or_default())]
+#[error("{event}{} cannot be now: {why}", step.as_ref().map(|s| format!(" of step {s}")).unwrap_or_default())]
 pub struct Illegal {
     /// The event's name.
     pub event: &'static str,

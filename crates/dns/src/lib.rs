@@ -18,3 +18,4 @@ mod control;
 pub mod shelf;
 
 pub use authority::{Authority, AuthorityParts, RunningAuthority, StartError, TlsFiles};
+pub use shelf::OpenError;

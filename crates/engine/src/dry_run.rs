@@ -3,6 +3,7 @@
 //! Border: only observes and asks for preflights; both change nothing by the driver contract.
 
 use crate::granter::Granter;
+use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::StepId;
 use pilotlight_core::observation::{Condition, Holds};
@@ -53,11 +54,23 @@ pub struct DryStep {
 pub(crate) async fn dry_run(driver: &dyn Driver, granter: &Granter, runbook: &Runbook) -> Vec<DryStep> {
     let mut steps = Vec::new();
     for step in &runbook.steps {
-        let (would, findings) = look(driver, granter, step).await;
+        let (would, mut findings) = look(driver, granter, step).await;
+        if rejoins_what_is_promoted(step, runbook) {
+            findings.retain(|f| f.code != code::UPSTREAM_STANDBY.as_str());
+        }
         let (title, why) = (step.title.clone(), step.why.clone());
         steps.push(DryStep { id: step.id.clone(), title, why, effect: step.effect.clone(), would, findings });
     }
     steps
+}
+
+/// The copy to follow is a standby now and the writer by then.
+fn rejoins_what_is_promoted(step: &Step, runbook: &Runbook) -> bool {
+    let Effect::Rejoin { component, upstream, .. } = &step.effect else { return false };
+    runbook
+        .steps
+        .iter()
+        .any(|s| matches!(&s.effect, Effect::Promote { component: c, region } if c == component && region == upstream))
 }
 
 async fn look(driver: &dyn Driver, granter: &Granter, step: &Step) -> (Would, Vec<Finding>) {

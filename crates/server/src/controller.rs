@@ -63,22 +63,23 @@ impl Round {
     /// One line when something changes.
     fn log(&mut self, unit: &Unit, judged: &Judged) {
         let word = judged.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string());
-        // Figures inside a text change all the time; the log wants the kind of the text.
         let decision = match &judged.decision {
-            DecisionView::Hold { why } => why.chars().filter(|c| !c.is_ascii_digit()).collect(),
+            DecisionView::Hold { why } => why.clone(),
             DecisionView::Start { intent, refused, .. } => {
                 let refused = refused.as_ref().map(|r| format!(", refused ({}): {}", r.code, r.message));
                 format!("{} to {}{}", intent.verb, intent.target.writer, refused.unwrap_or_default())
             }
         };
         let line = format!("{word}: {decision}");
-        if line == self.logged {
+        // Figures inside a text change all the time; only another kind of text is news.
+        let kind: String = line.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if kind == self.logged {
             return;
         }
         let evidence = judged.judgement.iter().flat_map(|j| &j.evidence).map(ToString::to_string);
         let evidence = evidence.collect::<Vec<_>>().join("; ");
         tracing::info!(%unit, evidence, "{line}");
-        self.logged = line;
+        self.logged = kind;
     }
 }
 

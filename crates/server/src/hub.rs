@@ -130,7 +130,7 @@ impl Hub {
         let now = self.clock.mono();
         let session = self.session(&heartbeat.region)?;
         let mut inner = session.lock();
-        inner.meet(&heartbeat.region, &heartbeat.instance)?;
+        inner.meet(&heartbeat.region, &heartbeat.instance, now, self.lost_after)?;
         if heartbeat.sequence <= inner.sequence {
             return Ok(false);
         }
@@ -156,7 +156,7 @@ impl Hub {
             let now = self.clock.mono();
             let next = {
                 let mut inner = session.lock();
-                inner.meet(region, instance)?;
+                inner.meet(region, instance, now, self.lost_after)?;
                 let due = inner.tasks.due(instance, now);
                 if !due.is_empty() || now >= end {
                     return Ok(due);
@@ -215,13 +215,17 @@ impl Session {
 }
 
 impl Inner {
-    /// A new instance takes over; one that was taken over is refused.
-    fn meet(&mut self, region: &Region, instance: &str) -> Result<(), Unwelcome> {
+    /// A new instance takes over; one that was taken over is refused as long as the new one is heard. An agent that was
+    /// started twice by mistake and ended again must not leave its region without one.
+    fn meet(&mut self, region: &Region, instance: &str, now: Mono, lost_after: Duration) -> Result<(), Unwelcome> {
         if self.instance.as_deref() == Some(instance) {
             return Ok(());
         }
         if self.replaced.iter().any(|i| i == instance) {
-            return Err(Unwelcome::Replaced { region: region.clone() });
+            if self.last_heard.is_none_or(|at| now.since(at) <= lost_after) {
+                return Err(Unwelcome::Replaced { region: region.clone() });
+            }
+            self.replaced.retain(|i| i != instance);
         }
         tracing::info!(%region, instance, "an agent has come");
         self.replaced.extend(self.instance.replace(instance.to_owned()));

@@ -18,7 +18,7 @@ mod traffic;
 
 pub use hub::{Hub, RemoteAgent};
 pub use looks::PortLook;
-pub use serve::{Listen, ServeError, ServerParts, serve};
+pub use serve::{Listen, ServeError, ServerParts, bind, serve};
 
 #[cfg(test)]
 mod tests;

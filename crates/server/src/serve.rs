@@ -111,10 +111,32 @@ impl ServeError {
     }
 }
 
+impl ServeError {
+    /// What a person can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ServeError::PortInUse { .. } => {
+                "does a controller run here already? else choose another `controller.listen`"
+            }
+            ServeError::Listen { .. } => "is the address one of this machine, and may you use that port?",
+            ServeError::Tls { .. } => {
+                "look at `controller.tls` in the plan: are both PEM, and do they belong together?"
+            }
+            ServeError::Storage(e) => e.hint(),
+            ServeError::TaskEnded(_) => "start it again: it goes on with its runs; please report this",
+        }
+    }
+}
+
+/// Opens the address of a controller.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    open(Listen::At(address))
+}
+
 /// Listens, takes up unfinished runs, decides and answers until shutdown.
 pub async fn serve(mut parts: ServerParts) -> Result<(), ServeError> {
     // First of all: two controllers on one address are found out before anything is touched.
-    let listener = bind(std::mem::replace(&mut parts.listen, Listen::At(([0, 0, 0, 0], 0).into())))?;
+    let listener = open(std::mem::replace(&mut parts.listen, Listen::At(([0, 0, 0, 0], 0).into())))?;
     let tls = match parts.tls.take() {
         Some(tls) => Some(load(&tls).await?),
         None => None,
@@ -168,7 +190,7 @@ pub async fn serve(mut parts: ServerParts) -> Result<(), ServeError> {
     }
 }
 
-fn bind(listen: Listen) -> Result<TcpListener, ServeError> {
+fn open(listen: Listen) -> Result<TcpListener, ServeError> {
     let (listener, address) = match listen {
         Listen::On(listener) => {
             let address = listener.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());

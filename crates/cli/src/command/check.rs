@@ -100,14 +100,35 @@ fn show(path: &Path, plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     for (title, lines) in [("objectives", objectives), ("policy", policy), ("components", components)] {
         writeln!(out, "\n{title}")?;
         for line in lines {
-            writeln!(out, "  - {line}")?;
+            writeln!(out, "{}", wrapped("  - ", &line))?;
         }
     }
-    writeln!(out, "\none writer\n  {guarantee}\n\nwhat that leaves unproven")?;
+    writeln!(out, "\none writer\n{}\n\nwhat that leaves unproven", wrapped("  ", &guarantee))?;
     for line in unproven {
-        writeln!(out, "  - {line}")?;
+        writeln!(out, "{}", wrapped("  - ", &line))?;
     }
     Ok(())
+}
+
+/// A line cut at spaces so that it fits a terminal; what follows stands under the first word.
+fn wrapped(mark: &str, text: &str) -> String {
+    const WIDTH: usize = 79;
+    let mut out = mark.to_owned();
+    let mut column = mark.len();
+    for (number, word) in text.split(' ').enumerate() {
+        let width = word.chars().count();
+        if number > 0 && column + 1 + width > WIDTH {
+            out.push('\n');
+            out.push_str(&" ".repeat(mark.len()));
+            column = mark.len();
+        } else if number > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+    }
+    out
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use crate::command::interrupt;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
+use pilotlight_core::code;
 use pilotlight_core::plan::SecretRef;
-use pilotlight_dns::{Authority, AuthorityParts, TlsFiles};
+use pilotlight_dns::{Authority, AuthorityParts, OpenError, StartError, TlsFiles};
 use std::process::ExitCode;
 
 /// Answers until it is told to stop.
@@ -26,8 +27,7 @@ pub(crate) async fn run(args: &DnsArgs) -> Result<ExitCode, CliError> {
         tls,
     })
     .await
-    .context("cannot start the DNS server")
-    .map_err(|e| CliError::new(Exit::Failed, e).code("PL-0404"))?;
+    .map_err(refused)?;
     tracing::info!(dns = %running.dns_addr, control = %running.control_addr, zone = %args.zone, "answering");
     let stop = running.shutdown.clone();
     tokio::select! {
@@ -35,4 +35,25 @@ pub(crate) async fn run(args: &DnsArgs) -> Result<ExitCode, CliError> {
         () = interrupt() => stop.cancel(),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn refused(e: StartError) -> CliError {
+    let (code, hint) = match &e {
+        StartError::Listen { .. } => (Some(code::PORT_IN_USE), "free the address, or choose another one"),
+        StartError::Open(OpenError::InUse(_)) => {
+            (Some(code::STATE_IN_USE), "end the other authority, or give this one a folder of its own")
+        }
+        StartError::Open(OpenError::Folder { .. }) => (Some(code::FILE_NOT_WRITTEN), "may this account write there?"),
+        StartError::Open(OpenError::Unreadable { .. }) => (
+            Some(code::JOURNAL_DAMAGED),
+            "restore the file, or remove it: the controller publishes anew with the next move",
+        ),
+        StartError::Tls { .. } | StartError::InTheOpen(_) => (Some(code::PLAN_TLS), "see --certificate and --key"),
+        StartError::NoZone | StartError::Zone { .. } | StartError::NoToken => (None, "see `pilotlight dns --help`"),
+    };
+    let error = CliError::new(Exit::Failed, anyhow::Error::new(e).context("cannot start the DNS authority")).hint(hint);
+    match code {
+        Some(code) => error.code(code.as_str()),
+        None => error,
+    }
 }

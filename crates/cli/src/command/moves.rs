@@ -92,12 +92,29 @@ fn show_dry_run(json: bool, verb: &Verb, from: &Region, to: &Region, steps: &[Dr
             Would::NotSeen { why } => format!("cannot be seen now: {why}"),
         };
         println!("{:>3}. {} [{would}]\n     {}", number + 1, step.title, step.why);
-        for finding in &step.findings {
-            println!("     {:?} {}: {}\n       {}", finding.severity, finding.code, finding.message, finding.hint);
-        }
     }
     println!();
+    show_findings(steps);
     Ok(())
+}
+
+/// What stands in the way, each once although it may concern several steps.
+fn show_findings(steps: &[DryStep]) {
+    let mut told: Vec<&str> = Vec::new();
+    for finding in steps.iter().flat_map(|s| &s.findings) {
+        if told.contains(&finding.message.as_str()) {
+            continue;
+        }
+        if told.is_empty() {
+            println!("Found on the way:\n");
+        }
+        told.push(&finding.message);
+        let severity = format!("{:?}", finding.severity).to_lowercase();
+        println!("  {severity} {}: {}\n    hint: {}", finding.code, finding.message, finding.hint);
+    }
+    if !told.is_empty() {
+        println!();
+    }
 }
 
 /// A dangerous verb wants the application's name, so that nobody moves the wrong one.

@@ -20,6 +20,8 @@ pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
     let plan = Arc::new(connect::read_plan(&args.plan)?);
     let token = connect::secret(&plan.controller.token)?;
     let clock = Arc::new(SystemClock);
+    // First of all: what cannot be served leaves no folder behind.
+    let listener = pilotlight_server::bind(plan.controller.listen).map_err(refused)?;
     let (journal, store) = sqlite::open(&plan.controller.state).map_err(storage)?;
     let hub = Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease);
     let wired = wiring::controller::wire(&plan, &hub)?;
@@ -41,7 +43,7 @@ pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
         hub,
         clock,
         port_look: Arc::new(wiring::controller::Ports::of(&plan)),
-        listen: Listen::At(plan.controller.listen),
+        listen: Listen::On(listener),
         tls: plan.controller.tls.clone(),
         token,
         reports: Some(plan.controller.state.join("reports")),
@@ -61,11 +63,17 @@ pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
 
 #[allow(clippy::needless_pass_by_value)] // the shape map_err wants
 fn storage(e: StorageError) -> CliError {
-    let (code, hint) = (e.code(), e.hint());
+    let hint = match &e {
+        // The engine's own hint is for a controller that runs; this one has not begun.
+        StorageError::Io { .. } => "nothing was started; look at `controller.state` in the plan: may you write there?",
+        StorageError::Full { .. } => "nothing was started; free some space and start again, no run is lost",
+        other => other.hint(),
+    };
+    let code = e.code();
     CliError::new(Exit::Failed, e).code(code).hint(hint)
 }
 
 fn refused(e: ServeError) -> CliError {
-    let code = e.code();
-    CliError::new(Exit::Failed, e).code(code)
+    let (code, hint) = (e.code(), e.hint());
+    CliError::new(Exit::Failed, e).code(code).hint(hint)
 }

@@ -33,12 +33,18 @@ pub(crate) async fn to_the_end(operator: &Operator, run: &RunId, json: bool) -> 
     }
     Ok(match ended {
         End::Ended(RunResult::Done | RunResult::DoneWithWarnings) => ExitCode::SUCCESS,
-        End::Ended(_) => Exit::Failed.into(),
+        End::Ended(_) => {
+            eprintln!("look at `pilotlight run show {run}` and `pilotlight status`");
+            Exit::Failed.into()
+        }
         End::Waits(why) => {
             eprintln!("the run waits for a person:");
             for line in why {
                 eprintln!("  - {line}");
             }
+            eprintln!("next: `pilotlight run show {run}`, then one of");
+            eprintln!("  pilotlight run approve|skip {run} STEP");
+            eprintln!("  pilotlight run resume|abort {run}");
             Exit::Unknown.into()
         }
     })

@@ -4,6 +4,7 @@ use super::narrator::Narrator;
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
 use pilotlight_core::outcome::Outcome;
+use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Event, Record, RunState};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -71,7 +72,11 @@ impl Follower {
         Some(match &record.event {
             Event::RunStarted { epoch, runbook, cause, .. } => {
                 let intent = &runbook.intent;
-                format!("{} to {} begins, epoch {epoch}: {}", intent.verb, intent.target.writer, cause.why)
+                let to = &intent.target.writer;
+                match intent.verb {
+                    Verb::Rejoin => format!("rejoin begins, the writer stays in {to}, epoch {epoch}: {}", cause.why),
+                    verb => format!("{verb} to {to} begins, epoch {epoch}: {}", cause.why),
+                }
             }
             Event::Recovered { by } => format!("a controller goes on with the run ({by})"),
             Event::StepReturned { step, result: Ok(Outcome::Skipped { why }), .. } => {

@@ -6,11 +6,12 @@ use super::place::Place;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
+use pilotlight_core::code;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::plan::{Kind, Plan, PostgresPlan, ProcessPlan, SecretRef};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::SystemClock;
-use pilotlight_driver::guard::{Guarded, Ledger};
+use pilotlight_driver::guard::{Guarded, Ledger, OpenError};
 use pilotlight_engine::router::Router;
 use pilotlight_local::exec::ExecDriver;
 use pilotlight_local::postgres::{PostgresDriver, PostgresParts};
@@ -33,9 +34,8 @@ pub(crate) struct InRegion {
 
 /// Makes the drivers of a region; starts nothing.
 pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InRegion, CliError> {
-    let ledger = Ledger::open(&state_dir.join("guard"))
-        .with_context(|| format!("cannot use the agent's folder {}", state_dir.display()))
-        .map_err(|e| CliError::new(Exit::Failed, e))?;
+    let ledger = open_ledger(state_dir)?;
+    belongs_to(plan, region, state_dir)?;
     let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger), redactor: redactor(plan)? };
     let probes = region_of.probes()?;
     let place = Place { commands: region_of.commands(), probes: probes.clone() };
@@ -57,6 +57,42 @@ pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InR
     }
     let wired = Wired { driver: Arc::new(router), descriptors };
     Ok(InRegion { wired, ledger: region_of.ledger, crews })
+}
+
+fn open_ledger(state_dir: &Path) -> Result<Ledger, CliError> {
+    Ledger::open(&state_dir.join("guard")).map_err(|e| {
+        let (code, hint) = match &e {
+            OpenError::InUse(_) => (code::STATE_IN_USE, "end the other agent, or give this one a folder of its own"),
+            OpenError::Damaged { .. } => {
+                (code::JOURNAL_DAMAGED, "keep a copy, restore the folder, or let the agent begin with an empty one")
+            }
+            OpenError::Io { .. } => (code::FILE_NOT_WRITTEN, "may this account write there, and is there room?"),
+        };
+        let cause = anyhow::Error::new(e).context(format!("cannot use the agent's folder {}", state_dir.display()));
+        CliError::new(code.exit().into(), cause).code(code.as_str()).hint(hint)
+    })
+}
+
+/// Epochs, markers and process ids in the folder are those of one region: another's agent would act on them.
+fn belongs_to(plan: &Plan, region: &Region, state_dir: &Path) -> Result<(), CliError> {
+    let file = state_dir.join("region");
+    let mine = format!("{} {region}\n", plan.application);
+    match std::fs::read_to_string(&file) {
+        Ok(found) if found == mine => Ok(()),
+        Ok(found) => Err(CliError::say(
+            Exit::Refused,
+            format!("the folder {} belongs to the agent of {}, not {}", state_dir.display(), found.trim(), mine.trim()),
+        )
+        .code(code::STATE_IN_USE.as_str())
+        .hint("nothing was started; give each region's agent a folder of its own with --state")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => std::fs::write(&file, mine)
+            .with_context(|| format!("cannot write {}", file.display()))
+            .map_err(|e| CliError::new(Exit::Failed, e).code(code::FILE_NOT_WRITTEN.as_str())),
+        Err(e) => {
+            Err(CliError::new(Exit::Failed, anyhow::Error::new(e).context(format!("cannot read {}", file.display())))
+                .code(code::FILE_NOT_WRITTEN.as_str()))
+        }
+    }
 }
 
 struct Building<'a> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod bad_days;
 mod demo;
 mod offline;
 mod operator;

@@ -87,7 +87,7 @@ fn policy(plan: &Plan) -> Vec<String> {
     });
     lines.push(format!("no second automatic failover for {}, unless acknowledged", show_duration(p.cool_down)));
     if let Some(bytes) = p.max_lag_bytes {
-        lines.push(format!("a standby that lags more than {bytes} bytes is not promoted by itself"));
+        lines.push(format!("a standby that lags more than {} is not promoted by itself", show_bytes(bytes)));
     }
     lines.push(
         match p.rejoin {
@@ -135,4 +135,11 @@ fn component(plan: &Plan, component: &ComponentPlan) -> String {
 
 fn instances(n: u32) -> String {
     if n == 1 { "1 instance".to_owned() } else { format!("{n} instances") }
+}
+
+/// `16 MiB`; in bytes what is not a whole number of a larger unit.
+fn show_bytes(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let whole = units.into_iter().find(|(_, size)| bytes >= *size && bytes.is_multiple_of(*size));
+    whole.map_or_else(|| format!("{bytes} bytes"), |(unit, size)| format!("{} {unit}", bytes / size))
 }

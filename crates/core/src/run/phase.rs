@@ -98,7 +98,7 @@ pub(super) fn next(at: &Place<'_>, event: &Event) -> Option<Phase> {
             P::Stuck { why: why.clone(), handle: Some(handle.clone()) }
         }
         (P::Waiting | P::Returned | P::Failed { .. } | P::Stuck { .. }, Event::StepSkipped { by, why, .. })
-            if !at.unwinding && !makes_silent(&at.step.effect) =>
+            if !at.unwinding && may_skip(at.phase, &at.step.effect) =>
         {
             P::Skipped { by: Some(by.clone()), why: why.clone() }
         }
@@ -141,6 +141,14 @@ pub(super) fn next(at: &Place<'_>, event: &Event) -> Option<Phase> {
 /// Passing over these by hand could leave two writers: they are done, or the run is aborted.
 fn makes_silent(effect: &Effect) -> bool {
     matches!(effect, Effect::Fence { .. } | Effect::AwaitLapse { .. } | Effect::StopWrites { .. })
+}
+
+/// What makes silent is never passed over. What carries the move only after it was tried: before that, traffic would go
+/// to a copy that takes no writes.
+fn may_skip(phase: &Phase, effect: &Effect) -> bool {
+    let carries =
+        effect.is_point_of_no_return() || matches!(effect, Effect::AwaitPosition { .. } | Effect::Grant { .. });
+    !makes_silent(effect) && (*phase != Phase::Waiting || !carries)
 }
 
 fn returned(at: &Place<'_>, result: &Returned) -> Phase {

@@ -29,8 +29,10 @@ impl Runbook {
             for step in level {
                 line(&mut out, &format!("   {}  {}", step.id, step.title));
                 line(&mut out, &format!("      {}", step.why));
-                let terms = terms(step).join("; ");
-                line(&mut out, &format!("      {terms}"));
+                // A line per two terms keeps within the width of a terminal.
+                for pair in terms(step).chunks(2) {
+                    line(&mut out, &format!("      {}", pair.join("; ")));
+                }
             }
         }
         out
@@ -107,7 +109,8 @@ fn terms(step: &Step) -> Vec<String> {
     }
     terms.push(format!("within {}", show_duration(step.deadline_ms)));
     if step.retries > 0 {
-        terms.push(format!("tried again up to {} times", step.retries));
+        let times = if step.retries == 1 { "once".to_owned() } else { format!("up to {} times", step.retries) };
+        terms.push(format!("tried again {times}"));
     }
     let failed = match step.on_failure {
         OnFailure::Pause => "if it fails: wait for a person",

@@ -30,6 +30,11 @@ pub(super) fn open(folder: &Path) -> Result<Opened, StorageError> {
         Err(TryLockError::Error(e)) => return Err(io("locking", &e)),
     }
     let file = folder.join("pilotlight.db");
+    // SQLite takes an empty file for a new database; here it is one whose content is lost.
+    if file.metadata().is_ok_and(|m| m.len() == 0) {
+        let why = "it is empty; a new folder has no such file".to_owned();
+        return Err(StorageError::Damaged { file, place: "its first byte".to_owned(), why });
+    }
     let connection = Connection::open(&file).map_err(|e| explain(&e, "opening the database", &file))?;
     prepare(&connection, &file)?;
     Ok(Opened { connection, file, lock })

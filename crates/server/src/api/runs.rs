@@ -74,6 +74,8 @@ pub(super) async fn control(
     Path(run): Path<RunId>,
     Body(request): Body<ControlRequest>,
 ) -> Result<Json<RunView>, Refusal> {
+    // A run that never was has no page to look at.
+    find(&desk, &run).await?;
     let step = |step: Option<StepId>| {
         step.ok_or_else(|| {
             Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), "no step was named", "name one with --step")

@@ -170,3 +170,16 @@ async fn an_old_heartbeat_undoes_nothing() {
     let stranger = Heartbeat { region: "mars".into(), ..heartbeat("c", 1, vec![]) };
     assert!(matches!(hub.heartbeat(stranger), Err(Unwelcome::UnknownRegion { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_comes_back_when_the_one_that_took_over_has_gone() {
+    let hub = hub();
+    assert_eq!(hub.heartbeat(heartbeat("a", 1, vec![])), Ok(true));
+    assert_eq!(hub.heartbeat(heartbeat("b", 1, vec![])), Ok(true), "started by mistake");
+    tokio::time::advance(LEASE).await;
+    let replaced = Unwelcome::Replaced { region: "east".into() };
+    assert_eq!(hub.heartbeat(heartbeat("a", 2, vec![])), Err(replaced.clone()), "it was heard a lease ago");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(hub.heartbeat(heartbeat("a", 3, vec![])), Ok(true), "nobody else speaks for the region");
+    assert_eq!(hub.heartbeat(heartbeat("b", 2, vec![])), Err(replaced), "now that one is replaced");
+}

@@ -64,7 +64,7 @@ async fn what_cannot_be_done_is_refused_with_code_and_evidence() {
     assert_eq!(body.code, "PL-0202", "{body:?}");
     let control = ControlRequest { action: Action::Pause, step: None, by: "ada".to_owned(), why: String::new() };
     let (status, body) = lab.send::<RunView>("/v1/runs/failover-1/control", &control).await.unwrap_err();
-    assert_eq!((status, body.code.as_str()), (409, "PL-0602"), "{body:?}");
+    assert_eq!((status, body.code.as_str()), (404, "PL-0601"), "{body:?}");
     let error = lab.ask::<RunView>("/v1/runs/failover-1").await.unwrap_err();
     assert!(error.contains("404") && error.contains("PL-0601"), "{error}");
 }
