@@ -3,6 +3,7 @@
 use super::DemoError;
 use super::plan::{self, RegionSite, Settings, Sites, TOKEN_VARIABLE, ZONE};
 use crate::operator::Operator;
+use crate::wiring;
 use pilotlight_core::plan::Plan;
 use pilotlight_lab::database::Database;
 use pilotlight_lab::folder::Folder;
@@ -181,6 +182,10 @@ impl Stage {
     /// Ends everything; answers what would not end.
     pub(crate) fn close(mut self) -> Vec<region::Process> {
         self.agents.clear();
+        for site in [&self.sites.east, &self.sites.west] {
+            // Also gives back the shared memory of a server that was killed.
+            wiring::lab::end_database(&site.data_dir());
+        }
         self.controller = None;
         self.dns = None;
         self.folder.close()

@@ -22,6 +22,11 @@ pub(crate) async fn clone_database(data_dir: &Path, database: &Database, of: u16
     cluster::clone(&server(data_dir, database, shared_buffers), "127.0.0.1", of).await.map_err(with_output)
 }
 
+/// Ends every process of a database and gives back what the system keeps for it.
+pub(crate) fn end_database(data_dir: &Path) {
+    cluster::kill(data_dir);
+}
+
 fn server(data_dir: &Path, database: &Database, shared_buffers: &str) -> NewServer {
     NewServer {
         data_dir: data_dir.to_owned(),
