@@ -88,12 +88,12 @@ pub fn derive(d: &Derivation<'_>) -> Result<Runbook, Refusal> {
 
 /// One step asks, and everything else that touches anything comes after it. People are told before they are asked.
 fn ask_first(draft: &mut Draft) {
-    let Some(gate) = draft.steps.iter_mut().find(|s| s.needs.is_empty() && s.phase != Phase::Notify) else { return };
-    gate.approval = true;
-    let gate = gate.id.clone();
+    let Some(first) = draft.steps.iter_mut().find(|s| s.needs.is_empty() && s.phase != Phase::Notify) else { return };
+    first.approval = true;
+    let first = first.id.clone();
     for step in &mut draft.steps {
-        if step.needs.is_empty() && step.phase != Phase::Notify && step.id != gate {
-            step.needs.push(gate.clone());
+        if step.needs.is_empty() && step.phase != Phase::Notify && step.id != first {
+            step.needs.push(first.clone());
         }
     }
 }

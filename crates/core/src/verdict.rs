@@ -16,7 +16,7 @@ mod decide;
 mod sight;
 
 pub(crate) use candidate::astray;
-pub use candidate::{Candidate, Gate, Returned};
+pub use candidate::{Candidate, Hurdle, Returned};
 pub use decide::{Decision, History, LastFailover, REJOIN_PAUSE, Reason, decide};
 pub use sight::{AgentSight, PortAnswer, PortSight, Sight};
 

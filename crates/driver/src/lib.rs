@@ -16,6 +16,7 @@
 pub mod battery;
 pub mod clock;
 pub mod fake;
+pub mod gate;
 pub mod guard;
 
 use async_trait::async_trait;

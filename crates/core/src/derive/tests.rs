@@ -262,8 +262,8 @@ fn a_weak_fence_is_completed_by_the_lease_or_left_to_a_person() {
     assert_eq!(strict.refusal(), Refusal::FenceTooWeak { component: "database".into(), possible, least });
     strict.consent = Consent::AskFirst;
     let asked = strict.runbook();
-    let gates: Vec<&str> = asked.steps.iter().filter(|s| s.approval).map(|s| s.id.as_str()).collect();
-    assert_eq!(gates, ["await-lapse-east"]);
+    let asking: Vec<&str> = asked.steps.iter().filter(|s| s.approval).map(|s| s.id.as_str()).collect();
+    assert_eq!(asking, ["await-lapse-east"]);
     for step in asked.steps.iter().filter(|s| s.phase != Phase::Notify && !s.approval) {
         assert!(
             asked.before(&step.id).contains(&crate::id::StepId::new("await-lapse-east")),

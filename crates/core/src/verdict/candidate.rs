@@ -37,9 +37,9 @@ pub struct Returned {
 
 /// What stands between a candidate and an automatic promotion.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gate {
+pub enum Hurdle {
     /// Nothing.
-    Open,
+    None,
     /// It had not received so many bytes.
     Behind {
         /// Not received.
@@ -59,19 +59,19 @@ pub enum Gate {
 }
 
 impl Candidate {
-    /// Receive lag and exposure are different gates: the first is the policy's, the second the objective's. Bytes that are
+    /// Receive lag and exposure are different hurdles: the first is the policy's, the second the objective's. Bytes that are
     /// not known pass when sentinels prove the exposure.
-    pub fn gate(&self, plan: &Plan) -> Gate {
+    pub fn hurdle(&self, plan: &Plan) -> Hurdle {
         let rpo = plan.objectives.rpo;
         match (self.received_bytes, plan.policy.max_lag_bytes) {
-            (Some(bytes), Some(allowed)) if bytes > allowed => return Gate::Behind { bytes, allowed },
-            (None, Some(_)) if !self.by_sentinel => return Gate::LagUnknown,
+            (Some(bytes), Some(allowed)) if bytes > allowed => return Hurdle::Behind { bytes, allowed },
+            (None, Some(_)) if !self.by_sentinel => return Hurdle::LagUnknown,
             _ => {}
         }
         match self.exposure {
-            Some(exposure) if exposure > rpo => Gate::PastRpo { exposure, rpo },
-            None if self.received_bytes.is_none() => Gate::LagUnknown,
-            _ => Gate::Open,
+            Some(exposure) if exposure > rpo => Hurdle::PastRpo { exposure, rpo },
+            None if self.received_bytes.is_none() => Hurdle::LagUnknown,
+            _ => Hurdle::None,
         }
     }
 }

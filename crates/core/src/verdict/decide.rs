@@ -1,9 +1,9 @@
 //! From a judgement to an intent or to a reason to hold still.
 //!
 //! Invariant: an automatic failover needs [`Verdict::WriterDead`] or [`Verdict::RegionLost`], no other run, no cool-down and
-//! a candidate that passes its gates. One attempt: what follows is a person's.
+//! a candidate that clears its hurdles. One attempt: what follows is a person's.
 
-use super::{Candidate, Gate, Judgement, Verdict};
+use super::{Candidate, Hurdle, Judgement, Verdict};
 use crate::id::{Region, RunId, Unit};
 use crate::placement::{Intent, Mode, Placement, Verb};
 use crate::plan::{DecisionMode, Plan, RejoinMode};
@@ -159,18 +159,18 @@ fn failover(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, 
     }
 }
 
-/// The first candidate that passes its gates; else what stops the best one.
+/// The first candidate that clears its hurdles; else what stops the best one.
 fn choose<'a>(plan: &Plan, candidates: &'a [Candidate]) -> Result<&'a Candidate, Reason> {
-    if let Some(open) = candidates.iter().find(|c| c.gate(plan) == Gate::Open) {
-        return Ok(open);
+    if let Some(clear) = candidates.iter().find(|c| c.hurdle(plan) == Hurdle::None) {
+        return Ok(clear);
     }
     let Some(best) = candidates.first() else { return Err(Reason::NoCandidate) };
     let region = best.region.clone();
-    match best.gate(plan) {
-        Gate::Open => Ok(best),
-        Gate::Behind { bytes, allowed } => Err(Reason::Behind { region, bytes, allowed }),
-        Gate::PastRpo { exposure, rpo } => Err(Reason::PastRpo { region, exposure, rpo }),
-        Gate::LagUnknown => Err(Reason::LagUnknown { region }),
+    match best.hurdle(plan) {
+        Hurdle::None => Ok(best),
+        Hurdle::Behind { bytes, allowed } => Err(Reason::Behind { region, bytes, allowed }),
+        Hurdle::PastRpo { exposure, rpo } => Err(Reason::PastRpo { region, exposure, rpo }),
+        Hurdle::LagUnknown => Err(Reason::LagUnknown { region }),
     }
 }
 

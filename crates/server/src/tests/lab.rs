@@ -82,7 +82,7 @@ impl Lab {
         plan.policy.renew = Duration::from_millis(150);
         plan.policy.rejoin = RejoinMode::Automatic;
         plan.policy.on_writer_death = OnWriterDeath::Failover;
-        // The fake loses what it has not sent; the tests of gates stand in core.
+        // The fake loses what it has not sent; the tests of hurdles stand in core.
         plan.policy.max_lag_bytes = None;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

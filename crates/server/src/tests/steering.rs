@@ -145,9 +145,9 @@ async fn approve_first_asks_before_it_moves() {
         .await;
     let run = status.open_runs[0].run.clone();
     assert_eq!(lab.world.copy("database", "west").unwrap().lineage, 1, "nothing was promoted");
-    let gate = lab.run(&run).await.steps.into_iter().find(|s| s.status.to_string() == "awaiting approval").unwrap().id;
+    let asks = lab.run(&run).await.steps.into_iter().find(|s| s.status.to_string() == "awaiting approval").unwrap().id;
     let approve =
-        ControlRequest { action: Action::Approve, step: Some(gate), by: "ada".to_owned(), why: String::new() };
+        ControlRequest { action: Action::Approve, step: Some(asks), by: "ada".to_owned(), why: String::new() };
     lab.send::<RunView>(&format!("/v1/runs/{run}/control"), &approve).await.unwrap();
     lab.until("west is well", |s| s.is_well("west")).await;
     lab.no_rule_was_broken();
