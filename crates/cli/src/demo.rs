@@ -6,8 +6,6 @@
 pub(crate) mod acts;
 pub(crate) mod evidence;
 pub(crate) mod figures;
-pub(crate) mod follow;
-pub(crate) mod narrator;
 pub(crate) mod plan;
 pub(crate) mod scene;
 pub(crate) mod stage;
@@ -15,6 +13,7 @@ pub(crate) mod watch;
 
 pub(crate) use crate::args::FaultArg;
 use crate::error::{CliError, Exit};
+use crate::follow::Stopped;
 
 /// The demo could not be played to its end. That an objective was missed is not an error but a result.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +61,16 @@ impl DemoError {
     /// A part of the stage failed.
     pub(crate) fn at(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::Stage { what: what.into(), source }
+    }
+}
+
+impl Stopped {
+    /// In the words of the demo: what was waited for.
+    pub(crate) fn before(self, what: &str) -> DemoError {
+        match self {
+            Stopped::TooLong { seconds, seen } => DemoError::Waited { what: what.to_owned(), seconds, seen },
+            Stopped::Refused(e) => DemoError::Refused(format!("{:#}", e.cause)),
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod command;
 mod connect;
 mod demo;
 mod error;
+mod follow;
+mod narrator;
 mod operator;
 mod wiring;
 

@@ -8,6 +8,7 @@ pub(crate) mod lab;
 pub(crate) mod names;
 pub(crate) mod place;
 pub(crate) mod region;
+pub(crate) mod secrets;
 
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::Component;

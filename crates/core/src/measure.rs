@@ -9,9 +9,11 @@
 //!   candidate lacked when the move was decided); neither corrects the other.
 
 mod loss;
+mod median;
 mod parts;
 
 pub use loss::{Dual, Loss, dual_acked, loss};
+pub use median::median;
 pub use parts::{Part, RunTimes, StepTimes, parts};
 
 use crate::id::Region;

@@ -1,5 +1,6 @@
 //! Figures with their ranges, and how they stand to what was promised.
 
+use pilotlight_core::measure::median;
 use serde::Serialize;
 use std::fmt;
 
@@ -18,21 +19,8 @@ pub(super) struct Figure {
 
 impl Figure {
     pub(super) fn of(name: &str, unit: &'static str, values: &[f64]) -> Self {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let (Some(least), Some(most)) = (sorted.first().copied(), sorted.last().copied()) else {
-            return Self {
-                name: name.to_owned(),
-                unit,
-                median: f64::NAN,
-                least: f64::NAN,
-                most: f64::NAN,
-                target: None,
-            };
-        };
-        let middle = sorted.len() / 2;
-        let median =
-            if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
+        let (least, most) = values.iter().fold((f64::NAN, f64::NAN), |(l, m), v| (v.min(l), v.max(m)));
+        let median = median(values).unwrap_or(f64::NAN);
         Self { name: name.to_owned(), unit, median, least, most, target: None }
     }
 

@@ -1,11 +1,12 @@
 //! The pair under test: a real Pilotlight set-up whose writer is moved to and fro.
 
 use crate::demo::DemoError;
-use crate::demo::narrator::{Narrator, Voice};
+use crate::demo::acts;
 use crate::demo::plan::Settings;
 use crate::demo::scene::Scene;
 use crate::demo::stage::Stage;
-use crate::demo::{acts, follow};
+use crate::follow::Follower;
+use crate::narrator::{Narrator, Voice};
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -89,18 +90,10 @@ impl Pair {
 
     /// Waits for the end of a run.
     pub(crate) async fn finish(&mut self, run: RunId) -> Result<(), DemoError> {
-        let mut run = follow::Follower::new(run);
-        let end = SystemClock.mono() + PATIENCE;
+        let mut run = Follower::new(run).within(PATIENCE);
         while !run.has_ended() {
-            run.fetch(&self.operator, Duration::from_millis(500)).await;
-            if SystemClock.mono() > end {
-                let seen = run.state().map_or_else(String::new, |s| format!("{:?}", s.condition()));
-                return Err(DemoError::Waited {
-                    what: format!("the end of {}", run.run()),
-                    seconds: PATIENCE.as_secs(),
-                    seen,
-                });
-            }
+            let next = run.next(&self.operator, &mut self.narrator).await;
+            next.map_err(|e| e.before("the end of the run"))?;
         }
         Ok(())
     }

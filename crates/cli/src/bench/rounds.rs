@@ -2,10 +2,11 @@
 
 use super::floor;
 use super::pair::{self, Pair};
-use super::series::{Series, median, ms};
+use super::series::{Series, ms};
 use crate::demo::DemoError;
 use crate::demo::plan::Settings;
 use async_trait::async_trait;
+use pilotlight_core::measure::median;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ pub(super) async fn measure(
         floor_ms.push(ms(floor));
     }
     pair.close();
-    let bound_ms = times * median(&floor_ms);
+    let bound_ms = times * median(&floor_ms).unwrap_or_default();
     let target = format!("at most {times} x floor");
     Ok(Series { name: name.to_owned(), outage_ms, floor_ms, target, bound_ms, lost })
 }

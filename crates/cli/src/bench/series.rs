@@ -1,5 +1,6 @@
 //! A row of measurements of one thing, and how it is shown.
 
+use pilotlight_core::measure::median;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -25,36 +26,23 @@ pub(crate) fn ms(d: Duration) -> f64 {
     d.as_secs_f64() * 1_000.0
 }
 
-/// The middle value; 0 of nothing.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => 0.0,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
-    }
-}
-
 fn range(values: &[f64]) -> String {
-    if values.is_empty() {
-        return "-".to_owned();
-    }
+    let Some(middle) = median(values) else { return "-".to_owned() };
     let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
-    format!("{:.0} ({low:.0}-{high:.0})", median(values))
+    format!("{middle:.0} ({low:.0}-{high:.0})")
 }
 
 impl Series {
     /// Whether the median is within the bound.
     pub(crate) fn is_reached(&self) -> bool {
-        median(&self.outage_ms) <= self.bound_ms
+        median(&self.outage_ms).is_some_and(|outage| outage <= self.bound_ms)
     }
 
     /// One line of the table.
     pub(crate) fn line(&self) -> String {
-        let ratio = match median(&self.floor_ms) {
-            0.0 => "-".to_owned(),
-            floor => format!("{:.2}", median(&self.outage_ms) / floor),
+        let ratio = match (median(&self.outage_ms), median(&self.floor_ms)) {
+            (Some(outage), Some(floor)) => format!("{:.2}", outage / floor),
+            _ => "-".to_owned(),
         };
         let verdict = if self.is_reached() { "reached" } else { "MISSED" };
         format!(
@@ -77,16 +65,4 @@ pub(crate) fn head() -> String {
         "{:<44} {:>3} {:>20} {:>20} {:>6} {:>6} {:>6}",
         "median (min-max), ms", "n", "outage", "floor", "ratio", "lost", "bound"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
-        assert!(median(&[]).abs() < f64::EPSILON);
-    }
 }

@@ -8,10 +8,11 @@ use crate::error::{CliError, Exit};
 use crate::operator::Operator;
 use crate::wiring::controller::Ports;
 use crate::wiring::names::PlanNames;
+use crate::wiring::secrets::{self, Secret};
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::Severity;
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::{Kind, Plan, PostgresPlan, SecretRef};
+use pilotlight_core::plan::{Kind, Plan};
 use pilotlight_core::verdict::PortAnswer;
 use pilotlight_local::probe::names::Names;
 use pilotlight_server::PortLook;
@@ -72,21 +73,11 @@ fn show(seen: &[Looked]) {
 }
 
 fn secrets(plan: &Plan) -> Vec<Looked> {
-    let mut named: Vec<(String, &SecretRef)> = vec![("controller.token".to_owned(), &plan.controller.token)];
-    for (name, component) in &plan.components {
-        match &component.kind {
-            Kind::Postgres(PostgresPlan { password: Some(secret), .. }) => {
-                named.push((format!("{name}.password"), secret));
-            }
-            Kind::Webhook(webhook) => named.push((format!("{name}.url"), &webhook.url)),
-            _ => {}
-        }
-    }
-    let look = |(what, secret): (String, &SecretRef)| match connect::secret(secret) {
-        Ok(_) => Looked::good(what, "is there"),
-        Err(e) => Looked::bad(what, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default()),
+    let look = |Secret { key, reference, .. }: Secret<'_>| match connect::secret(reference) {
+        Ok(_) => Looked::good(key, "is there"),
+        Err(e) => Looked::bad(key, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default()),
     };
-    named.into_iter().map(look).collect()
+    secrets::of(plan).into_iter().map(look).collect()
 }
 
 async fn ports(plan: &Plan) -> Vec<Looked> {

@@ -2,15 +2,16 @@
 
 use crate::args::{DemoArgs, FaultArg};
 use crate::command::interrupt;
+use crate::demo::DemoError;
 use crate::demo::acts::{self, Lost, Moved};
 use crate::demo::evidence::{self, Played};
 use crate::demo::figures::{self, Figures};
-use crate::demo::narrator::{Narrator, Voice};
 use crate::demo::plan::{Settings, service_url};
 use crate::demo::scene::Scene;
 use crate::demo::stage::Stage;
-use crate::demo::{DemoError, follow};
 use crate::error::{CliError, Exit};
+use crate::follow::Follower;
+use crate::narrator::{Narrator, Voice};
 use pilotlight_core::run::RunState;
 use pilotlight_core::time::parse_duration;
 use pilotlight_driver::clock::SystemClock;
@@ -105,7 +106,7 @@ async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Re
     let log = client.stop().await;
     let held = evidence::held(&scene, &log, to).await?;
     let runs = [failover.as_ref(), rejoin.as_ref(), Some(&switch)].into_iter().flatten();
-    let runs = runs.filter_map(follow::Follower::state).map(RunState::view).collect();
+    let runs = runs.filter_map(Follower::state).map(RunState::view).collect();
     let played = Played { fault: args.fault, origin, lost_at, moved_at, runs, held, log };
     evidence::figures(&scene, played, &args.report).await
 }

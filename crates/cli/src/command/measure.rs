@@ -5,8 +5,8 @@
 use crate::args::MeasureArgs;
 use crate::command::interrupt;
 use crate::connect;
-use crate::demo::narrator::{Narrator, Voice};
 use crate::error::{CliError, Exit};
+use crate::narrator::{Narrator, Voice};
 use anyhow::Context;
 use pilotlight_core::measure::{self, Traffic};
 use pilotlight_core::plan::{Kind, Plan};

@@ -8,6 +8,7 @@ use crate::operator::Operator;
 use pilotlight_core::id::{RunId, StepId};
 use pilotlight_core::run::{Condition, RunView};
 use pilotlight_core::time::{show_duration, show_wall};
+use pilotlight_engine::RunSummary;
 use pilotlight_server::api::view::{Action, ControlRequest, RunsView};
 use std::path::Path;
 use std::process::ExitCode;
@@ -53,21 +54,25 @@ async fn list(args: &ViewArgs) -> Result<ExitCode, CliError> {
     if view.runs.is_empty() {
         println!("no runs yet");
     }
-    for run in view.runs {
-        let took = run.ended.map(|e| show_duration(e.since(run.started))).unwrap_or_else(|| "-".to_owned());
-        println!(
-            "{:<34} {}  {} -> {}  epoch {}  {:>10}  {}  ({})",
-            run.run,
-            show_wall(run.started),
-            run.from,
-            run.to,
-            run.epoch,
-            took,
-            standing(&run.condition),
-            run.by
-        );
+    for run in &view.runs {
+        print!("{}", entry(run));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Two lines, so that a terminal of 80 columns shows them whole: what and when, then how it stands and who wanted it.
+fn entry(run: &RunSummary) -> String {
+    let took = run.ended.map(|e| format!("{}, ", show_duration(e.since(run.started)))).unwrap_or_default();
+    format!(
+        "{:<34} {}  {} -> {}\n    {took}{}; by {}: {}\n",
+        run.run,
+        show_wall(run.started),
+        run.from,
+        run.to,
+        standing(&run.condition),
+        run.by,
+        run.why
+    )
 }
 
 async fn show(args: &RunArgs) -> Result<ExitCode, CliError> {

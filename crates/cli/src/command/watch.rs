@@ -1,17 +1,13 @@
 //! Follows a run to its end, with a line per event and a bar of its steps.
 
 use crate::command::interrupt;
-use crate::demo::follow::Follower;
-use crate::demo::narrator::{Narrator, Voice};
 use crate::error::{CliError, Exit};
+use crate::follow::{Follower, Stopped};
+use crate::narrator::{Narrator, Voice};
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::{Condition, RunResult, RunView};
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// How long one request waits for the next record.
-const NEXT_RECORD: Duration = Duration::from_secs(2);
 
 /// Follows; Ctrl-C ends the following and not the run.
 pub(crate) async fn to_the_end(operator: &Operator, run: &RunId, json: bool) -> Result<ExitCode, CliError> {
@@ -26,6 +22,11 @@ pub(crate) async fn to_the_end(operator: &Operator, run: &RunId, json: bool) -> 
         }
     };
     narrator.done_waiting();
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(Stopped::Refused(e)) => return Err(e),
+        Err(Stopped::TooLong { .. }) => return Err(CliError::say(Exit::Bug, "a deadline that nobody set has passed")),
+    };
     if json {
         let view: RunView = operator.get(&format!("/v1/runs/{run}")).await?;
         let text = serde_json::to_string_pretty(&view).map_err(|e| CliError::new(Exit::Bug, e))?;
@@ -55,17 +56,15 @@ enum End {
     Waits(Vec<String>),
 }
 
-async fn follow(operator: &Operator, follower: &mut Follower, narrator: &mut Narrator) -> End {
+async fn follow(operator: &Operator, follower: &mut Follower, narrator: &mut Narrator) -> Result<End, Stopped> {
     loop {
-        for record in follower.fetch(operator, NEXT_RECORD).await {
-            follower.tell(&record, narrator);
-        }
+        follower.next(operator, narrator).await?;
         let Some(state) = follower.state() else { continue };
         if let Some((result, _)) = state.ended() {
-            return End::Ended(result);
+            return Ok(End::Ended(result));
         }
         if let Condition::Waiting { why } = state.condition() {
-            return End::Waits(why);
+            return Ok(End::Waits(why));
         }
         narrator.waiting(&progress(&state.view()));
     }

@@ -1,10 +1,10 @@
 //! The demo while it runs: the stage, the controller's view of it and the story told about it.
 
 use super::DemoError;
-use super::narrator::Narrator;
 use super::stage::Stage;
 use super::watch::Snapshot;
 use crate::error::CliError;
+use crate::narrator::Narrator;
 use crate::operator::Operator;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};

@@ -1,9 +1,8 @@
 //! The drivers of the controller.
 
 use super::Wired;
-use super::names::PlanNames;
 use super::place::Place;
-use super::region::{redactor, withheld};
+use super::secrets::redactor;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
@@ -16,8 +15,7 @@ use pilotlight_driver::Driver;
 use pilotlight_driver::guard::{Guarded, Ledger};
 use pilotlight_engine::router::Router;
 use pilotlight_local::dns::DnsDriver;
-use pilotlight_local::exec::ExecDriver;
-use pilotlight_local::probe::{ProbeDriver, names, port};
+use pilotlight_local::probe::port;
 use pilotlight_local::redact::Redactor;
 use pilotlight_local::webhook::WebhookDriver;
 use pilotlight_local::{postgres, process};
@@ -32,8 +30,8 @@ pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
     let ledger = Ledger::open(&plan.controller.state.join("guard"))
         .with_context(|| format!("cannot use the controller's folder {}", plan.controller.state.display()))
         .map_err(|e| CliError::new(Exit::Failed, e))?;
-    let building = Building { plan, ledger: Arc::new(ledger), redactor: redactor(plan)? };
-    let here = building.place()?;
+    let building = Building { plan, ledger: Arc::new(ledger) };
+    let here = Place::of(plan, None, &redactor(plan)?)?;
     let at_place = here.describe();
     let mut router = Router::new().here(building.guarded(here));
     let mut descriptors = BTreeMap::new();
@@ -74,25 +72,11 @@ pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
 struct Building<'a> {
     plan: &'a Plan,
     ledger: Arc<Ledger>,
-    redactor: Redactor,
 }
 
 impl Building<'_> {
     fn guarded<D: Driver + 'static>(&self, driver: D) -> Arc<dyn Driver> {
         Arc::new(Guarded::with(driver, self.ledger.clone()))
-    }
-
-    fn place(&self) -> Result<Place, CliError> {
-        let names = PlanNames::of(self.plan)?;
-        let client = names::for_probes(reqwest::Client::builder(), names.clone()).build();
-        let client = client.context("cannot make the client of the probes")?;
-        let commands = ExecDriver {
-            application: self.plan.application.clone(),
-            region: None,
-            redactor: self.redactor.clone(),
-            withheld: withheld(self.plan),
-        };
-        Ok(Place { commands, probes: ProbeDriver::new(client, names, self.redactor.clone()) })
     }
 
     fn dns(&self, name: &Component, dns: &DnsPlan) -> Result<Arc<dyn Driver>, CliError> {

@@ -1,21 +1,42 @@
 //! What belongs to a place and not to a component: commands and probes.
 
+use super::names::PlanNames;
+use super::secrets;
+use crate::error::CliError;
+use anyhow::Context as _;
 use async_trait::async_trait;
 use pilotlight_core::effect::{Descriptor, Effect};
+use pilotlight_core::id::Region;
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
+use pilotlight_core::plan::Plan;
 use pilotlight_driver::{Context, Driver};
 use pilotlight_local::exec::ExecDriver;
-use pilotlight_local::probe::ProbeDriver;
+use pilotlight_local::probe::{ProbeDriver, names};
+use pilotlight_local::redact::Redactor;
 
 /// Commands and probes at one place, the controller or a region.
 pub(crate) struct Place {
-    pub(crate) commands: ExecDriver,
+    commands: ExecDriver,
     pub(crate) probes: ProbeDriver,
 }
 
 impl Place {
-    fn of(&self, effect: &Effect) -> &dyn Driver {
+    /// What runs commands and asks questions in a region, or at the controller.
+    pub(crate) fn of(plan: &Plan, region: Option<&Region>, redactor: &Redactor) -> Result<Self, CliError> {
+        let resolver = PlanNames::of(plan)?;
+        let client = names::for_probes(reqwest::Client::builder(), resolver.clone()).build();
+        let client = client.context("cannot make the client of the probes")?;
+        let commands = ExecDriver {
+            application: plan.application.clone(),
+            region: region.cloned(),
+            redactor: redactor.clone(),
+            withheld: secrets::withheld(plan),
+        };
+        Ok(Self { commands, probes: ProbeDriver::new(client, resolver, redactor.clone()) })
+    }
+
+    fn who_does(&self, effect: &Effect) -> &dyn Driver {
         match effect {
             Effect::Verify { .. } => &self.probes,
             _ => &self.commands,
@@ -36,10 +57,10 @@ impl Driver for Place {
     }
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
-        self.of(effect).preflight(effect).await
+        self.who_does(effect).preflight(effect).await
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        self.of(effect).apply(effect, context).await
+        self.who_does(effect).apply(effect, context).await
     }
 }

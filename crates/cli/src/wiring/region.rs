@@ -1,23 +1,21 @@
 //! The drivers of one region, for its agent.
 
 use super::Wired;
-use super::names::PlanNames;
 use super::place::Place;
+use super::secrets;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
 use pilotlight_core::code;
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::plan::{Kind, Plan, PostgresPlan, ProcessPlan, SecretRef};
+use pilotlight_core::plan::{Kind, Plan, PostgresPlan, ProcessPlan};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::guard::{Guarded, Ledger, OpenError};
 use pilotlight_engine::router::Router;
-use pilotlight_local::exec::ExecDriver;
 use pilotlight_local::postgres::{PostgresDriver, PostgresParts};
-use pilotlight_local::probe::{ProbeDriver, names};
+use pilotlight_local::probe::ProbeDriver;
 use pilotlight_local::process::{ProcessDriver, ProcessParts};
-use pilotlight_local::redact::Redactor;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,9 +34,9 @@ pub(crate) struct InRegion {
 pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InRegion, CliError> {
     let ledger = open_ledger(state_dir)?;
     belongs_to(plan, region, state_dir)?;
-    let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger), redactor: redactor(plan)? };
-    let probes = region_of.probes()?;
-    let place = Place { commands: region_of.commands(), probes: probes.clone() };
+    let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger) };
+    let place = Place::of(plan, Some(region), &secrets::redactor(plan)?)?;
+    let probes = place.probes.clone();
     let mut router = Router::new().region(region, region_of.guarded(place));
     let mut descriptors = BTreeMap::new();
     let mut crews = Vec::new();
@@ -100,28 +98,11 @@ struct Building<'a> {
     region: &'a Region,
     state_dir: &'a Path,
     ledger: Arc<Ledger>,
-    redactor: Redactor,
 }
 
 impl Building<'_> {
     fn guarded<D: Driver + 'static>(&mut self, driver: D) -> Arc<dyn Driver> {
         Arc::new(Guarded::with(driver, self.ledger.clone()))
-    }
-
-    fn probes(&self) -> Result<ProbeDriver, CliError> {
-        let names = PlanNames::of(self.plan)?;
-        let client = names::for_probes(reqwest::Client::builder(), names.clone()).build();
-        let client = client.context("cannot make the client of the probes")?;
-        Ok(ProbeDriver::new(client, names, self.redactor.clone()))
-    }
-
-    fn commands(&self) -> ExecDriver {
-        ExecDriver {
-            application: self.plan.application.clone(),
-            region: Some(self.region.clone()),
-            redactor: self.redactor.clone(),
-            withheld: withheld(self.plan),
-        }
     }
 
     fn postgres(&mut self, name: &Component, postgres: &PostgresPlan) -> Result<Arc<dyn Driver>, CliError> {
@@ -155,27 +136,8 @@ impl Building<'_> {
             initial: if at_home { process.active } else { process.standby },
             probes: probes.clone(),
             folder: self.state_dir.join(name.as_str()),
-            withheld: withheld(self.plan),
+            withheld: secrets::withheld(self.plan),
         });
         Ok(Guarded::with(driver.context("cannot keep processes")?, self.ledger.clone()))
-    }
-}
-
-/// Everything that must not be seen in an output.
-pub(crate) fn redactor(plan: &Plan) -> Result<Redactor, CliError> {
-    let mut secrets = vec![connect::secret(&plan.controller.token)?];
-    for component in plan.components.values() {
-        if let Kind::Postgres(PostgresPlan { password: Some(password), .. }) = &component.kind {
-            secrets.push(connect::secret(password)?);
-        }
-    }
-    Ok(Redactor::new(secrets))
-}
-
-/// Variables of our own environment that nothing we start may see.
-pub(crate) fn withheld(plan: &Plan) -> Vec<String> {
-    match &plan.controller.token {
-        SecretRef::Env(name) => vec![name.clone()],
-        SecretRef::File(_) => Vec::new(),
     }
 }

@@ -1,8 +1,11 @@
 //! What operators type while nobody answers: one clear message each, and the exit code that says what to do next.
 
 use crate::program::{pilotlight, said};
+use crate::wait::until;
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
 /// A plan whose controller is an address of this machine where nobody listens.
 fn plan(folder: &Path) {
@@ -61,4 +64,48 @@ fn measuring_needs_a_plan_that_says_where_users_go() {
     let (code, _, err) = said(&pilotlight(folder.path()).arg("measure").output().unwrap());
     assert_eq!(code, 2);
     assert!(err.contains("no `measure:` section"), "{err}");
+}
+
+/// A controller without agents; ended with the test.
+struct Serving(Child);
+
+impl Serving {
+    fn start(folder: &Path) -> Self {
+        let mut command = pilotlight(folder);
+        command.arg("serve").env("PILOTLIGHT_TOKEN", "secret").stdout(Stdio::null()).stderr(Stdio::null());
+        let serving = Self(command.spawn().unwrap());
+        until("the controller to answer", Duration::from_secs(20), || {
+            let output = pilotlight(folder).arg("status").env("PILOTLIGHT_TOKEN", "secret").output().unwrap();
+            let (code, _, err) = said(&output);
+            if code == 0 { Ok(()) } else { Err(err) }
+        });
+        serving
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_controller_that_refuses_is_believed_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path());
+    let _serving = Serving::start(folder.path());
+    let ask = |words: &[&str], token| {
+        said(&pilotlight(folder.path()).args(words).env("PILOTLIGHT_TOKEN", token).output().unwrap())
+    };
+    for words in [&["run", "watch", "nosuch"][..], &["run", "show", "nosuch"], &["report", "nosuch"]] {
+        let (code, _, err) = ask(words, "secret");
+        assert_eq!(code, 2, "{words:?}: {err}");
+        assert!(err.contains("there is no run nosuch") && err.contains("run list"), "{words:?}: {err}");
+    }
+    for words in [&["status"][..], &["run", "watch", "nosuch"]] {
+        let (code, _, err) = ask(words, "guessed");
+        assert_eq!(code, 2, "{words:?}: {err}");
+        assert!(err.contains("controller.token") && !err.contains("guessed"), "{words:?}: {err}");
+    }
 }

@@ -130,9 +130,10 @@ pub(super) fn impact(view: &RunView, samples: &[Sample], held: Option<&BTreeSet<
         let (from_ms, until) = (origin.mono_ms(outage.from), outage.until?);
         Some(Span { from_ms, until_ms: origin.mono_ms(until) })
     };
+    let outage = measure::outage(samples).and_then(span);
     Impact {
-        outage: measure::outage(samples).and_then(span),
-        parts: rto.map(|r| whole_millis(&r.parts_us)).unwrap_or_default(),
+        outage,
+        parts: outage.zip(rto).map(|(o, r)| whole_millis(&r.parts_us, o.length_ms())).unwrap_or_default(),
         longest_gap_ms: millis(traffic.longest_gap_ms),
         lost_time_ms: loss.as_ref().map(|l| millis(l.span_ms)),
         acked: traffic.acked,
@@ -143,12 +144,15 @@ pub(super) fn impact(view: &RunView, samples: &[Sample], held: Option<&BTreeSet<
     }
 }
 
-/// Rounds the ends of the parts, not their lengths, so that the sum stays what it was.
-fn whole_millis(parts_us: &BTreeMap<measure::Part, u64>) -> Vec<Part> {
-    let ends = parts_us.iter().scan(0, |end_us, (part, us)| {
-        let from_ms = *end_us / 1_000;
+/// Rounds the points between the parts, not their lengths; the last one is the outage's own end, so that the sum is the
+/// outage as it is shown.
+fn whole_millis(parts_us: &BTreeMap<measure::Part, u64>, outage_ms: u64) -> Vec<Part> {
+    let count = parts_us.len();
+    let ends = parts_us.iter().enumerate().scan((0, 0), |(end_us, from_ms), (at, (part, us))| {
         *end_us += us;
-        Some(Part { name: part.to_string(), ms: *end_us / 1_000 - from_ms })
+        let end_ms = if at + 1 == count { outage_ms } else { (*end_us / 1_000).min(outage_ms) };
+        let ms = end_ms - std::mem::replace(from_ms, end_ms);
+        Some(Part { name: part.to_string(), ms })
     });
     ends.collect()
 }
@@ -171,4 +175,21 @@ pub(super) fn throughput(samples: &[Sample], origin: Origin, bucket_ms: u64) -> 
 
 pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_millis;
+    use pilotlight_core::measure::Part;
+
+    #[test]
+    fn the_parts_are_the_outage_however_it_was_rounded() {
+        let parts = [(Part::Detect, 3_600_400), (Part::Fence, 900), (Part::Route, 1_675_999)].into();
+        for outage_ms in [5_277, 5_278, 3_600] {
+            let ms: Vec<u64> = whole_millis(&parts, outage_ms).iter().map(|p| p.ms).collect();
+            assert_eq!(ms.iter().sum::<u64>(), outage_ms);
+            assert_eq!(ms[..2], [3_600, u64::from(outage_ms > 3_600)]);
+        }
+        assert!(whole_millis(&[].into(), 5).is_empty());
+    }
 }

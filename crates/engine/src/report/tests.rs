@@ -11,12 +11,12 @@ use sample::{demo, long, short};
 
 fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("PILOTLIGHT_BLESS").is_some() {
+    if std::env::var_os("PILOTLIGHT_WRITE_DOCS").is_some() {
         std::fs::write(&path, text).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     let first = text.lines().zip(kept.lines()).position(|(a, b)| a != b);
-    assert!(text == kept, "{name} differs from line {first:?} on; look at it, then run with PILOTLIGHT_BLESS=1");
+    assert!(text == kept, "{name} differs from line {first:?} on; look at it, then run with PILOTLIGHT_WRITE_DOCS=1");
 }
 
 #[test]

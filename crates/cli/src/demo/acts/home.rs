@@ -1,8 +1,8 @@
 //! Act four: a planned move, which must lose nothing.
 
 use crate::demo::DemoError;
-use crate::demo::follow::Follower;
 use crate::demo::scene::Scene;
+use crate::follow::Follower;
 use pilotlight_core::id::RunId;
 use pilotlight_core::time::Mono;
 use pilotlight_engine::measure::ClientHandle;
@@ -30,21 +30,11 @@ pub(crate) async fn switch_over(
     let run: RunId = crate::command::moves::start(&scene.operator, verb, to, "the demo")
         .await
         .map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
-    let mut run = Follower::new(run);
-    let end = scene.now() + PATIENCE;
+    let mut run = Follower::new(run).within(PATIENCE);
     let served_there = |client: &ClientHandle| client.live().region.is_some_and(|r| r.as_str() == to);
     while !(run.has_ended() && served_there(client)) {
-        for record in run.fetch(&scene.operator, Duration::from_millis(200)).await {
-            run.tell(&record, scene.narrator);
-        }
-        if scene.now() > end {
-            let seen = run.state().map_or_else(String::new, |s| format!("{:?}", s.condition()));
-            return Err(DemoError::Waited {
-                what: format!("the service to be in {to}"),
-                seconds: PATIENCE.as_secs(),
-                seen,
-            });
-        }
+        let next = run.next(&scene.operator, scene.narrator).await;
+        next.map_err(|e| e.before(&format!("the service to be in {to}")))?;
     }
     scene.narrator.event(&format!("users: payments are answered by {to}"));
     Ok(Moved { at, run })

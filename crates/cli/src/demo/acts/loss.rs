@@ -1,10 +1,10 @@
 //! Act two: something dies, and Pilotlight does what is to be done.
 
-use crate::demo::follow::{Follower, mono_of};
 use crate::demo::scene::Scene;
 use crate::demo::{DemoError, FaultArg};
+use crate::follow::{Follower, mono_of};
 use pilotlight_core::id::{Region, RunId};
-use pilotlight_core::run::Event;
+use pilotlight_core::run::{Event, Record};
 use pilotlight_core::time::{Mono, parse_duration};
 use pilotlight_core::verdict::Verdict;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -13,9 +13,6 @@ use std::time::Duration;
 
 /// A failover takes a lease and a little; everything beyond is a defect worth its own message.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long a new record is waited for in one request: soon enough for a live story.
-const NEXT_RECORD: Duration = Duration::from_millis(200);
 
 /// How often it is looked whether the failover has begun.
 const LOOK: Duration = Duration::from_millis(20);
@@ -36,29 +33,21 @@ pub(crate) async fn lose(scene: &mut Scene<'_>, client: &ClientHandle, fault: Fa
         return Ok(Lost { at, run: None });
     }
     let mut told = Told { from: at, failure: false, served_again: false };
-    let mut run = Follower::new(failover_of(scene, client, &mut told).await?);
+    let mut run = Follower::new(failover_of(scene, client, &mut told).await?).within(PATIENCE);
     let mut controller_to_lose = fault == FaultArg::Controller;
-    let end = scene.now() + PATIENCE;
     while !(run.has_ended() && told.served_again) {
-        for record in run.fetch(&scene.operator, NEXT_RECORD).await {
-            run.tell(&record, scene.narrator);
-            let promoting =
-                matches!(&record.event, Event::StepStarted { step, .. } if step.as_str().starts_with("promote"));
-            if promoting && std::mem::take(&mut controller_to_lose) {
-                lose_controller(scene)?;
-            }
+        let next = run.next(&scene.operator, scene.narrator).await;
+        let promoting = next.map_err(|e| e.before("users to be served again"))?.iter().any(is_promotion);
+        if promoting && std::mem::take(&mut controller_to_lose) {
+            lose_controller(scene)?;
         }
         told.tell(&client.live(), scene);
-        if scene.now() > end {
-            let seen = run.state().map_or_else(String::new, |s| format!("{:?}", s.condition()));
-            return Err(DemoError::Waited {
-                what: "users to be served again".to_owned(),
-                seconds: PATIENCE.as_secs(),
-                seen,
-            });
-        }
     }
     Ok(Lost { at, run: Some(run) })
+}
+
+fn is_promotion(record: &Record) -> bool {
+    matches!(&record.event, Event::StepStarted { step, .. } if step.as_str().starts_with("promote"))
 }
 
 /// Waits for the failover to begin, telling meanwhile what users see.

@@ -1,8 +1,8 @@
 //! Act three: what was lost returns, and must not be a second writer.
 
-use crate::demo::follow::Follower;
 use crate::demo::scene::Scene;
 use crate::demo::{DemoError, FaultArg};
+use crate::follow::Follower;
 use std::time::Duration;
 
 /// A rewind takes a second or two; a rebuild of the small database not much longer.
@@ -29,16 +29,9 @@ pub(crate) async fn come_back(scene: &mut Scene<'_>, fault: FaultArg) -> Result<
         }
     }
     let run = scene.until("the rejoin to begin", PATIENCE, |s| s.rejoin_run()).await?;
-    let mut run = Follower::new(run);
-    let end = scene.now() + PATIENCE;
+    let mut run = Follower::new(run).within(PATIENCE);
     while !run.has_ended() {
-        for record in run.fetch(&scene.operator, Duration::from_millis(500)).await {
-            run.tell(&record, scene.narrator);
-        }
-        if scene.now() > end {
-            let seen = run.state().map_or_else(String::new, |s| format!("{:?}", s.condition()));
-            return Err(DemoError::Waited { what: "east to rejoin".to_owned(), seconds: PATIENCE.as_secs(), seen });
-        }
+        run.next(&scene.operator, scene.narrator).await.map_err(|e| e.before("east to rejoin"))?;
     }
     scene.until("east to follow west", PATIENCE, |s| s.follows("east")).await?;
     scene.narrator.event("east follows west: two copies again");

@@ -1,6 +1,10 @@
-//! Follows a run record by record and tells of it.
+//! Follows a run record by record and tells of it, with a deadline where its end is promised.
+//!
+//! A controller that is away is waited for: it, or the next one, goes on with the run. One that answers that it knows no
+//! such run, or that does not know us, is believed.
 
-use super::narrator::Narrator;
+use crate::error::{CliError, Exit};
+use crate::narrator::Narrator;
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
 use pilotlight_core::outcome::Outcome;
@@ -11,9 +15,27 @@ use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_server::api::view::RecordsView;
 use std::time::Duration;
 
+/// How long one request waits for the next record: soon enough for a live story.
+const NEXT_RECORD: Duration = Duration::from_millis(200);
+
+/// Why a run is no longer followed.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// It had longer than it may take.
+    TooLong {
+        /// How long.
+        seconds: u64,
+        /// Where it stood.
+        seen: String,
+    },
+    /// The controller will not show it.
+    Refused(CliError),
+}
+
 /// A run being followed.
 pub(crate) struct Follower {
     run: RunId,
+    patience: Option<(Duration, Mono)>,
     state: Option<RunState>,
     /// Every record so far.
     pub(crate) records: Vec<Record>,
@@ -22,12 +44,13 @@ pub(crate) struct Follower {
 impl Follower {
     /// Follows from the first record on.
     pub(crate) fn new(run: RunId) -> Self {
-        Self { run, state: None, records: Vec::new() }
+        Self { run, patience: None, state: None, records: Vec::new() }
     }
 
-    /// The run.
-    pub(crate) fn run(&self) -> &RunId {
-        &self.run
+    /// It must be over within that time from now.
+    pub(crate) fn within(mut self, patience: Duration) -> Self {
+        self.patience = Some((patience, SystemClock.mono() + patience));
+        self
     }
 
     /// The run as far as its records have come.
@@ -40,28 +63,43 @@ impl Follower {
         self.state.as_ref().is_some_and(|s| s.ended().is_some())
     }
 
-    /// Fetches what is new, waiting up to `wait` for it. A controller that does not answer gives nothing new.
-    pub(crate) async fn fetch(&mut self, operator: &Operator, wait: Duration) -> Vec<Record> {
-        let from = self.records.last().map_or(1, |r| r.seq + 1);
-        let path = format!("/v1/runs/{}/records?from={from}&wait_ms={}", self.run, wait.as_millis());
-        let answer: Result<RecordsView, _> = operator.get(&path).await;
-        let new = answer.map(|view| view.records).unwrap_or_default();
-        for record in &new {
-            match &mut self.state {
-                None => self.state = RunState::begin(record).ok(),
-                // A record that does not fit would be a defect of the engine, whose own tests look for that.
-                Some(state) => drop(state.apply(record)),
+    /// Waits a moment for what is new and tells of it.
+    pub(crate) async fn next(&mut self, operator: &Operator, narrator: &mut Narrator) -> Result<&[Record], Stopped> {
+        if let Some((patience, end)) = self.patience
+            && SystemClock.mono() > end
+        {
+            let seen = self.state.as_ref().map_or_else(|| "no record".to_owned(), |s| format!("{:?}", s.condition()));
+            return Err(Stopped::TooLong { seconds: patience.as_secs(), seen });
+        }
+        let known = self.records.len();
+        match self.fetch(operator).await {
+            Ok(new) => new.into_iter().for_each(|record| self.take(record, narrator)),
+            Err(e) if e.exit == Exit::Usage => return Err(Stopped::Refused(e)),
+            Err(e) => {
+                narrator.waiting(&format!("waiting for the controller: {:#}", e.cause));
+                tokio::time::sleep(NEXT_RECORD).await;
             }
         }
-        self.records.extend(new.iter().cloned());
-        new
+        Ok(&self.records[known..])
     }
 
-    /// Tells of a record, if it is worth a line.
-    pub(crate) fn tell(&self, record: &Record, narrator: &mut Narrator) {
-        if let Some(text) = self.line(record) {
+    async fn fetch(&self, operator: &Operator) -> Result<Vec<Record>, CliError> {
+        let from = self.records.last().map_or(1, |r| r.seq + 1);
+        let path = format!("/v1/runs/{}/records?from={from}&wait_ms={}", self.run, NEXT_RECORD.as_millis());
+        let view: RecordsView = operator.get(&path).await?;
+        Ok(view.records)
+    }
+
+    fn take(&mut self, record: Record, narrator: &mut Narrator) {
+        match &mut self.state {
+            None => self.state = RunState::begin(&record).ok(),
+            // A record that does not fit would be a defect of the engine, whose own tests look for that.
+            Some(state) => drop(state.apply(&record)),
+        }
+        if let Some(text) = self.line(&record) {
             narrator.event_at(mono_of(record.at), &text);
         }
+        self.records.push(record);
     }
 
     fn line(&self, record: &Record) -> Option<String> {
