@@ -55,7 +55,7 @@ pub(crate) struct Hands {
 pub(crate) struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
 
 impl Hands {
-    pub(crate) fn new(parts: &AgentParts, instance: &str, picture: Arc<Picture>, leases: Arc<Leases>) -> Self {
+    pub(crate) fn new(parts: &AgentParts, picture: Arc<Picture>, leases: Arc<Leases>) -> Self {
         Self {
             region: parts.region.clone(),
             plan: parts.plan.clone(),
@@ -65,7 +65,7 @@ impl Hands {
             turns: picture.targets().into_iter().map(|t| (t, Arc::default())).collect(),
             picture,
             leases,
-            own_run: RunId::new(format!("local-{instance}")),
+            own_run: RunId::new(format!("local-{}", parts.instance)),
             own_effects: AtomicU32::new(0),
             failed_fences: Default::default(),
             shutdown: parts.shutdown.clone(),
@@ -87,9 +87,11 @@ impl Hands {
         let began = self.clock.mono();
         let _turn = match target.as_ref().and_then(|t| self.turns.get(t)) {
             None => None,
-            Some(turn) => Some(within(context.deadline, turn.clone().lock_owned()).await.ok_or_else(|| {
-                Failure::transient("another effect on the same copy has not ended; this one did not begin")
-            })?),
+            Some(turn) => {
+                Some(within(&*self.clock, context.deadline, turn.clone().lock_owned()).await.ok_or_else(|| {
+                    Failure::transient("another effect on the same copy has not ended; this one did not begin")
+                })?)
+            }
         };
         let left = context.deadline.saturating_sub(self.clock.mono().since(began));
         let context = Context { deadline: left, ..context.clone() };
@@ -123,7 +125,7 @@ impl Hands {
         deadline: Duration,
     ) -> Result<Outcome, Failure> {
         let context = self.own_context(target, effect, deadline);
-        within(deadline, self.driver.apply(effect, &context))
+        within(&*self.clock, deadline, self.driver.apply(effect, &context))
             .await
             .unwrap_or_else(|| Err(Failure::unknown("the sentinel took too long")))
     }
@@ -181,10 +183,11 @@ impl Hands {
             return Err(Failure::transient("the copy or its lease has changed meanwhile; nothing was done"));
         }
         let longest = context.deadline + GRACE;
-        let applied = within(longest, self.driver.apply(effect, context));
+        let applied = within(&*self.clock, longest, self.driver.apply(effect, context));
         let answer = if makes_writer {
             let mut applied = std::pin::pin!(applied);
             tokio::select! {
+                biased;
                 answer = &mut applied => answer,
                 () = self.leases.over(&context.unit) => {
                     context.cancel.cancel();
@@ -200,7 +203,7 @@ impl Hands {
     /// Returns once this region holds the lease under the effect's epoch; asks for it at once.
     async fn await_lease(&self, context: &Context) -> Result<(), Failure> {
         let mut heard = self.picture.heard.subscribe();
-        let granted = within(context.deadline, async {
+        let granted = within(&*self.clock, context.deadline, async {
             while !self.holds_lease(context) {
                 self.picture.beat.notify_one();
                 // The sender lives as long as `self`, so this waits for a heartbeat and never fails.
@@ -263,8 +266,11 @@ fn word(effect: &Effect) -> &'static str {
     }
 }
 
-/// The answer, or `None` when it took longer. The only use of tokio's timer that is not the agent's clock: deadlines of
-/// calls need no clock that counts sleep.
-pub(crate) async fn within<T>(longest: Duration, call: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(longest, call).await.ok()
+/// The answer, or `None` when it took longer.
+pub(crate) async fn within<T>(clock: &dyn Clock, longest: Duration, call: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = call => Some(answer),
+        () = clock.sleep(longest) => None,
+    }
 }

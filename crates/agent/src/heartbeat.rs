@@ -3,7 +3,7 @@
 //! Invariant: a heartbeat never waits for a look, an effect or the disk; it carries the newest looks with their age.
 
 use crate::Agent;
-use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, VERSION};
+use pilotlight_core::protocol::{Heartbeat, VERSION};
 use std::time::Duration;
 
 /// Pause after a heartbeat that got no answer: short, because the lease runs meanwhile, and not zero, because a refused
@@ -21,6 +21,7 @@ pub(crate) async fn run(agent: &Agent) {
         let answered = beat(agent, sequence, timeout).await;
         let pause = if answered { policy.renew } else { RETRY.min(policy.renew) };
         tokio::select! {
+            biased;
             () = agent.clock.sleep(pause) => {}
             () = agent.picture.beat.notified(), if answered => {}
             () = agent.shutdown.cancelled() => return,
@@ -41,7 +42,8 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         sentinel,
     };
     let reply = tokio::select! {
-        reply = agent.link.post::<_, HeartbeatReply>("/v1/agent/heartbeat", &heartbeat, timeout) => reply,
+        biased;
+        reply = agent.way.heartbeat(&heartbeat, timeout) => reply,
         () = agent.shutdown.cancelled() => return false,
     };
     let Ok(reply) = reply else {

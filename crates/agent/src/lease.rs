@@ -9,9 +9,11 @@
 
 mod guard;
 
+pub use guard::GuardRuns;
 pub(crate) use guard::spawn_guard;
 
 use crate::Agent;
+use async_trait::async_trait;
 use pilotlight_core::id::Unit;
 use pilotlight_core::lease::Holder;
 use pilotlight_core::time::Mono;
@@ -89,19 +91,22 @@ impl Leases {
         }
     }
 
-    /// Waits at most `longest` for a lease to end that was not fenced for; the guard's only wait.
+    /// The leases that have ended and were not fenced for, or how long to wait for one, at most `longest`.
+    fn ended(&self, longest: Duration) -> Result<Vec<(Unit, Mono)>, Duration> {
+        ended(&self.lock(), self.clock.mono(), longest)
+    }
+
+    /// Waits at most `longest` for a lease to end that was not fenced for; the only wait of the guard's thread.
     fn wait_for_end(&self, longest: Duration) -> Vec<(Unit, Mono)> {
         let held = self.lock();
-        let now = self.clock.mono();
-        let over: Vec<_> = held.iter().filter_map(|(unit, h)| Some((unit.clone(), h.unfenced_end(now)?))).collect();
-        if !over.is_empty() {
-            return over;
+        match ended(&held, self.clock.mono(), longest) {
+            Ok(over) => over,
+            Err(wait) => {
+                // What woke it does not matter: the caller comes back and looks.
+                drop(self.moved.wait_timeout(held, wait));
+                Vec::new()
+            }
         }
-        let next = held.values().filter_map(|h| h.holder.valid_until()).filter(|until| *until > now).min();
-        let wait = next.map_or(longest, |until| until.since(now).min(longest));
-        // What woke it does not matter: the caller comes back and looks.
-        drop(self.moved.wait_timeout(held, wait));
-        Vec::new()
     }
 
     fn fenced(&self, unit: &Unit, end: Mono) {
@@ -118,8 +123,27 @@ impl Held {
     }
 }
 
+fn ended(held: &BTreeMap<Unit, Held>, now: Mono, longest: Duration) -> Result<Vec<(Unit, Mono)>, Duration> {
+    let over: Vec<_> = held.iter().filter_map(|(unit, h)| Some((unit.clone(), h.unfenced_end(now)?))).collect();
+    if !over.is_empty() {
+        return Ok(over);
+    }
+    let next = held.values().filter_map(|h| h.holder.valid_until()).filter(|until| *until > now).min();
+    Err(next.map_or(longest, |until| until.since(now).min(longest)))
+}
+
+/// What an agent process leaves for the next one of its region.
+#[async_trait]
+pub trait Notes: Send + Sync {
+    /// When each lease ends that was noted; the beginning of time for one of another boot or that cannot be read.
+    fn load(&self) -> BTreeMap<Unit, Mono>;
+    /// Notes when each lease ends.
+    async fn store(&self, ends: BTreeMap<Unit, Mono>) -> std::io::Result<()>;
+}
+
 /// The note on disk.
-pub(crate) struct Notes {
+#[derive(Clone)]
+pub struct FileNotes {
     path: PathBuf,
     boot: Option<String>,
 }
@@ -132,16 +156,16 @@ struct Note {
     ends_ms: BTreeMap<Unit, u64>,
 }
 
-impl Notes {
-    /// The note of the agent whose folder this is.
-    pub(crate) fn new(state_dir: &Path) -> Self {
+impl FileNotes {
+    /// The note of the agent whose folder this is, which is made if need be.
+    pub fn open(state_dir: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(state_dir)?;
         // Where the system does not name its boots, an earlier lease counts as over: the agent asks before it acts.
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned());
-        Self { path: state_dir.join("lease.json"), boot }
+        Ok(Self { path: state_dir.join("lease.json"), boot })
     }
 
-    /// When each lease ends that was noted; the beginning of time for one of another boot or that cannot be read.
-    pub(crate) fn load(&self) -> BTreeMap<Unit, Mono> {
+    fn read(&self) -> BTreeMap<Unit, Mono> {
         let text = match std::fs::read(&self.path) {
             Ok(text) => text,
             Err(_) => return BTreeMap::new(),
@@ -160,7 +184,7 @@ impl Notes {
 
     /// Written aside and renamed, so that a reader sees the old or the new one. Not flushed: after a crash of the machine
     /// the note is of another boot anyway.
-    fn store(&self, ends: &BTreeMap<Unit, Mono>) -> std::io::Result<()> {
+    fn write(&self, ends: &BTreeMap<Unit, Mono>) -> std::io::Result<()> {
         let ms = |end: &Mono| u64::try_from(end.0.as_millis()).unwrap_or(u64::MAX);
         let ends_ms = ends.iter().map(|(unit, end)| (unit.clone(), ms(end))).collect();
         let aside = self.path.with_extension("tmp");
@@ -169,23 +193,34 @@ impl Notes {
     }
 }
 
+#[async_trait]
+impl Notes for FileNotes {
+    fn load(&self) -> BTreeMap<Unit, Mono> {
+        self.read()
+    }
+
+    async fn store(&self, ends: BTreeMap<Unit, Mono>) -> std::io::Result<()> {
+        let notes = self.clone();
+        tokio::task::spawn_blocking(move || notes.write(&ends)).await.map_err(std::io::Error::other).flatten()
+    }
+}
+
 /// Keeps the note up to date. A disk that hangs or is full delays only the note.
-pub(crate) async fn save(agent: &Agent, notes: &Arc<Notes>) {
+pub(crate) async fn save(agent: &Agent, notes: &dyn Notes) {
     let mut ends = agent.leases.ends.subscribe();
     let mut complained = false;
     loop {
         tokio::select! {
+            biased;
             changed = ends.changed() => if changed.is_err() { return },
             () = agent.shutdown.cancelled() => return,
         }
-        let (notes, now) = (notes.clone(), ends.borrow_and_update().clone());
-        let path = notes.path.clone();
-        let stored = tokio::task::spawn_blocking(move || notes.store(&now)).await;
-        let error = stored.map_err(std::io::Error::other).flatten().err();
+        let now = ends.borrow_and_update().clone();
+        let error = notes.store(now).await.err();
         if let Some(e) = &error
             && !complained
         {
-            tracing::warn!("cannot note the lease in {}: {e}; a restarted agent will fence sooner", path.display());
+            tracing::warn!("cannot note the lease: {e}; a restarted agent will fence sooner");
         }
         complained = error.is_some();
     }

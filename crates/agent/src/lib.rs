@@ -30,9 +30,11 @@ mod sentinel;
 mod upkeep;
 mod work;
 
+pub use lease::{FileNotes, GuardRuns, Notes};
+pub use link::{HttpWay, Way, WayError};
+
 use hands::Hands;
 use lease::Leases;
-use link::Link;
 use picture::Picture;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region};
@@ -42,7 +44,6 @@ use pilotlight_driver::clock::Clock;
 use pilotlight_driver::guard::Ledger;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -61,14 +62,14 @@ pub struct AgentParts {
     pub descriptors: BTreeMap<Component, Descriptor>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Speaks HTTP, trusts the plan's certificate authority.
-    pub client: reqwest::Client,
-    /// Base URL of the controller.
-    pub controller_url: String,
-    /// The shared secret.
-    pub token: String,
-    /// Folder of the agent's own notes.
-    pub state_dir: PathBuf,
+    /// The way to the controller; [`HttpWay`] outside of simulations.
+    pub way: Arc<dyn Way>,
+    /// What outlives this process of its leases; [`FileNotes`] outside of simulations.
+    pub notes: Arc<dyn Notes>,
+    /// Names this process; see [`fresh_instance`].
+    pub instance: String,
+    /// Where the lease guard runs.
+    pub guard: GuardRuns,
     /// Ends the agent.
     pub shutdown: CancellationToken,
 }
@@ -76,15 +77,6 @@ pub struct AgentParts {
 /// Why an agent ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// Its folder is unusable.
-    #[error("cannot use the state folder {path} of the agent")]
-    StateDir {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
     /// The thread of the lease guard could not be started.
     #[error("cannot start the lease guard")]
     Guard(#[source] std::io::Error),
@@ -103,20 +95,18 @@ pub(crate) struct Agent {
     pub(crate) picture: Arc<Picture>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) hands: Arc<Hands>,
-    pub(crate) link: Link,
+    pub(crate) way: Arc<dyn Way>,
     pub(crate) shutdown: CancellationToken,
 }
 
 /// Runs until `shutdown` fires (`Ok`) or a task that must not end has ended.
 pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
-    std::fs::create_dir_all(&parts.state_dir)
-        .map_err(|source| AgentError::StateDir { path: parts.state_dir.clone(), source })?;
-    let notes = Arc::new(lease::Notes::new(&parts.state_dir));
-    let agent = Arc::new(assemble(parts, &notes));
+    let (notes, guard) = (parts.notes.clone(), parts.guard);
+    let agent = Arc::new(assemble(parts, notes.as_ref()));
     tracing::info!(region = %agent.region, instance = %agent.instance, "the agent has started");
 
     let mut tasks: JoinSet<String> = JoinSet::new();
-    let guard_ended = lease::spawn_guard(agent.clone()).map_err(AgentError::Guard)?;
+    let guard_ended = lease::spawn_guard(agent.clone(), guard).map_err(AgentError::Guard)?;
     tasks.spawn(async move {
         let _ = guard_ended.await;
         "lease guard".to_owned()
@@ -150,7 +140,7 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
         "work".to_owned()
     });
     tasks.spawn(async move {
-        lease::save(&saves, &notes).await;
+        lease::save(&saves, notes.as_ref()).await;
         "lease file".to_owned()
     });
     supervise(&agent, tasks).await
@@ -158,6 +148,7 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
 
 async fn supervise(agent: &Agent, mut tasks: JoinSet<String>) -> Result<(), AgentError> {
     let first = tokio::select! {
+        biased;
         () = agent.shutdown.cancelled() => None,
         ended = tasks.join_next() => ended,
     };
@@ -172,21 +163,25 @@ async fn supervise(agent: &Agent, mut tasks: JoinSet<String>) -> Result<(), Agen
     }
 }
 
-fn assemble(parts: AgentParts, notes: &lease::Notes) -> Agent {
+/// A name for one agent process that no other has.
+pub fn fresh_instance() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
     let picture = Arc::new(Picture::new(&parts.plan, &parts.region, &parts.descriptors));
     let leases = Arc::new(Leases::new(parts.clock.clone(), notes.load()));
-    let instance = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-    let hands = Arc::new(Hands::new(&parts, &instance, picture.clone(), leases.clone()));
+    let hands = Arc::new(Hands::new(&parts, picture.clone(), leases.clone()));
     Agent {
         region: parts.region,
-        instance,
+        instance: parts.instance,
         plan: parts.plan,
         clock: parts.clock,
         driver: parts.driver,
         picture,
         leases,
         hands,
-        link: Link::new(parts.client, &parts.controller_url, parts.token),
+        way: parts.way,
         shutdown: parts.shutdown,
     }
 }

@@ -26,11 +26,13 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
         let generation = agent.picture.generation(target);
         let began = agent.clock.mono();
         let state = tokio::select! {
+            biased;
             state = look(agent, target) => state,
             () = agent.shutdown.cancelled() => return,
         };
         agent.picture.looked(target, generation, began, state);
         tokio::select! {
+            biased;
             () = agent.clock.sleep(INTERVAL) => {}
             () = signals.look.notified() => {}
             () = &mut signal => signal.set(signalled(agent, target)),
@@ -44,7 +46,7 @@ async fn signalled(agent: &Agent, target: &Target) {
 }
 
 async fn look(agent: &Agent, target: &Target) -> State {
-    match within(LONGEST, agent.driver.observe(target)).await {
+    match within(&*agent.clock, LONGEST, agent.driver.observe(target)).await {
         Some(Ok(state)) => state,
         Some(Err(e)) => unseen(agent, target, e.message),
         None => unseen(agent, target, format!("the look took longer than {LONGEST:?}")),

@@ -11,6 +11,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target, every: Duration) {
     let mut complained = false;
     loop {
         tokio::select! {
+            biased;
             () = agent.clock.sleep(every) => {}
             () = agent.shutdown.cancelled() => return,
         }

@@ -31,6 +31,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
     let mut adopted = false;
     loop {
         tokio::select! {
+            biased;
             () = agent.clock.sleep(INTERVAL) => {}
             () = signals.decide.notified() => {}
             () = agent.shutdown.cancelled() => return,

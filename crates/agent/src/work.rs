@@ -4,10 +4,10 @@
 //! an ended one is reported again. A task that an earlier agent process took is told apart by the driver's guard, by key.
 
 use crate::Agent;
+use crate::WayError;
 use crate::hands::within;
-use crate::link::LinkError;
 use pilotlight_core::outcome::Failure;
-use pilotlight_core::protocol::{Answer, Job, JobContext, Task, TaskResult, VERSION, WorkReply, WorkRequest};
+use pilotlight_core::protocol::{Answer, Job, JobContext, Task, TaskResult, VERSION, WorkRequest};
 use pilotlight_driver::Context;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +40,8 @@ pub(crate) async fn run(agent: &Arc<Agent>) {
         WorkRequest { version: VERSION, region: agent.region.clone(), instance: agent.instance.clone(), wait_ms: WAIT };
     while !agent.shutdown.is_cancelled() {
         let reply = tokio::select! {
-            reply = agent.link.post::<_, WorkReply>("/v1/agent/work", &request, WAIT + WAY) => reply,
+            biased;
+            reply = agent.way.work(&request, WAIT + WAY) => reply,
             () = agent.shutdown.cancelled() => break,
         };
         match reply {
@@ -72,22 +73,24 @@ fn take(agent: &Arc<Agent>, desk: &Arc<Desk>, jobs: &mut JoinSet<()>, task: Task
 async fn perform(agent: &Agent, job: Job) -> Answer {
     let driver = &agent.driver;
     let question = match job {
-        Job::Observe { target } => {
-            within(QUESTION, driver.observe(&target)).await.map(|r| r.map(|s| Answer::Observed { state: Box::new(s) }))
-        }
-        Job::Preflight { effect } => {
-            within(QUESTION, driver.preflight(&effect)).await.map(|r| r.map(|findings| Answer::Findings { findings }))
-        }
-        Job::Compare { target, first, second } => within(QUESTION, driver.compare(&target, &first, &second))
+        Job::Observe { target } => within(&*agent.clock, QUESTION, driver.observe(&target))
             .await
-            .map(|r| r.map(|order| Answer::Compared { order })),
+            .map(|r| r.map(|s| Answer::Observed { state: Box::new(s) })),
+        Job::Preflight { effect } => within(&*agent.clock, QUESTION, driver.preflight(&effect))
+            .await
+            .map(|r| r.map(|findings| Answer::Findings { findings })),
+        Job::Compare { target, first, second } => {
+            within(&*agent.clock, QUESTION, driver.compare(&target, &first, &second))
+                .await
+                .map(|r| r.map(|order| Answer::Compared { order }))
+        }
         Job::Apply { effect, context } => {
             let context = context_of(agent, context);
             Some(agent.hands.apply(&effect, &context).await.map(|outcome| Answer::Returned { outcome }))
         }
         Job::Resume { handle, context } => {
             let context = context_of(agent, context);
-            let resumed = within(context.deadline, driver.resume(&handle, &context)).await;
+            let resumed = within(&*agent.clock, context.deadline, driver.resume(&handle, &context)).await;
             let resumed = resumed.unwrap_or_else(|| Err(Failure::unknown("no answer before the deadline")));
             Some(resumed.map(|outcome| Answer::Returned { outcome }))
         }
@@ -105,9 +108,9 @@ fn context_of(agent: &Agent, context: JobContext) -> Context {
 async fn report(agent: &Agent, result: &TaskResult) {
     let until = agent.clock.mono() + REPORT_FOR;
     while agent.clock.mono() < until {
-        match agent.link.post::<_, ()>("/v1/agent/result", result, WAY).await {
+        match agent.way.result(result, WAY).await {
             Ok(()) => return,
-            Err(e @ LinkError::Garbled { .. }) => {
+            Err(e @ WayError::Garbled { .. }) => {
                 tracing::error!(task = result.id, "the controller does not take the result of a task: {e}");
                 return;
             }

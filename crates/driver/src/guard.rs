@@ -17,7 +17,7 @@ mod ledger;
 mod log;
 
 pub use ledger::Ledger;
-pub use log::OpenError;
+pub use log::{MemoryLog, OpenError};
 
 use crate::{Context, Driver};
 use async_trait::async_trait;
@@ -71,14 +71,18 @@ impl<D: Driver> Guarded<D> {
         let work = self.inner.apply(effect, context);
         tokio::pin!(work);
         tokio::select! {
+            biased;
             answer = &mut work => return answer,
             () = flight.superseded() => context.cancel.cancel(),
         }
-        let ended = tokio::time::timeout(GRACE_OF_THE_SUPERSEDED, work).await;
-        ended.unwrap_or_else(|_| {
-            let (key, unit) = (&context.key, &context.unit);
-            Err(Failure::unknown(format!("{key} was left behind because a newer epoch of unit {unit} arrived")))
-        })
+        tokio::select! {
+            biased;
+            answer = work => answer,
+            () = self.ledger.clock().sleep(GRACE_OF_THE_SUPERSEDED) => {
+                let (key, unit) = (&context.key, &context.unit);
+                Err(Failure::unknown(format!("{key} was left behind because a newer epoch of unit {unit} arrived")))
+            }
+        }
     }
 }
 

@@ -303,6 +303,7 @@ impl Inner {
             }
         };
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => {}
             () = let_go => {}
         }

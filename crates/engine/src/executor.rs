@@ -25,7 +25,7 @@ use pilotlight_core::run::{Command, Event, Illegal, Phase, Record, RunState};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -109,10 +109,10 @@ pub(crate) struct Executor {
     say: mpsc::Sender<Event>,
     attempts: JoinSet<()>,
     /// Steps with an attempt under way: what the state commands for them is being done already.
-    busy: HashMap<StepId, Busy>,
+    busy: BTreeMap<StepId, Busy>,
     step_of: HashMap<tokio::task::Id, StepId>,
     /// No further attempt before this time.
-    not_before: HashMap<StepId, Mono>,
+    not_before: BTreeMap<StepId, Mono>,
     /// Events that the state has taken in and the journal has not.
     queue: Vec<(Wall, Event)>,
     replies: Vec<oneshot::Sender<Result<(), Refused>>>,
@@ -147,9 +147,9 @@ impl Executor {
             said,
             say,
             attempts: JoinSet::new(),
-            busy: HashMap::new(),
+            busy: BTreeMap::new(),
             step_of: HashMap::new(),
-            not_before: HashMap::new(),
+            not_before: BTreeMap::new(),
             queue: Vec::new(),
             replies: Vec::new(),
             durable: watch::Sender::new(seq),

@@ -41,6 +41,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
             desk.note_judged(unit, judged);
         }
         tokio::select! {
+            biased;
             _ = beats.changed() => {}
             () = desk.clock.sleep(TICK) => {}
             () = desk.shutdown.cancelled() => return,

@@ -3,13 +3,14 @@
 //! Border: plain data behind a short lock, never held across an await; only the turn of writing reports is.
 
 use crate::api::view::DecisionView;
-use crate::hub::Hub;
+use crate::hub::{Hub, Unwelcome};
 use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::plan::Plan;
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{Judgement, PortSight, Sight};
@@ -20,7 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// An agent that wants to wait longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(crate) struct Desk {
@@ -78,6 +83,27 @@ impl Desk {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An agent is heard. Nothing in here waits: the lease runs on the agent's clock since before it was sent.
+    pub(crate) fn heard(&self, heartbeat: Heartbeat) -> Result<HeartbeatReply, Unwelcome> {
+        let region = heartbeat.region.clone();
+        let newest = self.hub.heartbeat(heartbeat)?;
+        // An overtaken heartbeat may come from an agent that has lost its lease since.
+        let units = if newest { self.engine.granter().heartbeat(&region) } else { Vec::new() };
+        Ok(HeartbeatReply { units })
+    }
+
+    /// Tasks for an agent, oldest first.
+    pub(crate) async fn work(&self, request: &WorkRequest) -> Result<WorkReply, Unwelcome> {
+        let wait = request.wait_ms.min(LONGEST_WAIT);
+        let tasks = tokio::select! {
+            biased;
+            tasks = self.hub.work(&request.region, &request.instance, wait) => tasks?,
+            // An agent must not hold up the end of the controller.
+            () = self.shutdown.cancelled() => Vec::new(),
+        };
+        Ok(WorkReply { tasks })
     }
 
     /// Everything a verdict on the unit is made from.

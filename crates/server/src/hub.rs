@@ -92,6 +92,18 @@ impl Hub {
         renew: Duration,
         lease: Duration,
     ) -> Arc<Self> {
+        let life = format!("{:016x}", RandomState::new().hash_one(0));
+        Self::of_life(life, clock, regions, renew, lease)
+    }
+
+    /// The same with a name for this controller process that no other has.
+    pub fn of_life<'a>(
+        life: String,
+        clock: Arc<dyn Clock>,
+        regions: impl IntoIterator<Item = &'a Region>,
+        renew: Duration,
+        lease: Duration,
+    ) -> Arc<Self> {
         let session = |region: &Region| {
             let session = Session {
                 inner: Mutex::new(Inner::default()),
@@ -102,7 +114,7 @@ impl Hub {
         };
         Arc::new(Self {
             clock,
-            life: format!("{:016x}", RandomState::new().hash_one(0)),
+            life,
             silent_after: (renew * 3).clamp(Duration::from_millis(500), lease.max(Duration::from_millis(500))),
             lost_after: lease,
             sessions: regions.into_iter().map(session).collect(),
@@ -165,6 +177,7 @@ impl Hub {
             };
             let pause = next.map_or(end, |at| at.min(end)).since(now);
             tokio::select! {
+                biased;
                 // The sender lives in `self`, so this is never an error.
                 _ = added.changed() => {}
                 () = self.clock.sleep(pause) => {}

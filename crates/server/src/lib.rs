@@ -12,12 +12,14 @@ mod desk;
 pub mod hub;
 mod looks;
 mod moves;
+mod offstage;
 mod reports;
 mod serve;
 mod traffic;
 
 pub use hub::{Hub, RemoteAgent};
 pub use looks::PortLook;
+pub use offstage::Offstage;
 pub use serve::{Listen, ServeError, ServerParts, bind, serve};
 
 #[cfg(test)]

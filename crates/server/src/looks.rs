@@ -46,7 +46,7 @@ pub(crate) async fn ports(desk: Arc<Desk>, look: Arc<dyn PortLook>) {
             begun.insert(target.clone(), now);
             let (desk, look) = (desk.clone(), look.clone());
             looks.spawn(async move {
-                let answer = tokio::time::timeout(LONGEST, look.look(&target)).await;
+                let answer = within(&desk, LONGEST, look.look(&target)).await;
                 let answer = answer.unwrap_or(PortAnswer::Unreachable);
                 desk.saw_port(target, PortSight { answer, at: now });
             });
@@ -79,7 +79,7 @@ pub(crate) async fn shared(desk: Arc<Desk>) {
         for target in &targets {
             let began = desk.clock.mono();
             // One that does not answer keeps its last state, which ages.
-            if let Ok(Ok(state)) = tokio::time::timeout(LONGEST * 2, desk.driver.observe(target)).await {
+            if let Some(Ok(state)) = within(&desk, LONGEST * 2, desk.driver.observe(target)).await {
                 desk.saw_shared(target.clone(), state, began);
             }
         }
@@ -87,8 +87,17 @@ pub(crate) async fn shared(desk: Arc<Desk>) {
     }
 }
 
+async fn within<T>(desk: &Desk, longest: Duration, look: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        seen = look => Some(seen),
+        () = desk.clock.sleep(longest) => None,
+    }
+}
+
 async fn pause(desk: &Desk, d: Duration) {
     tokio::select! {
+        biased;
         () = desk.clock.sleep(d) => {}
         () = desk.shutdown.cancelled() => {}
     }

@@ -143,15 +143,31 @@ pub async fn serve(mut parts: ServerParts) -> Result<(), ServeError> {
     };
     let port_look = parts.port_look.clone();
     let desk = Arc::new(Desk::new(parts));
+    take_up(&desk).await?;
+    let handle = Handle::new();
+    let mut tasks: JoinSet<String> = JoinSet::new();
+    spawn(&mut tasks, &desk, port_look);
+    let reporter = desk.clone();
+    tasks.spawn(async move {
+        reports::run(reporter).await;
+        "reports".to_owned()
+    });
+    tasks.spawn(answer(desk.clone(), listener, tls, handle.clone()));
+    watch_over(&desk, tasks, &handle).await
+}
+
+/// Goes on with the runs that an earlier controller left.
+pub(crate) async fn take_up(desk: &Desk) -> Result<(), StorageError> {
     for run in desk.engine.recover().await? {
         tracing::info!(%run, "goes on where an earlier controller left it");
     }
     tracing::info!(application = %desk.plan.application, "the controller has started");
+    Ok(())
+}
 
-    let handle = Handle::new();
-    let mut tasks: JoinSet<String> = JoinSet::new();
-    let (decides, dials, shares) = (desk.clone(), desk.clone(), desk.clone());
-    let (publishes, reports) = (desk.clone(), desk.clone());
+/// Spawns everything that looks and decides; each ends at shutdown and never before.
+pub(crate) fn spawn(tasks: &mut JoinSet<String>, desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) {
+    let (decides, dials, shares, publishes) = (desk.clone(), desk.clone(), desk.clone(), desk.clone());
     tasks.spawn(async move {
         controller::run(decides).await;
         "decisions".to_owned()
@@ -168,12 +184,11 @@ pub async fn serve(mut parts: ServerParts) -> Result<(), ServeError> {
         traffic::run(publishes).await;
         "first publications".to_owned()
     });
-    tasks.spawn(async move {
-        reports::run(reports).await;
-        "reports".to_owned()
-    });
-    tasks.spawn(answer(desk.clone(), listener, tls, handle.clone()));
+}
+
+async fn watch_over(desk: &Desk, mut tasks: JoinSet<String>, handle: &Handle<SocketAddr>) -> Result<(), ServeError> {
     let first = tokio::select! {
+        biased;
         () = desk.shutdown.cancelled() => None,
         ended = tasks.join_next() => ended,
     };

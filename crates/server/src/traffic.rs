@@ -28,6 +28,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
             }
         }
         tokio::select! {
+            biased;
             () = desk.clock.sleep(EVERY) => {}
             () = desk.shutdown.cancelled() => {}
         }

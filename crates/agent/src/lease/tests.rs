@@ -1,6 +1,6 @@
 //! The note on disk and the rule which ends the guard may act on.
 
-use super::{Leases, Note, Notes};
+use super::{FileNotes, Leases, Note, Notes as _};
 use async_trait::async_trait;
 use pilotlight_core::id::Unit;
 use pilotlight_core::time::{Mono, Wall};
@@ -38,10 +38,10 @@ fn at(clock: &HandClock, ms: u64) {
 fn a_note_is_believed_on_the_same_boot_only() {
     let dir = tempfile::tempdir().unwrap();
     let unit = Unit::from("payments");
-    let mut notes = Notes::new(dir.path());
+    let mut notes = FileNotes::open(dir.path()).unwrap();
     notes.boot = Some("first".to_owned());
     assert!(notes.load().is_empty());
-    notes.store(&BTreeMap::from([(unit.clone(), ms(12_345))])).unwrap();
+    notes.write(&BTreeMap::from([(unit.clone(), ms(12_345))])).unwrap();
     assert_eq!(notes.load(), BTreeMap::from([(unit.clone(), ms(12_345))]));
     notes.boot = Some("second".to_owned());
     assert_eq!(notes.load(), BTreeMap::from([(unit.clone(), ms(0))]), "known to have been held, long over");

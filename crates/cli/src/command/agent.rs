@@ -5,7 +5,7 @@ use crate::command::{interrupt, log_to_stderr};
 use crate::error::{CliError, Exit};
 use crate::{connect, wiring};
 use anyhow::Context;
-use pilotlight_agent::AgentParts;
+use pilotlight_agent::{AgentParts, FileNotes, GuardRuns, HttpWay};
 use pilotlight_core::id::Region;
 use pilotlight_driver::clock::SystemClock;
 use std::process::ExitCode;
@@ -25,6 +25,10 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
     }
     let token = connect::secret(&plan.controller.token)?;
     let local = wiring::region::wire(&plan, &region, &args.state)?;
+    let notes = FileNotes::open(&args.state)
+        .with_context(|| format!("cannot use the state folder {} of the agent", args.state.display()))
+        .map_err(|e| CliError::new(Exit::Failed, e))?;
+    let way = HttpWay::new(connect::http_client(&plan)?, &plan.controller.url, token);
     let shutdown = CancellationToken::new();
     let crews = TaskTracker::new();
     for crew in local.crews {
@@ -38,11 +42,11 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
         descriptors: local.wired.descriptors,
         ledger: local.ledger,
         clock: Arc::new(SystemClock),
-        client: connect::http_client(&plan)?,
-        controller_url: plan.controller.url.clone(),
+        way: Arc::new(way),
+        notes: Arc::new(notes),
+        instance: pilotlight_agent::fresh_instance(),
+        guard: GuardRuns::OnItsThread,
         plan,
-        token,
-        state_dir: args.state.clone(),
         shutdown: shutdown.clone(),
     });
     tokio::pin!(running);

@@ -2,8 +2,9 @@
 //!
 //! The lock is never held across an await or a disk write; the disk is written by a blocking task.
 
-use super::log::{Log, OpenError, Record};
+use super::log::{Log, MemoryLog, OpenError, Record};
 use crate::Context;
+use crate::clock::{Clock, SystemClock};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{EffectKey, Epoch, Unit};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
@@ -11,7 +12,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Keys kept. Only those of the newest epoch can be asked for again, and a run has some dozens of steps.
@@ -20,10 +20,22 @@ const KEYS_KEPT: usize = 1024;
 const RECORD_HINT: &str = "make room on the disk of the state folder, or repair it";
 
 /// The durable memory of one place. Opened by one process at a time.
-#[derive(Debug)]
 pub struct Ledger {
     book: Arc<Mutex<Book>>,
-    log: Arc<Mutex<Log>>,
+    medium: Medium,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("book", &self.book).finish_non_exhaustive()
+    }
+}
+
+/// Where the records are kept.
+enum Medium {
+    Disk(Arc<Mutex<Log>>),
+    Memory(MemoryLog),
 }
 
 #[derive(Debug, Default)]
@@ -107,11 +119,24 @@ impl Ledger {
     /// Reads what was remembered in the folder, which is made if need be.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let (log, records) = Log::open(folder)?;
+        Ok(Self::of(records, Medium::Disk(Arc::new(Mutex::new(log))), Arc::new(SystemClock)))
+    }
+
+    /// A ledger whose disk is a simulated one: it outlives this ledger as a file outlives its process.
+    pub fn on_memory(log: &MemoryLog, clock: Arc<dyn Clock>) -> Self {
+        Self::of(log.records(), Medium::Memory(log.clone()), clock)
+    }
+
+    fn of(records: Vec<Record>, medium: Medium, clock: Arc<dyn Clock>) -> Self {
         let mut book = Book::default();
         for record in records {
             book.learn(record);
         }
-        Ok(Self { book: Arc::new(Mutex::new(book)), log: Arc::new(Mutex::new(log)) })
+        Self { book: Arc::new(Mutex::new(book)), medium, clock }
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
     }
 
     /// The newest epoch seen for the unit.
@@ -127,15 +152,17 @@ impl Ledger {
     }
 
     pub(super) async fn begin(&self, effect: &Effect, context: &Context) -> Result<Begun, Failure> {
-        let until = Instant::now() + context.deadline;
+        let mut too_long = self.clock.sleep(context.deadline);
         let flight = loop {
             let next = lock(&self.book).next(effect, context, &self.book)?;
             match next {
                 Next::Answered(answer) => return Ok(Begun::Answered(answer)),
                 Next::Go(flight) => break flight,
                 Next::Wait { ended, gave_up } => {
-                    if timeout_at(until, ended.cancelled()).await.is_err() {
-                        return Err(gave_up);
+                    tokio::select! {
+                        biased;
+                        () = ended.cancelled() => {}
+                        () = &mut too_long => return Err(gave_up),
                     }
                 }
             }
@@ -191,7 +218,15 @@ impl Ledger {
     }
 
     async fn write(&self, records: Vec<Record>, flush: bool) -> io::Result<()> {
-        let (log, book) = (Arc::clone(&self.log), Arc::clone(&self.book));
+        let log = match &self.medium {
+            Medium::Disk(log) => Arc::clone(log),
+            Medium::Memory(log) => {
+                log.append(&records)?;
+                records.into_iter().for_each(|record| lock(&self.book).learn(record));
+                return Ok(());
+            }
+        };
+        let book = Arc::clone(&self.book);
         let write = move || {
             // The log's lock comes first and is kept, so that a rewrite misses no record that was just appended.
             let mut log = lock(&log);
@@ -311,6 +346,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 pub(super) fn on_file(folder: &Path, file: std::fs::File) -> Ledger {
     let ledger = Ledger::open(folder).expect("the folder is the test's own");
-    lock(&ledger.log).write_into(file);
+    let Medium::Disk(log) = &ledger.medium else { unreachable!("it was opened on a folder") };
+    lock(log).write_into(file);
     ledger
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,40 @@ pub enum OpenError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+}
+
+/// The same in memory, for simulations: clones are one disk. A full one takes nothing, as a file would not.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryLog(Arc<Mutex<Disk>>);
+
+#[derive(Debug, Default)]
+struct Disk {
+    records: Vec<Record>,
+    full: bool,
+}
+
+impl MemoryLog {
+    /// Whether writing fails from now on.
+    pub fn set_full(&self, full: bool) {
+        self.disk().full = full;
+    }
+
+    pub(super) fn records(&self) -> Vec<Record> {
+        self.disk().records.clone()
+    }
+
+    pub(super) fn append(&self, records: &[Record]) -> io::Result<()> {
+        let mut disk = self.disk();
+        if disk.full {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        disk.records.extend_from_slice(records);
+        Ok(())
+    }
+
+    fn disk(&self) -> std::sync::MutexGuard<'_, Disk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]

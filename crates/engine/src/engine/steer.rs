@@ -74,6 +74,7 @@ impl Engine {
         let asked = Asked { event: control.into_event(by), reply };
         ask.send(asked).await.map_err(|_| ControlError::NotUnderWay(run.clone()))?;
         tokio::select! {
+            biased;
             answer = answer => match answer {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(Refused::Illegal(illegal))) => Err(illegal.into()),

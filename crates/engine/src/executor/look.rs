@@ -76,6 +76,7 @@ impl Attempt {
     async fn pause(&self, condition: &Condition, pause: Duration) {
         let clock = &self.parts.clock;
         tokio::select! {
+            biased;
             () = clock.sleep(pause) => {}
             () = self.cancel.cancelled() => {}
             () = async {

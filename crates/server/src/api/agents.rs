@@ -11,31 +11,17 @@ use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, VERSION, WorkReply, W
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// An agent that wants to wait longer asks again.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Presence and lease. Nothing in here waits: the lease runs on the agent's clock since before it was sent.
 pub(super) async fn heartbeat(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Json<HeartbeatReply>, Refusal> {
     let heartbeat: Heartbeat = read_versioned(&body)?;
-    let region = heartbeat.region.clone();
-    let newest = desk.hub.heartbeat(heartbeat)?;
-    // An overtaken heartbeat may come from an agent that has lost its lease since.
-    let units = if newest { desk.engine.granter().heartbeat(&region) } else { Vec::new() };
-    Ok(Json(HeartbeatReply { units }))
+    Ok(Json(desk.heard(heartbeat)?))
 }
 
 /// Tasks, oldest first.
 pub(super) async fn work(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Json<WorkReply>, Refusal> {
     let request: WorkRequest = read_versioned(&body)?;
-    let wait = request.wait_ms.min(LONGEST_WAIT);
-    let waited = tokio::select! {
-        tasks = desk.hub.work(&request.region, &request.instance, wait) => tasks?,
-        // An agent must not hold up the end of the controller.
-        () = desk.shutdown.cancelled() => Vec::new(),
-    };
-    Ok(Json(WorkReply { tasks: waited }))
+    Ok(Json(desk.work(&request).await?))
 }
 
 /// What became of a task.

@@ -4,7 +4,7 @@ use super::wait::until;
 use crate::api::view::{ErrorBody, MoveReply, MoveRequest, RunsView, StatusView};
 use crate::{Hub, Listen, PortLook, RemoteAgent, ServeError, ServerParts, serve};
 use async_trait::async_trait;
-use pilotlight_agent::{AgentParts, run as run_agent};
+use pilotlight_agent::{AgentParts, FileNotes, GuardRuns, HttpWay, fresh_instance, run as run_agent};
 use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard};
 use pilotlight_core::id::{Component, Region, RunId};
 use pilotlight_core::lease::LeaseSight;
@@ -134,10 +134,10 @@ impl Lab {
                 driver: Arc::new(router),
                 ledger,
                 clock: Arc::new(SystemClock),
-                client,
-                controller_url: url,
-                token,
-                state_dir: folder,
+                way: Arc::new(HttpWay::new(client, &url, token)),
+                notes: Arc::new(FileNotes::open(&folder).unwrap()),
+                instance: fresh_instance(),
+                guard: GuardRuns::OnItsThread,
                 shutdown,
             };
             run_agent(parts).await.unwrap();
