@@ -40,6 +40,7 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         sequence,
         sees,
         sentinel,
+        ports: agent.outlook.seen(sent),
     };
     let reply = tokio::select! {
         biased;

@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | `heartbeat` | presence, looks and lease renewal; never waits for a look | controller |
 //! | `look` (one per target) | observes by timer, by signal and after each effect | driver |
+//! | `outlook` (one per copy elsewhere) | dials its port by timer | network |
 //! | `upkeep` (one per target) | the agent's own decision on its copy | driver |
 //! | `work` | asks for tasks, runs them, reports | controller, driver |
 //! | `sentinel` (one per database) | writes sentinels while the copy here is the writer | driver |
@@ -25,6 +26,8 @@ mod heartbeat;
 mod lease;
 mod link;
 mod look;
+mod observe;
+mod outlook;
 mod picture;
 mod sentinel;
 mod upkeep;
@@ -32,9 +35,11 @@ mod work;
 
 pub use lease::{FileNotes, GuardRuns, Notes};
 pub use link::{HttpWay, Way, WayError};
+pub use observe::{ObserverParts, observe};
 
 use hands::Hands;
 use lease::Leases;
+use outlook::{Outlook, wakes};
 use picture::Picture;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region};
@@ -42,6 +47,7 @@ use pilotlight_core::plan::{ComponentPlan, Plan};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::guard::Ledger;
+use pilotlight_driver::port::PortLook;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -62,6 +68,8 @@ pub struct AgentParts {
     pub descriptors: BTreeMap<Component, Descriptor>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Dials the ports of the other regions.
+    pub port_look: Arc<dyn PortLook>,
     /// The way to the controller; [`HttpWay`] outside of simulations.
     pub way: Arc<dyn Way>,
     /// What outlives this process of its leases; [`FileNotes`] outside of simulations.
@@ -93,6 +101,7 @@ pub(crate) struct Agent {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) picture: Arc<Picture>,
+    pub(crate) outlook: Arc<Outlook>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) hands: Arc<Hands>,
     pub(crate) way: Arc<dyn Way>,
@@ -131,6 +140,11 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
         }
     }
     let (beats, works, saves) = (agent.clone(), agent.clone(), agent.clone());
+    let looks = agent.outlook.clone().run(wakes(&agent.picture.beat), agent.shutdown.clone());
+    tasks.spawn(async move {
+        looks.await;
+        "looks at other places".to_owned()
+    });
     tasks.spawn(async move {
         heartbeat::run(&beats).await;
         "heartbeat".to_owned()
@@ -170,6 +184,7 @@ pub fn fresh_instance() -> String {
 
 fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
     let picture = Arc::new(Picture::new(&parts.plan, &parts.region, &parts.descriptors));
+    let outlook = Outlook::new(&parts.plan, Some(&parts.region), parts.clock.clone(), parts.port_look.clone());
     let leases = Arc::new(Leases::new(parts.clock.clone(), notes.load()));
     let hands = Arc::new(Hands::new(&parts, picture.clone(), leases.clone()));
     Agent {
@@ -179,6 +194,7 @@ fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
         clock: parts.clock,
         driver: parts.driver,
         picture,
+        outlook: Arc::new(outlook),
         leases,
         hands,
         way: parts.way,

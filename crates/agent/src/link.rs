@@ -77,7 +77,7 @@ impl HttpWay {
     }
 
     /// Sends and waits at most `timeout` for the whole answer.
-    async fn post<Q, A>(&self, path: &str, body: &Q, timeout: Duration) -> Result<A, WayError>
+    pub(crate) async fn post<Q, A>(&self, path: &str, body: &Q, timeout: Duration) -> Result<A, WayError>
     where
         Q: Serialize + Sync,
         A: DeserializeOwned,

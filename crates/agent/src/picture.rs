@@ -12,14 +12,14 @@ use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Seen, UnitView};
 use pilotlight_core::time::Mono;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 /// See the module.
 pub(crate) struct Picture {
     inner: Mutex<Inner>,
     /// Fires when a heartbeat should go out now.
-    pub(crate) beat: Notify,
+    pub(crate) beat: Arc<Notify>,
     /// Counts answered heartbeats.
     pub(crate) heard: watch::Sender<u64>,
     signals: BTreeMap<Target, Signals>,
@@ -102,7 +102,7 @@ impl Picture {
         let signals = copies.keys().map(|t| (t.clone(), Signals::default())).collect();
         Self {
             inner: Mutex::new(Inner { copies, ..Inner::default() }),
-            beat: Notify::new(),
+            beat: Arc::default(),
             heard: watch::Sender::new(0),
             signals,
         }

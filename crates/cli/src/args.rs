@@ -24,10 +24,15 @@ pub(crate) enum Verb {
     Serve(PlanArg),
     /// Runs the agent of one region
     Agent(AgentArgs),
+    /// Runs an observer: looks at the regions from a third place, and only looks
+    Observe(ObserveArgs),
     /// Runs the built-in authoritative DNS server
     Dns(DnsArgs),
     /// Shows regions, roles, lag, the verdict and open runs
     Status(ViewArgs),
+    /// Keeps everything automatic from starting, or lets it again; needs no network
+    #[command(subcommand)]
+    Hold(HoldVerb),
     /// Shows what a move would do, step by step
     #[command(subcommand)]
     Runbook(RunbookVerb),
@@ -152,6 +157,33 @@ pub(crate) struct AgentArgs {
     /// Folder for what it must remember
     #[arg(long, value_name = "FOLDER")]
     pub(crate) state: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ObserveArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Its name in `policy.observers`; may be left out when the plan has one
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+/// What to do about the hold.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HoldVerb {
+    /// Writes the file: from now on nothing starts by itself; to be run on the controller's machine
+    On(HoldArgs),
+    /// Removes it
+    Off(PlanArg),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HoldArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Why, for whoever wonders
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -94,6 +94,7 @@ catalogue! {
     PLAN_WEAK_FENCE = "PL-0119", Usage;
     PLAN_OBJECTIVE = "PL-0120", Usage;
     SECRET_MISSING = "PL-0121", Usage;
+    PLAN_OBSERVER = "PL-0132", Usage;
 
     ALREADY_THERE = "PL-0201", Refused;
     TARGET_UNKNOWN = "PL-0202", Refused;
@@ -116,6 +117,10 @@ catalogue! {
     TOO_FAR_BEHIND = "PL-0223", Refused;
     COOLING_DOWN = "PL-0224", Refused;
     NOT_CONFIRMED = "PL-0225", Refused;
+
+    HELD = "PL-0242", Refused;
+    MINORITY = "PL-0243", Refused;
+    ATTEMPT_FAILED = "PL-0244", Refused;
 
     POSTGRES_SILENT = "PL-0301", Failed;
     NO_REWIND = "PL-0302", Failed;

@@ -49,6 +49,10 @@ name!(
     Component
 );
 name!(
+    /// A process that only looks, from a place of its own, for example `paris`.
+    Observer
+);
+name!(
     /// The smallest thing that moves as one: epoch, lease and run are keyed by it.
     Unit
 );

@@ -17,6 +17,7 @@ pub mod local;
 pub mod measure;
 pub mod observation;
 pub mod outcome;
+mod pairs;
 pub mod placement;
 pub mod plan;
 pub mod position;

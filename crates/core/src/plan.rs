@@ -35,7 +35,7 @@ pub use schema::schema;
 pub mod facet;
 
 use crate::effect::{CommandLine, FenceAssurance, Probe};
-use crate::id::{Application, Component, Region, Unit};
+use crate::id::{Application, Component, Observer, Region, Unit};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -135,6 +135,14 @@ pub struct Policy {
     pub cool_down: Duration,
     /// `policy.max_lag_bytes`: a candidate further behind in receiving is not promoted automatically.
     pub max_lag_bytes: Option<u64>,
+    /// `policy.max_replay_bytes`: a candidate with more to replay is not promoted automatically.
+    pub max_replay_bytes: Option<u64>,
+    /// `policy.unhealthy_for`: a writer that is seen not to work for so long is failed over.
+    pub unhealthy_for: Option<Duration>,
+    /// `policy.observers`: places that look besides the agents and the controller.
+    pub observers: Vec<Observer>,
+    /// `policy.hold_file`, see [`Plan::hold_file`].
+    pub hold_file: Option<PathBuf>,
     /// `policy.rejoin`: make a returned region a standby without asking.
     pub rejoin: RejoinMode,
 }
@@ -326,6 +334,11 @@ impl Plan {
     /// The components of a unit.
     pub fn in_unit<'a>(&'a self, unit: &'a Unit) -> impl Iterator<Item = (&'a Component, &'a ComponentPlan)> {
         self.components.iter().filter(move |(_, c)| &c.unit == unit)
+    }
+
+    /// While this file exists on the controller's machine, nothing starts by itself.
+    pub fn hold_file(&self) -> PathBuf {
+        self.policy.hold_file.clone().unwrap_or_else(|| self.controller.state.join("hold"))
     }
 
     /// Every unit, by name.

@@ -3,6 +3,7 @@
 //! - `POST /v1/agent/heartbeat` [`Heartbeat`] -> [`HeartbeatReply`]: presence, observations and the lease, every
 //!   `renew` interval and at once when something changed.
 //! - `POST /v1/agent/work` [`WorkRequest`] -> [`WorkReply`]: waits up to `wait_ms` for tasks.
+//! - `POST /v1/observe` [`ObserverReport`] -> 204: what a process sees that only looks.
 //! - `POST /v1/agent/result` [`TaskResult`] -> 204: what became of a task; may be sent twice.
 //!
 //! Every request carries `authorization: Bearer TOKEN`. A different [`VERSION`] is refused with code `PL-0401`.
@@ -10,11 +11,12 @@
 pub mod dns;
 
 use crate::effect::Effect;
-use crate::id::{EffectKey, Epoch, Region, Unit};
+use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
 use crate::observation::{Sentinel, State, Target};
 use crate::outcome::{Failure, Finding, Outcome};
 use crate::position::{Order, Position};
 use crate::time::as_ms;
+use crate::verdict::PortAnswer;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -37,6 +39,36 @@ pub struct Heartbeat {
     /// Newest sentinel it wrote as the writer's agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentinel: Option<Sentinel>,
+    /// What it sees of the other places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortSeen>,
+}
+
+/// An observer says that it is there and what it sees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObserverReport {
+    /// [`VERSION`] of the sender.
+    pub version: u32,
+    /// Its name in `policy.observers`.
+    pub observer: Observer,
+    /// Random per process.
+    pub instance: String,
+    /// Counts this instance's reports.
+    pub sequence: u64,
+    /// What it sees.
+    pub ports: Vec<PortSeen>,
+}
+
+/// A port that was dialled from another place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortSeen {
+    /// The copy whose port it is.
+    pub target: Target,
+    /// What came of it.
+    pub answer: PortAnswer,
+    /// How old the look is.
+    #[serde(with = "as_ms")]
+    pub age_ms: Duration,
 }
 
 /// One look, from inside the region.

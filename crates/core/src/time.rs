@@ -18,9 +18,11 @@ impl Wall {
     }
 }
 
-/// Time on one monotonic clock, counted from an origin of its own (boot or process start).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Mono(pub Duration);
+/// Time on one monotonic clock, counted from an origin of its own (boot or process start). Written as whole milliseconds:
+/// recordings hold several of one clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mono(#[serde(with = "as_ms")] pub Duration);
 
 impl Mono {
     /// Time from `earlier` to `self`, zero when `earlier` lies later.

@@ -13,14 +13,16 @@
 
 mod candidate;
 mod decide;
+mod reach;
 mod sight;
 
 pub(crate) use candidate::astray;
 pub use candidate::{Candidate, Hurdle, Returned};
-pub use decide::{Decision, History, LastFailover, REJOIN_PAUSE, Reason, decide};
-pub use sight::{AgentSight, PortAnswer, PortSight, Sight};
+pub use decide::{Decision, History, Hold, LastFailover, REJOIN_PAUSE, Reason, decide};
+pub use reach::{Cell, Contact, Quorum, Reach, Row};
+pub use sight::{AgentSight, Outlook, PortAnswer, PortSight, Sight};
 
-use crate::id::{Component, Region, Unit};
+use crate::id::{Component, Observer, Region, Unit};
 use crate::lease::LeaseSight;
 use crate::observation::{Role, State, Target};
 use crate::plan::Plan;
@@ -44,10 +46,19 @@ pub enum Verdict {
     AgentLost,
     /// Agent, writer and stream are all gone and the lease is over.
     RegionLost,
+    /// The writer should be replaced, but the controller hears too few observers: it may be the one that is cut off.
+    Minority,
     /// Nobody is heard at all.
     AllDown,
     /// What is seen fits no other word.
     Unknown,
+}
+
+impl Verdict {
+    /// It says that another region should have the writer.
+    pub fn replaces(self) -> bool {
+        matches!(self, Verdict::WriterDead | Verdict::RegionLost)
+    }
 }
 
 impl std::fmt::Display for Verdict {
@@ -59,6 +70,7 @@ impl std::fmt::Display for Verdict {
             Verdict::WriterDead => "writer dead",
             Verdict::AgentLost => "agent lost",
             Verdict::RegionLost => "region lost",
+            Verdict::Minority => "in the minority",
             Verdict::AllDown => "all down",
             Verdict::Unknown => "unknown",
         })
@@ -88,13 +100,15 @@ impl std::fmt::Display for Scope {
 }
 
 /// Who says it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Witness {
     /// The agent of a region.
     Agent(Region),
     /// The controller, by what it sees itself.
     Controller,
+    /// A process that only looks, from a place of its own.
+    Observer(Observer),
     /// The store.
     Store,
 }
@@ -104,6 +118,7 @@ impl std::fmt::Display for Witness {
         match self {
             Witness::Agent(region) => write!(f, "agent of {region}"),
             Witness::Controller => f.pad("controller"),
+            Witness::Observer(name) => write!(f, "observer {name}"),
             Witness::Store => f.pad("store"),
         }
     }
@@ -144,6 +159,9 @@ pub struct Judgement {
     pub scope: Scope,
     /// Why; never empty.
     pub evidence: Vec<Evidence>,
+    /// How many observers are heard.
+    #[serde(default)]
+    pub quorum: Quorum,
     /// Standbys that could become the writer, best first.
     pub candidates: Vec<Candidate>,
     /// Regions that are back but follow nobody, or not the writer.
@@ -161,10 +179,12 @@ impl Judgement {
 /// Judges a unit whose writer the store has as `writer`.
 pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight) -> Judgement {
     let bench = Bench { plan, unit, sight };
-    let (verdict, scope, evidence) = match writer {
+    let finding = match writer {
         None => bench.without_writer(),
         Some(writer) => bench.with_writer(writer),
     };
+    let quorum = sight.quorum(plan);
+    let (verdict, scope, evidence) = bench.by_a_majority(finding, quorum);
     assert!(!evidence.is_empty(), "a judgement without evidence: {verdict:?}");
     Judgement {
         unit: unit.clone(),
@@ -172,6 +192,7 @@ pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight)
         verdict,
         scope,
         evidence,
+        quorum,
         candidates: candidate::candidates(plan, unit, writer, sight),
         returned: candidate::returned(plan, unit, writer, sight),
     }
@@ -194,6 +215,17 @@ impl Bench<'_> {
         let says = "no region is named as the writer".to_owned();
         let evidence = Evidence { by: Witness::Store, says, age_ms: Duration::ZERO };
         (Verdict::Unknown, self.unit_scope(), vec![evidence])
+    }
+
+    /// What would replace a writer counts only from a controller that hears more than half of the observers.
+    fn by_a_majority(&self, finding: Finding, quorum: Quorum) -> Finding {
+        let (verdict, _, mut evidence) = match finding {
+            finding if finding.0.replaces() && !quorum.is_majority() => finding,
+            finding => return finding,
+        };
+        let Quorum { heard, all } = quorum;
+        evidence.push(self.controller(format!("hears {heard} of {all} observers, itself counted; else: {verdict}")));
+        (Verdict::Minority, self.unit_scope(), evidence)
     }
 
     fn with_writer(&self, writer: &Region) -> Finding {
@@ -222,7 +254,10 @@ impl Bench<'_> {
         let followers = self.followers_of(writer);
         let followed = !followers.is_empty();
         evidence.extend(followers);
-        if answers(PortAnswer::Answers) || followed {
+        let elsewhere = self.ports_from_elsewhere(writer);
+        let reached = elsewhere.iter().any(|(answer, _)| *answer == PortAnswer::Answers);
+        evidence.extend(elsewhere.into_iter().map(|(_, e)| e));
+        if answers(PortAnswer::Answers) || followed || reached {
             return (Verdict::AgentLost, scope, evidence);
         }
         if ports.iter().any(|(answer, _)| answer.is_none()) {
@@ -298,6 +333,19 @@ impl Bench<'_> {
         self.sight.replicated(self.plan, self.unit).into_iter().map(of).collect()
     }
 
+    /// What the other observers saw at the writer's ports after its agent fell silent.
+    fn ports_from_elsewhere(&self, writer: &Region) -> Vec<(PortAnswer, Evidence)> {
+        let of = |component: Component| Target { component, region: Some(writer.clone()) };
+        let targets: Vec<Target> = self.sight.replicated(self.plan, self.unit).into_iter().map(of).collect();
+        let look = |observer: &Witness, target: &Target| {
+            let port = self.sight.port_from(self.plan, observer, target)?;
+            let says = format!("port of {} in {writer} {}", target.component, port.answer);
+            let age_ms = self.sight.now.since(port.at);
+            Some((port.answer, Evidence { by: observer.clone(), says, age_ms }))
+        };
+        self.plan.observers().iter().flat_map(|o| targets.iter().filter_map(move |t| look(o, t))).collect()
+    }
+
     /// Heard regions whose copies say that changes of the writer still arrive.
     fn followers_of(&self, writer: &Region) -> Vec<Evidence> {
         self.copies_elsewhere(writer)
@@ -367,7 +415,7 @@ fn rank(verdict: Verdict) -> u8 {
         Verdict::NoDataYet => 1,
         Verdict::Unknown => 2,
         Verdict::Suspect => 3,
-        Verdict::AgentLost | Verdict::AllDown => 4,
+        Verdict::AgentLost | Verdict::AllDown | Verdict::Minority => 4,
         Verdict::WriterDead | Verdict::RegionLost => 5,
     }
 }

@@ -3,6 +3,7 @@
 //! | method and path | request | answer |
 //! |---|---|---|
 //! | `POST /v1/agent/heartbeat`, `/work`, `/result` | [`pilotlight_core::protocol`] | the same |
+//! | `POST /v1/observe` | [`pilotlight_core::protocol::ObserverReport`] | 204 |
 //! | `GET /v1/status` | | [`view::StatusView`] |
 //! | `GET /v1/runs` | | [`view::RunsView`] |
 //! | `GET /v1/runs/{run}` | | [`pilotlight_core::run::RunView`] |
@@ -48,6 +49,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/agent/heartbeat", post(agents::heartbeat))
         .route("/v1/agent/work", post(agents::work))
         .route("/v1/agent/result", post(agents::result))
+        .route("/v1/observe", post(agents::observe))
         .route("/v1/status", get(status))
         .route("/v1/runs", get(runs::list))
         .route("/v1/runs/{run}", get(runs::show))

@@ -9,7 +9,7 @@
 use crate::api::Refusal;
 use crate::api::view::DecisionView;
 use crate::desk::{Desk, Judged};
-use crate::moves;
+use crate::{hold, moves};
 use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::observation::Role;
@@ -54,8 +54,12 @@ pub(crate) async fn run(desk: Arc<Desk>) {
 struct Round {
     logged: String,
     unwell_since: Option<Wall>,
+    /// The verdict, and since when it has been that.
+    word: Option<(Verdict, Mono)>,
     failed_rejoins: BTreeMap<Region, Wall>,
-    /// The version of the unit's record that `failed_rejoins` belongs to.
+    /// The last automatic failover has ended, and not well.
+    failed_over_badly: bool,
+    /// The version of the unit's record that these belong to.
     read_at: Option<u64>,
     refused: Option<(Mono, Refusal)>,
 }
@@ -65,7 +69,7 @@ impl Round {
     fn log(&mut self, unit: &Unit, judged: &Judged) {
         let word = judged.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string());
         let decision = match &judged.decision {
-            DecisionView::Hold { why } => why.clone(),
+            DecisionView::Hold { why, .. } => why.clone(),
             DecisionView::Start { intent, refused, .. } => {
                 let refused = refused.as_ref().map(|r| format!(", refused ({}): {}", r.code, r.message));
                 format!("{} to {}{}", intent.verb, intent.target.writer, refused.unwrap_or_default())
@@ -96,21 +100,24 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         Verdict::Healthy | Verdict::NoDataYet => None,
         _ => round.unwell_since.or(Some(desk.clock.wall())),
     };
+    if round.word.is_none_or(|(word, _)| word != judgement.verdict) {
+        round.word = Some((judgement.verdict, sight.now));
+    }
     if round.read_at != Some(record.version) {
         round.refused = None;
-        match failed_rejoins(desk, unit).await {
-            Ok(failed) => {
-                round.failed_rejoins = failed;
+        match past(desk, &record).await {
+            Ok((rejoins, failover)) => {
+                (round.failed_rejoins, round.failed_over_badly) = (rejoins, failover);
                 round.read_at = Some(record.version);
             }
-            Err(e) => tracing::error!(%unit, "the history of rejoins cannot be read: {e}"),
+            Err(e) => tracing::error!(%unit, "the history of the unit cannot be read: {e}"),
         }
     }
-    let history = history(&record, round);
+    let history = history(desk, &record, round, sight.now);
     let decision = match verdict::decide(&desk.plan, unit, &judgement, &history, desk.clock.wall()) {
         Decision::Hold(reason) => {
             round.refused = None;
-            DecisionView::Hold { why: reason.to_string() }
+            DecisionView::Hold { why: reason.to_string(), code: reason.code().map(|c| c.to_string()) }
         }
         Decision::Start(intent) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
         Decision::Ask(intent) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
@@ -118,11 +125,31 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     Judged { judgement: Some(judgement), decision, unwell_since: round.unwell_since }
 }
 
-fn history(record: &UnitRecord, round: &Round) -> History {
+fn history(desk: &Desk, record: &UnitRecord, round: &Round, now: Mono) -> History {
     let automatic = record.failed_over.as_ref().filter(|f| f.automatic);
-    let last_failover =
-        automatic.map(|f| LastFailover { run: f.run.clone(), at: f.at, acknowledged: f.acknowledged_by.is_some() });
-    History { running: record.run.clone(), last_failover, failed_rejoins: round.failed_rejoins.clone() }
+    let last_failover = automatic.map(|f| LastFailover {
+        run: f.run.clone(),
+        at: f.at,
+        acknowledged: f.acknowledged_by.is_some(),
+        failed: round.failed_over_badly,
+    });
+    History {
+        hold: hold::read(&desk.plan.hold_file()),
+        same_for: round.word.map_or(Duration::ZERO, |(_, since)| now.since(since)),
+        running: record.run.clone(),
+        last_failover,
+        failed_rejoins: round.failed_rejoins.clone(),
+    }
+}
+
+/// What became of the last rejoin of each region, and whether the last automatic failover ended badly.
+async fn past(desk: &Desk, record: &UnitRecord) -> Result<(BTreeMap<Region, Wall>, bool), StorageError> {
+    let rejoins = failed_rejoins(desk, &record.unit).await?;
+    let Some(last) = record.failed_over.as_ref().filter(|f| f.automatic) else { return Ok((rejoins, false)) };
+    let view = desk.engine.view(&last.run).await?;
+    let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
+    let ended = view.map(|v| v.condition).filter(|c| matches!(c, Condition::Ended { .. }));
+    Ok((rejoins, ended.is_some_and(|c| !well.contains(&c))))
 }
 
 /// The newest rejoin of each region, where it did not end well.
@@ -199,15 +226,19 @@ async fn try_start(
 async fn enter(desk: &Desk, unit: &Unit, sight: &Sight) -> DecisionView {
     let writer = match first_writer(desk, unit, sight) {
         Ok(writer) => writer,
-        Err(why) => return DecisionView::Hold { why: format!("unit {unit} has no writer yet: {why}") },
+        Err(why) => return hold_still(format!("unit {unit} has no writer yet: {why}")),
     };
     match desk.engine.enter(unit, &writer).await {
         Ok(record) => {
             tracing::info!(%unit, epoch = %record.epoch, "entered the unit, its writer is in {writer}");
-            DecisionView::Hold { why: format!("unit {unit} was entered, its writer is in {writer}") }
+            hold_still(format!("unit {unit} was entered, its writer is in {writer}"))
         }
-        Err(e) => DecisionView::Hold { why: format!("unit {unit} cannot be entered: {e}") },
+        Err(e) => hold_still(format!("unit {unit} cannot be entered: {e}")),
     }
+}
+
+fn hold_still(why: String) -> DecisionView {
+    DecisionView::Hold { why, code: None }
 }
 
 /// Where the writer is: where the only one runs, else where the plan says if it stopped there.

@@ -112,6 +112,7 @@ impl Desk {
             now: self.clock.mono(),
             agents: self.hub.agents(),
             ports: self.known().ports.clone(),
+            outlooks: self.hub.outlooks(),
             lease: self.engine.granter().sight(unit),
             changed: self.engine.granter().changed(unit),
         }

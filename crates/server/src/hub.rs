@@ -17,9 +17,9 @@ pub use remote::RemoteAgent;
 
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Sentinel;
-use pilotlight_core::protocol::{Heartbeat, Job, Task, TaskResult};
+use pilotlight_core::protocol::{Heartbeat, Job, ObserverReport, PortSeen, Task, TaskResult};
 use pilotlight_core::time::{Mono, show_duration};
-use pilotlight_core::verdict::AgentSight;
+use pilotlight_core::verdict::{AgentSight, Outlook, PortSight, Witness};
 use pilotlight_core::{observation::State, observation::Target, protocol::Answer};
 use pilotlight_driver::clock::Clock;
 use std::collections::{BTreeMap, VecDeque};
@@ -42,8 +42,17 @@ pub struct Hub {
     /// An agent not heard for so long will not answer what was delivered to it.
     lost_after: Duration,
     sessions: BTreeMap<Region, Session>,
+    outlooks: Mutex<BTreeMap<Witness, Said>>,
     /// Counts heartbeats of all agents.
     beats: watch::Sender<u64>,
+}
+
+/// What an observer said last.
+#[derive(Default)]
+struct Said {
+    instance: String,
+    sequence: u64,
+    outlook: Outlook,
 }
 
 struct Session {
@@ -118,6 +127,7 @@ impl Hub {
             silent_after: (renew * 3).clamp(Duration::from_millis(500), lease.max(Duration::from_millis(500))),
             lost_after: lease,
             sessions: regions.into_iter().map(session).collect(),
+            outlooks: Mutex::default(),
             beats: watch::Sender::new(0),
         })
     }
@@ -137,6 +147,29 @@ impl Hub {
         self.sessions.iter().map(sight).collect()
     }
 
+    /// What every observer but the controller said of the other places.
+    pub fn outlooks(&self) -> BTreeMap<Witness, Outlook> {
+        self.said().iter().map(|(witness, said)| (witness.clone(), said.outlook.clone())).collect()
+    }
+
+    /// An observer was heard; a report that a newer one of the same process has overtaken is dropped.
+    pub fn observed(&self, report: ObserverReport) {
+        let now = self.clock.mono();
+        let mut all = self.said();
+        let said = all.entry(Witness::Observer(report.observer)).or_default();
+        if said.instance == report.instance && report.sequence <= said.sequence {
+            return;
+        }
+        (said.instance, said.sequence) = (report.instance, report.sequence);
+        said.outlook = outlook(now, report.ports);
+        drop(all);
+        self.beats.send_modify(|n| *n += 1);
+    }
+
+    fn said(&self) -> MutexGuard<'_, BTreeMap<Witness, Said>> {
+        self.outlooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An agent was heard. Returns false for one that a newer heartbeat has overtaken: nothing may be granted to it.
     pub fn heartbeat(&self, heartbeat: Heartbeat) -> Result<bool, Unwelcome> {
         let now = self.clock.mono();
@@ -154,6 +187,7 @@ impl Hub {
             inner.seen.insert(seen.target, (seen.state, began));
         }
         drop(inner);
+        self.said().entry(Witness::Agent(heartbeat.region)).or_default().outlook = outlook(now, heartbeat.ports);
         session.beats.send_modify(|n| *n += 1);
         self.beats.send_modify(|n| *n += 1);
         Ok(true)
@@ -219,6 +253,14 @@ impl Hub {
             known: self.sessions.keys().map(Region::as_str).collect::<Vec<_>>().join(", "),
         })
     }
+}
+
+fn outlook(now: Mono, ports: Vec<PortSeen>) -> Outlook {
+    let port = |p: PortSeen| {
+        let at = Mono(now.0.saturating_sub(p.age_ms));
+        (p.target, PortSight { answer: p.answer, at })
+    };
+    Outlook { heard: Some(now), ports: ports.into_iter().map(port).collect() }
 }
 
 impl Session {

@@ -9,6 +9,7 @@
 pub mod api;
 mod controller;
 mod desk;
+pub mod hold;
 pub mod hub;
 mod looks;
 mod moves;
@@ -18,8 +19,8 @@ mod serve;
 mod traffic;
 
 pub use hub::{Hub, RemoteAgent};
-pub use looks::PortLook;
 pub use offstage::Offstage;
+pub use pilotlight_driver::port::PortLook;
 pub use serve::{Listen, ServeError, ServerParts, bind, serve};
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 //! Border: how to dial a port is given ([`PortLook`]); what follows from the answers is decided elsewhere.
 
 use crate::desk::Desk;
-use async_trait::async_trait;
 use pilotlight_core::effect::Capability;
 use pilotlight_core::observation::Target;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::{PortAnswer, PortSight};
+use pilotlight_driver::port::PortLook;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,6 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// A port that has not answered by then does not answer.
 const LONGEST: Duration = Duration::from_secs(1);
-
-/// Dials the port of a copy of replicated data.
-#[async_trait]
-pub trait PortLook: Send + Sync {
-    /// Answers within a second; changes nothing.
-    async fn look(&self, target: &Target) -> PortAnswer;
-}
 
 /// Looks at the ports of every unit's writer until shutdown. A port that hangs holds up no other.
 pub(crate) async fn ports(desk: Arc<Desk>, look: Arc<dyn PortLook>) {

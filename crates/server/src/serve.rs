@@ -2,7 +2,7 @@
 
 use crate::desk::Desk;
 use crate::hub::Hub;
-use crate::looks::{self, PortLook};
+use crate::looks;
 use crate::{api, controller, reports, traffic};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -12,6 +12,7 @@ use pilotlight_core::id::Component;
 use pilotlight_core::plan::{Plan, Tls};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::port::PortLook;
 use pilotlight_engine::Engine;
 use pilotlight_engine::storage::StorageError;
 use std::collections::BTreeMap;

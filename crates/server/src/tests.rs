@@ -6,6 +6,7 @@
 mod door;
 mod failover;
 mod lab;
+mod policy;
 mod quiet;
 mod steering;
 mod wait;

@@ -7,15 +7,15 @@ use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::protocol::UnitView;
 use pilotlight_core::time::Mono;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use tokio::sync::{Notify, watch};
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 fn picture() -> (Picture, Target) {
     let target = Target { component: "database".into(), region: Some("east".into()) };
     let copies = BTreeMap::from([(target.clone(), Copy::new(Unit::from("payments"), true))]);
     let picture = Picture {
         inner: Mutex::new(Inner { copies, ..Inner::default() }),
-        beat: Notify::new(),
+        beat: Arc::default(),
         heard: watch::Sender::new(0),
         signals: BTreeMap::from([(target.clone(), Signals::default())]),
     };

@@ -42,6 +42,7 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
         descriptors: local.wired.descriptors,
         ledger: local.ledger,
         clock: Arc::new(SystemClock),
+        port_look: Arc::new(wiring::controller::Ports::of(&plan)),
         way: Arc::new(way),
         notes: Arc::new(notes),
         instance: pilotlight_agent::fresh_instance(),

@@ -1,5 +1,7 @@
 //! `pilotlight status`: regions, roles, lag, the verdict with its evidence, open runs.
 
+mod matrix;
+
 use crate::args::ViewArgs;
 use crate::connect;
 use crate::error::{CliError, Exit};
@@ -35,6 +37,9 @@ fn text(status: &StatusView) -> String {
         status.version,
         show_duration(status.uptime_ms)
     );
+    if let Some(hold) = &status.hold {
+        let _ = writeln!(out, "\nHELD  {hold}");
+    }
     for unit in &status.units {
         unit_text(&mut out, unit);
     }
@@ -52,6 +57,7 @@ fn text(status: &StatusView) -> String {
     for component in &status.shared {
         let _ = writeln!(out, "\n{}", component_text(component));
     }
+    out.push_str(&matrix::text(&status.reach));
     for run in &status.open_runs {
         let _ = writeln!(
             out,
@@ -77,7 +83,8 @@ fn unit_text(out: &mut String, unit: &UnitStatus) {
         }
     }
     let _ = match &unit.decision {
-        DecisionView::Hold { why } => writeln!(out, "  holds still: {why}"),
+        DecisionView::Hold { why, code: None } => writeln!(out, "  holds still: {why}"),
+        DecisionView::Hold { why, code: Some(code) } => writeln!(out, "  holds still: [{code}] {why}"),
         DecisionView::Start { intent, refused: None, .. } => {
             writeln!(out, "  wants: {} to {}", intent.verb, intent.target.writer)
         }

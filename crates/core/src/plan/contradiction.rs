@@ -16,6 +16,26 @@ pub(super) fn check(root: &Record, out: &mut Collector<'_>) {
     measured_name(root, out);
     rto_can_be_met(root, out);
     one_dns_name_each(root, out);
+    observers_once(root, out);
+}
+
+/// Each observer is a place of its own: not a region's agent, not the controller, not another observer.
+fn observers_once(root: &Record, out: &mut Collector<'_>) {
+    let Some(policy) = root.record("policy") else { return };
+    let observers = policy.list("observers");
+    for (i, value) in observers.iter().enumerate() {
+        let Some(name) = value.text() else { continue };
+        let taken = match name {
+            "controller" => "the controller looks anyway",
+            _ if root.list("regions").iter().any(|r| r.text() == Some(name)) => "the agent of that region looks anyway",
+            _ if observers.iter().take(i).any(|o| o.text() == Some(name)) => "it is named twice",
+            _ => continue,
+        };
+        out.add(code::PLAN_OBSERVER, &value.at, format!("`{name}` cannot be a further observer: {taken}"))
+            .found(name)
+            .allowed("a name that is no region, not `controller`, and not named before")
+            .hint("An observer adds a view only from a place where nobody looks yet.");
+    }
 }
 
 fn regions_once(root: &Record, out: &mut Collector<'_>) {

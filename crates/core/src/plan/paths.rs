@@ -11,6 +11,9 @@ impl Plan {
         let place = |path: &mut PathBuf| *path = dir.join(path.as_path());
         place(&mut self.controller.state);
         secret(&mut self.controller.token, dir);
+        if let Some(file) = &mut self.policy.hold_file {
+            place(file);
+        }
         if let Some(tls) = &mut self.controller.tls {
             place(&mut tls.ca);
             place(&mut tls.certificate);

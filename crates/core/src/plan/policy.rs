@@ -6,6 +6,7 @@ use super::value::{Datum, Record};
 use super::{DecisionMode, Guarantee, OnWriterDeath, Policy, RejoinMode};
 use crate::code;
 use crate::effect::FenceAssurance;
+use crate::id::Observer;
 use crate::time::show_duration;
 use std::time::Duration;
 
@@ -86,6 +87,29 @@ pub(super) static SECTION: Section = Section {
             "No second automatic failover for so long, unless a person acknowledges the first.",
         ),
         optional("max_lag", Shape::Size, "A candidate further behind in receiving is not promoted automatically."),
+        optional(
+            "max_replay_lag",
+            Shape::Size,
+            "A candidate that has received but not replayed more than this is not promoted automatically: nothing is lost, \
+             but users wait for the replay.",
+        ),
+        optional(
+            "unhealthy_for",
+            at_least_ms(1000),
+            "A writer that its agent sees and that does not work for so long is failed over. Without it a person decides.",
+        ),
+        optional(
+            "observers",
+            Shape::List { of: &Shape::Name, least: 0 },
+            "Places with a `pilotlight observe` beside the agents and the controller. A controller that does not hear more \
+             than half of all of these, itself counted, starts nothing.",
+        ),
+        follows(
+            "hold_file",
+            Shape::Path,
+            "`hold` in `controller.state`",
+            "While this file exists on the controller's machine, nothing starts by itself. `pilotlight hold on` writes it.",
+        ),
         default("rejoin", Shape::Choice(&REJOINS), "manual", "Who makes a returned region a standby again."),
     ],
 };
@@ -109,6 +133,10 @@ pub(super) fn build(record: &Record) -> Option<Policy> {
         },
         cool_down: record.duration("cool_down")?,
         max_lag_bytes: record.number("max_lag"),
+        max_replay_bytes: record.number("max_replay_lag"),
+        unhealthy_for: record.duration("unhealthy_for"),
+        observers: record.list("observers").iter().filter_map(|v| v.text()).map(Observer::new).collect(),
+        hold_file: record.path("hold_file"),
         rejoin: match record.word("rejoin")? {
             "automatic" => RejoinMode::Automatic,
             _ => RejoinMode::Manual,

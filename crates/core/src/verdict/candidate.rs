@@ -19,6 +19,9 @@ pub struct Candidate {
     pub region: Region,
     /// Most bytes that any of its copies had not received, where known.
     pub received_bytes: Option<u64>,
+    /// Most bytes that any of its copies holds and has not replayed, where known.
+    #[serde(default)]
+    pub replay_bytes: Option<u64>,
     /// Newest acknowledged time it may miss, where known.
     #[serde(rename = "exposure_ms", with = "option_ms")]
     pub exposure: Option<Duration>,
@@ -47,6 +50,13 @@ pub enum Hurdle {
         /// Allowed by the policy.
         allowed: u64,
     },
+    /// It holds so many bytes that it has not replayed.
+    ReplayBehind {
+        /// Not replayed.
+        bytes: u64,
+        /// Allowed by the policy.
+        allowed: u64,
+    },
     /// It may miss more acknowledged time than the objective allows.
     PastRpo {
         /// May be missing.
@@ -59,13 +69,18 @@ pub enum Hurdle {
 }
 
 impl Candidate {
-    /// Receive lag and exposure are different hurdles: the first is the policy's, the second the objective's. Bytes that are
-    /// not known pass when sentinels prove the exposure.
+    /// Receive lag, replay lag and exposure are different hurdles: the first costs data, the second time before the new
+    /// writer writes; both are the policy's, the third is the objective's. Bytes that are not known pass when sentinels
+    /// prove the exposure; a replay lag that is not known passes, because nothing is lost by it.
     pub fn hurdle(&self, plan: &Plan) -> Hurdle {
         let rpo = plan.objectives.rpo;
         match (self.received_bytes, plan.policy.max_lag_bytes) {
             (Some(bytes), Some(allowed)) if bytes > allowed => return Hurdle::Behind { bytes, allowed },
             (None, Some(_)) if !self.by_sentinel => return Hurdle::LagUnknown,
+            _ => {}
+        }
+        match (self.replay_bytes, plan.policy.max_replay_bytes) {
+            (Some(bytes), Some(allowed)) if bytes > allowed => return Hurdle::ReplayBehind { bytes, allowed },
             _ => {}
         }
         match self.exposure {
@@ -95,12 +110,14 @@ pub(super) fn candidates(plan: &Plan, unit: &Unit, writer: Option<&Region>, sigh
 
 fn weigh(region: &Region, looks: &[&State], writer: Option<&Region>, sight: &Sight) -> Candidate {
     let bytes: Option<Vec<u64>> = looks.iter().map(|s| s.lag.as_ref().and_then(|l| l.received_bytes)).collect();
+    let replay = looks.iter().filter_map(|s| s.lag.as_ref().and_then(|l| l.replay_bytes)).max();
     let by_sentinel: Option<Vec<Duration>> = looks.iter().map(|s| sentinel_gap(s, writer, sight)).collect();
     let by_lag = || -> Option<Vec<Duration>> {
         looks.iter().map(|s| s.lag.as_ref().and_then(|l| lag_gap(l, writer, sight))).collect()
     };
     Candidate {
         region: region.clone(),
+        replay_bytes: replay,
         received_bytes: bytes.and_then(|b| b.into_iter().max()),
         by_sentinel: by_sentinel.is_some(),
         exposure: by_sentinel.or_else(by_lag).and_then(|gaps| gaps.into_iter().max()),

@@ -3,11 +3,12 @@
 //! Invariant: an automatic failover needs [`Verdict::WriterDead`] or [`Verdict::RegionLost`], no other run, no cool-down and
 //! a candidate that clears its hurdles. One attempt: what follows is a person's.
 
-use super::{Candidate, Hurdle, Judgement, Verdict};
+use super::{Candidate, Hurdle, Judgement, Quorum, Scope, Verdict};
+use crate::code::{self, Code};
 use crate::id::{Region, RunId, Unit};
 use crate::placement::{Intent, Mode, Placement, Verb};
 use crate::plan::{DecisionMode, Plan, RejoinMode};
-use crate::time::{Wall, as_ms, show_duration};
+use crate::time::{Wall, as_ms, show_duration, show_wall};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,14 +17,47 @@ use std::time::Duration;
 pub const REJOIN_PAUSE: Duration = Duration::from_secs(600);
 
 /// What happened to the unit before.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct History {
+    /// A person wants that nothing starts by itself.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// How long the verdict has been the same.
+    #[serde(rename = "same_for_ms", with = "as_ms", default)]
+    pub same_for: Duration,
     /// The run that moves it now, paused ones included.
     pub running: Option<RunId>,
     /// The last failover that nobody had asked for, whatever became of it.
     pub last_failover: Option<LastFailover>,
     /// When the last rejoin that did not end well was started, per region.
     pub failed_rejoins: BTreeMap<Region, Wall>,
+}
+
+/// A person's wish that nothing starts by itself: the file that `policy.hold_file` names is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The file.
+    pub file: String,
+    /// Who, as the file says; empty when it does not.
+    pub by: String,
+    /// Since when.
+    pub since: Option<Wall>,
+    /// Why, as the file says.
+    pub why: String,
+}
+
+impl std::fmt::Display for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let by = if self.by.is_empty() { "somebody" } else { &self.by };
+        write!(f, "{by} holds everything automatic")?;
+        if let Some(since) = self.since {
+            write!(f, " since {}", show_wall(since))?;
+        }
+        if !self.why.is_empty() {
+            write!(f, " ({})", self.why)?;
+        }
+        write!(f, ": {}", self.file)
+    }
 }
 
 /// The last automatic failover.
@@ -35,6 +69,9 @@ pub struct LastFailover {
     pub at: Wall,
     /// A person has seen it and allows the next.
     pub acknowledged: bool,
+    /// It has ended and did not do what it was to do.
+    #[serde(default)]
+    pub failed: bool,
 }
 
 /// What to do.
@@ -67,6 +104,29 @@ pub enum Reason {
     /// Nobody is heard.
     #[error("no agent is heard at all, so the controller itself may be cut off: check its network first")]
     AllDown,
+    /// Hears too few.
+    #[error(
+        "the controller hears {} of {} observers, itself counted, and that is not more than half: it may be the one that \
+         is cut off. Look at its network, or decide by hand", quorum.heard, quorum.all
+    )]
+    Minority { quorum: Quorum },
+    /// `policy.hold_file` is there.
+    #[error("{hold}; end it with `pilotlight hold off`, or move by hand")]
+    Held { hold: Hold },
+    /// `policy.unhealthy_for` has not passed.
+    #[error("the writer does not work; a failover starts in {} if that lasts", show_duration(*left))]
+    NotForLong {
+        #[serde(rename = "left_ms", with = "as_ms")]
+        left: Duration,
+    },
+    /// The last attempt failed.
+    #[error(
+        "{run} was to fail over and did not end well; one attempt, then people: `pilotlight acknowledge`, or move by hand"
+    )]
+    AttemptFailed { run: RunId },
+    /// Replay lag.
+    #[error("{region} holds {bytes} bytes that it has not replayed, the policy allows {allowed}: decide by hand")]
+    ReplayBehind { region: Region, bytes: u64, allowed: u64 },
     /// Does not fit.
     #[error("what is seen is contradictory or incomplete: look at the evidence and decide by hand")]
     Unclear,
@@ -119,6 +179,24 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// The page that says more, where it is not the verdict itself that holds.
+    pub fn code(&self) -> Option<Code> {
+        Some(match self {
+            Reason::Held { .. } => code::HELD,
+            Reason::Minority { .. } | Reason::AllDown => code::MINORITY,
+            Reason::AttemptFailed { .. } => code::ATTEMPT_FAILED,
+            Reason::CoolDown { .. } => code::COOLING_DOWN,
+            Reason::RunMoving { .. } => code::ALREADY_MOVING,
+            Reason::Behind { .. }
+            | Reason::PastRpo { .. }
+            | Reason::LagUnknown { .. }
+            | Reason::ReplayBehind { .. } => code::TOO_FAR_BEHIND,
+            _ => return None,
+        })
+    }
+}
+
 /// Decides. `now` is only compared with the wall times of the history.
 pub fn decide(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
     if let Some(run) = &history.running {
@@ -128,11 +206,27 @@ pub fn decide(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History
         Verdict::Healthy => rejoin(plan, unit, judgement, history, now),
         Verdict::WriterDead | Verdict::RegionLost => failover(plan, unit, judgement, history, now),
         Verdict::NoDataYet => Decision::Hold(Reason::NoDataYet),
-        Verdict::Suspect => Decision::Hold(Reason::Suspect),
+        Verdict::Suspect => suspect(plan, unit, judgement, history, now),
+        Verdict::Minority => Decision::Hold(Reason::Minority { quorum: judgement.quorum }),
         Verdict::AgentLost => Decision::Hold(Reason::AgentLost),
         Verdict::AllDown => Decision::Hold(Reason::AllDown),
         Verdict::Unknown => Decision::Hold(Reason::Unclear),
     }
+}
+
+/// A writer that its agent sees and that does not work is given up when the policy says for how long that is borne. Where
+/// the agent itself is silent, the lease decides.
+fn suspect(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
+    let seen = matches!(judgement.scope, Scope::Component { .. });
+    let Some(borne) = plan.policy.unhealthy_for.filter(|_| seen) else { return Decision::Hold(Reason::Suspect) };
+    let left = borne.saturating_sub(history.same_for);
+    if left > Duration::ZERO {
+        return Decision::Hold(Reason::NotForLong { left });
+    }
+    if !judgement.quorum.is_majority() {
+        return Decision::Hold(Reason::Minority { quorum: judgement.quorum });
+    }
+    failover(plan, unit, judgement, history, now)
 }
 
 fn failover(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
@@ -140,7 +234,13 @@ fn failover(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, 
         Ok(candidate) => candidate,
         Err(reason) => return Decision::Hold(reason),
     };
+    if let Some(hold) = &history.hold {
+        return Decision::Hold(Reason::Held { hold: hold.clone() });
+    }
     if let Some(last) = history.last_failover.as_ref().filter(|l| !l.acknowledged) {
+        if last.failed {
+            return Decision::Hold(Reason::AttemptFailed { run: last.run.clone() });
+        }
         let left = plan.policy.cool_down.saturating_sub(now.since(last.at));
         if left > Duration::ZERO {
             return Decision::Hold(Reason::CoolDown { run: last.run.clone(), left });
@@ -169,6 +269,7 @@ fn choose<'a>(plan: &Plan, candidates: &'a [Candidate]) -> Result<&'a Candidate,
     match best.hurdle(plan) {
         Hurdle::None => Ok(best),
         Hurdle::Behind { bytes, allowed } => Err(Reason::Behind { region, bytes, allowed }),
+        Hurdle::ReplayBehind { bytes, allowed } => Err(Reason::ReplayBehind { region, bytes, allowed }),
         Hurdle::PastRpo { exposure, rpo } => Err(Reason::PastRpo { region, exposure, rpo }),
         Hurdle::LagUnknown => Err(Reason::LagUnknown { region }),
     }
@@ -180,6 +281,9 @@ fn rejoin(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, no
     };
     if plan.policy.rejoin == RejoinMode::Manual {
         return Decision::Hold(Reason::RejoinByHand { region: first.region.clone() });
+    }
+    if let Some(hold) = &history.hold {
+        return Decision::Hold(Reason::Held { hold: hold.clone() });
     }
     let left = |region: &Region| {
         let failed = history.failed_rejoins.get(region);

@@ -1,8 +1,10 @@
 //! All that the controller knows of a unit at one moment, on its own clock.
 
+use super::Witness;
 use crate::id::{Component, Region, Unit};
 use crate::lease::LeaseSight;
 use crate::observation::{Sentinel, State, Target};
+use crate::pairs;
 use crate::plan::Plan;
 use crate::time::Mono;
 use serde::{Deserialize, Serialize};
@@ -17,26 +19,41 @@ const LATE: Duration = Duration::from_millis(250);
 const STALE: Duration = Duration::from_secs(5);
 
 /// Everything a verdict is made from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sight {
     /// The controller's clock.
     pub now: Mono,
     /// What each region's agent said, and when.
     pub agents: BTreeMap<Region, AgentSight>,
     /// What the controller saw itself at the ports of replicated data.
+    #[serde(with = "pairs")]
     pub ports: BTreeMap<Target, PortSight>,
+    /// What the other observers see: agents, and those that only look.
+    #[serde(with = "pairs", default)]
+    pub outlooks: BTreeMap<Witness, Outlook>,
     /// The unit's lease as its granter has it.
     pub lease: LeaseSight,
     /// When the store's record of the unit last changed under this controller.
     pub changed: Option<Mono>,
 }
 
+/// What one observer sees of the other places.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Outlook {
+    /// When it was last heard, on the controller's clock.
+    pub heard: Option<Mono>,
+    /// Its newest look at each port, with the time of the look on the controller's clock.
+    #[serde(with = "pairs")]
+    pub ports: BTreeMap<Target, PortSight>,
+}
+
 /// One agent.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct AgentSight {
     /// When its last heartbeat arrived, on the controller's clock.
     pub last_heard: Option<Mono>,
     /// Its newest look at each target, with the time of the look on the controller's clock.
+    #[serde(with = "pairs")]
     pub seen: BTreeMap<Target, (State, Mono)>,
     /// The newest sentinel it wrote as the writer's agent; kept after it stopped.
     pub sentinel: Option<Sentinel>,
@@ -65,7 +82,7 @@ impl std::fmt::Display for PortAnswer {
 }
 
 /// A dialled port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSight {
     /// What came of it.
     pub answer: PortAnswer,

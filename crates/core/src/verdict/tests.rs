@@ -41,6 +41,7 @@ fn calm() -> Sight {
             ("west".into(), agent("west", west)),
         ]),
         ports: BTreeMap::from([port(PortAnswer::Answers)]),
+        outlooks: BTreeMap::new(),
         lease: LeaseSight::Held { left: Duration::from_secs(2) },
         changed: None,
     }
@@ -74,6 +75,21 @@ impl Sight {
 
     fn dialled(mut self, answer: PortAnswer) -> Self {
         self.ports.extend([port(answer)]);
+        self
+    }
+
+    /// What the agent of west saw at the writer's port, so many milliseconds ago.
+    fn seen_from_west(mut self, answer: PortAnswer, ago: u64) -> Self {
+        let port = PortSight { answer, at: at(NOW - ago) };
+        let outlook =
+            Outlook { heard: Some(at(NOW - 100)), ports: BTreeMap::from([(target("database", "east"), port)]) };
+        self.outlooks.insert(Witness::Agent("west".into()), outlook);
+        self
+    }
+
+    fn observer(mut self, name: &str, ago: u64) -> Self {
+        let outlook = Outlook { heard: Some(at(NOW - ago)), ports: BTreeMap::new() };
+        self.outlooks.insert(Witness::Observer(name.into()), outlook);
         self
     }
 
@@ -129,6 +145,17 @@ fn every_word_has_the_sights_that_lead_to_it() {
         ("the whole region, refused", gone(), Verdict::RegionLost),
         ("the whole region, no answer", gone().dialled(PortAnswer::Unreachable), Verdict::RegionLost),
         ("the port was not looked at", gone().blind(), Verdict::Unknown),
+        ("another place still reaches the writer", gone().seen_from_west(PortAnswer::Answers, 200), Verdict::AgentLost),
+        (
+            "another place does not reach it either",
+            gone().seen_from_west(PortAnswer::Refused, 200),
+            Verdict::RegionLost,
+        ),
+        (
+            "what another place saw before the silence is old",
+            gone().seen_from_west(PortAnswer::Answers, 3_600),
+            Verdict::RegionLost,
+        ),
         ("nobody is heard any more", gone().silent("west", 9_000), Verdict::AllDown),
         (
             "nobody is heard, the port answers",
@@ -207,7 +234,7 @@ fn policy_and_history_decide_what_a_loss_leads_to() {
     let moving = History { running: Some(RunId::new("r1")), ..History::default() };
     assert_eq!(decided(&plan, &gone(), &moving), Decision::Hold(Reason::RunMoving { run: RunId::new("r1") }));
     let before = |at, acknowledged| History {
-        last_failover: Some(LastFailover { run: RunId::new("r1"), at: Wall(at), acknowledged }),
+        last_failover: Some(LastFailover { run: RunId::new("r1"), at: Wall(at), acknowledged, failed: false }),
         ..History::default()
     };
     let left = Duration::from_millis(3_600_000 - 1_000);
@@ -321,4 +348,124 @@ fn a_returned_region_rejoins_by_itself_only_if_it_has_to_and_may() {
     assert_eq!(rejoins(&plan, FENCED, &failed), pause);
     plan.policy.rejoin = RejoinMode::Manual;
     assert_eq!(rejoins(&plan, FENCED, &none), Decision::Hold(Reason::RejoinByHand { region: "west".into() }));
+}
+
+#[test]
+fn a_minority_decides_nothing() {
+    let mut plan = usual();
+    plan.policy.observers = ["paris", "oslo", "rome"].map(Into::into).to_vec();
+    let judged = |sight: &Sight| verdict(&plan, &unit(), Some(&Region::from("east")), sight);
+    // Six observers: the controller and west are two of them.
+    for (sight, expected) in [
+        (gone(), Verdict::Minority),
+        (gone().observer("paris", 200), Verdict::Minority),
+        (gone().observer("paris", 200).observer("oslo", 9_000), Verdict::Minority),
+        (gone().observer("paris", 200).observer("oslo", 300), Verdict::RegionLost),
+        (gone().observer("paris", 200).observer("stranger", 300), Verdict::Minority),
+        (calm(), Verdict::Healthy),
+    ] {
+        let judgement = judged(&sight);
+        assert_eq!(judgement.verdict, expected, "{judgement:#?}");
+    }
+    let judgement = judged(&gone());
+    assert!(judgement.evidence.last().unwrap().says.contains("hears 2 of 6 observers"), "{judgement:#?}");
+    let held = decide(&plan, &unit(), &judgement, &History::default(), Wall(0));
+    let Decision::Hold(reason) = held else { panic!("{held:?}") };
+    assert_eq!(reason.code(), Some(crate::code::MINORITY));
+    // Half is not more than half.
+    plan.policy.observers = vec!["paris".into()];
+    let half = verdict(&plan, &unit(), Some(&Region::from("east")), &gone());
+    assert_eq!((half.verdict, half.quorum), (Verdict::Minority, Quorum { heard: 2, all: 4 }));
+}
+
+#[test]
+fn a_hold_keeps_everything_automatic_from_starting() {
+    let hold = Hold { file: "hold".into(), by: "ada".into(), since: Some(Wall(0)), why: "network work".into() };
+    let held = History { hold: Some(hold.clone()), ..History::default() };
+    let reason = Decision::Hold(Reason::Held { hold });
+    assert_eq!(decided(&usual(), &gone(), &held), reason);
+    assert_eq!(decided(&usual(), &calm().role("west", FENCED), &held), reason);
+    assert_eq!(decided(&usual(), &calm(), &held), Decision::Hold(Reason::Healthy), "nothing would start anyway");
+    let Decision::Hold(reason) = reason else { unreachable!() };
+    let said = "ada holds everything automatic since 1970-01-01T00:00:00.000Z (network work): hold; end it";
+    assert!(reason.to_string().starts_with(said), "{reason}");
+}
+
+#[test]
+fn a_failed_attempt_is_the_last_until_somebody_has_seen_it() {
+    let last = |failed, acknowledged| {
+        let last = LastFailover { run: RunId::new("r1"), at: Wall(0), acknowledged, failed };
+        History { last_failover: Some(last), ..History::default() }
+    };
+    let mut plan = usual();
+    plan.policy.cool_down = Duration::from_secs(1);
+    let failed = Decision::Hold(Reason::AttemptFailed { run: RunId::new("r1") });
+    assert_eq!(decided(&plan, &gone(), &last(true, false)), failed, "long after the cool-down");
+    assert_eq!(decided(&plan, &gone(), &last(true, true)), Decision::Start(failover_to("west")));
+    assert_eq!(decided(&plan, &gone(), &last(false, false)), Decision::Start(failover_to("west")));
+}
+
+#[test]
+fn a_writer_that_does_not_work_is_borne_for_as_long_as_the_policy_says() {
+    let mut plan = usual();
+    let hangs = calm().role("east", Role::Unresponsive);
+    let after = |ms| History { same_for: Duration::from_millis(ms), ..History::default() };
+    assert_eq!(decided(&plan, &hangs, &after(900_000)), Decision::Hold(Reason::Suspect), "no time is named");
+    plan.policy.unhealthy_for = Some(Duration::from_secs(60));
+    let left = Duration::from_secs(20);
+    assert_eq!(decided(&plan, &hangs, &after(40_000)), Decision::Hold(Reason::NotForLong { left }));
+    assert_eq!(decided(&plan, &hangs, &after(60_000)), Decision::Start(failover_to("west")));
+    // A silent agent is the lease's affair, however long it takes.
+    let silent = gone().lease(calm().lease);
+    assert_eq!(decided(&plan, &silent, &after(900_000)), Decision::Hold(Reason::Suspect));
+    let alone = calm().role("east", Role::Unresponsive).silent("west", 9_000);
+    plan.policy.observers = vec!["paris".into()];
+    let minority = Decision::Hold(Reason::Minority { quorum: Quorum { heard: 2, all: 4 } });
+    assert_eq!(decided(&plan, &alone, &after(60_000)), minority);
+}
+
+#[test]
+fn replay_lag_is_a_hurdle_of_its_own() {
+    let mut plan = usual();
+    let behind = |replay_bytes| Some(Lag { replay_bytes, ..lag(Some(0), Some(20)) });
+    let held = |replay| with_lag(gone(), behind(replay));
+    assert_eq!(decided(&plan, &held(Some(9_000)), &History::default()), Decision::Start(failover_to("west")));
+    plan.policy.max_replay_bytes = Some(8_000);
+    let reason = Reason::ReplayBehind { region: "west".into(), bytes: 9_000, allowed: 8_000 };
+    assert_eq!(decided(&plan, &held(Some(9_000)), &History::default()), Decision::Hold(reason));
+    assert_eq!(decided(&plan, &held(Some(8_000)), &History::default()), Decision::Start(failover_to("west")));
+    assert_eq!(decided(&plan, &held(None), &History::default()), Decision::Start(failover_to("west")));
+}
+
+#[test]
+fn the_matrix_says_who_sees_whom_and_how_old_that_is() {
+    let mut plan = usual();
+    plan.policy.observers = vec!["paris".into()];
+    let reach = gone().seen_from_west(PortAnswer::Refused, 200).observer("paris", 400).reach(&plan);
+    let shown: Vec<String> = reach
+        .rows
+        .iter()
+        .map(|r| {
+            let cells: Vec<String> =
+                r.cells.iter().map(|c| format!("{:?} {:?}", c.contact, c.age_ms.map(|a| a.as_millis()))).collect();
+            format!("{} {}: {}", r.observer, r.heard, cells.join(", "))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "agent of east false: Itself None, NotLooked None, NotLooked Some(3500)",
+            "agent of west true: Refused Some(200), Itself None, Sees Some(200)",
+            "controller true: Refused Some(100), Sees Some(200), Itself None",
+            "observer paris true: NotLooked None, NotLooked None, Sees Some(400)",
+        ]
+    );
+    assert_eq!(reach.quorum, Quorum { heard: 3, all: 4 });
+}
+
+#[test]
+fn a_sight_can_be_written_down_and_read_again() {
+    let sight = gone().seen_from_west(PortAnswer::Refused, 200).observer("paris", 400);
+    let text = serde_json::to_string(&sight).expect("plain data");
+    assert_eq!(serde_json::from_str::<Sight>(&text).expect("reads back"), sight);
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, VERSION, WorkReply, WorkRequest};
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, ObserverReport, VERSION, WorkReply, WorkRequest};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -27,6 +27,20 @@ pub(super) async fn work(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<J
 /// What became of a task.
 pub(super) async fn result(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<StatusCode, Refusal> {
     desk.hub.result(read(&body)?)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What an observer sees. Only those that the plan names count: a vote of a stranger is none.
+pub(super) async fn observe(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<StatusCode, Refusal> {
+    let report: ObserverReport = read_versioned(&body)?;
+    let named = &desk.plan.policy.observers;
+    if !named.contains(&report.observer) {
+        let known = named.iter().map(|o| o.as_str()).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        let what = format!("the plan has no observer {}; it has {known}", report.observer);
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "PL-0132", what, "add it to `policy.observers` in the plan"));
+    }
+    desk.hub.observed(report);
     Ok(StatusCode::NO_CONTENT)
 }
 

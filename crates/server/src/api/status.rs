@@ -2,6 +2,7 @@
 
 use super::view::{ComponentStatus, CoolingDown, DecisionView, RegionStatus, StatusView, UnitStatus};
 use crate::desk::Desk;
+use crate::hold;
 use pilotlight_core::id::{Region, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::run::Condition;
@@ -32,13 +33,16 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
         regions: regions.unwrap_or_default(),
         shared: looks.iter().map(|(t, look)| component(t, look, now)).collect(),
         open_runs,
+        hold: hold::read(&plan.hold_file()),
+        reach: plan.units().into_iter().next().map(|u| desk.sight(u).reach(plan)).unwrap_or_default(),
     })
 }
 
 fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
     let record = desk.engine.granter().unit(unit);
     let judged = desk.judged(unit);
-    let hold = || DecisionView::Hold { why: "not judged yet: the controller has just started".to_owned() };
+    let why = "not judged yet: the controller has just started".to_owned();
+    let hold = || DecisionView::Hold { why, code: None };
     let cooling_down = record.as_ref().and_then(|r| r.failed_over.as_ref()).and_then(|f| {
         let until = Wall(f.at.0 + millis(desk.plan.policy.cool_down));
         let bars = f.automatic && f.acknowledged_by.is_none() && until > desk.clock.wall();

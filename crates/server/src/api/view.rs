@@ -10,7 +10,7 @@ use pilotlight_core::position::option_ms;
 use pilotlight_core::run::Record;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Wall, as_ms};
-use pilotlight_core::verdict::Judgement;
+use pilotlight_core::verdict::{Hold, Judgement, Reach};
 use pilotlight_engine::RunSummary;
 use pilotlight_engine::dry_run::DryStep;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,12 @@ pub struct StatusView {
     pub shared: Vec<ComponentStatus>,
     /// Runs that have not ended.
     pub open_runs: Vec<RunSummary>,
+    /// A person wants that nothing starts by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Who sees whom.
+    #[serde(default)]
+    pub reach: Reach,
 }
 
 /// One unit.
@@ -91,6 +97,9 @@ pub enum DecisionView {
     Hold {
         /// For people.
         why: String,
+        /// The page that says more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
     },
     /// It starts, or wants to start, this; `refused` says what stands in the way.
     Start {

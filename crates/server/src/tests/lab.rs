@@ -4,7 +4,9 @@ use super::wait::until;
 use crate::api::view::{ErrorBody, MoveReply, MoveRequest, RunsView, StatusView};
 use crate::{Hub, Listen, PortLook, RemoteAgent, ServeError, ServerParts, serve};
 use async_trait::async_trait;
-use pilotlight_agent::{AgentParts, FileNotes, GuardRuns, HttpWay, fresh_instance, run as run_agent};
+use pilotlight_agent::{
+    AgentParts, FileNotes, GuardRuns, HttpWay, ObserverParts, fresh_instance, observe, run as run_agent,
+};
 use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard};
 use pilotlight_core::id::{Component, Region, RunId};
 use pilotlight_core::lease::LeaseSight;
@@ -87,6 +89,8 @@ impl Lab {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (client, folder) = (reqwest::Client::new(), tempfile::tempdir().unwrap());
+        plan.controller.url = format!("http://{address}");
+        plan.controller.state = folder.path().join("controller");
         Self { world, plan, client, address, folder, controller: None, agents: BTreeMap::new() }
     }
 
@@ -134,6 +138,7 @@ impl Lab {
                 driver: Arc::new(router),
                 ledger,
                 clock: Arc::new(SystemClock),
+                port_look: Arc::new(FakePorts(world)),
                 way: Arc::new(HttpWay::new(client, &url, token)),
                 notes: Arc::new(FileNotes::open(&folder).unwrap()),
                 instance: fresh_instance(),
@@ -143,6 +148,21 @@ impl Lab {
             run_agent(parts).await.unwrap();
         });
         self.agents.insert(region.to_owned(), process);
+    }
+
+    pub(super) fn start_observer(&mut self, name: &str) {
+        let (world, plan, client) = (self.world.clone(), Arc::new(self.plan.clone()), self.client_of_agents());
+        let observer = name.into();
+        let process = Process::start(|shutdown| async move {
+            let clock = Arc::new(SystemClock);
+            let (port_look, token) = (Arc::new(FakePorts(world)), TOKEN.to_owned());
+            observe(ObserverParts { observer, plan, clock, port_look, client, token, shutdown }).await.unwrap();
+        });
+        self.agents.insert(format!("observer {name}"), process);
+    }
+
+    pub(super) fn kill_observer(&mut self, name: &str) {
+        self.agents.remove(&format!("observer {name}"));
     }
 
     pub(super) fn kill_agent(&mut self, region: &str) {
@@ -201,6 +221,15 @@ impl Lab {
             let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
             let ended: Vec<Verb> = runs.iter().filter(|(_, c)| well.contains(c)).map(|(v, _)| *v).collect();
             if ended.len() == number && runs.len() == number { Ok(ended) } else { Err(format!("{runs:#?}")) }
+        })
+        .await
+    }
+
+    /// Waits until the first run has ended, whatever follows it.
+    pub(super) async fn until_ended_first(&self) -> Verb {
+        until("the first run ends", async || match self.runs().await.first() {
+            Some((verb, Condition::Ended { .. })) => Ok(*verb),
+            other => Err(format!("{other:?}")),
         })
         .await
     }

@@ -1,0 +1,42 @@
+//! The hold: a file that is written and removed with nobody to ask.
+
+use crate::program::{pilotlight, run, said};
+
+#[test]
+fn a_hold_is_written_and_removed_while_no_controller_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said(&run(folder.path(), &["init"])).0, 0);
+    let file = folder.path().join("state/controller/hold");
+    // No token either: what works offline needs no secret.
+    let (code, out, err) = said(&run(folder.path(), &["hold", "on", "--why", "network work"]));
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("nothing starts by itself") && out.contains("cannot be asked"), "{out}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("by: ") && text.contains("why: network work"), "{text}");
+    assert_eq!(said(&run(folder.path(), &["hold", "on"])).0, 0, "again is no fault");
+    let (code, out, _) = said(&run(folder.path(), &["hold", "off"]));
+    assert!(code == 0 && out.contains("is gone") && !file.exists(), "{out}");
+    let (code, out, _) = said(&run(folder.path(), &["hold", "off"]));
+    assert!(code == 0 && out.contains("off already"), "{out}");
+}
+
+#[test]
+fn a_hold_that_cannot_be_written_says_that_nothing_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said(&run(folder.path(), &["init"])).0, 0);
+    std::fs::write(folder.path().join("state"), "no folder").unwrap();
+    let (code, _, err) = said(&run(folder.path(), &["hold", "on"]));
+    assert_eq!(code, 1);
+    assert!(err.contains("PL-0004") && err.contains("nothing holds yet"), "{err}");
+}
+
+#[test]
+fn an_observer_needs_a_name_of_the_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said(&run(folder.path(), &["init"])).0, 0);
+    let mut command = pilotlight(folder.path());
+    command.args(["observe", "--name", "paris"]).env("PILOTLIGHT_TOKEN", "secret");
+    let (code, _, err) = said(&command.output().unwrap());
+    assert_eq!(code, 2);
+    assert!(err.contains("PL-0132") && err.contains("policy.observers"), "{err}");
+}

@@ -1,0 +1,92 @@
+//! Who looks, who is counted, and what keeps everything automatic from starting.
+
+use super::lab::Lab;
+use crate::api::view::{DecisionView, StatusView};
+use crate::hold;
+use pilotlight_core::placement::Verb;
+use pilotlight_core::verdict::{Contact, Witness};
+
+fn contact(status: &StatusView, from: &Witness, of: &str) -> Option<Contact> {
+    let row = status.reach.rows.iter().find(|r| &r.observer == from)?;
+    row.cells.iter().find(|c| c.place == Witness::Agent(of.into())).map(|c| c.contact)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_keeps_a_failover_from_starting_but_not_a_persons() {
+    let mut lab = Lab::up(|_| ()).await;
+    let file = lab.plan.hold_file();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, hold::text("ada", "network work")).unwrap();
+    lab.until("the hold is seen", |s| s.hold.as_ref().is_some_and(|h| h.by == "ada")).await;
+    lab.lose("east");
+    let held = |s: &StatusView| match &s.units[0].decision {
+        DecisionView::Hold { why, code } => why.contains("ada holds") && code.as_deref() == Some("PL-0242"),
+        DecisionView::Start { .. } => false,
+    };
+    let status = lab.until("the lost region is held", held).await;
+    assert!(status.is("region lost") && !status.units[0].judgement.as_ref().unwrap().evidence.is_empty());
+    assert_eq!(lab.runs().await, vec![]);
+    lab.start_move(Verb::Failover, Some("west"), false).await.expect("a person's request wins");
+    assert_eq!(lab.until_ended(1).await, [Verb::Failover]);
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_starts_when_the_hold_ends() {
+    let mut lab = Lab::new();
+    let file = lab.plan.hold_file();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "").unwrap();
+    lab.start_controller();
+    lab.start_agent("east");
+    lab.start_agent("west");
+    lab.until("all is well", |s| s.is_well("east") && s.knows_exposure() && s.hold.is_some()).await;
+    lab.lose("east");
+    lab.until("the region counts as lost", |s| s.is("region lost")).await;
+    assert_eq!(lab.runs().await, vec![]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(lab.until_ended(1).await, [Verb::Failover]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn observers_are_counted_and_shown_and_a_minority_holds_still() {
+    let mut lab = Lab::up(|p| p.policy.observers = ["paris", "oslo"].map(Into::into).to_vec()).await;
+    let west = Witness::Agent("west".into());
+    lab.until("west sees the writer's port", |s| contact(s, &west, "east") == Some(Contact::Sees)).await;
+    lab.start_observer("paris");
+    lab.until("four of five are heard", |s| s.reach.quorum.heard == 4 && s.reach.quorum.all == 5).await;
+    lab.kill_observer("paris");
+    lab.until("three of five are heard", |s| s.reach.quorum.heard == 3).await;
+    lab.lose("east");
+    let status = lab.until("two of five are no majority", |s| s.is("in the minority")).await;
+    let DecisionView::Hold { why, code } = &status.units[0].decision else { panic!("{status:#?}") };
+    assert!(why.contains("2 of 5") && code.as_deref() == Some("PL-0243"), "{why}");
+    assert_eq!(lab.runs().await, vec![]);
+    lab.start_observer("paris");
+    assert_eq!(lab.until_ended(1).await, [Verb::Failover], "three of five are one");
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_observer_the_plan_does_not_name_is_refused() {
+    let lab = Lab::up(|_| ()).await;
+    let report = pilotlight_core::protocol::ObserverReport {
+        version: pilotlight_core::protocol::VERSION,
+        observer: "stranger".into(),
+        instance: "x".to_owned(),
+        sequence: 1,
+        ports: vec![],
+    };
+    let (status, body) = lab.send::<()>("/v1/observe", &report).await.unwrap_err();
+    assert_eq!((status, body.code.as_str()), (404, "PL-0132"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_hangs_is_failed_over_after_the_time_that_is_borne() {
+    let lab = Lab::up(|p| p.policy.unhealthy_for = Some(std::time::Duration::from_millis(1_000))).await;
+    lab.world.set_role("database", "east", |_| pilotlight_core::observation::Role::Unresponsive);
+    let ended = lab.until_ended_first().await;
+    assert_eq!(ended, Verb::Failover);
+    lab.until("west is well", |s| s.units[0].writer == Some("west".into()) && s.is("healthy")).await;
+    lab.no_rule_was_broken();
+}
