@@ -130,6 +130,9 @@ fn print_view(view: &RunView) {
         };
         let status = serde_json::to_value(step.status).ok().and_then(|v| v.as_str().map(str::to_owned));
         println!("    {:<18} {:>9}  {:<28} {}", status.unwrap_or_default(), took, step.id, step.title);
+        if let Some(approval) = &step.approved {
+            println!("    {:>30}approved by {} at {}", "", approval.by, show_wall(approval.at));
+        }
         if let Some(note) = &step.note {
             println!("    {:>30}{note}", "");
         }

@@ -92,7 +92,7 @@ impl RunState {
         let holds_back = self.is_unwinding() || self.is_paused();
         match &state.phase {
             Phase::Waiting if holds_back => None,
-            Phase::Waiting if step.approval && state.approved_by.is_none() => Some(Command::AskApproval { step: id }),
+            Phase::Waiting if step.approval && state.approved.is_none() => Some(Command::AskApproval { step: id }),
             Phase::Waiting => Some(match self.resolved(&step.effect) {
                 Ok(effect) => Command::Start { step: id, attempt: attempt + 1, effect },
                 Err(why) => Command::Fail { step: id, why },

@@ -3,7 +3,7 @@
 //! Invariant: [`RunState::apply`] is total. It either accepts a record or leaves the state as it was and says why.
 
 use super::phase::{self, Place};
-use super::{Cause, Event, Illegal, Phase, Record, Returned, RunResult};
+use super::{Approval, Cause, Event, Illegal, Phase, Record, Returned, RunResult};
 use crate::effect::{Effect, HandOver};
 use crate::id::{Epoch, RunId, StepId, Unit};
 use crate::outcome::{Failure, FailureKind, Outcome, Output};
@@ -23,7 +23,7 @@ pub(super) struct StepState {
     pub touched: bool,
     /// Once nobody knew what an attempt had changed.
     pub uncertain: bool,
-    pub approved_by: Option<String>,
+    pub approved: Option<Approval>,
     pub output: Option<Output>,
     pub already: Option<String>,
     pub warning: Option<String>,
@@ -83,7 +83,7 @@ impl RunState {
             forgiven: 0,
             touched: false,
             uncertain: false,
-            approved_by: None,
+            approved: None,
             output: None,
             already: None,
             warning: None,
@@ -261,7 +261,7 @@ impl RunState {
     /// Needs met, approved, and nothing holds the run.
     pub(super) fn may_start(&self, i: usize) -> bool {
         self.open.contains(&i)
-            && (!self.step(i).approval || self.steps[i].approved_by.is_some())
+            && (!self.step(i).approval || self.steps[i].approved.is_some())
             && !self.is_paused()
             && !self.is_unwinding()
             && self.resolved(&self.step(i).effect).is_ok()
@@ -362,7 +362,7 @@ impl RunState {
             }
             Event::StepReturned { result, .. } => state.note(result),
             Event::Approved { by, .. } => {
-                state.approved_by = Some(by.clone());
+                state.approved = Some(Approval { by: by.clone(), at });
                 state.forgiven = state.attempts;
             }
             Event::Resumed { .. } => state.forgiven = state.attempts,

@@ -67,6 +67,15 @@ impl std::fmt::Display for StepStatus {
     }
 }
 
+/// A person's word that a step may start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who gave it.
+    pub by: String,
+    /// When it was recorded.
+    pub at: Wall,
+}
+
 /// A step for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {
@@ -86,6 +95,9 @@ pub struct StepView {
     pub status: StepStatus,
     /// Attempts made.
     pub attempts: u32,
+    /// The newest approval, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approval>,
     /// When its first intent was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Wall>,
@@ -206,7 +218,7 @@ impl RunState {
         }
         if !self.is_paused() && !self.is_unwinding() {
             let asks = |i: &usize| {
-                self.steps[*i].phase == Phase::Waiting && self.step(*i).approval && self.steps[*i].approved_by.is_none()
+                self.steps[*i].phase == Phase::Waiting && self.step(*i).approval && self.steps[*i].approved.is_none()
             };
             // Only when nothing else goes on: an approval that is asked early delays nobody.
             if self.open().all(|i| asks(&i)) {
@@ -230,7 +242,7 @@ impl RunState {
         let state = &self.steps[i];
         match &state.phase {
             Phase::Waiting if state.attempts > 0 => StepStatus::Retrying,
-            Phase::Waiting if self.step(i).approval && state.approved_by.is_none() && self.is_open(i) => {
+            Phase::Waiting if self.step(i).approval && state.approved.is_none() && self.is_open(i) => {
                 StepStatus::AwaitingApproval
             }
             Phase::Waiting => StepStatus::Waiting,
@@ -267,6 +279,7 @@ impl RunState {
             effect: step.effect.clone(),
             status: self.status(i),
             attempts: state.attempts,
+            approved: state.approved.clone(),
             started: state.started,
             ended: state.ended,
             note,

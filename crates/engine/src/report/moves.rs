@@ -93,6 +93,12 @@ fn turning_points(view: &RunView, origin: Origin) -> Vec<Event> {
     };
     let mut events = vec![event(view.started, Mark::Verdict, decided)];
     let done = |mark| move |(at, step): (_, &StepView)| event(at, mark, format!("Done: {}", step.title));
+    let approvals = view.steps.iter().filter_map(|s| s.approved.as_ref().map(|a| (s, a)));
+    events.extend(approvals.map(|(step, approval)| Event {
+        at_ms: origin.wall_ms(approval.at),
+        text: format!("Approved by {}: {}", approval.by, step.title),
+        mark: None,
+    }));
     events.extend(silent.map(done(Mark::Fenced)));
     events.extend(promoted.map(done(Mark::Promoted)));
     events.extend(routed.map(done(Mark::Routed)));
@@ -101,12 +107,19 @@ fn turning_points(view: &RunView, origin: Origin) -> Vec<Event> {
 
 /// The times that split an outage.
 fn run_times(view: &RunView) -> RunTimes {
+    // A step is asked for as soon as everything it needs is over.
+    let asked = |s: &StepView| {
+        let needed = view.steps.iter().filter(|other| s.needs.contains(&other.id));
+        needed.filter_map(|n| n.ended).max().unwrap_or(view.started)
+    };
     let times = |s: &StepView| {
+        // One that came later allowed another attempt.
+        let given = s.approved.as_ref().map(|a| a.at).filter(|at| s.started.is_some_and(|started| *at <= started));
         Some(StepTimes {
             id: s.id.clone(),
             phase: s.phase,
             needs: s.needs.clone(),
-            approval: None,
+            approval: given.map(|given| (asked(s), given)),
             started: s.started?,
             ended: s.ended?,
         })

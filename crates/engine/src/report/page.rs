@@ -69,6 +69,12 @@ fn moment(report: &Report, at_ms: u64) -> String {
     format!("{} UTC", text[..19].replace('T', " "))
 }
 
+/// The same to the millisecond, for what follows each other closely.
+fn moment_ms(report: &Report, at_ms: u64) -> String {
+    let text = show_wall(Wall(report.origin.0 + at_ms));
+    format!("{} UTC", text[..23].replace('T', " "))
+}
+
 fn cards(report: &Report) -> Markup {
     let impacts = || report.moves.iter().filter_map(|m| m.impact.as_ref());
     let together = |counts: Vec<u64>| (!counts.is_empty()).then(|| counts.iter().sum());

@@ -1,6 +1,6 @@
 //! The section of one move: picture, what the time went to, figures, steps, evidence, events.
 
-use super::moment;
+use super::{moment, moment_ms};
 use crate::report::figures::{count, length, offset, share};
 use crate::report::picture::{self, Row, View, numbered};
 use crate::report::{Event, Ids, Impact, Mark, Move, Report, Span, Step, StepEnd};
@@ -198,7 +198,7 @@ fn steps(steps: &[Step], zero_ms: u64) -> Markup {
                     @for step in steps {
                         tr {
                             td { (step.title) @if !step.said.is_empty() { div class="said" { (step.said) } } }
-                            td { (step.phase) }
+                            td class="phase" { (step.phase) }
                             td class="n" { (step.started_ms.map_or_else(|| "—".to_owned(), |at| offset(at, zero_ms))) }
                             td class="n" { (took(step)) }
                             td class="n" { (step.attempts) }
@@ -244,7 +244,7 @@ fn events(report: &Report, events: &[Event], zero_ms: u64) -> Markup {
             thead { tr { th class="n" { "Offset" } th { "Event" } th { "Time" } } }
             tbody {
                 @for event in ordered {
-                    tr { td class="n" { (offset(event.at_ms, zero_ms)) } td { (event.text) } td class="time" { (moment(report, event.at_ms)) } }
+                    tr { td class="n" { (offset(event.at_ms, zero_ms)) } td { (event.text) } td class="time" { (moment_ms(report, event.at_ms)) } }
                 }
             }
         }

@@ -5,7 +5,7 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::measure::Sample;
 use pilotlight_core::plan::Plan;
-use pilotlight_core::run::RunView;
+use pilotlight_core::run::{Approval, RunView};
 use pilotlight_core::time::Mono;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -67,6 +67,10 @@ fn samples() -> Vec<Sample> {
 }
 
 fn report(held: Option<&BTreeSet<u64>>) -> Report {
+    report_of(&runs(), held)
+}
+
+fn report_of(runs: &[RunView], held: Option<&BTreeSet<u64>>) -> Report {
     let text = include_str!("../../../../core/src/plan/sample.yaml");
     let mut plan = Plan::read(text, "sample.yaml").expect("the sample plan has no fault");
     plan.regions = vec!["east".into(), "west".into()];
@@ -76,7 +80,7 @@ fn report(held: Option<&BTreeSet<u64>>) -> Report {
         title: "east lost".to_owned(),
         origin: Origin { wall: wall(0), mono: Mono(Duration::from_secs(500)) },
         writer: "east".into(),
-        runs: &runs(),
+        runs,
         faults: &[fault],
         samples: &samples(),
         held,
@@ -124,4 +128,22 @@ fn lanes_follow_the_records() {
     assert_eq!(told(&report.lanes[1]), [(0, "standby"), (3_200, "writer")]);
     assert!(report.moves[0].impact.as_ref().unwrap().lost.is_none());
     assert_eq!(report.rpo.measured_ms, Some(120), "without a look at the payments the sentinels still speak");
+}
+
+#[test]
+fn time_that_a_person_took_to_approve_is_a_part_of_its_own() {
+    let mut runs = runs();
+    let promote = runs[0].steps.iter_mut().find(|s| s.id.as_str() == "promote").unwrap();
+    promote.needs = vec!["lapse".into()];
+    promote.started = Some(wall(3_170));
+    promote.approved = Some(Approval { by: "ada".to_owned(), at: wall(3_160) });
+    let route = runs[0].steps.iter_mut().find(|s| s.id.as_str() == "route").unwrap();
+    route.needs = vec!["promote".into()];
+    // Another attempt that was allowed later is not what users waited for.
+    route.approved = Some(Approval { by: "ada".to_owned(), at: wall(3_210) });
+    let told = report_of(&runs, None);
+    let parts = &told.moves[0].impact.as_ref().unwrap().parts;
+    let named = |name: &str| parts.iter().find(|p| p.name == name).map(|p| p.ms);
+    assert_eq!((named("approve"), named("promote")), (Some(60), Some(40)), "{parts:?}");
+    assert!(told.moves[0].events.iter().any(|e| e.text == "Approved by ada: promote" && e.at_ms == 3_160));
 }
