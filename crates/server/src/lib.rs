@@ -13,6 +13,7 @@ pub mod hold;
 pub mod hub;
 mod looks;
 mod moves;
+mod notes;
 mod offstage;
 mod reports;
 mod serve;

@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use crate::hub::Hub;
 use crate::looks;
-use crate::{api, controller, reports, traffic};
+use crate::{api, controller, notes, reports, traffic};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use pilotlight_core::code;
@@ -148,10 +148,14 @@ pub async fn serve(mut parts: ServerParts) -> Result<(), ServeError> {
     let handle = Handle::new();
     let mut tasks: JoinSet<String> = JoinSet::new();
     spawn(&mut tasks, &desk, port_look);
-    let reporter = desk.clone();
+    let (reporter, teller) = (desk.clone(), desk.clone());
     tasks.spawn(async move {
         reports::run(reporter).await;
         "reports".to_owned()
+    });
+    tasks.spawn(async move {
+        notes::run(teller).await;
+        "notes".to_owned()
     });
     tasks.spawn(answer(desk.clone(), listener, tls, handle.clone()));
     watch_over(&desk, tasks, &handle).await

@@ -6,6 +6,7 @@
 mod door;
 mod failover;
 mod lab;
+mod notes;
 mod policy;
 mod quiet;
 mod steering;

@@ -320,6 +320,7 @@ fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {
         "database" => of(&[Capability::Replicated, Capability::Fence, Capability::Sentinel]),
         "payments" => of(&[Capability::Capacity]),
         "name" => Descriptor { needs_agent: false, ..of(&[Capability::Traffic]) },
+        "people" => Descriptor { needs_agent: false, ..of(&[Capability::Message]) },
         _ => of(&[Capability::Command, Capability::Probe]),
     };
     plan.components.keys().map(|name| (name.clone(), describe(name))).collect()
@@ -358,7 +359,10 @@ async fn parts(
         }
         router = router.region(region, remote(&descriptors[&Component::from("warm-cache")]));
     }
-    let driver: Arc<dyn Driver> = Arc::new(router.component(&"name".into(), None, own));
+    for (name, _) in descriptors.iter().filter(|(_, d)| !d.needs_agent) {
+        router = router.component(name, None, own.clone());
+    }
+    let driver: Arc<dyn Driver> = Arc::new(router);
     let engine = EngineParts {
         store: Arc::new(store),
         journal: Arc::new(journal),

@@ -5,7 +5,8 @@ use crate::plan::shape::{Section, Shape, required};
 use crate::plan::value::Record;
 
 pub(in crate::plan) static SECTION: Section = Section {
-    doc: "A web address that is told what happens: a JSON object with `text`, as Slack takes it.",
+    doc: "A web address that is told when a run starts, serves users, waits for a person or fails: a JSON object with `text`, as \
+          Slack takes it.",
     keys: &[required("url", Shape::Secret, "Where to post. Such a URL is a secret: whoever knows it can post.")],
 };
 

@@ -1,0 +1,158 @@
+//! Tells people of a run that waits for one of them, or that did not reach its target.
+//!
+//! That a run starts and that users are served again are steps of the runbook. A run that stands still, or whose last step
+//! failed, has no step left that could say so.
+//!
+//! Invariant: each such state is told at most once, whichever controller notices it: the key names the state, and the guard
+//! before the messenger remembers keys. A note that cannot be delivered holds nothing up and is logged.
+
+use crate::desk::Desk;
+use pilotlight_core::effect::{Capability, Effect};
+use pilotlight_core::id::{Component, EffectKey, RunId, StepId, Unit};
+use pilotlight_core::placement::Verb;
+use pilotlight_core::run::{Condition, Event, Record, RunResult, RunView, StepStatus};
+use pilotlight_driver::Context;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+/// One attempt to deliver may take so long.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// A messenger that refuses so often is down; the log has the note.
+const ATTEMPTS: u32 = 3;
+
+/// A run that failed longer ago than this, while no controller was there to tell, is no news any more.
+const NEWS: Duration = Duration::from_secs(3_600);
+
+/// States this process has told; it only spares the guard being asked with every record.
+type Told = BTreeSet<(RunId, String)>;
+
+/// Tells until shutdown.
+pub(crate) async fn run(desk: Arc<Desk>) {
+    let mut records = desk.engine.subscribe();
+    let mut told = Told::new();
+    catch_up(&desk, &mut told).await;
+    loop {
+        let published = tokio::select! {
+            biased;
+            () = desk.shutdown.cancelled() => return,
+            published = records.recv() => published,
+        };
+        match published {
+            Ok((run, _)) => consider(&desk, &run, &mut told).await,
+            Err(RecvError::Lagged(_)) => catch_up(&desk, &mut told).await,
+            Err(RecvError::Closed) => return desk.shutdown.cancelled().await,
+        }
+    }
+}
+
+/// Everything that may have to be told and was perhaps not: open runs, and each unit's newest one.
+async fn catch_up(desk: &Desk, told: &mut Told) {
+    let runs = match desk.engine.runs().await {
+        Ok(runs) => runs,
+        Err(e) => return tracing::warn!("cannot see which runs people should hear of: {e}"),
+    };
+    let now = desk.clock.wall();
+    let mut newest: BTreeSet<&Unit> = BTreeSet::new();
+    for run in &runs {
+        let is_newest = newest.insert(&run.unit);
+        if run.ended.is_none_or(|at| is_newest && now.since(at) < NEWS) {
+            consider(desk, &run.run, told).await;
+        }
+    }
+}
+
+async fn consider(desk: &Desk, run: &RunId, told: &mut Told) {
+    let Ok(Some(view)) = desk.engine.view(run).await else { return };
+    if !matches!(view.condition, Condition::Waiting { .. } | Condition::Ended { .. }) {
+        return;
+    }
+    let Ok(records) = desk.engine.records(run).await else { return };
+    let Some((state, message)) = note(&view, &records) else { return };
+    if told.insert((run.clone(), state.clone())) {
+        for messenger in messengers(desk, &view.unit) {
+            let key = EffectKey::new(run, &StepId::new(format!("{state}-{messenger}")), 1);
+            send(desk, &view, messenger, key, &message).await;
+        }
+    }
+}
+
+fn messengers<'a>(desk: &'a Desk, unit: &'a Unit) -> impl Iterator<Item = &'a Component> {
+    let can = |name: &Component| desk.descriptors.get(name).is_some_and(|d| d.can(Capability::Message));
+    desk.plan.in_unit(unit).map(|(name, _)| name).filter(move |name| can(name))
+}
+
+async fn send(desk: &Desk, view: &RunView, messenger: &Component, key: EffectKey, message: &str) {
+    let effect = Effect::Notify { component: messenger.clone(), message: message.to_owned() };
+    let context = Context {
+        unit: view.unit.clone(),
+        epoch: view.epoch,
+        key,
+        deadline: DEADLINE,
+        cancel: desk.shutdown.child_token(),
+    };
+    for attempt in 1..=ATTEMPTS {
+        match desk.driver.apply(&effect, &context).await {
+            Ok(_) => return,
+            Err(e) => {
+                tracing::warn!(run = %view.run, %messenger, attempt, note = message, "a note was not delivered: {e}");
+            }
+        }
+        tokio::select! {
+            biased;
+            () = desk.shutdown.cancelled() => return,
+            () = desk.clock.sleep(AGAIN) => {}
+        }
+    }
+}
+
+/// A name for the state the run is in, and what people should know of it; `None` where there is nothing to be told.
+fn note(view: &RunView, records: &[Record]) -> Option<(String, String)> {
+    let (application, unit, verb) = (&view.application, &view.unit, view.intent.verb);
+    let what = match verb {
+        Verb::Rejoin => format!("{application}: {verb} of {unit}"),
+        _ => format!("{application}: {verb} of {unit} from {} to {}", view.from, view.intent.target.writer),
+    };
+    let look = format!("see `pilotlight run show {}`", view.run);
+    match &view.condition {
+        Condition::Waiting { why } => {
+            let state = format!("waits-{}", since(view, records));
+            Some((state, format!("{what} waits for a person: {}; {look}", why.join("; "))))
+        }
+        Condition::Ended { result } => {
+            let end = match result {
+                RunResult::Done | RunResult::DoneWithWarnings => return None,
+                RunResult::Failed => "has failed, and not everything could be taken back",
+                RunResult::Undone => "has failed, and everything it did was taken back",
+                RunResult::Aborted => "was ended by a person; what it did stays as it is",
+            };
+            Some(("ended".to_owned(), format!("{what} {end}; {look}")))
+        }
+        Condition::Running | Condition::Unwinding { .. } => None,
+    }
+}
+
+/// The record that made the run wait: the newest that a person wrote, or by which a step came to need one. What else is
+/// recorded meanwhile, such as that another controller took over, makes no new state.
+fn since(view: &RunView, records: &[Record]) -> u64 {
+    let needs_one = |step: &StepId| {
+        let status = view.steps.iter().find(|s| s.id == *step).map(|s| s.status);
+        matches!(status, Some(StepStatus::Failed | StepStatus::Stuck))
+    };
+    let made = |record: &&Record| match &record.event {
+        Event::RunStarted { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::Approved { .. }
+        | Event::StepSkipped { .. }
+        | Event::AbortAsked { .. } => true,
+        Event::StepFailed { step, .. } | Event::Stuck { step, .. } => needs_one(step),
+        _ => false,
+    };
+    records.iter().rev().find(made).map_or(1, |r| r.seq)
+}
