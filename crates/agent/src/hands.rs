@@ -260,6 +260,7 @@ fn word(effect: &Effect) -> &'static str {
         Effect::Fence { .. } => "fence",
         Effect::ResumeWrites { .. } => "resume-writes",
         Effect::Rejoin { .. } => "rejoin",
+        Effect::KeepRescue { .. } => "keep-rescue",
         Effect::SetCapacity { .. } => "set-capacity",
         Effect::WriteSentinel { .. } => "write-sentinel",
         _ => "effect",

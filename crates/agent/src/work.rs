@@ -79,6 +79,9 @@ async fn perform(agent: &Agent, job: Job) -> Answer {
         Job::Preflight { effect } => within(&*agent.clock, QUESTION, driver.preflight(&effect))
             .await
             .map(|r| r.map(|findings| Answer::Findings { findings })),
+        Job::Rescue { target, question } => within(&*agent.clock, QUESTION, driver.rescue(&target, &question))
+            .await
+            .map(|r| r.map(|answer| Answer::Told { rescue: Box::new(answer) })),
         Job::Compare { target, first, second } => {
             within(&*agent.clock, QUESTION, driver.compare(&target, &first, &second))
                 .await

@@ -43,7 +43,10 @@ pub(crate) enum Verb {
     /// Moves the writer back to the region the plan calls home (planned)
     Failback(MoveArgs),
     /// Makes a returned region a standby again; the writer stays where it is
-    Rejoin(MoveArgs),
+    Rejoin(RejoinArgs),
+    /// Shows what a returned writer had acknowledged and never sent
+    #[command(subcommand)]
+    Rescue(RescueVerb),
     /// Looks at runs and steers them
     #[command(subcommand)]
     Run(RunVerb),
@@ -254,6 +257,43 @@ pub(crate) struct MoveArgs {
     /// Prints JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RejoinArgs {
+    #[command(flatten)]
+    pub(crate) movement: MoveArgs,
+    /// Lets what cannot be kept of a returned writer be lost; your name goes into the journal and the bundle
+    #[arg(long, value_name = "NAME")]
+    pub(crate) waive_rescue: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RescueVerb {
+    /// Lists rescue bundles of all regions, newest first
+    List(ViewArgs),
+    /// Shows the lost transactions of a bundle
+    Show(RescueShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RescueShowArgs {
+    /// The bundle, by its name
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+    /// A bundle in a folder of this machine instead; asks neither controller nor agent
+    #[arg(long, value_name = "FOLDER", conflicts_with = "name")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// File whose first line is the passphrase of that bundle
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Passes over so many changes
+    #[arg(long, default_value_t = 0)]
+    pub(crate) from: u64,
+    /// Shows at most so many transactions and changes
+    #[arg(long, default_value_t = 100)]
+    pub(crate) changes: u32,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,7 @@ pub(crate) mod observe;
 pub(crate) mod offline;
 pub(crate) mod payments;
 pub(crate) mod report;
+pub(crate) mod rescue;
 pub(crate) mod run;
 pub(crate) mod runbook;
 pub(crate) mod serve;

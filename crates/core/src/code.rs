@@ -118,6 +118,8 @@ catalogue! {
     COOLING_DOWN = "PL-0224", Refused;
     NOT_CONFIRMED = "PL-0225", Refused;
 
+    RESCUE_INCOMPLETE = "PL-0238", Refused;
+    RESCUE_DAMAGED = "PL-0239", Refused;
     HELD = "PL-0242", Refused;
     MINORITY = "PL-0243", Refused;
     ATTEMPT_FAILED = "PL-0244", Refused;
@@ -148,6 +150,7 @@ catalogue! {
     TTL_TOO_LONG = "PL-0324", Failed;
     PROGRAM_MISSING = "PL-0331", Failed;
     WEBHOOK_URL = "PL-0332", Failed;
+    RESCUE_NO_ROOM = "PL-0345", Failed;
 
     OTHER_VERSION = "PL-0401", Failed;
     WRONG_TOKEN = "PL-0402", Failed;
@@ -160,9 +163,11 @@ catalogue! {
 
     NO_SUCH_RUN = "PL-0601", Usage;
     NOT_NOW = "PL-0602", Refused;
+    NO_SUCH_BUNDLE = "PL-0603", Usage;
 
     POSTGRES_PROGRAMS = "PL-0701", Failed;
     DATA_DIRECTORY = "PL-0702", Failed;
+    RESCUE_KEY = "PL-0703", Failed;
 
     DEMO_START = "PL-0801", Failed;
     DEMO_UNFINISHED = "PL-0802", Failed;

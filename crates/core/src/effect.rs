@@ -3,7 +3,7 @@
 //! They are journaled, shown by a dry run, sent to agents and simulated, so they carry names, never handles. A driver
 //! turns one into deeds. Nothing here says how: what differs between technologies is said by [`Descriptor`].
 
-use crate::id::{Component, Region, StepId, Unit};
+use crate::id::{BundleId, Component, Region, StepId, Unit};
 use crate::observation::Sentinel;
 use crate::position::Position;
 use crate::time::as_ms;
@@ -35,6 +35,21 @@ pub enum Effect {
     Switch { component: Component, from: Region, to: Region, allow_loss: bool },
     /// Makes the copy follow `upstream`: as it is, by rewinding it, or by building it anew.
     Rejoin { component: Component, region: Region, upstream: Region },
+    /// Keeps what the copy holds and `upstream` does not in a rescue bundle, and verifies it. `waived_by` names the person
+    /// who lets the copy be rewound even if that cannot be done.
+    CaptureRescue {
+        component: Component,
+        region: Region,
+        upstream: Region,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waived_by: Option<String>,
+    },
+    /// Compares the changes of a bundle that lies in `region` with what the writer in `upstream` holds.
+    ClassifyRescue { component: Component, region: Region, upstream: Region, bundle: BundleId },
+    /// Applies to the writer in `upstream` what it lacks of a bundle that lies in `region`. Overwrites nothing.
+    ApplyRescue { component: Component, region: Region, upstream: Region, bundle: BundleId, by: String },
+    /// Keeps the writer able to tell rows that were lost. Sent by the copy's own agent, never part of a runbook.
+    KeepRescue { component: Component, region: Region },
     /// Writes a sentinel row. Sent by the writer's agent to its own database, never part of a runbook.
     WriteSentinel { component: Component, region: Region, sentinel: Sentinel },
     /// Runs this many instances.
@@ -167,6 +182,8 @@ pub enum Capability {
     Replicated,
     /// fence.
     Fence,
+    /// capture-rescue, classify-rescue, apply-rescue, keep-rescue; answers questions about bundles.
+    Rescue,
     /// write-sentinel; the newest one is part of the observed state.
     Sentinel,
     /// route.
@@ -226,6 +243,10 @@ impl Effect {
             | Effect::Promote { component, .. }
             | Effect::Switch { component, .. }
             | Effect::Rejoin { component, .. }
+            | Effect::CaptureRescue { component, .. }
+            | Effect::ClassifyRescue { component, .. }
+            | Effect::ApplyRescue { component, .. }
+            | Effect::KeepRescue { component, .. }
             | Effect::WriteSentinel { component, .. }
             | Effect::SetCapacity { component, .. }
             | Effect::Route { component, .. }
@@ -246,6 +267,10 @@ impl Effect {
             | Effect::AwaitPosition { region, .. }
             | Effect::Promote { region, .. }
             | Effect::Rejoin { region, .. }
+            | Effect::CaptureRescue { region, .. }
+            | Effect::ClassifyRescue { region, .. }
+            | Effect::ApplyRescue { region, .. }
+            | Effect::KeepRescue { region, .. }
             | Effect::WriteSentinel { region, .. }
             | Effect::SetCapacity { region, .. } => Some(region),
             Effect::Switch { to, .. } => Some(to),
@@ -266,6 +291,10 @@ impl Effect {
             | Effect::Promote { .. }
             | Effect::Switch { .. }
             | Effect::Rejoin { .. } => Capability::Replicated,
+            Effect::CaptureRescue { .. }
+            | Effect::ClassifyRescue { .. }
+            | Effect::ApplyRescue { .. }
+            | Effect::KeepRescue { .. } => Capability::Rescue,
             Effect::WriteSentinel { .. } => Capability::Sentinel,
             Effect::SetCapacity { .. } => Capability::Capacity,
             Effect::Route { .. } => Capability::Traffic,

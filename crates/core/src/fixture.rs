@@ -69,6 +69,7 @@ pub(crate) fn postgres(regions: &[&str]) -> Kind {
         user: "postgres".into(),
         password: None,
         sentinel: Duration::from_secs(1),
+        rescue: Default::default(),
         regions: regions.iter().map(server).collect(),
     })
 }
@@ -104,7 +105,9 @@ pub(crate) fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {
 
 fn descriptor(kind: &Kind) -> Descriptor {
     let (capabilities, needs_agent): (&[Capability], bool) = match kind {
-        Kind::Postgres(_) => (&[Capability::Replicated, Capability::Fence, Capability::Sentinel], true),
+        Kind::Postgres(_) => {
+            (&[Capability::Replicated, Capability::Fence, Capability::Sentinel, Capability::Rescue], true)
+        }
         Kind::Process(_) => (&[Capability::Capacity], true),
         Kind::Dns(_) => (&[Capability::Traffic], false),
         Kind::Exec(_) => (&[Capability::Command], false),

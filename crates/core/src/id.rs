@@ -57,6 +57,10 @@ name!(
     Unit
 );
 name!(
+    /// A rescue bundle, for example `database-east-1-0_3000148-0_30A1B20`.
+    BundleId
+);
+name!(
     /// One walk through a runbook, for example `failover-20261121-004512-7`.
     RunId
 );

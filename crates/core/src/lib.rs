@@ -22,6 +22,7 @@ pub mod placement;
 pub mod plan;
 pub mod position;
 pub mod protocol;
+pub mod rescue;
 pub mod run;
 pub mod runbook;
 pub mod time;

@@ -2,6 +2,7 @@
 
 use crate::effect::FenceAssurance;
 use crate::position::Position;
+use crate::rescue::Bundle;
 use serde::{Deserialize, Serialize};
 
 /// An effect came back with an answer.
@@ -27,6 +28,9 @@ pub struct Output {
     /// How sure a fence is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assurance: Option<FenceAssurance>,
+    /// The rescue bundle that was made, or found made already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rescue: Option<Box<Bundle>>,
     /// What the program printed or what else a person wants to see; secrets are already replaced.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,

@@ -226,8 +226,17 @@ pub struct PostgresPlan {
     pub password: Option<SecretRef>,
     /// `sentinel`: how often the writer's agent writes a sentinel; zero means never.
     pub sentinel: Duration,
+    /// What becomes of changes that were lost.
+    pub rescue: RescuePlan,
     /// One server per region.
     pub regions: BTreeMap<Region, PostgresServer>,
+}
+
+/// `rescue`: how lost changes are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RescuePlan {
+    /// Encrypts bundles.
+    pub passphrase: Option<SecretRef>,
 }
 
 /// One PostgreSQL server as its own agent and its peers see it.

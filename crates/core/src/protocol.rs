@@ -15,6 +15,7 @@ use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
 use crate::observation::{Sentinel, State, Target};
 use crate::outcome::{Failure, Finding, Outcome};
 use crate::position::{Order, Position};
+use crate::rescue;
 use crate::time::as_ms;
 use crate::verdict::PortAnswer;
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,8 @@ pub enum Job {
     Apply { effect: Effect, context: JobContext },
     /// Look after work accepted earlier.
     Resume { handle: String, context: JobContext },
+    /// Say what rescue bundles there are, or what is in one; change nothing.
+    Rescue { target: Target, question: rescue::Question },
     /// How does `first` stand to `second`?
     Compare { target: Target, first: Position, second: Position },
 }
@@ -185,6 +188,8 @@ pub enum Answer {
     Findings { findings: Vec<Finding> },
     /// To [`Job::Apply`] and [`Job::Resume`].
     Returned { outcome: Outcome },
+    /// To [`Job::Rescue`].
+    Told { rescue: Box<rescue::Answer> },
     /// To [`Job::Compare`].
     Compared { order: Order },
     /// To any of them.

@@ -98,6 +98,18 @@ pub struct Runbook {
 }
 
 impl Runbook {
+    /// A person lets copies be rewound although what only they hold cannot be kept; returns whether any step asks for it.
+    pub fn waive_rescue(&mut self, by: &str) -> bool {
+        let mut any = false;
+        for step in &mut self.steps {
+            if let Effect::CaptureRescue { waived_by, .. } = &mut step.effect {
+                *waived_by = Some(by.to_owned());
+                any = true;
+            }
+        }
+        any
+    }
+
     /// The step of that id.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
         self.steps.iter().find(|s| &s.id == id)

@@ -16,6 +16,7 @@ mod fence;
 mod message;
 mod probe;
 mod replicated;
+mod rescue;
 mod sentinel;
 mod traffic;
 
@@ -25,6 +26,7 @@ pub use fence::fence;
 pub use message::{MessageBench, message};
 pub use probe::{ProbeBench, probe};
 pub use replicated::{DataBench, Pair, replicated};
+pub use rescue::{RescueBench, rescue};
 pub use sentinel::sentinel;
 pub use traffic::{TrafficBench, traffic};
 
@@ -286,6 +288,7 @@ fn one_of_each(region: &Region) -> Vec<Effect> {
             region: region(),
             sentinel: Sentinel { number: 1, written: Wall(0) },
         },
+        Effect::KeepRescue { component: component(), region: region() },
         Effect::SetCapacity { component: component(), region: region(), instances: 1 },
         Effect::Route { component: component(), shares: BTreeMap::from([(region(), 100)]) },
         Effect::Command { region: Some(region()), command },

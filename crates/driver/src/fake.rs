@@ -9,6 +9,7 @@
 mod fault;
 mod model;
 mod replication;
+mod rescue;
 mod violation;
 mod world;
 
@@ -23,6 +24,7 @@ use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Gu
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
+use pilotlight_core::rescue::{Answer, Question};
 
 /// A driver of everything in a [`World`]; any number may share one world, as restarted agents do.
 #[derive(Clone)]
@@ -39,11 +41,11 @@ impl FakeDriver {
 
     /// Every capability, stop and promotion as separate steps, epochs refused on the spot: like PostgreSQL beside an agent.
     pub fn everything(world: &World) -> Self {
-        use Capability::{Capacity, Command, Fence, Message, Probe, Replicated, Sentinel, Traffic};
+        use Capability::{Capacity, Command, Fence, Message, Probe, Replicated, Rescue, Sentinel, Traffic};
         Self::new(
             world,
             Descriptor {
-                capabilities: [Replicated, Fence, Sentinel, Traffic, Capacity, Command, Probe, Message].into(),
+                capabilities: [Replicated, Fence, Rescue, Sentinel, Traffic, Capacity, Command, Probe, Message].into(),
                 guard: Guard::Enforced,
                 fence_assurance: FenceAssurance::Proven,
                 atomic_switch: false,
@@ -117,6 +119,13 @@ impl Driver for FakeDriver {
 
     async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
         self.world.resume(&self.descriptor, handle, context)
+    }
+
+    async fn rescue(&self, target: &Target, question: &Question) -> Result<Answer, Failure> {
+        if !self.descriptor.can(Capability::Rescue) {
+            return Err(Failure::unsupported("this driver keeps no rescue bundles"));
+        }
+        self.world.tell(target, question)
     }
 
     async fn compare(&self, _target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {

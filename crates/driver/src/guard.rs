@@ -26,6 +26,7 @@ use pilotlight_core::effect::{Descriptor, Effect};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
+use pilotlight_core::rescue;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +102,7 @@ impl<D: Driver> Driver for Guarded<D> {
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        if let Effect::WriteSentinel { .. } = effect {
+        if let Effect::WriteSentinel { .. } | Effect::KeepRescue { .. } = effect {
             // Several a second, harmless when repeated: no record, but an old writer's sentinel still bounces.
             self.ledger.admit(&context.unit, context.epoch).await?;
             return self.inner.apply(effect, context).await;
@@ -129,6 +130,10 @@ impl<D: Driver> Driver for Guarded<D> {
     async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
         self.ledger.admit(&context.unit, context.epoch).await?;
         self.inner.resume(handle, context).await
+    }
+
+    async fn rescue(&self, target: &Target, question: &rescue::Question) -> Result<rescue::Answer, Failure> {
+        self.inner.rescue(target, question).await
     }
 
     async fn compare(&self, target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {

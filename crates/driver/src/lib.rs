@@ -26,6 +26,7 @@ use pilotlight_core::id::{EffectKey, Epoch, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
+use pilotlight_core::rescue;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -73,6 +74,12 @@ pub trait Driver: Send + Sync {
         Err(Failure::unsupported(format!("no such handle: {handle}")))
     }
 
+    /// Tells of rescue bundles beside the copy. Changes nothing.
+    async fn rescue(&self, target: &Target, question: &rescue::Question) -> Result<rescue::Answer, Failure> {
+        let _ = question;
+        Err(Failure::unsupported(format!("there are no rescue bundles of {}", target.component)))
+    }
+
     /// How `first` stands to `second`, both made by this driver.
     async fn compare(&self, target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {
         let _ = (target, first, second);
@@ -104,6 +111,10 @@ impl<D: Driver + ?Sized> Driver for std::sync::Arc<D> {
 
     async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
         (**self).resume(handle, context).await
+    }
+
+    async fn rescue(&self, target: &Target, question: &rescue::Question) -> Result<rescue::Answer, Failure> {
+        (**self).rescue(target, question).await
     }
 
     async fn compare(&self, target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {

@@ -8,6 +8,7 @@ use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
+use pilotlight_core::rescue;
 use pilotlight_driver::{Context, Driver};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,6 +149,10 @@ impl Driver for Router {
             Ok(driver) => driver.watch(target).await,
             Err(_) => std::future::pending().await,
         }
+    }
+
+    async fn rescue(&self, target: &Target, question: &rescue::Question) -> Result<rescue::Answer, Failure> {
+        self.find(Some(&target.component), target.region.as_ref())?.rescue(target, question).await
     }
 
     async fn compare(&self, target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {

@@ -12,12 +12,15 @@
 //! | `GET /v1/runs/{run}/report.json`, `/report.html` | | the report, once written |
 //! | `POST /v1/moves` | [`view::MoveRequest`] | [`view::MoveReply`] |
 //! | `GET /v1/runbook?verb=&target=&unit=&mode=` | | [`pilotlight_core::runbook::Runbook`], derived now |
+//! | `GET /v1/rescue` | | [`view::RescueView`] |
+//! | `GET /v1/rescue/{bundle}?from=&most=` | | [`pilotlight_core::rescue::Shown`] |
 //! | `POST /v1/units/{unit}/acknowledge` | [`view::AcknowledgeRequest`] | 204 |
 //!
 //! Border: translates; decides nothing. Every error is a [`view::ErrorBody`].
 
 mod agents;
 mod refusal;
+mod rescue;
 mod runs;
 mod status;
 pub mod view;
@@ -59,6 +62,8 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/runs/{run}/report.html", get(runs::report_html))
         .route("/v1/moves", post(start_move))
         .route("/v1/runbook", get(runbook))
+        .route("/v1/rescue", get(rescue::list))
+        .route("/v1/rescue/{bundle}", get(rescue::show))
         .route("/v1/units/{unit}/acknowledge", post(acknowledge))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
@@ -137,7 +142,7 @@ async fn runbook(
 ) -> Result<Json<Runbook>, Refusal> {
     let Query(RunbookQuery { verb, target, unit, mode }) = query.map_err(|e| Refusal::bad(e.body_text()))?;
     let (by, why) = (String::new(), String::new());
-    let request = MoveRequest { verb, unit, target, mode, dry_run: true, by, why };
+    let request = MoveRequest { verb, unit, target, mode, dry_run: true, waive_rescue: None, by, why };
     moves::derive(&desk, &request).await.map(Json)
 }
 

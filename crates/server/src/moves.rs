@@ -86,7 +86,14 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
     let intent = Intent { unit, verb: request.verb, mode, target: Placement::in_region(&target) };
     let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
     let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
-    desk.derive(&intent, &writer, Consent::Given).map_err(refused)
+    let mut runbook = desk.derive(&intent, &writer, Consent::Given).map_err(refused)?;
+    if let Some(by) = &request.waive_rescue
+        && !runbook.waive_rescue(by)
+    {
+        let what = format!("there is nothing to waive: no step of this {} keeps a rescue bundle", request.verb);
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, "leave --waive-rescue out"));
+    }
+    Ok(runbook)
 }
 
 /// Starts what a person asks for, or says what it would do.
@@ -102,7 +109,10 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     }
     let judged = desk.judged(unit);
     let evidence = judged.as_ref().and_then(|j| j.judgement.as_ref()).map(|j| j.evidence.clone()).unwrap_or_default();
-    let why = if request.why.is_empty() { "asked for by hand".to_owned() } else { request.why };
+    let mut why = if request.why.is_empty() { "asked for by hand".to_owned() } else { request.why };
+    if let Some(name) = request.waive_rescue {
+        why.push_str(&format!("; {name} waives what a rescue bundle lacks"));
+    }
     let cause = Cause {
         by: request.by,
         automatic: false,

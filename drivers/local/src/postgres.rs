@@ -25,6 +25,7 @@ mod programs;
 mod promote;
 mod rebuild;
 mod rejoin;
+pub mod rescue;
 mod rewind;
 mod sentinel;
 mod session;
@@ -44,6 +45,7 @@ use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::plan::{PostgresPlan, PostgresServer};
 use pilotlight_core::position::{Order, Position};
+use pilotlight_core::rescue::{Answer, Question};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::{Context, Driver};
 use programs::Programs;
@@ -57,7 +59,8 @@ use work::Desk;
 /// How often [`Driver::watch`] looks whether the postmaster lives. One look reads three small files of /proc.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
 
-const CAPABILITIES: [Capability; 3] = [Capability::Replicated, Capability::Fence, Capability::Sentinel];
+const CAPABILITIES: [Capability; 4] =
+    [Capability::Replicated, Capability::Fence, Capability::Sentinel, Capability::Rescue];
 
 /// What every [`PostgresDriver`] says of itself; for callers that reach one through its agent.
 pub fn descriptor() -> Descriptor {
@@ -82,6 +85,8 @@ pub struct PostgresParts {
     pub state_dir: PathBuf,
     /// The password behind [`PostgresPlan::password`].
     pub password: Option<String>,
+    /// The passphrase behind `rescue.passphrase`: rescue bundles are encrypted with it.
+    pub passphrase: Option<String>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -94,6 +99,8 @@ pub struct PostgresDriver {
     own: PostgresServer,
     state_dir: PathBuf,
     password: Option<String>,
+    passphrase: Option<String>,
+    keys: rescue::Keys,
     clock: Arc<dyn Clock>,
     programs: Programs,
     /// For looks.
@@ -116,7 +123,7 @@ pub struct NoSuchServer {
 impl PostgresDriver {
     /// A driver that has not touched anything yet.
     pub fn new(parts: PostgresParts) -> Result<Self, NoSuchServer> {
-        let PostgresParts { component, region, plan, state_dir, password, clock } = parts;
+        let PostgresParts { component, region, plan, state_dir, password, passphrase, clock } = parts;
         let Some(own) = plan.regions.get(&region).cloned() else { return Err(NoSuchServer { component, region }) };
         let programs =
             Programs { bin_dir: own.bin_dir.clone(), run_as: own.run_as.clone(), password: password.clone() };
@@ -125,7 +132,23 @@ impl PostgresDriver {
         let config = upstream::config(&plan, &host, own.port, password.as_deref());
         let (look, write) = (Session::new(config.clone()), Session::new(config));
         let (newest, desk) = (Mutex::new(None), Desk::new(clock.clone()));
-        Ok(Self { component, region, plan, own, state_dir, password, clock, programs, look, write, newest, desk })
+        let keys = rescue::Keys::default();
+        Ok(Self {
+            component,
+            region,
+            plan,
+            own,
+            state_dir,
+            password,
+            passphrase,
+            keys,
+            clock,
+            programs,
+            look,
+            write,
+            newest,
+            desk,
+        })
     }
 
     /// The data directory as it is now: it may have been replaced since the last call.
@@ -178,6 +201,7 @@ impl Driver for PostgresDriver {
             // Both stay off the desk: a fence may not wait for anything, and a sentinel may not hold up anything.
             Effect::Fence { .. } => self.fence(context).await,
             Effect::WriteSentinel { sentinel, .. } => self.write_sentinel(*sentinel, context).await,
+            Effect::KeepRescue { .. } => Ok(Outcome::done()),
             _ => {
                 let work = self.desk.take(context).await?;
                 match effect {
@@ -187,10 +211,18 @@ impl Driver for PostgresDriver {
                     Effect::AwaitPosition { position, .. } => self.await_position(position, &work).await,
                     Effect::Promote { .. } => self.promote(context, &work).await,
                     Effect::Rejoin { upstream, .. } => self.rejoin(upstream, &work).await,
+                    Effect::CaptureRescue { upstream, waived_by, .. } => {
+                        self.capture_rescue(upstream, waived_by.as_deref(), &work).await
+                    }
                     _ => Err(unsupported()),
                 }
             }
         }
+    }
+
+    async fn rescue(&self, target: &Target, question: &Question) -> Result<Answer, Failure> {
+        self.is_mine(&target.component, target.region.as_ref())?;
+        self.tell_rescue(question).await
     }
 
     async fn watch(&self, _: &Target) {

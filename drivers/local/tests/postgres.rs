@@ -14,5 +14,7 @@ mod moves;
 mod pair;
 #[path = "postgres/rejoins.rs"]
 mod rejoins;
+#[path = "postgres/rescues.rs"]
+mod rescues;
 #[path = "postgres/starts.rs"]
 mod starts;

@@ -159,6 +159,7 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
 /// What a planned move would stumble over, by a dry run of it.
 async fn preflight(operator: &Operator) -> Vec<Looked> {
     let request = MoveRequest {
+        waive_rescue: None,
         verb: Verb::Switchover,
         unit: None,
         target: None,

@@ -1,6 +1,6 @@
-//! `pilotlight failover | switchover | failback`.
+//! `pilotlight failover | switchover | failback | rejoin`.
 
-use crate::args::{MoveArgs, MoveVerb};
+use crate::args::{MoveArgs, MoveVerb, RejoinArgs};
 use crate::command::watch;
 use crate::connect;
 use crate::error::{CliError, Exit};
@@ -23,8 +23,18 @@ impl From<MoveVerb> for Verb {
     }
 }
 
-/// Shows what will be touched, asks, starts the run and follows it.
+/// Makes a returned region a standby again.
+pub(crate) async fn rejoin(args: RejoinArgs) -> Result<ExitCode, CliError> {
+    request(MoveVerb::Rejoin, &args.movement, args.waive_rescue).await
+}
+
+/// Any other move.
 pub(crate) async fn run(verb: MoveVerb, args: &MoveArgs) -> Result<ExitCode, CliError> {
+    request(verb, args, None).await
+}
+
+/// Shows what will be touched, asks, starts the run and follows it.
+async fn request(verb: MoveVerb, args: &MoveArgs, waive_rescue: Option<String>) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
     let operator = Operator::of(&plan)?;
     let request = MoveRequest {
@@ -33,6 +43,7 @@ pub(crate) async fn run(verb: MoveVerb, args: &MoveArgs) -> Result<ExitCode, Cli
         target: args.to.as_deref().map(Region::new),
         mode: None,
         dry_run: true,
+        waive_rescue,
         by: connect::whoami(),
         why: String::new(),
     };
@@ -63,8 +74,8 @@ pub(crate) async fn run(verb: MoveVerb, args: &MoveArgs) -> Result<ExitCode, Cli
 pub(crate) async fn start(operator: &Operator, verb: &str, to: &str, by: &str) -> Result<RunId, CliError> {
     let verb = if verb == "failback" { Verb::Failback } else { Verb::Switchover };
     let target = Some(Region::new(to));
-    let request =
-        MoveRequest { verb, unit: None, target, mode: None, dry_run: false, by: by.to_owned(), why: String::new() };
+    let (waive_rescue, by, why) = (None, by.to_owned(), String::new());
+    let request = MoveRequest { verb, unit: None, target, mode: None, dry_run: false, waive_rescue, by, why };
     submit(operator, &request).await
 }
 

@@ -113,6 +113,7 @@ impl Building<'_> {
             plan: postgres.clone(),
             state_dir: self.state_dir.join(name.as_str()),
             password,
+            passphrase: postgres.rescue.passphrase.as_ref().map(connect::secret).transpose()?,
             clock: Arc::new(SystemClock),
         });
         let driver = driver.map_err(|e| CliError::new(Exit::Usage, e))?;

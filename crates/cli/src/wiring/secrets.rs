@@ -2,7 +2,7 @@
 
 use crate::connect;
 use crate::error::CliError;
-use pilotlight_core::plan::{Kind, Plan, PostgresPlan, SecretRef};
+use pilotlight_core::plan::{Kind, Plan, SecretRef};
 use pilotlight_local::redact::Redactor;
 
 /// A secret that the plan names.
@@ -18,14 +18,17 @@ pub(crate) struct Secret<'a> {
 /// Every secret of the plan.
 pub(crate) fn of(plan: &Plan) -> Vec<Secret<'_>> {
     let token = Secret { key: "controller.token".to_owned(), reference: &plan.controller.token, in_regions: true };
-    let components = plan.components.iter().filter_map(|(name, component)| match &component.kind {
-        Kind::Postgres(PostgresPlan { password: Some(password), .. }) => {
-            Some(Secret { key: format!("{name}.password"), reference: password, in_regions: true })
+    let secret = |key, reference, in_regions| Secret { key, reference, in_regions };
+    let components = plan.components.iter().flat_map(|(name, component)| match &component.kind {
+        Kind::Postgres(postgres) => {
+            let password = postgres.password.iter().map(|p| secret(format!("{name}.password"), p, true));
+            // The controller has no need of it, and may be without.
+            let passphrase = postgres.rescue.passphrase.iter();
+            let passphrase = passphrase.map(|p| secret(format!("{name}.rescue.passphrase"), p, false));
+            password.chain(passphrase).collect()
         }
-        Kind::Webhook(webhook) => {
-            Some(Secret { key: format!("{name}.url"), reference: &webhook.url, in_regions: false })
-        }
-        _ => None,
+        Kind::Webhook(webhook) => vec![secret(format!("{name}.url"), &webhook.url, false)],
+        _ => Vec::new(),
     });
     std::iter::once(token).chain(components).collect()
 }
@@ -38,8 +41,10 @@ pub(crate) fn redactor(plan: &Plan) -> Result<Redactor, CliError> {
 
 /// Variables of our own environment that nothing we start may see.
 pub(crate) fn withheld(plan: &Plan) -> Vec<String> {
-    match &plan.controller.token {
-        SecretRef::Env(name) => vec![name.clone()],
-        SecretRef::File(_) => Vec::new(),
-    }
+    let is_ours = |secret: &Secret<'_>| secret.key == "controller.token" || secret.key.ends_with(".rescue.passphrase");
+    let name = |secret: Secret<'_>| match secret.reference {
+        SecretRef::Env(name) => Some(name.clone()),
+        SecretRef::File(_) => None,
+    };
+    of(plan).into_iter().filter(is_ours).filter_map(name).collect()
 }

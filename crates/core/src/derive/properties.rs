@@ -202,7 +202,14 @@ impl<'a> World<'a> {
                 self.instances.insert((component.clone(), region.clone()), *instances);
             }
             Effect::Route { shares, .. } => self.route(shares)?,
+            Effect::CaptureRescue { component, region, .. } => {
+                let copy = (component.clone(), region.clone());
+                prop_assert!(!self.writers.contains(&copy), "{component} in {region} still writes");
+            }
             Effect::Checkpoint { .. }
+            | Effect::ClassifyRescue { .. }
+            | Effect::ApplyRescue { .. }
+            | Effect::KeepRescue { .. }
             | Effect::AwaitPosition { .. }
             | Effect::WriteSentinel { .. }
             | Effect::Command { .. }

@@ -10,7 +10,7 @@ use crate::observation::{Condition, Role};
 use crate::runbook::{OnFailure, Phase, Step};
 use crate::verdict::astray;
 
-/// Every region that answers and whose copy is astray: fence what was a writer, let it follow, leave it its standby size.
+/// Every region that answers and whose copy is astray: fence what was a writer, keep what only it holds, let it follow, leave it its standby size.
 pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
     let writer = survey.to();
     let mut draft = Draft::default();
@@ -32,7 +32,9 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
                 _ if data.descriptor.can(Capability::Fence) => Some(draft.add(fence(survey, data, region))),
                 _ => return Err(Refusal::Incapable { component: data.name.clone(), capability: Capability::Fence }),
             };
-            back.push(draft.add(follow(data.name, region, writer).once(silent)));
+            let kept = data.descriptor.can(Capability::Rescue);
+            let kept = kept.then(|| draft.add(rescue(data.name, region, writer).once(silent.clone())));
+            back.push(draft.add(follow(data.name, region, writer).once(silent).once(kept)));
         }
         if !back.is_empty() && !survey.lit().any(|r| r == region) {
             surround::shrink(survey, &mut draft, region, &back);
@@ -51,6 +53,16 @@ fn is_astray(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> bool {
     let has_copy = survey.d.plan.components[data.name].copies().contains(&region);
     let role = survey.role(data.name, region);
     has_copy && (*role == Role::Writer || astray(role, survey.to()).is_some())
+}
+
+/// Keeps what the copy holds and nobody else does. It fails rather than let any of it be lost; then a person decides.
+fn rescue(component: &Component, region: &Region, upstream: &Region) -> Step {
+    let (component, region, upstream) = (component.clone(), region.clone(), upstream.clone());
+    let title = format!("Keep what {component} in {region} acknowledged and never sent");
+    let why = "To follow again it must forget that; nothing is forgotten that is not safe in a rescue bundle.";
+    let id = format!("rescue-{component}-{region}");
+    let effect = Effect::CaptureRescue { component, region, upstream, waived_by: None };
+    step(id, Phase::Rejoin, effect, limits::RESCUE).say(title, why)
 }
 
 /// Makes a copy follow the writer.

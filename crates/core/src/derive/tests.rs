@@ -281,9 +281,10 @@ fn a_returned_region_is_fenced_and_follows() {
         [
             "notify-start-chat",
             "fence-database-west",
-            "rejoin-database-west < fence-database-west",
+            "rescue-database-west < fence-database-west",
+            "rejoin-database-west < fence-database-west, rescue-database-west",
             "scale-down-payments-west < rejoin-database-west",
-            "notify-end-chat < fence-database-west, rejoin-database-west, scale-down-payments-west",
+            "notify-end-chat < fence-database-west, rescue-database-west, rejoin-database-west, scale-down-payments-west",
         ]
     );
     let astray = back.role("database", "west", standby("north", true));

@@ -63,7 +63,7 @@ impl Pair {
         Effect::Switch { component, from, to, allow_loss: false }
     }
 
-    fn rejoin(&self, region: &Region, upstream: &Region) -> Effect {
+    pub(super) fn rejoin(&self, region: &Region, upstream: &Region) -> Effect {
         Effect::Rejoin { component: self.component.clone(), region: region.clone(), upstream: upstream.clone() }
     }
 }

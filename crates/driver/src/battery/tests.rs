@@ -1,8 +1,8 @@
 //! Every battery on the fake, bare and behind the guard; and on fakes that break a law, which must be found.
 
 use super::{
-    Bench, CapacityBench, CommandBench, DataBench, MessageBench, Pair, ProbeBench, TrafficBench, capacity, command,
-    fence, message, probe, replicated, sentinel, traffic,
+    Bench, CapacityBench, CommandBench, DataBench, MessageBench, Pair, ProbeBench, RescueBench, TrafficBench, capacity,
+    command, fence, message, probe, replicated, rescue, sentinel, traffic,
 };
 use crate::fake::{FakeDriver, Misbehaviour, World};
 use crate::guard::Guarded;
@@ -13,6 +13,7 @@ use pilotlight_core::id::{Component, EffectKey, Epoch, Region};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding, Outcome, Output};
 use pilotlight_core::position::{Order, Position};
+use pilotlight_core::rescue::{Answer, Question};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -102,11 +103,19 @@ impl<D: Driver> DataBench for Data<D> {
         let missing = self.fake.world.missing(self.component(), region.as_str());
         let missing: BTreeSet<_> = missing.into_iter().map(|a| a.number).collect();
         let held = self.fake.world.copy(self.component(), region.as_str()).unwrap().received;
-        (1..=held).filter(|n| !missing.contains(n)).collect()
+        let restored = self.fake.world.restored(self.component());
+        (1..=held).filter(|n| !missing.contains(n)).chain(restored).collect()
     }
 
     async fn kill(&self, region: &Region) {
         self.fake.world.kill(self.component(), region.as_str());
+    }
+}
+
+#[async_trait]
+impl<D: Driver> RescueBench for Data<D> {
+    async fn sever(&self, standby: &Region) {
+        self.fake.world.set_lag(self.component(), standby.as_str(), 1_000_000, 0);
     }
 }
 
@@ -224,14 +233,18 @@ async fn the_bare_fake_keeps_every_law() {
     let data = Data::new(Fake::bare());
     replicated(&data).await.assert_kept();
     assert_eq!(data.fake.world.violations(), []);
-    for report in [fence(&Data::new(Fake::bare())).await, sentinel(&Data::without_lag(Fake::bare())).await] {
+    for report in [
+        fence(&Data::new(Fake::bare())).await,
+        sentinel(&Data::without_lag(Fake::bare())).await,
+        rescue(&Data::without_lag(Fake::bare())).await,
+    ] {
         report.assert_kept();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_guarded_fake_keeps_every_law() {
-    let folders: Vec<_> = std::iter::repeat_with(|| TempDir::new().unwrap()).take(8).collect();
+    let folders: Vec<_> = std::iter::repeat_with(|| TempDir::new().unwrap()).take(9).collect();
     let next = AtomicU64::new(0);
     let make = || {
         let folder = &folders[usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap()];
@@ -242,6 +255,7 @@ async fn the_guarded_fake_keeps_every_law() {
         replicated(&Data::new(make())).await,
         fence(&Data::new(make())).await,
         sentinel(&Data::without_lag(make())).await,
+        rescue(&Data::without_lag(make())).await,
     ] {
         report.assert_kept();
     }
@@ -271,6 +285,7 @@ enum Sabotage {
     StopHidesItsPosition,
     FenceOnlyTalks,
     StopOnlyTalks,
+    ApplyOnlyTalks,
 }
 
 #[async_trait]
@@ -311,6 +326,9 @@ impl Driver for Saboteur {
             let output = Output { position: self.observe(&target).await?.position, ..Output::default() };
             return Ok(Outcome::Done { output });
         }
+        if self.sabotage == Sabotage::ApplyOnlyTalks && matches!(effect, Effect::ApplyRescue { .. }) {
+            return Ok(Outcome::done());
+        }
         let mut outcome = self.fake.apply(effect, context).await;
         if self.sabotage == Sabotage::StopHidesItsPosition
             && let (Effect::StopWrites { .. }, Ok(Outcome::Done { output })) = (effect, &mut outcome)
@@ -318,6 +336,10 @@ impl Driver for Saboteur {
             output.position = None;
         }
         outcome
+    }
+
+    async fn rescue(&self, target: &Target, question: &Question) -> Result<Answer, Failure> {
+        self.fake.rescue(target, question).await
     }
 
     async fn compare(&self, target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {
@@ -338,6 +360,8 @@ async fn a_broken_law_is_found_by_name() {
         let report = replicated(&sabotaged(sabotage)).await;
         assert!(report.broke(law), "{law}: {report}");
     }
+    let report = rescue(&Data { replay_lag: 0, ..sabotaged(Sabotage::ApplyOnlyTalks) }).await;
+    assert!(report.broke("after-an-apply-nothing-is-missing"), "{report}");
     let report = fence(&sabotaged(Sabotage::FenceOnlyTalks)).await;
     for law in ["a-fence-says-how-sure-it-is", "a-fenced-copy-takes-no-writes", "a-fenced-copy-is-seen-fenced"] {
         assert!(report.broke(law), "{law}: {report}");

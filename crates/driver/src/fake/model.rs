@@ -1,10 +1,11 @@
 //! The state of a fake world and what each effect does to it. Synchronous; [`super::World`] holds the lock.
 
 use super::fault::Script;
+use super::rescue::Kept;
 use super::violation::Violation;
 use crate::Context;
 use pilotlight_core::effect::{CommandLine, Descriptor, Effect, FenceAssurance, HandOver, Probe};
-use pilotlight_core::id::{Component, EffectKey, Epoch, Region, Unit};
+use pilotlight_core::id::{BundleId, Component, EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, Sentinel, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome, Output};
 use pilotlight_core::position::{Order, Position};
@@ -124,6 +125,9 @@ pub(super) struct Model {
     pub(super) commands: Vec<(CommandLine, EffectKey)>,
     pub(super) notes: Vec<String>,
     pub(super) violations: Vec<Violation>,
+    /// Rescue bundles, and the writes that were applied again out of them.
+    pub(super) kept: BTreeMap<BundleId, Kept>,
+    pub(super) restored: BTreeSet<(Component, u64, u64)>,
 }
 
 impl Model {
@@ -143,7 +147,7 @@ impl Model {
         self.copies.iter().filter_map(of).collect()
     }
 
-    fn copy(&mut self, component: &Component, region: &Region) -> Result<&mut Copy, Failure> {
+    pub(super) fn copy(&mut self, component: &Component, region: &Region) -> Result<&mut Copy, Failure> {
         self.copies
             .get_mut(&(component.clone(), region.clone()))
             .ok_or_else(|| Failure::rejected(format!("there is no copy of {component} in {region}")))
@@ -170,7 +174,19 @@ impl Model {
             Effect::AwaitPosition { component, region, position } => self.await_position(component, region, position),
             Effect::Promote { component, region } => self.promote(component, region),
             Effect::Switch { component, from, to, allow_loss } => self.switch(component, from, to, *allow_loss),
-            Effect::Rejoin { component, region, upstream } => self.rejoin(component, region, upstream),
+            Effect::Rejoin { component, region, upstream } => {
+                // As every driver must: what only this copy holds is kept before it is forgotten.
+                if self.reachable(Some(upstream)).is_ok() {
+                    let _ = self.capture(component, region, upstream, context);
+                }
+                self.rejoin(component, region, upstream)
+            }
+            Effect::CaptureRescue { component, region, upstream, .. } => {
+                self.capture(component, region, upstream, context)
+            }
+            Effect::ClassifyRescue { bundle, .. } => self.classify(bundle),
+            Effect::ApplyRescue { component, upstream, bundle, .. } => self.apply_bundle(component, bundle, upstream),
+            Effect::KeepRescue { component, region } => self.copy(component, region).map(|_| Outcome::done()),
             Effect::WriteSentinel { component, region, sentinel } => self.sentinel(component, region, *sentinel),
             Effect::SetCapacity { component, region, instances } => self.set_capacity(component, region, *instances),
             Effect::Route { component, shares } => self.route(component, shares),

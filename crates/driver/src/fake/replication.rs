@@ -86,7 +86,8 @@ impl Model {
         let held = super::model::position(copy.lineage, copy.received);
         let is_missing = |a: &&Acknowledged| {
             let order = self.order(&super::model::position(a.lineage, a.number), &held);
-            &a.component == component && !matches!(order, Order::Before | Order::Equal)
+            let restored = self.restored.contains(&(a.component.clone(), a.lineage, a.number));
+            &a.component == component && !restored && !matches!(order, Order::Before | Order::Equal)
         };
         self.acknowledged.iter().filter(is_missing).cloned().collect()
     }

@@ -9,6 +9,7 @@ use pilotlight_core::id::{EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Capacity, Role, State, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
+use pilotlight_core::rescue;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -60,6 +61,8 @@ impl World {
             commands: Vec::new(),
             notes: Vec::new(),
             violations: Vec::new(),
+            kept: BTreeMap::new(),
+            restored: Default::default(),
         };
         Self(Arc::new(Shared { model: Mutex::new(model), changed: Notify::new() }))
     }
@@ -272,6 +275,12 @@ impl World {
         self.model().missing(&component.into(), &region.into())
     }
 
+    /// Numbers of lost writes that were applied again out of a rescue bundle.
+    pub fn restored(&self, component: &str) -> Vec<u64> {
+        let model = self.model();
+        model.restored.iter().filter(|(c, ..)| c.as_str() == component).map(|(_, _, number)| *number).collect()
+    }
+
     /// The shares published for the component.
     pub fn shares(&self, component: &str) -> BTreeMap<Region, u32> {
         self.model().shares.get(&component.into()).cloned().unwrap_or_default()
@@ -324,6 +333,12 @@ impl World {
         let model = self.model();
         model.reachable(effect.region())?;
         Ok(model.findings.clone())
+    }
+
+    pub(super) fn tell(&self, target: &Target, question: &rescue::Question) -> Result<rescue::Answer, Failure> {
+        let model = self.model();
+        model.reachable(target.region.as_ref())?;
+        model.tell(&target.component, question)
     }
 
     pub(super) fn compare(&self, first: &Position, second: &Position) -> Order {

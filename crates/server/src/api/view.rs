@@ -7,6 +7,7 @@ use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::State;
 use pilotlight_core::placement::{Intent, Mode, Verb};
 use pilotlight_core::position::option_ms;
+use pilotlight_core::rescue::{Damaged, Listed};
 use pilotlight_core::run::Record;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Wall, as_ms};
@@ -181,10 +182,47 @@ pub struct MoveRequest {
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
+    /// The person who lets a returned copy be rewound although what only it holds cannot be kept whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waive_rescue: Option<String>,
     /// Who asks.
     pub by: String,
     /// Why, for the journal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+/// `GET /v1/rescue`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RescueView {
+    /// The bundles, newest first.
+    pub bundles: Vec<FoundBundle>,
+    /// Those that cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<Damaged>,
+    /// Copies whose agent could not be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<Silent>,
+}
+
+/// A bundle and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundBundle {
+    /// The region whose agent keeps it.
+    pub at: Region,
+    /// The bundle.
+    #[serde(flatten)]
+    pub bundle: Listed,
+}
+
+/// A copy that could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silent {
+    /// The component.
+    pub component: Component,
+    /// The region.
+    pub region: Region,
+    /// Why.
     pub why: String,
 }
 

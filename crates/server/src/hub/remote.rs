@@ -9,6 +9,7 @@ use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
 use pilotlight_core::protocol::{Answer, Job, JobContext};
+use pilotlight_core::rescue;
 use pilotlight_driver::{Context, Driver};
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,6 +166,14 @@ impl Driver for RemoteAgent {
     async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
         let job = Job::Resume { handle: handle.to_owned(), context: Self::job_context(context) };
         self.deed(job, context).await
+    }
+
+    async fn rescue(&self, target: &Target, question: &rescue::Question) -> Result<rescue::Answer, Failure> {
+        let job = Job::Rescue { target: target.clone(), question: question.clone() };
+        match self.question(job, PREFLIGHT).await? {
+            Answer::Told { rescue } => Ok(*rescue),
+            other => Err(Failure::transient(misfit(&other))),
+        }
     }
 
     async fn compare(&self, target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {

@@ -253,6 +253,7 @@ impl Lab {
         dry_run: bool,
     ) -> Result<MoveReply, (u16, ErrorBody)> {
         let request = MoveRequest {
+            waive_rescue: None,
             verb,
             unit: None,
             target: target.map(Region::from),

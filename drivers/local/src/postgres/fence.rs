@@ -58,7 +58,7 @@ impl PostgresDriver {
         }
         self.note(context, SilencedBy::Fence, second.assurance, None)?;
         let text = format!("killed {killed} processes in {}; {}", show_duration(took), second.text);
-        let output = Output { position: None, assurance: Some(second.assurance), text };
+        let output = Output { assurance: Some(second.assurance), text, ..Output::default() };
         Ok(Outcome::Done { output })
     }
 

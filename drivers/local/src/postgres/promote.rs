@@ -54,8 +54,8 @@ impl PostgresDriver {
         }
         let output = Output {
             position: Some(Place { lsn: at, ..wanted }.position()),
-            assurance: None,
             text: format!("replayed up to {at} after {}", show_duration(work.now().since(began))),
+            ..Output::default()
         };
         Ok(Outcome::Done { output })
     }
@@ -89,7 +89,7 @@ impl PostgresDriver {
             show_duration(written.since(began)),
         );
         let position = Place { lsn: end, ..after.end }.position();
-        Ok(Outcome::Done { output: Output { position: Some(position), assurance: None, text } })
+        Ok(Outcome::Done { output: Output { position: Some(position), text, ..Output::default() } })
     }
 
     /// A writer that was started read-only by somebody else becomes the writer again.

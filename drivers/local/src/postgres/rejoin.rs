@@ -119,12 +119,7 @@ impl PostgresDriver {
         }
         // Own end first, then the upstream's, which can only grow meanwhile.
         let own = match &running {
-            Some(answer) => Some(Stand {
-                history: directory.history(answer.end.timeline).unwrap_or_default(),
-                system: answer.end.system.clone(),
-                timeline: answer.end.timeline,
-                end: Some(answer.end.lsn),
-            }),
+            Some(answer) => Some(stand_of(&directory, answer)),
             None => self.stand(&directory, work).await?,
         };
         let theirs = self.look_upstream(upstream).await?;
@@ -152,8 +147,20 @@ impl PostgresDriver {
         self.await_streaming(upstream, work, began, &mut told).await
     }
 
+    /// Where the copy stands, whether it runs or not; a writer is refused.
+    pub(super) async fn stand_now(&self, directory: &Directory, work: &Work<'_>) -> Result<Option<Stand>, Failure> {
+        if processes::postmaster(directory).is_none() {
+            return self.stand(directory, work).await;
+        }
+        let answer = self.ask_running(work).await?;
+        if answer.recovering {
+            return Ok(Some(stand_of(directory, &answer)));
+        }
+        Err(Failure::rejected("it accepts writes; fence it before what only it holds is kept"))
+    }
+
     /// Where a copy that is not running stands; `None` without a database.
-    async fn stand(&self, directory: &Directory, work: &Work<'_>) -> Result<Option<Stand>, Failure> {
+    pub(super) async fn stand(&self, directory: &Directory, work: &Work<'_>) -> Result<Option<Stand>, Failure> {
         self.end_leftovers(directory, work).await?;
         if !directory.holds_data() {
             return Ok(None);
@@ -266,9 +273,18 @@ impl PostgresDriver {
     }
 }
 
+fn stand_of(directory: &Directory, answer: &Answer) -> Stand {
+    Stand {
+        history: directory.history(answer.end.timeline).unwrap_or_default(),
+        system: answer.end.system.clone(),
+        timeline: answer.end.timeline,
+        end: Some(answer.end.lsn),
+    }
+}
+
 /// The end of the log from the message with which `pg_waldump` gives up: the last place it names, or the beginning of
 /// the segment that is not there.
-fn end_in(output: &str, segment_bytes: u64) -> Option<Lsn> {
+pub(super) fn end_in(output: &str, segment_bytes: u64) -> Option<Lsn> {
     let message = output.lines().rev().find(|l| l.contains("error:"))?;
     let words = || message.split([' ', ':', ',', '"', '\'']);
     if message.contains("error in WAL record at") {

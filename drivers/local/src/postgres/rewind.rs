@@ -1,14 +1,12 @@
 //! Turning a copy that went its own way back to the fork, with `pg_rewind`.
 //!
-//! What the copy holds after the fork was perhaps acknowledged and exists nowhere else, so the WAL of it and the server
-//! log are copied aside first. That is the raw material only: reading it, listing the lost writes and applying them again
-//! is not done here.
+//! What the copy holds after the fork was perhaps acknowledged and exists nowhere else: nothing is rewound before it is
+//! safe in a rescue bundle, which is the business of `rescue`.
 //!
 //! `pg_rewind` copies every file of the upstream, its configuration included; the copy's own is put aside before and put
 //! back after, from disk, so that a crash in the middle loses nothing.
 
 use super::PostgresDriver;
-use super::control::Control;
 use super::directory::Directory;
 use super::durable;
 use super::lsn::Lsn;
@@ -19,7 +17,6 @@ use super::work::Work;
 use nix::sys::signal::Signal;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::Failure;
-use pilotlight_core::time::stamp;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,7 +36,7 @@ impl PostgresDriver {
     ) -> Result<String, Failure> {
         self.stop_for_rejoin(work).await?;
         let directory = self.directory();
-        let kept = self.keep_tail(&directory, fork).await?;
+        let kept = self.rescue_before_rewind(upstream, fork, work).await?;
         self.put_config_aside(&directory)?;
         let rewound = self.run_rewind(&directory, upstream, work).await;
         let why = match rewound {
@@ -84,52 +81,6 @@ impl PostgresDriver {
         directory.arm().map_err(|e| Failure::unknown(format!("cannot make standby.signal: {e}")))?;
         let ended = ended?;
         if ended.success { Ok(ended.output) } else { Err(Failure::unknown("pg_rewind failed").output(ended.output)) }
-    }
-
-    /// Copies what the directory holds after the fork into a folder of the agent. Says what and where.
-    async fn keep_tail(&self, directory: &Directory, (timeline, from): (u32, Lsn)) -> Result<String, Failure> {
-        let control = Control::of(directory, &self.programs).await?;
-        let at = self.clock.wall();
-        let folder = self.state_dir.join(format!("kept-wal-{}-{}", self.component, stamp(at)));
-        let first = from.0 / control.segment_bytes;
-        let segments = directory.segments(control.segment_bytes).unwrap_or_default();
-        if let Some(oldest) = oldest_if_cut(&segments, timeline, first) {
-            let oldest = Lsn(oldest * control.segment_bytes);
-            return Err(Failure::rejected(format!(
-                "the copy went its own way at {from}, but its WAL is only there from {oldest} on: what it holds in between \
-                 would be lost for good"
-            ))
-            .hint("move its data directory away by hand, keep it until nobody misses its writes, and rejoin again"));
-        }
-        let tail: Vec<PathBuf> = segments
-            .into_iter()
-            .filter(|(t, number, _)| *t >= timeline && *number >= first)
-            .map(|(_, _, p)| p)
-            .collect();
-        let manifest = serde_json::json!({
-            "component": self.component, "region": self.region, "at": at, "system": control.system,
-            "state": control.state, "fork": {"timeline": timeline, "lsn": from.to_string()},
-            "segment_bytes": control.segment_bytes,
-            "segments": tail.iter().filter_map(|p| p.file_name()?.to_str()).collect::<Vec<_>>(),
-        });
-        let copy = || {
-            fs::create_dir_all(&folder)?;
-            for segment in &tail {
-                copy_to(segment, &folder)?;
-            }
-            if self.log_path().exists() {
-                copy_to(&self.log_path(), &folder)?;
-            }
-            durable::write(&folder.join("manifest.json"), manifest.to_string().as_bytes(), None)
-        };
-        copy().map_err(|e: io::Error| {
-            Failure::transient(format!(
-                "what the copy holds after the fork cannot be kept in {}: {e}",
-                folder.display()
-            ))
-            .hint("make room there: nothing is rewound before its own WAL is safe")
-        })?;
-        Ok(format!("kept {} WAL segments from {from} of timeline {timeline} on in {}", tail.len(), folder.display()))
     }
 
     /// Ends programs that an earlier agent left at work here: two of them at once would spoil the copy.
@@ -202,12 +153,6 @@ impl PostgresDriver {
     }
 }
 
-/// The oldest segment after the fork, when the one that holds the fork has been recycled already.
-fn oldest_if_cut(segments: &[(u32, u64, PathBuf)], timeline: u32, first: u64) -> Option<u64> {
-    let after = segments.iter().filter(|(t, number, _)| *t >= timeline && *number >= first);
-    after.map(|(_, number, _)| *number).min().filter(|oldest| *oldest > first)
-}
-
 fn config_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let paths = fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
     Ok(paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == "conf") && p.is_file()).collect())
@@ -218,17 +163,4 @@ fn copy_to(file: &Path, folder: &Path) -> io::Result<()> {
     let target = folder.join(name);
     fs::copy(file, &target)?;
     fs::File::open(&target)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tail_whose_beginning_was_recycled_is_found_out() {
-        let has = |numbers: &[u64]| numbers.iter().map(|n| (1, *n, PathBuf::new())).collect::<Vec<_>>();
-        assert_eq!(oldest_if_cut(&has(&[3, 4, 5]), 1, 4), None);
-        assert_eq!(oldest_if_cut(&has(&[5, 6]), 1, 4), Some(5));
-        assert_eq!(oldest_if_cut(&has(&[2, 3]), 1, 4), None, "nothing lies after the fork");
-    }
 }

@@ -69,7 +69,7 @@ impl PostgresDriver {
         armed.map_err(|e| Failure::unknown(format!("stopped, but standby.signal cannot be made: {e}")))?;
         self.note(context, SilencedBy::StopWrites, FenceAssurance::Proven, Some(position.clone()))?;
         let text = format!("stopped in {} at {position}; {}", show_duration(work.now().since(began)), silence.text);
-        let output = Output { position: Some(position), assurance: Some(silence.assurance), text };
+        let output = Output { position: Some(position), assurance: Some(silence.assurance), text, ..Output::default() };
         if forced {
             let warning = "a replica did not take the end in time and was cut off".to_owned();
             return Ok(Outcome::Warned { output, warning });

@@ -180,6 +180,7 @@ mod tests {
             user: "o'brien".to_owned(),
             password: None,
             sentinel: Duration::ZERO,
+            rescue: Default::default(),
             regions: std::collections::BTreeMap::new(),
         };
         let server = PostgresServer {

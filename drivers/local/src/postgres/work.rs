@@ -4,6 +4,7 @@
 //! come. So work under way ends within milliseconds of a fence, and what it may have started in between is killed by
 //! the fence's second pass, which begins after that work has ended.
 
+use pilotlight_core::id::{Epoch, Unit};
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::Context;
@@ -29,6 +30,9 @@ pub(super) struct Work<'a> {
     _turn: MutexGuard<'a, ()>,
     deadline: Mono,
     clock: &'a dyn Clock,
+    /// Whose it is, and in which epoch.
+    pub(super) unit: Unit,
+    pub(super) epoch: Epoch,
     /// Ends what is being run: the caller has gone or a fence has come.
     pub(super) stop: CancellationToken,
 }
@@ -65,7 +69,8 @@ impl Desk {
         };
         let stop = context.cancel.child_token();
         self.set_current(stop.clone());
-        Ok(Work { _turn: turn, deadline, clock: &*self.clock, stop })
+        let (unit, epoch) = (context.unit.clone(), context.epoch);
+        Ok(Work { _turn: turn, deadline, clock: &*self.clock, unit, epoch, stop })
     }
 
     /// Ends the work under way. Returns at once; the work still holds its turn until it has noticed.

@@ -7,6 +7,7 @@ use pilotlight_core::id::Region;
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
+use pilotlight_core::rescue::{Answer, Question};
 use pilotlight_driver::battery::{self, Bench, DataBench};
 use pilotlight_driver::guard::Guarded;
 use pilotlight_driver::{Context, Driver};
@@ -48,6 +49,10 @@ impl Driver for Both {
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
         self.of(effect.region())?.apply(effect, context).await
+    }
+
+    async fn rescue(&self, target: &Target, question: &Question) -> Result<Answer, Failure> {
+        self.of(target.region.as_ref())?.rescue(target, question).await
     }
 
     async fn compare(&self, target: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {

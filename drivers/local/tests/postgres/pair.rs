@@ -5,12 +5,13 @@ use pilotlight_core::id::{Component, EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_core::plan::{PostgresPlan, PostgresServer};
+use pilotlight_core::rescue::{Answer, Listed, Question};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_driver::{Context, Driver};
 use pilotlight_local::postgres::cluster::{self, NewServer};
 use pilotlight_local::postgres::{PostgresDriver, PostgresParts};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -115,26 +116,10 @@ impl Pair {
         let root = folder();
         // The account of the server must be let through.
         std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).expect("its own folder");
-        let server = |region: &str| {
-            let folder = root.path().join(region);
-            std::fs::create_dir_all(&folder).expect("a folder");
-            let data_dir = folder.join("data");
-            let server = PostgresServer {
-                host: "127.0.0.1".to_owned(),
-                port: free_port(),
-                data_dir,
-                bin_dir: None,
-                run_as: None,
-            };
-            (Region::from(region), server)
-        };
-        let plan = PostgresPlan {
-            database: "postgres".to_owned(),
-            user: "pilot".to_owned(),
-            password: None,
-            sentinel: Duration::ZERO,
-            regions: BTreeMap::from([server("east"), server("west")]),
-        };
+        for region in ["east", "west"] {
+            std::fs::create_dir_all(root.path().join(region)).expect("a folder");
+        }
+        let plan = plan_of(root.path(), &[("east", free_port()), ("west", free_port())]);
         let (east, west) = (driver(&root, &plan, "east"), driver(&root, &plan, "west"));
         Pair { root, plan, east, west, keys: AtomicU64::new(0), template: template().await, _turn: turn }
     }
@@ -228,6 +213,25 @@ impl Pair {
         self.apply(region, &effect).await
     }
 
+    /// The ports of both, for [`driver_at`] in another process.
+    pub fn ports(&self) -> String {
+        format!("{} {}", self.server("east").port, self.server("west").port)
+    }
+
+    pub async fn capture(&self, waived_by: Option<&str>) -> Result<Outcome, Failure> {
+        let (component, waived_by) = (component(), waived_by.map(str::to_owned));
+        let effect = Effect::CaptureRescue { component, region: "east".into(), upstream: "west".into(), waived_by };
+        self.apply("east", &effect).await
+    }
+
+    /// The bundles that lie beside the copy.
+    pub async fn bundles(&self, region: &str) -> Vec<Listed> {
+        match self.driver(region).rescue(&target(region), &Question::List).await {
+            Ok(Answer::Bundles { bundles, .. }) => bundles,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub async fn look(&self, region: &str) -> State {
         self.driver(region).observe(&target(region)).await.expect("a look never fails here")
     }
@@ -286,6 +290,40 @@ impl Drop for Pair {
     }
 }
 
+/// A driver of east in a process that is not the one which made the pair.
+pub fn driver_at(root: &Path, ports: &str) -> PostgresDriver {
+    let ports: Vec<u16> = ports.split(' ').map(|p| p.parse().expect("a port")).collect();
+    new_driver(root, &plan_of(root, &[("east", ports[0]), ("west", ports[1])]), "east")
+}
+
+/// A context of no particular test.
+pub fn context() -> Context {
+    Context {
+        unit: Unit::from("payments"),
+        epoch: Epoch(1),
+        key: EffectKey::new(&"test".into(), &"other".into(), 1),
+        deadline: Duration::from_secs(30),
+        cancel: CancellationToken::new(),
+    }
+}
+
+fn plan_of(root: &Path, ports: &[(&str, u16)]) -> PostgresPlan {
+    let server = |(region, port): &(&str, u16)| {
+        let data_dir = root.join(region).join("data");
+        let server =
+            PostgresServer { host: "127.0.0.1".to_owned(), port: *port, data_dir, bin_dir: None, run_as: None };
+        (Region::from(*region), server)
+    };
+    PostgresPlan {
+        database: "postgres".to_owned(),
+        user: "pilot".to_owned(),
+        password: None,
+        sentinel: Duration::ZERO,
+        rescue: Default::default(),
+        regions: ports.iter().map(server).collect(),
+    }
+}
+
 fn driver(root: &TempDir, plan: &PostgresPlan, region: &str) -> Arc<PostgresDriver> {
     Arc::new(new_driver(root.path(), plan, region))
 }
@@ -297,6 +335,7 @@ fn new_driver(root: &Path, plan: &PostgresPlan, region: &str) -> PostgresDriver 
         plan: plan.clone(),
         state_dir: root.join(region).join("agent"),
         password: Some(PASSWORD.to_owned()),
+        passphrase: None,
         clock: Arc::new(SystemClock),
     })
     .expect("the plan names both regions")

@@ -5,7 +5,7 @@ use crate::id::Region;
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, TIME, default, optional, required};
 use crate::plan::value::Record;
-use crate::plan::{PostgresPlan, PostgresServer};
+use crate::plan::{PostgresPlan, PostgresServer, RescuePlan};
 use crate::time::show_duration;
 
 static SERVER: Section = Section {
@@ -27,6 +27,15 @@ static SERVER: Section = Section {
     ],
 };
 
+static RESCUE: Section = Section {
+    doc: "Rescue bundles: what a lost writer acknowledged and never sent is kept in one before it is rewound.",
+    keys: &[optional(
+        "passphrase",
+        Shape::Secret,
+        "Encrypts every bundle. Without it they are as readable as the old data directory.",
+    )],
+};
+
 pub(in crate::plan) static SECTION: Section = Section {
     doc: "A PostgreSQL server in each region, one of them the writer, the others its streaming standbys.",
     keys: &[
@@ -43,6 +52,11 @@ pub(in crate::plan) static SECTION: Section = Section {
             TIME,
             "1s",
             "How often the writer's agent writes a sentinel row, by which the RPO is measured; `0s` means never.",
+        ),
+        optional(
+            "rescue",
+            Shape::Record(&RESCUE),
+            "How changes are kept that a lost writer acknowledged and never sent.",
         ),
         required("regions", Shape::PerRegion { of: &Shape::Record(&SERVER), every: true }, "One server per region."),
     ],
@@ -63,12 +77,17 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
         user: record.owned("user")?,
         password: record.secret("password"),
         sentinel: record.duration("sentinel")?,
+        rescue: record.record("rescue").map(rescue).unwrap_or_default(),
         regions: record
             .map("regions")
             .iter()
             .map(|(name, value)| Some((Region::new(name), server(value.record()?)?)))
             .collect::<Option<_>>()?,
     })
+}
+
+fn rescue(record: &Record) -> RescuePlan {
+    RescuePlan { passphrase: record.secret("passphrase") }
 }
 
 pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {

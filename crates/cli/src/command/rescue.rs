@@ -1,0 +1,70 @@
+//! `pilotlight rescue list | show`: what returned writers acknowledged and never sent, kept in their regions.
+
+mod text;
+
+use crate::args::{RescueShowArgs, RescueVerb, ViewArgs};
+use crate::connect;
+use crate::error::{CliError, Exit};
+use crate::operator::Operator;
+use pilotlight_core::code;
+use pilotlight_core::rescue::Shown;
+use pilotlight_local::postgres::rescue::bundle::{BundleError, Folder};
+use pilotlight_server::api::view::RescueView;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// One of the verbs.
+pub(crate) async fn run(verb: &RescueVerb) -> Result<ExitCode, CliError> {
+    match verb {
+        RescueVerb::List(args) => list(args).await,
+        RescueVerb::Show(args) => show(args).await,
+    }
+}
+
+async fn list(args: &ViewArgs) -> Result<ExitCode, CliError> {
+    let plan = connect::read_plan(&args.plan.plan)?;
+    let view: RescueView = Operator::of(&plan)?.get("/v1/rescue").await?;
+    tell(args.json, &view, text::list)
+}
+
+async fn show(args: &RescueShowArgs) -> Result<ExitCode, CliError> {
+    let most = args.changes;
+    let shown = match (&args.bundle, &args.name) {
+        (Some(folder), _) => offline(folder, args.passphrase_file.as_deref(), args.from, most)?,
+        (None, Some(name)) => {
+            let plan = connect::read_plan(&args.view.plan.plan)?;
+            let path = format!("/v1/rescue/{name}?from={}&most={most}", args.from);
+            Operator::of(&plan)?.get(&path).await?
+        }
+        (None, None) => {
+            return Err(CliError::say(Exit::Usage, "no bundle was named")
+                .hint("name one of `pilotlight rescue list`, or a folder with --bundle"));
+        }
+    };
+    tell(args.view.json, &shown, text::show)
+}
+
+/// A bundle that lies in a folder of this machine; needs neither controller nor agent.
+fn offline(folder: &Path, passphrase: Option<&Path>, from: u64, most: u32) -> Result<Shown, CliError> {
+    let secret = passphrase.map(|file| connect::secret(&pilotlight_core::plan::SecretRef::File(file.to_owned())));
+    let secret = secret.transpose()?;
+    let opened = Folder::open(folder, secret.as_deref());
+    opened.and_then(|f| f.shown(from, usize::try_from(most).unwrap_or(usize::MAX))).map_err(|e| {
+        let (code, exit) = match &e {
+            BundleError::Damaged(_) => (code::RESCUE_DAMAGED, Exit::Refused),
+            BundleError::NoKey => (code::RESCUE_KEY, Exit::Usage),
+            BundleError::Io { .. } => (code::NO_SUCH_BUNDLE, Exit::Usage),
+        };
+        let error = anyhow::Error::new(e).context(format!("the bundle in {} cannot be used", folder.display()));
+        CliError::new(exit, error).code(code.as_str())
+    })
+}
+
+fn tell<T: serde::Serialize>(json: bool, value: &T, text: impl Fn(&T) -> String) -> Result<ExitCode, CliError> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(value).map_err(|e| CliError::new(Exit::Bug, e))?);
+    } else {
+        print!("{}", text(value));
+    }
+    Ok(ExitCode::SUCCESS)
+}

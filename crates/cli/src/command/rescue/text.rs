@@ -1,0 +1,115 @@
+//! Bundles as people read them.
+
+use pilotlight_core::rescue::{Bundle, Change, Datum, Judged, Kind, Listed, Row, Rows, Shown};
+use pilotlight_core::time::show_wall;
+use pilotlight_server::api::view::RescueView;
+use std::fmt::Write;
+
+/// Every bundle with what it holds.
+pub(super) fn list(view: &RescueView) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    if view.bundles.is_empty() {
+        let _ = writeln!(out, "no rescue bundle: nothing was found that was acknowledged and never sent");
+    }
+    for found in &view.bundles {
+        about(&mut out, &found.bundle);
+    }
+    for damaged in &view.damaged {
+        let _ = writeln!(out, "{}  DAMAGED: {}\n  in {}", damaged.bundle, damaged.why, damaged.folder);
+    }
+    for silent in &view.silent {
+        let _ = writeln!(out, "not asked: {} in {}: {}", silent.component, silent.region, silent.why);
+    }
+    out
+}
+
+/// One bundle from inside.
+pub(super) fn show(shown: &Shown) -> String {
+    let mut out = String::new();
+    about(&mut out, &shown.listed);
+    let _ = writeln!(out, "\nlost transactions:");
+    for commit in &shown.lost {
+        let at = commit.at.map_or_else(|| "at an unknown time".to_owned(), show_wall);
+        let _ = writeln!(out, "  {} {} {at}  {}", commit.transaction, commit.position, commit.tables.join(", "));
+    }
+    let more = shown.listed.about.commits.saturating_sub(shown.lost.len() as u64);
+    if more > 0 {
+        let _ = writeln!(out, "  and {more} more");
+    }
+    if !shown.changes.is_empty() {
+        let _ = writeln!(out, "\nlost changes:");
+        shown.changes.iter().for_each(|judged| change(&mut out, judged));
+    }
+    out
+}
+
+fn about(out: &mut String, listed: &Listed) {
+    let Bundle { bundle, component, region, upstream, .. } = &listed.about;
+    let _ = writeln!(out, "{bundle}");
+    let _ = writeln!(out, "  {component} of {region}, parted from {upstream} at {}", listed.about.fork.value);
+    let span = match (listed.about.first, listed.about.last) {
+        (Some(first), Some(last)) => format!(", from {} to {}", show_wall(first), show_wall(last)),
+        _ => String::new(),
+    };
+    let _ = writeln!(out, "  {} lost transactions{span}", listed.about.commits);
+    for table in &listed.about.touched {
+        let (i, u, d) = (table.inserted, table.updated, table.deleted);
+        let _ = writeln!(out, "    {}: {i} inserted, {u} updated, {d} deleted", table.table);
+    }
+    match &listed.about.rows {
+        Rows::Kept { changes, transactions } => {
+            let _ = writeln!(out, "  rows: {changes} changes of {transactions} transactions");
+        }
+        Rows::Left { why } => {
+            let _ = writeln!(out, "  rows: none, {why}");
+        }
+    }
+    if let Some(missing) = &listed.about.missing {
+        let until = missing.until.as_ref().map_or("its end", |p| p.value.as_str());
+        let _ = writeln!(out, "  INCOMPLETE from {} to {until}", missing.from.value);
+    }
+    if let Some(waiver) = &listed.waiver {
+        let _ = writeln!(out, "  waived by {} at {}: {}", waiver.by, show_wall(waiver.at), waiver.why);
+    }
+    if !listed.classes.is_empty() {
+        let classes: Vec<String> = listed.classes.iter().map(|(class, n)| format!("{n} {class}")).collect();
+        let _ = writeln!(out, "  against {upstream}: {}", classes.join(", "));
+    }
+    if listed.applied > 0 {
+        let _ = writeln!(out, "  applied: {} transactions", listed.applied);
+    }
+    for note in &listed.about.notes {
+        let _ = writeln!(out, "  not covered: {note}");
+    }
+    let sealed = if listed.about.sealed { "encrypted" } else { "not encrypted" };
+    let _ = writeln!(out, "  {sealed}, in {}", listed.folder);
+}
+
+fn change(out: &mut String, judged: &Judged) {
+    let Change { transaction, kind, key, old, new, .. } = &judged.change;
+    let word = match kind {
+        Kind::Insert => "insert",
+        Kind::Update => "update",
+        Kind::Delete => "delete",
+        Kind::Truncate => "truncate",
+    };
+    let row = new.as_ref().or(key.as_ref()).or(old.as_ref()).map(row).unwrap_or_default();
+    let class = match (&judged.judgement, judged.applied) {
+        (_, true) => " [applied]".to_owned(),
+        (Some(j), false) if j.why.is_empty() => format!(" [{}]", j.class),
+        (Some(j), false) => format!(" [{}: {}]", j.class, j.why),
+        (None, false) => String::new(),
+    };
+    let _ = writeln!(out, "  {transaction} {word} {} {row}{class}", judged.change.name());
+}
+
+fn row(row: &Row) -> String {
+    let value = |datum: &Datum| match datum {
+        Datum::Null => "NULL".to_owned(),
+        Datum::Text(text) if text.chars().count() > 40 => format!("{}...", text.chars().take(40).collect::<String>()),
+        Datum::Text(text) => text.clone(),
+        Datum::Unchanged { .. } => "(as it was)".to_owned(),
+    };
+    row.iter().map(|(name, datum)| format!("{name}={}", value(datum))).collect::<Vec<_>>().join(" ")
+}

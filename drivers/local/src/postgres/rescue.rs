@@ -1,0 +1,308 @@
+//! Keeping what an old writer acknowledged and never sent, before it is rewound or built anew.
+//!
+//! Border: this is where it is decided whether a copy may be rewound; how the log is read, kept and encrypted is said
+//! in the modules below.
+//!
+//! Invariants:
+//! - nothing is rewound and nothing built anew over a copy that went its own way, unless a complete and verified bundle of
+//!   exactly that tail is there, or a person has waived it by name; a run's step and the agent's own start alike;
+//! - a bundle that cannot be verified is never replaced: it may be all there is.
+
+pub mod bundle;
+mod capture;
+mod names;
+mod seal;
+mod tail;
+mod walk;
+
+use super::PostgresDriver;
+use super::lsn::Lsn;
+use super::rejoin::{Way, way};
+use super::work::Work;
+use bundle::{BundleError, Folder};
+use capture::Tail;
+use pilotlight_core::id::{BundleId, Region};
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Output};
+use pilotlight_core::rescue::{Answer, Bundle, Damaged, Listed, Question, Rows, Shown, Waiver};
+use seal::Key;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Keys of the salts that were met: making one takes a good part of a second.
+#[derive(Default)]
+pub(super) struct Keys(Mutex<BTreeMap<Vec<u8>, Key>>);
+
+/// What became of a tail.
+pub(super) struct Kept {
+    about: Option<Bundle>,
+    /// It was made just now.
+    fresh: bool,
+    waiver: Option<Waiver>,
+    folder: PathBuf,
+}
+
+impl Kept {
+    /// For people.
+    pub(super) fn tell(&self) -> String {
+        let folder = self.folder.display();
+        let mut text = match &self.about {
+            None => format!("nothing could be kept in {folder}"),
+            Some(about) => {
+                let rows = match &about.rows {
+                    Rows::Kept { changes, transactions } => format!("{changes} changes of {transactions} transactions"),
+                    Rows::Left { why } => format!("no rows ({why})"),
+                };
+                format!(
+                    "kept {} lost transactions from {} to {} in {folder}, verified; {rows}",
+                    about.commits, about.fork.value, about.end.value
+                )
+            }
+        };
+        if let Some(waiver) = &self.waiver {
+            text.push_str(&format!("\nwaived by {}: {}", waiver.by, waiver.why));
+        }
+        text
+    }
+}
+
+impl PostgresDriver {
+    /// Keeps what the copy holds and `upstream` does not.
+    pub(super) async fn capture_rescue(
+        &self,
+        upstream: &Region,
+        waived_by: Option<&str>,
+        work: &Work<'_>,
+    ) -> Result<Outcome, Failure> {
+        let directory = self.directory();
+        let theirs = self.look_upstream(upstream).await?;
+        let mut own = self.stand_now(&directory, work).await?;
+        let fork = match way(own.as_ref(), &theirs) {
+            Way::Rewind { timeline, from } => (timeline, from),
+            Way::Follow => {
+                return Ok(skipped(format!("it lies on the history of {upstream}: it holds nothing of its own")));
+            }
+            Way::Build { why } => return Ok(skipped(format!("{why}: it holds nothing of its own"))),
+            Way::Refuse { why } => return Ok(skipped(format!("{why}: a rejoin is refused, so nothing is lost by it"))),
+        };
+        if super::processes::postmaster(&directory).is_some() {
+            self.stop_for_rejoin(work).await?;
+            own = self.stand(&directory, work).await?;
+        }
+        let Some(own) = own else { return Ok(skipped("there is no database in its directory".to_owned())) };
+        let tail = Tail { upstream: upstream.clone(), own, fork };
+        let kept = self.keep(&tail, waived_by, work).await?;
+        let text = kept.tell();
+        if !kept.fresh && kept.waiver.is_none() {
+            return Ok(skipped(text));
+        }
+        let output = Output { rescue: kept.about.clone().map(Box::new), text, ..Output::default() };
+        Ok(match kept.waiver {
+            Some(Waiver { by, why, .. }) => Outcome::Warned { output, warning: format!("waived by {by}: {why}") },
+            None => Outcome::Done { output },
+        })
+    }
+
+    /// The same as part of a rejoin: the copy is stopped, and is about to forget what it holds after the fork.
+    pub(super) async fn rescue_before_rewind(
+        &self,
+        upstream: &Region,
+        fork: (u32, Lsn),
+        work: &Work<'_>,
+    ) -> Result<String, Failure> {
+        let own = self.stand(&self.directory(), work).await?;
+        let Some(own) = own else { return Ok("there was no database in its directory".to_owned()) };
+        let tail = Tail { upstream: upstream.clone(), own, fork };
+        self.keep(&tail, None, work).await.map(|kept| kept.tell())
+    }
+
+    /// A whole bundle of the tail, or a waiver; else nothing may be forgotten.
+    async fn keep(&self, tail: &Tail, waived_by: Option<&str>, work: &Work<'_>) -> Result<Kept, Failure> {
+        let path = self.rescue_root().join(tail.id(self).as_str());
+        let fresh = !path.exists();
+        let held = match fresh {
+            true => self.capture(tail, &path, work).await,
+            false => self.check(&path, work).await,
+        };
+        let called_off = work.stop.is_cancelled() || work.left().is_zero();
+        let (about, trouble) = match held {
+            Ok(about) => {
+                let trouble = hole(&about);
+                (Some(about), trouble)
+            }
+            Err(failure) if called_off => return Err(failure),
+            Err(failure) => (None, Some(failure)),
+        };
+        let Some(trouble) = trouble else { return Ok(Kept { about, fresh, waiver: None, folder: path }) };
+        let waiver = match (self.waiver_of(&path), waived_by) {
+            (Some(waiver), _) => waiver,
+            (None, Some(by)) => self.waive(&path, by, &trouble)?,
+            (None, None) => return Err(trouble),
+        };
+        Ok(Kept { about, fresh, waiver: Some(waiver), folder: path })
+    }
+
+    /// Reads a bundle again: every file, against its manifest.
+    async fn check(&self, path: &Path, work: &Work<'_>) -> Result<Bundle, Failure> {
+        let folder = self.folder_of(path).map_err(|e| unusable(path, &e))?;
+        let stop = self.stopper(work);
+        let check = move || {
+            let manifest = folder.manifest()?;
+            folder.verify(&manifest, &|_| true, &stop)?;
+            Ok::<_, BundleError>(manifest.about)
+        };
+        let checked = tokio::task::spawn_blocking(check).await;
+        let checked = checked.map_err(|e| Failure::transient(format!("the bundle cannot be checked: {e}")))?;
+        checked.map_err(|e| unusable(path, &e))
+    }
+
+    /// A waiver lies in the bundle, or beside it where there is none.
+    fn waiver_of(&self, path: &Path) -> Option<Waiver> {
+        let beside = || serde_json::from_slice(&std::fs::read(path.with_extension("waiver.json")).ok()?).ok();
+        Folder::new(path.to_owned(), None).waiver().or_else(beside)
+    }
+
+    fn waive(&self, path: &Path, by: &str, trouble: &Failure) -> Result<Waiver, Failure> {
+        let waiver = Waiver { by: by.to_owned(), at: self.clock.wall(), why: trouble.message.clone() };
+        let write = || {
+            if path.exists() {
+                return Folder::new(path.to_owned(), None).waive(&waiver);
+            }
+            std::fs::create_dir_all(self.rescue_root())?;
+            let text = serde_json::to_vec_pretty(&waiver).map_err(io::Error::other)?;
+            super::durable::write(&path.with_extension("waiver.json"), &text, None)
+        };
+        write().map_err(|e| Failure::transient(format!("the waiver of {by} cannot be noted: {e}")))?;
+        tracing::warn!(by, bundle = %path.display(), "what is missing of a rescue bundle was waived: {}", waiver.why);
+        Ok(waiver)
+    }
+
+    /// Where the bundles of this component lie.
+    pub(super) fn rescue_root(&self) -> PathBuf {
+        self.state_dir.join("rescue")
+    }
+
+    /// Salt and key of new bundles, where the plan names a passphrase.
+    fn seal(&self) -> io::Result<Option<(Vec<u8>, Key)>> {
+        if self.passphrase.is_none() {
+            return Ok(None);
+        }
+        let path = self.rescue_root().join("salt");
+        let salt = match std::fs::read(&path) {
+            Ok(salt) if salt.len() == seal::SALT => salt,
+            _ => {
+                std::fs::create_dir_all(self.rescue_root())?;
+                let salt = seal::random::<{ seal::SALT }>()?;
+                super::durable::write(&path, &salt, None)?;
+                salt.to_vec()
+            }
+        };
+        Ok(self.key_of(&salt).map(|key| (salt, key)))
+    }
+
+    fn key_of(&self, salt: &[u8]) -> Option<Key> {
+        let passphrase = self.passphrase.as_deref()?;
+        let mut keys = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = keys.entry(salt.to_vec()).or_insert_with(|| Key::new(passphrase, salt));
+        Some(key.clone())
+    }
+
+    /// A bundle's folder with its key.
+    fn folder_of(&self, path: &Path) -> Result<Folder, BundleError> {
+        let key = Folder::salt(path).and_then(|salt| self.key_of(&salt));
+        Ok(Folder::new(path.to_owned(), key))
+    }
+
+    /// Answers a question about bundles.
+    pub(super) async fn tell_rescue(&self, question: &Question) -> Result<Answer, Failure> {
+        match question {
+            Question::List => {
+                let root = self.rescue_root();
+                let all = bundle::all(&root)
+                    .map_err(|e| Failure::transient(format!("bundles in {} cannot be listed: {e}", root.display())))?;
+                let (mut bundles, mut damaged): (Vec<Listed>, Vec<Damaged>) = Default::default();
+                for (bundle, path) in all {
+                    let folder = path.display().to_string();
+                    match self.folder_of(&path).and_then(|folder| folder.listed()) {
+                        Ok(listed) => bundles.push(listed),
+                        Err(error) => damaged.push(Damaged { bundle, folder, why: chain(&error) }),
+                    }
+                }
+                bundles.sort_by_key(|b| std::cmp::Reverse(b.about.captured));
+                Ok(Answer::Bundles { bundles, damaged })
+            }
+            Question::Show { bundle, from, most } => {
+                let folder = self.bundle(bundle)?;
+                let most = usize::try_from(*most).unwrap_or(usize::MAX);
+                let shown = folder.shown(*from, most).map_err(|e| unusable(folder.path(), &e))?;
+                Ok(Answer::Bundle(Box::new(shown)))
+            }
+        }
+    }
+
+    /// The folder of a bundle that a person named.
+    fn bundle(&self, bundle: &BundleId) -> Result<Folder, Failure> {
+        let known = bundle::all(&self.rescue_root()).unwrap_or_default();
+        let found = known.iter().find(|(id, _)| id == bundle);
+        let (_, path) = found.ok_or_else(|| {
+            Failure::rejected(format!("PL-0603: there is no bundle {bundle} of {} in {}", self.component, self.region))
+                .hint("see `pilotlight rescue list`")
+        })?;
+        self.folder_of(path).map_err(|e| unusable(path, &e))
+    }
+}
+
+/// An error with its cause.
+fn chain(error: &BundleError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+fn skipped(why: String) -> Outcome {
+    Outcome::Skipped { why }
+}
+
+/// What is missing of a bundle, as the reason why nothing may be forgotten yet.
+fn hole(about: &Bundle) -> Option<Failure> {
+    let missing = about.missing.as_ref()?;
+    let until = missing.until.as_ref().map_or_else(|| "its end".to_owned(), |p| p.value.clone());
+    Some(
+        Failure::new(
+            FailureKind::Rejected,
+            format!(
+                "PL-0238: bundle {} is incomplete from {} to {until}: that part of the log was gone before it could be kept",
+                about.bundle, missing.from.value
+            ),
+        )
+        .hint("keep a copy of its data directory, or let it be lost by name: `pilotlight rejoin --waive-rescue NAME`"),
+    )
+}
+
+/// A bundle that cannot be used as it is.
+fn unusable(path: &Path, error: &BundleError) -> Failure {
+    let path = path.display();
+    match error {
+        BundleError::Damaged(why) => {
+            Failure::rejected(format!("PL-0239: the bundle in {path} is not what was kept: {why}"))
+                .hint("put back the files that were changed; what it holds may be nowhere else")
+        }
+        BundleError::NoKey => {
+            Failure::rejected(format!("PL-0703: the bundle in {path} is encrypted and the plan names no passphrase"))
+                .hint("set `rescue.passphrase` of the component to the one it was kept with")
+        }
+        BundleError::Io { .. } => Failure::transient(format!("the bundle in {path} cannot be read: {}", chain(error))),
+    }
+}
+
+impl Folder {
+    /// The bundle from inside. What is not part of the log is compared with the manifest.
+    pub fn shown(&self, from: u64, most: usize) -> Result<Shown, BundleError> {
+        let manifest = self.manifest()?;
+        let sealed = manifest.about.sealed && !self.is_sealed();
+        if sealed {
+            return Err(BundleError::NoKey);
+        }
+        self.verify(&manifest, &|name| !name.starts_with("wal/"), &|| false)?;
+        Ok(Shown { listed: self.listed()?, lost: self.commits(most)?, changes: self.told(from, most)? })
+    }
+}

@@ -1,0 +1,356 @@
+//! A rescue bundle as a folder: `manifest.json` with a hash of every file, the log's segments, commits and rows.
+//!
+//! It is made beside, under a name that ends in `.partial`, and takes its own name when its manifest is on disk: a folder
+//! with the right name is whole. Where there is a key, every file but the manifest is encrypted and the manifest signed.
+//!
+//! Invariant: what the manifest says of a file is what was read back from disk, never what was meant to be written.
+
+use super::super::durable;
+use super::seal::{Key, Sealing, Unsealing};
+use pilotlight_core::id::BundleId;
+use pilotlight_core::rescue::{Change, Class, Commit, File, Judged, Judgement, Listed, Manifest, VERSION, Waiver};
+use ring::digest;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Bytes copied at a time; between two it is looked whether somebody wants it to stop.
+const PIECE: usize = 1 << 20;
+
+const MANIFEST: &str = "manifest.json";
+const SIGNATURE: &str = "manifest.signature";
+const WAIVER: &str = "waiver.json";
+const APPLIED: &str = "applied.json";
+/// Lost transactions, one JSON object a line.
+pub(super) const COMMITS: &str = "commits.jsonl";
+/// Lost changes, one JSON object a line.
+pub(super) const CHANGES: &str = "changes.jsonl";
+/// What the changes are to the new writer, by their number; made by the newest look.
+const JUDGED: &str = "judged.jsonl";
+/// The salt of the passphrase.
+const SALT: &str = "salt";
+
+/// Why a bundle cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file cannot be read or written.
+    #[error("{what}")]
+    Io {
+        /// What was done to which file.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not what its manifest says.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is encrypted and there is no passphrase.
+    #[error("the bundle is encrypted and no passphrase is at hand")]
+    NoKey,
+}
+
+fn at(what: &str, path: &Path) -> impl FnOnce(io::Error) -> BundleError {
+    let what = format!("cannot {what} {}", path.display());
+    move |source| BundleError::Io { what, source }
+}
+
+/// What was applied of a bundle.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Applied {
+    /// Transactions, by number.
+    pub(super) transactions: BTreeSet<u64>,
+    /// Who, when, how many; one line per apply.
+    pub(super) by: Vec<String>,
+}
+
+/// A bundle's folder and the key to it.
+#[derive(Clone)]
+pub struct Folder {
+    path: PathBuf,
+    key: Option<Key>,
+}
+
+impl Folder {
+    pub(super) fn new(path: PathBuf, key: Option<Key>) -> Folder {
+        Folder { path, key }
+    }
+
+    /// A bundle that lies somewhere, with its passphrase if it has one.
+    pub fn open(path: &Path, passphrase: Option<&str>) -> Result<Folder, BundleError> {
+        let salt = Folder::salt(path);
+        let key = match (passphrase, salt) {
+            (Some(passphrase), Some(salt)) => Some(Key::new(passphrase, &salt)),
+            _ => None,
+        };
+        Ok(Folder { path: path.to_owned(), key })
+    }
+
+    /// The salt of its passphrase, if it has one.
+    pub(super) fn salt(path: &Path) -> Option<Vec<u8>> {
+        fs::read(path.join(SALT)).ok()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Makes the folder, and notes the salt in it so that its passphrase opens it anywhere.
+    pub(super) fn make(&self, salt: Option<&[u8]>) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.path.join("wal"))?;
+        match salt {
+            Some(salt) => durable::write(&self.path.join(SALT), salt, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the content of a name lies.
+    fn place(&self, name: &str) -> PathBuf {
+        self.path.join(if self.key.is_some() { format!("{name}.sealed") } else { name.to_owned() })
+    }
+
+    /// Writes a file anew from what `fill` writes; encrypted where there is a key.
+    pub(super) fn put(&self, name: &str, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let path = self.place(name);
+        let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let buffered = io::BufWriter::with_capacity(PIECE, open);
+        let buffered = match &self.key {
+            Some(key) => {
+                let mut sealing = Sealing::new(buffered, key)?;
+                fill(&mut sealing)?;
+                sealing.finish()?
+            }
+            None => {
+                let mut plain = buffered;
+                fill(&mut plain)?;
+                plain
+            }
+        };
+        buffered.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+
+    /// Reads a file, decrypted where there is a key.
+    pub(super) fn get(&self, name: &str) -> io::Result<Box<dyn Read>> {
+        let file = BufReader::with_capacity(PIECE, fs::File::open(self.place(name))?);
+        Ok(match &self.key {
+            Some(key) => Box::new(Unsealing::new(file, key)?),
+            None => Box::new(file),
+        })
+    }
+
+    /// Length and hash of a file as it can be read back.
+    pub(super) fn entry(&self, name: &str, stop: &dyn Fn() -> bool) -> io::Result<File> {
+        let (bytes, sha256) = hash(&mut *self.get(name)?, stop)?;
+        Ok(File { name: name.to_owned(), bytes, sha256 })
+    }
+
+    /// Copies a file in, unless an earlier attempt has brought it here whole. What it is is read back from disk.
+    pub(super) fn bring(&self, from: &Path, name: &str, stop: &dyn Fn() -> bool) -> io::Result<File> {
+        let wanted = hash(&mut fs::File::open(from)?, stop)?;
+        let there = self.place(name).exists().then(|| self.entry(name, stop)).and_then(Result::ok);
+        if let Some(entry) = there.filter(|entry| (entry.bytes, &entry.sha256) == (wanted.0, &wanted.1)) {
+            return Ok(entry);
+        }
+        self.put(name, &mut |to| copy(&mut fs::File::open(from)?, to, stop))?;
+        let entry = self.entry(name, stop)?;
+        if (entry.bytes, &entry.sha256) != (wanted.0, &wanted.1) {
+            return Err(io::Error::other(format!("{name} was read back as something else than was written")));
+        }
+        Ok(entry)
+    }
+
+    /// Ends a capture: the manifest is written, and the folder takes its name.
+    pub(super) fn finish(&mut self, manifest: &Manifest, to: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(manifest).map_err(io::Error::other)?;
+        if let Some(key) = &self.key {
+            durable::write(&self.path.join(SIGNATURE), &key.sign(&text), None)?;
+        }
+        durable::write(&self.path.join(MANIFEST), &text, None)?;
+        durable::sync_folder(&self.path.join("wal"))?;
+        fs::rename(&self.path, to)?;
+        to.parent().map_or(Ok(()), durable::sync_folder)?;
+        self.path = to.to_owned();
+        Ok(())
+    }
+
+    /// The manifest; refused when its signature is not of this key.
+    pub fn manifest(&self) -> Result<Manifest, BundleError> {
+        let path = self.path.join(MANIFEST);
+        let text = fs::read(&path).map_err(at("read", &path))?;
+        let manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|e| BundleError::Damaged(format!("{} cannot be understood: {e}", path.display())))?;
+        if manifest.version != VERSION {
+            return Err(BundleError::Damaged(format!("it is of version {}, not {VERSION}", manifest.version)));
+        }
+        if let Some(key) = &self.key {
+            let signature = fs::read(self.path.join(SIGNATURE)).unwrap_or_default();
+            if !key.verify(&text, &signature) {
+                let why = "the manifest was changed, or the passphrase is another one";
+                return Err(BundleError::Damaged(why.to_owned()));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Compares the files of these names with the manifest; the first difference is told.
+    pub fn verify(
+        &self,
+        manifest: &Manifest,
+        which: &dyn Fn(&str) -> bool,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), BundleError> {
+        if manifest.about.sealed && self.key.is_none() {
+            return Err(BundleError::NoKey);
+        }
+        for wanted in manifest.files.iter().filter(|f| which(&f.name)) {
+            let found = self.entry(&wanted.name, stop).map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound => BundleError::Damaged(format!("{} is gone", wanted.name)),
+                io::ErrorKind::InvalidData => BundleError::Damaged(format!("{}: {e}", wanted.name)),
+                _ => BundleError::Io { what: format!("cannot read {}", wanted.name), source: e },
+            })?;
+            if &found != wanted {
+                return Err(BundleError::Damaged(format!("{} is not what was kept", wanted.name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The bundle as it is listed. A manifest that cannot be read is an error; files are not looked at.
+    pub fn listed(&self) -> Result<Listed, BundleError> {
+        let manifest = self.manifest()?;
+        let mut classes: BTreeMap<Class, u64> = BTreeMap::new();
+        if !manifest.about.sealed || self.key.is_some() {
+            for judgement in self.judged()?.into_iter().flatten() {
+                *classes.entry(judgement.class).or_default() += 1;
+            }
+        }
+        Ok(Listed {
+            about: manifest.about,
+            folder: self.path.display().to_string(),
+            waiver: self.waiver(),
+            classes,
+            applied: self.applied().transactions.len() as u64,
+        })
+    }
+
+    /// The person who waived what is missing.
+    pub(super) fn waiver(&self) -> Option<Waiver> {
+        serde_json::from_slice(&fs::read(self.path.join(WAIVER)).ok()?).ok()
+    }
+
+    pub(super) fn waive(&self, waiver: &Waiver) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(waiver).map_err(io::Error::other)?;
+        durable::write(&self.path.join(WAIVER), &text, None)
+    }
+
+    pub(super) fn applied(&self) -> Applied {
+        let read = || serde_json::from_slice(&fs::read(self.path.join(APPLIED)).ok()?).ok();
+        read().unwrap_or_default()
+    }
+
+    /// Lines of a file, one JSON value each.
+    fn lines<T: for<'de> Deserialize<'de>>(&self, name: &str, from: u64, most: usize) -> Result<Vec<T>, BundleError> {
+        let reader = match self.get(name) {
+            Ok(reader) => BufReader::new(reader),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(at("read", Path::new(name))(e)),
+        };
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let lines = reader.lines().skip(from).take(most).map(|line| {
+            let line = line.map_err(at("read", Path::new(name)))?;
+            serde_json::from_str(&line).map_err(|e| BundleError::Damaged(format!("{name}: {e}")))
+        });
+        lines.collect()
+    }
+
+    /// Lost transactions.
+    pub fn commits(&self, most: usize) -> Result<Vec<Commit>, BundleError> {
+        self.lines(COMMITS, 0, most)
+    }
+
+    /// What the newest look at the new writer made of each change.
+    fn judged(&self) -> Result<Vec<Option<Judgement>>, BundleError> {
+        self.lines(JUDGED, 0, usize::MAX)
+    }
+
+    /// Changes with what is known of them.
+    pub fn told(&self, from: u64, most: usize) -> Result<Vec<Judged>, BundleError> {
+        let changes: Vec<Change> = self.lines(CHANGES, from, most)?;
+        let judged: Vec<Option<Judgement>> = self.lines(JUDGED, from, most)?;
+        let applied = self.applied().transactions;
+        let judged = judged.into_iter().chain(std::iter::repeat(None));
+        let told = |(change, judgement): (Change, Option<Judgement>)| {
+            let applied = applied.contains(&change.transaction);
+            Judged { change, judgement, applied }
+        };
+        Ok(changes.into_iter().zip(judged).map(told).collect())
+    }
+}
+
+/// One JSON value a line.
+pub(super) fn write_lines<T: Serialize>(to: &mut dyn Write, values: &[T]) -> io::Result<()> {
+    for value in values {
+        serde_json::to_writer(&mut *to, value)?;
+        to.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Every bundle of a component below the agent's folder, and those that cannot be read with the reason.
+pub(super) fn all(root: &Path) -> io::Result<Vec<(BundleId, PathBuf)>> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() && path.extension().is_none_or(|e| e != "partial") {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            found.push((BundleId::new(name), path));
+        }
+    }
+    Ok(found)
+}
+
+fn copy(from: &mut dyn Read, to: &mut dyn Write, stop: &dyn Fn() -> bool) -> io::Result<()> {
+    pieces(from, stop, &mut |piece| to.write_all(piece))
+}
+
+fn hash(from: &mut dyn Read, stop: &dyn Fn() -> bool) -> io::Result<(u64, String)> {
+    let (mut context, mut bytes) = (digest::Context::new(&digest::SHA256), 0);
+    pieces(from, stop, &mut |piece| {
+        context.update(piece);
+        bytes += piece.len() as u64;
+        Ok(())
+    })?;
+    let hex = context.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    Ok((bytes, hex))
+}
+
+fn pieces(
+    from: &mut dyn Read,
+    stop: &dyn Fn() -> bool,
+    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        if stop() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it was called off, or no time was left"));
+        }
+        match from.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(n) => take(&piece[..n])?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Keeping a tail: its segments are copied, read back, and walked to their end; only then the bundle takes its name.
+//!
+//! A capture that was cut short (a killed agent, a full disk) is taken up where it was: what is there whole stays.
+
+use super::super::PostgresDriver;
+use super::super::control::Control;
+use super::super::directory::Directory;
+use super::super::lsn::{Lsn, Place};
+use super::super::rebuild::free_bytes;
+use super::super::rejoin::Stand;
+use super::super::work::Work;
+use super::bundle::{self, COMMITS, Folder};
+use super::names::Name;
+use super::tail::{self, Piece, Segment};
+use super::walk::{self, RawCommit, Rel, Stretch, Walk};
+use pilotlight_core::id::{BundleId, Region};
+use pilotlight_core::outcome::Failure;
+use pilotlight_core::position::Position;
+use pilotlight_core::rescue::{Bundle, Commit, File, Manifest, Missing, Rows, Touched, VERSION, Walked};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Segments before the fork that are looked through for the numbers of transactions given out by then. One is written at
+/// least every fifteen seconds in which anything happens.
+const LOOK_BACK: usize = 16;
+
+/// What only this copy holds.
+pub(super) struct Tail {
+    pub(super) upstream: Region,
+    pub(super) own: Stand,
+    pub(super) fork: (u32, Lsn),
+}
+
+impl Tail {
+    /// The same tail has the same name.
+    pub(super) fn id(&self, driver: &PostgresDriver) -> BundleId {
+        let word = |lsn: Lsn| lsn.to_string().replace('/', "_");
+        let end = self.own.end.map_or_else(|| "unreadable".to_owned(), word);
+        let (component, region) = (&driver.component, &driver.region);
+        BundleId::new(format!("{component}-{region}-{}-{}-{end}", self.fork.0, word(self.fork.1)))
+    }
+
+    fn place(&self, timeline: u32, lsn: Lsn) -> Position {
+        Place { system: self.own.system.clone(), timeline, lsn }.position()
+    }
+}
+
+/// The segments of a tail and what is known of them.
+struct Source {
+    pieces: Vec<Piece>,
+    segments: Vec<Segment>,
+    /// The first that is walked, before the fork where that is possible.
+    start: Lsn,
+    missing: Option<Missing>,
+    segment_bytes: u64,
+    wal: PathBuf,
+}
+
+impl PostgresDriver {
+    /// Makes the bundle in the folder of that name; the copy must not be running.
+    pub(super) async fn capture(&self, tail: &Tail, to: &Path, work: &Work<'_>) -> Result<Bundle, Failure> {
+        let directory = self.directory();
+        let program = self.programs.find("pg_waldump", directory.version().as_deref())?;
+        let source = self.source(tail, &directory, &program, work).await?;
+        let mut folder = self.partial(to)?;
+        self.has_room(&source, &folder)?;
+        let mut files = self.bring(&source, &folder, work).await?;
+        let (found, walked) = self.walk(tail, &source, &folder, &program, work).await?;
+        let (mut about, commits) = self.describe(tail, &source, &found, work).await?;
+        about.sealed = folder.is_sealed();
+        let made = self.write_commits(&folder, &commits, work)?;
+        files.push(made);
+        let manifest = Manifest { version: VERSION, about, system: tail.own.system.clone(), walked, files };
+        folder.finish(&manifest, to).map_err(|e| not_kept(to, &e))?;
+        Ok(manifest.about)
+    }
+
+    async fn source(
+        &self,
+        tail: &Tail,
+        directory: &Directory,
+        program: &Path,
+        work: &Work<'_>,
+    ) -> Result<Source, Failure> {
+        let segment_bytes = Control::of(directory, &self.programs).await?.segment_bytes;
+        let all = directory.segments(segment_bytes).unwrap_or_default();
+        let wal = directory.path().join("pg_wal");
+        let Some(end) = tail.own.end else {
+            let missing = Some(Missing { from: tail.place(tail.fork.0, tail.fork.1), until: None });
+            let segments = all.into_iter().filter(|(t, ..)| *t >= tail.fork.0).collect();
+            return Ok(Source { pieces: Vec::new(), segments, start: tail.fork.1, missing, segment_bytes, wal });
+        };
+        let pieces = tail::pieces(tail.fork, tail.own.timeline, &tail.own.history, end);
+        let (mut segments, gap) = tail::needed(&pieces, &all, segment_bytes);
+        let missing = gap.map(|(from, until)| Missing {
+            from: tail.place(tail.fork.0, from),
+            until: until.map(|at| tail.place(tail.own.timeline, at)),
+        });
+        let mut start = tail.fork.1;
+        if missing.is_none() {
+            let holding = segments.first().map(|s| Lsn(s.1 * segment_bytes)).unwrap_or_default();
+            let mut earlier = tail::before(tail.fork.0, tail.fork.1, &all, segment_bytes);
+            earlier.truncate(LOOK_BACK);
+            let firsts = std::iter::once(holding).chain(earlier.iter().map(|s| Lsn(s.1 * segment_bytes)));
+            let mut taken = 0;
+            for (before, first) in firsts.enumerate() {
+                (start, taken) = (first, before);
+                let stretch = Stretch {
+                    program,
+                    wal: &wal,
+                    timeline: tail.fork.0,
+                    from: first,
+                    until: Some(tail.fork.1),
+                    segment_bytes,
+                    only: Some("Standby"),
+                };
+                let mut told = false;
+                let read = walk::read(&stretch, work, |line| told |= walk::next_number(line).is_some()).await;
+                if read.is_ok() && told {
+                    break;
+                }
+            }
+            segments = earlier.into_iter().take(taken).rev().chain(segments).collect();
+        }
+        Ok(Source { pieces, segments, start, missing, segment_bytes, wal })
+    }
+
+    /// The unfinished folder of the bundle, made if need be.
+    fn partial(&self, to: &Path) -> Result<Folder, Failure> {
+        let mut path = to.as_os_str().to_owned();
+        path.push(".partial");
+        let path = PathBuf::from(path);
+        let seal = self.seal().map_err(|e| not_kept(&path, &e))?;
+        let (salt, key) = seal.map_or((None, None), |(salt, key)| (Some(salt), Some(key)));
+        let folder = Folder::new(path.clone(), key);
+        folder.make(salt.as_deref()).map_err(|e| not_kept(&path, &e))?;
+        Ok(folder)
+    }
+
+    fn has_room(&self, source: &Source, folder: &Folder) -> Result<(), Failure> {
+        let length = |path: &Path| fs::metadata(path).map_or(0, |m| m.len());
+        let needed: u64 = source.segments.iter().map(|(_, _, path)| length(path)).sum();
+        let there: u64 = fs::read_dir(folder.path().join("wal"))
+            .map_or(0, |all| all.flatten().map(|entry| length(&entry.path())).sum());
+        let missing = needed.saturating_sub(there);
+        match free_bytes(folder.path()) {
+            Some(free) if free < missing => Err(Failure::transient(format!(
+                "PL-0345: what the copy holds after the fork takes {missing} bytes in {}, {free} are free",
+                folder.path().display()
+            ))
+            .hint(ROOM)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies segments, histories and the server's log.
+    async fn bring(&self, source: &Source, folder: &Folder, work: &Work<'_>) -> Result<Vec<File>, Failure> {
+        let mut wanted: Vec<(PathBuf, String)> = Vec::new();
+        let mut add = |path: &Path, below: &str| {
+            if let Some(name) = path.file_name().and_then(|n| n.to_str()) {
+                wanted.push((path.to_owned(), format!("{below}{name}")));
+            }
+        };
+        source.segments.iter().for_each(|(_, _, path)| add(path, "wal/"));
+        let histories = fs::read_dir(&source.wal).into_iter().flatten().flatten().map(|e| e.path());
+        histories.filter(|p| p.extension().is_some_and(|e| e == "history")).for_each(|p| add(&p, "wal/"));
+        if self.log_path().exists() {
+            add(&self.log_path(), "");
+        }
+        let (inner, stop) = (folder.clone(), self.stopper(work));
+        let bring =
+            move || wanted.iter().map(|(from, name)| inner.bring(from, name, &stop)).collect::<io::Result<Vec<File>>>();
+        let brought = tokio::task::spawn_blocking(bring).await.unwrap_or_else(|e| Err(io::Error::other(e)));
+        brought.map_err(|e| not_kept(folder.path(), &e))
+    }
+
+    /// Reads every piece to its end. An encrypted bundle is read where it came from: the same bytes, by their hashes.
+    async fn walk(
+        &self,
+        tail: &Tail,
+        source: &Source,
+        folder: &Folder,
+        program: &Path,
+        work: &Work<'_>,
+    ) -> Result<(Walk, Vec<Walked>), Failure> {
+        let wal = if folder.is_sealed() { source.wal.clone() } else { folder.path().join("wal") };
+        let mut found = Walk::new(tail.fork.1);
+        let mut walked = Vec::new();
+        // Before a gap nothing can be read to its end; after it everything can.
+        let resume = source.missing.as_ref().map(|m| m.until.as_ref().and_then(Place::read).map(|p| p.lsn));
+        if resume == Some(None) {
+            return Ok((found, walked));
+        }
+        let last = source.pieces.len().saturating_sub(1);
+        for (index, piece) in source.pieces.iter().enumerate() {
+            let mut from = if index == 0 { source.start } else { piece.from };
+            if let Some(Some(again)) = resume {
+                if again >= piece.until {
+                    continue;
+                }
+                from = from.max(again);
+            }
+            let until = (index != last).then_some(piece.until);
+            let (timeline, segment_bytes) = (piece.timeline, source.segment_bytes);
+            let stretch = Stretch { program, wal: &wal, timeline, from, until, segment_bytes, only: None };
+            let end = walk::read(&stretch, work, |line| found.take(line)).await?;
+            if end < piece.until {
+                return Err(Failure::transient(format!(
+                    "the kept log can be read to {end} only, the copy's own to {}",
+                    piece.until
+                )));
+            }
+            walked.push(Walked { from: tail.place(timeline, from), until: tail.place(timeline, end) });
+        }
+        Ok((found, walked))
+    }
+
+    /// What the bundle says of itself, and its commits.
+    async fn describe(
+        &self,
+        tail: &Tail,
+        source: &Source,
+        found: &Walk,
+        work: &Work<'_>,
+    ) -> Result<(Bundle, Vec<Commit>), Failure> {
+        let rels: BTreeSet<Rel> = found.commits.iter().flat_map(|c| c.touched.keys().copied()).collect();
+        let names = self.names_of(self.peer(&tail.upstream)?, &rels).await;
+        let commits: Vec<Commit> = found.commits.iter().filter_map(|c| commit(c, &names)).collect();
+        let told: BTreeSet<u64> = commits.iter().map(|c| c.transaction).collect();
+        let lost = found.commits.iter().filter(|c| told.contains(&u64::from(c.xid)));
+        let about = Bundle {
+            bundle: tail.id(self),
+            component: self.component.clone(),
+            region: self.region.clone(),
+            upstream: tail.upstream.clone(),
+            unit: work.unit.clone(),
+            epoch: work.epoch,
+            captured: self.clock.wall(),
+            fork: tail.place(tail.fork.0, tail.fork.1),
+            end: tail.place(tail.own.timeline, tail.own.end.unwrap_or(tail.fork.1)),
+            missing: source.missing.clone(),
+            commits: commits.len() as u64,
+            first: commits.iter().filter_map(|c| c.at).min(),
+            last: commits.iter().filter_map(|c| c.at).max(),
+            touched: touched(lost, &names),
+            rows: Rows::Left { why: "this version reads commits, times and tables only".to_owned() },
+            horizon: found.horizon.map(u64::from),
+            notes: notes(found, &names),
+            sealed: false,
+        };
+        Ok((about, commits))
+    }
+
+    fn write_commits(&self, folder: &Folder, commits: &[Commit], work: &Work<'_>) -> Result<File, Failure> {
+        let stop = self.stopper(work);
+        let written =
+            folder.put(COMMITS, &mut |to| bundle::write_lines(to, commits)).and_then(|()| folder.entry(COMMITS, &stop));
+        written.map_err(|e| not_kept(folder.path(), &e))
+    }
+
+    /// Tells copying that it is to stop.
+    pub(super) fn stopper(&self, work: &Work<'_>) -> impl Fn() -> bool + Send + 'static {
+        let (stop, clock, end) = (work.stop.clone(), self.clock.clone(), work.now() + work.left());
+        move || stop.is_cancelled() || end.since(clock.mono()).is_zero()
+    }
+}
+
+/// A commit as it is told; none for one that touched nothing but Pilotlight's own tables.
+fn commit(raw: &RawCommit, names: &BTreeMap<Rel, Name>) -> Option<Commit> {
+    let touched: BTreeSet<&Name> = raw.touched.keys().filter_map(|rel| names.get(rel)).collect();
+    if touched.iter().all(|n| n.is_ours()) {
+        return None;
+    }
+    let tables: BTreeSet<String> = touched.iter().filter(|n| !n.is_ours()).map(|n| n.show()).collect();
+    Some(Commit {
+        transaction: u64::from(raw.xid),
+        position: raw.lsn.to_string(),
+        at: raw.at,
+        tables: tables.into_iter().collect(),
+    })
+}
+
+fn touched<'a>(commits: impl Iterator<Item = &'a RawCommit>, names: &BTreeMap<Rel, Name>) -> Vec<Touched> {
+    let mut sums: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+    for (rel, counts) in commits.flat_map(|c| &c.touched) {
+        if let Some(name) = names.get(rel).filter(|n| !n.is_ours() && !n.is_of_the_system()) {
+            let sum = sums.entry(name.show()).or_default();
+            (0..3).for_each(|i| sum[i] += counts[i]);
+        }
+    }
+    let tell =
+        |(table, [inserted, updated, deleted]): (String, [u64; 3])| Touched { table, inserted, updated, deleted };
+    sums.into_iter().map(tell).collect()
+}
+
+/// What the rows will not tell.
+fn notes(found: &Walk, names: &BTreeMap<Rel, Name>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if names.values().any(Name::is_of_the_system) {
+        notes.push("definitions were changed (DDL, statistics): such changes are not in the rows".to_owned());
+    }
+    if found.sequences {
+        notes.push("sequences were advanced: their values are not in the rows".to_owned());
+    }
+    if names.values().any(|n| n.elsewhere) {
+        notes.push("tables of other databases were touched: their rows are not in the bundle".to_owned());
+    }
+    if !found.prepared.is_empty() {
+        notes.push("transactions were prepared and not ended: they are not counted".to_owned());
+    }
+    notes
+}
+
+const ROOM: &str = "make room there: nothing is rewound or built anew before what only this copy holds is safe";
+
+pub(super) fn not_kept(path: &Path, error: &io::Error) -> Failure {
+    Failure::transient(format!(
+        "PL-0345: what the copy holds after the fork cannot be kept in {}: {error}",
+        path.display()
+    ))
+    .hint(ROOM)
+}

@@ -1,0 +1,191 @@
+//! What a lost writer acknowledged and never sent is kept before the copy may follow again, whatever happens meanwhile.
+
+use crate::pair::{Pair, component, eventually, target};
+use crate::rejoins::{assert_east_follows, lose_east_with_a_tail};
+use pilotlight_core::outcome::{FailureKind, Outcome};
+use pilotlight_core::rescue::{Answer, Bundle, Question, Shown};
+use pilotlight_driver::Driver;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+fn root(pair: &Pair) -> PathBuf {
+    pair.state_dir("east").join("rescue")
+}
+
+/// The one bundle that is there.
+async fn bundle(pair: &Pair) -> Bundle {
+    let mut bundles = pair.bundles("east").await;
+    assert_eq!(bundles.len(), 1, "{bundles:?}");
+    bundles.remove(0).about
+}
+
+async fn shown(pair: &Pair, about: &Bundle) -> Shown {
+    let question = Question::Show { bundle: about.bundle.clone(), from: 0, most: 1_000 };
+    match pair.east.rescue(&target("east"), &question).await {
+        Ok(Answer::Bundle(shown)) => *shown,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_is_kept_with_its_commits_times_and_tables() {
+    let pair = Pair::started().await;
+    let east = pair.client("east").await.unwrap();
+    east.batch_execute("CREATE SCHEMA pilotlight; CREATE TABLE pilotlight.sentinel (n int)").await.unwrap();
+    lose_east_with_a_tail(&pair).await;
+    let outcome = pair.capture(None).await.unwrap();
+    let Outcome::Done { output } = &outcome else { panic!("{outcome:?}") };
+    println!("{}", output.text);
+    let about = bundle(&pair).await;
+    assert_eq!(output.rescue.as_deref(), Some(&about), "the outcome names what is on disk");
+    assert_eq!((about.commits, about.missing.clone(), about.sealed), (49, None, false));
+    let [paid] = about.touched.as_slice() else { panic!("{about:?}") };
+    assert_eq!((paid.table.as_str(), paid.inserted), ("public.paid", 49));
+    assert!(about.first <= about.last && about.first.is_some() && about.horizon.is_some(), "{about:?}");
+    let shown = shown(&pair, &about).await;
+    assert_eq!(shown.lost.len(), 49);
+    assert!(shown.lost.iter().all(|c| c.tables == ["public.paid"] && c.at.is_some()), "{:?}", shown.lost);
+    assert!(matches!(pair.capture(None).await, Ok(Outcome::Skipped { .. })), "kept already");
+    assert!(matches!(pair.rejoin("east", "west").await, Ok(Outcome::Done { .. })));
+    assert_east_follows(&pair).await;
+    assert_eq!(bundle(&pair).await, about, "a rejoin uses the bundle that is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_was_changed_holds_the_rewind_until_somebody_waives_it() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    pair.capture(None).await.unwrap();
+    let about = bundle(&pair).await;
+    let wal = root(&pair).join(about.bundle.as_str()).join("wal");
+    let segment = std::fs::read_dir(wal).unwrap().map(|e| e.unwrap().path()).next().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    for refused in [pair.capture(None).await, pair.rejoin("east", "west").await] {
+        let failure = refused.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected);
+        assert!(failure.message.contains("PL-0239"), "{failure}");
+    }
+    let waived = pair.capture(Some("mara")).await.unwrap();
+    assert!(matches!(&waived, Outcome::Warned { warning, .. } if warning.contains("waived by mara")), "{waived:?}");
+    assert!(pair.rejoin("east", "west").await.is_ok(), "the waiver is remembered");
+    assert_east_follows(&pair).await;
+    assert_eq!(pair.bundles("east").await[0].waiver.as_ref().unwrap().by, "mara");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_whose_beginning_was_recycled_is_named_and_holds_the_rewind() {
+    let pair = Pair::started().await;
+    // Two segments after the fork, with a checkpoint in the second, then the first is gone as after a long absence.
+    crate::rejoins::lose_east_with_a_tail_of(&pair, "SELECT pg_switch_wal(); CHECKPOINT; INSERT INTO paid VALUES (60)")
+        .await;
+    let fork = std::fs::read_to_string(pair.data_dir("west").join("pg_wal/00000002.history")).unwrap();
+    let fork = fork.split_whitespace().nth(1).unwrap().to_owned();
+    let wal = pair.data_dir("east").join("pg_wal");
+    let mut segments: Vec<String> = std::fs::read_dir(&wal)
+        .unwrap()
+        .filter_map(|e| e.unwrap().file_name().into_string().ok())
+        .filter(|n| n.len() == 24 && n.starts_with("00000001"))
+        .collect();
+    segments.sort();
+    let low = u64::from_str_radix(fork.split_once('/').unwrap().1, 16).unwrap() / (16 << 20);
+    let holding = segments.iter().find(|n| u64::from_str_radix(&n[16..], 16).unwrap() == low).unwrap();
+    std::fs::remove_file(wal.join(holding)).unwrap();
+    for refused in [pair.capture(None).await, pair.rejoin("east", "west").await] {
+        let failure = refused.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected);
+        assert!(
+            failure.message.contains("PL-0238") && failure.message.contains(&format!("incomplete from {fork}")),
+            "{failure}"
+        );
+    }
+    let about = bundle(&pair).await;
+    assert_eq!(about.missing.as_ref().unwrap().from.value, fork);
+    assert_eq!(about.commits, 1, "what is there is kept: {about:?}");
+    assert!(pair.data_dir("east").join("pg_wal").join(segments.last().unwrap()).exists(), "nothing was rewound");
+    assert!(matches!(pair.capture(Some("mara")).await, Ok(Outcome::Warned { .. })));
+    pair.rejoin("east", "west").await.unwrap();
+    pair.streams("east").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_bundle_has_no_room_nothing_is_rewound() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    std::fs::create_dir_all(root(&pair)).unwrap();
+    let mount = |size: &str, options: &str| {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("{options}size={size}"), "tmpfs"]).arg(root(&pair));
+        mount.stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    };
+    if !mount("4m", "") {
+        println!("skipped: this account may not mount a small file system");
+        return;
+    }
+    let before = std::fs::read(pair.data_dir("east").join("global/pg_control")).unwrap();
+    let refused = [pair.capture(None).await, pair.rejoin("east", "west").await];
+    let after = std::fs::read(pair.data_dir("east").join("global/pg_control")).unwrap();
+    let roomy = mount("200m", "remount,");
+    let captured = pair.capture(None).await;
+    let rejoined = pair.rejoin("east", "west").await;
+    let unmounted = std::process::Command::new("umount").arg("-l").arg(root(&pair)).status();
+    for failure in refused.map(Result::unwrap_err) {
+        assert_eq!(failure.kind, FailureKind::Transient);
+        assert!(failure.message.contains("PL-0345"), "{failure}");
+    }
+    assert!(before == after && roomy && unmounted.is_ok());
+    assert!(matches!(captured, Ok(Outcome::Done { .. })), "with room it goes on: {captured:?}");
+    assert!(rejoined.is_ok(), "{rejoined:?}");
+    pair.streams("east").await;
+}
+
+/// The other half of the next test: captures in a process that is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn capture_in_a_process_of_its_own() {
+    let Ok(told) = std::env::var("PILOTLIGHT_TEST_CAPTURE") else { return };
+    let (root, plan) = told.split_once('\n').unwrap();
+    let driver = crate::pair::driver_at(std::path::Path::new(root), plan);
+    let region = "east".into();
+    let effect = pilotlight_core::effect::Effect::CaptureRescue {
+        component: component(),
+        region,
+        upstream: "west".into(),
+        waived_by: None,
+    };
+    println!("{:?}", driver.apply(&effect, &crate::pair::context()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_was_killed_is_taken_up_again() {
+    let pair = Pair::started().await;
+    let segment = |n| format!("INSERT INTO paid SELECT generate_series({n}000, {n}999); SELECT pg_switch_wal();");
+    let more: String = (2..9).map(segment).collect();
+    crate::rejoins::lose_east_with_a_tail_of(&pair, &more).await;
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "rescues::capture_in_a_process_of_its_own", "--nocapture"])
+        .env("PILOTLIGHT_TEST_CAPTURE", format!("{}\n{}", pair.root.path().display(), pair.ports()))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let partial = || {
+        let mut all = std::fs::read_dir(root(&pair)).into_iter().flatten().flatten().map(|e| e.path());
+        all.find(|p| p.extension().is_some_and(|e| e == "partial"))
+    };
+    let kept = |folder: PathBuf| std::fs::read_dir(folder.join("wal")).map_or(0, Iterator::count);
+    eventually("the capture is in the middle", || async {
+        let count = partial().map_or(0, kept);
+        if count >= 2 { Ok(()) } else { Err(format!("{count} segments")) }
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(partial().is_some(), "it was killed before its end");
+    assert_eq!(pair.bundles("east").await, [], "what is not whole is no bundle");
+    assert!(matches!(pair.capture(None).await, Ok(Outcome::Done { .. })));
+    assert!(partial().is_none());
+    let about = bundle(&pair).await;
+    assert_eq!((about.commits, about.missing), (49 + 7, None));
+    pair.rejoin("east", "west").await.unwrap();
+    pair.streams("east").await;
+}
