@@ -288,7 +288,7 @@ fn a_returned_region_is_fenced_and_follows() {
         ]
     );
     let astray = back.role("database", "west", standby("north", true));
-    assert_eq!(astray.graph()[1], "rejoin-database-west", "a standby needs no fence");
+    assert_eq!(astray.graph()[1], "rescue-database-west", "a standby needs no fence");
     assert_eq!(Case::new(usual(), Verb::Rejoin, "east").refusal().code(), "PL-0213");
     let headless = Case::new(usual(), Verb::Rejoin, "east").role("database", "west", FENCED);
     assert_eq!(headless.role("database", "east", FENCED).refusal().code(), "PL-0205");
