@@ -101,4 +101,6 @@ fn ask_first(draft: &mut Draft) {
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod scene;
+#[cfg(test)]
 mod tests;

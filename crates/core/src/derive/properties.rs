@@ -1,5 +1,6 @@
 //! Tries to find a plan, an observation, an order or a stop at which a derived runbook makes two writers.
 
+use super::scene::Scene;
 use super::*;
 use crate::effect::{Effect, FenceAssurance, Guard};
 use crate::fixture::{FENCED, descriptors, dns, exec, looks, plan, postgres, process, standby, target, unit, webhook};
@@ -23,31 +24,8 @@ enum Sort {
     Provider,
 }
 
-#[derive(Debug, Clone)]
-struct Scene {
-    plan: Plan,
-    descriptors: BTreeMap<Component, Descriptor>,
-    intent: Intent,
-    writer: Region,
-    seen: BTreeMap<Target, State>,
-    reachable: BTreeSet<Region>,
-    consent: Consent,
-}
-
 impl Scene {
-    fn derive(&self) -> Result<Runbook, Refusal> {
-        derive(&Derivation {
-            plan: &self.plan,
-            descriptors: &self.descriptors,
-            intent: &self.intent,
-            writer: &self.writer,
-            seen: &self.seen,
-            reachable: &self.reachable,
-            consent: self.consent,
-        })
-    }
-
-    fn role(&self, component: &Component, region: &Region) -> Role {
+    fn role_of(&self, component: &Component, region: &Region) -> Role {
         let target = Target { component: component.clone(), region: Some(region.clone()) };
         self.seen.get(&target).and_then(|s| s.role.clone()).unwrap_or(Role::Unknown)
     }
@@ -159,7 +137,7 @@ impl<'a> World<'a> {
         let mut writers = BTreeSet::new();
         for component in scene.data() {
             for region in &scene.plan.regions {
-                let writes = match scene.role(&component, region) {
+                let writes = match scene.role_of(&component, region) {
                     Role::Writer => true,
                     Role::Standby { .. } | Role::Fenced { .. } | Role::Down { was_writer: false, .. } => false,
                     Role::Down { .. } | Role::Unresponsive | Role::Unknown => region == &scene.writer,
@@ -298,7 +276,7 @@ proptest! {
             let granted = earlier.iter().any(|e| matches!(e, Effect::Grant { region, .. } if region == to));
             prop_assert!(granted, "{} starts without the lease", promote.id);
             for region in scene.plan.regions.iter().filter(|r| *r != to) {
-                let may_write = *region == scene.writer || scene.role(component, region) == Role::Writer;
+                let may_write = *region == scene.writer || scene.role_of(component, region) == Role::Writer;
                 let silenced = earlier.iter().any(|e| match e {
                     Effect::Fence { component: c, region: r } | Effect::StopWrites { component: c, region: r } => {
                         c == component && r == region
@@ -344,10 +322,10 @@ proptest! {
         let first = scene.derive();
         prop_assert_eq!(&first, &scene.derive());
         let calm = scene.data().iter().all(|c| {
-            let standing = scene.role(c, &REGIONS[1].into()) == standby("east", true);
+            let standing = scene.role_of(c, &REGIONS[1].into()) == standby("east", true);
             let others = scene.plan.regions.iter().filter(|r| **r != scene.writer);
-            let alone = others.into_iter().all(|r| scene.role(c, r) != Role::Writer);
-            standing && alone && scene.role(c, &scene.writer) == Role::Writer
+            let alone = others.into_iter().all(|r| scene.role_of(c, r) != Role::Writer);
+            standing && alone && scene.role_of(c, &scene.writer) == Role::Writer
         });
         let all_heard = scene.plan.regions.iter().all(|r| scene.reachable.contains(r));
         let fit = scene.consent != Consent::Policy || scene.intent.mode == Mode::Graceful;

@@ -1,5 +1,6 @@
 //! The shapes of derived runbooks, step by step, and every refusal.
 
+use super::scene::Scene;
 use super::*;
 use crate::effect::{Capability, FenceAssurance, Guard};
 use crate::fixture::{
@@ -10,18 +11,7 @@ use crate::placement::Placement;
 use crate::plan::Hook;
 use crate::runbook::OnFailure;
 
-/// Everything a derivation borrows, so that a test changes one thing.
-struct Case {
-    plan: Plan,
-    descriptors: BTreeMap<Component, Descriptor>,
-    intent: Intent,
-    writer: Region,
-    seen: BTreeMap<Target, State>,
-    reachable: BTreeSet<Region>,
-    consent: Consent,
-}
-
-impl Case {
+impl Scene {
     /// East writes, all others stream from it, everybody answers.
     fn new(plan: Plan, verb: Verb, to: &str) -> Self {
         let mode = if verb == Verb::Failover { Mode::Ungraceful } else { Mode::Graceful };
@@ -58,18 +48,6 @@ impl Case {
         self
     }
 
-    fn derive(&self) -> Result<Runbook, Refusal> {
-        derive(&Derivation {
-            plan: &self.plan,
-            descriptors: &self.descriptors,
-            intent: &self.intent,
-            writer: &self.writer,
-            seen: &self.seen,
-            reachable: &self.reachable,
-            consent: self.consent,
-        })
-    }
-
     fn runbook(&self) -> Runbook {
         self.derive().expect("nothing stands in the way")
     }
@@ -95,7 +73,7 @@ impl Case {
 #[test]
 fn a_lost_region_is_waited_out_while_instances_start() {
     assert_eq!(
-        Case::new(usual(), Verb::Failover, "west").without("east").graph(),
+        Scene::new(usual(), Verb::Failover, "west").without("east").graph(),
         [
             "notify-start-chat",
             "await-lapse-east",
@@ -112,7 +90,7 @@ fn a_lost_region_is_waited_out_while_instances_start() {
 
 #[test]
 fn a_dead_writer_is_fenced_and_its_side_shrinks() {
-    let case = Case::new(usual(), Verb::Failover, "west").role("database", "east", FENCED);
+    let case = Scene::new(usual(), Verb::Failover, "west").role("database", "east", FENCED);
     assert_eq!(
         case.graph(),
         [
@@ -128,7 +106,7 @@ fn a_dead_writer_is_fenced_and_its_side_shrinks() {
             "scale-down-payments-east < verify-2",
         ]
     );
-    let fence = |case: &Case| case.runbook().step(&"fence-database-east".into()).expect("fenced").clone();
+    let fence = |case: &Scene| case.runbook().step(&"fence-database-east".into()).expect("fenced").clone();
     assert_eq!(fence(&case).on_failure, OnFailure::GoOn, "it was proven already");
     let down = Role::Down { clean: false, was_writer: true };
     let down = fence(&case.role("database", "east", down));
@@ -141,7 +119,7 @@ fn a_dead_writer_is_fenced_and_its_side_shrinks() {
 #[test]
 fn a_planned_move_does_the_slow_things_first_and_leaves_a_standby() {
     assert_eq!(
-        Case::new(usual(), Verb::Switchover, "west").graph(),
+        Scene::new(usual(), Verb::Switchover, "west").graph(),
         [
             "notify-start-chat",
             "scale-payments-west",
@@ -167,7 +145,7 @@ fn hooks_frame_the_move_and_a_lost_region_runs_none() {
     components.push(("first", exec(Hook::BeforeMove, None)));
     components.push(("warm", exec(Hook::BeforeRoute, Some("west"))));
     components.push(("last", exec(Hook::AfterMove, Some("east"))));
-    let case = Case::new(plan(&regions, components), Verb::Failover, "west");
+    let case = Scene::new(plan(&regions, components), Verb::Failover, "west");
     assert_eq!(
         case.graph(),
         [
@@ -200,7 +178,7 @@ fn hooks_frame_the_move_and_a_lost_region_runs_none() {
 fn other_standbys_follow_the_new_writer_and_several_databases_move_together() {
     let regions = ["east", "west", "north"];
     let components = vec![("a", postgres(&regions)), ("b", postgres(&regions))];
-    let graph = Case::new(plan(&regions, components.clone()), Verb::Failover, "west").graph();
+    let graph = Scene::new(plan(&regions, components.clone()), Verb::Failover, "west").graph();
     assert_eq!(
         graph,
         [
@@ -215,9 +193,9 @@ fn other_standbys_follow_the_new_writer_and_several_databases_move_together() {
             "rejoin-b-north < promote-b-west",
         ]
     );
-    let stray = Case::new(plan(&regions, components), Verb::Failover, "west").role("a", "north", Role::Writer);
+    let stray = Scene::new(plan(&regions, components), Verb::Failover, "west").role("a", "north", Role::Writer);
     assert!(stray.graph().contains(&"fence-a-north".to_owned()));
-    let silent = Case { reachable: ["west".into()].into(), ..stray };
+    let silent = Scene { reachable: ["west".into()].into(), ..stray };
     assert_eq!(silent.refusal().code(), "PL-0212");
     let mut planned = silent;
     (planned.intent.mode, planned.intent.verb) = (Mode::Graceful, Verb::Switchover);
@@ -235,7 +213,7 @@ fn provider(d: &mut Descriptor) {
 
 #[test]
 fn a_provider_that_switches_in_one_call_needs_one_step() {
-    let case = Case::new(usual(), Verb::Switchover, "west").driver("database", provider);
+    let case = Scene::new(usual(), Verb::Switchover, "west").driver("database", provider);
     assert_eq!(
         case.graph()[1..4],
         [
@@ -244,7 +222,7 @@ fn a_provider_that_switches_in_one_call_needs_one_step() {
             "switch-database-west < grant-west, scale-payments-west",
         ]
     );
-    let mut lost = Case::new(usual(), Verb::Failover, "west").without("east").driver("database", provider);
+    let mut lost = Scene::new(usual(), Verb::Failover, "west").without("east").driver("database", provider);
     assert_eq!(lost.refusal().code(), "PL-0209", "attested is less than lapsed");
     lost.consent = Consent::Given;
     assert_eq!(lost.graph()[1..4], ["scale-payments-west", "grant-west", "switch-database-west < grant-west"]);
@@ -253,10 +231,10 @@ fn a_provider_that_switches_in_one_call_needs_one_step() {
 #[test]
 fn a_weak_fence_is_completed_by_the_lease_or_left_to_a_person() {
     let weak = |d: &mut Descriptor| d.fence_assurance = FenceAssurance::ConnectionsCut;
-    let case = Case::new(usual(), Verb::Failover, "west").driver("database", weak);
+    let case = Scene::new(usual(), Verb::Failover, "west").driver("database", weak);
     let graph = case.graph();
     assert!(graph.contains(&"grant-west < fence-database-east, await-lapse-east".to_owned()), "{graph:?}");
-    let mut strict = Case::new(usual(), Verb::Failover, "west").without("east");
+    let mut strict = Scene::new(usual(), Verb::Failover, "west").without("east");
     strict.plan.policy.least_fence = FenceAssurance::Proven;
     let (possible, least) = (FenceAssurance::Lapsed, FenceAssurance::Proven);
     assert_eq!(strict.refusal(), Refusal::FenceTooWeak { component: "database".into(), possible, least });
@@ -275,7 +253,7 @@ fn a_weak_fence_is_completed_by_the_lease_or_left_to_a_person() {
 
 #[test]
 fn a_returned_region_is_fenced_and_follows() {
-    let back = Case::new(usual(), Verb::Rejoin, "east").role("database", "west", FENCED);
+    let back = Scene::new(usual(), Verb::Rejoin, "east").role("database", "west", FENCED);
     assert_eq!(
         back.graph(),
         [
@@ -289,14 +267,14 @@ fn a_returned_region_is_fenced_and_follows() {
     );
     let astray = back.role("database", "west", standby("north", true));
     assert_eq!(astray.graph()[1], "rescue-database-west", "a standby needs no fence");
-    assert_eq!(Case::new(usual(), Verb::Rejoin, "east").refusal().code(), "PL-0213");
-    let headless = Case::new(usual(), Verb::Rejoin, "east").role("database", "west", FENCED);
+    assert_eq!(Scene::new(usual(), Verb::Rejoin, "east").refusal().code(), "PL-0213");
+    let headless = Scene::new(usual(), Verb::Rejoin, "east").role("database", "west", FENCED);
     assert_eq!(headless.role("database", "east", FENCED).refusal().code(), "PL-0205");
 }
 
 #[test]
 fn every_other_obstacle_is_a_refusal_with_its_own_code() {
-    let case = |verb, to| Case::new(usual(), verb, to);
+    let case = |verb, to| Scene::new(usual(), verb, to);
     let down = Role::Down { clean: true, was_writer: false };
     let mut dark = case(Verb::Failover, "west");
     dark.intent.target.traffic.insert("west".into(), 0);
@@ -338,14 +316,14 @@ fn every_other_obstacle_is_a_refusal_with_its_own_code() {
 fn every_step_says_what_and_why_and_ids_never_clash() {
     let regions = ["b-c", "c", "east"];
     let components = vec![("a", postgres(&regions)), ("a-b", postgres(&regions))];
-    let mut clash = Case::new(plan(&regions, components), Verb::Rejoin, "east");
+    let mut clash = Scene::new(plan(&regions, components), Verb::Rejoin, "east");
     for (component, region) in [("a", "b-c"), ("a-b", "c")] {
         clash = clash.role(component, region, FENCED);
     }
     let runbook = clash.runbook();
     assert!(runbook.step(&"fence-a-b-c-2".into()).is_some(), "{:?}", clash.graph());
     for verb in [Verb::Failover, Verb::Switchover] {
-        for step in Case::new(usual(), verb, "west").runbook().steps {
+        for step in Scene::new(usual(), verb, "west").runbook().steps {
             assert!(!step.title.is_empty() && step.why.ends_with('.'), "{}: {:?} {:?}", step.id, step.title, step.why);
         }
     }
