@@ -89,10 +89,19 @@ pub struct Controller {
     pub url: String,
     /// `controller.state`: folder of the journal and the store.
     pub state: PathBuf,
-    /// `controller.token`: shared secret of agents, DNS authority and operators.
+    /// `controller.token`: shared secret of operators and DNS authority, and of agents without a token of their own.
     pub token: SecretRef,
+    /// `controller.agent_token`: opens what agents and observers need, and nothing else.
+    pub agent_token: Option<SecretRef>,
     /// `controller.tls`; without it the address must be loopback.
     pub tls: Option<Tls>,
+}
+
+impl Controller {
+    /// What agents and observers show.
+    pub fn token_of_agents(&self) -> &SecretRef {
+        self.agent_token.as_ref().unwrap_or(&self.token)
+    }
 }
 
 /// Files in PEM.
@@ -327,6 +336,9 @@ pub struct Measure {
 pub const SAMPLE: &str = include_str!("plan/sample.yaml");
 
 impl Plan {
+    /// No plan is larger: who reads one from a file need not read on.
+    pub const MAX_BYTES: usize = document::MAX_BYTES;
+
     /// Reads the text of a plan. `file` is only named in faults.
     pub fn read(text: &str, file: &str) -> Result<Plan, Faults> {
         root::read(text, file)

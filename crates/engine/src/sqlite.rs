@@ -6,6 +6,7 @@
 //! Invariants: one process per folder (an exclusive lock on the file `lock`, let go by the kernel when the process dies);
 //! a transaction that fails keeps nothing of any of its writes.
 
+mod checksum;
 mod error;
 mod journal;
 mod open;

@@ -73,9 +73,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
 
 /// A wrong token is logged once until a right one came: a stranger cannot fill the disk.
 async fn authorize(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
-    let header = request.headers().get(header::AUTHORIZATION).map(|v| v.as_bytes()).unwrap_or_default();
-    let sent = header.strip_prefix(b"Bearer ").unwrap_or_default();
-    if bool::from(sent.ct_eq(desk.token.as_bytes())) {
+    if is_welcome(&desk, &request) {
         desk.stranger.store(false, Ordering::Relaxed);
         return Ok(next.run(request).await);
     }
@@ -86,8 +84,20 @@ async fn authorize(State(desk): State<Arc<Desk>>, request: Request, next: Next) 
         StatusCode::UNAUTHORIZED,
         code::WRONG_TOKEN.as_str(),
         "the token is not the one of this controller",
-        "give agents, operators and the controller the same `controller.token`",
+        "give operators and the controller the same `controller.token`, agents the same `controller.agent_token` if there is one",
     ))
+}
+
+fn is_welcome(desk: &Desk, request: &Request) -> bool {
+    let header = request.headers().get(header::AUTHORIZATION).map(|v| v.as_bytes()).unwrap_or_default();
+    let sent = header.strip_prefix(b"Bearer ").unwrap_or_default();
+    let opens = |token: &str| bool::from(sent.ct_eq(token.as_bytes()));
+    opens(&desk.token) || is_for_agents(request.uri().path()) && desk.agent_token.as_deref().is_some_and(opens)
+}
+
+/// What a token of agents opens.
+fn is_for_agents(path: &str) -> bool {
+    path.starts_with("/v1/agent/") || path == "/v1/observe"
 }
 
 async fn nothing_here(request: Request) -> Refusal {

@@ -156,7 +156,7 @@ async fn past(desk: &Desk, record: &UnitRecord) -> Result<(BTreeMap<Region, Wall
 async fn failed_rejoins(desk: &Desk, unit: &Unit) -> Result<BTreeMap<Region, Wall>, StorageError> {
     let mut newest = BTreeMap::new();
     // The newest first: the first that is met of a region counts.
-    for summary in desk.engine.runs().await? {
+    for summary in desk.engine.readable_runs().await? {
         let Condition::Ended { result } = summary.condition else { continue };
         if &summary.unit != unit || summary.verb != Verb::Rejoin {
             continue;

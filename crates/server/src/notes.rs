@@ -53,7 +53,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
 
 /// Everything that may have to be told and was perhaps not: open runs, and each unit's newest one.
 async fn catch_up(desk: &Desk, told: &mut Told) {
-    let runs = match desk.engine.runs().await {
+    let runs = match desk.engine.readable_runs().await {
         Ok(runs) => runs,
         Err(e) => return tracing::warn!("cannot see which runs people should hear of: {e}"),
     };

@@ -47,8 +47,10 @@ pub struct ServerParts {
     pub listen: Listen,
     /// Certificate and key; without it plain HTTP.
     pub tls: Option<Tls>,
-    /// The shared secret.
+    /// The shared secret: opens everything.
     pub token: String,
+    /// The agents' own: opens what they need.
+    pub agent_token: Option<String>,
     /// Folder with one folder of reports per run.
     pub reports: Option<PathBuf>,
     /// Ends the controller; runs stop between two records and are taken up by the next.

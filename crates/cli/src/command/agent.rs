@@ -23,7 +23,7 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
         return Err(CliError::say(Exit::Usage, format!("the plan has no region {region}"))
             .hint(format!("its regions are {}", known.join(", "))));
     }
-    let token = connect::secret(&plan.controller.token)?;
+    let token = connect::secret(plan.controller.token_of_agents())?;
     let local = wiring::region::wire(&plan, &region, &args.state)?;
     let notes = FileNotes::open(&args.state)
         .with_context(|| format!("cannot use the state folder {} of the agent", args.state.display()))

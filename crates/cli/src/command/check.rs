@@ -8,7 +8,7 @@ mod view;
 
 use pilotlight_core::code::{self, Code, Exit};
 use pilotlight_core::plan::{Faults, Meaning, Plan, meaning};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Why there is no plan to go on with.
@@ -43,7 +43,7 @@ impl CheckError {
 
 /// The plan in a file, with its paths made to start at the file's folder.
 pub(crate) fn plan(path: &Path) -> Result<Plan, CheckError> {
-    let bytes = std::fs::read(path).map_err(|cause| CheckError::Unreadable { path: path.to_owned(), cause })?;
+    let bytes = read(path).map_err(|cause| CheckError::Unreadable { path: path.to_owned(), cause })?;
     let mut plan = Plan::read_bytes(&bytes, &path.display().to_string()).map_err(|faults| CheckError::Faulty {
         path: path.to_owned(),
         text: String::from_utf8_lossy(&bytes).into_owned(),
@@ -53,6 +53,13 @@ pub(crate) fn plan(path: &Path) -> Result<Plan, CheckError> {
     let folder = std::path::absolute(path).ok().and_then(|p| p.parent().map(Path::to_owned));
     plan.resolve_paths(&folder.unwrap_or_default());
     Ok(plan)
+}
+
+/// Not more than tells that it is too much: a device or a pipe may have no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(Plan::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Checks the plan and shows the result: what it means on `out`, faults on `err`; as JSON always on `out`.

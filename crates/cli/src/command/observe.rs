@@ -25,7 +25,7 @@ pub(crate) async fn run(args: &ObserveArgs) -> Result<ExitCode, CliError> {
         clock: Arc::new(SystemClock),
         port_look: Arc::new(wiring::controller::Ports::of(&plan)),
         client: connect::http_client(&plan)?,
-        token: connect::secret(&plan.controller.token)?,
+        token: connect::secret(plan.controller.token_of_agents())?,
         plan,
         shutdown: shutdown.clone(),
     });

@@ -19,6 +19,7 @@ pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
     log_to_stderr();
     let plan = Arc::new(connect::read_plan(&args.plan)?);
     let token = connect::secret(&plan.controller.token)?;
+    let agent_token = plan.controller.agent_token.as_ref().map(connect::secret).transpose()?;
     let clock = Arc::new(SystemClock);
     // First of all: what cannot be served leaves no folder behind.
     let listener = pilotlight_server::bind(plan.controller.listen).map_err(refused)?;
@@ -46,6 +47,7 @@ pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
         listen: Listen::On(listener),
         tls: plan.controller.tls.clone(),
         token,
+        agent_token,
         reports: Some(plan.controller.state.join("reports")),
         shutdown: shutdown.clone(),
         plan,

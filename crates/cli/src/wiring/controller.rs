@@ -2,7 +2,6 @@
 
 use super::Wired;
 use super::place::Place;
-use super::secrets::redactor;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
@@ -31,7 +30,7 @@ pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
         .with_context(|| format!("cannot use the controller's folder {}", plan.controller.state.display()))
         .map_err(|e| CliError::new(Exit::Failed, e))?;
     let building = Building { plan, ledger: Arc::new(ledger) };
-    let here = Place::of(plan, None, &redactor(plan)?)?;
+    let here = Place::of(plan, None)?;
     let at_place = here.describe();
     let mut router = Router::new().here(building.guarded(here));
     let mut descriptors = BTreeMap::new();

@@ -35,7 +35,7 @@ pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InR
     let ledger = open_ledger(state_dir)?;
     belongs_to(plan, region, state_dir)?;
     let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger) };
-    let place = Place::of(plan, Some(region), &secrets::redactor(plan)?)?;
+    let place = Place::of(plan, Some(region))?;
     let probes = place.probes.clone();
     let mut router = Router::new().region(region, region_of.guarded(place));
     let mut descriptors = BTreeMap::new();
@@ -83,7 +83,7 @@ fn belongs_to(plan: &Plan, region: &Region, state_dir: &Path) -> Result<(), CliE
         )
         .code(code::STATE_IN_USE.as_str())
         .hint("nothing was started; give each region's agent a folder of its own with --state")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => std::fs::write(&file, mine)
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_whole(&file, &mine)
             .with_context(|| format!("cannot write {}", file.display()))
             .map_err(|e| CliError::new(Exit::Failed, e).code(code::FILE_NOT_WRITTEN.as_str())),
         Err(e) => {
@@ -91,6 +91,16 @@ fn belongs_to(plan: &Plan, region: &Region, state_dir: &Path) -> Result<(), CliE
                 .code(code::FILE_NOT_WRITTEN.as_str()))
         }
     }
+}
+
+/// Beside and renamed: half a line would name a region that there is not.
+fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
+    let beside = file.with_extension("new");
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 struct Building<'a> {

@@ -2,8 +2,20 @@
 
 use crate::connect;
 use crate::error::CliError;
+use pilotlight_core::id::Region;
 use pilotlight_core::plan::{Kind, Plan, SecretRef};
 use pilotlight_local::redact::Redactor;
+
+/// Who cannot start without it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    /// Controller and agents.
+    Everywhere,
+    /// The controller alone.
+    ByController,
+    /// Nobody: whoever has it reads more.
+    ByNobody,
+}
 
 /// A secret that the plan names.
 pub(crate) struct Secret<'a> {
@@ -11,37 +23,43 @@ pub(crate) struct Secret<'a> {
     pub(crate) key: String,
     /// Where it is.
     pub(crate) reference: &'a SecretRef,
-    /// Agents need it too, not the controller alone.
-    pub(crate) in_regions: bool,
+    needed: Needed,
 }
 
 /// Every secret of the plan.
 pub(crate) fn of(plan: &Plan) -> Vec<Secret<'_>> {
-    let token = Secret { key: "controller.token".to_owned(), reference: &plan.controller.token, in_regions: true };
-    let secret = |key, reference, in_regions| Secret { key, reference, in_regions };
+    let controller = &plan.controller;
+    let secret = |key: &str, reference, needed| Secret { key: key.to_owned(), reference, needed };
+    let shared = if controller.agent_token.is_none() { Needed::Everywhere } else { Needed::ByController };
+    let token = secret("controller.token", &controller.token, shared);
+    let agents = controller.agent_token.as_ref();
+    let agents = agents.map(|token| secret("controller.agent_token", token, Needed::Everywhere));
     let components = plan.components.iter().flat_map(|(name, component)| match &component.kind {
         Kind::Postgres(postgres) => {
-            let password = postgres.password.iter().map(|p| secret(format!("{name}.password"), p, true));
+            let password = postgres.password.iter();
+            let password = password.map(|p| secret(&format!("{name}.password"), p, Needed::Everywhere));
             // The controller has no need of it, and may be without.
             let passphrase = postgres.rescue.passphrase.iter();
-            let passphrase = passphrase.map(|p| secret(format!("{name}.rescue.passphrase"), p, false));
+            let passphrase = passphrase.map(|p| secret(&format!("{name}.rescue.passphrase"), p, Needed::ByNobody));
             password.chain(passphrase).collect()
         }
-        Kind::Webhook(webhook) => vec![secret(format!("{name}.url"), &webhook.url, false)],
+        Kind::Webhook(webhook) => vec![secret(&format!("{name}.url"), &webhook.url, Needed::ByController)],
         _ => Vec::new(),
     });
-    std::iter::once(token).chain(components).collect()
+    std::iter::once(token).chain(agents).chain(components).collect()
 }
 
-/// Everything that must not be seen in an output, as far as it is known in every place.
-pub(crate) fn redactor(plan: &Plan) -> Result<Redactor, CliError> {
-    let everywhere = of(plan).into_iter().filter(|s| s.in_regions);
-    Ok(Redactor::new(everywhere.map(|s| connect::secret(s.reference)).collect::<Result<Vec<_>, _>>()?))
+/// Everything that must not be seen in an output, as far as it must be known in a region, or at the controller.
+pub(crate) fn redactor(plan: &Plan, region: Option<&Region>) -> Result<Redactor, CliError> {
+    let is_known =
+        |s: &Secret<'_>| s.needed == Needed::Everywhere || s.needed == Needed::ByController && region.is_none();
+    let known = of(plan).into_iter().filter(is_known);
+    Ok(Redactor::new(known.map(|s| connect::secret(s.reference)).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Variables of our own environment that nothing we start may see.
 pub(crate) fn withheld(plan: &Plan) -> Vec<String> {
-    let is_ours = |secret: &Secret<'_>| secret.key == "controller.token" || secret.key.ends_with(".rescue.passphrase");
+    let is_ours = |s: &Secret<'_>| s.key.starts_with("controller.") || s.key.ends_with(".rescue.passphrase");
     let name = |secret: Secret<'_>| match secret.reference {
         SecretRef::Env(name) => Some(name.clone()),
         SecretRef::File(_) => None,

@@ -27,7 +27,16 @@ pub(super) static SECTION: Section = Section {
             "What agents and the command line dial.",
         ),
         default("state", Shape::Path, "state/controller", "The folder of its journal and store."),
-        required("token", Shape::Secret, "The secret that agents, the DNS authority and operators share with it."),
+        required(
+            "token",
+            Shape::Secret,
+            "The secret that operators and the DNS authority share with it; it opens everything.",
+        ),
+        optional(
+            "agent_token",
+            Shape::Secret,
+            "The secret of agents and observers: it starts, steers and shows no run. Without it they use `token`.",
+        ),
         optional("tls", Shape::Record(&TLS), "Its certificates. May be left out only on a loopback address."),
     ],
 };
@@ -40,7 +49,14 @@ pub(super) fn build(record: &Record) -> Option<Controller> {
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = record.owned("url").unwrap_or_else(|| format!("{scheme}://{listen}"));
-    Some(Controller { listen, url, state: record.path("state")?, token: record.secret("token")?, tls })
+    Some(Controller {
+        listen,
+        url,
+        state: record.path("state")?,
+        token: record.secret("token")?,
+        agent_token: record.secret("agent_token"),
+        tls,
+    })
 }
 
 pub(super) fn check(record: &Record, out: &mut Collector<'_>) {

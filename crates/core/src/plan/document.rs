@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 use std::collections::BTreeMap;
 
 /// Bytes of text. The largest plan of a person is a few dozen KiB; this leaves room for generated ones.
-const MAX_BYTES: usize = 1 << 20;
+pub(super) const MAX_BYTES: usize = 1 << 20;
 /// Lists and maps within each other. The deepest legal key path has seven.
 const MAX_DEPTH: usize = 32;
 /// Nodes after every alias is replaced by what it stands for.

@@ -11,6 +11,9 @@ impl Plan {
         let place = |path: &mut PathBuf| *path = dir.join(path.as_path());
         place(&mut self.controller.state);
         secret(&mut self.controller.token, dir);
+        if let Some(token) = &mut self.controller.agent_token {
+            secret(token, dir);
+        }
         if let Some(file) = &mut self.policy.hold_file {
             place(file);
         }

@@ -13,23 +13,38 @@ impl Engine {
     /// the runs that go on.
     pub async fn recover(&self) -> Result<Vec<RunId>, StorageError> {
         let units = self.0.parts.units.all().await?;
-        let mut continued = Vec::new();
+        let (mut continued, mut damaged) = (Vec::new(), Vec::new());
         for (run, head) in self.0.parts.journal.heads().await? {
-            if self.0.active().contains_key(&run) || self.has_ended(&run, head).await? {
-                continue;
-            }
-            let state = replay(&run, &self.records(&run).await?)?;
-            if units.iter().any(|u| u.unit == *state.unit() && u.run.as_ref() == Some(&run)) {
-                continued.push(run);
-                self.drive(state, Some(Event::Recovered { by: self.0.name.clone() }));
-            } else {
-                self.close_orphan(state).await?;
+            match self.take_up(&run, head, &units).await {
+                Ok(true) => continued.push(run),
+                Ok(false) => {}
+                // Whatever it was doing, nobody can tell any more: its unit stays held, all others go on.
+                Err(error @ StorageError::Damaged { .. }) => {
+                    tracing::error!(%run, "a run cannot be read and is not continued ({}): {error}", error.code());
+                    damaged.push(run);
+                }
+                Err(error) => return Err(error),
             }
         }
-        for record in units {
-            self.release_if_over(&record).await?;
+        for record in units.iter().filter(|u| u.run.as_ref().is_none_or(|run| !damaged.contains(run))) {
+            self.release_if_over(record).await?;
         }
         Ok(continued)
+    }
+
+    /// Goes on with a run if it is unfinished and holds its unit; says whether it does.
+    async fn take_up(&self, run: &RunId, head: u64, units: &[UnitRecord]) -> Result<bool, StorageError> {
+        if self.0.active().contains_key(run) || self.has_ended(run, head).await? {
+            return Ok(false);
+        }
+        let state = replay(run, &self.records(run).await?)?;
+        let holds = units.iter().any(|u| u.unit == *state.unit() && u.run.as_ref() == Some(run));
+        if holds {
+            self.drive(state, Some(Event::Recovered { by: self.0.name.clone() }));
+        } else {
+            self.close_orphan(state).await?;
+        }
+        Ok(holds)
     }
 
     async fn has_ended(&self, run: &RunId, head: u64) -> Result<bool, StorageError> {

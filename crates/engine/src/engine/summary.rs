@@ -86,12 +86,25 @@ impl RunSummary {
 }
 
 impl Engine {
-    /// Every run, the newest first.
+    /// Every run, the newest first; fails when one of them cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunSummary>, StorageError> {
         let mut runs = Vec::new();
         for (run, head) in self.0.parts.journal.heads().await? {
-            if let Some(summary) = self.summary(&run, head).await? {
-                runs.push(summary);
+            runs.extend(self.summary(&run, head).await?);
+        }
+        runs.sort_by(|a, b| (b.started, &b.run).cmp(&(a.started, &a.run)));
+        Ok(runs)
+    }
+
+    /// Every run whose first and last record can be read, the newest first: for people, who must see the others when one
+    /// is damaged.
+    pub async fn readable_runs(&self) -> Result<Vec<RunSummary>, StorageError> {
+        let mut runs = Vec::new();
+        for (run, head) in self.0.parts.journal.heads().await? {
+            match self.summary(&run, head).await {
+                Ok(summary) => runs.extend(summary),
+                Err(error @ StorageError::Damaged { .. }) => tracing::warn!(%run, "left out of a list: {error}"),
+                Err(error) => return Err(error),
             }
         }
         runs.sort_by(|a, b| (b.started, &b.run).cmp(&(a.started, &a.run)));
@@ -116,7 +129,10 @@ impl Engine {
                 self.0.ended().insert(run.clone(), summary.clone());
             }
             None => {
-                let why = "no controller drives it; its unit is held by another run".to_owned();
+                let why = match self.records(run).await {
+                    Err(error @ StorageError::Damaged { .. }) => format!("it cannot be continued: {error}"),
+                    _ => "no controller drives it; its unit is held by another run".to_owned(),
+                };
                 summary.condition = Condition::Waiting { why: vec![why] };
             }
         }

@@ -1,5 +1,6 @@
 //! The journal in SQLite.
 
+use super::checksum;
 use super::error::explain;
 use super::thread::{Request, Thread};
 use crate::journal::{AppendError, Journal};
@@ -47,7 +48,7 @@ fn read(
     let what = format!("run {run}");
     let say = |e: rusqlite::Error| explain(&e, &what, file);
     let mut select = connection
-        .prepare_cached("SELECT seq, at, event FROM journal WHERE run = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3")
+        .prepare_cached("SELECT seq, at, event, sum FROM journal WHERE run = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3")
         .map_err(say)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = select.query(params![run.as_str(), from, limit]).map_err(say)?;
@@ -65,6 +66,11 @@ fn read(
         }
         let at = Wall(row.get(1).map_err(|e| damaged(e.to_string()))?);
         let text = row.get_ref(2).and_then(|v| Ok(v.as_str()?)).map_err(|e| damaged(e.to_string()))?;
+        // Records of the first version have none.
+        let sum: Option<u32> = row.get(3).map_err(|e| damaged(e.to_string()))?;
+        if sum.is_some_and(|sum| sum != checksum::of(run, seq, at.0, text)) {
+            return Err(damaged("its checksum says that it was altered".to_owned()));
+        }
         let event = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
         records.push(Record { seq, at, event });
     }

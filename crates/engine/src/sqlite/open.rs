@@ -7,7 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Raised when the tables change their meaning.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// An open file with the lock on its folder.
 pub(super) struct Opened {
@@ -35,9 +35,16 @@ pub(super) fn open(folder: &Path) -> Result<Opened, StorageError> {
         let why = "it is empty; a new folder has no such file".to_owned();
         return Err(StorageError::Damaged { file, place: "its first byte".to_owned(), why });
     }
-    let connection = Connection::open(&file).map_err(|e| explain(&e, "opening the database", &file))?;
-    prepare(&connection, &file)?;
-    Ok(Opened { connection, file, lock })
+    let is_new = !file.exists();
+    let prepared = Connection::open(&file).map_err(|e| explain(&e, "opening the database", &file));
+    let prepared = prepared.and_then(|connection| prepare(&connection, &file).map(|()| connection));
+    if is_new && prepared.is_err() {
+        // A file without its tables would be taken for one that lost them.
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(folder.join(format!("pilotlight.db{end}")));
+        }
+    }
+    Ok(Opened { connection: prepared?, file, lock })
 }
 
 fn prepare(connection: &Connection, file: &Path) -> Result<(), StorageError> {
@@ -48,22 +55,26 @@ fn prepare(connection: &Connection, file: &Path) -> Result<(), StorageError> {
     set("synchronous", "FULL")?;
     // Memory of an idle controller counts; two megabytes hold every page that is used.
     set("cache_size", "-2000")?;
-    check(connection, file)?;
-    connection
-        .execute_batch(
+    let change = match check(connection, file)? {
+        SCHEMA => return Ok(()),
+        1 => "ALTER TABLE journal ADD COLUMN sum INTEGER",
+        _ => {
             "CREATE TABLE IF NOT EXISTS journal (
-               run TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+               run TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL, sum INTEGER,
                PRIMARY KEY (run, seq)
              ) WITHOUT ROWID;
              CREATE TABLE IF NOT EXISTS store (
                key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL
-             ) WITHOUT ROWID;",
-        )
-        .and_then(|()| connection.pragma_update(None, "user_version", SCHEMA))
+             ) WITHOUT ROWID"
+        }
+    };
+    connection
+        .execute_batch(&format!("BEGIN IMMEDIATE; {change}; PRAGMA user_version = {SCHEMA}; COMMIT"))
         .map_err(|e| explain(&e, "creating the tables", file))
 }
 
-fn check(connection: &Connection, file: &Path) -> Result<(), StorageError> {
+/// The version of the tables; 0 of a file that has none.
+fn check(connection: &Connection, file: &Path) -> Result<i64, StorageError> {
     let say = |e: &rusqlite::Error| explain(e, "checking the database", file);
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|e| say(&e))?;
     if version > SCHEMA {
@@ -72,7 +83,7 @@ fn check(connection: &Connection, file: &Path) -> Result<(), StorageError> {
     }
     let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| say(&e))?;
     match answer.as_str() {
-        "ok" => Ok(()),
+        "ok" => Ok(version),
         found => {
             let why = found.lines().last().unwrap_or_default().to_owned();
             Err(StorageError::Damaged { file: file.to_path_buf(), place: "a page of it".to_owned(), why })

@@ -139,6 +139,11 @@ async fn a_record_that_cannot_be_read_is_named() {
         ("UPDATE journal SET event = 'nonsense' WHERE seq = 2", "run a, record 2"),
         ("DELETE FROM journal WHERE seq = 2", "record 2 is missing"),
         ("UPDATE journal SET at = 'noon' WHERE seq = 3", "run a, record 3"),
+        ("UPDATE journal SET at = at + 1 WHERE seq = 3", "run a, record 3: its checksum"),
+        (
+            "UPDATE journal SET event = replace(event, 'reason 1', 'reason 7') WHERE seq = 2",
+            "run a, record 2: its checksum",
+        ),
     ] {
         let folder = written(3).await;
         rusqlite::Connection::open(folder.path().join("pilotlight.db")).unwrap().execute(statement, []).unwrap();
@@ -147,6 +152,37 @@ async fn a_record_that_cannot_be_read_is_named() {
         assert!(matches!(error, StorageError::Damaged { .. }), "{error:?}");
         assert!(error.to_string().contains(says), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_read_on() {
+    let folder = TempDir::new().unwrap();
+    let old = rusqlite::Connection::open(folder.path().join("pilotlight.db")).unwrap();
+    old.execute_batch(
+        r#"CREATE TABLE journal (run TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+             PRIMARY KEY (run, seq)) WITHOUT ROWID;
+           CREATE TABLE store (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+           INSERT INTO journal VALUES ('a', 1, 7, '{"event":"paused","by":"ada","why":"old"}');
+           PRAGMA user_version = 1;"#,
+    )
+    .unwrap();
+    drop(old);
+    for head in [1, 2] {
+        let (journal, _store) = open(folder.path()).unwrap();
+        assert_eq!(journal.read(&"a".into(), 1, usize::MAX).await.unwrap().len(), head);
+        journal.append(&"a".into(), head as u64 + 1, vec![event("new")]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_first_start_that_fails_leaves_no_file_that_the_next_would_refuse() {
+    let folder = TempDir::new().unwrap();
+    // What stands where SQLite wants to write, as a full disk would.
+    std::fs::create_dir(folder.path().join("pilotlight.db-wal")).unwrap();
+    open(folder.path()).map(|_| ()).unwrap_err();
+    assert!(!folder.path().join("pilotlight.db").exists());
+    std::fs::remove_dir(folder.path().join("pilotlight.db-wal")).unwrap();
+    open(folder.path()).map(|_| ()).unwrap();
 }
 
 #[tokio::test]

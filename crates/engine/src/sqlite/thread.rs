@@ -1,5 +1,6 @@
 //! The thread that owns the connection: takes what is waiting, writes it in one transaction, answers.
 
+use super::checksum;
 use super::error::explain;
 use super::open::Opened;
 use crate::journal::AppendError;
@@ -171,9 +172,10 @@ fn append(
         let (what, why) = (format!("appending to run {run}"), format!("record {first} cannot follow record {head}"));
         return Ok(Err(StorageError::Io { what, why }.into()));
     }
-    let mut insert = transaction.prepare_cached("INSERT INTO journal (run, seq, at, event) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO journal (run, seq, at, event, sum) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for ((at, event), seq) in events.iter().zip(first..) {
-        insert.execute(params![run.as_str(), seq, at.0, event])?;
+        insert.execute(params![run.as_str(), seq, at.0, event, checksum::of(run, seq, at.0, event)])?;
     }
     Ok(Ok(()))
 }

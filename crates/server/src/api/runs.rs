@@ -21,7 +21,7 @@ use std::time::Duration;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Result<Json<RunsView>, Refusal> {
-    let runs = desk.engine.runs().await.map_err(|e| storage(&e))?;
+    let runs = desk.engine.readable_runs().await.map_err(|e| storage(&e))?;
     Ok(Json(RunsView { runs }))
 }
 

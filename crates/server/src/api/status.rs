@@ -19,7 +19,7 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
     let regions =
         some_unit.map(|u| desk.sight(u)).map(|sight| plan.regions.iter().map(|r| region(desk, &sight, r)).collect());
     let looks = desk.shared();
-    let mut open_runs = desk.engine.runs().await?;
+    let mut open_runs = desk.engine.readable_runs().await?;
     open_runs.retain(|r| !matches!(r.condition, Condition::Ended { .. }));
     Ok(StatusView {
         application: plan.application.clone(),

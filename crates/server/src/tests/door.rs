@@ -1,6 +1,6 @@
 //! Who gets in: tokens, versions, regions, ports, and messages that are none.
 
-use super::lab::{Lab, serve_on_taken_port};
+use super::lab::{AGENT_TOKEN, Lab, serve_on_taken_port};
 use super::wait::until;
 use crate::ServeError;
 use crate::api::view::ErrorBody;
@@ -24,6 +24,24 @@ async fn a_wrong_token_is_refused_on_every_path() {
     }
     let bare = lab.client.get(format!("http://{}/v1/status", lab.address)).send().await.unwrap();
     assert_eq!(bare.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_agents_opens_nothing_but_what_agents_need() {
+    let lab = Lab::up(|_| ()).await;
+    let url = |path: &str| format!("http://{}{path}", lab.address);
+    for path in ["/v1/status", "/v1/runs", "/v1/runs/failover-1", "/v1/agent", "/v1/agent/../status"] {
+        let response = lab.client.get(url(path)).bearer_auth(AGENT_TOKEN).send().await.unwrap();
+        assert_eq!(response.status(), 401, "{path}");
+    }
+    let body = serde_json::json!({});
+    for path in ["/v1/moves", "/v1/runs/failover-1/control", "/v1/units/payments/acknowledge"] {
+        let response = lab.client.post(url(path)).bearer_auth(AGENT_TOKEN).json(&body).send().await.unwrap();
+        assert_eq!(response.status(), 401, "{path}");
+    }
+    let beat = lab.client.post(url("/v1/agent/heartbeat")).bearer_auth(AGENT_TOKEN);
+    let response = beat.json(&heartbeat("west", VERSION)).send().await.unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) const LEASE: Duration = Duration::from_millis(1_000);
 const TOKEN: &str = "the-token";
+pub(super) const AGENT_TOKEN: &str = "the-agents-token";
 
 pub(super) struct Lab {
     pub(super) world: World,
@@ -121,7 +122,7 @@ impl Lab {
     }
 
     pub(super) fn start_agent(&mut self, region: &str) {
-        self.start_agent_of(region, TOKEN);
+        self.start_agent_of(region, AGENT_TOKEN);
     }
 
     pub(super) fn start_agent_of(&mut self, region: &str, token: &str) {
@@ -383,6 +384,7 @@ async fn parts(
         listen: Listen::On(listener),
         tls: None,
         token: TOKEN.to_owned(),
+        agent_token: Some(AGENT_TOKEN.to_owned()),
         reports: Some(reports(folder)),
         shutdown,
     })

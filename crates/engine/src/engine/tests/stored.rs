@@ -3,6 +3,7 @@
 use super::scene::{Scene, Stage};
 use crate::sqlite;
 use crate::storage::StorageError;
+use pilotlight_core::id::RunId;
 use pilotlight_core::run::{Condition, RunResult};
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,5 +95,54 @@ async fn a_run_that_cannot_be_journaled_does_not_start_and_does_not_hold_the_uni
     let run = life.engine.start(runbook, Default::default()).await.unwrap();
     let view = life.settled(&run).await;
     assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{view:#?}");
+    life.kill().await;
+}
+
+/// Changes a letter in a record of a run, behind everybody's back.
+fn damage(folder: &TempDir, run: &RunId, seq: u64) {
+    let file = rusqlite::Connection::open(folder.path().join("pilotlight.db")).unwrap();
+    let change = "UPDATE journal SET at = at + 1 WHERE run = ?1 AND seq = ?2";
+    assert_eq!(file.execute(change, rusqlite::params![run.as_str(), seq]).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_run_that_is_over_stops_nothing() {
+    let folder = TempDir::new().unwrap();
+    let mut stage = stage(Scene::Switchover, &folder);
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    let head = life.settled(&run).await.seq;
+    life.kill().await;
+    damage(&folder, &run, head);
+    reopen(&mut stage, &folder);
+    let life = stage.life().await;
+    assert_eq!(life.engine.recover().await.unwrap(), []);
+    life.is_free(&stage.unit()).await;
+    let error = life.engine.view(&run).await.unwrap_err();
+    assert!(error.code() == "PL-0502" && error.to_string().contains(&format!("record {head}")), "{error}");
+    assert_eq!(life.engine.readable_runs().await.unwrap(), []);
+    assert!(life.engine.runs().await.is_err(), "whoever decides by all runs must not miss one");
+    life.kill().await;
+}
+
+#[tokio::test]
+async fn a_damaged_run_that_was_under_way_holds_its_unit_and_is_not_driven() {
+    let folder = TempDir::new().unwrap();
+    let mut stage = stage(Scene::Switchover, &folder);
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    life.until(&run, "has some records", |v| v.seq >= 4).await;
+    life.kill().await;
+    damage(&folder, &run, 2);
+    reopen(&mut stage, &folder);
+    let life = stage.life().await;
+    let sent = stage.world.calls();
+    assert_eq!(life.engine.recover().await.unwrap(), []);
+    let listed = life.engine.readable_runs().await.unwrap();
+    let says = |c: &Condition| matches!(c, Condition::Waiting { why } if why[0].contains("record 2"));
+    assert!(listed.len() == 1 && says(&listed[0].condition), "{listed:#?}");
+    let record = life.engine.unit(&stage.unit()).await.unwrap().unwrap();
+    assert_eq!(record.run, Some(run), "the unit is held");
+    assert_eq!(stage.world.calls(), sent, "nothing was done");
     life.kill().await;
 }
