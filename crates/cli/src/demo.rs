@@ -52,6 +52,9 @@ pub(crate) enum DemoError {
     /// A process ended that had to run.
     #[error("{0}")]
     Ended(String),
+    /// The network between the places would not do as asked.
+    #[error("the network of the lab: {0}")]
+    Net(#[from] pilotlight_lab::net::NetError),
     /// The controller refused.
     #[error("the controller refused: {0}")]
     Refused(String),
@@ -78,6 +81,7 @@ impl From<DemoError> for CliError {
     fn from(e: DemoError) -> Self {
         let code = match &e {
             DemoError::Plan(_) => return CliError::new(Exit::Bug, e),
+            DemoError::Net(_) => "PL-0816",
             DemoError::Waited { .. } | DemoError::Refused(_) => "PL-0802",
             _ => "PL-0801",
         };

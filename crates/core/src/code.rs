@@ -171,6 +171,7 @@ catalogue! {
 
     DEMO_START = "PL-0801", Failed;
     DEMO_UNFINISHED = "PL-0802", Failed;
+    LAB_NETWORK = "PL-0816", Failed;
 }
 
 impl Code {

@@ -3,6 +3,7 @@
 //! No detection, no decision, no fence that could be trusted: nobody can be faster, and nobody should run it.
 
 use crate::database::{self, Database, DatabaseError};
+use crate::net::Door;
 use crate::region;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub struct BareServer {
     pub data_dir: PathBuf,
     /// Where it answers.
     pub database: Database,
+    /// The network it is in.
+    pub door: Door,
 }
 
 /// The script could not go on.
@@ -43,12 +46,13 @@ pub enum BareError {
 }
 
 impl BareServer {
-    /// Makes it follow another server of 127.0.0.1 when it is started.
+    /// Makes it follow another server when it is started.
     pub fn follow(&self, upstream: &Database) -> io::Result<()> {
         let file = self.data_dir.join("postgresql.auto.conf");
         let before = std::fs::read_to_string(&file)?;
-        let Database { port, password } = upstream;
-        let conninfo = format!("host=127.0.0.1 port={port} user=postgres password={password}");
+        let Database { at, password } = upstream;
+        let (host, port) = (at.ip(), at.port());
+        let conninfo = format!("host={host} port={port} user=postgres password={password}");
         std::fs::write(&file, format!("{before}primary_conninfo = '{conninfo}'\n"))
     }
 
@@ -91,7 +95,8 @@ impl BareServer {
             command.uid(owner.uid()).gid(owner.gid());
         }
         // The server inherits stdout: a pipe would stay open as long as it runs.
-        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().map_err(failed)?;
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = self.door.within(|| command.status()).and_then(|status| status).map_err(failed)?;
         if status.success() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! Questions to a database of the lab, asked from outside as a user of it would.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -7,10 +8,10 @@ use tokio_postgres::{Client, Config, NoTls};
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// Nobody answers.
-    #[error("cannot connect to port {port}")]
+    #[error("cannot connect to {at}")]
     Connect {
-        /// On 127.0.0.1.
-        port: u16,
+        /// Where.
+        at: SocketAddr,
         /// Why.
         source: tokio_postgres::Error,
     },
@@ -24,22 +25,27 @@ pub enum DatabaseError {
     },
 }
 
-/// A database of the lab: its superuser `postgres` on 127.0.0.1.
+/// A database of the lab, asked as its superuser `postgres`.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// Its port.
-    pub port: u16,
+    /// Where it answers.
+    pub at: SocketAddr,
     /// The superuser's password.
     pub password: String,
 }
 
 async fn connect(database: &Database) -> Result<Client, DatabaseError> {
-    let port = database.port;
+    let at = database.at;
     let mut config = Config::new();
-    config.host("127.0.0.1").port(port).user("postgres").dbname("postgres").application_name("pilotlight lab");
+    config
+        .host(at.ip().to_string())
+        .port(at.port())
+        .user("postgres")
+        .dbname("postgres")
+        .application_name("pilotlight lab");
     config.password(&database.password);
     config.connect_timeout(Duration::from_secs(2));
-    let (client, connection) = config.connect(NoTls).await.map_err(|source| DatabaseError::Connect { port, source })?;
+    let (client, connection) = config.connect(NoTls).await.map_err(|source| DatabaseError::Connect { at, source })?;
     // Ends with the client.
     tokio::spawn(connection);
     Ok(client)

@@ -1,15 +1,15 @@
 //! Regions on one machine out of real processes, with ways to lose them.
 //!
 //! A lab is a folder; a region is a folder in it. Everything that runs "in" a region has its working directory there:
-//! that is how the lab finds what to kill, and why it never touches a process it did not start. Nothing here knows
+//! that is how the lab finds what to kill and what to freeze, and why it never touches a process it did not start.
+//! Where the machine allows it each place also has a network of its own, which can be cut ([`net`]). Nothing here knows
 //! plans or drivers; the command line wires those in.
-//!
-//! Not here: cuts, freezes and slow links between regions; this lab can only kill.
 
 pub mod bare;
 pub mod certificates;
 pub mod database;
 pub mod folder;
+pub mod net;
 pub mod payments;
 pub mod ports;
 pub mod region;

@@ -1,5 +1,6 @@
 //! A region as the lab knows it: a folder, and every process that works in it.
 
+use crate::net::Door;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -16,12 +17,14 @@ pub struct Process {
     pub pid: i32,
     /// What it is called.
     pub name: String,
+    /// How it was called: program and arguments, where they can be read.
+    pub words: Vec<String>,
 }
 
 /// Processes whose working directory lies in `folder`, oneself excepted. Threads and dead ones do not count.
 pub fn processes(folder: &Path) -> Vec<Process> {
     let mut system = System::new();
-    let what = ProcessRefreshKind::nothing().with_cwd(UpdateKind::Always).without_tasks();
+    let what = ProcessRefreshKind::nothing().with_cwd(UpdateKind::Always).with_cmd(UpdateKind::Always).without_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
     let me = std::process::id();
     system
@@ -32,7 +35,8 @@ pub fn processes(folder: &Path) -> Vec<Process> {
         .filter(|p| p.cwd().is_some_and(|cwd| cwd.starts_with(folder)))
         .filter_map(|p| {
             let pid = i32::try_from(p.pid().as_u32()).ok()?;
-            Some(Process { pid, name: p.name().to_string_lossy().into_owned() })
+            let words = p.cmd().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            Some(Process { pid, name: p.name().to_string_lossy().into_owned(), words })
         })
         .collect()
 }
@@ -65,6 +69,29 @@ fn pause(d: Duration) {
     std::thread::sleep(d);
 }
 
+/// Stops every process in `folder` that is wanted, as a pause of its machine would, and those that they were starting
+/// meanwhile. Answers them, to be thawed.
+pub fn freeze(folder: &Path, wanted: impl Fn(&Process) -> bool) -> Vec<Process> {
+    let mut frozen: Vec<Process> = Vec::new();
+    loop {
+        let new: Vec<_> = processes(folder).into_iter().filter(|p| wanted(p) && !frozen.contains(p)).collect();
+        if new.is_empty() {
+            return frozen;
+        }
+        for process in &new {
+            let _ = kill(Pid::from_raw(process.pid), Signal::SIGSTOP);
+        }
+        frozen.extend(new);
+    }
+}
+
+/// Lets processes go on. Those that are gone are fine.
+pub fn thaw(frozen: &[Process]) {
+    for process in frozen {
+        let _ = kill(Pid::from_raw(process.pid), Signal::SIGCONT);
+    }
+}
+
 /// How to start a process in a region.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -76,6 +103,8 @@ pub struct Launch {
     pub argv: Vec<String>,
     /// Added to the environment.
     pub env: Vec<(String, String)>,
+    /// The network it is in.
+    pub door: Door,
 }
 
 impl Launch {
@@ -92,15 +121,16 @@ impl Launch {
             .argv
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "nothing to start: the command is empty"))?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .envs(self.env.iter().map(|(k, v)| (k, v)))
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        let child = self.door.within(|| command.spawn())??;
         Ok(Child { child, launch: self.clone() })
     }
 }
@@ -169,6 +199,7 @@ mod tests {
             name: "sleeper".to_owned(),
             argv: vec!["sleep".to_owned(), "60".to_owned()],
             env: Vec::new(),
+            door: Door::default(),
         };
         let other = folder.subfolder("west").expect("a region");
         let mut east = launch(&inside).start().expect("sleep starts");
@@ -188,6 +219,7 @@ mod tests {
             name: "sleeper".to_owned(),
             argv: vec!["sleep".to_owned(), "60".to_owned()],
             env: Vec::new(),
+            door: Door::default(),
         };
         let mut child = launch.start().expect("sleep starts");
         assert_eq!(folder.close(), Vec::new());

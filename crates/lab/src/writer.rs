@@ -1,13 +1,19 @@
 //! A client at PostgreSQL level, for benchmarks: one connection, one insert in flight, reconnecting for ever.
 //!
 //! Every attempt has a new id, so an attempt whose answer never came is in doubt and is never confused with an
-//! acknowledged one. It does what a careful libpq client does: several hosts, read-write wanted, short timeouts.
+//! acknowledged one. It does what a careful client does: it dials all servers at once and takes the first that accepts
+//! writes, with short timeouts. It runs on a thread of its own, in the network of its place.
 
+use crate::net::Door;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::sync::CancellationToken;
@@ -24,21 +30,39 @@ const RETRY: Duration = Duration::from_millis(20);
 pub struct Ack {
     /// The row.
     pub id: i64,
+    /// Which of the servers acknowledged it, counted from 0.
+    pub server: usize,
     /// When it was sent.
     pub sent: Mono,
     /// When the answer was there.
     pub acked: Mono,
 }
 
+/// What to write to.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The servers it knows.
+    pub servers: Vec<SocketAddr>,
+    /// The password of the superuser.
+    pub password: String,
+    /// Rows a second.
+    pub per_second: u32,
+    /// The first row's id is the next one.
+    pub after: i64,
+    /// Where it is.
+    pub door: Door,
+}
+
 /// A running writer.
 #[derive(Debug)]
 pub struct Writer {
     stop: CancellationToken,
-    task: JoinHandle<Log>,
+    log: Arc<Mutex<Log>>,
+    ended: oneshot::Receiver<()>,
 }
 
 /// What a writer saw.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Log {
     /// In order of time.
     pub acks: Vec<Ack>,
@@ -49,75 +73,132 @@ pub struct Log {
 }
 
 impl Writer {
-    /// Starts writing `per_second` rows to whichever of the servers of 127.0.0.1 accepts writes.
-    pub fn start(ports: &[u16], password: &str, per_second: u32) -> Self {
-        let mut config = Config::new();
-        for port in ports {
-            config.host("127.0.0.1").port(*port);
-        }
-        config
-            .user("postgres")
-            .password(password)
-            .dbname("postgres")
-            .application_name("heartbeat")
-            .target_session_attrs(TargetSessionAttrs::ReadWrite)
-            .connect_timeout(Duration::from_secs(2))
-            .tcp_user_timeout(Duration::from_secs(2))
-            .keepalives_idle(Duration::from_secs(1));
-        let stop = CancellationToken::new();
-        let period = Duration::from_secs(1) / per_second.max(1);
-        let task = tokio::spawn(write(config, period, stop.clone()));
-        Self { stop, task }
+    /// Starts writing to whichever of the servers accepts writes.
+    pub fn start(order: Order) -> io::Result<Self> {
+        let (stop, log) = (CancellationToken::new(), Arc::new(Mutex::new(Log::default())));
+        let (done, ended) = oneshot::channel();
+        let (stopped, seen) = (stop.clone(), log.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        order.door.clone().spawn("writer", move || {
+            runtime.block_on(write(order, &seen, stopped));
+            // Whoever waited has gone; nothing to tell.
+            let _ = done.send(());
+        })?;
+        Ok(Self { stop, log, ended })
+    }
+
+    /// What it saw so far.
+    pub fn look<T>(&self, at: impl FnOnce(&Log) -> T) -> T {
+        at(&lock(&self.log))
     }
 
     /// Ends it and answers what it saw.
-    pub async fn stop(self) -> Log {
+    pub async fn stop(mut self) -> Log {
         self.stop.cancel();
-        self.task.await.unwrap_or_default()
+        let _ = (&mut self.ended).await;
+        std::mem::take(&mut lock(&self.log))
     }
 }
 
-async fn write(config: Config, period: Duration, stop: CancellationToken) -> Log {
-    let mut log = Log::default();
-    let mut client: Option<Client> = None;
-    let mut due = tokio::time::interval(period);
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn write(order: Order, log: &Mutex<Log>, stop: CancellationToken) {
+    let mut due = tokio::time::interval(Duration::from_secs(1) / order.per_second.max(1));
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    while !stop.is_cancelled() {
-        let Some(open) = &client else {
-            match config.connect(NoTls).await {
-                Ok((new, connection)) => {
-                    // Ends with the client.
-                    tokio::spawn(connection);
-                    client = Some(new);
-                }
-                Err(e) => {
-                    log.last_error = Some(e.to_string());
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-            continue;
+    let mut id = order.after;
+    loop {
+        let (server, client) = tokio::select! {
+            () = stop.cancelled() => return,
+            open = connect(&order, log) => open,
         };
-        tokio::select! {
-            () = stop.cancelled() => break,
-            _ = due.tick() => {}
-        }
-        log.attempts += 1;
-        let id = i64::try_from(log.attempts).unwrap_or(i64::MAX);
-        let row: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&id];
-        let sent = SystemClock.mono();
-        let answer = tokio::select! {
-            () = stop.cancelled() => break,
-            answer = open.execute("insert into heartbeat (id) values ($1)", &row) => answer,
+        let insert = tokio::select! {
+            () = stop.cancelled() => return,
+            insert = client.prepare("insert into heartbeat (id) values ($1)") => insert,
         };
-        match answer {
-            Ok(_) => log.acks.push(Ack { id, sent, acked: SystemClock.mono() }),
+        let insert = match insert {
+            Ok(insert) => insert,
             Err(e) => {
-                log.last_error = Some(e.to_string());
-                client = None;
+                lock(log).last_error = Some(e.to_string());
+                continue;
+            }
+        };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = due.tick() => {}
+            }
+            id += 1;
+            lock(log).attempts += 1;
+            let row: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&id];
+            let sent = SystemClock.mono();
+            let answer = tokio::select! {
+                () = stop.cancelled() => return,
+                answer = client.execute(&insert, &row) => answer,
+            };
+            let acked = SystemClock.mono();
+            match answer {
+                Ok(_) => lock(log).acks.push(Ack { id, server, sent, acked }),
+                Err(e) => {
+                    lock(log).last_error = Some(e.to_string());
+                    break;
+                }
             }
         }
     }
-    log
+}
+
+/// Dials every server again and again until one accepts writes.
+async fn connect(order: &Order, log: &Mutex<Log>) -> (usize, Client) {
+    let mut dials = JoinSet::new();
+    for (server, at) in order.servers.iter().enumerate() {
+        let config = config(*at, &order.password);
+        dials.spawn(dial(server, config));
+    }
+    loop {
+        match dials.join_next().await {
+            Some(Ok(open)) => return open,
+            Some(Err(e)) => lock(log).last_error = Some(e.to_string()),
+            // No server at all: waits until it is stopped.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn dial(server: usize, config: Config) -> (usize, Client) {
+    loop {
+        if let Ok((client, connection)) = config.connect(NoTls).await {
+            // Ends with the client.
+            tokio::spawn(connection);
+            return (server, client);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+fn config(at: SocketAddr, password: &str) -> Config {
+    let mut config = Config::new();
+    config
+        .host(at.ip().to_string())
+        .port(at.port())
+        .user("postgres")
+        .password(password)
+        .dbname("postgres")
+        .application_name("heartbeat")
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .connect_timeout(Duration::from_secs(2))
+        .tcp_user_timeout(Duration::from_secs(2))
+        .keepalives_idle(Duration::from_secs(1))
+        .keepalives_interval(Duration::from_secs(1))
+        .keepalives_retries(2);
+    config
 }
 
 impl Log {
@@ -143,7 +224,7 @@ mod tests {
 
     fn ack(id: i64, ms: u64) -> Ack {
         let at = Mono(Duration::from_millis(ms));
-        Ack { id, sent: at, acked: at }
+        Ack { id, server: 0, sent: at, acked: at }
     }
 
     #[test]

@@ -7,8 +7,10 @@ use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::bare::BareServer;
 use pilotlight_lab::database::{self, Database};
 use pilotlight_lab::folder::Folder;
-use pilotlight_lab::writer::{SCHEMA, Writer};
+use pilotlight_lab::net::Door;
+use pilotlight_lab::writer::{Order, SCHEMA, Writer};
 use pilotlight_lab::{ports, region};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What the floor is measured for.
@@ -30,7 +32,7 @@ pub(crate) async fn measure(what: Move) -> Result<Duration, DemoError> {
     let bin_dir = wiring::lab::bin_dir().map_err(|e| failed("be found", e))?;
     one.start(&bin_dir).map_err(|e| failed("start", e.into()))?;
     database::execute(&one.database, SCHEMA).await.map_err(|e| failed("create the table", e.into()))?;
-    wiring::lab::clone_database(&two.data_dir, &two.database, one.database.port, buffers)
+    wiring::lab::clone_database(&two.data_dir, &two.database, one.database.at, buffers)
         .await
         .map_err(|e| failed("be copied", e))?;
     two.follow(&one.database).map_err(|e| failed("follow", e.into()))?;
@@ -40,7 +42,14 @@ pub(crate) async fn measure(what: Move) -> Result<Duration, DemoError> {
         super::pair::make_dirty(&one.database).await?;
     }
 
-    let writer = Writer::start(&[one.database.port, two.database.port], &one.database.password, 100);
+    let writer = Writer::start(Order {
+        servers: vec![one.database.at, two.database.at],
+        password: one.database.password.clone(),
+        per_second: 100,
+        after: 0,
+        door: Door::default(),
+    });
+    let writer = writer.map_err(|e| DemoError::at("the writer", e))?;
     tokio::time::sleep(AROUND).await;
     if what == Move::SwitchDirty {
         super::pair::checkpoint(&one.database).await?;
@@ -65,7 +74,8 @@ async fn pair(folder: &Folder, buffers: &str) -> Result<(BareServer, BareServer)
     let free = ports::free(2).map_err(|e| DemoError::at("free ports", e))?;
     let server = |name: &str, port| BareServer {
         data_dir: folder.path().join(name),
-        database: Database { port, password: "floor".to_owned() },
+        database: Database { at: SocketAddr::from(([127, 0, 0, 1], port)), password: "floor".to_owned() },
+        door: Door::default(),
     };
     let (one, two) = (server("one", free[0]), server("two", free[1]));
     wiring::lab::create_database(&one.data_dir, &one.database, buffers).await.map_err(|e| failed("be created", e))?;

@@ -11,7 +11,8 @@ use crate::operator::Operator;
 use pilotlight_core::id::RunId;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::database::{self, Database};
-use pilotlight_lab::writer::{Log, Writer};
+use pilotlight_lab::net::Door;
+use pilotlight_lab::writer::{Log, Order, Writer};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -69,8 +70,14 @@ impl Pair {
     /// A writer at PostgreSQL level, with an empty table before it.
     pub(crate) async fn write(&mut self) -> Result<Writer, DemoError> {
         statement(&self.database(), "truncate heartbeat").await?;
-        let ports = [self.stage.database("east").port, self.stage.database("west").port];
-        Ok(Writer::start(&ports, &self.database().password, 100))
+        let order = Order {
+            servers: ["east", "west"].map(|region| self.stage.database(region).at).into(),
+            password: self.database().password,
+            per_second: 100,
+            after: 0,
+            door: Door::default(),
+        };
+        Writer::start(order).map_err(|e| DemoError::at("the writer", e))
     }
 
     /// The writer is in the other region now: waits until the old one follows it and nothing is under way.

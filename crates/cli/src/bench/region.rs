@@ -8,6 +8,8 @@ use pilotlight_core::measure;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_engine::measure::{Client, ClientParts};
+use pilotlight_lab::net::{Place, Want};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub(crate) async fn measure(
         on_postmaster_death: "restart",
         rate: 100,
         shared_buffers: SMALL_BUFFERS,
+        net: Want::Plain,
     })
     .await?;
     let around = lease + Duration::from_secs(3);
@@ -78,7 +81,7 @@ async fn start_client(pair: &mut Pair) -> Result<pilotlight_engine::measure::Cli
     let stage = pair.stage();
     let parts = ClientParts {
         url: format!("{}/pay", service_url(&stage.sites)),
-        dns_server: ([127, 0, 0, 1], stage.sites.dns_port).into(),
+        dns_server: SocketAddr::new(stage.net.address(Place::Third), stage.sites.dns_port),
         rate: 100,
         timeout: Duration::from_secs(1),
         log_path: stage.folder().join("client.jsonl"),

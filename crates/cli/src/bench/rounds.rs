@@ -8,6 +8,7 @@ use crate::demo::plan::Settings;
 use async_trait::async_trait;
 use pilotlight_core::measure::median;
 use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_lab::net::Want;
 use std::time::Duration;
 
 /// Time for the writer before and after a move, so that the gap is not one of the start or the end.
@@ -28,7 +29,7 @@ pub(super) trait Case: Sync {
 
 /// The settings of a pair under test.
 pub(super) fn settings(on_postmaster_death: &'static str, shared_buffers: &'static str) -> Settings {
-    Settings { lease: "3s".to_owned(), on_postmaster_death, rate: 1, shared_buffers }
+    Settings { lease: "3s".to_owned(), on_postmaster_death, rate: 1, shared_buffers, net: Want::Plain }
 }
 
 /// Measures `runs` rounds; the bound is `times` the floor's median.

@@ -16,6 +16,8 @@ use pilotlight_core::run::RunState;
 use pilotlight_core::time::parse_duration;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_engine::measure::{Client, ClientHandle, ClientParts};
+use pilotlight_lab::net::{Place, Want};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +70,13 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
 
 fn settings(args: &DemoArgs) -> Settings {
     let on_postmaster_death = if args.fault == FaultArg::Postmaster { "failover" } else { "restart" };
-    Settings { lease: args.lease.clone(), on_postmaster_death, rate: args.rate, shared_buffers: "64MB" }
+    Settings {
+        lease: args.lease.clone(),
+        on_postmaster_death,
+        rate: args.rate,
+        shared_buffers: "64MB",
+        net: Want::Plain,
+    }
 }
 
 fn finish(args: &DemoArgs, narrator: &mut Narrator, figures: &Figures) -> Result<ExitCode, CliError> {
@@ -129,7 +137,7 @@ async fn start_client(scene: &Scene<'_>, rate: u32) -> Result<ClientHandle, Demo
     let stage = &scene.stage;
     let parts = ClientParts {
         url: format!("{}/pay", service_url(&stage.sites)),
-        dns_server: ([127, 0, 0, 1], stage.sites.dns_port).into(),
+        dns_server: SocketAddr::new(stage.net.address(Place::Third), stage.sites.dns_port),
         rate,
         timeout: USER_PATIENCE,
         log_path: stage.folder().join("client.jsonl"),

@@ -1,7 +1,8 @@
 //! The plan of the demo, as a user would have written it.
 
+use pilotlight_lab::net::{Net, NetError, Place, Want};
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The name users pay at.
@@ -20,6 +21,8 @@ pub(crate) const TTL_SECONDS: u32 = 1;
 pub(crate) struct RegionSite {
     /// Its name.
     pub(crate) name: &'static str,
+    /// Where it is in the lab's network.
+    pub(crate) place: Place,
     /// Where its processes live.
     pub(crate) folder: PathBuf,
     /// The address its service answers on; both regions use the same port, as they would behind one name.
@@ -62,6 +65,22 @@ pub(crate) struct Sites {
     pub(crate) program: PathBuf,
 }
 
+impl Sites {
+    /// The folder of a place in which something runs.
+    pub(crate) fn home(&self, place: Place) -> &Path {
+        match place {
+            Place::East => &self.east.folder,
+            Place::West => &self.west.folder,
+            Place::Third | Place::Clients => &self.third,
+        }
+    }
+
+    /// The places in which something runs, with their folders.
+    pub(crate) fn homes(&self) -> [(Place, &Path); 3] {
+        [Place::East, Place::West, Place::Third].map(|place| (place, self.home(place)))
+    }
+}
+
 /// What differs between one show and another.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -73,12 +92,18 @@ pub(crate) struct Settings {
     pub(crate) rate: u32,
     /// PostgreSQL's `shared_buffers`.
     pub(crate) shared_buffers: &'static str,
+    /// What is between the places.
+    pub(crate) net: Want,
 }
 
-/// Writes the plan's text.
-pub(crate) fn text(sites: &Sites, settings: &Settings) -> String {
+/// Writes the plan's text, with the addresses that somebody at `viewer` dials; `None` is the lab itself.
+pub(crate) fn text(sites: &Sites, settings: &Settings, net: &Net, viewer: Option<Place>) -> Result<String, NetError> {
     let Settings { lease, on_postmaster_death, rate, .. } = settings;
     let mut plan = String::new();
+    let listen = SocketAddr::new(net.address(Place::Third), sites.controller_port);
+    let controller = net.way(viewer, Place::Third, sites.controller_port)?;
+    let control = net.way(viewer, Place::Third, sites.dns_control_port)?;
+    let dns = net.way(None, Place::Third, sites.dns_port)?;
     // Writing to a String cannot fail.
     let _ = write!(
         plan,
@@ -91,8 +116,8 @@ home: east
 regions: [east, west]
 
 controller:
-  listen: 127.0.0.1:{controller}
-  url: https://127.0.0.1:{controller}
+  listen: {listen}
+  url: https://{controller}
   state: {third}/state
   token: {{ env: {TOKEN_VARIABLE} }}
   tls:
@@ -116,7 +141,6 @@ components:
     sentinel: 100ms
     regions:
 "#,
-        controller = sites.controller_port,
         third = sites.third.display(),
         ca = sites.tls.ca.display(),
         certificate = sites.tls.certificate.display(),
@@ -124,17 +148,14 @@ components:
         password = sites.password_file.display(),
     );
     for site in [&sites.east, &sites.west] {
-        let _ = writeln!(
-            plan,
-            "      {}: {{ host: 127.0.0.1, port: {}, data_dir: {} }}",
-            site.name,
-            site.database_port,
-            site.data_dir().display()
-        );
+        let at = net.way(viewer, site.place, site.database_port)?;
+        let (name, data_dir) = (site.name, site.data_dir());
+        let (host, port, data_dir) = (at.ip(), at.port(), data_dir.display());
+        let _ = writeln!(plan, "      {name}: {{ host: {host}, port: {port}, data_dir: {data_dir} }}");
     }
     plan.push_str("  service:\n    kind: process\n    active: 2\n    standby: 1\n    regions:\n");
     for site in [&sites.east, &sites.west] {
-        let _ = writeln!(plan, "      {}: {{ command: {} }}", site.name, service_command(sites, site));
+        let _ = writeln!(plan, "      {}: {{ command: {} }}", site.name, service_command(sites, site, net));
     }
     plan.push_str("    ready:\n");
     for site in [&sites.east, &sites.west] {
@@ -146,21 +167,19 @@ components:
     kind: dns
     name: {NAME}
     ttl: {TTL_SECONDS}s
-    server: 127.0.0.1:{dns}
-    control_url: https://127.0.0.1:{control}
+    server: {dns}
+    control_url: https://{control}
     answers: {{ east: "{east}", west: "{west}" }}
 
 verify:
   - http: {{ url: "{url}/health" }}
 measure: {{ url: "{url}/pay", rate: {rate} }}
 "#,
-        dns = sites.dns_port,
-        control = sites.dns_control_port,
         east = sites.east.address,
         west = sites.west.address,
         url = service_url(sites),
     );
-    plan
+    Ok(plan)
 }
 
 /// Where users pay, by name.
@@ -172,8 +191,9 @@ fn service_address(sites: &Sites, site: &RegionSite) -> String {
     std::net::SocketAddr::new(site.address, sites.service_port).to_string()
 }
 
-fn service_command(sites: &Sites, site: &RegionSite) -> String {
-    let dsn = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", site.database_port);
+fn service_command(sites: &Sites, site: &RegionSite, net: &Net) -> String {
+    let (host, port) = (net.address(site.place), site.database_port);
+    let dsn = format!("host={host} port={port} user=postgres dbname=postgres");
     let words = [
         path_word(&sites.program),
         "payments".to_owned(),

@@ -7,9 +7,10 @@ use crate::wiring;
 use pilotlight_core::plan::Plan;
 use pilotlight_lab::database::Database;
 use pilotlight_lab::folder::Folder;
+use pilotlight_lab::net::{Net, Place};
 use pilotlight_lab::region::{Child, Launch};
 use pilotlight_lab::{certificates, ports, region};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The running demo. Dropping it ends every process and removes the folder.
@@ -22,6 +23,10 @@ pub(crate) struct Stage {
     pub(crate) plan: Plan,
     /// The token of agents, DNS and operators.
     pub(crate) token: String,
+    /// What is between the places.
+    pub(crate) net: Net,
+    /// Which kind of network that is and why, for people.
+    pub(crate) net_kind: String,
     plan_file: PathBuf,
     // Children before the folder: they are ended first.
     controller: Option<Child>,
@@ -34,14 +39,20 @@ impl Stage {
     /// Prepares folders, ports, certificates and the plan; starts nothing.
     pub(crate) fn prepare(settings: Settings, keep: bool) -> Result<Self, DemoError> {
         let folder = Folder::create("pilotlight-demo-", keep).map_err(|e| DemoError::at("the demo's folder", e))?;
-        let sites = sites(&folder)?;
-        let text = plan::text(&sites, &settings);
+        let (net, net_kind) = Net::make(settings.net)?;
+        let sites = sites(&folder, &net)?;
+        let text = plan::text(&sites, &settings, &net, None)?;
         let plan_file = folder.path().join("plan.yaml");
         std::fs::write(&plan_file, &text).map_err(|e| DemoError::at("the demo's plan", e))?;
+        for (place, home) in sites.homes() {
+            let theirs = plan::text(&sites, &settings, &net, Some(place))?;
+            std::fs::write(home.join("plan.yaml"), theirs).map_err(|e| DemoError::at("the demo's plan", e))?;
+        }
         let plan = Plan::read(&text, &plan_file.display().to_string())
             .map_err(|faults| DemoError::Plan(faults.to_string()))?;
         let token = random_word().map_err(|e| DemoError::at("the demo's token", e))?;
-        Ok(Self { sites, settings, plan, token, plan_file, controller: None, dns: None, agents: Vec::new(), folder })
+        let (controller, dns, agents) = (None, None, Vec::new());
+        Ok(Self { sites, settings, plan, token, net, net_kind, plan_file, controller, dns, agents, folder })
     }
 
     /// The folder of everything.
@@ -54,9 +65,11 @@ impl Stage {
         Operator::with_token(&self.plan, self.token.clone()).map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))
     }
 
-    /// The database of a region, as its users see it.
+    /// The database of a region, as the lab sees it.
     pub(crate) fn database(&self, region: &str) -> Database {
-        Database { port: self.site(region).database_port, password: self.sites.password.clone() }
+        let site = self.site(region);
+        let at = SocketAddr::new(self.net.address(site.place), site.database_port);
+        Database { at, password: self.sites.password.clone() }
     }
 
     /// The site of a region.
@@ -70,9 +83,9 @@ impl Stage {
         let dns = [
             "dns".to_owned(),
             "--listen".to_owned(),
-            format!("127.0.0.1:{}", s.dns_port),
+            SocketAddr::new(self.net.address(Place::Third), s.dns_port).to_string(),
             "--control".to_owned(),
-            format!("127.0.0.1:{}", s.dns_control_port),
+            SocketAddr::new(self.net.address(Place::Third), s.dns_control_port).to_string(),
             "--zone".to_owned(),
             ZONE.to_owned(),
             "--state".to_owned(),
@@ -82,26 +95,26 @@ impl Stage {
             "--key".to_owned(),
             s.tls.key.display().to_string(),
         ];
-        self.dns = Some(self.launch(&self.sites.third, "dns", &dns)?);
-        let serve = ["serve".to_owned(), "--plan".to_owned(), self.plan_file.display().to_string()];
-        self.controller = Some(self.launch(&self.sites.third, "controller", &serve)?);
+        self.dns = Some(self.launch(Place::Third, "dns", &dns)?);
+        let serve = ["serve".to_owned(), "--plan".to_owned(), self.plan_file(Place::Third)];
+        self.controller = Some(self.launch(Place::Third, "controller", &serve)?);
         Ok(())
     }
 
     /// Starts the agent of a region, as the region's boot would.
     pub(crate) fn start_agent(&mut self, region: &'static str) -> Result<(), DemoError> {
         self.agents.retain(|(name, _)| *name != region);
-        let folder = self.site(region).folder.clone();
+        let (place, folder) = (self.site(region).place, &self.site(region).folder);
         let words = [
             "agent".to_owned(),
             "--plan".to_owned(),
-            self.plan_file.display().to_string(),
+            self.plan_file(place),
             "--region".to_owned(),
             region.to_owned(),
             "--state".to_owned(),
             folder.join("agent").display().to_string(),
         ];
-        let child = self.launch(&folder, "agent", &words)?;
+        let child = self.launch(place, "agent", &words)?;
         self.agents.push((region, child));
         Ok(())
     }
@@ -191,26 +204,32 @@ impl Stage {
         self.folder.close()
     }
 
-    fn launch(&self, folder: &Path, name: &str, words: &[String]) -> Result<Child, DemoError> {
+    fn plan_file(&self, place: Place) -> String {
+        self.sites.home(place).join("plan.yaml").display().to_string()
+    }
+
+    fn launch(&self, place: Place, name: &str, words: &[String]) -> Result<Child, DemoError> {
         let mut argv = vec![self.sites.program.display().to_string()];
         argv.extend_from_slice(words);
         let launch = Launch {
-            folder: folder.to_owned(),
+            folder: self.sites.home(place).to_owned(),
             name: name.to_owned(),
             argv,
             env: vec![(TOKEN_VARIABLE.to_owned(), self.token.clone())],
+            door: self.net.door(place),
         };
         launch.start().map_err(|e| DemoError::at(name, e))
     }
 }
 
-fn sites(folder: &Folder) -> Result<Sites, DemoError> {
+fn sites(folder: &Folder, net: &Net) -> Result<Sites, DemoError> {
     let failed = |what: &'static str| move |e| DemoError::at(what, e);
     let east = folder.subfolder("east").map_err(failed("the folder of east"))?;
     let west = folder.subfolder("west").map_err(failed("the folder of west"))?;
     let third = folder.subfolder("third").map_err(failed("the folder of the third place"))?;
     let free = ports::free(6).map_err(failed("free ports"))?;
-    let tls = certificates::make(&third.join("tls"), &["127.0.0.1", "localhost"])
+    let names = [net.address(Place::Third).to_string(), "localhost".to_owned()];
+    let tls = certificates::make(&third.join("tls"), &names.each_ref().map(String::as_str))
         .map_err(|e| DemoError::at("certificates", std::io::Error::other(e)))?;
     let password = random_word().map_err(failed("the password of the databases"))?;
     let password_file = third.join("database-password");
@@ -219,11 +238,22 @@ fn sites(folder: &Folder) -> Result<Sites, DemoError> {
     Ok(Sites {
         east: RegionSite {
             name: "east",
+            place: Place::East,
             folder: east,
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            address: net.address(Place::East),
             database_port: free[0],
         },
-        west: RegionSite { name: "west", folder: west, address: second_address(), database_port: free[1] },
+        west: RegionSite {
+            name: "west",
+            place: Place::West,
+            folder: west,
+            address: if net.address(Place::West) == net.address(Place::East) {
+                second_address()
+            } else {
+                net.address(Place::West)
+            },
+            database_port: free[1],
+        },
         third,
         service_port: free[2],
         controller_port: free[3],

@@ -3,6 +3,7 @@
 use pilotlight_core::outcome::Failure;
 use pilotlight_lab::database::Database;
 use pilotlight_local::postgres::cluster::{self, NewServer};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 type Answer = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -17,9 +18,15 @@ pub(crate) async fn create_database(data_dir: &Path, database: &Database, shared
     cluster::init(&server(data_dir, database, shared_buffers)).await.map_err(with_output)
 }
 
-/// Makes a copy that follows the server on port `of` of this machine.
-pub(crate) async fn clone_database(data_dir: &Path, database: &Database, of: u16, shared_buffers: &str) -> Answer {
-    cluster::clone(&server(data_dir, database, shared_buffers), "127.0.0.1", of).await.map_err(with_output)
+/// Makes a copy of a running server.
+pub(crate) async fn clone_database(
+    data_dir: &Path,
+    database: &Database,
+    of: SocketAddr,
+    shared_buffers: &str,
+) -> Answer {
+    let (host, port) = (of.ip().to_string(), of.port());
+    cluster::clone(&server(data_dir, database, shared_buffers), &host, port).await.map_err(with_output)
 }
 
 /// Ends every process of a database and gives back what the system keeps for it.
@@ -30,7 +37,8 @@ pub(crate) fn end_database(data_dir: &Path) {
 fn server(data_dir: &Path, database: &Database, shared_buffers: &str) -> NewServer {
     NewServer {
         data_dir: data_dir.to_owned(),
-        port: database.port,
+        address: database.at.ip(),
+        port: database.at.port(),
         bin_dir: None,
         run_as: None,
         user: "postgres".to_owned(),

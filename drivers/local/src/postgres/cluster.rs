@@ -10,17 +10,20 @@ use nix::sys::signal::Signal;
 use pilotlight_core::outcome::Failure;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A server that is to be made. It listens on the loopback only.
+/// A server that is to be made.
 #[derive(Debug, Clone)]
 pub struct NewServer {
     /// Its data directory; made here, its parent must exist and let the account in.
     pub data_dir: PathBuf,
-    /// Its port on 127.0.0.1.
+    /// The only address it listens on. Beyond the loopback it lets in the network it is in, with the password.
+    pub address: IpAddr,
+    /// Its port there.
     pub port: u16,
     /// Folder of the programs; `None` looks in the usual places.
     pub bin_dir: Option<PathBuf>,
@@ -140,14 +143,14 @@ fn settings(server: &NewServer) -> String {
     // A crash recovery first syncs the whole directory: as one call instead of a thousand, where the system has it.
     let sync = if cfg!(target_os = "linux") { "recovery_init_sync_method = 'syncfs'\n" } else { "" };
     format!(
-        "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\nmax_connections = {}\n\
+        "listen_addresses = '{}'\nport = {}\nunix_socket_directories = ''\nmax_connections = {}\n\
          shared_buffers = '{}'\nwal_level = replica\nhot_standby = on\nwal_log_hints = on\nfull_page_writes = on\n\
          fsync = on\nmax_wal_senders = 10\nmax_replication_slots = 10\nwal_keep_size = '256MB'\n\
          wal_retrieve_retry_interval = '100ms'\nwal_receiver_timeout = '5s'\nwal_sender_timeout = '5s'\n\
          restart_after_crash = off\ntcp_keepalives_idle = 5\ntcp_keepalives_interval = 1\ntcp_keepalives_count = 3\n\
          logging_collector = off\nlog_line_prefix = '%m [%p] '\n\
          dynamic_shared_memory_type = mmap\n{sync}",
-        server.port, server.max_connections, server.shared_buffers
+        server.address, server.port, server.max_connections, server.shared_buffers
     )
 }
 
@@ -158,6 +161,7 @@ fn configure(server: &NewServer, programs: &Programs) -> Result<(), Failure> {
     let include = "\ninclude_if_exists = 'pilotlight.conf'\n";
     let write = || {
         durable::write(&own, settings(server).as_bytes(), programs.owner())?;
+        open_to_network(server, programs.owner())?;
         let text = fs::read_to_string(&main)?;
         if text.contains(include) {
             return Ok(());
@@ -165,6 +169,17 @@ fn configure(server: &NewServer, programs: &Programs) -> Result<(), Failure> {
         durable::write(&main, format!("{text}{include}").as_bytes(), programs.owner())
     };
     write().map_err(|e: io::Error| cannot("configure the server", &e))
+}
+
+/// Who may come in from beyond the loopback: whoever is in the same network and knows the password.
+fn open_to_network(server: &NewServer, owner: durable::Owner) -> io::Result<()> {
+    let rules = "host all all samenet scram-sha-256\nhost replication all samenet scram-sha-256\n";
+    let file = server.data_dir.join("pg_hba.conf");
+    let text = fs::read_to_string(&file)?;
+    if server.address.is_loopback() || text.contains(rules) {
+        return Ok(());
+    }
+    durable::write(&file, format!("{text}{rules}").as_bytes(), owner)
 }
 
 fn make_folder(server: &NewServer, programs: &Programs) -> Result<(), Failure> {

@@ -98,6 +98,7 @@ async fn template() -> Arc<TempDir> {
 
 fn new_server(data_dir: PathBuf, port: u16) -> NewServer {
     NewServer {
+        address: [127, 0, 0, 1].into(),
         data_dir,
         port,
         bin_dir: None,

@@ -42,11 +42,12 @@ async fn make_databases(scene: &mut Scene<'_>) -> Result<(), DemoError> {
     scene.narrator.waiting("making the database of east and its copy in west");
     wiring::lab::create_database(&east.data_dir(), &first, buffers).await.map_err(failed("be created"))?;
     let bin_dir = wiring::lab::bin_dir().map_err(failed("be started"))?;
-    let server = BareServer { data_dir: east.data_dir(), database: first.clone() };
+    let server =
+        BareServer { data_dir: east.data_dir(), database: first.clone(), door: scene.stage.net.door(east.place) };
     server.start(&bin_dir).map_err(|e| failed("be started")(e.into()))?;
     let schema = format!("{}; {}", payments::SCHEMA, pilotlight_lab::writer::SCHEMA);
     database::execute(&first, &schema).await.map_err(|e| failed("take the tables")(e.into()))?;
-    wiring::lab::clone_database(&west.data_dir(), &copy, first.port, buffers).await.map_err(failed("be copied"))?;
+    wiring::lab::clone_database(&west.data_dir(), &copy, first.at, buffers).await.map_err(failed("be copied"))?;
     server.stop(&bin_dir).map_err(|e| failed("be stopped")(e.into()))?;
     scene.narrator.event("two PostgreSQL clusters made: a first one in east, a copy of it in west");
     Ok(())

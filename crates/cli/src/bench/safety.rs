@@ -1,0 +1,92 @@
+//! The safety benchmark: real cuts, freezes, thaws and deaths of a real pair, and what two clients saw of each.
+//!
+//! Writer A sits beside the old writer and knows only that one; writer B sits with the users and knows both. Each
+//! inserts about a hundred rows a second. A round makes one fault, waits for what follows, takes the fault back and lets
+//! the pair settle; the next round goes the other way, so that no round has to make databases. Several lanes, each with
+//! regions of its own, may run side by side.
+
+mod blow;
+mod case;
+mod judge;
+mod lane;
+mod names;
+mod table;
+
+pub(crate) use case::Case;
+pub(crate) use judge::Round;
+pub(crate) use table::{Table, show};
+
+use crate::demo::DemoError;
+use lane::Lane;
+use pilotlight_lab::net::Want;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// What is measured and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    /// Each case with how often.
+    pub(crate) cases: Vec<(Case, u32)>,
+    /// So many pairs side by side.
+    pub(crate) lanes: usize,
+    /// The network between their places.
+    pub(crate) net: Want,
+    /// `policy.lease`.
+    pub(crate) lease: Duration,
+    /// `policy.guarantee`.
+    pub(crate) guarantee: &'static str,
+    /// Where chance begins.
+    pub(crate) seed: u64,
+}
+
+/// Every round, in the order they ended, and what network they ran on.
+pub(crate) struct Measured {
+    pub(crate) rounds: Vec<Round>,
+    pub(crate) net: String,
+}
+
+type Todo = Arc<Mutex<VecDeque<(Case, u32)>>>;
+
+/// Plays all rounds. A round that goes wrong is one of the results; a lane that cannot start is an error.
+pub(crate) async fn measure(order: &Order) -> Result<Measured, DemoError> {
+    lane::sweep();
+    let most = order.cases.iter().map(|(_, times)| *times).max().unwrap_or_default();
+    let in_turns = (0..most).flat_map(|n| order.cases.iter().filter(move |(_, times)| n < *times).map(move |c| (c.0, n)));
+    let todo: Todo = Arc::new(Mutex::new(in_turns.collect()));
+    let mut lanes = JoinSet::new();
+    for number in 0..order.lanes.max(1) {
+        lanes.spawn(walk(number, order.clone(), todo.clone()));
+    }
+    let mut all = Measured { rounds: Vec::new(), net: String::new() };
+    while let Some(ended) = lanes.join_next().await {
+        let (rounds, net) = ended.map_err(|e| DemoError::Ended(format!("a lane has ended: {e}")))??;
+        all.rounds.extend(rounds);
+        all.net = net;
+    }
+    Ok(all)
+}
+
+/// One lane takes rounds until none is left.
+async fn walk(number: usize, order: Order, todo: Todo) -> Result<(Vec<Round>, String), DemoError> {
+    let mut rounds = Vec::new();
+    let mut lane = Lane::start(number, &order).await?;
+    let net = lane.net_kind().to_owned();
+    loop {
+        let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some((case, n)) = next else { return Ok((rounds, net)) };
+        let round = match lane.play(case, n).await {
+            Ok(round) => round,
+            Err(e) => {
+                eprintln!("{}", lane.logs());
+                // The next round gets a pair of its own: this one is in no known state.
+                drop(lane);
+                lane = Lane::start(number, &order).await?;
+                Round::failed(case, n, &e)
+            }
+        };
+        eprintln!("  {}", round.line(number));
+        rounds.push(round);
+    }
+}

@@ -1,0 +1,233 @@
+//! What is done in each case, step by step, from the fault to the moment the writers are stopped.
+
+use super::case::Case;
+use super::lane::{Lane, Writers};
+use crate::command::moves;
+use crate::demo::DemoError;
+use crate::demo::follow::Follower;
+use pilotlight_core::id::RunId;
+use pilotlight_core::run::Event;
+use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_lab::net::Place;
+use pilotlight_lab::region::Process;
+use std::time::Duration;
+
+/// Acknowledgements of the new side after which a failover counts as done.
+const ENOUGH: usize = 40;
+/// Watched after what thawed or came back, for an acknowledgement that must not be.
+const WATCH: Duration = Duration::from_millis(1_500);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was done besides the case's name.
+#[derive(Default)]
+pub(super) struct Struck {
+    pub(super) detail: String,
+    pub(super) thawed: Option<Mono>,
+}
+
+impl Struck {
+    fn with(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), thawed: None }
+    }
+}
+
+/// Makes the fault of a case and waits for what follows.
+pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writers) -> Result<Struck, DemoError> {
+    let (old, standby) = lane.places();
+    match case {
+        Case::Cut => {
+            lane.net().cut_off(old)?;
+            lane.until_new(writers, ENOUGH).await?;
+            Ok(Struck::default())
+        }
+        Case::Freeze => freeze(lane, n, writers).await,
+        Case::Pause => pause(lane, writers).await,
+        Case::Return => come_back(lane, n, writers).await,
+        Case::Controller => lose_controller(lane, n, writers).await,
+        Case::Random => at_random(lane, writers).await,
+        Case::Node => {
+            let victim = lane.pair().writer();
+            lane.pair().stage().kill_region(victim);
+            lane.until_new(writers, ENOUGH).await?;
+            lane.pair().stage().start_agent(victim)?;
+            Ok(Struck::default())
+        }
+        Case::Postgres => {
+            let victim = lane.pair().writer();
+            lane.pair().stage().kill_postmaster(victim)?;
+            tokio::time::sleep(lane.lease).await;
+            Ok(Struck::default())
+        }
+        Case::Switchover => {
+            let to = lane.pair().standby();
+            let run = moves::start(&lane.pair().scene().operator, "switchover", to, "the benchmark").await;
+            let run = run.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
+            lane.pair().finish(run).await?;
+            lane.until_new(writers, ENOUGH).await?;
+            Ok(Struck::default())
+        }
+        Case::Third => {
+            lane.net().cut_off(Place::Third)?;
+            hold(lane).await
+        }
+        Case::Agent => {
+            let both = n % 2 == 1;
+            let region = lane.pair().writer();
+            lane.freeze(region, |p| is_agent(p) || both && is_gate(p));
+            hold(lane).await?;
+            Ok(Struck::with(if both { "agent and gate" } else { "agent" }))
+        }
+        Case::Link => {
+            lane.net().cut_between(old, standby)?;
+            hold(lane).await
+        }
+        Case::LinkThird => {
+            lane.net().cut_between(old, Place::Third)?;
+            hold(lane).await
+        }
+    }
+}
+
+/// Longer than any lease: whatever wants to happen has happened by then.
+async fn hold(lane: &mut Lane) -> Result<Struck, DemoError> {
+    tokio::time::sleep(lane.lease * 2 + Duration::from_secs(1)).await;
+    Ok(Struck::default())
+}
+
+/// Somebody beside a living database stops: the agent that would fence, the gate that would withhold, or both.
+async fn freeze(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck, DemoError> {
+    let (old, _) = lane.places();
+    let region = lane.pair().writer();
+    let detail = ["agent and gate", "agent", "gate"][n as usize % 3];
+    lane.freeze(region, |p| detail.contains("agent") && is_agent(p) || detail.contains("gate") && is_gate(p));
+    lane.net().cut_off(old)?;
+    lane.until_new(writers, ENOUGH).await?;
+    let thawed = lane.thaw();
+    tokio::time::sleep(WATCH).await;
+    Ok(Struck { detail: detail.to_owned(), thawed: Some(thawed) })
+}
+
+/// The whole machine stops and goes on: its processes and its network in one moment.
+async fn pause(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoError> {
+    let (old, _) = lane.places();
+    let region = lane.pair().writer();
+    lane.net().cut_off(old)?;
+    lane.freeze(region, |_| true);
+    lane.until_new(writers, ENOUGH).await?;
+    let thawed = lane.thaw();
+    lane.net().heal_all()?;
+    tokio::time::sleep(WATCH).await;
+    Ok(Struck { detail: String::new(), thawed: Some(thawed) })
+}
+
+/// The region is back when it is least wanted.
+async fn come_back(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck, DemoError> {
+    let (old, _) = lane.places();
+    lane.net().cut_off(old)?;
+    let moment = ["as the failover begins", "as the promotion begins", "right after the promotion"][n as usize % 3];
+    let promotion = |event: &Event| event.step().is_some_and(|step| step.as_str().starts_with("promote"));
+    let mut run = failover(lane).await?;
+    until_record(lane, &mut run, |event| match n % 3 {
+        0 => true,
+        1 => matches!(event, Event::StepStarted { .. }) && promotion(event),
+        _ => matches!(event, Event::StepReturned { .. }) && promotion(event),
+    })
+    .await?;
+    lane.net().heal_all()?;
+    lane.until_new(writers, ENOUGH).await?;
+    tokio::time::sleep(WATCH).await;
+    Ok(Struck::with(moment))
+}
+
+/// The controller dies after one of the records, another one each round.
+async fn lose_controller(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck, DemoError> {
+    let (old, _) = lane.places();
+    lane.net().cut_off(old)?;
+    let mut run = failover(lane).await?;
+    let mut count = 0;
+    let wanted = n + 1;
+    until_record(lane, &mut run, |event| {
+        count += 1;
+        count >= wanted || matches!(event, Event::RunEnded { .. })
+    })
+    .await?;
+    lane.pair().stage().kill_controller();
+    lane.pair().stage().restart_controller()?;
+    lane.until_new(writers, ENOUGH).await?;
+    lane.pair().finish(run.run().clone()).await?;
+    Ok(Struck::with(format!("killed at record {count}")))
+}
+
+/// One region is lost in one of three ways; at a random instant something else dies, and comes back if nobody else
+/// would start it again.
+async fn at_random(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoError> {
+    let (old, _) = lane.places();
+    let (region, standby) = (lane.pair().writer(), lane.pair().standby());
+    let loss = ["cut off", "killed", "paused"][usize::try_from(lane.chance(3)).unwrap_or_default()];
+    match loss {
+        "killed" => drop(lane.pair().stage().kill_region(region)),
+        "paused" => {
+            lane.net().cut_off(old)?;
+            lane.freeze(region, |_| true);
+        }
+        _ => lane.net().cut_off(old)?,
+    }
+    let longest = u64::try_from(lane.lease.as_millis()).unwrap_or(u64::MAX).saturating_add(1_000);
+    let after = Duration::from_millis(lane.chance(longest));
+    tokio::time::sleep(after).await;
+    let death = ["controller", "agent of the standby"][usize::try_from(lane.chance(2)).unwrap_or_default()];
+    if death == "controller" {
+        lane.pair().stage().kill_controller();
+        lane.pair().stage().restart_controller()?;
+    } else {
+        lane.pair().stage().kill_agent(standby);
+        lane.pair().stage().start_agent(standby)?;
+    }
+    lane.until_new(writers, ENOUGH).await?;
+    let thawed = (loss == "paused").then(|| lane.thaw());
+    lane.net().heal_all()?;
+    if loss == "killed" {
+        lane.pair().stage().start_agent(region)?;
+    }
+    tokio::time::sleep(WATCH).await;
+    Ok(Struck { detail: format!("{loss}, after {} ms the {death} is killed", after.as_millis()), thawed })
+}
+
+/// The failover that the controller starts by itself.
+async fn failover(lane: &mut Lane) -> Result<Follower, DemoError> {
+    let before = lane.pair().last_failover().await;
+    let mut scene = lane.pair().scene();
+    let new = |s: &crate::demo::watch::Snapshot| -> Result<RunId, String> {
+        s.failover_run().and_then(|run| if Some(&run) == before.as_ref() { Err(s.verdict_line()) } else { Ok(run) })
+    };
+    scene.until("the failover to begin", PATIENCE, new).await.map(Follower::new)
+}
+
+async fn until_record(
+    lane: &mut Lane,
+    run: &mut Follower,
+    mut wanted: impl FnMut(&Event) -> bool,
+) -> Result<(), DemoError> {
+    let operator = lane.pair().scene().operator.clone();
+    let end = SystemClock.mono() + PATIENCE;
+    loop {
+        let new = run.fetch(&operator, Duration::from_millis(500)).await;
+        if new.iter().any(|record| wanted(&record.event)) {
+            return Ok(());
+        }
+        if SystemClock.mono() > end {
+            let seen = run.state().map_or_else(String::new, |s| format!("{:?}", s.condition()));
+            let what = format!("a record of {}", run.run());
+            return Err(DemoError::Waited { what, seconds: PATIENCE.as_secs(), seen });
+        }
+    }
+}
+
+fn is_agent(process: &Process) -> bool {
+    process.words.get(1).is_some_and(|verb| verb == "agent")
+}
+
+fn is_gate(process: &Process) -> bool {
+    process.words.get(1).is_some_and(|verb| verb.contains("gate"))
+}

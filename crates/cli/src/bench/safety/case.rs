@@ -1,0 +1,63 @@
+//! The cases: what is done to the pair, and what is asked of it.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// A fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Case {
+    /// The writer's region is cut off from everybody
+    Cut,
+    /// Cut off with its agent, its gate or both frozen; they thaw, still cut off, when the new writer writes
+    Freeze,
+    /// Every process of the region is frozen and the region is silent; all of it goes on in one moment
+    Pause,
+    /// Cut off, and back in the middle of the failover or right after the promotion
+    Return,
+    /// Cut off, and the controller is killed after one of the records of the failover
+    Controller,
+    /// The region dies or is cut off, and something else dies at a random instant
+    Random,
+    /// Every process of the region is killed
+    Node,
+    /// PostgreSQL is killed; it is started again in place
+    Postgres,
+    /// A planned move
+    Switchover,
+    /// The third place, with controller and names, is cut off
+    Third,
+    /// The writer's agent is frozen, every other time with its gate
+    Agent,
+    /// Only the two regions are cut from each other
+    Link,
+    /// Only the writer's region and the third place are cut from each other
+    LinkThird,
+}
+
+/// What should come of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// The writer is in the other region afterwards.
+    Moves,
+    /// The writer stays, and users notice nothing.
+    Holds,
+    /// The writer stays.
+    Stays,
+}
+
+impl Case {
+    /// What should come of it.
+    pub(crate) fn expects(self) -> Expect {
+        match self {
+            Case::Third | Case::Agent | Case::Link | Case::LinkThird => Expect::Holds,
+            Case::Postgres => Expect::Stays,
+            _ => Expect::Moves,
+        }
+    }
+
+    /// Its name as it is typed.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,213 @@
+//! From what two clients saw to the figures of a round. Pure.
+//!
+//! A client sees when an acknowledgement arrives, not when it was decided. One that arrives late counts as decided in time
+//! only if the new side holds its row: then the candidate had confirmed it before it was promoted. A late one whose row
+//! the new side does not hold was decided by the old side, and counts where it arrived.
+
+use super::case::{Case, Expect};
+use pilotlight_core::time::Mono;
+use pilotlight_lab::writer::{Ack, Log};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What there is to judge.
+pub(crate) struct Seen<'a> {
+    /// When the fault was made.
+    pub(crate) at: Mono,
+    /// When the writers were stopped.
+    pub(crate) until: Mono,
+    /// What was frozen went on.
+    pub(crate) thawed: Option<Mono>,
+    /// The old writer's number among B's servers.
+    pub(crate) old: usize,
+    /// The writer beside the old writer; all its acknowledgements are the old side's.
+    pub(crate) a: &'a Log,
+    /// The users' writer.
+    pub(crate) b: &'a Log,
+    /// Rows that the writer holds at the end.
+    pub(crate) held: &'a BTreeSet<i64>,
+    /// Rows that were kept before the old writer was rewound.
+    pub(crate) kept: &'a BTreeSet<i64>,
+}
+
+/// One round. Times in milliseconds.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Round {
+    /// The case as it is typed.
+    pub(crate) case: String,
+    /// Which of its rounds, from 0 on.
+    pub(crate) n: u32,
+    /// More of what was done.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) detail: String,
+    /// The other side acknowledged writes afterwards.
+    pub(crate) moved: bool,
+    /// From B's last acknowledgement by the old side to its first by the new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outage_ms: Option<f64>,
+    /// The first acknowledgement by the new side less the last decision of the old one, before anything thawed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gap_ms: Option<f64>,
+    /// The same with everything that the old side acknowledged after the thaw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) thaw_gap_ms: Option<f64>,
+    /// The longest time without an acknowledgement to B, from the fault to the end of the round.
+    pub(crate) silence_ms: f64,
+    /// Acknowledgements of the old side that arrived after the new side's first, whose rows the new side holds.
+    pub(crate) late: u64,
+    /// The same, of rows that the new side does not hold: two writers.
+    pub(crate) dual: u64,
+    /// Acknowledged rows.
+    pub(crate) acked: u64,
+    /// Acknowledged rows that the writer does not hold at the end.
+    pub(crate) lost: u64,
+    /// Those of them that are in no rescue bundle either.
+    pub(crate) missing: u64,
+    /// Looks at the name that found no address.
+    pub(crate) empty_names: u64,
+    /// The load of the machine when the fault was made.
+    pub(crate) load: f64,
+    /// Why the round is no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<String>,
+}
+
+impl Round {
+    /// A round that came to no end.
+    pub(crate) fn failed(case: Case, n: u32, why: &dyn std::fmt::Display) -> Self {
+        Self { case: case.name(), n, failed: Some(why.to_string()), ..Self::default() }
+    }
+
+    /// For people, while it goes on.
+    pub(crate) fn line(&self, lane: usize) -> String {
+        let ms = |what: &str, value: Option<f64>| value.map_or_else(String::new, |v| format!(", {what} {v:.0} ms"));
+        let Self { case, n, detail, acked, lost, missing, late, dual, .. } = self;
+        if let Some(why) = &self.failed {
+            return format!("lane {lane} {case} {n}: FAILED, {why}");
+        }
+        format!(
+            "lane {lane} {case} {n}{}{detail}: {}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
+             {missing} missing, {late} late, {dual} by two",
+            if detail.is_empty() { "" } else { ", " },
+            if self.moved { "moved" } else { "stayed" },
+            ms("outage", self.outage_ms),
+            ms("guard gap", self.gap_ms),
+            ms("after the thaw", self.thaw_gap_ms),
+            self.silence_ms
+        )
+    }
+
+    /// What is wrong with it, whatever was measured: nothing of this may ever happen.
+    pub(crate) fn wrong(&self, expects: Expect) -> Option<String> {
+        if let Some(why) = &self.failed {
+            return Some(why.clone());
+        }
+        let gaps = [self.gap_ms, self.thaw_gap_ms];
+        let negative = gaps.iter().flatten().any(|gap| *gap <= 0.0);
+        let wrong = [
+            (self.dual > 0 || negative, "the old side acknowledged after the new one"),
+            (self.empty_names > 0, "the name was empty"),
+            (self.moved && expects != Expect::Moves, "the writer was moved"),
+            (!self.moved && expects == Expect::Moves, "the writer was not moved"),
+            (self.acked == 0, "nothing was acknowledged"),
+        ];
+        wrong.iter().find(|(is, _)| *is).map(|(_, text)| (*text).to_owned())
+    }
+}
+
+/// Judges a round.
+pub(crate) fn judge(seen: &Seen<'_>) -> Round {
+    let by_old = |ack: &&Ack| ack.server == seen.old;
+    let new: Vec<&Ack> = seen.b.acks.iter().filter(|a| !by_old(a)).collect();
+    let mut old: Vec<&Ack> = seen.a.acks.iter().chain(seen.b.acks.iter().filter(by_old)).collect();
+    old.sort_by_key(|ack| ack.acked);
+    let first_new = new.first().map(|a| a.acked);
+    let is_late = |ack: &Ack| first_new.is_some_and(|first| ack.acked > first);
+    let late = old.iter().filter(|a| is_late(a) && seen.held.contains(&a.id)).count() as u64;
+    let dual = old.iter().filter(|a| is_late(a) && !seen.held.contains(&a.id)).count() as u64;
+    let decisions: Vec<&&Ack> = old.iter().filter(|a| !(is_late(a) && seen.held.contains(&a.id))).collect();
+    let gap = |until: Option<Mono>| {
+        let last = decisions.iter().rev().find(|a| until.is_none_or(|until| a.acked <= until))?;
+        Some(signed_ms(last.acked, first_new?))
+    };
+    let before = seen.b.acks.iter().filter(|a| first_new.is_none_or(|first| a.acked < first)).next_back();
+    let lost = |ack: &&Ack| !seen.held.contains(&ack.id);
+    let all = || seen.a.acks.iter().chain(&seen.b.acks);
+    Round {
+        moved: first_new.is_some(),
+        outage_ms: first_new.zip(before).map(|(first, last)| signed_ms(last.acked, first)),
+        gap_ms: gap(seen.thawed),
+        thaw_gap_ms: seen.thawed.and_then(|_| gap(None)),
+        silence_ms: silence(seen.b, seen.at, seen.until).as_secs_f64() * 1_000.0,
+        late,
+        dual,
+        acked: all().count() as u64,
+        lost: all().filter(lost).count() as u64,
+        missing: all().filter(lost).filter(|a| !seen.kept.contains(&a.id)).count() as u64,
+        ..Round::default()
+    }
+}
+
+fn signed_ms(from: Mono, to: Mono) -> f64 {
+    (to.0.as_secs_f64() - from.0.as_secs_f64()) * 1_000.0
+}
+
+/// The longest time without an acknowledgement, the end of the round included.
+fn silence(log: &Log, from: Mono, until: Mono) -> Duration {
+    let last = log.acks.iter().rev().find(|a| a.acked <= until).map_or(from, |a| a.acked.max(from));
+    log.longest_gap(from).max(until.since(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack(id: i64, server: usize, ms: u64) -> Ack {
+        let acked = Mono(Duration::from_millis(ms));
+        Ack { id, server, sent: acked, acked }
+    }
+
+    fn log(acks: &[Ack]) -> Log {
+        Log { acks: acks.to_vec(), ..Log::default() }
+    }
+
+    fn round(a: &[Ack], b: &[Ack], held: &[i64], thawed: Option<u64>) -> Round {
+        let (a, b) = (log(a), log(b));
+        let held = held.iter().copied().collect();
+        let (at, until) = (Mono(Duration::from_millis(100)), Mono(Duration::from_millis(5_000)));
+        let thawed = thawed.map(|ms| Mono(Duration::from_millis(ms)));
+        judge(&Seen { at, until, thawed, old: 0, a: &a, b: &b, held: &held, kept: &BTreeSet::new() })
+    }
+
+    #[test]
+    fn the_gap_is_from_the_last_decision_of_the_old_side() {
+        let a = [ack(1, 0, 90), ack(2, 0, 2_900)];
+        let b = [ack(10, 0, 95), ack(11, 1, 3_200), ack(12, 1, 4_990)];
+        let round = round(&a, &b, &[1, 10, 11, 12], None);
+        assert_eq!((round.gap_ms, round.outage_ms), (Some(300.0), Some(3_105.0)));
+        assert_eq!((round.lost, round.missing, round.dual, round.late), (1, 1, 0, 0));
+        assert_eq!(round.wrong(Expect::Moves), None);
+    }
+
+    #[test]
+    fn a_late_acknowledgement_of_a_row_that_the_new_side_holds_was_decided_in_time() {
+        let a = [ack(1, 0, 90), ack(2, 0, 4_000)];
+        let b = [ack(11, 1, 3_200)];
+        let in_time = round(&a, &b, &[1, 2, 11], Some(3_900));
+        assert_eq!((in_time.late, in_time.dual), (1, 0));
+        assert_eq!(in_time.thaw_gap_ms, Some(3_110.0));
+        let two_writers = round(&a, &b, &[1, 11], Some(3_900));
+        assert_eq!((two_writers.late, two_writers.dual), (0, 1));
+        assert_eq!((two_writers.gap_ms, two_writers.thaw_gap_ms), (Some(3_110.0), Some(-800.0)));
+        assert!(two_writers.wrong(Expect::Moves).is_some());
+    }
+
+    #[test]
+    fn silence_until_the_end_counts() {
+        let round = round(&[], &[ack(1, 0, 50), ack(2, 0, 150)], &[1, 2], None);
+        assert!(!round.moved);
+        assert!((round.silence_ms - 4_850.0).abs() < 1e-6, "{}", round.silence_ms);
+        assert!(round.wrong(Expect::Moves).is_some());
+    }
+}

@@ -1,0 +1,240 @@
+//! A lane: one pair with its own network, on which rounds are played one after the other.
+
+use super::blow::{self, Struck};
+use super::case::{Case, Expect};
+use super::judge::{Round, Seen, judge};
+use super::names::Watch;
+use super::Order;
+use crate::bench::pair::{Pair, SMALL_BUFFERS};
+use crate::demo::DemoError;
+use crate::demo::plan::{NAME, Settings};
+use crate::wiring;
+use pilotlight_core::time::{Mono, show_duration};
+use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_lab::folder;
+use pilotlight_lab::net::{Net, Place};
+use pilotlight_lab::region::{self, Process};
+use pilotlight_lab::writer::{self, Writer};
+use pilotlight_lab::database;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Before the fault each writer has so many acknowledgements, so that the gap is not one of the start.
+const WARM: usize = 30;
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(5);
+/// Rows of writer B have ids from here on, so that the two never meet.
+const B: i64 = 1_000_000_000;
+
+/// The pair, and what of it is frozen now.
+pub(super) struct Lane {
+    // Taken out at the end only.
+    pair: Option<Pair>,
+    frozen: Vec<Process>,
+    next: i64,
+    chance: u64,
+    pub(super) lease: Duration,
+}
+
+/// The two clients of a round.
+pub(super) struct Writers {
+    pub(super) a: Writer,
+    pub(super) b: Writer,
+    /// The old writer's number among B's servers.
+    pub(super) old: usize,
+}
+
+impl Writers {
+    /// B's acknowledgements by the new side.
+    pub(super) fn new_side(&self) -> usize {
+        let old = self.old;
+        self.b.look(|log| log.acks.iter().rev().take_while(|a| a.server != old).count())
+    }
+}
+
+/// Ends what an earlier lab left that died without cleaning up, and only that.
+pub(super) fn sweep() {
+    for left in folder::abandoned(crate::demo::stage::PREFIX) {
+        for region in ["east", "west"] {
+            wiring::lab::end_database(&left.join(region).join("database"));
+        }
+        folder::remove(&left);
+    }
+}
+
+impl Lane {
+    /// Makes databases, starts everything, waits until all is well.
+    pub(super) async fn start(number: usize, order: &Order) -> Result<Self, DemoError> {
+        let settings = Settings {
+            lease: show_duration(order.lease),
+            on_postmaster_death: "restart",
+            guarantee: order.guarantee,
+            rate: 1,
+            shared_buffers: SMALL_BUFFERS,
+            net: order.net,
+        };
+        let pair = Pair::start(settings).await?;
+        let chance = order.seed.wrapping_add(number as u64 * 7_919);
+        Ok(Self { pair: Some(pair), frozen: Vec::new(), next: 0, chance, lease: order.lease })
+    }
+
+    pub(super) fn pair(&mut self) -> &mut Pair {
+        self.pair.as_mut().expect("taken out in drop only")
+    }
+
+    /// What the places are joined by.
+    pub(super) fn net_kind(&mut self) -> &str {
+        &self.pair().stage().net_kind
+    }
+
+    pub(super) fn net(&mut self) -> &Net {
+        &self.pair().stage().net
+    }
+
+    /// The last lines of every log.
+    pub(super) fn logs(&mut self) -> String {
+        self.pair().stage().logs()
+    }
+
+    /// The writer's place, and the standby's.
+    pub(super) fn places(&mut self) -> (Place, Place) {
+        if self.pair().writer() == "east" { (Place::East, Place::West) } else { (Place::West, Place::East) }
+    }
+
+    /// A number from 0 up to `below`, the same for the same seed.
+    pub(super) fn chance(&mut self, below: u64) -> u64 {
+        // Knuth's linear congruence; the high bits are the good ones.
+        self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.chance >> 33) % below.max(1)
+    }
+
+    /// Freezes processes of a region until [`Lane::thaw`].
+    pub(super) fn freeze(&mut self, region: &str, wanted: impl Fn(&Process) -> bool) {
+        let folder = self.pair().stage().site(region).folder.clone();
+        let frozen = region::freeze(&folder, wanted);
+        self.frozen.extend(frozen);
+    }
+
+    pub(super) fn thaw(&mut self) -> Mono {
+        let at = SystemClock.mono();
+        region::thaw(&std::mem::take(&mut self.frozen));
+        at
+    }
+
+    /// Waits until B has so many acknowledgements of the new side.
+    pub(super) async fn until_new(&mut self, writers: &Writers, count: usize) -> Result<(), DemoError> {
+        let end = SystemClock.mono() + PATIENCE;
+        while writers.new_side() < count {
+            if SystemClock.mono() > end {
+                let seen = match self.pair().scene().look().await {
+                    Ok(seen) => seen.verdict_line(),
+                    Err(unreachable) => unreachable,
+                };
+                let error = writers.b.look(|log| log.last_error.clone()).unwrap_or_default();
+                return Err(DemoError::Waited {
+                    what: "writes on the other side".to_owned(),
+                    seconds: PATIENCE.as_secs(),
+                    seen: format!("{seen}; the client: {error}"),
+                });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// One round, from a settled pair to a settled pair.
+    pub(super) async fn play(&mut self, case: Case, n: u32) -> Result<Round, DemoError> {
+        let server = SocketAddr::new(self.net().address(Place::Third), self.pair().stage().sites.dns_port);
+        let watch = Watch::start(server, NAME).map_err(|e| DemoError::at("the watch over the name", e))?;
+        let writers = self.write().await?;
+        // Faults are spread over the time between two renewals, and a little more.
+        let phase = self.chance(700);
+        tokio::time::sleep(Duration::from_millis(phase)).await;
+        let (load, at) = (load(), SystemClock.mono());
+        let struck = blow::strike(self, case, n, &writers).await;
+        let until = SystemClock.mono();
+        let old = writers.old;
+        let (a, b) = (writers.a.stop().await, writers.b.stop().await);
+        // Taken back whatever came of it: a failed round must not leave anything frozen.
+        self.thaw();
+        self.net().heal_all()?;
+        let Struck { detail, thawed } = struck?;
+        self.pair().settle_wherever().await?;
+        let held = self.rows().await?;
+        let kept = BTreeSet::new();
+        let mut round = judge(&Seen { at, until, thawed, old, a: &a, b: &b, held: &held, kept: &kept });
+        (round.case, round.n, round.detail) = (case.name(), n, detail);
+        (round.load, round.empty_names) = (load, watch.empty());
+        if case.expects() != Expect::Moves && round.moved {
+            round.detail.push_str(" (was not to move)");
+        }
+        Ok(round)
+    }
+
+    /// Starts both clients and waits until both are under way.
+    async fn write(&mut self) -> Result<Writers, DemoError> {
+        let (home, _) = self.places();
+        let regions = ["east", "west"];
+        let writer = self.pair().writer();
+        let old = usize::from(writer == regions[1]);
+        self.next += 1_000_000;
+        let (after, stage) = (self.next, self.pair().stage());
+        let password = stage.database(writer).password;
+        let port = |region: &str| stage.site(region).database_port;
+        let way = |from, region: &str| stage.net.way(Some(from), stage.site(region).place, port(region));
+        let order = |servers, after, place| writer::Order {
+            servers,
+            password: password.clone(),
+            per_second: 100,
+            after,
+            door: stage.net.door(place),
+        };
+        let beside = order(vec![way(home, writer)?], after, home);
+        let both = vec![way(Place::Clients, regions[0])?, way(Place::Clients, regions[1])?];
+        let users = order(both, B + after, Place::Clients);
+        let failed = |e| DemoError::at("a writer", e);
+        let (a, b) = (Writer::start(beside).map_err(failed)?, Writer::start(users).map_err(failed)?);
+        let end = SystemClock.mono() + PATIENCE;
+        while [&a, &b].iter().any(|w| w.look(|log| log.acks.len() < WARM)) {
+            if SystemClock.mono() > end {
+                let seen = [&a, &b].map(|w| w.look(|log| format!("{} rows, {:?}", log.acks.len(), log.last_error)));
+                let what = "the first rows of both writers".to_owned();
+                return Err(DemoError::Waited { what, seconds: PATIENCE.as_secs(), seen: seen.join("; ") });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(Writers { a, b, old })
+    }
+
+    /// Every row of this round that the writer holds.
+    async fn rows(&mut self) -> Result<BTreeSet<i64>, DemoError> {
+        let (first, end) = (self.next, self.next + 1_000_000);
+        let query = format!(
+            "select id::text from heartbeat where id between {first} and {end} or id between {} and {}",
+            B + first,
+            B + end
+        );
+        let database = self.pair().database();
+        let rows = database::column(&database, &query).await.map_err(|e| DemoError::Database {
+            region: "the lane".to_owned(),
+            what: "list its rows",
+            source: Box::new(e),
+        })?;
+        Ok(rows.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        region::thaw(&self.frozen);
+        if let Some(pair) = self.pair.take() {
+            pair.close();
+        }
+    }
+}
+
+/// The load of the last minute.
+fn load() -> f64 {
+    std::fs::read_to_string("/proc/loadavg").ok().and_then(|l| l.split(' ').next()?.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,48 @@
+//! Asks for the application's name all the time: once it was published it must never be empty.
+
+use pilotlight_driver::clock::SystemClock;
+use pilotlight_engine::measure::NameResolver;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Between two questions; the resolver honours the time to live.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A watch over one name. Ends with this.
+pub(super) struct Watch {
+    empty: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Asks the authority at `server` for `name` until it is dropped.
+    pub(super) fn start(server: SocketAddr, name: &'static str) -> std::io::Result<Self> {
+        let resolver = NameResolver::new(server, Arc::new(SystemClock)).map_err(std::io::Error::other)?;
+        let empty = Arc::new(AtomicU64::new(0));
+        let count = empty.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let found = resolver.addresses(name).await;
+                if !found.is_ok_and(|addresses| !addresses.is_empty()) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+        Ok(Self { empty, task })
+    }
+
+    /// How often there was no address.
+    pub(super) fn empty(&self) -> u64 {
+        self.empty.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
