@@ -5,6 +5,7 @@
 mod engine;
 mod failover;
 mod figures;
+mod safety;
 
 use anyhow::{Context, bail};
 
@@ -19,7 +20,10 @@ struct Options {
 
 /// Runs a benchmark; exit code 1 when a target is missed.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let Some((name, rest)) = arguments.split_first() else { bail!("which one? there are: engine, failover") };
+    let Some((name, rest)) = arguments.split_first() else { bail!("which one? there are: engine, failover, safety") };
+    if name == "safety" {
+        return safety::run(rest);
+    }
     let options = read(rest)?;
     if name == "failover" {
         return failover::run(options.repeat, options.json.as_deref());
@@ -29,7 +33,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     }
     let table = match name.as_str() {
         "engine" => engine::run(options.repeat)?,
-        other => bail!("there is no benchmark {other}; there are: engine, failover"),
+        other => bail!("there is no benchmark {other}; there are: engine, failover, safety"),
     };
     print!("{table}");
     if let Some(file) = &options.json {

@@ -10,7 +10,9 @@ const USAGE: &str = "usage: cargo xtask TASK
   tidy                                    check the rules of the house that the compiler does not know
   bench engine [--repeat N] [--json FILE] the engine's makespan and recovery on a durable journal
   bench failover [--repeat N] [--json FILE]
-                                          real moves of real PostgreSQL beside the floor";
+                                          real moves of real PostgreSQL beside the floor
+  bench safety [--repeat N] [--json FILE] [--case CASE] [--lanes N] [--net KIND] [--guarantee WORD]
+                                          real cuts, freezes and deaths, and what two clients saw";
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

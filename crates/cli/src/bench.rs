@@ -8,5 +8,6 @@ pub(crate) mod floor;
 pub(crate) mod pair;
 pub(crate) mod region;
 pub(crate) mod rounds;
+pub(crate) mod safety;
 pub(crate) mod series;
 pub(crate) mod switchover;

@@ -20,6 +20,7 @@ pub(crate) mod report;
 pub(crate) mod rescue;
 pub(crate) mod run;
 pub(crate) mod runbook;
+pub(crate) mod safety;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod watch;

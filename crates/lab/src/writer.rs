@@ -51,6 +51,8 @@ pub struct Order {
     pub after: i64,
     /// Where it is.
     pub door: Door,
+    /// Leaves a server that has not answered for so long. `None` leaves that to TCP, which relays cannot show.
+    pub give_up: Option<Duration>,
 }
 
 /// A running writer.
@@ -142,6 +144,10 @@ async fn write(order: Order, log: &Mutex<Log>, stop: CancellationToken) {
             let answer = tokio::select! {
                 () = stop.cancelled() => return,
                 answer = client.execute(&insert, &row) => answer,
+                () = wait(order.give_up) => {
+                    lock(log).last_error = Some("no answer in time".to_owned());
+                    break;
+                }
             };
             let acked = SystemClock.mono();
             match answer {
@@ -152,6 +158,13 @@ async fn write(order: Order, log: &Mutex<Log>, stop: CancellationToken) {
                 }
             }
         }
+    }
+}
+
+async fn wait(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) async fn measure(what: Move) -> Result<Duration, DemoError> {
         per_second: 100,
         after: 0,
         door: Door::default(),
+        give_up: None,
     });
     let writer = writer.map_err(|e| DemoError::at("the writer", e))?;
     tokio::time::sleep(AROUND).await;

@@ -9,6 +9,7 @@ use crate::follow::Follower;
 use crate::narrator::{Narrator, Voice};
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
+use pilotlight_core::run::Event;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::database::{self, Database};
 use pilotlight_lab::net::Door;
@@ -76,6 +77,7 @@ impl Pair {
             per_second: 100,
             after: 0,
             door: Door::default(),
+            give_up: None,
         };
         Writer::start(order).map_err(|e| DemoError::at("the writer", e))
     }
@@ -87,7 +89,26 @@ impl Pair {
         scene.until("the old region to follow", PATIENCE, |s| s.follows(old)).await?;
         scene.until("the new region to be healthy", PATIENCE, |s| s.is_healthy_in(new)).await?;
         scene.until("runs to end", PATIENCE, |s| s.is_idle()).await?;
-        self.writer = new;
+        self.settled_in(new).await
+    }
+
+    /// Waits until one region is the writer, whichever, the other follows it and nothing is under way.
+    pub(crate) async fn settle_wherever(&mut self) -> Result<(), DemoError> {
+        let mut scene = self.scene();
+        let writer = scene
+            .until("the pair to settle", PATIENCE, |s| {
+                let (writer, standby) = if s.writer() == Some("east") { ("east", "west") } else { ("west", "east") };
+                s.is_idle()?;
+                s.is_healthy_in(writer)?;
+                s.follows(standby)?;
+                Ok(writer)
+            })
+            .await?;
+        self.settled_in(writer).await
+    }
+
+    async fn settled_in(&mut self, writer: &'static str) -> Result<(), DemoError> {
+        self.writer = writer;
         let units: serde_json::Value = serde_json::json!({ "by": "the benchmark" });
         let acknowledged: Result<serde_json::Value, _> =
             self.operator.post("/v1/units/payments/acknowledge", &units).await;
@@ -103,6 +124,26 @@ impl Pair {
             next.map_err(|e| e.before("the end of the run"))?;
         }
         Ok(())
+    }
+
+    /// The newest failover, if there was one.
+    pub(crate) async fn last_failover(&mut self) -> Option<RunId> {
+        self.scene().look().await.ok()?.failover_run().ok()
+    }
+
+    /// Follows a run until a record is there that is wanted.
+    pub(crate) async fn until_record(
+        &mut self,
+        run: &mut Follower,
+        mut wanted: impl FnMut(&Event) -> bool,
+    ) -> Result<(), DemoError> {
+        loop {
+            let next = run.next(&self.operator, &mut self.narrator).await;
+            let new = next.map_err(|e| e.before("the next record of the run"))?;
+            if new.iter().any(|record| wanted(&record.event)) {
+                return Ok(());
+            }
+        }
     }
 
     /// Ends everything.

@@ -29,7 +29,9 @@ pub(crate) async fn measure(
 ) -> Result<[Series; 2], DemoError> {
     let mut pair = Pair::start(Settings {
         lease: format!("{}ms", lease.as_millis()),
+        rpo: "5s",
         on_postmaster_death: "restart",
+        guarantee: "best-effort",
         rate: 100,
         shared_buffers: SMALL_BUFFERS,
         net: Want::Plain,

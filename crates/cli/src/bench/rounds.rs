@@ -29,7 +29,15 @@ pub(super) trait Case: Sync {
 
 /// The settings of a pair under test.
 pub(super) fn settings(on_postmaster_death: &'static str, shared_buffers: &'static str) -> Settings {
-    Settings { lease: "3s".to_owned(), on_postmaster_death, rate: 1, shared_buffers, net: Want::Plain }
+    Settings {
+        lease: "3s".to_owned(),
+        rpo: "5s",
+        on_postmaster_death,
+        guarantee: "best-effort",
+        rate: 1,
+        shared_buffers,
+        net: Want::Plain,
+    }
 }
 
 /// Measures `runs` rounds; the bound is `times` the floor's median.

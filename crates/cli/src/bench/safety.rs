@@ -53,7 +53,8 @@ type Todo = Arc<Mutex<VecDeque<(Case, u32)>>>;
 pub(crate) async fn measure(order: &Order) -> Result<Measured, DemoError> {
     lane::sweep();
     let most = order.cases.iter().map(|(_, times)| *times).max().unwrap_or_default();
-    let in_turns = (0..most).flat_map(|n| order.cases.iter().filter(move |(_, times)| n < *times).map(move |c| (c.0, n)));
+    let in_turns =
+        (0..most).flat_map(|n| order.cases.iter().filter(move |(_, times)| n < *times).map(move |c| (c.0, n)));
     let todo: Todo = Arc::new(Mutex::new(in_turns.collect()));
     let mut lanes = JoinSet::new();
     for number in 0..order.lanes.max(1) {

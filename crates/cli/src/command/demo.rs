@@ -72,7 +72,9 @@ fn settings(args: &DemoArgs) -> Settings {
     let on_postmaster_death = if args.fault == FaultArg::Postmaster { "failover" } else { "restart" };
     Settings {
         lease: args.lease.clone(),
+        rpo: "5s",
         on_postmaster_death,
+        guarantee: "best-effort",
         rate: args.rate,
         shared_buffers: "64MB",
         net: Want::Plain,

@@ -86,8 +86,12 @@ impl Sites {
 pub(crate) struct Settings {
     /// `policy.lease`.
     pub(crate) lease: String,
+    /// `objectives.rpo`: past it a person decides.
+    pub(crate) rpo: &'static str,
     /// `policy.on_postmaster_death`.
     pub(crate) on_postmaster_death: &'static str,
+    /// `policy.guarantee`.
+    pub(crate) guarantee: &'static str,
     /// Payments a second.
     pub(crate) rate: u32,
     /// PostgreSQL's `shared_buffers`.
@@ -98,7 +102,7 @@ pub(crate) struct Settings {
 
 /// Writes the plan's text, with the addresses that somebody at `viewer` dials; `None` is the lab itself.
 pub(crate) fn text(sites: &Sites, settings: &Settings, net: &Net, viewer: Option<Place>) -> Result<String, NetError> {
-    let Settings { lease, on_postmaster_death, rate, .. } = settings;
+    let Settings { lease, rpo, on_postmaster_death, guarantee, rate, .. } = settings;
     let mut plan = String::new();
     let listen = SocketAddr::new(net.address(Place::Third), sites.controller_port);
     let controller = net.way(viewer, Place::Third, sites.controller_port)?;
@@ -111,7 +115,7 @@ pub(crate) fn text(sites: &Sites, settings: &Settings, net: &Net, viewer: Option
 application: {APPLICATION}
 objectives:
   rto: 10s
-  rpo: 5s
+  rpo: {rpo}
 home: east
 regions: [east, west]
 
@@ -127,7 +131,7 @@ controller:
 
 policy:
   mode: automatic
-  guarantee: best-effort
+  guarantee: {guarantee}
   lease: {lease}
   on_postmaster_death: {on_postmaster_death}
   rejoin: automatic

@@ -11,7 +11,10 @@ use pilotlight_lab::net::{Net, Place};
 use pilotlight_lab::region::{Child, Launch};
 use pilotlight_lab::{certificates, ports, region};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+/// Folders of labs begin with this.
+pub(crate) const PREFIX: &str = "pilotlight-demo-";
 
 /// The running demo. Dropping it ends every process and removes the folder.
 pub(crate) struct Stage {
@@ -27,7 +30,6 @@ pub(crate) struct Stage {
     pub(crate) net: Net,
     /// Which kind of network that is and why, for people.
     pub(crate) net_kind: String,
-    plan_file: PathBuf,
     // Children before the folder: they are ended first.
     controller: Option<Child>,
     dns: Option<Child>,
@@ -38,7 +40,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Prepares folders, ports, certificates and the plan; starts nothing.
     pub(crate) fn prepare(settings: Settings, keep: bool) -> Result<Self, DemoError> {
-        let folder = Folder::create("pilotlight-demo-", keep).map_err(|e| DemoError::at("the demo's folder", e))?;
+        let folder = Folder::create(PREFIX, keep).map_err(|e| DemoError::at("the demo's folder", e))?;
         let (net, net_kind) = Net::make(settings.net)?;
         let sites = sites(&folder, &net)?;
         let text = plan::text(&sites, &settings, &net, None)?;
@@ -52,7 +54,7 @@ impl Stage {
             .map_err(|faults| DemoError::Plan(faults.to_string()))?;
         let token = random_word().map_err(|e| DemoError::at("the demo's token", e))?;
         let (controller, dns, agents) = (None, None, Vec::new());
-        Ok(Self { sites, settings, plan, token, net, net_kind, plan_file, controller, dns, agents, folder })
+        Ok(Self { sites, settings, plan, token, net, net_kind, controller, dns, agents, folder })
     }
 
     /// The folder of everything.

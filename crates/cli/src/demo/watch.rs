@@ -64,6 +64,11 @@ impl Snapshot {
         there.then_some(()).ok_or_else(|| format!("published: {shares:?}"))
     }
 
+    /// The writer's region as the store has it.
+    pub(crate) fn writer(&self) -> Option<&str> {
+        self.unit()?.writer.as_ref().map(Region::as_str)
+    }
+
     /// Nothing is under way.
     pub(crate) fn is_idle(&self) -> Result<(), String> {
         match self.status.open_runs.first() {
@@ -84,10 +89,13 @@ impl Snapshot {
 
     fn newest(&self, verb: Verb) -> Result<RunId, String> {
         let found = self.runs.iter().find(|r| r.verb == verb);
-        found.map(|r| r.run.clone()).ok_or_else(|| {
-            let decision = self.unit().map(|u| format!("{:?}", u.decision)).unwrap_or_default();
-            format!("{}; {decision}", self.verdict_line())
-        })
+        found.map(|r| r.run.clone()).ok_or_else(|| self.why_no_failover())
+    }
+
+    /// The verdict and what follows from it.
+    pub(crate) fn why_no_failover(&self) -> String {
+        let decision = self.unit().map(|u| format!("{:?}", u.decision)).unwrap_or_default();
+        format!("{}; {decision}", self.verdict_line())
     }
 
     fn unit(&self) -> Option<&UnitStatus> {

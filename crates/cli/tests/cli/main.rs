@@ -4,6 +4,7 @@
 
 mod bad_days;
 mod demo;
+mod faults;
 mod hold;
 mod offline;
 mod operator;

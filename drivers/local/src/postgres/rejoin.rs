@@ -239,7 +239,9 @@ impl PostgresDriver {
             ("primary_conninfo", info),
             // By default a standby that lost its upstream sits out five seconds before it looks again.
             ("wal_retrieve_retry_interval", "100ms".to_owned()),
-            ("wal_receiver_timeout", "5s".to_owned()),
+            // A standby whose upstream fell silent must say so well before the lease of the upstream's region is over:
+            // as long as it counts as streaming nobody is promoted.
+            ("wal_receiver_timeout", "2s".to_owned()),
             ("restart_after_crash", "off".to_owned()),
         ])
     }

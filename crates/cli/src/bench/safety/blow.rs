@@ -4,11 +4,10 @@ use super::case::Case;
 use super::lane::{Lane, Writers};
 use crate::command::moves;
 use crate::demo::DemoError;
-use crate::demo::follow::Follower;
+use crate::follow::Follower;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::Event;
 use pilotlight_core::time::Mono;
-use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::net::Place;
 use pilotlight_lab::region::Process;
 use std::time::Duration;
@@ -127,13 +126,14 @@ async fn come_back(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck,
     lane.net().cut_off(old)?;
     let moment = ["as the failover begins", "as the promotion begins", "right after the promotion"][n as usize % 3];
     let promotion = |event: &Event| event.step().is_some_and(|step| step.as_str().starts_with("promote"));
-    let mut run = failover(lane).await?;
-    until_record(lane, &mut run, |event| match n % 3 {
-        0 => true,
-        1 => matches!(event, Event::StepStarted { .. }) && promotion(event),
-        _ => matches!(event, Event::StepReturned { .. }) && promotion(event),
-    })
-    .await?;
+    let (_, mut run) = failover(lane).await?;
+    lane.pair()
+        .until_record(&mut run, |event| match n % 3 {
+            0 => true,
+            1 => matches!(event, Event::StepStarted { .. }) && promotion(event),
+            _ => matches!(event, Event::StepReturned { .. }) && promotion(event),
+        })
+        .await?;
     lane.net().heal_all()?;
     lane.until_new(writers, ENOUGH).await?;
     tokio::time::sleep(WATCH).await;
@@ -144,18 +144,19 @@ async fn come_back(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck,
 async fn lose_controller(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck, DemoError> {
     let (old, _) = lane.places();
     lane.net().cut_off(old)?;
-    let mut run = failover(lane).await?;
+    let (id, mut run) = failover(lane).await?;
     let mut count = 0;
     let wanted = n + 1;
-    until_record(lane, &mut run, |event| {
-        count += 1;
-        count >= wanted || matches!(event, Event::RunEnded { .. })
-    })
-    .await?;
+    lane.pair()
+        .until_record(&mut run, |event| {
+            count += 1;
+            count >= wanted || matches!(event, Event::RunEnded { .. })
+        })
+        .await?;
     lane.pair().stage().kill_controller();
     lane.pair().stage().restart_controller()?;
     lane.until_new(writers, ENOUGH).await?;
-    lane.pair().finish(run.run().clone()).await?;
+    lane.pair().finish(id).await?;
     Ok(Struck::with(format!("killed at record {count}")))
 }
 
@@ -195,33 +196,14 @@ async fn at_random(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoErr
 }
 
 /// The failover that the controller starts by itself.
-async fn failover(lane: &mut Lane) -> Result<Follower, DemoError> {
+async fn failover(lane: &mut Lane) -> Result<(RunId, Follower), DemoError> {
     let before = lane.pair().last_failover().await;
     let mut scene = lane.pair().scene();
     let new = |s: &crate::demo::watch::Snapshot| -> Result<RunId, String> {
         s.failover_run().and_then(|run| if Some(&run) == before.as_ref() { Err(s.verdict_line()) } else { Ok(run) })
     };
-    scene.until("the failover to begin", PATIENCE, new).await.map(Follower::new)
-}
-
-async fn until_record(
-    lane: &mut Lane,
-    run: &mut Follower,
-    mut wanted: impl FnMut(&Event) -> bool,
-) -> Result<(), DemoError> {
-    let operator = lane.pair().scene().operator.clone();
-    let end = SystemClock.mono() + PATIENCE;
-    loop {
-        let new = run.fetch(&operator, Duration::from_millis(500)).await;
-        if new.iter().any(|record| wanted(&record.event)) {
-            return Ok(());
-        }
-        if SystemClock.mono() > end {
-            let seen = run.state().map_or_else(String::new, |s| format!("{:?}", s.condition()));
-            let what = format!("a record of {}", run.run());
-            return Err(DemoError::Waited { what, seconds: PATIENCE.as_secs(), seen });
-        }
-    }
+    let run = scene.until("the failover to begin", PATIENCE, new).await?;
+    Ok((run.clone(), Follower::new(run).within(PATIENCE)))
 }
 
 fn is_agent(process: &Process) -> bool {

@@ -1,0 +1,180 @@
+//! The rounds as a table: each figure beside its target, and how the guard gaps are spread.
+
+use super::case::{Case, Expect};
+use super::judge::Round;
+use super::{Measured, Order};
+use pilotlight_core::measure::median;
+use serde::Serialize;
+
+/// One figure over all rounds it was measured in.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    name: String,
+    target: String,
+    n: usize,
+    median: Option<f64>,
+    least: Option<f64>,
+    most: Option<f64>,
+    met: bool,
+}
+
+/// Everything, as it is written to a file.
+#[derive(Debug, Serialize)]
+pub(crate) struct Table {
+    net: String,
+    guarantee: String,
+    lease_ms: u64,
+    lanes: usize,
+    /// Mean load of the machine at the faults.
+    load: f64,
+    figures: Vec<Figure>,
+    /// What must not happen and did, round by round.
+    wrong: Vec<String>,
+    rounds: Vec<Round>,
+}
+
+/// Upper ends of the histogram's columns, in milliseconds.
+const COLUMNS: [f64; 8] = [0.0, 25.0, 50.0, 100.0, 200.0, 400.0, 800.0, f64::INFINITY];
+/// Users notice a silence that is longer.
+const NOTICED_MS: f64 = 200.0;
+
+impl Table {
+    /// From the rounds.
+    pub(crate) fn of(order: &Order, measured: Measured) -> Self {
+        let rounds = measured.rounds;
+        let mut figures = Vec::new();
+        for (case, _) in &order.cases {
+            let of_case: Vec<&Round> = rounds.iter().filter(|r| r.case == case.name() && r.failed.is_none()).collect();
+            figures.extend(of(*case, &of_case, order.lease.as_secs_f64() * 1_000.0));
+        }
+        let expects = |round: &Round| {
+            let case = order.cases.iter().find(|(case, _)| case.name() == round.case);
+            case.map_or(Expect::Stays, |(case, _)| case.expects())
+        };
+        let wrong = rounds.iter().filter_map(|r| {
+            let why = r.wrong(expects(r))?;
+            Some(format!("{} {}: {why}", r.case, r.n))
+        });
+        let count = |name: &str, target: &str, of: &dyn Fn(&Round) -> u64| {
+            let sum: u64 = rounds.iter().map(of).sum();
+            #[allow(clippy::cast_precision_loss)] // rows of a benchmark
+            let sum_f = Some(sum as f64);
+            let (name, target) = (name.to_owned(), target.to_owned());
+            Figure { name, target, n: rounds.len(), median: sum_f, least: None, most: None, met: sum == 0 }
+        };
+        figures.push(count("rows acknowledged by two writers", "0", &|r| r.dual));
+        figures.push(count("rows in neither the new side nor a bundle", "0", &|r| r.missing));
+        figures.push(count("looks at the name without an address", "0", &|r| r.empty_names));
+        let loads: Vec<f64> = rounds.iter().map(|r| r.load).collect();
+        Self {
+            net: measured.net,
+            guarantee: order.guarantee.to_owned(),
+            lease_ms: u64::try_from(order.lease.as_millis()).unwrap_or(u64::MAX),
+            lanes: order.lanes,
+            load: median(&loads).unwrap_or_default(),
+            wrong: wrong.collect(),
+            figures,
+            rounds,
+        }
+    }
+
+    /// Every figure meets its target and nothing happened that must not.
+    pub(crate) fn all_met(&self) -> bool {
+        self.wrong.is_empty() && self.figures.iter().all(|f| f.met)
+    }
+}
+
+/// The figures of one case.
+fn of(case: Case, rounds: &[&Round], lease_ms: f64) -> Vec<Figure> {
+    let name = case.name();
+    let outage: Vec<f64> = rounds.iter().filter_map(|r| r.outage_ms).collect();
+    let gap: Vec<f64> = rounds.iter().filter_map(|r| r.gap_ms).collect();
+    let thaw: Vec<f64> = rounds.iter().filter_map(|r| r.thaw_gap_ms).collect();
+    let silence: Vec<f64> = rounds.iter().map(|r| r.silence_ms).collect();
+    let bound = 1.1 * lease_ms + 500.0;
+    match case.expects() {
+        Expect::Holds => vec![at_most(format!("{name}: longest silence"), &silence, NOTICED_MS)],
+        Expect::Stays => vec![shown(format!("{name}: longest silence"), &silence)],
+        Expect::Moves if case == Case::Switchover => vec![shown(format!("{name}: outage"), &outage)],
+        Expect::Moves => {
+            let outage = match case {
+                Case::Cut | Case::Freeze => at_most(format!("{name}: outage"), &outage, bound),
+                _ => shown(format!("{name}: outage"), &outage),
+            };
+            let mut figures = vec![outage, positive(format!("{name}: guard gap"), &gap)];
+            if !thaw.is_empty() {
+                figures.push(positive(format!("{name}: guard gap after the thaw"), &thaw));
+            }
+            figures
+        }
+    }
+}
+
+fn figure(name: String, values: &[f64], target: String, met: bool) -> Figure {
+    let least = values.iter().copied().reduce(f64::min);
+    let most = values.iter().copied().reduce(f64::max);
+    Figure { name, target, n: values.len(), median: median(values), least, most, met }
+}
+
+fn at_most(name: String, values: &[f64], bound: f64) -> Figure {
+    let met = median(values).is_some_and(|m| m <= bound);
+    figure(name, values, format!("median at most {bound:.0}"), met)
+}
+
+fn positive(name: String, values: &[f64]) -> Figure {
+    let met = !values.is_empty() && values.iter().all(|v| *v > 0.0);
+    figure(name, values, "each above 0".to_owned(), met)
+}
+
+fn shown(name: String, values: &[f64]) -> Figure {
+    figure(name, values, "-".to_owned(), true)
+}
+
+/// For people.
+pub(crate) fn show(table: &Table) -> String {
+    let mut text = format!(
+        "guarantee {}, lease {} ms, {}, {} lanes, load {:.1}\n\n{:<46} {:>4} {:>9} {:>9} {:>9}  target\n",
+        table.guarantee, table.lease_ms, table.net, table.lanes, table.load, "ms", "n", "median", "least", "most"
+    );
+    for f in &table.figures {
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.0}"));
+        let (median, least, most) = (number(f.median), number(f.least), number(f.most));
+        let verdict = if f.met { "" } else { "  MISSED" };
+        text.push_str(&format!("{:<46} {:>4} {median:>9} {least:>9} {most:>9}  {}{verdict}\n", f.name, f.n, f.target));
+    }
+    text.push_str(&spread(&table.rounds));
+    for line in &table.wrong {
+        text.push_str(&format!("WRONG {line}\n"));
+    }
+    text
+}
+
+/// How many gaps lie where, per case.
+fn spread(rounds: &[Round]) -> String {
+    let mut names: Vec<&str> = rounds.iter().map(|r| r.case.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let heads = COLUMNS.map(|end| if end.is_finite() { format!("<={end:.0}") } else { "more".to_owned() });
+    let mut text = format!("\n{:<22}", "guard gaps, ms");
+    heads.iter().for_each(|head| text.push_str(&format!("{head:>7}")));
+    text.push('\n');
+    for name in names {
+        let gaps: Vec<f64> = rounds
+            .iter()
+            .filter(|r| r.case == name)
+            .filter_map(|r| r.thaw_gap_ms.into_iter().chain(r.gap_ms).reduce(f64::min))
+            .collect();
+        if gaps.is_empty() {
+            continue;
+        }
+        text.push_str(&format!("{name:<22}"));
+        let mut from = f64::NEG_INFINITY;
+        for end in COLUMNS {
+            let count = gaps.iter().filter(|gap| **gap > from && **gap <= end).count();
+            text.push_str(&format!("{:>7}", if count == 0 { ".".to_owned() } else { count.to_string() }));
+            from = end;
+        }
+        text.push('\n');
+    }
+    text
+}

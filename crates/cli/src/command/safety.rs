@@ -1,0 +1,55 @@
+//! `pilotlight safety`: the safety benchmark; `cargo xtask bench safety` builds the release binary and calls it.
+
+use crate::args::{NetArg, SafetyArgs};
+use crate::bench::safety::{self, Case, Order, Table, show};
+use crate::command::interrupt;
+use crate::error::{CliError, Exit};
+use anyhow::Context;
+use clap::ValueEnum;
+use pilotlight_core::time::parse_duration;
+use pilotlight_lab::net::Want;
+use std::process::ExitCode;
+
+/// Measures, prints a table. Exit 1 when a figure misses its target.
+pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
+    let lease = parse_duration(&args.lease).ok_or_else(|| {
+        CliError::say(Exit::Usage, format!("{} is not a duration", args.lease)).hint("for example 3s")
+    })?;
+    let order = Order {
+        cases: cases(&args),
+        lanes: args.lanes,
+        net: match args.net {
+            NetArg::Best => Want::Best,
+            NetArg::Namespaces => Want::Spaces,
+            NetArg::Relays => Want::Relays,
+        },
+        lease,
+        guarantee: args.guarantee.word(),
+        seed: args.seed,
+    };
+    let measured = tokio::select! {
+        measured = safety::measure(&order) => measured?,
+        () = interrupt() => return Ok(Exit::Interrupted.into()),
+    };
+    let table = Table::of(&order, measured);
+    print!("{}", show(&table));
+    if let Some(file) = &args.out {
+        let text = serde_json::to_string_pretty(&table).context("cannot write the measurements as JSON")?;
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(if table.all_met() { ExitCode::SUCCESS } else { Exit::Failed.into() })
+}
+
+/// What was asked for; without a case all of them, the rarer ones less often.
+fn cases(args: &SafetyArgs) -> Vec<(Case, u32)> {
+    if !args.cases.is_empty() {
+        return args.cases.iter().map(|case| (*case, args.repeat)).collect();
+    }
+    let times = |case: Case| match case {
+        Case::Cut | Case::Freeze => args.repeat,
+        Case::Pause => args.repeat.div_ceil(2),
+        Case::Return | Case::Controller | Case::Random => args.repeat.div_ceil(4),
+        _ => args.repeat.div_ceil(10),
+    };
+    Case::value_variants().iter().map(|case| (*case, times(*case))).collect()
+}

@@ -1,0 +1,91 @@
+//! Real faults on real PostgreSQL: cuts, freezes, thaws, returns and deaths, each once or a few times. The long series
+//! are `cargo xtask bench safety`; this is the same code, short.
+
+use crate::program::{pilotlight, said};
+use crate::wait::until;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+/// Plays a series in a temporary folder of its own and answers its table.
+fn play(words: &[&str]) -> Value {
+    let _alone = crate::demo::alone();
+    let folder = tempfile::tempdir().unwrap();
+    crate::demo::open_to_all(folder.path());
+    let mut command = pilotlight(folder.path());
+    command.args(["safety", "--guarantee", "best-effort", "--out", "rounds.json"]).args(words);
+    let (_, out, err) = said(&command.env("TMPDIR", folder.path()).output().expect("the series runs"));
+    let text = std::fs::read_to_string(folder.path().join("rounds.json"));
+    let table: Value = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {out}\n{err}"));
+    eprintln!("{out}");
+    assert_eq!(table["wrong"], serde_json::json!([]), "{err}");
+    assert_eq!(folders_in(folder.path()), Vec::<PathBuf>::new(), "the series left its folders behind");
+    table
+}
+
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_dir()).collect()
+}
+
+fn rounds<'a>(table: &'a Value, case: &str) -> Vec<&'a Value> {
+    let rounds: Vec<_> = table["rounds"].as_array().unwrap().iter().filter(|r| r["case"] == case).collect();
+    assert!(!rounds.is_empty(), "no round of {case}: {table:#}");
+    rounds
+}
+
+#[test]
+fn a_region_that_is_cut_off_or_dies_has_one_writer_and_loses_its_place() {
+    let table = play(&["--case", "cut,node,postgres,switchover", "-n", "1"]);
+    for case in ["cut", "node", "switchover"] {
+        assert!(rounds(&table, case).iter().all(|r| r["moved"] == true), "{table:#}");
+    }
+    assert_eq!(rounds(&table, "switchover")[0]["lost"], 0);
+    assert_eq!(rounds(&table, "postgres")[0]["lost"], 0, "a restart in place loses nothing");
+}
+
+#[test]
+fn a_region_that_returns_at_the_worst_moment_is_no_second_writer() {
+    let table = play(&["--case", "return", "-n", "3"]);
+    assert_eq!(rounds(&table, "return").len(), 3);
+}
+
+#[test]
+fn a_controller_killed_at_any_record_leaves_a_run_that_ends() {
+    let table = play(&["--case", "controller", "-n", "6", "--lanes", "2"]);
+    assert_eq!(rounds(&table, "controller").len(), 6);
+}
+
+#[test]
+fn relays_do_where_there_are_no_namespaces() {
+    let table = play(&["--case", "cut,return", "-n", "1", "--net", "relays"]);
+    assert_eq!(table["net"], "relays on loopback");
+}
+
+#[test]
+fn what_a_killed_series_left_is_swept_by_the_next() {
+    let _alone = crate::demo::alone();
+    let folder = tempfile::tempdir().unwrap();
+    crate::demo::open_to_all(folder.path());
+    let series = || {
+        let mut command = pilotlight(folder.path());
+        command.args(["safety", "--case", "postgres", "-n", "1"]).env("TMPDIR", folder.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let mut first = series().spawn().expect("the series starts");
+    let running =
+        || folders_in(folder.path()).iter().map(|f| pilotlight_lab::region::processes(f).len()).sum::<usize>();
+    until("agents and databases to run", Duration::from_secs(60), || match running() {
+        0..=9 => Err(format!("{} processes", running())),
+        _ => Ok(()),
+    });
+    let left = folders_in(folder.path());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(running() > 0, "nothing was left, so nothing can be swept");
+    assert!(series().status().expect("the series runs").success());
+    assert!(left.iter().all(|f| !f.exists()), "not swept: {left:?}");
+    assert_eq!(folders_in(folder.path()), Vec::<PathBuf>::new());
+}
