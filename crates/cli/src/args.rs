@@ -126,6 +126,17 @@ pub(crate) enum FaultArg {
     Agent,
     /// The region, and then the controller in the middle of the failover
     Controller,
+    /// Nothing dies: the region is cut off from everybody, and comes back
+    Partition,
+    /// Nothing dies: the agent alone stops answering; nothing may fail over
+    FreezeAgent,
+}
+
+impl FaultArg {
+    /// The agent alone is away, and the database beside it lives.
+    pub(crate) fn leaves_the_writer(self) -> bool {
+        matches!(self, FaultArg::Agent | FaultArg::FreezeAgent)
+    }
 }
 
 #[derive(Debug, Args)]

@@ -253,11 +253,49 @@ impl Door {
         std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
     }
 
+    /// Threads in the place, for what is asynchronous and goes on.
+    pub fn threads(&self, name: &str) -> io::Result<Threads> {
+        let door = self.clone();
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        // A thread that could not enter would be in the lab's own network, which sees more than it should.
+        runtime.on_thread_start(move || door.enter().expect("the namespace is held open by its door"));
+        runtime.worker_threads(1).thread_name(name).enable_all().build().map(|runtime| Threads(Some(runtime)))
+    }
+
     fn enter(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if let Some(space) = &self.space {
             return spaces::enter(space);
         }
         Ok(())
+    }
+}
+
+/// What runs on these ends with them.
+#[derive(Debug)]
+pub struct Threads(Option<tokio::runtime::Runtime>);
+
+impl Threads {
+    /// Does something there.
+    pub async fn run<F>(&self, what: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let Some(runtime) = &self.0 else { return what.await };
+        match runtime.spawn(what).await {
+            Ok(done) => done,
+            // It is aborted only when the threads end, and those are held by the caller.
+            Err(e) => std::panic::resume_unwind(e.into_panic()),
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Also from within another runtime, which may not wait.
+            runtime.shutdown_background();
+        }
     }
 }

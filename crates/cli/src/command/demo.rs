@@ -16,7 +16,7 @@ use pilotlight_core::run::RunState;
 use pilotlight_core::time::parse_duration;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_engine::measure::{Client, ClientHandle, ClientParts};
-use pilotlight_lab::net::{Place, Want};
+use pilotlight_lab::net::{Place, Threads, Want};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ fn settings(args: &DemoArgs) -> Settings {
         guarantee: "best-effort",
         rate: args.rate,
         shared_buffers: "64MB",
-        net: Want::Plain,
+        net: if args.fault == FaultArg::Partition { Want::Best } else { Want::Plain },
     }
 }
 
@@ -97,7 +97,7 @@ async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Re
     let mut scene = Scene { stage, narrator, operator };
     let origin = evidence::origin();
     acts::open(&mut scene).await?;
-    let client = start_client(&scene, args.rate).await?;
+    let (client, _users) = start_client(&scene, args.rate).await?;
     scene.narrator.event(&format!(
         "an outside client pays {} times a second at {}",
         args.rate,
@@ -135,7 +135,8 @@ fn business_as_usual(scene: &mut Scene<'_>, client: &ClientHandle) -> Result<(),
     Ok(())
 }
 
-async fn start_client(scene: &Scene<'_>, rate: u32) -> Result<ClientHandle, DemoError> {
+/// The client is where the users are; what it runs on goes with the threads.
+async fn start_client(scene: &Scene<'_>, rate: u32) -> Result<(ClientHandle, Threads), DemoError> {
     let stage = &scene.stage;
     let parts = ClientParts {
         url: format!("{}/pay", service_url(&stage.sites)),
@@ -146,5 +147,9 @@ async fn start_client(scene: &Scene<'_>, rate: u32) -> Result<ClientHandle, Demo
         keep: pilotlight_engine::measure::client::KEEP,
         clock: Arc::new(SystemClock),
     };
-    Client::start(parts).await.map_err(|e| DemoError::at("the outside client", std::io::Error::other(e)))
+    let threads =
+        stage.net.door(Place::Clients).threads("users").map_err(|e| DemoError::at("the outside client", e))?;
+    let started = threads.run(Client::start(parts)).await;
+    let client = started.map_err(|e| DemoError::at("the outside client", std::io::Error::other(e)))?;
+    Ok((client, threads))
 }

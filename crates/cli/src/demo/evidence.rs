@@ -3,6 +3,7 @@
 use super::figures::{self, Figures, MoveFigures, ObjectiveFigures};
 use super::scene::Scene;
 use super::{DemoError, FaultArg};
+use clap::ValueEnum;
 use pilotlight_core::id::Region;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::RunView;
@@ -75,7 +76,7 @@ pub(crate) async fn figures(scene: &Scene<'_>, played: Played, folder: &Path) ->
     let written = write(report, folder).await?;
     Ok(Figures {
         schema: 1,
-        fault: format!("{:?}", played.fault).to_lowercase(),
+        fault: played.fault.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default(),
         objectives_met: checks.iter().all(|c| c.held),
         failover,
         switchover,
@@ -91,10 +92,12 @@ fn fault(played: &Played) -> Fault {
         FaultArg::Region => "every process of east killed",
         FaultArg::Agent => "the agent of east killed",
         FaultArg::Controller => "every process of east killed, then the controller",
+        FaultArg::Partition => "east cut off from everybody",
+        FaultArg::FreezeAgent => "the agent of east frozen",
     };
     Fault {
         at: wall_of(&played.origin, played.lost_at),
-        region: (played.fault != FaultArg::Agent).then(|| Region::new("east")),
+        region: (!played.fault.leaves_the_writer()).then(|| Region::new("east")),
         text: text.to_owned(),
     }
 }

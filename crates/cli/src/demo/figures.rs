@@ -167,7 +167,7 @@ pub(crate) fn checks(
     failover: &MoveFigures,
     switchover: &SwitchFigures,
 ) -> Vec<Check> {
-    let must_move = fault != FaultArg::Agent;
+    let must_move = !fault.leaves_the_writer();
     let mut checks = vec![Check {
         name: if must_move { "the writer moved".to_owned() } else { "nothing failed over".to_owned() },
         objective: if must_move { "yes" } else { "no move" }.to_owned(),

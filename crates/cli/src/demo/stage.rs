@@ -30,6 +30,7 @@ pub(crate) struct Stage {
     pub(crate) net: Net,
     /// Which kind of network that is and why, for people.
     pub(crate) net_kind: String,
+    frozen: Vec<region::Process>,
     // Children before the folder: they are ended first.
     controller: Option<Child>,
     dns: Option<Child>,
@@ -53,8 +54,8 @@ impl Stage {
         let plan = Plan::read(&text, &plan_file.display().to_string())
             .map_err(|faults| DemoError::Plan(faults.to_string()))?;
         let token = random_word().map_err(|e| DemoError::at("the demo's token", e))?;
-        let (controller, dns, agents) = (None, None, Vec::new());
-        Ok(Self { sites, settings, plan, token, net, net_kind, controller, dns, agents, folder })
+        let (controller, dns, agents, frozen) = (None, None, Vec::new(), Vec::new());
+        Ok(Self { sites, settings, plan, token, net, net_kind, frozen, controller, dns, agents, folder })
     }
 
     /// The folder of everything.
@@ -138,6 +139,17 @@ impl Stage {
         region::kill_all(&folder, std::time::Duration::from_secs(5));
         self.agents.retain(|(name, _)| *name != region);
         killed
+    }
+
+    /// Freezes processes of a region until [`Stage::thaw`].
+    pub(crate) fn freeze(&mut self, region: &str, wanted: impl Fn(&region::Process) -> bool) {
+        let frozen = region::freeze(&self.site(region).folder, wanted);
+        self.frozen.extend(frozen);
+    }
+
+    /// What is frozen goes on.
+    pub(crate) fn thaw(&mut self) {
+        region::thaw(&std::mem::take(&mut self.frozen));
     }
 
     /// Kills PostgreSQL's first process in a region with -9 and nothing else.

@@ -78,6 +78,19 @@ fn a_dead_agent_moves_nothing() {
 }
 
 #[test]
+fn a_region_that_is_cut_off_fails_over_and_rejoins() {
+    let document = play("partition");
+    assert_eq!(document["failover"]["happened"], true);
+    assert_eq!(figure(&document, "/switchover/lost"), 0);
+}
+
+#[test]
+fn a_frozen_agent_moves_nothing() {
+    let document = play("freeze-agent");
+    assert_eq!(document["failover"]["happened"], false);
+}
+
+#[test]
 fn a_controller_that_dies_in_the_middle_is_continued() {
     let document = play("controller");
     assert_eq!(document["failover"]["happened"], true);

@@ -14,7 +14,7 @@ use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::database;
 use pilotlight_lab::folder;
 use pilotlight_lab::net::{Net, Place};
-use pilotlight_lab::region::{self, Process};
+use pilotlight_lab::region::Process;
 use pilotlight_lab::writer::{self, Writer};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -27,11 +27,10 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Rows of writer B have ids from here on, so that the two never meet.
 const B: i64 = 1_000_000_000;
 
-/// The pair, and what of it is frozen now.
+/// The pair, and where it stands in its row of numbers.
 pub(super) struct Lane {
     // Taken out at the end only.
     pair: Option<Pair>,
-    frozen: Vec<Process>,
     next: i64,
     chance: u64,
     pub(super) lease: Duration,
@@ -78,7 +77,7 @@ impl Lane {
         };
         let pair = Pair::start(settings).await?;
         let chance = order.seed.wrapping_add(number as u64 * 7_919);
-        Ok(Self { pair: Some(pair), frozen: Vec::new(), next: 0, chance, lease: order.lease })
+        Ok(Self { pair: Some(pair), next: 0, chance, lease: order.lease })
     }
 
     pub(super) fn pair(&mut self) -> &mut Pair {
@@ -113,14 +112,12 @@ impl Lane {
 
     /// Freezes processes of a region until [`Lane::thaw`].
     pub(super) fn freeze(&mut self, region: &str, wanted: impl Fn(&Process) -> bool) {
-        let folder = self.pair().stage().site(region).folder.clone();
-        let frozen = region::freeze(&folder, wanted);
-        self.frozen.extend(frozen);
+        self.pair().stage().freeze(region, wanted);
     }
 
     pub(super) fn thaw(&mut self) -> Mono {
         let at = SystemClock.mono();
-        region::thaw(&std::mem::take(&mut self.frozen));
+        self.pair().stage().thaw();
         at
     }
 
@@ -233,7 +230,6 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        region::thaw(&self.frozen);
         if let Some(pair) = self.pair.take() {
             pair.close();
         }

@@ -9,6 +9,7 @@ use pilotlight_core::time::{Mono, parse_duration};
 use pilotlight_core::verdict::Verdict;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_engine::measure::{ClientHandle, ClientLive, LastFailure};
+use pilotlight_lab::net::Place;
 use std::time::Duration;
 
 /// A failover takes a lease and a little; everything beyond is a defect worth its own message.
@@ -28,7 +29,7 @@ pub(crate) struct Lost {
 /// Makes the fault and follows what happens until users are served again.
 pub(crate) async fn lose(scene: &mut Scene<'_>, client: &ClientHandle, fault: FaultArg) -> Result<Lost, DemoError> {
     let at = inflict(scene, fault)?;
-    if fault == FaultArg::Agent {
+    if fault.leaves_the_writer() {
         hold_still(scene, client).await?;
         return Ok(Lost { at, run: None });
     }
@@ -88,6 +89,8 @@ fn inflict(scene: &mut Scene<'_>, fault: FaultArg) -> Result<Mono, DemoError> {
         FaultArg::Controller => {
             "Loss: every process in east is killed with -9, then the controller in the middle of the failover"
         }
+        FaultArg::Partition => "Loss: east is cut off from everybody; nothing in it dies",
+        FaultArg::FreezeAgent => "Loss: the agent of east stops answering; it does not die",
     };
     scene.narrator.act(title);
     let at = scene.now();
@@ -99,6 +102,14 @@ fn inflict(scene: &mut Scene<'_>, fault: FaultArg) -> Result<Mono, DemoError> {
         FaultArg::Agent => {
             scene.stage.kill_agent("east");
             scene.narrator.event("killed the agent; PostgreSQL and the service of east live on");
+        }
+        FaultArg::Partition => {
+            scene.stage.net.cut_off(Place::East)?;
+            scene.narrator.event(&format!("the network is silent from here on ({})", scene.stage.net_kind));
+        }
+        FaultArg::FreezeAgent => {
+            scene.stage.freeze("east", |p| p.words.get(1).is_some_and(|verb| verb == "agent"));
+            scene.narrator.event("stopped the agent; PostgreSQL and the service of east live on");
         }
         FaultArg::Region | FaultArg::Controller => {
             let killed = scene.stage.kill_region("east");

@@ -11,9 +11,14 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Starts what the fault ended and waits until east is a standby again (or, for the agent alone, the writer still).
 pub(crate) async fn come_back(scene: &mut Scene<'_>, fault: FaultArg) -> Result<Option<Follower>, DemoError> {
     match fault {
-        FaultArg::Agent => {
-            scene.narrator.act("Return: the agent of east is started again");
-            scene.stage.start_agent("east")?;
+        FaultArg::Agent | FaultArg::FreezeAgent => {
+            if fault == FaultArg::Agent {
+                scene.narrator.act("Return: the agent of east is started again");
+                scene.stage.start_agent("east")?;
+            } else {
+                scene.narrator.act("Return: the agent of east goes on");
+                scene.stage.thaw();
+            }
             scene.until("the agent to be heard", PATIENCE, |s| s.is_healthy_in("east")).await?;
             scene
                 .narrator
@@ -23,6 +28,10 @@ pub(crate) async fn come_back(scene: &mut Scene<'_>, fault: FaultArg) -> Result<
         FaultArg::Region | FaultArg::Controller => {
             scene.narrator.act("Return: east comes back, with the old writer's data");
             scene.stage.start_agent("east")?;
+        }
+        FaultArg::Partition => {
+            scene.narrator.act("Return: the network of east is whole again, and east was not told what happened");
+            scene.stage.net.heal_all()?;
         }
         FaultArg::Postmaster => {
             scene.narrator.act("Return: the agent of east has fenced what was left of its database");
