@@ -80,7 +80,7 @@ async fn walk(number: usize, order: Order, todo: Todo) -> Result<(Vec<Round>, St
         let round = match lane.play(case, n).await {
             Ok(round) => round,
             Err(e) => {
-                eprintln!("{}", lane.logs());
+                eprintln!("{}\n{}", lane.logs(), lane.open_run().await);
                 // The next round gets a pair of its own: this one is in no known state.
                 drop(lane);
                 lane = Lane::start(number, &order).await?;

@@ -196,10 +196,10 @@ impl Stage {
     pub(crate) fn logs(&self) -> String {
         let mut all = String::new();
         for folder in [&self.sites.third, &self.sites.east.folder, &self.sites.west.folder] {
-            for name in ["controller.log", "dns.log", "agent.log"] {
+            for name in ["controller.log", "dns.log", "agent.log", "agent/database/database-server.log"] {
                 let path = folder.join(name);
                 if path.exists() {
-                    all.push_str(&format!("--- {}\n{}\n", path.display(), region::tail(&path, 15)));
+                    all.push_str(&format!("--- {}\n{}\n", path.display(), region::tail(&path, 25)));
                 }
             }
         }

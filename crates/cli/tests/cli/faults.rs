@@ -53,8 +53,8 @@ fn a_region_that_returns_at_the_worst_moment_is_no_second_writer() {
 
 #[test]
 fn a_controller_killed_at_any_record_leaves_a_run_that_ends() {
-    let table = play(&["--case", "controller", "-n", "6", "--lanes", "2"]);
-    assert_eq!(rounds(&table, "controller").len(), 6);
+    let table = play(&["--case", "controller", "-n", "4"]);
+    assert_eq!(rounds(&table, "controller").len(), 4);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use pilotlight_lab::folder;
 use pilotlight_lab::net::{Net, Place};
 use pilotlight_lab::region::Process;
 use pilotlight_lab::writer::{self, Writer};
+use pilotlight_server::api::view::{RecordsView, StatusView};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -96,6 +97,17 @@ impl Lane {
     /// The last lines of every log.
     pub(super) fn logs(&mut self) -> String {
         self.pair().stage().logs()
+    }
+
+    /// The last records of a run that does not end.
+    pub(super) async fn open_run(&mut self) -> String {
+        let operator = self.pair().scene().operator.clone();
+        let Ok(status) = operator.get::<StatusView>("/v1/status").await else { return String::new() };
+        let Some(run) = status.open_runs.first().map(|run| run.run.clone()) else { return String::new() };
+        let records: Result<RecordsView, _> = operator.get(&format!("/v1/runs/{run}/records?from=1")).await;
+        let records = records.map(|view| view.records).unwrap_or_default();
+        let last = records.iter().rev().take(4).rev().map(|record| format!("{run}: {:?}\n", record.event));
+        last.collect()
     }
 
     /// The writer's place, and the standby's.
