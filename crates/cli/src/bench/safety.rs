@@ -8,6 +8,7 @@
 mod blow;
 mod case;
 mod judge;
+mod kept;
 mod lane;
 mod names;
 mod table;

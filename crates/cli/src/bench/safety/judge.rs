@@ -5,6 +5,7 @@
 //! the new side does not hold was decided by the old side, and counts where it arrived.
 
 use super::case::{Case, Expect};
+use super::kept::Kept;
 use pilotlight_core::time::Mono;
 use pilotlight_lab::writer::{Ack, Log};
 use serde::Serialize;
@@ -27,8 +28,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) b: &'a Log,
     /// Rows that the writer holds at the end.
     pub(crate) held: &'a BTreeSet<i64>,
-    /// Rows that were kept before the old writer was rewound.
-    pub(crate) kept: &'a BTreeSet<i64>,
+    /// What was kept before the old writer was rewound.
+    pub(crate) kept: &'a Kept,
 }
 
 /// One round. Times in milliseconds.
@@ -144,7 +145,8 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         dual,
         acked: all().count() as u64,
         lost: all().filter(lost).count() as u64,
-        missing: all().filter(lost).filter(|a| !seen.kept.contains(&a.id)).count() as u64,
+        missing: (all().filter(lost).filter(|a| !seen.kept.rows.contains(&a.id)).count() as u64)
+            .saturating_sub(seen.kept.transactions),
         ..Round::default()
     }
 }
@@ -177,7 +179,7 @@ mod tests {
         let held = held.iter().copied().collect();
         let (at, until) = (Mono(Duration::from_millis(100)), Mono(Duration::from_millis(5_000)));
         let thawed = thawed.map(|ms| Mono(Duration::from_millis(ms)));
-        judge(&Seen { at, until, thawed, old: 0, a: &a, b: &b, held: &held, kept: &BTreeSet::new() })
+        judge(&Seen { at, until, thawed, old: 0, a: &a, b: &b, held: &held, kept: &Kept::default() })
     }
 
     #[test]
@@ -201,6 +203,19 @@ mod tests {
         assert_eq!((two_writers.late, two_writers.dual), (0, 1));
         assert_eq!((two_writers.gap_ms, two_writers.thaw_gap_ms), (Some(3_110.0), Some(-800.0)));
         assert!(two_writers.wrong(Expect::Moves).is_some());
+    }
+
+    #[test]
+    fn what_a_bundle_holds_is_lost_but_not_missing() {
+        let (a, b) = (log(&[ack(1, 0, 90), ack(2, 0, 99), ack(3, 0, 110)]), log(&[ack(11, 1, 3_200)]));
+        let (held, at) = (BTreeSet::from([1, 11]), Mono(Duration::from_millis(100)));
+        let of = |kept: &Kept| {
+            let round = judge(&Seen { at, until: at, thawed: None, old: 0, a: &a, b: &b, held: &held, kept });
+            (round.lost, round.missing)
+        };
+        assert_eq!(of(&Kept::default()), (2, 2));
+        assert_eq!(of(&Kept { rows: BTreeSet::from([2]), transactions: 0 }), (2, 1));
+        assert_eq!(of(&Kept { rows: BTreeSet::new(), transactions: 5 }), (2, 0));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::Order;
 use super::blow::{self, Struck};
 use super::case::{Case, Expect};
 use super::judge::{Round, Seen, judge};
+use super::kept::{self, Kept};
 use super::names::Watch;
 use crate::bench::pair::{Pair, SMALL_BUFFERS};
 use crate::demo::DemoError;
@@ -33,6 +34,8 @@ pub(super) struct Lane {
     // Taken out at the end only.
     pair: Option<Pair>,
     next: i64,
+    /// Bundles of earlier rounds.
+    bundles: BTreeSet<String>,
     chance: u64,
     pub(super) lease: Duration,
 }
@@ -78,7 +81,7 @@ impl Lane {
         };
         let pair = Pair::start(settings).await?;
         let chance = order.seed.wrapping_add(number as u64 * 7_919);
-        Ok(Self { pair: Some(pair), next: 0, chance, lease: order.lease })
+        Ok(Self { pair: Some(pair), next: 0, bundles: BTreeSet::new(), chance, lease: order.lease })
     }
 
     pub(super) fn pair(&mut self) -> &mut Pair {
@@ -173,7 +176,7 @@ impl Lane {
         let Struck { detail, thawed } = struck?;
         self.pair().settle_wherever().await?;
         let held = self.rows().await?;
-        let kept = BTreeSet::new();
+        let kept = self.kept();
         let mut round = judge(&Seen { at, until, thawed, old, a: &a, b: &b, held: &held, kept: &kept });
         (round.case, round.n, round.detail) = (case.name(), n, detail);
         (round.load, round.empty_names) = (load, watch.empty());
@@ -220,6 +223,18 @@ impl Lane {
             tokio::time::sleep(LOOK).await;
         }
         Ok(Writers { a, b, old })
+    }
+
+    /// What bundles of this round hold, in whichever region.
+    fn kept(&mut self) -> Kept {
+        let mut all = Kept::default();
+        for region in ["east", "west"] {
+            let folder = self.pair().stage().site(region).folder.join("agent/database/rescue");
+            let kept = kept::read(&folder, &mut self.bundles);
+            all.rows.extend(kept.rows);
+            all.transactions += kept.transactions;
+        }
+        all
     }
 
     /// Every row of this round that the writer holds.

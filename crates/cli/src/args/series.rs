@@ -1,0 +1,89 @@
+//! What can be typed of the hidden verbs that measure: moves beside the floor, and faults.
+
+use crate::bench::safety::Case;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What is measured
+    #[arg(value_enum, default_values_t = [BenchCase::Crash, BenchCase::Region, BenchCase::Switchover, BenchCase::Dirty])]
+    pub(crate) cases: Vec<BenchCase>,
+    /// How often each
+    #[arg(long, short = 'n', default_value_t = 10)]
+    pub(crate) runs: u32,
+    /// The lease of the region case
+    #[arg(long, default_value = "3s", value_name = "DURATION")]
+    pub(crate) lease: String,
+    /// Also writes every measurement there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SafetyArgs {
+    /// One case, or several; all of them when left away
+    #[arg(long = "case", value_enum, value_delimiter = ',')]
+    pub(crate) cases: Vec<Case>,
+    /// How often each; without --case the rarer ones less often
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// So many pairs side by side
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) lanes: usize,
+    /// The network between the places
+    #[arg(long, value_enum, default_value_t = NetArg::Best)]
+    pub(crate) net: NetArg,
+    /// `policy.guarantee`
+    #[arg(long, value_enum, default_value_t = GuaranteeArg::BestEffort)]
+    pub(crate) guarantee: GuaranteeArg,
+    /// `policy.lease`
+    #[arg(long, default_value = "3s", value_name = "DURATION")]
+    pub(crate) lease: String,
+    /// Where chance begins
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Also writes every round there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// How the places of a lab are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetArg {
+    /// Namespaces where the machine allows them, else relays
+    Best,
+    /// Network namespaces (Linux, root)
+    Namespaces,
+    /// TCP proxies on loopback
+    Relays,
+}
+
+/// What "one writer" rests on in a lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GuaranteeArg {
+    /// The agent's lease alone
+    BestEffort,
+}
+
+impl GuaranteeArg {
+    /// As a plan says it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            GuaranteeArg::BestEffort => "best-effort",
+        }
+    }
+}
+
+/// What `cargo xtask bench failover` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum BenchCase {
+    /// PostgreSQL is killed, the agent lives; beside the floor
+    Crash,
+    /// Every process of the region is killed; at PostgreSQL level and through the name
+    Region,
+    /// Planned, under 100 writes a second; beside the floor
+    Switchover,
+    /// Planned, with 500 MB of dirty buffers; beside the floor
+    Dirty,
+}
