@@ -34,8 +34,9 @@ pub(super) const AWAIT_POSITION: Limit = limit(30, 1);
 pub(super) const PROMOTE: Limit = limit(120, 2);
 /// Providers take one to ten minutes for it.
 pub(super) const SWITCH: Limit = limit(900, 0);
-/// May copy a whole database anew: a TB at 50 MB/s. Users notice nothing.
-pub(super) const REJOIN: Limit = limit(6 * 3_600, 1);
+/// May copy a whole database anew: a TB at 50 MB/s. Users notice nothing, and a region that has just come back answers
+/// slowly at first: two refused connections must not leave it without a copy.
+pub(super) const REJOIN: Limit = limit(6 * 3_600, 10);
 /// Copies the tail of a log and, where rows are wanted, a whole data directory on one disk: a TB at 200 MB/s.
 pub(super) const RESCUE: Limit = limit(2 * 3_600, 1);
 /// Processes start in seconds, machines in minutes.

@@ -163,7 +163,8 @@ impl Relay {
                     tokio::spawn(join(client, server, self.there.clone(), self.back.clone()));
                 }
                 Err(_) => {
-                    reset(client);
+                    reset(&client);
+                    drop(client);
                     drop(listener);
                     listener = self.while_down().await;
                 }
@@ -220,8 +221,8 @@ fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG.unsigned_abs())
 }
 
-fn reset(stream: TcpStream) {
-    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+fn reset(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 async fn join(client: TcpStream, server: TcpStream, there: watch::Receiver<Link>, back: watch::Receiver<Link>) {

@@ -132,7 +132,7 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         let last = decisions.iter().rev().find(|a| until.is_none_or(|until| a.acked <= until))?;
         Some(signed_ms(last.acked, first_new?))
     };
-    let before = seen.b.acks.iter().filter(|a| first_new.is_none_or(|first| a.acked < first)).next_back();
+    let before = seen.b.acks.iter().rfind(|a| first_new.is_none_or(|first| a.acked < first));
     let lost = |ack: &&Ack| !seen.held.contains(&ack.id);
     let all = || seen.a.acks.iter().chain(&seen.b.acks);
     Round {
