@@ -3,6 +3,7 @@
 //! Inside a region every driver is behind one guard: one memory of epochs and keys per agent. At the controller a copy
 //! inside a region is reached through its agent; names, notes and the controller's own probes and commands are done here.
 
+pub(crate) mod aws;
 pub(crate) mod controller;
 pub(crate) mod lab;
 pub(crate) mod names;

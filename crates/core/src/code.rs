@@ -95,6 +95,9 @@ catalogue! {
     PLAN_OBJECTIVE = "PL-0120", Usage;
     SECRET_MISSING = "PL-0121", Usage;
     PLAN_OBSERVER = "PL-0132", Usage;
+    PLAN_AWS_REGION = "PL-0137", Usage;
+    PLAN_AWS_ARN = "PL-0138", Usage;
+    AWS_NOT_BUILT_IN = "PL-0139", Usage;
 
     ALREADY_THERE = "PL-0201", Refused;
     TARGET_UNKNOWN = "PL-0202", Refused;
@@ -151,6 +154,21 @@ catalogue! {
     PROGRAM_MISSING = "PL-0331", Failed;
     WEBHOOK_URL = "PL-0332", Failed;
     RESCUE_NO_ROOM = "PL-0345", Failed;
+    AWS_NOT_ASKED = "PL-0361", Failed;
+    AWS_DENIED = "PL-0362", Failed;
+    AWS_WRONG_ACCOUNT = "PL-0363", Failed;
+    AWS_MISSING = "PL-0364", Failed;
+    AWS_MOVED_BY_HAND = "PL-0365", Failed;
+    AWS_NOT_IN_STEP = "PL-0366", Failed;
+    AWS_FAR_BEHIND = "PL-0367", Failed;
+    AWS_HEADLESS = "PL-0368", Failed;
+    AWS_UNPROTECTED = "PL-0369", Failed;
+    AWS_VERSIONS_DIFFER = "PL-0370", Failed;
+    AWS_RECORD = "PL-0371", Failed;
+    AWS_HEALTH_CHECK = "PL-0372", Failed;
+    AWS_CONTROL_PLANE = "PL-0373", Failed;
+    AWS_QUOTA = "PL-0374", Failed;
+    AWS_SIZE = "PL-0375", Failed;
 
     OTHER_VERSION = "PL-0401", Failed;
     WRONG_TOKEN = "PL-0402", Failed;

@@ -198,6 +198,17 @@ pub enum Capability {
     Message,
 }
 
+/// How long its effects take when all is well; deadlines follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// Milliseconds to seconds: processes, our DNS.
+    #[default]
+    Seconds,
+    /// Minutes: what a provider starts, promotes or spreads over the world.
+    Minutes,
+}
+
 /// What a driver says of itself; derivation reads this and never the kind of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Descriptor {
@@ -211,6 +222,9 @@ pub struct Descriptor {
     pub atomic_switch: bool,
     /// Done by an agent inside the region (else by the controller through an API).
     pub needs_agent: bool,
+    /// How long its effects take.
+    #[serde(default)]
+    pub pace: Pace,
 }
 
 impl Descriptor {
@@ -222,6 +236,7 @@ impl Descriptor {
             fence_assurance: FenceAssurance::None,
             atomic_switch: false,
             needs_agent: false,
+            pace: Pace::Seconds,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Plans, drivers' descriptions and looks for the tests of verdicts and derivation.
 
-use crate::effect::{Capability, CommandLine, Descriptor, FenceAssurance, Guard, HttpMethod, Probe};
+use crate::effect::{Capability, CommandLine, Descriptor, FenceAssurance, Guard, HttpMethod, Pace, Probe};
 use crate::id::{Component, Region, Unit};
 use crate::observation::{Role, State, Target};
 use crate::plan::{
@@ -112,13 +112,21 @@ fn descriptor(kind: &Kind) -> Descriptor {
         Kind::Dns(_) => (&[Capability::Traffic], false),
         Kind::Exec(_) => (&[Capability::Command], false),
         Kind::Webhook(_) => (&[Capability::Message], false),
+        Kind::Aws(_) => (&[], false),
     };
     let fence_assurance = match kind {
         Kind::Postgres(_) => FenceAssurance::Proven,
         _ => FenceAssurance::None,
     };
     let capabilities = capabilities.iter().copied().collect::<BTreeSet<_>>();
-    Descriptor { capabilities, guard: Guard::Enforced, fence_assurance, atomic_switch: false, needs_agent }
+    Descriptor {
+        capabilities,
+        guard: Guard::Enforced,
+        fence_assurance,
+        atomic_switch: false,
+        needs_agent,
+        pace: Pace::Seconds,
+    }
 }
 
 /// A look that shows a role.

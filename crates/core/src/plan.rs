@@ -7,6 +7,7 @@
 //! build the types below and check their own settings, `contradiction` checks what spans sections.
 
 mod address;
+pub mod aws;
 mod components;
 mod contradiction;
 mod controller;
@@ -59,6 +60,8 @@ pub struct Plan {
     pub policy: Policy,
     /// `components`, by name.
     pub components: BTreeMap<Component, ComponentPlan>,
+    /// `aws`: how AWS is reached.
+    pub aws: aws::AwsPlan,
     /// `verify`: what must work at the end of a move, in order.
     pub verify: Vec<Probe>,
     /// `measure`: what the outside client does.
@@ -222,6 +225,9 @@ pub enum Kind {
     Exec(ExecPlan),
     /// Notes to people.
     Webhook(WebhookPlan),
+    /// What AWS runs.
+    #[serde(untagged)]
+    Aws(aws::AwsComponent),
 }
 
 /// `kind: postgres`.

@@ -20,7 +20,7 @@ pub use world::World;
 
 use crate::{Context, Driver};
 use async_trait::async_trait;
-use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard};
+use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::position::{Order, Position};
@@ -50,6 +50,7 @@ impl FakeDriver {
                 fence_assurance: FenceAssurance::Proven,
                 atomic_switch: false,
                 needs_agent: true,
+                pace: Pace::Seconds,
             },
         )
     }
@@ -64,6 +65,7 @@ impl FakeDriver {
                 fence_assurance: FenceAssurance::ProviderAttested,
                 atomic_switch: true,
                 needs_agent: false,
+                pace: Pace::Minutes,
             },
         )
     }

@@ -113,6 +113,7 @@ impl Driver for Router {
             fence_assurance: all.iter().map(|d| d.fence_assurance).min().unwrap_or(FenceAssurance::None),
             atomic_switch: all.iter().any(|d| d.atomic_switch),
             needs_agent: all.iter().any(|d| d.needs_agent),
+            pace: all.iter().map(|d| d.pace).max().unwrap_or_default(),
         }
     }
 

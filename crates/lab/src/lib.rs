@@ -5,6 +5,7 @@
 //! Where the machine allows it each place also has a network of its own, which can be cut ([`net`]). Nothing here knows
 //! plans or drivers; the command line wires those in.
 
+pub mod aws;
 pub mod bare;
 pub mod certificates;
 pub mod database;

@@ -4,6 +4,7 @@
 
 use crate::api::view::DecisionView;
 use crate::hub::{Hub, Unwelcome};
+use crate::looks;
 use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region, Unit};
@@ -13,7 +14,7 @@ use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Mono, Wall};
-use pilotlight_core::verdict::{Judgement, PortSight, Sight};
+use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
 use pilotlight_engine::Engine;
@@ -51,6 +52,7 @@ pub(crate) struct Desk {
 struct Known {
     ports: BTreeMap<Target, PortSight>,
     shared: BTreeMap<Target, (State, Mono)>,
+    managed: BTreeMap<Target, (State, Mono)>,
     judged: BTreeMap<Unit, Judged>,
 }
 
@@ -112,12 +114,34 @@ impl Desk {
     pub(crate) fn sight(&self, unit: &Unit) -> Sight {
         Sight {
             now: self.clock.mono(),
-            agents: self.hub.agents(),
+            agents: self.voices(),
             ports: self.known().ports.clone(),
             outlooks: self.hub.outlooks(),
             lease: self.engine.granter().sight(unit),
             changed: self.engine.granter().changed(unit),
         }
+    }
+
+    /// What is heard of each region: from its agent, and through the provider's API where that is how it is looked at. A
+    /// region without an agent is heard while its API answers.
+    fn voices(&self) -> BTreeMap<Region, AgentSight> {
+        let mut voices = self.hub.agents();
+        for (target, (state, at)) in &self.known().managed {
+            let Some(region) = &target.region else { continue };
+            let voice = voices.entry(region.clone()).or_default();
+            voice.seen.insert(target.clone(), (state.clone(), *at));
+            if !self.plan.expects_agent(region) {
+                // Looks through an API come less often than heartbeats, so one counts for longer.
+                let lately = self.clock.mono().since(*at) <= looks::managed_counts_for(&self.plan);
+                let heard = if lately { self.clock.mono() } else { *at };
+                voice.last_heard = voice.last_heard.max(Some(heard));
+            }
+        }
+        voices
+    }
+
+    pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
+        self.known().managed.insert(target, (state, began));
     }
 
     pub(crate) fn saw_port(&self, target: Target, port: PortSight) {

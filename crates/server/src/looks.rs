@@ -6,6 +6,7 @@
 use crate::desk::Desk;
 use pilotlight_core::effect::Capability;
 use pilotlight_core::observation::Target;
+use pilotlight_core::plan::Plan;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::{PortAnswer, PortSight};
 use pilotlight_driver::port::PortLook;
@@ -19,6 +20,12 @@ const CALM: Duration = Duration::from_secs(1);
 
 /// While it is silent, the verdict waits for this.
 const SILENT: Duration = Duration::from_millis(150);
+
+/// Providers count calls: the same target is not looked at more often through an API than this.
+const LEAST_MANAGED: Duration = Duration::from_secs(1);
+
+/// An API that has not answered by then does not answer.
+const LONGEST_MANAGED: Duration = Duration::from_secs(4);
 
 /// Between two rounds.
 const TICK: Duration = Duration::from_millis(50);
@@ -78,6 +85,49 @@ pub(crate) async fn shared(desk: Arc<Desk>) {
         }
         pause(&desk, CALM).await;
     }
+}
+
+/// Looks through the provider's API at what needs no agent, until shutdown. A region whose API hangs holds up no other.
+pub(crate) async fn managed(desk: Arc<Desk>) {
+    let targets = managed_targets(&desk);
+    let mut under_way: BTreeMap<Target, tokio::task::AbortHandle> = BTreeMap::new();
+    let mut looks = JoinSet::new();
+    while !desk.shutdown.is_cancelled() {
+        for target in &targets {
+            if under_way.get(target).is_some_and(|look| !look.is_finished()) {
+                continue;
+            }
+            let (desk, wanted) = (desk.clone(), target.clone());
+            let look = looks.spawn(async move {
+                let began = desk.clock.mono();
+                let seen = within(&desk, LONGEST_MANAGED, desk.driver.observe(&wanted)).await;
+                if let Some(Ok(state)) = seen {
+                    desk.saw_managed(wanted, state, began);
+                }
+            });
+            under_way.insert(target.clone(), look);
+        }
+        while looks.try_join_next().is_some() {}
+        pause(&desk, managed_every(&desk.plan)).await;
+    }
+}
+
+fn managed_every(plan: &Plan) -> Duration {
+    plan.policy.renew.max(LEAST_MANAGED)
+}
+
+/// A look through an API older than this no longer says that the region's API answers: three were missed.
+pub(crate) fn managed_counts_for(plan: &Plan) -> Duration {
+    managed_every(plan) * 3 + Duration::from_secs(2)
+}
+
+fn managed_targets(desk: &Desk) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for (component, plan) in desk.plan.components.iter().filter(|(_, c)| c.is_managed()) {
+        let places = plan.copies().into_iter().chain(plan.capacity().map(|(regions, _)| regions).unwrap_or_default());
+        targets.extend(places.map(|r| Target { component: component.clone(), region: Some(r.clone()) }));
+    }
+    targets
 }
 
 async fn within<T>(desk: &Desk, longest: Duration, look: impl Future<Output = T>) -> Option<T> {

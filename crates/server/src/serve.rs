@@ -175,6 +175,7 @@ pub(crate) async fn take_up(desk: &Desk) -> Result<(), StorageError> {
 /// Spawns everything that looks and decides; each ends at shutdown and never before.
 pub(crate) fn spawn(tasks: &mut JoinSet<String>, desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) {
     let (decides, dials, shares, publishes) = (desk.clone(), desk.clone(), desk.clone(), desk.clone());
+    let asks = desk.clone();
     tasks.spawn(async move {
         controller::run(decides).await;
         "decisions".to_owned()
@@ -186,6 +187,10 @@ pub(crate) fn spawn(tasks: &mut JoinSet<String>, desk: &Arc<Desk>, port_look: Ar
     tasks.spawn(async move {
         looks::shared(shares).await;
         "looks at what belongs to no region".to_owned()
+    });
+    tasks.spawn(async move {
+        looks::managed(asks).await;
+        "looks through the provider's API".to_owned()
     });
     tasks.spawn(async move {
         traffic::run(publishes).await;

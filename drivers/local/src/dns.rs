@@ -14,7 +14,7 @@ mod query;
 use async_trait::async_trait;
 use control::Control;
 use pilotlight_core::code;
-use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard};
+use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
@@ -143,6 +143,7 @@ impl Driver for DnsDriver {
             fence_assurance: FenceAssurance::None,
             atomic_switch: false,
             needs_agent: false,
+            pace: Pace::Seconds,
         }
     }
 

@@ -39,7 +39,7 @@ use directory::Directory;
 use lag::Newest;
 use lsn::Place;
 use marker::Marker;
-use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard};
+use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
@@ -70,6 +70,7 @@ pub fn descriptor() -> Descriptor {
         fence_assurance: FenceAssurance::Proven,
         atomic_switch: false,
         needs_agent: true,
+        pace: Pace::Seconds,
     }
 }
 

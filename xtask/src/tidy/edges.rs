@@ -10,6 +10,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("pilotlight-core", &[]),
     ("pilotlight-driver", &["pilotlight-core"]),
     ("pilotlight-local", &["pilotlight-core", "pilotlight-driver"]),
+    ("pilotlight-aws", &["pilotlight-core", "pilotlight-driver"]),
     ("pilotlight-dns", &["pilotlight-core"]),
     ("pilotlight-engine", &["pilotlight-core", "pilotlight-driver"]),
     ("pilotlight-agent", &["pilotlight-core", "pilotlight-driver"]),
@@ -22,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "pilotlight-core",
             "pilotlight-driver",
             "pilotlight-local",
+            "pilotlight-aws",
             "pilotlight-dns",
             "pilotlight-engine",
             "pilotlight-agent",
@@ -51,6 +53,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rcgen", &["pilotlight-lab"]),
     ("sysinfo", &["pilotlight-local", "pilotlight-lab"]),
     ("tokio-postgres", &["pilotlight-local", "pilotlight-lab"]),
+    ("aws-config", &["pilotlight-aws"]),
     ("anyhow", &["pilotlight", "xtask"]),
 ];
 

@@ -1,6 +1,7 @@
 //! The drivers of the controller.
 
 use super::Wired;
+use super::aws::Aws;
 use super::place::Place;
 use crate::connect;
 use crate::error::{CliError, Exit};
@@ -8,6 +9,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use pilotlight_core::id::Component;
 use pilotlight_core::observation::Target;
+use pilotlight_core::plan::aws::AwsComponent;
 use pilotlight_core::plan::{DnsPlan, Kind, Plan, WebhookPlan};
 use pilotlight_core::verdict::PortAnswer;
 use pilotlight_driver::Driver;
@@ -29,7 +31,7 @@ pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
     let ledger = Ledger::open(&plan.controller.state.join("guard"))
         .with_context(|| format!("cannot use the controller's folder {}", plan.controller.state.display()))
         .map_err(|e| CliError::new(Exit::Failed, e))?;
-    let building = Building { plan, ledger: Arc::new(ledger) };
+    let building = Building { plan, ledger: Arc::new(ledger), aws: Aws::of(plan) };
     let here = Place::of(plan, None)?;
     let at_place = here.describe();
     let mut router = Router::new().here(building.guarded(here));
@@ -58,6 +60,12 @@ pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
                 descriptors.insert(name.clone(), at_place.clone());
                 continue;
             }
+            Kind::Aws(aws) => {
+                let driver = building.guarded(building.aws.driver(name, aws)?);
+                descriptors.insert(name.clone(), driver.describe());
+                router = router.component(name, None, driver);
+                continue;
+            }
         };
         for region in regions {
             let agent = RemoteAgent::new(hub.clone(), region.clone(), remote.clone());
@@ -71,6 +79,7 @@ pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
 struct Building<'a> {
     plan: &'a Plan,
     ledger: Arc<Ledger>,
+    aws: Aws,
 }
 
 impl Building<'_> {
@@ -100,6 +109,11 @@ impl Ports {
     pub(crate) fn of(plan: &Plan) -> Self {
         let mut ports = BTreeMap::new();
         for (component, kind) in plan.components.iter().map(|(name, c)| (name, &c.kind)) {
+            if let Kind::Aws(AwsComponent::Aurora(aurora)) = kind {
+                for (region, address) in aurora.regions.iter().filter_map(|(r, m)| Some((r, m.address.clone()?))) {
+                    ports.insert(Target { component: component.clone(), region: Some(region.clone()) }, address);
+                }
+            }
             if let Kind::Postgres(postgres) = kind {
                 for (region, server) in &postgres.regions {
                     let target = Target { component: component.clone(), region: Some(region.clone()) };

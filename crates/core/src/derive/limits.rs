@@ -3,7 +3,7 @@
 //! A deadline is for one attempt and holds the wait for the post-condition. It is not an estimate: it is the time after
 //! which going on waiting is worse than a person looking. Retries only follow failures that changed nothing.
 
-use crate::effect::Probe;
+use crate::effect::{Pace, Probe};
 use crate::lease::granters_lease;
 use std::time::Duration;
 
@@ -31,7 +31,13 @@ pub(super) const STOP: Limit = limit(30, 0);
 /// A standby that streams has the tail already; longer than this the stop is better undone.
 pub(super) const AWAIT_POSITION: Limit = limit(30, 1);
 /// Replays what was received: seconds, but minutes after a burst of writing, and there is no better way than forward.
-pub(super) const PROMOTE: Limit = limit(120, 2);
+/// A provider restarts the copy for it and may first make a backup of it.
+pub(super) const fn promote(pace: Pace) -> Limit {
+    match pace {
+        Pace::Seconds => limit(120, 2),
+        Pace::Minutes => limit(1_800, 2),
+    }
+}
 /// Providers take one to ten minutes for it.
 pub(super) const SWITCH: Limit = limit(900, 0);
 /// May copy a whole database anew: a TB at 50 MB/s. Users notice nothing, and a region that has just come back answers
@@ -39,12 +45,28 @@ pub(super) const SWITCH: Limit = limit(900, 0);
 pub(super) const REJOIN: Limit = limit(6 * 3_600, 10);
 /// Copies the tail of a log and, where rows are wanted, a whole data directory on one disk: a TB at 200 MB/s.
 pub(super) const RESCUE: Limit = limit(2 * 3_600, 1);
-/// Processes start in seconds, machines in minutes.
-pub(super) const SCALE: Limit = limit(300, 2);
+/// Processes start in seconds, machines in minutes; a provider that is short of machines takes some more.
+pub(super) const fn scale(pace: Pace) -> Limit {
+    match pace {
+        Pace::Seconds => limit(300, 2),
+        Pace::Minutes => limit(900, 2),
+    }
+}
 /// Nobody waits for instances to go.
-pub(super) const SCALE_DOWN: Limit = limit(60, 1);
-/// Writing a DNS answer takes milliseconds; an authority that is being restarted comes back within seconds.
-pub(super) const ROUTE: Limit = limit(10, 5);
+pub(super) const fn scale_down(pace: Pace) -> Limit {
+    match pace {
+        Pace::Seconds => limit(60, 1),
+        Pace::Minutes => limit(600, 1),
+    }
+}
+/// Writing a DNS answer takes milliseconds; an authority that is being restarted comes back within seconds. A provider
+/// spreads it over all of its servers, most often within a minute.
+pub(super) const fn route(pace: Pace) -> Limit {
+    match pace {
+        Pace::Seconds => limit(10, 5),
+        Pace::Minutes => limit(300, 5),
+    }
+}
 /// A note must not hold anything up.
 pub(super) const NOTIFY: Limit = limit(10, 2);
 

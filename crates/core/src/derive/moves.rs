@@ -157,20 +157,19 @@ fn await_position(survey: &Survey<'_>, component: &Component, stopped: &StepId) 
 fn promote_all(survey: &Survey<'_>, draft: &mut Draft, grant: &StepId, rooms: &[StepId]) -> Vec<(Component, StepId)> {
     let alone = survey.data.len() == 1;
     let promote = |data: &Data<'_>| {
-        let step =
-            if data.descriptor.atomic_switch { switch(survey, data.name, alone) } else { promote(survey, data.name) };
+        let step = if data.descriptor.atomic_switch { switch(survey, data.name, alone) } else { promote(survey, data) };
         let id = draft.add(step.once([grant.clone()]).once(rooms.iter().cloned()));
         (data.name.clone(), id)
     };
     survey.data.iter().map(promote).collect()
 }
 
-fn promote(survey: &Survey<'_>, component: &Component) -> Step {
-    let to = survey.to();
+fn promote(survey: &Survey<'_>, data: &Data<'_>) -> Step {
+    let (to, component) = (survey.to(), data.name);
     let effect = Effect::Promote { component: component.clone(), region: to.clone() };
     let title = format!("Make {component} in {to} the writer");
     let why = "From here on there is only a way forward.";
-    step(format!("promote-{component}-{to}"), Phase::Promote, effect, limits::PROMOTE)
+    step(format!("promote-{component}-{to}"), Phase::Promote, effect, limits::promote(data.descriptor.pace))
         .say(title, why)
         .until(Condition::IsWriter { target: target(component, to) })
 }

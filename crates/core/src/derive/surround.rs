@@ -101,12 +101,16 @@ pub(super) fn make_room(
                 |instances| Effect::SetCapacity { component: (*component).clone(), region: region.clone(), instances };
             let ready = Condition::HasCapacity { target: target(component, region), ready: instances.active };
             let title = format!("Run {} of {component} in {region}", instances.active);
-            let scale =
-                step(format!("scale-{component}-{region}"), Phase::Scale, size(instances.active), limits::SCALE)
-                    .say(title, "Traffic is led only to where it can be served.")
-                    .until(ready)
-                    .once(opened.iter().cloned())
-                    .else_do(on_failure);
+            let scale = step(
+                format!("scale-{component}-{region}"),
+                Phase::Scale,
+                size(instances.active),
+                limits::scale(survey.pace(component)),
+            )
+            .say(title, "Traffic is led only to where it can be served.")
+            .until(ready)
+            .once(opened.iter().cloned())
+            .else_do(on_failure);
             // Where the traffic is now, taking it back would take away what is live.
             let undoable = on_failure == OnFailure::Undo && region != survey.from();
             rooms.push(draft.add(if undoable { scale.undone_by(size(instances.standby)) } else { scale }));
@@ -145,7 +149,8 @@ fn route(survey: &Survey<'_>, road: &Component) -> Step {
     let shares = placement.traffic.clone();
     let shown: Vec<String> = shares.iter().map(|(region, share)| format!("{region} {share} %")).collect();
     let target = Target { component: road.clone(), region: None };
-    step(format!("route-{road}"), Phase::Route, Effect::Route { component: road.clone(), shares }, limits::ROUTE)
+    let limit = limits::route(survey.pace(road));
+    step(format!("route-{road}"), Phase::Route, Effect::Route { component: road.clone(), shares }, limit)
         .say(format!("Lead traffic by {road}: {}", shown.join(", ")), "From here on users reach the new writer.")
         .until(Condition::IsRouted { target, placement })
 }
@@ -193,7 +198,12 @@ pub(super) fn shrink(survey: &Survey<'_>, draft: &mut Draft, region: &Region, ne
             instances: instances.standby,
         };
         let title = format!("Leave {} of {component} in {region}", instances.standby);
-        let scale = step(format!("scale-down-{component}-{region}"), Phase::Rejoin, effect, limits::SCALE_DOWN);
+        let scale = step(
+            format!("scale-down-{component}-{region}"),
+            Phase::Rejoin,
+            effect,
+            limits::scale_down(survey.pace(component)),
+        );
         let scale = scale.say(title, "No traffic goes there any more.").else_do(OnFailure::GoOn);
         draft.add(scale.once(needs.iter().cloned()));
     }

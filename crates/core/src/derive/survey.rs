@@ -2,7 +2,7 @@
 //! the move can be made at all.
 
 use super::{Derivation, Refusal};
-use crate::effect::{Capability, Descriptor};
+use crate::effect::{Capability, Descriptor, Pace};
 use crate::id::{Component, Region};
 use crate::observation::{Role, Target};
 use crate::placement::{Mode, Verb};
@@ -96,6 +96,11 @@ impl<'a> Survey<'a> {
     pub(super) fn descriptor(&self, component: &Component) -> Result<&'a Descriptor, Refusal> {
         let found = self.d.descriptors.get(component);
         found.ok_or_else(|| Refusal::NoDriver { component: component.clone() })
+    }
+
+    /// How long its effects take.
+    pub(super) fn pace(&self, component: &Component) -> Pace {
+        self.d.descriptors.get(component).map(|d| d.pace).unwrap_or_default()
     }
 
     fn sort_in(&mut self, name: &'a Component, component: &'a ComponentPlan) -> Result<(), Refusal> {

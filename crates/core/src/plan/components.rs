@@ -1,5 +1,6 @@
 //! `components`: the parts of the application, one file per kind.
 
+pub(super) mod aws;
 pub(super) mod dns;
 pub(super) mod exec;
 pub(super) mod postgres;
@@ -30,6 +31,11 @@ pub(super) static KINDS: Kinds = Kinds {
         Variant { word: "dns", section: &dns::SECTION },
         Variant { word: "exec", section: &exec::SECTION },
         Variant { word: "webhook", section: &webhook::SECTION },
+        Variant { word: "aurora", section: &aws::aurora::SECTION },
+        Variant { word: "ecs", section: &aws::ecs::SECTION },
+        Variant { word: "autoscaling", section: &aws::autoscaling::SECTION },
+        Variant { word: "route53", section: &aws::route53::SECTION },
+        Variant { word: "sns", section: &aws::sns::SECTION },
     ],
 };
 
@@ -94,7 +100,8 @@ pub(super) fn build(application: &Application, record: &Record) -> Option<Compon
         "process" => Kind::Process(process::build(record)?),
         "dns" => Kind::Dns(dns::build(record)?),
         "exec" => Kind::Exec(exec::build(record)?),
-        _ => Kind::Webhook(webhook::build(record)?),
+        "webhook" => Kind::Webhook(webhook::build(record)?),
+        _ => Kind::Aws(aws::build(record)?),
     };
     let unit = record.text("unit").map_or_else(|| Unit::new(application.as_str()), Unit::new);
     Some(ComponentPlan { unit, kind })
@@ -114,6 +121,7 @@ pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
         "process" => process::check(record, out),
         "dns" => dns::check(record, out),
         "exec" => check_command(record, out),
-        _ => {}
+        "webhook" => {}
+        _ => aws::check(record, root, out),
     }
 }

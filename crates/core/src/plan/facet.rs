@@ -3,7 +3,7 @@
 //! Border: this is the only place outside of reading a plan where core looks at [`Kind`]. Verdicts, derivation and agents
 //! ask here, so that a new technology adds a line here and nothing there.
 
-use super::{ComponentPlan, ExecPlan, Kind};
+use super::{ComponentPlan, ExecPlan, Kind, Plan};
 use crate::id::Region;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ impl ComponentPlan {
     pub fn copies(&self) -> Vec<&Region> {
         match &self.kind {
             Kind::Postgres(p) => p.regions.keys().collect(),
+            Kind::Aws(a) => a.copies(),
             Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => Vec::new(),
         }
     }
@@ -29,7 +30,7 @@ impl ComponentPlan {
     pub fn sentinel(&self) -> Option<Duration> {
         match &self.kind {
             Kind::Postgres(p) => Some(p.sentinel).filter(|every| !every.is_zero()),
-            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => None,
+            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => None,
         }
     }
 
@@ -37,6 +38,7 @@ impl ComponentPlan {
     pub fn capacity(&self) -> Option<(Vec<&Region>, Instances)> {
         match &self.kind {
             Kind::Process(p) => Some((p.regions.keys().collect(), Instances { active: p.active, standby: p.standby })),
+            Kind::Aws(a) => a.capacity(),
             Kind::Postgres(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => None,
         }
     }
@@ -45,6 +47,7 @@ impl ComponentPlan {
     pub fn routes(&self) -> Vec<&Region> {
         match &self.kind {
             Kind::Dns(d) => d.answers.keys().collect(),
+            Kind::Aws(a) => a.routes(),
             Kind::Postgres(_) | Kind::Process(_) | Kind::Exec(_) | Kind::Webhook(_) => Vec::new(),
         }
     }
@@ -53,7 +56,23 @@ impl ComponentPlan {
     pub fn hook(&self) -> Option<&ExecPlan> {
         match &self.kind {
             Kind::Exec(e) => Some(e),
-            Kind::Postgres(_) | Kind::Process(_) | Kind::Dns(_) | Kind::Webhook(_) => None,
+            Kind::Postgres(_) | Kind::Process(_) | Kind::Dns(_) | Kind::Webhook(_) | Kind::Aws(_) => None,
         }
+    }
+    /// It is looked at and acted upon through a provider's API, so it needs no agent.
+    pub fn is_managed(&self) -> bool {
+        matches!(self.kind, Kind::Aws(_))
+    }
+}
+
+impl Plan {
+    /// Whether an agent is to be heard from the region. Where everything is a provider's, nobody runs one.
+    pub fn expects_agent(&self, region: &Region) -> bool {
+        self.components.values().any(|c| {
+            let placed =
+                c.copies().contains(&region) || c.capacity().is_some_and(|(regions, _)| regions.contains(&region));
+            let commands = c.hook().is_some_and(|h| h.region.as_ref() == Some(region));
+            (placed && !c.is_managed()) || commands
+        }) || !self.components.values().any(ComponentPlan::is_managed)
     }
 }

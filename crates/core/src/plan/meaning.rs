@@ -129,6 +129,7 @@ fn component(plan: &Plan, component: &ComponentPlan) -> String {
             format!("a command of yours, run by {place}, up to {}", show_duration(e.deadline))
         }
         Kind::Webhook(_) => "tells people".to_owned(),
+        Kind::Aws(aws) => aws.words(),
     };
     if plan.units().len() > 1 { format!("{words} (moves with {})", component.unit) } else { words }
 }

@@ -38,7 +38,7 @@ impl Plan {
                 Kind::Process(process) => process.regions.values_mut().for_each(|c| program(c, dir)),
                 Kind::Exec(exec) => program(&mut exec.command, dir),
                 Kind::Webhook(webhook) => secret(&mut webhook.url, dir),
-                Kind::Dns(_) => {}
+                Kind::Dns(_) | Kind::Aws(_) => {}
             }
         }
     }

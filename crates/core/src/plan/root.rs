@@ -27,6 +27,7 @@ pub(super) static SECTION: Section = Section {
             Shape::PerName(&Shape::Kinds(&components::KINDS)),
             "The parts of the application, by name.",
         ),
+        optional("aws", Shape::Record(&components::aws::SECTION), "How AWS is reached, when it runs a part."),
         optional(
             "verify",
             Shape::List { of: &probe::SHAPE, least: 0 },
@@ -131,6 +132,7 @@ fn build(root: &Record) -> Option<Plan> {
         controller: controller::build(root.record("controller")?)?,
         policy: policy::build(root.record("policy")?)?,
         components: components::build_all(&application, root)?,
+        aws: components::aws::build_access(root.record("aws"))?,
         verify: root.list("verify").iter().map(probe::build).collect::<Option<_>>()?,
         measure: match root.record("measure") {
             Some(record) => Some(measure::build(record)?),

@@ -126,6 +126,10 @@ impl Data<'_> {
         let first = laws.look(&writer).await?.position;
         self.write(laws, "the-writer-takes-writes", &self.pair.writer, 20).await;
         let second = laws.look(&writer).await?.position;
+        if laws.driver.describe().atomic_switch && first.is_none() && second.is_none() {
+            // Where the provider hands over by itself, nobody needs a position, and it may show none.
+            return None;
+        }
         laws.hold("positions-are-seen", first.is_some() && second.is_some(), || format!("{first:?}, {second:?}"));
         let (first, second) = (first?, second?);
         for (a, b, expected) in

@@ -17,6 +17,11 @@ pub trait TrafficBench: Bench {
     async fn users_go_to(&self) -> Vec<Region>;
 }
 
+/// Without the regions that are published with no share: they get as little as those that are not published.
+fn some(shares: &BTreeMap<Region, u32>) -> BTreeMap<Region, u32> {
+    shares.iter().filter(|(_, share)| **share > 0).map(|(region, share)| (region.clone(), *share)).collect()
+}
+
 /// Runs the battery of [`Capability::Traffic`].
 pub async fn traffic(bench: &dyn TrafficBench) -> Report {
     let mut laws = Laws::new(bench, Capability::Traffic);
@@ -37,7 +42,7 @@ pub async fn traffic(bench: &dyn TrafficBench) -> Report {
         let answer = laws.apply(&route(&shares)).await;
         laws.hold("route-is-done", answer.is_ok(), || format!("{shares:?}: {answer:?}"));
         let expected: BTreeMap<Region, u32> = shares.iter().map(|(r, n)| ((*r).clone(), *n)).collect();
-        laws.reaches("shares-read-back-equal", &target, |s| s.shares.as_ref() == Some(&expected)).await;
+        laws.reaches("shares-read-back-equal", &target, |s| s.shares.as_ref().map(some) == Some(some(&expected))).await;
         let users = bench.users_go_to().await;
         let follow = !users.is_empty() && users.iter().all(|r| led.contains(&r));
         laws.hold("users-are-led-there", follow, || format!("{shares:?} leads to {users:?}"));

@@ -2,7 +2,7 @@
 
 use super::{Hub, RemoteAgent, Unwelcome};
 use async_trait::async_trait;
-use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard};
+use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId, Unit};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{FailureKind, Outcome};
@@ -51,6 +51,7 @@ fn remote(hub: &Arc<Hub>) -> Arc<RemoteAgent> {
         fence_assurance: FenceAssurance::Proven,
         atomic_switch: false,
         needs_agent: true,
+        pace: Pace::Seconds,
     };
     Arc::new(RemoteAgent::new(hub.clone(), Region::from("east"), descriptor))
 }

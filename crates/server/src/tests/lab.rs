@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use pilotlight_agent::{
     AgentParts, FileNotes, GuardRuns, HttpWay, ObserverParts, fresh_instance, observe, run as run_agent,
 };
-use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard};
+use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{Component, Region, RunId};
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::{Role, Target};
@@ -317,6 +317,7 @@ fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {
         fence_assurance: FenceAssurance::Proven,
         atomic_switch: false,
         needs_agent: true,
+        pace: Pace::Seconds,
     };
     let describe = |name: &Component| match name.as_str() {
         "database" => of(&[Capability::Replicated, Capability::Fence, Capability::Sentinel]),

@@ -1,0 +1,54 @@
+//! The drivers of what AWS runs, where this binary has them: the cargo feature `aws`.
+
+use crate::error::CliError;
+use pilotlight_core::id::Component;
+use pilotlight_core::plan::Plan;
+use pilotlight_core::plan::aws::AwsComponent;
+use pilotlight_driver::Driver;
+use std::sync::Arc;
+
+/// Makes drivers that share one way to AWS, and with it the rates they keep together.
+#[cfg(feature = "aws")]
+pub(crate) struct Aws(pilotlight_aws::Access);
+
+#[cfg(feature = "aws")]
+impl Aws {
+    /// Calls nobody yet.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let clock = Arc::new(pilotlight_driver::clock::SystemClock);
+        Self(pilotlight_aws::Access::new(plan.aws.clone(), clock))
+    }
+
+    /// The driver of a component, for all of its regions.
+    pub(crate) fn driver(&self, name: &Component, kind: &AwsComponent) -> Result<Arc<dyn Driver>, CliError> {
+        let (name, access) = (name.clone(), self.0.clone());
+        Ok(match kind.clone() {
+            AwsComponent::Aurora(plan) => Arc::new(pilotlight_aws::AuroraDriver::new(name, plan, access)),
+            AwsComponent::Ecs(plan) => Arc::new(pilotlight_aws::EcsDriver::new(name, plan, access)),
+            AwsComponent::Autoscaling(plan) => Arc::new(pilotlight_aws::AutoscalingDriver::new(name, plan, access)),
+            AwsComponent::Route53(plan) => Arc::new(pilotlight_aws::Route53Driver::new(name, plan, access)),
+            AwsComponent::Sns(plan) => Arc::new(pilotlight_aws::SnsDriver::new(name, plan, access)),
+        })
+    }
+}
+
+/// Makes nothing: this binary was built without them.
+#[cfg(not(feature = "aws"))]
+pub(crate) struct Aws;
+
+#[cfg(not(feature = "aws"))]
+impl Aws {
+    /// Whatever the plan says.
+    pub(crate) fn of(_plan: &Plan) -> Self {
+        Self
+    }
+
+    /// Says how to get them.
+    pub(crate) fn driver(&self, name: &Component, _kind: &AwsComponent) -> Result<Arc<dyn Driver>, CliError> {
+        let cause = anyhow::anyhow!("component {name} is run by AWS, and this binary has no drivers for AWS");
+        let hint = "build it with `cargo build --release --package pilotlight --features aws`";
+        Err(CliError::new(crate::error::Exit::Usage, cause)
+            .code(pilotlight_core::code::AWS_NOT_BUILT_IN.as_str())
+            .hint(hint))
+    }
+}

@@ -1,0 +1,244 @@
+//! `aws` and the kinds of components that AWS runs: what a plan says of them.
+//!
+//! Border: names and settings only. Which call does what is known by the drivers; what a kind means in words that hold for
+//! every technology stands in `facet`.
+
+use super::facet::Instances;
+use crate::id::Region;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// `aws`: how AWS is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AwsPlan {
+    /// `aws.account`: the account everything must be in.
+    pub account: Option<String>,
+    /// `aws.endpoint`: one URL for every service, for a test server.
+    pub endpoint: Option<String>,
+    /// `aws.regions`: what AWS calls a region of the plan, and the role that may act there.
+    pub regions: BTreeMap<Region, AwsRegion>,
+}
+
+/// One region of the plan in AWS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AwsRegion {
+    /// AWS's name; without it the plan's own.
+    pub name: Option<String>,
+    /// ARN of a role that is assumed for calls to this region.
+    pub role: Option<String>,
+}
+
+/// The kinds that AWS runs, by the word in `kind:`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum AwsComponent {
+    /// Aurora Global Database.
+    Aurora(AuroraPlan),
+    /// An ECS service in each region.
+    Ecs(EcsPlan),
+    /// An EC2 Auto Scaling group in each region.
+    Autoscaling(AutoscalingPlan),
+    /// A name in Route 53.
+    Route53(Route53Plan),
+    /// An SNS topic that is told what happens.
+    Sns(SnsPlan),
+}
+
+/// `kind: aurora`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuroraPlan {
+    /// Identifier of the global cluster.
+    pub global_cluster: String,
+    /// `detach`: a copy may be taken out of the global cluster and promoted alone when the global calls fail.
+    pub may_detach: bool,
+    /// One member per region.
+    pub regions: BTreeMap<Region, AuroraMember>,
+}
+
+/// A member of a global cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuroraMember {
+    /// Identifier of the DB cluster.
+    pub cluster: String,
+    /// `HOST:PORT` of its endpoint, dialled as a second opinion.
+    pub address: Option<String>,
+}
+
+/// `kind: ecs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EcsPlan {
+    /// Tasks where the traffic is.
+    pub active: u32,
+    /// Tasks where it is not.
+    pub standby: u32,
+    /// Capacity provider where the traffic is; without it the service's own is left alone.
+    pub active_provider: Option<String>,
+    /// Capacity provider where it is not.
+    pub standby_provider: Option<String>,
+    /// One service per region.
+    pub regions: BTreeMap<Region, EcsService>,
+}
+
+/// An ECS service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EcsService {
+    /// Name of its cluster.
+    pub cluster: String,
+    /// Its name.
+    pub service: String,
+}
+
+/// `kind: autoscaling`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AutoscalingPlan {
+    /// Instances where the traffic is.
+    pub active: u32,
+    /// Instances where it is not.
+    pub standby: u32,
+    /// Instances the group may grow to where the traffic is; without it its own limit is only raised when it must be.
+    pub active_max: Option<u32>,
+    /// The same where it is not.
+    pub standby_max: Option<u32>,
+    /// Name of the group per region.
+    pub regions: BTreeMap<Region, String>,
+}
+
+/// `kind: route53`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Route53Plan {
+    /// Id of the hosted zone.
+    pub zone: String,
+    /// The name users ask for, without a final dot.
+    pub name: String,
+    /// Type of the record.
+    pub record: RecordType,
+    /// How records are chosen between.
+    pub policy: RecordPolicy,
+    /// Time to live in seconds; an alias has its target's.
+    pub ttl_seconds: u32,
+    /// What to answer per region.
+    pub answers: BTreeMap<Region, Route53Answer>,
+}
+
+/// The type of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum RecordType {
+    /// IPv4 addresses.
+    #[serde(rename = "A")]
+    A,
+    /// IPv6 addresses.
+    #[serde(rename = "AAAA")]
+    Aaaa,
+    /// Another name.
+    #[serde(rename = "CNAME")]
+    Cname,
+}
+
+/// How Route 53 chooses between records of one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordPolicy {
+    /// By weights, which are the shares.
+    Weighted,
+    /// The primary while it is healthy, else the secondary.
+    Failover,
+}
+
+/// What Route 53 answers for a region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Route53Answer {
+    /// The values, or the alias.
+    pub to: AnswerTo,
+    /// Id of the health check of this record.
+    pub health_check: Option<String>,
+}
+
+/// Where an answer leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerTo {
+    /// This value.
+    Value(String),
+    /// An alias of that name in that zone.
+    Alias {
+        /// DNS name of the target, for example of a load balancer.
+        name: String,
+        /// Zone of the target.
+        zone: String,
+    },
+}
+
+/// `kind: sns`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SnsPlan {
+    /// ARN of the topic; its region is where it is called.
+    pub topic: String,
+}
+
+impl AwsPlan {
+    /// What AWS calls a region of the plan.
+    pub fn name_of<'a>(&'a self, region: &'a Region) -> &'a str {
+        self.regions.get(region).and_then(|r| r.name.as_deref()).unwrap_or(region.as_str())
+    }
+}
+
+impl AwsComponent {
+    /// The regions that hold a copy of its data.
+    pub fn copies(&self) -> Vec<&Region> {
+        match self {
+            AwsComponent::Aurora(a) => a.regions.keys().collect(),
+            AwsComponent::Ecs(_) | AwsComponent::Autoscaling(_) | AwsComponent::Route53(_) | AwsComponent::Sns(_) => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// The regions it can run in and how many instances.
+    pub fn capacity(&self) -> Option<(Vec<&Region>, Instances)> {
+        match self {
+            AwsComponent::Ecs(e) => {
+                Some((e.regions.keys().collect(), Instances { active: e.active, standby: e.standby }))
+            }
+            AwsComponent::Autoscaling(a) => {
+                Some((a.regions.keys().collect(), Instances { active: a.active, standby: a.standby }))
+            }
+            AwsComponent::Aurora(_) | AwsComponent::Route53(_) | AwsComponent::Sns(_) => None,
+        }
+    }
+
+    /// The regions it can lead traffic to.
+    pub fn routes(&self) -> Vec<&Region> {
+        match self {
+            AwsComponent::Route53(r) => r.answers.keys().collect(),
+            AwsComponent::Aurora(_) | AwsComponent::Ecs(_) | AwsComponent::Autoscaling(_) | AwsComponent::Sns(_) => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// What it is, for people.
+    pub fn words(&self) -> String {
+        let places = |regions: Vec<&Region>| regions.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ");
+        match self {
+            AwsComponent::Aurora(a) => {
+                let detach = if a.may_detach { "may be detached" } else { "is never detached" };
+                let places = places(a.regions.keys().collect());
+                format!("Aurora global cluster {} in {places}; a copy {detach}", a.global_cluster)
+            }
+            AwsComponent::Ecs(e) => {
+                format!("an ECS service, {} tasks where the traffic is and {} elsewhere", e.active, e.standby)
+            }
+            AwsComponent::Autoscaling(a) => {
+                format!(
+                    "an Auto Scaling group, {} instances where the traffic is and {} elsewhere",
+                    a.active, a.standby
+                )
+            }
+            AwsComponent::Route53(r) => format!(
+                "the name {} in Route 53; its control plane is in us-east-1, so no record changes while that is down",
+                r.name
+            ),
+            AwsComponent::Sns(s) => format!("tells people through {}", s.topic),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `aws` and the kinds that AWS runs, one file each.
+
+pub(super) mod aurora;
+pub(super) mod autoscaling;
+pub(super) mod ecs;
+pub(super) mod route53;
+pub(super) mod sns;
+
+use crate::code;
+use crate::id::Region;
+use crate::plan::aws::{AwsComponent, AwsPlan, AwsRegion};
+use crate::plan::fault::Collector;
+use crate::plan::shape::{Key, Section, Shape, default, optional};
+use crate::plan::value::Record;
+
+static REGION: Section = Section {
+    doc: "A region of the plan in AWS.",
+    keys: &[
+        optional("name", Shape::Text, "What AWS calls it, for example `us-east-1`. Without it: the name in the plan."),
+        optional("role", Shape::Text, "ARN of a role that is assumed for calls to this region."),
+    ],
+};
+
+pub(in crate::plan) static SECTION: Section = Section {
+    doc: "How AWS is reached. Credentials come from where every AWS program finds them: environment, profile, or the role of \
+          the machine. They are never in a plan.",
+    keys: &[
+        optional(
+            "account",
+            Shape::Text,
+            "The account everything must be in. `check --live` finds credentials of another one.",
+        ),
+        optional("endpoint", Shape::Url, "One URL for every service, for a test server. Not for AWS itself."),
+        optional(
+            "regions",
+            Shape::PerRegion { of: &Shape::Record(&REGION), every: false },
+            "What AWS calls the regions of the plan, and which role acts there.",
+        ),
+    ],
+};
+
+/// `active` and `standby` of something that runs.
+pub(super) const fn active() -> Key {
+    default("active", Shape::Count { least: 1, most: 10_000 }, "1", "How many where the traffic is.")
+}
+
+/// See [`active`].
+pub(super) const fn standby() -> Key {
+    default(
+        "standby",
+        Shape::Count { least: 0, most: 10_000 },
+        "0",
+        "How many where it is not; at most `active`. What is not kept running must be started in the middle of an outage.",
+    )
+}
+
+pub(in crate::plan) fn build_access(record: Option<&Record>) -> Option<AwsPlan> {
+    let Some(record) = record else { return Some(AwsPlan::default()) };
+    let region = |r: &Record| AwsRegion { name: r.owned("name"), role: r.owned("role") };
+    Some(AwsPlan {
+        account: record.owned("account"),
+        endpoint: record.owned("endpoint"),
+        regions: record
+            .map("regions")
+            .iter()
+            .map(|(name, value)| Some((Region::new(name), region(value.record()?))))
+            .collect::<Option<_>>()?,
+    })
+}
+
+/// `None` for a kind that is not AWS's, or when it could not be built.
+pub(super) fn build(record: &Record) -> Option<AwsComponent> {
+    Some(match record.kind {
+        "aurora" => AwsComponent::Aurora(aurora::build(record)?),
+        "ecs" => AwsComponent::Ecs(ecs::build(record)?),
+        "autoscaling" => AwsComponent::Autoscaling(autoscaling::build(record)?),
+        "route53" => AwsComponent::Route53(route53::build(record)?),
+        "sns" => AwsComponent::Sns(sns::build(record)?),
+        _ => return None,
+    })
+}
+
+pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
+    match record.kind {
+        "ecs" => ecs::check(record, out),
+        "autoscaling" => autoscaling::check(record, out),
+        "route53" => route53::check(record, out),
+        "sns" => sns::check(record, out),
+        _ => {}
+    }
+    for map in ["regions", "answers"] {
+        if record.known.contains(&map) {
+            known_to_aws(record, map, root, out);
+        }
+    }
+}
+
+/// Each region that a component names must be one of AWS's.
+fn known_to_aws(record: &Record, map: &str, root: &Record, out: &mut Collector<'_>) {
+    let named = root.record("aws").map(|aws| aws.map("regions")).unwrap_or_default();
+    for (region, value) in record.map(map) {
+        let mapped = named.iter().find(|(name, _)| name == region).and_then(|(_, v)| v.record()?.text("name"));
+        let name = mapped.unwrap_or(region);
+        // A test server knows no more regions than AWS does.
+        if !looks_like_a_region(name) {
+            out.add(code::PLAN_AWS_REGION, &value.at, format!("`{name}` is not a region of AWS"))
+                .found(name)
+                .allowed("a region such as `us-east-1`, or `aws.regions` that says which one is meant")
+                .hint(format!("Write `aws: {{ regions: {{ {region}: {{ name: us-east-1 }} }} }}`."));
+        }
+    }
+}
+
+/// `us-east-1`, `ap-southeast-2`, `us-gov-west-1`.
+fn looks_like_a_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let small = |s: &&str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase());
+    match parts.as_slice() {
+        [area, middle @ .., number] => {
+            area.len() == 2
+                && !middle.is_empty()
+                && middle.iter().all(small)
+                && small(area)
+                && number.len() <= 2
+                && number.parse::<u8>().is_ok_and(|n| n > 0)
+        }
+        _ => false,
+    }
+}
+
+/// More that stand by than serve.
+pub(super) fn sizes(record: &Record, least: &str, most: &str, out: &mut Collector<'_>) {
+    if let (Some(active), Some(standby)) = (record.number(most), record.number(least))
+        && standby > active
+    {
+        out.add(code::PLAN_CONTRADICTION, record.at(least), format!("`{least}` is more than `{most}`"))
+            .found(format!("{least} {standby}, {most} {active}"))
+            .allowed(format!("at most as many as `{most}`"))
+            .hint("A failover would take instances away.");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_of_aws_are_known_by_their_form() {
+        for (name, is) in [
+            ("us-east-1", true),
+            ("ap-southeast-2", true),
+            ("us-gov-west-1", true),
+            ("east", false),
+            ("us-east", false),
+            ("us-east-0", false),
+            ("us--1", false),
+        ] {
+            assert_eq!(looks_like_a_region(name), is, "{name}");
+        }
+    }
+}

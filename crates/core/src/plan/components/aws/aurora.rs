@@ -1,0 +1,50 @@
+//! `kind: aurora`: an Aurora Global Database.
+
+use crate::id::Region;
+use crate::plan::aws::{AuroraMember, AuroraPlan};
+use crate::plan::shape::{Section, Shape, Word, default, optional, required, word};
+use crate::plan::value::Record;
+
+static DETACH: [Word; 2] = [
+    word("never", "The move fails and a person decides."),
+    word(
+        "allowed",
+        "The copy is taken out of the global cluster and promoted alone. Nothing stops the old writer then, so two \
+         regions may write until a person stops one.",
+    ),
+];
+
+static MEMBER: Section = Section {
+    doc: "The member of the global cluster in a region.",
+    keys: &[
+        required("cluster", Shape::Text, "Identifier of its DB cluster."),
+        optional("address", Shape::HostPort, "Its endpoint, dialled by the controller as a second opinion."),
+    ],
+};
+
+pub(in crate::plan) static SECTION: Section = Section {
+    doc: "An Aurora Global Database: one region writes, the others follow, and AWS moves the writer in one call.",
+    keys: &[
+        required("global_cluster", Shape::Text, "Identifier of the global cluster."),
+        default(
+            "detach",
+            Shape::Choice(&DETACH),
+            "never",
+            "What to do in a failover when the calls of the global cluster fail.",
+        ),
+        required("regions", Shape::PerRegion { of: &Shape::Record(&MEMBER), every: true }, "One member per region."),
+    ],
+};
+
+pub(super) fn build(record: &Record) -> Option<AuroraPlan> {
+    let member = |r: &Record| Some(AuroraMember { cluster: r.owned("cluster")?, address: r.owned("address") });
+    Some(AuroraPlan {
+        global_cluster: record.owned("global_cluster")?,
+        may_detach: record.word("detach")? == "allowed",
+        regions: record
+            .map("regions")
+            .iter()
+            .map(|(name, value)| Some((Region::new(name), member(value.record()?)?)))
+            .collect::<Option<_>>()?,
+    })
+}

@@ -1,0 +1,121 @@
+//! `kind: route53`: a name in Route 53.
+
+use crate::code;
+use crate::id::Region;
+use crate::plan::aws::{AnswerTo, RecordPolicy, RecordType, Route53Answer, Route53Plan};
+use crate::plan::fault::Collector;
+use crate::plan::shape::{Section, Shape, Word, default, optional, required, word};
+use crate::plan::value::Record;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+static TYPES: [Word; 3] = [word("A", "IPv4."), word("AAAA", "IPv6."), word("CNAME", "Another name.")];
+
+static POLICIES: [Word; 2] = [
+    word("weighted", "By weights: the shares of traffic."),
+    word("failover", "The primary while its health check is good, else the secondary. All traffic is in one region."),
+];
+
+static ALIAS: Section = Section {
+    doc: "An alias, for example of a load balancer.",
+    keys: &[
+        required("name", Shape::Domain, "DNS name of the target."),
+        required("zone", Shape::Text, "Id of the target's hosted zone."),
+    ],
+};
+
+static ANSWER: Section = Section {
+    doc: "What to answer when the region serves.",
+    keys: &[
+        optional("value", Shape::Text, "Address, or name for `CNAME`."),
+        optional("alias", Shape::Record(&ALIAS), "An alias, instead of `value`. It has the target's time to live."),
+        optional("health_check", Shape::Text, "Id of the health check of this record."),
+    ],
+};
+
+pub(in crate::plan) static SECTION: Section = Section {
+    doc: "A name in Route 53 that leads users to the region that serves. Records are changed in us-east-1, wherever the \
+          regions are.",
+    keys: &[
+        required("zone", Shape::Text, "Id of the hosted zone."),
+        required("name", Shape::Domain, "The name users ask for."),
+        default("type", Shape::Choice(&TYPES), "A", "Type of the record."),
+        default("policy", Shape::Choice(&POLICIES), "weighted", "How Route 53 chooses between the regions."),
+        default(
+            "ttl",
+            Shape::Count { least: 1, most: 86_400 },
+            "60",
+            "How many seconds resolvers keep an answer. It adds to every measured RTO.",
+        ),
+        required(
+            "answers",
+            Shape::PerRegion { of: &Shape::Record(&ANSWER), every: true },
+            "What to answer when the region serves.",
+        ),
+    ],
+};
+
+pub(super) fn build(record: &Record) -> Option<Route53Plan> {
+    Some(Route53Plan {
+        zone: record.owned("zone")?,
+        name: record.owned("name")?,
+        record: match record.word("type")? {
+            "AAAA" => RecordType::Aaaa,
+            "CNAME" => RecordType::Cname,
+            _ => RecordType::A,
+        },
+        policy: match record.word("policy")? {
+            "failover" => RecordPolicy::Failover,
+            _ => RecordPolicy::Weighted,
+        },
+        ttl_seconds: record.number32("ttl")?,
+        answers: record
+            .map("answers")
+            .iter()
+            .map(|(name, value)| Some((Region::new(name), answer(value.record()?)?)))
+            .collect::<Option<_>>()?,
+    })
+}
+
+fn answer(record: &Record) -> Option<Route53Answer> {
+    let to = match record.record("alias") {
+        Some(alias) => AnswerTo::Alias { name: alias.owned("name")?, zone: alias.owned("zone")? },
+        None => AnswerTo::Value(record.owned("value")?),
+    };
+    Some(Route53Answer { to, health_check: record.owned("health_check") })
+}
+
+pub(super) fn check(record: &Record, out: &mut Collector<'_>) {
+    let word = record.word("type").unwrap_or_default();
+    for (region, value) in record.map("answers") {
+        let Some(answer) = value.record() else { continue };
+        match (answer.given("value"), answer.given("alias")) {
+            (true, true) | (false, false) => {
+                let at = if answer.given("alias") { answer.at("alias") } else { &answer.at };
+                out.add(code::PLAN_CONTRADICTION, at, format!("the answer for `{region}` needs one of two keys"))
+                    .found(if answer.given("alias") { "both" } else { "neither" })
+                    .allowed("one of `value` and `alias`");
+            }
+            _ => {}
+        }
+        if word == "CNAME" && answer.given("alias") {
+            out.add(code::PLAN_CONTRADICTION, answer.at("alias"), "an alias is not a CNAME")
+                .found("`type: CNAME` with `alias`")
+                .allowed("`type: A` or `type: AAAA` with `alias`");
+        }
+        let Some(text) = answer.text("value") else { continue };
+        let good = match word {
+            "A" => text.parse::<Ipv4Addr>().is_ok(),
+            "AAAA" => text.parse::<Ipv6Addr>().is_ok(),
+            _ => text.contains('.'),
+        };
+        if !good {
+            out.add(code::PLAN_VALUE, answer.at("value"), format!("`{text}` is no answer of type {word}"))
+                .found(text)
+                .allowed(match word {
+                    "A" => "an IPv4 address",
+                    "AAAA" => "an IPv6 address",
+                    _ => "a domain name",
+                });
+        }
+    }
+}

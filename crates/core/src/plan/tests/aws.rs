@@ -1,0 +1,100 @@
+//! Plans whose parts AWS runs: every kind, what it means for the rest of core, and its faults.
+
+use crate::code;
+use crate::id::Region;
+use crate::plan::aws::{AwsComponent, RecordPolicy, RecordType};
+use crate::plan::{Kind, Plan};
+
+const PLAN: &str = r#"
+application: payments
+objectives: { rto: 15m, rpo: 1m }
+regions: [us-east-1, us-west-2]
+controller:
+  listen: 127.0.0.1:7400
+  state: state
+  token: { env: PILOTLIGHT_TOKEN }
+policy: { mode: approve-first, least_fence: provider-attested }
+aws:
+  account: "123456789012"
+  regions:
+    us-west-2: { role: "arn:aws:iam::123456789012:role/pilotlight" }
+components:
+  database:
+    kind: aurora
+    global_cluster: payments
+    regions:
+      us-east-1: { cluster: payments-east, address: "east.example.com:5432" }
+      us-west-2: { cluster: payments-west }
+  web:
+    kind: ecs
+    active: 6
+    standby: 1
+    active_provider: FARGATE
+    standby_provider: FARGATE_SPOT
+    regions:
+      us-east-1: { cluster: pay, service: web }
+      us-west-2: { cluster: pay, service: web }
+  workers:
+    kind: autoscaling
+    active: 8
+    standby: 1
+    active_max: 20
+    regions: { us-east-1: workers, us-west-2: workers }
+  name:
+    kind: route53
+    zone: Z123
+    name: pay.example.com
+    policy: failover
+    answers:
+      us-east-1: { value: 192.0.2.1, health_check: abc }
+      us-west-2: { alias: { name: lb.example.com, zone: Z9 } }
+  people:
+    kind: sns
+    topic: arn:aws:sns:us-west-2:123456789012:incidents
+"#;
+
+fn faults(change: impl Fn(String) -> String) -> Vec<code::Code> {
+    let faults = Plan::read(&change(PLAN.to_owned()), "plan.yaml").expect_err("it has a fault");
+    faults.iter().map(|f| f.code).collect()
+}
+
+#[test]
+fn every_kind_is_read_and_says_what_it_is_for_the_rest() {
+    let plan = Plan::read(PLAN, "plan.yaml").expect("it has no fault");
+    let regions = |names: [&str; 2]| names.map(Region::from);
+    let both = regions(["us-east-1", "us-west-2"]);
+    let part = |name: &str| &plan.components[&name.into()];
+    assert_eq!(part("database").copies(), both.iter().collect::<Vec<_>>());
+    let (places, instances) = part("web").capacity().expect("it runs");
+    assert_eq!((places.len(), instances.active, instances.standby), (2, 6, 1));
+    assert_eq!(part("workers").capacity().expect("it runs").1.active, 8);
+    assert_eq!(part("name").routes().len(), 2);
+    let Kind::Aws(AwsComponent::Route53(name)) = &part("name").kind else { panic!("{:?}", part("name")) };
+    assert_eq!((name.record, name.policy, name.ttl_seconds), (RecordType::A, RecordPolicy::Failover, 60));
+    assert!(plan.components.values().all(crate::plan::ComponentPlan::is_managed));
+    assert!(both.iter().all(|region| !plan.expects_agent(region)), "nobody runs an agent there");
+    assert!(crate::plan::meaning(&plan).components.iter().any(|line| line.contains("us-east-1")));
+}
+
+#[test]
+fn a_plan_without_managed_parts_expects_agents() {
+    let plan = Plan::read(crate::plan::SAMPLE, "sample.yaml").expect("the sample has no fault");
+    assert!(plan.regions.iter().all(|region| plan.expects_agent(region)));
+}
+
+#[test]
+fn faults_of_aws_have_codes() {
+    let swap = |from: &'static str, to: &'static str| move |plan: String| plan.replace(from, to);
+    for (from, to, code) in [
+        ("us-west-2", "west", code::PLAN_AWS_REGION),
+        ("arn:aws:sns:us-west-2:123456789012:incidents", "incidents", code::PLAN_AWS_ARN),
+        ("value: 192.0.2.1", "value: pay.example.org", code::PLAN_VALUE),
+        ("{ value: 192.0.2.1, health_check: abc }", "{ health_check: abc }", code::PLAN_CONTRADICTION),
+        ("standby: 1\n    active_provider", "standby: 7\n    active_provider", code::PLAN_CONTRADICTION),
+        ("active_max: 20", "active_max: 5", code::PLAN_CONTRADICTION),
+        ("global_cluster: payments", "detach: never", code::PLAN_KEY_MISSING),
+    ] {
+        let found = faults(swap(from, to));
+        assert!(found.contains(&code), "{from} as {to}: {found:?}");
+    }
+}

@@ -1,0 +1,134 @@
+//! How AWS is reached: one configuration per region, with the role that acts there, and the rates kept by all drivers.
+
+use crate::rate::{Stream, most_per_second};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use pilotlight_core::id::Region;
+use pilotlight_core::outcome::Failure;
+use pilotlight_core::plan::aws::AwsPlan;
+use pilotlight_driver::clock::Clock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Longer than this no single call is waited for: a hanging region must not use up an effect's time.
+const ONE_CALL: Duration = Duration::from_secs(5);
+/// A region that does not take connections within this time is not there.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Where Route 53, Global Accelerator and the like are called, whatever the plan's regions are.
+pub(crate) const ROUTE53_REGION: &str = "us-east-1";
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    plan: AwsPlan,
+    clock: Arc<dyn Clock>,
+    keys: Option<Credentials>,
+    base: tokio::sync::OnceCell<SdkConfig>,
+    streams: Mutex<BTreeMap<(&'static str, String), Stream>>,
+}
+
+impl Access {
+    /// Reads nothing and calls nobody yet.
+    pub fn new(plan: AwsPlan, clock: Arc<dyn Clock>) -> Self {
+        Self::with(plan, clock, None)
+    }
+
+    /// With these keys instead of those of the machine: for a test server, which asks for some and looks at none.
+    pub fn with_keys(plan: AwsPlan, clock: Arc<dyn Clock>, id: &str, secret: &str) -> Self {
+        Self::with(plan, clock, Some(Credentials::new(id, secret, None, None, "given")))
+    }
+
+    fn with(plan: AwsPlan, clock: Arc<dyn Clock>, keys: Option<Credentials>) -> Self {
+        let (base, streams) = (tokio::sync::OnceCell::new(), Mutex::default());
+        Self { inner: Arc::new(Inner { plan, clock, keys, base, streams }) }
+    }
+
+    /// The account everything must be in.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.inner.plan.account.as_deref()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// AWS's name of a region of the plan.
+    pub(crate) fn name<'a>(&'a self, region: &'a Region) -> &'a str {
+        self.inner.plan.name_of(region)
+    }
+
+    /// Waits for this process's turn to call the service there.
+    pub(crate) async fn turn(&self, service: &'static str, region: &str) {
+        let wait = {
+            let mut streams = self.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
+            let stream = streams.entry((service, region.to_owned())).or_default();
+            stream.take(self.clock().mono(), most_per_second(service))
+        };
+        if !wait.is_zero() {
+            self.clock().sleep(wait).await;
+        }
+    }
+
+    /// The configuration for calls to a region of the plan.
+    pub(crate) async fn config(&self, region: &Region) -> Result<SdkConfig, Failure> {
+        let base = self.base().await;
+        let name = self.name(region).to_owned();
+        let settings = self.inner.plan.regions.get(region);
+        let role = settings.and_then(|s| s.role.clone());
+        self.in_region(base, name, role).await
+    }
+
+    /// The configuration for what is called in one region for all.
+    pub(crate) async fn config_of(&self, name: &str) -> Result<SdkConfig, Failure> {
+        let base = self.base().await;
+        let of_plan =
+            self.inner.plan.regions.iter().find(|(region, s)| s.name.as_deref().unwrap_or(region.as_str()) == name);
+        let role = of_plan.and_then(|(_, s)| s.role.clone());
+        self.in_region(base, name.to_owned(), role).await
+    }
+
+    async fn in_region(&self, base: &SdkConfig, name: String, role: Option<String>) -> Result<SdkConfig, Failure> {
+        let config = base.to_builder().region(aws_config::Region::new(name.clone())).build();
+        let Some(role) = role else { return Ok(config) };
+        // STS is asked in the region that is called: the one that is lost must not be needed.
+        let assumed = aws_config::sts::AssumeRoleProvider::builder(role)
+            .session_name("pilotlight")
+            .region(aws_config::Region::new(name))
+            .configure(&config)
+            .build()
+            .await;
+        let provider = aws_credential_types::provider::SharedCredentialsProvider::new(assumed);
+        Ok(config.to_builder().credentials_provider(provider).build())
+    }
+
+    async fn base(&self) -> &SdkConfig {
+        self.inner.base.get_or_init(|| load(self.inner.plan.endpoint.clone(), self.inner.keys.clone())).await
+    }
+}
+
+async fn load(endpoint: Option<String>, keys: Option<Credentials>) -> SdkConfig {
+    let client = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ONE_CALL).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(client)
+        // We repeat ourselves: only we know the deadline and whether a call changes something.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts);
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(keys) = keys {
+        loader = loader.credentials_provider(keys);
+    }
+    // A region is always given with each client; without one the loader would ask the machine's metadata for it.
+    loader.region(aws_config::Region::new(ROUTE53_REGION)).load().await
+}

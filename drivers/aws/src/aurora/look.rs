@@ -1,0 +1,117 @@
+//! Looks at one region's copy: the global cluster and the DB cluster as that region's own API shows them.
+
+use super::AuroraDriver;
+use crate::call::Call;
+use crate::cluster::{self, Copy, Group, Member, Moving};
+use crate::refusal::Said;
+use aws_sdk_rds::Client;
+use aws_sdk_rds::types::GlobalCluster;
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::State;
+use pilotlight_core::outcome::Failure;
+use std::time::Duration;
+
+/// A look that takes longer is worth nothing.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// What one region's API shows.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// `None` when there is no such global cluster.
+    pub(super) group: Option<Group>,
+    pub(super) copy: Copy,
+    /// Of the DB cluster, for the findings.
+    pub(super) engine: Option<String>,
+    pub(super) deletion_protection: bool,
+    pub(super) has_instances: bool,
+}
+
+impl Seen {
+    pub(super) fn state(&self, driver: &AuroraDriver) -> State {
+        let plan_region =
+            |name: &str| driver.plan.regions.keys().find(|region| driver.access.name(region) == name).cloned();
+        cluster::state(self.group.as_ref(), &self.copy, plan_region)
+    }
+
+    pub(super) fn arn(&self) -> Option<&str> {
+        self.copy.arn.as_deref()
+    }
+
+    /// The copy is a member of the global cluster.
+    pub(super) fn is_member(&self) -> bool {
+        self.group.as_ref().zip(self.arn()).is_some_and(|(g, arn)| g.member(arn).is_some())
+    }
+
+    /// The copy is the writer, alone or of the global cluster, and nothing moves any more.
+    pub(super) fn is_writer(&self, driver: &AuroraDriver) -> bool {
+        let settled = self.group.as_ref().is_none_or(|g| g.moving.is_none());
+        settled && self.state(driver).role == Some(pilotlight_core::observation::Role::Writer)
+    }
+}
+
+impl AuroraDriver {
+    pub(super) async fn rds(&self, region: &Region) -> Result<Client, Failure> {
+        Ok(Client::new(&self.access.config(region).await?))
+    }
+
+    pub(super) fn call<'a>(&'a self, region: &'a Region, action: &'static str) -> Call<'a> {
+        Call { service: "rds", region: self.access.name(region), action }
+    }
+
+    /// Looks through the region's own API.
+    pub(super) async fn look(&self, region: &Region) -> Result<Seen, Failure> {
+        let client = self.rds(region).await?;
+        let (group, copy) = tokio::join!(self.group(&client, region), self.copy(&client, region));
+        let (group, copy) = (group?, copy?);
+        let Some(copy) = copy else {
+            let arn = None;
+            let copy = Copy { arn, status: None };
+            return Ok(Seen { group, copy, engine: None, deletion_protection: false, has_instances: false });
+        };
+        Ok(Seen {
+            group,
+            engine: copy.engine_version().map(str::to_owned),
+            deletion_protection: copy.deletion_protection().unwrap_or_default(),
+            has_instances: !copy.db_cluster_members().is_empty(),
+            copy: Copy { arn: copy.db_cluster_arn().map(str::to_owned), status: copy.status().map(str::to_owned) },
+        })
+    }
+
+    async fn group(&self, client: &Client, region: &Region) -> Result<Option<Group>, Failure> {
+        let name = &self.plan.global_cluster;
+        let send = || client.describe_global_clusters().global_cluster_identifier(name).send();
+        match self.access.read(self.call(region, "DescribeGlobalClusters"), LOOK, send).await {
+            Ok(answer) => Ok(answer.global_clusters().first().map(read)),
+            Err(refused) if refused.said == Said::Missing => Ok(None),
+            Err(refused) => Err(refused.not_seen()),
+        }
+    }
+
+    async fn copy(&self, client: &Client, region: &Region) -> Result<Option<aws_sdk_rds::types::DbCluster>, Failure> {
+        let name = &self.plan.regions[region].cluster;
+        let send = || client.describe_db_clusters().db_cluster_identifier(name).send();
+        match self.access.read(self.call(region, "DescribeDBClusters"), LOOK, send).await {
+            Ok(answer) => Ok(answer.db_clusters().first().cloned()),
+            Err(refused) if refused.said == Said::Missing => Ok(None),
+            Err(refused) => Err(refused.not_seen()),
+        }
+    }
+}
+
+fn read(group: &GlobalCluster) -> Group {
+    let member = |m: &aws_sdk_rds::types::GlobalClusterMember| {
+        Some(Member {
+            arn: m.db_cluster_arn()?.to_owned(),
+            is_writer: m.is_writer().unwrap_or_default(),
+            sync: m.synchronization_status().map(|s| s.as_str().to_owned()),
+        })
+    };
+    let moving = group.failover_state().and_then(|f| {
+        Some(Moving { status: f.status()?.as_str().to_owned(), to: f.to_db_cluster_arn().map(str::to_owned) })
+    });
+    Group {
+        status: group.status().unwrap_or("unknown").to_owned(),
+        members: group.global_cluster_members().iter().filter_map(member).collect(),
+        moving,
+    }
+}

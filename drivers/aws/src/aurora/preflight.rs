@@ -1,0 +1,89 @@
+//! What would stand in the way of a move, found before it.
+
+use super::AuroraDriver;
+use super::look::Seen;
+use pilotlight_core::code;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::Role;
+use pilotlight_core::outcome::{Failure, Finding, Severity};
+
+impl AuroraDriver {
+    pub(super) async fn findings(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
+        let Effect::Switch { from, to, allow_loss, .. } = effect else { return Ok(Vec::new()) };
+        let mut findings = Vec::new();
+        let seen = match self.look(to).await {
+            Ok(seen) => seen,
+            Err(failure) => {
+                let (severity, hint) = (Severity::Blocker, failure.hint.clone().unwrap_or_default());
+                return Ok(vec![finding(code::AWS_NOT_ASKED, severity, failure.message, &hint)]);
+            }
+        };
+        self.in_target(&seen, from, to, &mut findings);
+        // Without the source it may be down, and is not asked.
+        if !allow_loss && let Ok(source) = self.look(from).await {
+            self.against_source(&seen, &source, to, &mut findings);
+        }
+        Ok(findings)
+    }
+
+    fn in_target(&self, seen: &Seen, from: &Region, to: &Region, findings: &mut Vec<Finding>) {
+        let (component, name) = (&self.component, &self.plan.global_cluster);
+        if seen.group.is_none() {
+            let message = format!("{to} knows no global cluster {name}");
+            let hint = "compare `global_cluster` in the plan with the account";
+            return findings.push(finding(code::AWS_MISSING, Severity::Blocker, message, hint));
+        }
+        match seen.state(self).role {
+            Some(Role::Standby { upstream: Some(of), streaming }) => {
+                if of != *from {
+                    let message = format!("the writer of {name} is in {of}, not in {from}");
+                    let hint = "somebody moved it by hand; say so with a failover to where it is, or move it back";
+                    findings.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, hint));
+                }
+                if !streaming {
+                    let message = format!("{component} in {to} is not in step with its source");
+                    let hint = "wait until AWS has synchronised it; without it a planned move is refused";
+                    findings.push(finding(code::AWS_NOT_IN_STEP, Severity::Blocker, message, hint));
+                }
+            }
+            Some(Role::Writer) if !seen.is_member() => {
+                let message = format!("{component} in {to} stands alone outside of global cluster {name}");
+                let hint = "add a new member there; docs/aws.md shows how";
+                findings.push(finding(code::AWS_MISSING, Severity::Blocker, message, hint));
+            }
+            Some(Role::Writer) => {
+                let message = format!("{component} in {to} is the writer already");
+                let hint = "somebody moved it by hand; `pilotlight status` shows where it is";
+                findings.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, hint));
+            }
+            role => {
+                let message = format!("{component} in {to} is {role:?}");
+                findings.push(finding(code::AWS_MISSING, Severity::Blocker, message, "restore the copy first"));
+            }
+        }
+        if seen.copy.status.is_some() && !seen.has_instances {
+            let message = format!("{component} in {to} has no instance: nobody can connect until one is made");
+            let hint = "add an instance, or count the minutes that making one takes into the RTO";
+            findings.push(finding(code::AWS_HEADLESS, Severity::Warning, message, hint));
+        }
+        if seen.copy.status.is_some() && !seen.deletion_protection {
+            let message = format!("{component} in {to} is not protected from deletion");
+            findings.push(finding(code::AWS_UNPROTECTED, Severity::Note, message, "turn deletion protection on"));
+        }
+    }
+
+    fn against_source(&self, seen: &Seen, source: &Seen, to: &Region, findings: &mut Vec<Finding>) {
+        if let (Some(here), Some(there)) = (&seen.engine, &source.engine)
+            && here != there
+        {
+            let message = format!("{} in {to} runs engine {here}, the writer {there}", self.component);
+            let hint = "AWS moves the writer only between the same versions; upgrade the other";
+            findings.push(finding(code::AWS_VERSIONS_DIFFER, Severity::Blocker, message, hint));
+        }
+    }
+}
+
+pub(super) fn finding(code: code::Code, severity: Severity, message: String, hint: &str) -> Finding {
+    Finding { code: code.to_string(), severity, message, hint: hint.to_owned() }
+}

@@ -1,0 +1,216 @@
+//! Moving the writer: the call, its refusals, and following it to its end.
+
+use super::AuroraDriver;
+use super::look::Seen;
+use crate::cluster::region_of;
+use crate::refusal::Said;
+use pilotlight_core::effect::FenceAssurance;
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::Role;
+use pilotlight_core::outcome::{Failure, Outcome, Output};
+use pilotlight_core::time::Wall;
+use pilotlight_driver::Context;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// AWS shows a move that it has accepted within seconds; before that a look may still show the old state.
+const SHOWS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Work that AWS has accepted: all that is needed to look after it, in any process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "aurora", rename_all = "kebab-case")]
+pub(super) enum Handle {
+    Switch { from: Region, to: Region, allow_loss: bool, since: Wall },
+    Detach { to: Region, why: String },
+    Rejoin { region: Region, upstream: Region },
+}
+
+impl Handle {
+    pub(super) fn rejoin(region: &Region, upstream: &Region) -> Self {
+        Handle::Rejoin { region: region.clone(), upstream: upstream.clone() }
+    }
+
+    pub(super) fn pack(&self) -> String {
+        serde_json::to_string(self).expect("a handle is names and times")
+    }
+}
+
+impl AuroraDriver {
+    pub(super) async fn switch(
+        &self,
+        from: &Region,
+        to: &Region,
+        allow_loss: bool,
+        context: &Context,
+    ) -> Result<Outcome, Failure> {
+        let seen = self.look(to).await?;
+        if seen.is_writer(self) {
+            return Ok(Outcome::Skipped { why: format!("{} in {to} is the writer", self.component) });
+        }
+        if !seen.is_member() && seen.copy.status.as_deref() == Some("promoting") {
+            let why = "it is being promoted alone".to_owned();
+            return Ok(Outcome::Accepted { handle: Handle::Detach { to: to.clone(), why }.pack() });
+        }
+        let since = self.access.clock().wall();
+        let handle = Handle::Switch { from: from.clone(), to: to.clone(), allow_loss, since };
+        if self.stands_in_the_way(&seen, from, to)? == UnderWay::ToTarget {
+            return Ok(Outcome::Accepted { handle: handle.pack() });
+        }
+        let arn = seen.arn().unwrap_or_default().to_owned();
+        match self.ask(from, to, &arn, allow_loss, context).await {
+            Ok(()) => Ok(Outcome::Accepted { handle: handle.pack() }),
+            Err(refused) if allow_loss && self.plan.may_detach && worth_detaching(refused.said) => {
+                self.detach(to, &arn, refused.failure().message, context).await
+            }
+            Err(refused) => Err(refused.failure()),
+        }
+    }
+
+    /// What bars the move, or that it is under way already.
+    fn stands_in_the_way(&self, seen: &Seen, from: &Region, to: &Region) -> Result<UnderWay, Failure> {
+        let (component, name) = (&self.component, &self.plan.global_cluster);
+        let Some(group) = &seen.group else {
+            return Err(Failure::rejected(format!("{to} knows no global cluster {name}"))
+                .hint("compare `global_cluster` in the plan with the account"));
+        };
+        let Some(arn) = seen.arn().filter(|arn| group.member(arn).is_some()) else {
+            return Err(Failure::rejected(format!("{component} in {to} is not a member of global cluster {name}"))
+                .hint("it was removed, or never added; docs/aws.md shows how a member is added"));
+        };
+        if let Some(moving) = &group.moving {
+            if group.moves_to(arn) && moving.status != "cancelling" {
+                return Ok(UnderWay::ToTarget);
+            }
+            let place = moving.to.as_deref().and_then(region_of).unwrap_or("another region");
+            return Err(Failure::transient(format!("global cluster {name} is {} to {place}", moving.status)));
+        }
+        let writer = group.writer().and_then(|w| region_of(&w.arn));
+        if writer.is_some_and(|w| w != self.access.name(from)) {
+            let writer = writer.unwrap_or_default();
+            return Err(Failure::rejected(format!("the writer of {name} is in {writer}, not in {from}"))
+                .hint("somebody moved it by hand; `pilotlight status` shows where it is"));
+        }
+        Ok(UnderWay::Nothing)
+    }
+
+    async fn ask(
+        &self,
+        from: &Region,
+        to: &Region,
+        arn: &str,
+        allow_loss: bool,
+        context: &Context,
+    ) -> Result<(), crate::call::Refused> {
+        let name = &self.plan.global_cluster;
+        // The whole deadline is for following it; asking gets a tenth.
+        let time = context.deadline / 10;
+        if allow_loss {
+            let client = self.client(to).await;
+            let send = || {
+                let call = client.failover_global_cluster().global_cluster_identifier(name);
+                call.target_db_cluster_identifier(arn).allow_data_loss(true).send()
+            };
+            self.access.change(self.call(to, "FailoverGlobalCluster"), time, send).await.map(|_| ())
+        } else {
+            let client = self.client(from).await;
+            let send = || {
+                let call = client.switchover_global_cluster().global_cluster_identifier(name);
+                call.target_db_cluster_identifier(arn).send()
+            };
+            self.access.change(self.call(from, "SwitchoverGlobalCluster"), time, send).await.map(|_| ())
+        }
+    }
+
+    async fn client(&self, region: &Region) -> aws_sdk_rds::Client {
+        self.rds(region).await.expect("a configuration is made without a call")
+    }
+
+    /// The last way: out of the global cluster, alone, and nobody stops the old writer.
+    async fn detach(&self, to: &Region, arn: &str, why: String, context: &Context) -> Result<Outcome, Failure> {
+        let client = self.rds(to).await?;
+        let name = &self.plan.global_cluster;
+        let send =
+            || client.remove_from_global_cluster().global_cluster_identifier(name).db_cluster_identifier(arn).send();
+        let call = self.call(to, "RemoveFromGlobalCluster");
+        tracing::warn!(component = %self.component, region = %to, "detaching and promoting alone: {why}");
+        self.access.change(call, context.deadline / 10, send).await.map_err(|r| r.failure())?;
+        Ok(Outcome::Accepted { handle: Handle::Detach { to: to.clone(), why }.pack() })
+    }
+
+    /// Looks after accepted work.
+    pub(super) async fn take_up(&self, handle: &str) -> Result<Outcome, Failure> {
+        let read: Handle =
+            serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
+        let again = Outcome::Accepted { handle: handle.to_owned() };
+        match read {
+            Handle::Switch { from, to, allow_loss, since } => {
+                let seen = self.look(&to).await?;
+                self.switched(&seen, &from, &to, allow_loss, since).map(|done| done.unwrap_or(again))
+            }
+            Handle::Detach { to, why } => {
+                let seen = self.look(&to).await?;
+                Ok(if seen.is_writer(self) { self.detached(&to, &why) } else { again })
+            }
+            Handle::Rejoin { region, upstream } => {
+                let seen = self.look(&region).await?;
+                let follows = Some(Role::Standby { upstream: Some(upstream.clone()), streaming: true });
+                let text = format!("{} in {region} follows {upstream}", self.component);
+                Ok(if seen.state(self).role == follows { Outcome::done_with(text) } else { again })
+            }
+        }
+    }
+
+    /// `None` while it goes on.
+    fn switched(
+        &self,
+        seen: &Seen,
+        from: &Region,
+        to: &Region,
+        allow_loss: bool,
+        since: Wall,
+    ) -> Result<Option<Outcome>, Failure> {
+        let component = &self.component;
+        if seen.is_writer(self) {
+            let how = if allow_loss { "AWS fences the old writer when it reaches it" } else { "nothing was lost" };
+            let text = format!("{component}: AWS moved the writer from {from} to {to}; {how}");
+            let output = Output { assurance: Some(FenceAssurance::ProviderAttested), text, ..Output::default() };
+            return Ok(Some(Outcome::Done { output }));
+        }
+        let moving = seen.group.as_ref().and_then(|g| g.moving.as_ref());
+        let settled = seen.group.as_ref().is_some_and(|g| g.status == "available");
+        let shown = self.access.clock().wall().since(since) > SHOWS_WITHIN;
+        match moving {
+            Some(moving) if moving.status == "cancelling" => {
+                Err(Failure::transient(format!("AWS cancels the move of {component} to {to}; {from} stays the writer"))
+                    .hint("look at the events of the global cluster for the reason"))
+            }
+            None if settled && shown => {
+                Err(Failure::transient(format!("the move of {component} to {to} ended and {from} is still the writer"))
+                    .hint("look at the events of the global cluster for the reason"))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn detached(&self, to: &Region, why: &str) -> Outcome {
+        let (component, name) = (&self.component, &self.plan.global_cluster);
+        let warning = format!(
+            "{component} in {to} was taken out of global cluster {name} and promoted alone, because {why}; nothing stops \
+             the old writer: stop it by hand before users reach it"
+        );
+        let text = format!("{component} in {to} stands alone");
+        let output = Output { assurance: Some(FenceAssurance::None), text, ..Output::default() };
+        Outcome::Warned { output, warning }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum UnderWay {
+    Nothing,
+    ToTarget,
+}
+
+/// Not what is refused for good: rights and names are not better alone. An answer that was lost is looked after first.
+fn worth_detaching(said: Said) -> bool {
+    matches!(said, Said::Busy | Said::Broken | Said::Unreachable)
+}

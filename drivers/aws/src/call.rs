@@ -1,0 +1,161 @@
+//! One call to AWS: paced, repeated where that is harmless, and its failure in our words.
+
+use crate::access::Access;
+use crate::rate::pause;
+use crate::refusal::Said;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use pilotlight_core::outcome::Failure;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+/// Which call, for pacing and for people.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// For example `rds`.
+    pub(crate) service: &'static str,
+    /// AWS's name of the region that is called.
+    pub(crate) region: &'a str,
+    /// For example `SwitchoverGlobalCluster`.
+    pub(crate) action: &'static str,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    pub(crate) said: Said,
+    text: String,
+}
+
+impl Refused {
+    /// As a failure of an effect.
+    pub(crate) fn failure(&self) -> Failure {
+        let failure = Failure::new(self.said.kind(), self.text.clone());
+        match self.said.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
+    /// As a failure of a look: nothing can have changed.
+    pub(crate) fn not_seen(&self) -> Failure {
+        let failure = match self.said {
+            Said::Broken | Said::Lost | Said::Unreachable => Failure::unreachable(self.text.clone()),
+            _ => return self.failure(),
+        };
+        failure.hint("is the region's API up, and does this machine reach it?")
+    }
+}
+
+impl Access {
+    /// A call that changes nothing: repeated while it is throttled or unanswered and time is left.
+    pub(crate) async fn read<T, E, F>(&self, call: Call<'_>, time: Duration, send: impl Fn() -> F) -> Result<T, Refused>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let again = |said| matches!(said, Said::Throttled | Said::Broken | Said::Lost);
+        self.repeat(call, time, send, again).await
+    }
+
+    /// A call that changes something: repeated only while it is certain that nothing was done.
+    pub(crate) async fn change<T, E, F>(
+        &self,
+        call: Call<'_>,
+        time: Duration,
+        send: impl Fn() -> F,
+    ) -> Result<T, Refused>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.repeat(call, time, send, |said| said == Said::Throttled).await
+    }
+
+    async fn repeat<T, E, F>(
+        &self,
+        call: Call<'_>,
+        time: Duration,
+        send: impl Fn() -> F,
+        again: impl Fn(Said) -> bool,
+    ) -> Result<T, Refused>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let until = self.clock().mono() + time;
+        let mut repetition = 0;
+        loop {
+            self.turn(call.service, call.region).await;
+            let refused = match send().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => read_error(call, &error),
+            };
+            let wait = pause(repetition, chance());
+            if !again(refused.said) || self.clock().mono() + wait >= until {
+                return Err(refused);
+            }
+            tracing::debug!(?call, repetition, "{}; again in {wait:?}", refused.text);
+            self.clock().sleep(wait).await;
+            repetition += 1;
+        }
+    }
+}
+
+fn read_error<E>(call: Call<'_>, error: &SdkError<E, HttpResponse>) -> Refused
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let Call { action, region, .. } = call;
+    match error {
+        SdkError::ServiceError(inner) => {
+            let meta = inner.err().meta();
+            let code = meta.code().unwrap_or("unknown").to_owned();
+            let said = Said::of_code(&code, inner.raw().status().as_u16());
+            let message = meta.message().unwrap_or_default();
+            Refused { said, text: format!("{action} in {region} was refused: {code}: {message}") }
+        }
+        SdkError::ResponseError(inner) if inner.raw().status().as_u16() < 500 => {
+            let text = format!("{action} in {region} was answered with status {}", inner.raw().status());
+            Refused { said: Said::Wrong, text }
+        }
+        SdkError::ConstructionFailure(_) => {
+            let text = format!("{action} in {region} cannot be asked: {}", chain(error));
+            Refused { said: Said::Denied, text }
+        }
+        SdkError::DispatchFailure(inner) if never_left(inner) => {
+            let text = format!("{action} in {region}: the API does not answer: {}", chain(error));
+            Refused { said: Said::Unreachable, text }
+        }
+        _ => {
+            let text = format!("{action} in {region} was sent and no answer came: {}", chain(error));
+            Refused { said: Said::Lost, text }
+        }
+    }
+}
+
+/// Only what failed while connecting, or for want of credentials, was certainly not sent.
+fn never_left(failure: &aws_smithy_runtime_api::client::result::DispatchFailure) -> bool {
+    let Some(error) = failure.as_connector_error() else { return false };
+    let text = format!("{error:?}");
+    text.contains("ConnectError") || text.contains("(Connect") || text.contains("Credentials")
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// Something between 0 and 1 that differs from process to process and from call to call. Not for secrets.
+fn chance() -> f64 {
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    f64::from(u32::try_from(random >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+}

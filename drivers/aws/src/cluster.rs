@@ -1,0 +1,180 @@
+//! What a look at an Aurora global cluster means: the role of each member, and how far a switch has come.
+
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::{Role, State};
+use std::collections::BTreeMap;
+
+/// A global cluster as one region's API shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Its state, for example `available`.
+    pub status: String,
+    /// Its members.
+    pub members: Vec<Member>,
+    /// A switch or failover that is under way.
+    pub moving: Option<Moving>,
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// ARN of its DB cluster.
+    pub arn: String,
+    /// It takes the writes.
+    pub is_writer: bool,
+    /// `connected`, `pending-resync`, or nothing where AWS does not say.
+    pub sync: Option<String>,
+}
+
+/// A move under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moving {
+    /// `pending`, `switching-over`, `failing-over`, `cancelling`.
+    pub status: String,
+    /// ARN.
+    pub to: Option<String>,
+}
+
+/// One region's copy: its member and what its own DB cluster says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copy {
+    /// ARN of its DB cluster.
+    pub arn: Option<String>,
+    /// State of its DB cluster; `None` when there is none.
+    pub status: Option<String>,
+}
+
+/// States in which a cluster serves.
+const SERVES: [&str; 12] = [
+    "available",
+    "backing-up",
+    "modifying",
+    "maintenance",
+    "upgrading",
+    "renaming",
+    "resetting-master-credentials",
+    "configuring-iam-database-auth",
+    "backtracking",
+    "switching-over",
+    "failing-over",
+    "storage-optimization",
+];
+
+impl Group {
+    /// The member with that ARN.
+    pub fn member(&self, arn: &str) -> Option<&Member> {
+        self.members.iter().find(|m| m.arn == arn)
+    }
+
+    /// The member that takes the writes.
+    pub fn writer(&self) -> Option<&Member> {
+        self.members.iter().find(|m| m.is_writer)
+    }
+
+    /// A move to that member is under way.
+    pub fn moves_to(&self, arn: &str) -> bool {
+        self.moving.as_ref().is_some_and(|m| m.to.as_deref() == Some(arn))
+    }
+}
+
+/// AWS's name of the region in an ARN.
+pub fn region_of(arn: &str) -> Option<&str> {
+    arn.split(':').nth(3).filter(|r| !r.is_empty())
+}
+
+/// What a copy is; `plan_region` gives the plan's name of an AWS region.
+pub fn state(group: Option<&Group>, copy: &Copy, plan_region: impl Fn(&str) -> Option<Region>) -> State {
+    let member = group.zip(copy.arn.as_deref()).and_then(|(g, arn)| g.member(arn));
+    let serves = copy.status.as_deref().is_some_and(|s| SERVES.contains(&s));
+    let role = match (member, copy.status.as_deref()) {
+        (_, None) => Role::Down { clean: true, was_writer: false },
+        (Some(m), Some("stopped" | "stopping")) => Role::Down { clean: true, was_writer: m.is_writer },
+        (Some(m), Some(_)) if m.is_writer && serves => Role::Writer,
+        (Some(m), Some(_)) if m.is_writer => Role::Unresponsive,
+        (Some(m), Some(_)) => {
+            let upstream = group.and_then(Group::writer).and_then(|w| region_of(&w.arn)).and_then(&plan_region);
+            // Where AWS does not say, a member that serves is taken to follow.
+            let connected = m.sync.as_deref().is_none_or(|s| s == "connected");
+            Role::Standby { upstream, streaming: connected && serves }
+        }
+        (None, Some("promoting")) => Role::Unresponsive,
+        (None, Some("stopped" | "stopping")) => Role::Down { clean: true, was_writer: true },
+        // Alone it takes writes, whoever else does.
+        (None, Some(_)) if serves => Role::Writer,
+        (None, Some(_)) => Role::Unresponsive,
+    };
+    State { role: Some(role), facts: facts(group, member, copy), ..State::default() }
+}
+
+fn facts(group: Option<&Group>, member: Option<&Member>, copy: &Copy) -> BTreeMap<String, String> {
+    let mut facts = BTreeMap::new();
+    let mut say = |key: &str, value: &str| facts.insert(key.to_owned(), value.to_owned());
+    say("cluster", copy.status.as_deref().unwrap_or("absent"));
+    if member.is_none() && copy.status.is_some() {
+        say("member", "no: it stands alone");
+    }
+    if let Some(sync) = member.and_then(|m| m.sync.as_deref()) {
+        say("replication", sync);
+    }
+    if let Some(group) = group {
+        say("global", &group.status);
+        if let Some(moving) = &group.moving {
+            say("moving", &moving.status);
+        }
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EAST: &str = "arn:aws:rds:us-east-1:123456789012:cluster:pay-east";
+    const WEST: &str = "arn:aws:rds:us-west-2:123456789012:cluster:pay-west";
+
+    fn group() -> Group {
+        let member = |arn: &str, is_writer| Member { arn: arn.into(), is_writer, sync: Some("connected".into()) };
+        Group { status: "available".into(), members: vec![member(EAST, true), member(WEST, false)], moving: None }
+    }
+
+    fn copy(arn: &str, status: &str) -> Copy {
+        Copy { arn: Some(arn.into()), status: Some(status.into()) }
+    }
+
+    fn role(group: Option<&Group>, copy: &Copy) -> Role {
+        state(group, copy, |r| Some(Region::from(r))).role.expect("a role is always said")
+    }
+
+    #[test]
+    fn members_are_writer_and_standby() {
+        let group = group();
+        assert_eq!(role(Some(&group), &copy(EAST, "available")), Role::Writer);
+        let upstream = Some(Region::from("us-east-1"));
+        assert_eq!(role(Some(&group), &copy(WEST, "available")), Role::Standby { upstream, streaming: true });
+    }
+
+    #[test]
+    fn a_member_that_is_rebuilt_does_not_follow_yet() {
+        let mut group = group();
+        group.members[1].sync = Some("pending-resync".into());
+        let Role::Standby { streaming, .. } = role(Some(&group), &copy(WEST, "available")) else { panic!() };
+        assert!(!streaming);
+    }
+
+    #[test]
+    fn a_cluster_alone_takes_writes() {
+        let mut group = group();
+        group.members.pop();
+        assert_eq!(role(Some(&group), &copy(WEST, "available")), Role::Writer);
+        assert_eq!(role(Some(&group), &copy(WEST, "promoting")), Role::Unresponsive);
+        assert_eq!(role(None, &copy(WEST, "available")), Role::Writer);
+    }
+
+    #[test]
+    fn what_is_not_there_is_no_writer() {
+        let absent = Copy { arn: Some(WEST.into()), status: None };
+        assert_eq!(role(Some(&group()), &absent), Role::Down { clean: true, was_writer: false });
+        assert_eq!(role(Some(&group()), &copy(EAST, "stopped")), Role::Down { clean: true, was_writer: true });
+        assert_eq!(role(Some(&group()), &copy(EAST, "failed")), Role::Unresponsive);
+    }
+}

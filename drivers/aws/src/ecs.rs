@@ -1,0 +1,209 @@
+//! ECS services: how many tasks are asked for, how many run, and which capacity provider they run on.
+//!
+//! Border: task definitions, load balancers and scaling policies are the user's. A scaling policy whose least is above what
+//! is asked for brings the count up again; preflight of AWS's own autoscaling is not looked at.
+
+use crate::access::Access;
+use crate::call::Call;
+use crate::refusal::Said;
+use async_trait::async_trait;
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::{CapacityProviderStrategyItem, DeploymentRolloutState, Service};
+use pilotlight_core::code;
+use pilotlight_core::effect::{Capability, Descriptor, Effect, Pace};
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::observation::{Capacity, State, Target};
+use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
+use pilotlight_core::plan::aws::EcsPlan;
+use pilotlight_driver::{Context, Driver};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A look that takes longer is worth nothing.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// See the module. One for all regions of a component.
+pub struct EcsDriver {
+    component: Component,
+    plan: EcsPlan,
+    access: Access,
+}
+
+/// A count that AWS has accepted.
+#[derive(Serialize, Deserialize)]
+struct Handle {
+    ecs: Region,
+    tasks: u32,
+}
+
+impl EcsDriver {
+    /// Calls nobody yet.
+    pub fn new(component: Component, plan: EcsPlan, access: Access) -> Self {
+        Self { component, plan, access }
+    }
+
+    fn call<'a>(&'a self, region: &'a Region, action: &'static str) -> Call<'a> {
+        Call { service: "ecs", region: self.access.name(region), action }
+    }
+
+    async fn client(&self, region: &Region) -> Result<Client, Failure> {
+        Ok(Client::new(&self.access.config(region).await?))
+    }
+
+    /// `None` when there is no such service, or it was deleted.
+    async fn service(&self, region: &Region) -> Result<Option<Service>, Failure> {
+        let place = self.plan.regions.get(region);
+        let place = place.ok_or_else(|| Failure::rejected(format!("{} has no service in {region}", self.component)))?;
+        let client = self.client(region).await?;
+        let send = || client.describe_services().cluster(&place.cluster).services(&place.service).send();
+        match self.access.read(self.call(region, "DescribeServices"), LOOK, send).await {
+            Ok(answer) => {
+                let live = |s: &&Service| s.status() != Some("INACTIVE");
+                Ok(answer.services().iter().find(live).cloned())
+            }
+            Err(refused) if refused.said == Said::Missing => Ok(None),
+            Err(refused) => Err(refused.not_seen()),
+        }
+    }
+
+    async fn must(&self, region: &Region) -> Result<Service, Failure> {
+        let place = self.plan.regions.get(region).map(|p| format!("{}/{}", p.cluster, p.service)).unwrap_or_default();
+        let missing = || Failure::rejected(format!("there is no ECS service {place} in {region}"));
+        self.service(region).await?.ok_or_else(|| missing().hint("compare `regions` of the component with the account"))
+    }
+
+    /// The capacity provider that this many tasks are to run on; `None` where the service keeps its own.
+    fn provider(&self, tasks: u32) -> Option<&str> {
+        let (active, standby) = (self.plan.active_provider.as_deref(), self.plan.standby_provider.as_deref());
+        // With the same count on both sides nothing says which is meant; then the surer one is taken.
+        if tasks >= self.plan.active { active } else { standby.or(active) }
+    }
+
+    async fn set(&self, region: &Region, tasks: u32, context: &Context) -> Result<Outcome, Failure> {
+        let service = self.must(region).await?;
+        let provider = self.provider(tasks);
+        let asked = service.desired_count() == to_count(tasks) && runs_on(&service, provider);
+        if asked && is_reached(&service, tasks) {
+            return Ok(Outcome::Skipped { why: format!("{tasks} tasks of {} run in {region}", self.component) });
+        }
+        if !asked {
+            self.update(region, tasks, provider, &service, context).await?;
+        }
+        let handle = Handle { ecs: region.clone(), tasks };
+        Ok(Outcome::Accepted { handle: serde_json::to_string(&handle).expect("a handle is names and numbers") })
+    }
+
+    async fn update(
+        &self,
+        region: &Region,
+        tasks: u32,
+        provider: Option<&str>,
+        service: &Service,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        let place = &self.plan.regions[region];
+        let client = self.client(region).await?;
+        let moves = !runs_on(service, provider);
+        let strategy = provider.filter(|_| moves).map(|p| {
+            let item = CapacityProviderStrategyItem::builder().capacity_provider(p).weight(1).build();
+            item.expect("a provider was given")
+        });
+        let send = || {
+            let call = client.update_service().cluster(&place.cluster).service(&place.service);
+            let call = call.desired_count(to_count(tasks));
+            // Without a new deployment running tasks stay on the old provider.
+            let call = if moves { call.force_new_deployment(true) } else { call };
+            call.set_capacity_provider_strategy(strategy.clone().map(|s| vec![s])).send()
+        };
+        let call = self.call(region, "UpdateService");
+        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
+    }
+}
+
+fn to_count(tasks: u32) -> i32 {
+    i32::try_from(tasks).unwrap_or(i32::MAX)
+}
+
+fn count(tasks: i32) -> u32 {
+    u32::try_from(tasks).unwrap_or_default()
+}
+
+fn runs_on(service: &Service, provider: Option<&str>) -> bool {
+    let Some(provider) = provider else { return true };
+    let strategy = service.capacity_provider_strategy();
+    strategy.len() == 1 && strategy.iter().all(|s| s.capacity_provider() == provider)
+}
+
+/// As many run as were asked for, no fewer and no more.
+fn is_reached(service: &Service, tasks: u32) -> bool {
+    count(service.running_count()) == tasks
+}
+
+/// Why tasks do not come: the newest of what ECS says.
+fn newest_event(service: &Service) -> Option<&str> {
+    service.events().first().and_then(|e| e.message())
+}
+
+#[async_trait]
+impl Driver for EcsDriver {
+    fn describe(&self) -> Descriptor {
+        Descriptor { pace: Pace::Minutes, ..Descriptor::caller_checked(Capability::Capacity) }
+    }
+
+    async fn observe(&self, target: &Target) -> Result<State, Failure> {
+        let region = target.region.as_ref().filter(|_| target.component == self.component);
+        let region = region.ok_or_else(|| Failure::unsupported(format!("{target:?} is not {}", self.component)))?;
+        let service = self.must(region).await?;
+        let capacity = Capacity { desired: count(service.desired_count()), ready: count(service.running_count()) };
+        let mut facts = BTreeMap::new();
+        let providers: Vec<&str> = service.capacity_provider_strategy().iter().map(|s| s.capacity_provider()).collect();
+        if !providers.is_empty() {
+            facts.insert("provider".to_owned(), providers.join(", "));
+        }
+        if let (true, Some(event)) = (capacity.ready < capacity.desired, newest_event(&service)) {
+            facts.insert("event".to_owned(), event.to_owned());
+        }
+        Ok(State { capacity: Some(capacity), facts, ..State::default() })
+    }
+
+    async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
+        let Effect::SetCapacity { region, .. } = effect else { return Ok(Vec::new()) };
+        let place = self.plan.regions.get(region).map(|p| format!("{}/{}", p.cluster, p.service)).unwrap_or_default();
+        let blocker = |code: code::Code, message: String, hint: &str| {
+            vec![Finding { code: code.to_string(), severity: Severity::Blocker, message, hint: hint.to_owned() }]
+        };
+        Ok(match self.service(region).await {
+            Ok(Some(_)) => Vec::new(),
+            Ok(None) => {
+                let hint = "compare `regions` of the component with the account";
+                blocker(code::AWS_MISSING, format!("there is no ECS service {place} in {region}"), hint)
+            }
+            Err(f) => blocker(code::AWS_NOT_ASKED, f.message.clone(), f.hint.as_deref().unwrap_or_default()),
+        })
+    }
+
+    async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        match effect {
+            Effect::SetCapacity { region, instances, .. } => self.set(region, *instances, context).await,
+            other => Err(Failure::unsupported(format!("{} cannot {:?}", self.component, other.capability()))),
+        }
+    }
+
+    async fn resume(&self, handle: &str, _context: &Context) -> Result<Outcome, Failure> {
+        let Handle { ecs: region, tasks } =
+            serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
+        let service = self.must(&region).await?;
+        if is_reached(&service, tasks) {
+            return Ok(Outcome::done_with(format!("{tasks} tasks of {} run in {region}", self.component)));
+        }
+        let failed = |d: &&aws_sdk_ecs::types::Deployment| d.rollout_state() == Some(&DeploymentRolloutState::Failed);
+        if let Some(deployment) = service.deployments().iter().find(failed) {
+            let why =
+                deployment.rollout_state_reason().or_else(|| newest_event(&service)).unwrap_or("no reason is given");
+            return Err(Failure::rejected(format!("ECS gave up on {} in {region}: {why}", self.component))
+                .hint("look at the stopped tasks of the service"));
+        }
+        Ok(Outcome::Accepted { handle: handle.to_owned() })
+    }
+}

@@ -1,0 +1,46 @@
+//! Who calls: the account of the credentials, against the account of the plan.
+
+use crate::access::Access;
+use crate::call::Call;
+use crate::refusal::Said;
+use aws_sdk_sts::Client;
+use pilotlight_core::code;
+use pilotlight_core::id::Region;
+use pilotlight_core::outcome::{Finding, Severity};
+use std::time::Duration;
+
+/// A look that takes longer is worth nothing.
+const LOOK: Duration = Duration::from_secs(3);
+
+impl Access {
+    /// Whose credentials are used for a region: a finding when they are not those of the plan's account, or none.
+    pub async fn identity(&self, region: &Region) -> Result<String, Finding> {
+        let finding = |code: code::Code, message: String, hint: &str| Finding {
+            code: code.to_string(),
+            severity: Severity::Blocker,
+            message,
+            hint: hint.to_owned(),
+        };
+        let name = self.name(region);
+        let config = self.config(region).await;
+        let config = config.map_err(|f| finding(code::AWS_DENIED, f.message, "are there credentials for AWS?"))?;
+        let client = Client::new(&config);
+        let call = Call { service: "sts", region: name, action: "GetCallerIdentity" };
+        let answer = match self.read(call, LOOK, || client.get_caller_identity().send()).await {
+            Ok(answer) => answer,
+            Err(refused) => {
+                let code = if refused.said == Said::Denied { code::AWS_DENIED } else { code::AWS_NOT_ASKED };
+                let failure = refused.not_seen();
+                return Err(finding(code, failure.message, failure.hint.as_deref().unwrap_or_default()));
+            }
+        };
+        let account = answer.account().unwrap_or_default();
+        match self.account() {
+            Some(wanted) if wanted != account => {
+                let message = format!("the credentials for {region} are of account {account}, the plan names {wanted}");
+                Err(finding(code::AWS_WRONG_ACCOUNT, message, "use the role or profile of that account"))
+            }
+            _ => Ok(format!("{} in account {account}", answer.arn().unwrap_or("somebody"))),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Drivers for what AWS runs: no agent, calls from outside of the regions.
+//!
+//! Border: the controller calls these; none of them knows of runs or decisions. The half without the feature `sdk` is pure:
+//! words of AWS read as ours. The other half calls AWS's own SDK, which takes minutes to build.
+//!
+//! Invariants:
+//! - a move never calls the region it leaves: what is needed is asked where the writer is going to be;
+//! - a call that changes something and whose answer is lost has an unknown outcome, and the same effect looks first;
+//! - throttled calls are repeated with jittered pauses inside the deadline of the effect, and our own calls stay below the
+//!   rates that AWS publishes.
+
+pub mod cluster;
+pub mod rate;
+pub mod refusal;
+pub mod weight;
+
+#[cfg(feature = "sdk")]
+mod access;
+#[cfg(feature = "sdk")]
+mod aurora;
+#[cfg(feature = "sdk")]
+mod autoscaling;
+#[cfg(feature = "sdk")]
+mod call;
+#[cfg(feature = "sdk")]
+mod ecs;
+#[cfg(feature = "sdk")]
+mod route53;
+
+#[cfg(feature = "sdk")]
+mod identity;
+#[cfg(feature = "sdk")]
+mod sns;
+
+#[cfg(feature = "sdk")]
+pub use access::Access;
+#[cfg(feature = "sdk")]
+pub use aurora::AuroraDriver;
+#[cfg(feature = "sdk")]
+pub use autoscaling::AutoscalingDriver;
+#[cfg(feature = "sdk")]
+pub use ecs::EcsDriver;
+#[cfg(feature = "sdk")]
+pub use route53::Route53Driver;
+#[cfg(feature = "sdk")]
+pub use sns::SnsDriver;

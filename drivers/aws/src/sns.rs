@@ -1,0 +1,62 @@
+//! Notes to people through an SNS topic, called in the topic's own region.
+
+use crate::access::Access;
+use crate::call::Call;
+use crate::cluster::region_of;
+use async_trait::async_trait;
+use aws_sdk_sns::Client;
+use pilotlight_core::effect::{Capability, Descriptor, Effect};
+use pilotlight_core::id::Component;
+use pilotlight_core::observation::{State, Target};
+use pilotlight_core::outcome::{Failure, Finding, Outcome};
+use pilotlight_core::plan::aws::SnsPlan;
+use pilotlight_driver::{Context, Driver};
+
+/// SNS takes so many characters in a subject.
+const SUBJECT: usize = 100;
+
+/// See the module.
+pub struct SnsDriver {
+    component: Component,
+    plan: SnsPlan,
+    access: Access,
+}
+
+impl SnsDriver {
+    /// Calls nobody yet.
+    pub fn new(component: Component, plan: SnsPlan, access: Access) -> Self {
+        Self { component, plan, access }
+    }
+
+    fn region(&self) -> Result<&str, Failure> {
+        region_of(&self.plan.topic).ok_or_else(|| Failure::rejected(format!("{} is no topic", self.plan.topic)))
+    }
+}
+
+#[async_trait]
+impl Driver for SnsDriver {
+    fn describe(&self) -> Descriptor {
+        Descriptor::caller_checked(Capability::Message)
+    }
+
+    async fn observe(&self, _target: &Target) -> Result<State, Failure> {
+        Ok(State::default())
+    }
+
+    async fn preflight(&self, _effect: &Effect) -> Result<Vec<Finding>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        let Effect::Notify { message, .. } = effect else {
+            return Err(Failure::unsupported(format!("{} cannot {:?}", self.component, effect.capability())));
+        };
+        let region = self.region()?;
+        let client = Client::new(&self.access.config_of(region).await?);
+        let subject: String = message.chars().filter(|c| c.is_ascii() && !c.is_control()).take(SUBJECT).collect();
+        let send = || client.publish().topic_arn(&self.plan.topic).subject(&subject).message(message).send();
+        let call = Call { service: "sns", region, action: "Publish" };
+        self.access.change(call, context.deadline / 2, send).await.map_err(|r| r.failure())?;
+        Ok(Outcome::done_with(format!("told {}", self.plan.topic)))
+    }
+}

@@ -1,0 +1,225 @@
+//! Aurora Global Database: the battery of replicated data, and the bad days.
+
+use crate::ground::{EAST, Ground, WEST, context};
+use async_trait::async_trait;
+use pilotlight_aws::AuroraDriver;
+use pilotlight_core::effect::{Effect, FenceAssurance};
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::observation::{Role, Target};
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
+use pilotlight_core::plan::aws::{AuroraMember, AuroraPlan};
+use pilotlight_driver::battery::{Bench, DataBench, Pair, replicated};
+use pilotlight_driver::guard::Guarded;
+use pilotlight_driver::{Context, Driver};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A global cluster of its own, with the driver behind a guard.
+struct Group<'a> {
+    ground: &'a Ground,
+    name: String,
+    driver: Guarded<AuroraDriver>,
+    _folder: tempfile::TempDir,
+}
+
+impl<'a> Group<'a> {
+    async fn make(ground: &'a Ground, may_detach: bool) -> Group<'a> {
+        let name = ground.fresh("pay");
+        let member = |region: &str| json!([region, format!("{name}-{region}")]);
+        ground.seed(json!({"aurora": [{"group": name, "members": [member(EAST), member(WEST)]}]})).await;
+        let of = |r: &str| (Region::from(r), AuroraMember { cluster: format!("{name}-{r}"), address: None });
+        let plan = AuroraPlan { global_cluster: name.clone(), may_detach, regions: [of(EAST), of(WEST)].into() };
+        let folder = tempfile::tempdir().unwrap();
+        let driver = AuroraDriver::new(Component::from("database"), plan, ground.access());
+        Group { ground, name, driver: Guarded::open(driver, folder.path()).unwrap(), _folder: folder }
+    }
+
+    fn cluster(&self, region: &str) -> String {
+        format!("{}-{region}", self.name)
+    }
+
+    async fn write(&self, region: &str) -> Result<u64, String> {
+        let body = json!({"region": region, "name": self.cluster(region)});
+        Ok(self.ground.server.tell("write", body).await?["number"].as_u64().unwrap())
+    }
+
+    async fn held(&self, region: &str) -> BTreeSet<u64> {
+        let asked = self.ground.server.ask(&format!("held?region={region}&name={}", self.cluster(region))).await;
+        let numbers = asked.unwrap_or_default()["numbers"].as_array().cloned().unwrap_or_default();
+        numbers.iter().filter_map(serde_json::Value::as_u64).collect()
+    }
+
+    async fn role(&self, region: &str) -> Option<Role> {
+        let target = Target { component: "database".into(), region: Some(region.into()) };
+        self.driver.observe(&target).await.unwrap().role
+    }
+
+    fn switch(allow_loss: bool) -> Effect {
+        Effect::Switch { component: "database".into(), from: EAST.into(), to: WEST.into(), allow_loss }
+    }
+
+    /// Applies and follows to the end.
+    async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        let mut answer = self.driver.apply(effect, context).await;
+        let until = tokio::time::Instant::now() + Duration::from_secs(30);
+        while let Ok(Outcome::Accepted { handle }) = &answer {
+            assert!(tokio::time::Instant::now() < until, "{effect:?} does not end");
+            answer = self.driver.resume(handle, context).await;
+        }
+        answer
+    }
+}
+
+impl Bench for Group<'_> {
+    fn driver(&self) -> &dyn Driver {
+        &self.driver
+    }
+}
+
+#[async_trait]
+impl DataBench for Group<'_> {
+    async fn pair(&self) -> Pair {
+        Pair { component: "database".into(), writer: EAST.into(), standby: WEST.into() }
+    }
+
+    async fn write(&self, region: &Region) -> Result<u64, String> {
+        Group::write(self, region.as_str()).await
+    }
+
+    async fn held(&self, region: &Region) -> BTreeSet<u64> {
+        Group::held(self, region.as_str()).await
+    }
+
+    async fn kill(&self, _region: &Region) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aurora_keeps_the_laws_of_replicated_data() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, false).await;
+    replicated(&group).await.assert_kept();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_region_is_left_without_calling_it() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, false).await;
+    let server = &ground.server;
+    for _ in 0..5 {
+        group.write(EAST).await.unwrap();
+    }
+    server.tell("regions/us-east-1", json!({"control": "hang", "data": "down"})).await.unwrap();
+    let since = ground.now().await;
+    let planned = group.driver.apply(&Group::switch(false), &context(1, "planned")).await.unwrap_err();
+    assert_ne!(planned.kind, FailureKind::Unsupported, "{planned}");
+    let before_failover = ground.now().await;
+    let outcome = group.done(&Group::switch(true), &context(2, "switch")).await.unwrap();
+    let Outcome::Done { output } = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(output.assurance, Some(FenceAssurance::ProviderAttested));
+    assert_eq!(group.role(WEST).await, Some(Role::Writer));
+    assert_eq!(ground.calls(before_failover, EAST).await, Vec::<String>::new());
+    assert!(!ground.calls(since, WEST).await.is_empty());
+    group.write(WEST).await.unwrap();
+    // The region comes back: AWS makes its copy follow again, and Rejoin waits for that.
+    server.tell("regions/us-east-1", json!({"control": "up", "data": "up"})).await.unwrap();
+    let rejoin = Effect::Rejoin { component: "database".into(), region: EAST.into(), upstream: WEST.into() };
+    group.done(&rejoin, &context(3, "rejoin")).await.unwrap();
+    assert!(matches!(group.role(EAST).await, Some(Role::Standby { streaming: true, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_reply_is_unknown_and_the_same_effect_looks_first() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, false).await;
+    let fault = json!({"kind": "lose-reply", "service": "rds", "action": "FailoverGlobalCluster", "times": 1});
+    ground.server.tell("faults", fault).await.unwrap();
+    let context = context(1, "switch");
+    let lost = group.driver.apply(&Group::switch(true), &context).await.unwrap_err();
+    assert_eq!(lost.kind, FailureKind::OutcomeUnknown, "{lost}");
+    let since = ground.now().await;
+    let outcome = group.done(&Group::switch(true), &context).await.unwrap();
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    let again = ground.calls(since, WEST).await;
+    assert!(!again.contains(&"FailoverGlobalCluster".to_owned()), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttled_calls_are_repeated_inside_the_deadline() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, false).await;
+    let fault =
+        |times: u32| json!({"kind": "throttle", "service": "rds", "action": "SwitchoverGlobalCluster", "times": times});
+    ground.server.tell("faults", fault(3)).await.unwrap();
+    let outcome = group.done(&Group::switch(false), &context(1, "switch")).await.unwrap();
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    let group = Group::make(&ground, false).await;
+    ground.server.tell("faults", fault(1_000)).await.unwrap();
+    let short = Context { deadline: Duration::from_secs(5), ..context(1, "switch") };
+    let refused = group.driver.apply(&Group::switch(false), &short).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Transient, "{refused}");
+    assert_eq!(group.role(EAST).await, Some(Role::Writer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_rights_are_refused_and_named() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, true).await;
+    let fault = json!({"kind": "deny", "service": "rds", "action": "FailoverGlobalCluster", "times": 9});
+    ground.server.tell("faults", fault).await.unwrap();
+    let denied = group.driver.apply(&Group::switch(true), &context(1, "switch")).await.unwrap_err();
+    assert_eq!(denied.kind, FailureKind::Rejected, "{denied}");
+    assert!(denied.message.contains("FailoverGlobalCluster"), "{denied}");
+    assert!(denied.hint.is_some());
+    assert!(matches!(group.role(WEST).await, Some(Role::Standby { .. })), "nothing was detached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_global_calls_a_copy_is_detached_only_where_the_plan_allows_it() {
+    let Some(ground) = Ground::find().await else { return };
+    let fault = || json!({"kind": "error", "service": "rds", "action": "FailoverGlobalCluster", "times": 1});
+    let group = Group::make(&ground, false).await;
+    ground.server.tell("faults", fault()).await.unwrap();
+    let failed = group.driver.apply(&Group::switch(true), &context(1, "switch")).await.unwrap_err();
+    assert_eq!(failed.kind, FailureKind::OutcomeUnknown, "{failed}");
+    assert!(matches!(group.role(WEST).await, Some(Role::Standby { .. })));
+
+    let group = Group::make(&ground, true).await;
+    let written = group.write(EAST).await.unwrap();
+    ground.server.tell("faults", fault()).await.unwrap();
+    let outcome = group.done(&Group::switch(true), &context(1, "switch")).await.unwrap();
+    let Outcome::Warned { output, warning } = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(output.assurance, Some(FenceAssurance::None));
+    assert!(warning.contains("nothing stops the old writer"), "{warning}");
+    assert_eq!(group.role(WEST).await, Some(Role::Writer));
+    assert!(group.held(WEST).await.contains(&written) || group.held(WEST).await.is_empty());
+    // This is what the warning is about: both write.
+    group.write(EAST).await.unwrap();
+    group.write(WEST).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_name_what_a_move_would_stumble_over() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, false).await;
+    let codes =
+        |findings: Vec<pilotlight_core::outcome::Finding>| findings.into_iter().map(|f| f.code).collect::<Vec<_>>();
+    let found = codes(group.driver.preflight(&Group::switch(false)).await.unwrap());
+    assert_eq!(found, Vec::<String>::new());
+    // Moved by hand, past us.
+    let arn = format!("arn:aws:rds:us-west-2:123456789012:cluster:{}", group.cluster(WEST));
+    let rds = json!({"global_cluster": group.name, "target": arn});
+    ground.server.tell("by-hand/switchover", rds).await.unwrap();
+    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    while group.role(WEST).await != Some(Role::Writer) {
+        assert!(tokio::time::Instant::now() < until, "the switch by hand does not end");
+    }
+    let found = codes(group.driver.preflight(&Group::switch(false)).await.unwrap());
+    assert!(found.contains(&"PL-0365".to_owned()), "{found:?}");
+    let skipped = group.driver.apply(&Group::switch(false), &context(1, "late")).await.unwrap();
+    assert!(matches!(skipped, Outcome::Skipped { .. }), "{skipped:?}");
+    // A region that hangs is named, and costs no more than a few seconds.
+    ground.server.tell("regions/us-west-2", json!({"control": "hang"})).await.unwrap();
+    let found = codes(group.driver.preflight(&Group::switch(false)).await.unwrap());
+    assert_eq!(found, ["PL-0361"]);
+}

@@ -1,0 +1,133 @@
+//! ECS services and Auto Scaling groups: the battery of capacity, throttling, and what is not there.
+
+use crate::ground::{EAST, Ground, WEST, context};
+use async_trait::async_trait;
+use pilotlight_aws::{AutoscalingDriver, EcsDriver};
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::observation::Target;
+use pilotlight_core::outcome::{FailureKind, Outcome};
+use pilotlight_core::plan::aws::{AutoscalingPlan, EcsPlan, EcsService};
+use pilotlight_driver::Driver;
+use pilotlight_driver::battery::{Bench, CapacityBench, capacity};
+use pilotlight_driver::guard::Guarded;
+use serde_json::json;
+
+fn ecs_plan(name: &str) -> EcsPlan {
+    let service = EcsService { cluster: name.to_owned(), service: name.to_owned() };
+    EcsPlan {
+        active: 6,
+        standby: 1,
+        active_provider: None,
+        standby_provider: None,
+        regions: [(Region::from(EAST), service.clone()), (Region::from(WEST), service)].into(),
+    }
+}
+
+struct Running<'a> {
+    ground: &'a Ground,
+    driver: Box<dyn Driver>,
+    question: String,
+    killing: Option<serde_json::Value>,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench for Running<'_> {
+    fn driver(&self) -> &dyn Driver {
+        &*self.driver
+    }
+}
+
+#[async_trait]
+impl CapacityBench for Running<'_> {
+    async fn process(&self) -> (Component, Region) {
+        ("app".into(), EAST.into())
+    }
+
+    async fn running(&self) -> u32 {
+        let said = self.ground.server.ask(&format!("running?{}", self.question)).await.unwrap();
+        said["running"].as_u64().unwrap().try_into().unwrap()
+    }
+
+    async fn kill_one(&self) -> bool {
+        let Some(body) = self.killing.clone() else { return false };
+        self.ground.server.tell("lose-tasks", body).await.unwrap();
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ecs_keeps_the_laws_of_capacity() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("web");
+    ground.seed(json!({"ecs": [{"region": EAST, "cluster": name, "service": name, "tasks": 0}]})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let driver = EcsDriver::new("app".into(), ecs_plan(&name), ground.access());
+    let bench = Running {
+        ground: &ground,
+        driver: Box::new(Guarded::open(driver, folder.path()).unwrap()),
+        question: format!("region={EAST}&cluster={name}&service={name}"),
+        killing: Some(json!({"region": EAST, "cluster": name, "service": name, "count": 1})),
+        _folder: folder,
+    };
+    capacity(&bench).await.assert_kept();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn autoscaling_keeps_the_laws_of_capacity() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("group");
+    ground.seed(json!({"groups": [{"region": EAST, "name": name, "least": 0, "most": 2}]})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (active_max, standby_max) = (Some(20), Some(3));
+    let regions = [(Region::from(EAST), name.clone())].into();
+    let plan = AutoscalingPlan { active: 4, standby: 1, active_max, standby_max, regions };
+    let driver = AutoscalingDriver::new("app".into(), plan, ground.access());
+    let bench = Running {
+        ground: &ground,
+        driver: Box::new(Guarded::open(driver, folder.path()).unwrap()),
+        question: format!("region={EAST}&group={name}"),
+        killing: None,
+        _folder: folder,
+    };
+    capacity(&bench).await.assert_kept();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spot_is_left_for_on_demand_where_the_traffic_is_and_taken_again_after() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("spot");
+    ground.seed(json!({"ecs": [{"region": WEST, "cluster": name, "service": name, "tasks": 1}]})).await;
+    let plan = EcsPlan {
+        active_provider: Some("FARGATE".to_owned()),
+        standby_provider: Some("FARGATE_SPOT".to_owned()),
+        ..ecs_plan(&name)
+    };
+    let driver = EcsDriver::new("app".into(), plan, ground.access());
+    let target = Target { component: "app".into(), region: Some(WEST.into()) };
+    for (instances, provider) in [(6, "FARGATE"), (1, "FARGATE_SPOT")] {
+        let set = Effect::SetCapacity { component: "app".into(), region: WEST.into(), instances };
+        let context = context(1, provider);
+        let mut answer = driver.apply(&set, &context).await.unwrap();
+        while let Outcome::Accepted { handle } = &answer {
+            answer = driver.resume(handle, &context).await.unwrap();
+        }
+        let seen = driver.observe(&target).await.unwrap();
+        assert_eq!(seen.facts.get("provider").map(String::as_str), Some(provider));
+        assert_eq!(seen.capacity.unwrap().ready, instances);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_there_is_named_before_and_refused_during() {
+    let Some(ground) = Ground::find().await else { return };
+    let driver = EcsDriver::new("app".into(), ecs_plan("nobody"), ground.access());
+    let set = Effect::SetCapacity { component: "app".into(), region: WEST.into(), instances: 6 };
+    let found = driver.preflight(&set).await.unwrap();
+    assert_eq!(found.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(), ["PL-0364"]);
+    let refused = driver.apply(&set, &context(1, "set")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
+    ground.server.tell("regions/us-west-2", json!({"control": "refuse"})).await.unwrap();
+    let found = driver.preflight(&set).await.unwrap();
+    assert_eq!(found.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(), ["PL-0361"]);
+}

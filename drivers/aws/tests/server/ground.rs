@@ -1,0 +1,78 @@
+//! What every test stands on: the server, names of its own, and access to it.
+
+use pilotlight_aws::Access;
+use pilotlight_core::id::{EffectKey, Epoch, Region, Unit};
+use pilotlight_core::plan::aws::{AwsPlan, AwsRegion};
+use pilotlight_driver::Context;
+use pilotlight_driver::clock::SystemClock;
+use pilotlight_lab::aws::{AwsServer, AwsServerError};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const EAST: &str = "us-east-1";
+pub(crate) const WEST: &str = "us-west-2";
+
+/// How many modelled seconds go by in one.
+const SPEED: f64 = 100.0;
+
+pub(crate) struct Ground {
+    pub(crate) server: AwsServer,
+    number: AtomicU32,
+}
+
+impl Ground {
+    /// `None`, after saying why, where there is no environment for the server.
+    pub(crate) async fn find() -> Option<Ground> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        match AwsServer::start(SPEED).await {
+            Ok(server) => Some(Ground { server, number: AtomicU32::new(0) }),
+            Err(e @ AwsServerError::NotInstalled(_)) => {
+                println!("skipped: {e}");
+                None
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        let role = |_: &str| AwsRegion { name: None, role: None };
+        let regions: BTreeMap<Region, AwsRegion> = [EAST, WEST].map(|r| (Region::from(r), role(r))).into();
+        let plan = AwsPlan { account: None, endpoint: Some(self.server.endpoint()), regions };
+        Access::with_keys(plan, Arc::new(SystemClock), "test", "test")
+    }
+
+    pub(crate) async fn seed(&self, wanted: Value) -> Value {
+        self.server.tell("seed", wanted).await.unwrap()
+    }
+
+    /// A name nobody has used.
+    pub(crate) fn fresh(&self, stem: &str) -> String {
+        format!("{stem}-{}", self.number.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Actions that were called in a region since a moment.
+    pub(crate) async fn calls(&self, since: f64, region: &str) -> Vec<String> {
+        let calls = self.server.ask(&format!("calls?since={since}")).await.unwrap();
+        let of = calls.as_array().unwrap().iter().filter(|c| c["region"] == region);
+        of.map(|c| c["action"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    pub(crate) async fn now(&self) -> f64 {
+        self.server.ask("time").await.unwrap()["now"].as_f64().unwrap()
+    }
+}
+
+/// A context with a key of its own.
+pub(crate) fn context(epoch: u64, step: &str) -> Context {
+    Context {
+        unit: Unit::from("main"),
+        epoch: Epoch(epoch),
+        key: EffectKey::new(&"run".into(), &step.into(), 1),
+        deadline: Duration::from_secs(20),
+        cancel: CancellationToken::new(),
+    }
+}

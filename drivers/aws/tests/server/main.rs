@@ -1,0 +1,11 @@
+//! The drivers against the AWS test server: each battery, and each way AWS answers badly.
+//!
+//! One server serves all tests; each test makes things of its own names. Without the server's environment the tests are
+//! skipped with the reason.
+
+#![allow(clippy::unwrap_used)]
+
+mod aurora;
+mod capacity;
+mod dns;
+mod ground;

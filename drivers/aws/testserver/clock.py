@@ -1,0 +1,50 @@
+"""Modelled time: real time, so many times faster. Everything that takes a while in AWS takes it on this clock."""
+
+import time
+
+
+class Clock:
+    """Counts modelled seconds since the server started."""
+
+    def __init__(self):
+        self.speed = 1.0
+        self.started = time.monotonic()
+
+    def now(self):
+        return (time.monotonic() - self.started) * self.speed
+
+
+CLOCK = Clock()
+
+# How long each phase takes, in modelled seconds; `POST /pilotlight/phases` changes them.
+PHASES = {
+    "switchover": 60.0,
+    "failover": 60.0,
+    "detach": 60.0,
+    "resync": 120.0,
+    "create-cluster": 120.0,
+    "snapshot": 60.0,
+    "promote": 90.0,
+    "replica-lag": 1.0,
+    "task": 90.0,
+    "instance": 90.0,
+    "change": 30.0,
+    "health": 30.0,
+    "cache-failover": 60.0,
+}
+
+
+class Ramp:
+    """A number on its way to another: falls at once, rises in even steps until the phase is over."""
+
+    def __init__(self, value=0):
+        self.start, self.goal, self.since, self.phase = value, value, 0.0, "task"
+
+    def aim(self, goal, phase):
+        self.start, self.goal, self.since, self.phase = self.now(), goal, CLOCK.now(), phase
+
+    def now(self):
+        if self.goal <= self.start:
+            return self.goal
+        share = min(1.0, (CLOCK.now() - self.since) / max(PHASES[self.phase], 1e-9))
+        return self.start + int((self.goal - self.start) * share)

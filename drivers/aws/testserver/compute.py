@@ -1,0 +1,68 @@
+"""ECS and Auto Scaling beyond moto: what is asked for becomes ready after a while, some at a time."""
+
+from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
+from moto.ecs.models import Service, ecs_backends
+
+from clock import CLOCK, PHASES, Ramp
+
+ACCOUNT = "123456789012"
+
+
+def running_count(service):
+    ramp = service.__dict__.get("pilotlight_ramp")
+    return ramp.now() if ramp else 0
+
+
+def set_running_count(service, count):
+    service.__dict__.setdefault("pilotlight_ramp", Ramp()).aim(count, "task")
+
+
+def pending_count(service):
+    return max(0, int(service.desired_count or 0) - running_count(service))
+
+
+def begin(original):
+    def create(service, *args, **kwargs):
+        original(service, *args, **kwargs)
+        service.running_count = service.desired_count
+
+    return create
+
+
+def lose_tasks(region, cluster, name, count):
+    """Some tasks die and are replaced."""
+    service = ecs_backends[ACCOUNT][region].services[f"{cluster}:{name}"]
+    ramp = service.pilotlight_ramp
+    ramp.start, ramp.since = max(0, ramp.now() - count), CLOCK.now()
+    return {"running": ramp.now()}
+
+
+def running(given):
+    """Tasks or instances that run, past the API."""
+    if "group" in given:
+        group = autoscaling_backends[ACCOUNT][given["region"]].autoscaling_groups[given["group"]]
+        return {"running": sum(1 for s in group.instance_states if s.lifecycle_state == "InService")}
+    service = ecs_backends[ACCOUNT][given["region"]].services[f"{given['cluster']}:{given['service']}"]
+    return {"running": running_count(service)}
+
+
+def lifecycle_state(state):
+    word, since = state.__dict__.get("pilotlight_state", ("InService", 0.0))
+    if word == "InService" and CLOCK.now() - since < PHASES["instance"]:
+        return "Pending"
+    return word
+
+
+def set_lifecycle_state(state, word):
+    before, since = state.__dict__.get("pilotlight_state", (None, CLOCK.now()))
+    state.__dict__["pilotlight_state"] = (word, since if before == word else CLOCK.now())
+
+
+def install():
+    Service.running_count = property(running_count, set_running_count)
+    Service.pending_count = property(pending_count, lambda *_: None)
+    Service.__init__ = begin(Service.__init__)
+    from moto.autoscaling.models import InstanceState
+
+    InstanceState.lifecycle_state = property(lifecycle_state, set_lifecycle_state)
+    assert FakeAutoScalingGroup

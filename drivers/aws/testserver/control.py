@@ -1,0 +1,86 @@
+"""The control endpoint, `/pilotlight/...`: what a test does to the modelled world, and what it sees past the driver."""
+
+import json
+import urllib.parse
+
+import cache
+import compute
+import database
+import dns
+import seed
+from clock import CLOCK, PHASES
+from world import LOCK, region
+
+
+def answer(environ, start_response, calls, faults, rates):
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    body = json.loads(environ["wsgi.input"].read(size) or b"{}")
+    query = {k: v[0] for k, v in urllib.parse.parse_qs(environ.get("QUERY_STRING", "")).items()}
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"].removeprefix("/pilotlight/")
+    status = 200
+    if (method, path) == ("POST", "seed"):
+        # Calls come in through the door like everybody's, so nothing may be locked meanwhile.
+        return write(start_response, 200, seed.make(int(environ["SERVER_PORT"]), body))
+    with LOCK:
+        try:
+            reply = route(method, path, {**query, **body}, calls, faults, rates)
+        except Refused as refused:
+            status, reply = 409, {"why": str(refused)}
+        except KeyError as missing:
+            status, reply = 404, {"why": f"nothing is known of {missing}"}
+    return write(start_response, status, reply)
+
+
+def write(start_response, status, reply):
+    data = json.dumps(reply).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
+    start_response(f"{status} {'OK' if status == 200 else 'No'}", headers)
+    return [data]
+
+
+Refused = database.Refused
+
+
+def route(method, path, given, calls, faults, rates):
+    match (method, path.split("/")):
+        case ("POST", ["faults"]):
+            faults.append(given)
+            return {}
+        case ("DELETE", ["faults"]):
+            faults.clear()
+            return {}
+        case ("POST", ["rates"]):
+            rates.update(given)
+            return {}
+        case ("POST", ["phases"]):
+            PHASES.update(given)
+            return {}
+        case ("POST", ["regions", name]):
+            database.before_change_of(name)
+            region(name).update(given)
+            database.after_change_of(name)
+            return region(name)
+        case ("GET", ["calls"]):
+            since = float(given.get("since", 0))
+            return [c for c in calls if c["at"] >= since]
+        case ("GET", ["time"]):
+            return {"now": CLOCK.now(), "speed": CLOCK.speed}
+        case ("POST", ["write"]):
+            return {"number": store(given).write(given["region"], given["name"])}
+        case ("GET", ["held"]):
+            return {"numbers": store(given).held(given["region"], given["name"])}
+        case ("GET", ["dns"]):
+            return dns.resolve(given["name"])
+        case ("POST", ["health", check]):
+            return dns.set_health(check, given)
+        case ("POST", ["by-hand", "switchover"]):
+            return database.by_hand(given)
+        case ("POST", ["lose-tasks"]):
+            return compute.lose_tasks(given["region"], given["cluster"], given["service"], int(given["count"]))
+        case ("GET", ["running"]):
+            return compute.running(given)
+    raise KeyError(path)
+
+
+def store(given):
+    return cache.STORE if given.get("store") == "cache" else database.STORE

@@ -1,0 +1,182 @@
+"""Every request comes in here: the control endpoint is answered, faults are done, the rest is moto's.
+
+Faults are matched by service, action and region, each optional, and count down their `times`:
+`throttle`, `deny`, `error` (a fault of the server), `latency` (modelled seconds), `drop` (the connection is cut before
+anything is done) and `lose-reply` (it is done, then the connection is cut).
+"""
+
+import io
+import json
+import re
+import socket
+import time
+import urllib.parse
+
+import control
+from clock import CLOCK
+from world import LOCK, region
+
+CALLS = []
+FAULTS = []
+RATES = {}
+
+REST = {
+    "route53": [
+        ("POST", r"/hostedzone/[^/]+/rrset/?$", "ChangeResourceRecordSets"),
+        ("GET", r"/hostedzone/[^/]+/rrset", "ListResourceRecordSets"),
+        ("GET", r"/change/", "GetChange"),
+        ("GET", r"/healthcheck/[^/]+/status$", "GetHealthCheckStatus"),
+        ("GET", r"/healthcheck/[^/]+$", "GetHealthCheck"),
+        ("POST", r"/healthcheck/[^/]+$", "UpdateHealthCheck"),
+        ("GET", r"/hostedzone/[^/]+$", "GetHostedZone"),
+    ],
+}
+
+
+class Cut(ConnectionError):
+    """The connection ends without an answer."""
+
+
+class Door:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __call__(self, environ, start_response):
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("/pilotlight/"):
+            return control.answer(environ, start_response, CALLS, FAULTS, RATES)
+        call = describe(environ)
+        began = CLOCK.now()
+        try:
+            return self.serve(environ, start_response, call)
+        finally:
+            with LOCK:
+                CALLS.append({**call, "at": began})
+
+    def serve(self, environ, start_response, call):
+        down = region(call["region"])["control"]
+        if down == "refuse":
+            cut(environ)
+        if down == "hang":
+            time.sleep(20)
+            cut(environ)
+        if down == "error":
+            call["fault"] = "error"
+            return refuse(environ, start_response, call, 503, "ServiceUnavailable", "the region is down")
+        fault = take_fault(call)
+        kind = fault["kind"] if fault else None
+        call["fault"] = kind
+        if kind == "latency":
+            time.sleep(fault.get("seconds", 1.0) / CLOCK.speed)
+        if kind == "drop":
+            cut(environ)
+        if kind == "throttle" or over_rate(call):
+            call["fault"] = "throttle"
+            return refuse(environ, start_response, call, 400, throttling_code(call), "Rate exceeded")
+        if kind == "deny":
+            text = f"User: arn:aws:iam::123456789012:user/test is not authorized to perform: {call['service']}:{call['action']}"
+            return refuse(environ, start_response, call, 403, denied_code(call), text)
+        if kind == "error":
+            return refuse(environ, start_response, call, 500, "InternalFailure", "an error of the server")
+        if kind == "lose-reply":
+            self.collect(environ)
+            cut(environ)
+        return self.inner(environ, start_response)
+
+    def collect(self, environ):
+        answer = self.inner(environ, lambda *_: (lambda _: None))
+        b"".join(answer)
+
+
+def describe(environ):
+    auth = environ.get("HTTP_AUTHORIZATION", "")
+    scope = re.search(r"Credential=([^,\s]+)", auth)
+    parts = scope.group(1).split("/") if scope else []
+    service, where = (parts[3], parts[2]) if len(parts) >= 5 else ("?", "?")
+    return {"service": service, "region": where, "action": action_of(environ, service)}
+
+
+def action_of(environ, service):
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target:
+        return target.rsplit(".", 1)[-1]
+    smithy = re.search(r"/service/[^/]+/operation/([^/?]+)", environ.get("PATH_INFO", ""))
+    if smithy:
+        return smithy.group(1)
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(size)
+        environ["wsgi.input"] = io.BytesIO(body)
+        return urllib.parse.parse_qs(body.decode()).get("Action", ["?"])[0]
+    method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+    for wanted, pattern, action in REST.get(service, []):
+        if wanted == method and re.search(pattern, path):
+            return action
+    return f"{method} {path}"
+
+
+def take_fault(call):
+    with LOCK:
+        for fault in FAULTS:
+            if any(fault.get(key) not in (None, call[key]) for key in ("service", "action", "region")):
+                continue
+            fault["times"] = fault.get("times", 1) - 1
+            if fault["times"] <= 0:
+                FAULTS.remove(fault)
+            return dict(fault)
+    return None
+
+
+def over_rate(call):
+    """A bucket of one second's calls per service and region, where a rate was set."""
+    with LOCK:
+        rate = RATES.get(f"{call['service']}:{call['action']}") or RATES.get(call["service"])
+        if rate is None:
+            return False
+        key = (call["service"], call["region"])
+        now = time.monotonic()
+        level, at = BUCKETS.get(key, (float(rate), now))
+        level = min(float(rate), level + (now - at) * rate)
+        allowed = level >= 1.0
+        BUCKETS[key] = (level - 1.0 if allowed else level, now)
+        return not allowed
+
+
+BUCKETS = {}
+
+
+def throttling_code(call):
+    return "ThrottlingException" if call["service"] in ("ecs", "eks", "ecr") else "Throttling"
+
+
+def denied_code(call):
+    return "AccessDeniedException" if call["service"] in ("ecs", "eks", "ecr") else "AccessDenied"
+
+
+def refuse(environ, start_response, call, status, code, message):
+    if environ.get("HTTP_X_AMZ_TARGET"):
+        body, kind = json.dumps({"__type": code, "message": message}), "application/x-amz-json-1.1"
+    else:
+        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+        body, kind = f"<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>", "text/xml"
+    drain(environ)
+    data = body.encode()
+    headers = [("Content-Type", kind), ("Content-Length", str(len(data))), ("x-amzn-ErrorType", code)]
+    start_response(f"{status} {'Forbidden' if status == 403 else 'Refused'}", headers)
+    return [data]
+
+
+def drain(environ):
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    if size:
+        environ["wsgi.input"].read(size)
+
+
+def cut(environ):
+    connection = environ.get("werkzeug.socket")
+    if connection is not None:
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+    raise Cut()

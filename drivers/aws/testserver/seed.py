@@ -1,0 +1,77 @@
+"""Makes what a test starts from, with AWS's own client library, so that the calls are not ours."""
+
+import boto3
+
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+
+
+def client(port, service, region):
+    return boto3.client(service, region_name=region, endpoint_url=f"http://127.0.0.1:{port}", **KEYS)
+
+
+def make(port, wanted):
+    made = {}
+    for one in wanted.get("aurora", []):
+        aurora(port, one)
+    for one in wanted.get("ecs", []):
+        ecs(port, one)
+    for one in wanted.get("groups", []):
+        group(port, one)
+    for name in wanted.get("zones", []):
+        route53 = client(port, "route53", "us-east-1")
+        zone = route53.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
+        made.setdefault("zones", {})[name] = zone.rsplit("/", 1)[-1]
+    for name in wanted.get("checks", []):
+        made.setdefault("checks", {})[name] = check(port, name)
+    for region, name in wanted.get("topics", []):
+        arn = client(port, "sns", region).create_topic(Name=name)["TopicArn"]
+        made.setdefault("topics", []).append(arn)
+    return made
+
+
+def aurora(port, one):
+    engine = {"Engine": "aurora-postgresql", "EngineVersion": "15.4"}
+    first, *others = one["members"]
+    rds = client(port, "rds", first[0])
+    rds.create_global_cluster(GlobalClusterIdentifier=one["group"], **engine)
+    keys = {"MasterUsername": "root", "MasterUserPassword": "not-a-secret"}
+    common = {"GlobalClusterIdentifier": one["group"], "DeletionProtection": True, **engine}
+    rds.create_db_cluster(DBClusterIdentifier=first[1], **common, **keys)
+    for region, name in others:
+        client(port, "rds", region).create_db_cluster(DBClusterIdentifier=name, **common)
+    for region, name in one["members"]:
+        client(port, "rds", region).create_db_instance(
+            DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, DBInstanceClass="db.r6g.large", Engine=engine["Engine"]
+        )
+
+
+def ecs(port, one):
+    client_ = client(port, "ecs", one["region"])
+    client_.create_cluster(clusterName=one["cluster"])
+    container = {"name": "app", "image": "app:1", "memory": 128}
+    client_.register_task_definition(family=one["service"], containerDefinitions=[container])
+    client_.create_service(
+        cluster=one["cluster"], serviceName=one["service"], taskDefinition=one["service"], desiredCount=one["tasks"]
+    )
+
+
+def group(port, one):
+    ec2, groups = client(port, "ec2", one["region"]), client(port, "autoscaling", one["region"])
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    groups.create_launch_configuration(
+        LaunchConfigurationName=one["name"], ImageId=image, InstanceType="t3.micro"
+    )
+    groups.create_auto_scaling_group(
+        AutoScalingGroupName=one["name"],
+        LaunchConfigurationName=one["name"],
+        MinSize=one["least"],
+        MaxSize=one["most"],
+        DesiredCapacity=one["least"],
+        AvailabilityZones=[one["region"] + "a"],
+    )
+
+
+def check(port, name):
+    config = {"Type": "HTTP", "IPAddress": "127.0.0.1", "Port": 80, "ResourcePath": "/health", "RequestInterval": 10}
+    route53 = client(port, "route53", "us-east-1")
+    return route53.create_health_check(CallerReference=name, HealthCheckConfig=config)["HealthCheck"]["Id"]

@@ -1,0 +1,16 @@
+"""What the control endpoint changes and the added services read: regions that are down, and who was told what."""
+
+import threading
+
+LOCK = threading.RLock()
+
+# Region to {"control": up|refuse|hang|error, "data": up|down}.
+REGIONS = {}
+
+
+def region(name):
+    return REGIONS.setdefault(name, {"control": "up", "data": "up"})
+
+
+def data_is_up(name):
+    return region(name)["data"] == "up"
