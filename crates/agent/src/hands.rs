@@ -263,6 +263,7 @@ fn word(effect: &Effect) -> &'static str {
         Effect::KeepRescue { .. } => "keep-rescue",
         Effect::SetCapacity { .. } => "set-capacity",
         Effect::WriteSentinel { .. } => "write-sentinel",
+        Effect::WaitFor { .. } => "wait-for",
         _ => "effect",
     }
 }

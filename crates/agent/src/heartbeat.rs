@@ -41,6 +41,7 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         sees,
         sentinel,
         ports: agent.outlook.seen(sent),
+        wishes: agent.picture.wishes(),
     };
     let reply = tokio::select! {
         biased;
@@ -53,7 +54,8 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
     };
     for unit in &reply.units {
         if let Some(lease) = unit.lease_ms {
-            agent.leases.renewed(&unit.unit, sent, lease);
+            let until = agent.leases.renewed(&unit.unit, sent, lease);
+            agent.gates.allow(&unit.unit, until);
         }
     }
     agent.picture.heard(reply.units);

@@ -1,4 +1,4 @@
-//! The holder's side of the lease: how long the region may write, the thread that fences when that is over, and the note
+//! The holder's side of the lease: how long the region may write, the thread that acts when that is over, and the note
 //! on disk that lets a restarted agent know what is left.
 //!
 //! Invariants:
@@ -59,13 +59,14 @@ impl Leases {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The controller has renewed it; `sent` was read before the heartbeat left.
-    pub(crate) fn renewed(&self, unit: &Unit, sent: Mono, lease: Duration) {
+    /// The controller has renewed it; `sent` was read before the heartbeat left. Returns until when it is valid.
+    pub(crate) fn renewed(&self, unit: &Unit, sent: Mono, lease: Duration) -> Mono {
         let until = self.lock().entry(unit.clone()).or_default().holder.renewed(sent, lease);
         self.moved.notify_all();
         self.ends.send_modify(|ends| {
             ends.insert(unit.clone(), until);
         });
+        until
     }
 
     /// The region may write now.

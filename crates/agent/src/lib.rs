@@ -1,5 +1,5 @@
 //! What runs inside a region, beside its databases and processes: it looks, carries out what the controller asks for,
-//! keeps the lease and silences its own writer when the lease is over.
+//! keeps the lease, opens the gates of its writer with it, and silences a writer that has none when the lease is over.
 //!
 //! Border: the agent knows no technology. It is given one driver (a router over the region's guarded drivers), the plan
 //! and a way to the controller; what to do by itself is decided by [`pilotlight_core::local`].
@@ -13,14 +13,17 @@
 //! | `outlook` (one per copy elsewhere) | dials its port by timer | network |
 //! | `upkeep` (one per target) | the agent's own decision on its copy | driver |
 //! | `work` | asks for tasks, runs them, reports | controller, driver |
+//! | `candidate` (one per unit) | what the writer waits for, and whom the store may promote | driver |
 //! | `sentinel` (one per database) | writes sentinels while the copy here is the writer | driver |
-//! | `lease guard` | its own thread and runtime: fences when the lease is over | nothing |
+//! | `lease guard` | its own thread and runtime: closes the gates, or fences, when the lease is over | nothing |
 //! | `lease file` | notes the lease, so that a restarted agent knows what is left of it | disk |
 //!
 //! Invariant: no effect that makes a writer is applied without a valid lease ([`hands`]).
 //! Invariant: nothing between the end of a lease and the fence waits for the network, a look or another effect.
 //! An orderly end of the agent leaves databases and processes as they are: the next agent adopts them.
 
+mod candidate;
+mod gates;
 mod hands;
 mod heartbeat;
 mod lease;
@@ -37,6 +40,7 @@ pub use lease::{FileNotes, GuardRuns, Notes};
 pub use link::{HttpWay, Way, WayError};
 pub use observe::{ObserverParts, observe};
 
+use gates::Gates;
 use hands::Hands;
 use lease::Leases;
 use outlook::{Outlook, wakes};
@@ -46,6 +50,7 @@ use pilotlight_core::id::{Component, Region};
 use pilotlight_core::plan::{ComponentPlan, Plan};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::gate::Gate;
 use pilotlight_driver::guard::Ledger;
 use pilotlight_driver::port::PortLook;
 use std::collections::BTreeMap;
@@ -66,6 +71,8 @@ pub struct AgentParts {
     pub ledger: Arc<Ledger>,
     /// What each component of the region can do.
     pub descriptors: BTreeMap<Component, Descriptor>,
+    /// What lets writes of each component be acknowledged, all to be opened together.
+    pub gates: BTreeMap<Component, Vec<Arc<dyn Gate>>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Dials the ports of the other regions.
@@ -103,6 +110,7 @@ pub(crate) struct Agent {
     pub(crate) picture: Arc<Picture>,
     pub(crate) outlook: Arc<Outlook>,
     pub(crate) leases: Arc<Leases>,
+    pub(crate) gates: Gates,
     pub(crate) hands: Arc<Hands>,
     pub(crate) way: Arc<dyn Way>,
     pub(crate) shutdown: CancellationToken,
@@ -138,6 +146,13 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
                 format!("sentinels of {}", target.component)
             });
         }
+    }
+    for unit in agent.picture.units() {
+        let keeper = agent.clone();
+        tasks.spawn(async move {
+            candidate::run(&keeper, &unit).await;
+            format!("candidate of {unit}")
+        });
     }
     let (beats, works, saves) = (agent.clone(), agent.clone(), agent.clone());
     let looks = agent.outlook.clone().run(wakes(&agent.picture.beat), agent.shutdown.clone());
@@ -187,6 +202,7 @@ fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
     let outlook = Outlook::new(&parts.plan, Some(&parts.region), parts.clock.clone(), parts.port_look.clone());
     let leases = Arc::new(Leases::new(parts.clock.clone(), notes.load()));
     let hands = Arc::new(Hands::new(&parts, picture.clone(), leases.clone()));
+    let gates = Gates::new(&parts.plan, parts.gates, &parts.descriptors);
     Agent {
         region: parts.region,
         instance: parts.instance,
@@ -196,6 +212,7 @@ fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
         picture,
         outlook: Arc::new(outlook),
         leases,
+        gates,
         hands,
         way: parts.way,
         shutdown: parts.shutdown,

@@ -5,13 +5,14 @@
 //! Invariant: a look that overlaps an effect on the same copy says nothing about what the copy may do afterwards: it is
 //! shown to people, but no decision is made from it. Each effect therefore raises the copy's generation twice.
 
+use pilotlight_core::candidate::Wish;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, Sentinel, State, Target};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Seen, UnitView};
 use pilotlight_core::time::Mono;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -40,6 +41,7 @@ struct Inner {
     epochs: BTreeMap<Unit, Epoch>,
     asked: bool,
     sentinel: Option<Sentinel>,
+    wishes: BTreeMap<Unit, Wish>,
     copies: BTreeMap<Target, Copy>,
 }
 
@@ -117,6 +119,29 @@ impl Picture {
         self.signals.keys().cloned().collect()
     }
 
+    /// Every unit with a copy here.
+    pub(crate) fn units(&self) -> BTreeSet<Unit> {
+        self.lock().copies.values().filter(|c| c.replicated).map(|c| c.unit.clone()).collect()
+    }
+
+    /// What the next heartbeat asks of the store for a unit, until something else is noted.
+    pub(crate) fn note_wish(&self, unit: &Unit, wish: Option<&Wish>) {
+        let mut inner = self.lock();
+        let before = match wish {
+            Some(wish) => inner.wishes.insert(unit.clone(), wish.clone()),
+            None => inner.wishes.remove(unit),
+        };
+        drop(inner);
+        if wish.is_some() && wish != before.as_ref() {
+            self.beat.notify_one();
+        }
+    }
+
+    /// What is asked of the store now.
+    pub(crate) fn wishes(&self) -> Vec<Wish> {
+        self.lock().wishes.values().cloned().collect()
+    }
+
     /// Whether the copy has a role.
     pub(crate) fn is_replicated(&self, target: &Target) -> bool {
         self.lock().copies.get(target).is_some_and(|c| c.replicated)
@@ -185,7 +210,9 @@ impl Picture {
         }
         let undisturbed = copy.effects_running == 0 && generation == copy.generation;
         copy.learn(&state, undisturbed);
-        let news = copy.look.as_ref().is_none_or(|(old, _)| old.role != state.role || old.capacity != state.capacity);
+        let news = copy.look.as_ref().is_none_or(|(old, _)| {
+            old.role != state.role || old.capacity != state.capacity || old.follows_as != state.follows_as
+        });
         copy.look_generation = generation;
         copy.look = Some((state, began));
         drop(inner);

@@ -59,6 +59,8 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
         was_writer: now.was_writer,
         remains: now.state.facts.get("postmaster").is_some_and(|f| f == "dead"),
         seen_alive: now.seen_alive,
+        gated: agent.gates.end_writes(&target.component),
+        unnamed: agent.gates.end_writes(&target.component) && now.state.follows_as.is_none(),
         on_writer_death: agent.plan.policy.on_writer_death,
         restarts: &now.restarts,
         standby_start: now.standby_start,
@@ -77,7 +79,7 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
             trouble.note(target, agent.hands.own(turn, target, now.generation, &effect, RESTART_DEADLINE).await);
         }
         LocalAction::StartStandby { upstream } => {
-            tracing::info!(%component, %upstream, "the standby lies still: starting it");
+            tracing::info!(%component, %upstream, "the standby lies still or has no name: making it follow");
             agent.picture.note_standby_start(target, agent.clock.mono());
             let effect = Effect::Rejoin { component, region, upstream };
             trouble.note(target, agent.hands.own(turn, target, now.generation, &effect, STANDBY_DEADLINE).await);

@@ -67,6 +67,9 @@ pub(crate) enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Confirms commits beside a writer; an agent starts it
+    #[command(hide = true)]
+    Gate,
     /// Measures moves beside the floor on this machine
     #[command(hide = true)]
     Bench(BenchArgs),

@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod dns;
 pub(crate) mod explain;
+pub(crate) mod gate;
 pub(crate) mod hold;
 pub(crate) mod init;
 pub(crate) mod measure;

@@ -89,11 +89,12 @@ catalogue! {
     PLAN_RENEWAL = "PL-0114", Usage;
     PLAN_RPO_BELOW_LEASE = "PL-0115", Usage;
     PLAN_TLS = "PL-0116", Usage;
-    PLAN_NOT_BUILT = "PL-0117", Usage;
     PLAN_CONTRADICTION = "PL-0118", Usage;
     PLAN_WEAK_FENCE = "PL-0119", Usage;
     PLAN_OBJECTIVE = "PL-0120", Usage;
     SECRET_MISSING = "PL-0121", Usage;
+    PLAN_NO_GOVERNOR = "PL-0125", Usage;
+    PLAN_RPO_TOO_SHORT = "PL-0126", Usage;
     PLAN_OBSERVER = "PL-0132", Usage;
     PLAN_AWS_REGION = "PL-0137", Usage;
     PLAN_AWS_ARN = "PL-0138", Usage;
@@ -120,6 +121,7 @@ catalogue! {
     TOO_FAR_BEHIND = "PL-0223", Refused;
     COOLING_DOWN = "PL-0224", Refused;
     NOT_CONFIRMED = "PL-0225", Refused;
+    NOT_ADMITTED = "PL-0231", Refused;
 
     RESCUE_INCOMPLETE = "PL-0238", Refused;
     RESCUE_DAMAGED = "PL-0239", Refused;
@@ -153,6 +155,7 @@ catalogue! {
     TTL_TOO_LONG = "PL-0324", Failed;
     PROGRAM_MISSING = "PL-0331", Failed;
     WEBHOOK_URL = "PL-0332", Failed;
+    GATE_NOT_STARTED = "PL-0335", Failed;
     RESCUE_NO_ROOM = "PL-0345", Failed;
     AWS_NOT_ASKED = "PL-0361", Failed;
     AWS_DENIED = "PL-0362", Failed;

@@ -48,6 +48,8 @@ pub struct Derivation<'a> {
     pub seen: &'a BTreeMap<Target, State>,
     /// Regions whose agent is heard.
     pub reachable: &'a BTreeSet<Region>,
+    /// The region that the store has as the unit's candidate.
+    pub candidate: Option<&'a Region>,
     /// Who answers for it.
     pub consent: Consent,
 }

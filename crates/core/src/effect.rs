@@ -3,6 +3,7 @@
 //! They are journaled, shown by a dry run, sent to agents and simulated, so they carry names, never handles. A driver
 //! turns one into deeds. Nothing here says how: what differs between technologies is said by [`Descriptor`].
 
+use crate::candidate::Waits;
 use crate::id::{BundleId, Component, Region, StepId, Unit};
 use crate::observation::Sentinel;
 use crate::position::Position;
@@ -52,6 +53,9 @@ pub enum Effect {
     KeepRescue { component: Component, region: Region },
     /// Writes a sentinel row. Sent by the writer's agent to its own database, never part of a runbook.
     WriteSentinel { component: Component, region: Region, sentinel: Sentinel },
+    /// Makes the writer wait for these before it acknowledges anything. Done when no session can acknowledge without it,
+    /// and a candidate among them holds everything that was acknowledged before. Sent by the writer's own agent only.
+    WaitFor { component: Component, region: Region, waits: Waits },
     /// Runs this many instances.
     SetCapacity { component: Component, region: Region, instances: u32 },
     /// Publishes the share of traffic per region, in per cent. Never empty, never all zero.
@@ -184,6 +188,8 @@ pub enum Capability {
     Fence,
     /// capture-rescue, classify-rescue, apply-rescue, keep-rescue; answers questions about bundles.
     Rescue,
+    /// wait-for; whom the copy waits for is part of the observed state.
+    Confirmed,
     /// write-sentinel; the newest one is part of the observed state.
     Sentinel,
     /// route.
@@ -263,6 +269,7 @@ impl Effect {
             | Effect::ApplyRescue { component, .. }
             | Effect::KeepRescue { component, .. }
             | Effect::WriteSentinel { component, .. }
+            | Effect::WaitFor { component, .. }
             | Effect::SetCapacity { component, .. }
             | Effect::Route { component, .. }
             | Effect::Notify { component, .. } => Some(component),
@@ -287,6 +294,7 @@ impl Effect {
             | Effect::ApplyRescue { region, .. }
             | Effect::KeepRescue { region, .. }
             | Effect::WriteSentinel { region, .. }
+            | Effect::WaitFor { region, .. }
             | Effect::SetCapacity { region, .. } => Some(region),
             Effect::Switch { to, .. } => Some(to),
             Effect::Command { region, .. } | Effect::Verify { region, .. } => region.as_ref(),
@@ -299,6 +307,7 @@ impl Effect {
         Some(match self {
             Effect::AwaitLapse { .. } | Effect::Grant { .. } => return None,
             Effect::Fence { .. } => Capability::Fence,
+            Effect::WaitFor { .. } => Capability::Confirmed,
             Effect::Checkpoint { .. }
             | Effect::StopWrites { .. }
             | Effect::ResumeWrites { .. }

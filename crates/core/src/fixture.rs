@@ -4,8 +4,8 @@ use crate::effect::{Capability, CommandLine, Descriptor, FenceAssurance, Guard, 
 use crate::id::{Component, Region, Unit};
 use crate::observation::{Role, State, Target};
 use crate::plan::{
-    ComponentPlan, DecisionMode, DnsPlan, ExecPlan, Hook, Kind, Plan, PostgresPlan, PostgresServer, ProcessPlan,
-    RejoinMode, SAMPLE, SecretRef, WebhookPlan,
+    ComponentPlan, DecisionMode, DnsPlan, ExecPlan, Guarantee, Hook, Kind, Plan, PostgresPlan, PostgresServer,
+    ProcessPlan, RejoinMode, SAMPLE, SecretRef, WebhookPlan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,6 +23,7 @@ pub(crate) fn plan(regions: &[&str], components: Vec<(&str, Kind)>) -> Plan {
     (policy.mode, policy.rejoin) = (DecisionMode::Automatic, RejoinMode::Automatic);
     (policy.max_lag_bytes, policy.least_fence) = (None, FenceAssurance::Lapsed);
     policy.cool_down = Duration::from_secs(3_600);
+    policy.guarantee = Guarantee::BestEffort;
     plan.objectives.rpo = Duration::from_secs(5);
     plan.verify = vec![probe(), probe()];
     plan

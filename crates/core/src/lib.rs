@@ -6,11 +6,13 @@
 //! The line of flow is the order of the modules: a [`plan`] is read, regions are [`observation`]s, a [`verdict`] is
 //! reached, [`derive`] makes a [`runbook`], [`run`] is the state machine that walks it, [`measure`] says what it took.
 
+pub mod candidate;
 pub mod code;
 pub mod derive;
 pub mod effect;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod gate;
 pub mod id;
 pub mod lease;
 pub mod local;

@@ -6,7 +6,8 @@
 //! Invariants, each a property test below:
 //! - nothing starts a writer without a valid lease, and nothing starts a fenced copy;
 //! - no action makes a standby a writer: only a run's promotion does that;
-//! - a writer that another region has replaced, or whose lease is over, is always fenced.
+//! - a writer that another region has replaced is always fenced, and so is one whose lease is over, unless gates close with
+//!   the lease: then it acknowledges what its candidate has, and nothing else.
 
 use crate::id::Region;
 use crate::observation::Role;
@@ -42,6 +43,10 @@ pub struct Local<'a> {
     pub remains: bool,
     /// This agent process has seen the copy write. If not, a copy that lies still has not died: it was never started.
     pub seen_alive: bool,
+    /// Writes end with the lease by themselves: a gate closes. Else the copy must be fenced then.
+    pub gated: bool,
+    /// A standby that follows under no name its writer could wait for, although the guarantee asks for one.
+    pub unnamed: bool,
     /// `policy.on_postmaster_death`.
     pub on_writer_death: OnWriterDeath,
     /// When this agent restarted the copy.
@@ -91,6 +96,7 @@ enum Writer<'a> {
 /// The agent's decision on one copy.
 pub fn decide(local: &Local) -> LocalAction {
     match local.role {
+        Role::Standby { upstream: Some(upstream), streaming: true } if local.unnamed => name_standby(local, upstream),
         Role::Fenced { .. } | Role::Standby { .. } | Role::Unknown => LocalAction::None,
         Role::Writer => running(local),
         Role::Unresponsive if local.was_writer && local.remains && local.may_restart() => restart_or_give_up(local),
@@ -123,7 +129,7 @@ fn running(local: &Local) -> LocalAction {
         Writer::Other(other) => {
             LocalAction::Fence { why: format!("region {other} is the writer now, but the copy here still writes") }
         }
-        _ if local.lease_valid => LocalAction::None,
+        _ if local.lease_valid || (local.gated && !local.remains) => LocalAction::None,
         Writer::NotHeard if !local.asked || !local.once_granted => LocalAction::None,
         Writer::NotHeard => LocalAction::Fence {
             why: "the lease ran out before this agent started and the controller does not answer".to_owned(),
@@ -162,6 +168,17 @@ fn restart_or_give_up(local: &Local) -> LocalAction {
         }
     };
     LocalAction::GiveUp { why }
+}
+
+/// The copy follows, but its writer could not wait for it: it is made to follow again, under a name.
+fn name_standby(local: &Local, upstream: &Region) -> LocalAction {
+    let waited = local.standby_start.is_none_or(|at| local.now.since(at) >= STANDBY_RETRY);
+    match local.writer() {
+        Writer::Other(writer) if writer == upstream && waited => {
+            LocalAction::StartStandby { upstream: upstream.clone() }
+        }
+        _ => LocalAction::None,
+    }
 }
 
 /// The copy is a standby's data and lies still.

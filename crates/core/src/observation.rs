@@ -1,5 +1,6 @@
 //! What was seen, by whom and when. Decisions are made from these and from nothing else.
 
+use crate::candidate::Waiting;
 use crate::effect::FenceAssurance;
 use crate::id::{Component, Epoch, Region};
 use crate::placement::Placement;
@@ -68,6 +69,12 @@ pub struct State {
     /// Replicated data: the newest sentinel that can be read here.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sentinel: Option<Sentinel>,
+    /// Replicated data, a writer: what it waits for before it acknowledges.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiting: Option<Waiting>,
+    /// Replicated data, a standby: the name under which it follows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub follows_as: Option<String>,
     /// Capacity: instances.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub capacity: Option<Capacity>,

@@ -135,6 +135,8 @@ pub struct Policy {
     pub mode: DecisionMode,
     /// `policy.guarantee`.
     pub guarantee: Guarantee,
+    /// `policy.beyond_rpo`.
+    pub beyond_rpo: BeyondRpo,
     /// `policy.lease`: how long a silent agent's region may go on writing.
     pub lease: Duration,
     /// `policy.renew`: how often the lease is renewed (default: lease / 6).
@@ -185,8 +187,22 @@ pub enum RejoinMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Guarantee {
+    /// The candidate alone: nothing is acknowledged that it does not hold.
+    Strict,
+    /// The candidate, or a gate that confirms only while the lease is valid.
+    Bounded,
     /// The agent's lease: holds as long as the agent of the old writer runs or its region is dead.
     BestEffort,
+}
+
+/// What happens to writes while the candidate is further behind than the RPO, under [`Guarantee::Bounded`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BeyondRpo {
+    /// They wait for the candidate.
+    Stall,
+    /// They go on; people are told.
+    Expose,
 }
 
 /// What the agent does when its database server has died.

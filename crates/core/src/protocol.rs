@@ -10,6 +10,7 @@
 
 pub mod dns;
 
+use crate::candidate::{Admitted, Wish};
 use crate::effect::Effect;
 use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
 use crate::observation::{Sentinel, State, Target};
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Raised when a message changes its meaning.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// An agent says it is there and what it sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,9 @@ pub struct Heartbeat {
     /// What it sees of the other places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortSeen>,
+    /// What it asks of the store as the writer's agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wishes: Vec<Wish>,
 }
 
 /// An observer says that it is there and what it sees.
@@ -103,6 +107,15 @@ pub struct UnitView {
     /// The sender may let its copies be written for so long, counted from before it sent the heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::position::option_ms")]
     pub lease_ms: Option<Duration>,
+    /// Who may be promoted by itself, as the store has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Admitted>,
+    /// Raised with each change of `candidate`.
+    #[serde(default)]
+    pub candidacy: u64,
+    /// For the writer's agent: the regions that could be admitted, in the order of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offered: Vec<Admitted>,
 }
 
 /// An agent asks for work.

@@ -21,6 +21,7 @@ use crate::granter::Granter;
 use crate::journal::{AppendError, Journal};
 use crate::storage::StorageError;
 use crate::store::{FailedOver, Store, UnitRecord, Units, UnitsError};
+use pilotlight_core::candidate::Wish;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState, RunView};
@@ -121,6 +122,13 @@ impl Engine {
     /// Enters a unit with its first writer; a unit that is known stays as it is.
     pub async fn enter(&self, unit: &Unit, writer: &Region) -> Result<UnitRecord, UnitsError> {
         let record = self.0.parts.units.enter(unit, writer).await?;
+        self.0.parts.granter.knows(&record);
+        Ok(record)
+    }
+
+    /// The agent of a region wishes another candidate for a unit.
+    pub async fn wish(&self, from: &Region, wish: &Wish) -> Result<UnitRecord, UnitsError> {
+        let record = self.0.parts.units.wish(from, wish).await?;
         self.0.parts.granter.knows(&record);
         Ok(record)
     }

@@ -65,6 +65,9 @@ impl Granter {
                 epoch: entry.record.epoch,
                 writer: entry.record.writer.clone(),
                 lease_ms: granted.then_some(self.lease),
+                candidate: entry.record.candidate.clone(),
+                candidacy: entry.record.candidacy,
+                offered: Vec::new(),
             }
         };
         units.values_mut().map(view).collect()

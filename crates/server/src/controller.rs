@@ -18,7 +18,7 @@ use pilotlight_core::run::{Cause, Condition, RunResult};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Verdict};
 use pilotlight_engine::storage::StorageError;
-use pilotlight_engine::store::UnitRecord;
+use pilotlight_engine::store::{UnitRecord, UnitsError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
         desk.plan.units().into_iter().map(|u| (u.clone(), Round::default())).collect();
     loop {
         for (unit, round) in &mut rounds {
+            grant_wish(&desk, unit).await;
             let judged = look_at(&desk, unit, round).await;
             round.log(unit, &judged);
             desk.note_judged(unit, judged);
@@ -46,6 +47,20 @@ pub(crate) async fn run(desk: Arc<Desk>) {
             () = desk.clock.sleep(TICK) => {}
             () = desk.shutdown.cancelled() => return,
         }
+    }
+}
+
+/// Changes the candidate as the writer's agent wishes. The next answer to it shows what came of it; until then it asks with
+/// each heartbeat, so most wishes come too late and are passed over.
+async fn grant_wish(desk: &Desk, unit: &Unit) {
+    let Some((from, wish)) = desk.take_wish(unit) else { return };
+    match desk.engine.wish(&from, &wish).await {
+        Ok(UnitRecord { candidate: Some(c), .. }) => {
+            tracing::info!(%unit, "{} is the candidate: {from} waits for it", c.region);
+        }
+        Ok(_) => tracing::info!(%unit, "{from} has no candidate: nobody is promoted without a person"),
+        Err(UnitsError::Overtaken { .. }) => {}
+        Err(e) => tracing::warn!(%unit, "the candidate cannot be changed: {e}"),
     }
 }
 

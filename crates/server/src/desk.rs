@@ -5,6 +5,7 @@
 use crate::api::view::DecisionView;
 use crate::hub::{Hub, Unwelcome};
 use crate::looks;
+use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region, Unit};
@@ -54,6 +55,7 @@ struct Known {
     shared: BTreeMap<Target, (State, Mono)>,
     managed: BTreeMap<Target, (State, Mono)>,
     judged: BTreeMap<Unit, Judged>,
+    wishes: BTreeMap<Unit, (Region, Wish)>,
 }
 
 /// The newest judgement of a unit and what follows from it.
@@ -92,10 +94,23 @@ impl Desk {
     /// An agent is heard. Nothing in here waits: the lease runs on the agent's clock since before it was sent.
     pub(crate) fn heard(&self, heartbeat: Heartbeat) -> Result<HeartbeatReply, Unwelcome> {
         let region = heartbeat.region.clone();
-        let newest = self.hub.heartbeat(heartbeat)?;
-        // An overtaken heartbeat may come from an agent that has lost its lease since.
-        let units = if newest { self.engine.granter().heartbeat(&region) } else { Vec::new() };
+        let wishes = heartbeat.wishes.clone();
+        if !self.hub.heartbeat(heartbeat)? {
+            // An overtaken heartbeat may come from an agent that has lost its lease since.
+            return Ok(HeartbeatReply { units: Vec::new() });
+        }
+        let mut units = self.engine.granter().heartbeat(&region);
+        for view in units.iter_mut().filter(|v| v.writer.as_ref() == Some(&region)) {
+            view.offered = self.offered(&view.unit, &region);
+        }
+        let wishes = wishes.into_iter().map(|wish| (wish.unit.clone(), (region.clone(), wish)));
+        self.known().wishes.extend(wishes);
         Ok(HeartbeatReply { units })
+    }
+
+    /// What the writer's agent last asked of the store and nobody has looked at yet.
+    pub(crate) fn take_wish(&self, unit: &Unit) -> Option<(Region, Wish)> {
+        self.known().wishes.remove(unit)
     }
 
     /// Tasks for an agent, oldest first.
@@ -118,6 +133,7 @@ impl Desk {
             ports: self.known().ports.clone(),
             outlooks: self.hub.outlooks(),
             lease: self.engine.granter().sight(unit),
+            candidate: self.engine.granter().unit(unit).and_then(|r| r.candidate).map(|c| c.region),
             changed: self.engine.granter().changed(unit),
         }
     }
@@ -138,6 +154,26 @@ impl Desk {
             }
         }
         voices
+    }
+
+    /// Regions whose copies of the unit all follow the writer under a name, in the plan's order.
+    pub(crate) fn offered(&self, unit: &Unit, writer: &Region) -> Vec<Admitted> {
+        let sight = self.sight(unit);
+        let of = |region: &Region| {
+            let copies = self.plan.in_unit(unit).filter(|(_, c)| !c.copies().is_empty());
+            let names: Option<BTreeMap<_, _>> = copies
+                .map(|(component, _)| {
+                    let look = sight.fresh_look(&self.plan, region, component)?;
+                    let follows = match &look.role {
+                        Some(Role::Standby { upstream, streaming: true }) => upstream.as_ref() == Some(writer),
+                        _ => false,
+                    };
+                    Some((component.clone(), look.follows_as.clone().filter(|_| follows)?))
+                })
+                .collect();
+            Some(Admitted { region: region.clone(), names: names.filter(|n| !n.is_empty())? })
+        };
+        self.plan.regions.iter().filter(|r| *r != writer).filter_map(of).collect()
     }
 
     pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
@@ -190,6 +226,7 @@ impl Desk {
             writer,
             seen: &seen.chain(shared).collect(),
             reachable: &reachable,
+            candidate: sight.candidate.as_ref(),
             consent,
         })
     }

@@ -15,6 +15,7 @@ mod control;
 mod directory;
 mod durable;
 mod fence;
+mod gate;
 mod lag;
 mod look;
 mod lsn;
@@ -32,7 +33,11 @@ mod session;
 mod start;
 mod stop;
 mod upstream;
+mod waits;
 mod work;
+
+pub use gate::{GateParts, PostgresGate};
+pub use waits::Confirmed;
 
 use async_trait::async_trait;
 use directory::Directory;
@@ -54,13 +59,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use waits::Marks;
 use work::Desk;
 
 /// How often [`Driver::watch`] looks whether the postmaster lives. One look reads three small files of /proc.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
 
-const CAPABILITIES: [Capability; 4] =
-    [Capability::Replicated, Capability::Fence, Capability::Sentinel, Capability::Rescue];
+const CAPABILITIES: [Capability; 5] =
+    [Capability::Replicated, Capability::Fence, Capability::Sentinel, Capability::Confirmed, Capability::Rescue];
 
 /// What every [`PostgresDriver`] says of itself; for callers that reach one through its agent.
 pub fn descriptor() -> Descriptor {
@@ -88,6 +94,8 @@ pub struct PostgresParts {
     pub password: Option<String>,
     /// The passphrase behind `rescue.passphrase`: rescue bundles are encrypted with it.
     pub passphrase: Option<String>,
+    /// How its writes are confirmed.
+    pub confirmed: Confirmed,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -102,6 +110,9 @@ pub struct PostgresDriver {
     password: Option<String>,
     passphrase: Option<String>,
     keys: rescue::Keys,
+    confirmed: Confirmed,
+    /// Where the writer's end was when.
+    marks: Mutex<Marks>,
     clock: Arc<dyn Clock>,
     programs: Programs,
     /// For looks.
@@ -124,7 +135,7 @@ pub struct NoSuchServer {
 impl PostgresDriver {
     /// A driver that has not touched anything yet.
     pub fn new(parts: PostgresParts) -> Result<Self, NoSuchServer> {
-        let PostgresParts { component, region, plan, state_dir, password, passphrase, clock } = parts;
+        let PostgresParts { component, region, plan, state_dir, password, passphrase, confirmed, clock } = parts;
         let Some(own) = plan.regions.get(&region).cloned() else { return Err(NoSuchServer { component, region }) };
         let programs =
             Programs { bin_dir: own.bin_dir.clone(), run_as: own.run_as.clone(), password: password.clone() };
@@ -134,6 +145,7 @@ impl PostgresDriver {
         let (look, write) = (Session::new(config.clone()), Session::new(config));
         let (newest, desk) = (Mutex::new(None), Desk::new(clock.clone()));
         let keys = rescue::Keys::default();
+        let marks = Mutex::default();
         Ok(Self {
             component,
             region,
@@ -143,6 +155,8 @@ impl PostgresDriver {
             password,
             passphrase,
             keys,
+            confirmed,
+            marks,
             clock,
             programs,
             look,
@@ -160,6 +174,11 @@ impl PostgresDriver {
     fn marker(&self) -> Option<Marker> {
         Marker::read(&self.state_dir, &self.component)
     }
+}
+
+/// The server's address from beside it.
+pub fn beside(server: &PostgresServer) -> String {
+    local_address(&Directory::new(&server.data_dir, None), &server.host)
 }
 
 /// Beside the server the loopback is the surest way, unless the server does not listen there.
@@ -211,7 +230,8 @@ impl Driver for PostgresDriver {
                     Effect::ResumeWrites { .. } => self.resume_writes(&work).await,
                     Effect::AwaitPosition { position, .. } => self.await_position(position, &work).await,
                     Effect::Promote { .. } => self.promote(context, &work).await,
-                    Effect::Rejoin { upstream, .. } => self.rejoin(upstream, &work).await,
+                    Effect::Rejoin { upstream, .. } => self.rejoin(upstream, context, &work).await,
+                    Effect::WaitFor { waits, .. } => self.wait_for(waits, &work).await,
                     Effect::CaptureRescue { upstream, waived_by, .. } => {
                         self.capture_rescue(upstream, waived_by.as_deref(), &work).await
                     }

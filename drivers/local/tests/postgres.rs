@@ -6,6 +6,8 @@
 mod battery;
 #[path = "postgres/fences.rs"]
 mod fences;
+#[path = "postgres/gates.rs"]
+mod gates;
 #[path = "postgres/looks.rs"]
 mod looks;
 #[path = "postgres/moves.rs"]

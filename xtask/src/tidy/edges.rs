@@ -9,7 +9,8 @@ use super::{Complaint, Kind, Package};
 const EDGES: &[(&str, &[&str])] = &[
     ("pilotlight-core", &[]),
     ("pilotlight-driver", &["pilotlight-core"]),
-    ("pilotlight-local", &["pilotlight-core", "pilotlight-driver"]),
+    ("pilotlight-gate", &["pilotlight-core", "pilotlight-driver"]),
+    ("pilotlight-local", &["pilotlight-core", "pilotlight-driver", "pilotlight-gate"]),
     ("pilotlight-aws", &["pilotlight-core", "pilotlight-driver"]),
     ("pilotlight-dns", &["pilotlight-core"]),
     ("pilotlight-engine", &["pilotlight-core", "pilotlight-driver"]),
@@ -24,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "pilotlight-driver",
             "pilotlight-local",
             "pilotlight-aws",
+            "pilotlight-gate",
             "pilotlight-dns",
             "pilotlight-engine",
             "pilotlight-agent",
@@ -54,6 +56,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sysinfo", &["pilotlight-local", "pilotlight-lab"]),
     ("tokio-postgres", &["pilotlight-local", "pilotlight-lab"]),
     ("aws-config", &["pilotlight-aws"]),
+    ("postgres-protocol", &["pilotlight-gate"]),
     ("anyhow", &["pilotlight", "xtask"]),
 ];
 

@@ -1,5 +1,5 @@
-//! The thread that fences when a lease is over. A simulation, where nothing runs unless everything else waits, gives it a
-//! task instead.
+//! The thread that acts when a lease is over: it closes the gates, and fences where there is none. A simulation, where
+//! nothing runs unless everything else waits, gives it a task instead.
 //!
 //! It owns nothing but its thread: no queue, no look, no answer of the controller stands between the end of a lease and
 //! the fence. A fence that fails is tried again until it works or the lease is granted anew.
@@ -79,11 +79,13 @@ async fn fence_for(agent: &Arc<Agent>, unit: &Unit, end: Mono) {
     }
 }
 
-/// Fences every copy of the unit that may be written, all at once.
+/// Closes every gate of the unit, which have closed by themselves, and fences every copy without one that may be written,
+/// all at once.
 async fn fence_all(agent: &Arc<Agent>, unit: &Unit) -> bool {
+    agent.gates.close(unit);
     let mut fences = JoinSet::new();
     for target in agent.picture.replicated_of(unit) {
-        if agent.picture.may_write(&target) {
+        if agent.picture.may_write(&target) && !agent.gates.end_writes(&target.component) {
             let agent = agent.clone();
             fences.spawn(async move { agent.hands.fence_at_once(&target, "the lease has run out").await });
         }

@@ -67,7 +67,15 @@ fn a_look_during_a_promotion_does_not_make_the_copy_harmless() {
 fn the_epoch_is_the_newest_met_anywhere() {
     let (picture, target) = picture();
     let unit = Unit::from("payments");
-    picture.heard(vec![UnitView { unit: unit.clone(), epoch: Epoch(4), writer: None, lease_ms: None }]);
+    picture.heard(vec![UnitView {
+        unit: unit.clone(),
+        epoch: Epoch(4),
+        writer: None,
+        lease_ms: None,
+        candidate: None,
+        candidacy: 0,
+        offered: vec![],
+    }]);
     picture.raise(&unit, Epoch(3));
     assert_eq!(picture.epoch(&unit), Epoch(4));
     picture.looked(&target, 0, Mono::default(), State { epoch: Some(Epoch(6)), ..State::default() });

@@ -35,7 +35,7 @@ pub(crate) struct SafetyArgs {
     #[arg(long, value_enum, default_value_t = NetArg::Best)]
     pub(crate) net: NetArg,
     /// `policy.guarantee`
-    #[arg(long, value_enum, default_value_t = GuaranteeArg::BestEffort)]
+    #[arg(long, value_enum, default_value_t = GuaranteeArg::Bounded)]
     pub(crate) guarantee: GuaranteeArg,
     /// `policy.lease`
     #[arg(long, default_value = "3s", value_name = "DURATION")]
@@ -62,6 +62,10 @@ pub(crate) enum NetArg {
 /// What "one writer" rests on in a lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GuaranteeArg {
+    /// The candidate alone
+    Strict,
+    /// The candidate, or a gate while the lease is valid
+    Bounded,
     /// The agent's lease alone
     BestEffort,
 }
@@ -70,6 +74,8 @@ impl GuaranteeArg {
     /// As a plan says it.
     pub(crate) fn word(self) -> &'static str {
         match self {
+            GuaranteeArg::Strict => "strict",
+            GuaranteeArg::Bounded => "bounded",
             GuaranteeArg::BestEffort => "best-effort",
         }
     }

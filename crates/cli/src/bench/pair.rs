@@ -85,15 +85,20 @@ impl Pair {
     /// The writer is in the other region now: waits until the old one follows it and nothing is under way.
     pub(crate) async fn settle(&mut self) -> Result<(), DemoError> {
         let (old, new) = (self.writer, self.standby());
+        let waits = self.stage.settings.waits();
         let mut scene = self.scene();
         scene.until("the old region to follow", PATIENCE, |s| s.follows(old)).await?;
         scene.until("the new region to be healthy", PATIENCE, |s| s.is_healthy_in(new)).await?;
         scene.until("runs to end", PATIENCE, |s| s.is_idle()).await?;
+        if waits {
+            scene.until("the old region to become the candidate", PATIENCE, |s| s.is_candidate(old)).await?;
+        }
         self.settled_in(new).await
     }
 
     /// Waits until one region is the writer, whichever, the other follows it and nothing is under way.
     pub(crate) async fn settle_wherever(&mut self) -> Result<(), DemoError> {
+        let waits = self.stage.settings.waits();
         let mut scene = self.scene();
         let writer = scene
             .until("the pair to settle", PATIENCE, |s| {
@@ -101,6 +106,9 @@ impl Pair {
                 s.is_idle()?;
                 s.is_healthy_in(writer)?;
                 s.follows(standby)?;
+                if waits {
+                    s.is_candidate(standby)?;
+                }
                 Ok(writer)
             })
             .await?;

@@ -41,6 +41,7 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
         driver: local.wired.driver,
         descriptors: local.wired.descriptors,
         ledger: local.ledger,
+        gates: local.gates,
         clock: Arc::new(SystemClock),
         port_look: Arc::new(wiring::controller::Ports::of(&plan)),
         way: Arc::new(way),

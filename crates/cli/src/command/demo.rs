@@ -74,7 +74,7 @@ fn settings(args: &DemoArgs) -> Settings {
         lease: args.lease.clone(),
         rpo: "5s",
         on_postmaster_death,
-        guarantee: "best-effort",
+        guarantee: "bounded",
         rate: args.rate,
         shared_buffers: "64MB",
         net: if args.fault == FaultArg::Partition { Want::Best } else { Want::Plain },

@@ -76,6 +76,9 @@ fn unit_text(out: &mut String, unit: &UnitStatus) {
     let writer = unit.writer.as_ref().map_or("nowhere (being moved)", |w| w.as_str());
     let epoch = unit.epoch.map_or_else(|| "-".to_owned(), |e| e.to_string());
     let _ = writeln!(out, "\nunit {}  writer {writer}  epoch {epoch}  {}", unit.unit, unit.lease);
+    if let Some(region) = &unit.candidate {
+        let _ = writeln!(out, "  candidate {region}: the writer waits for it");
+    }
     if let Some(judgement) = &unit.judgement {
         let _ = writeln!(out, "  verdict: {} ({})", judgement.verdict, judgement.scope);
         for evidence in &judgement.evidence {
@@ -107,10 +110,13 @@ fn unit_text(out: &mut String, unit: &UnitStatus) {
 }
 
 fn component_text(component: &ComponentStatus) -> String {
-    let State { role, position, lag, capacity, shares, .. } = &component.state;
+    let State { role, position, lag, waiting, capacity, shares, .. } = &component.state;
     let mut parts = Vec::new();
     if let Some(role) = role {
         parts.push(role_text(role));
+    }
+    if let Some(waiting) = waiting {
+        parts.push(format!("waits for {}", waiting.waits));
     }
     if let Some(position) = position {
         parts.push(format!("at {}", position.value));

@@ -100,6 +100,13 @@ pub(crate) struct Settings {
     pub(crate) net: Want,
 }
 
+impl Settings {
+    /// The writer waits for a candidate, so nobody is promoted by itself before there is one.
+    pub(crate) fn waits(&self) -> bool {
+        self.guarantee != "best-effort"
+    }
+}
+
 /// Writes the plan's text, with the addresses that somebody at `viewer` dials; `None` is the lab itself.
 pub(crate) fn text(sites: &Sites, settings: &Settings, net: &Net, viewer: Option<Place>) -> Result<String, NetError> {
     let Settings { lease, rpo, on_postmaster_death, guarantee, rate, .. } = settings;

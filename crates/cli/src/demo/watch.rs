@@ -50,6 +50,12 @@ impl Snapshot {
         is.then_some(()).ok_or_else(|| format!("the agent of {region} sees {role:?}"))
     }
 
+    /// The writer waits for the copies in that region, so they may be promoted.
+    pub(crate) fn is_candidate(&self, region: &str) -> Result<(), String> {
+        let candidate = self.unit().and_then(|u| u.candidate.as_ref()).map(Region::as_str);
+        (candidate == Some(region)).then_some(()).ok_or_else(|| format!("the candidate is {candidate:?}"))
+    }
+
     /// The region has the writer, its agent is heard, the verdict is healthy.
     pub(crate) fn is_healthy_in(&self, region: &str) -> Result<(), String> {
         self.writer_in(region)?;

@@ -8,12 +8,13 @@ use crate::error::{CliError, Exit};
 use anyhow::Context;
 use pilotlight_core::code;
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::plan::{Kind, Plan, PostgresPlan, ProcessPlan};
+use pilotlight_core::plan::{BeyondRpo, Guarantee, Kind, Plan, PostgresPlan, ProcessPlan};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::SystemClock;
+use pilotlight_driver::gate::Gate;
 use pilotlight_driver::guard::{Guarded, Ledger, OpenError};
 use pilotlight_engine::router::Router;
-use pilotlight_local::postgres::{PostgresDriver, PostgresParts};
+use pilotlight_local::postgres::{Confirmed, GateParts, PostgresDriver, PostgresGate, PostgresParts, beside};
 use pilotlight_local::probe::ProbeDriver;
 use pilotlight_local::process::{ProcessDriver, ProcessParts};
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub(crate) struct InRegion {
     pub(crate) wired: Wired,
     /// The memory of epochs and keys that all of them share.
     pub(crate) ledger: Arc<Ledger>,
+    /// What is opened with the lease of each component.
+    pub(crate) gates: BTreeMap<Component, Vec<Arc<dyn Gate>>>,
     /// To be supervised as long as the agent runs.
     pub(crate) crews: Vec<Arc<Guarded<ProcessDriver>>>,
 }
@@ -34,7 +37,7 @@ pub(crate) struct InRegion {
 pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InRegion, CliError> {
     let ledger = open_ledger(state_dir)?;
     belongs_to(plan, region, state_dir)?;
-    let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger) };
+    let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger), gates: BTreeMap::new() };
     let place = Place::of(plan, Some(region))?;
     let probes = place.probes.clone();
     let mut router = Router::new().region(region, region_of.guarded(place));
@@ -54,7 +57,7 @@ pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InR
         router = router.component(name, Some(region), driver);
     }
     let wired = Wired { driver: Arc::new(router), descriptors };
-    Ok(InRegion { wired, ledger: region_of.ledger, crews })
+    Ok(InRegion { wired, ledger: region_of.ledger, gates: region_of.gates, crews })
 }
 
 fn open_ledger(state_dir: &Path) -> Result<Ledger, CliError> {
@@ -108,6 +111,7 @@ struct Building<'a> {
     region: &'a Region,
     state_dir: &'a Path,
     ledger: Arc<Ledger>,
+    gates: BTreeMap<Component, Vec<Arc<dyn Gate>>>,
 }
 
 impl Building<'_> {
@@ -122,12 +126,42 @@ impl Building<'_> {
             region: self.region.clone(),
             plan: postgres.clone(),
             state_dir: self.state_dir.join(name.as_str()),
+            confirmed: self.confirmed(name, postgres, password.as_deref())?,
             password,
             passphrase: postgres.rescue.passphrase.as_ref().map(connect::secret).transpose()?,
             clock: Arc::new(SystemClock),
         });
         let driver = driver.map_err(|e| CliError::new(Exit::Usage, e))?;
         Ok(self.guarded(driver))
+    }
+
+    /// How the guarantee has its writes confirmed; the gate is this very program.
+    fn confirmed(
+        &mut self,
+        name: &Component,
+        postgres: &PostgresPlan,
+        password: Option<&str>,
+    ) -> Result<Confirmed, CliError> {
+        let policy = &self.plan.policy;
+        let waits = policy.guarantee != Guarantee::BestEffort;
+        let (Guarantee::Bounded, Some(server)) = (policy.guarantee, postgres.regions.get(self.region)) else {
+            return Ok(Confirmed { waits, gate: None });
+        };
+        let gate = PostgresGate::new(GateParts {
+            program: std::env::current_exe().context("cannot find this program")?,
+            args: vec!["gate".to_owned()],
+            folder: self.state_dir.join(name.as_str()),
+            component: name.to_string(),
+            host: beside(server),
+            port: server.port,
+            user: postgres.user.clone(),
+            password: password.map(str::to_owned),
+            lease: policy.lease,
+            stall_at: (policy.beyond_rpo == BeyondRpo::Stall).then_some(self.plan.objectives.rpo),
+        });
+        let gate = gate.context("cannot prepare the gate")?;
+        self.gates.entry(name.clone()).or_default().push(gate.clone());
+        Ok(Confirmed { waits, gate: Some(gate) })
     }
 
     fn process(

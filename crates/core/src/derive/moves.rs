@@ -62,6 +62,11 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
         if survey.d.consent == Consent::Policy && possible < least {
             return Err(Refusal::FenceTooWeak { component: data.name.clone(), possible, least });
         }
+        // The lease bounds what was acknowledged beside the candidate; what a writer without one acknowledged, nothing does.
+        if !survey.is_admitted() && by_fence < FenceAssurance::Proven {
+            let (unit, region) = (survey.d.intent.unit.clone(), survey.to().clone());
+            return Err(Refusal::NotAdmitted { unit, region, possible });
+        }
         wait |= waits;
         if direct {
             steps.push(draft.add(fence(survey, data, from).once(opened.iter().cloned())));

@@ -190,6 +190,7 @@ impl<'a> World<'a> {
             | Effect::KeepRescue { .. }
             | Effect::AwaitPosition { .. }
             | Effect::WriteSentinel { .. }
+            | Effect::WaitFor { .. }
             | Effect::Command { .. }
             | Effect::Verify { .. }
             | Effect::Notify { .. } => {}

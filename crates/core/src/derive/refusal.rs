@@ -57,6 +57,12 @@ pub enum Refusal {
     /// PL-0216
     #[error("the command {component} runs in {region}, which does not answer; a planned move does not go without it")]
     HookSilent { component: Component, region: Region },
+    /// PL-0231
+    #[error(
+        "{region} is no candidate of {unit} in the store: the writer did not wait for it, and the best fence that is \
+         possible is `{possible}`"
+    )]
+    NotAdmitted { unit: Unit, region: Region, possible: FenceAssurance },
 }
 
 impl Refusal {
@@ -79,6 +85,7 @@ impl Refusal {
             Refusal::NoTraffic => "PL-0214",
             Refusal::Incapable { .. } => "PL-0215",
             Refusal::HookSilent { .. } => "PL-0216",
+            Refusal::NotAdmitted { .. } => "PL-0231",
         }
     }
 
@@ -103,6 +110,9 @@ impl Refusal {
             }
             Refusal::NothingToRejoin { .. } => "nothing has to be done",
             Refusal::NoTraffic => "name a region with a share above zero",
+            Refusal::NotAdmitted { .. } => {
+                "start the agent beside the old writer, so that its fence can be proven; `pilotlight explain PL-0231` has more"
+            }
             Refusal::HookSilent { .. } => "start the agent there, or take the command out of the plan",
         }
     }

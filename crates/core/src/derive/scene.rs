@@ -29,6 +29,7 @@ impl Scene {
             writer: &self.writer,
             seen: &self.seen,
             reachable: &self.reachable,
+            candidate: None,
             consent: self.consent,
         })
     }

@@ -83,6 +83,11 @@ impl<'a> Survey<'a> {
         self.d.seen.get(&target).and_then(|s| s.role.as_ref()).unwrap_or(&Role::Unknown)
     }
 
+    /// The new writer holds what the guarantee promises: the old one waited for it, or the guarantee asks for no such thing.
+    pub(super) fn is_admitted(&self) -> bool {
+        !self.d.plan.waits_for_candidate(&self.d.intent.unit) || self.d.candidate == Some(self.to())
+    }
+
     /// Regions of the component's copies other than source and target.
     pub(super) fn bystanders(&self, component: &Component) -> Vec<&'a Region> {
         let copies = self.d.plan.components.get(component).map(ComponentPlan::copies).unwrap_or_default();

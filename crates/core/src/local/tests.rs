@@ -11,7 +11,15 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 fn view(writer: Option<&str>) -> UnitView {
-    UnitView { unit: Unit::from("payments"), epoch: Epoch(3), writer: writer.map(Region::from), lease_ms: None }
+    UnitView {
+        unit: Unit::from("payments"),
+        epoch: Epoch(3),
+        writer: writer.map(Region::from),
+        lease_ms: None,
+        candidate: None,
+        candidacy: 0,
+        offered: vec![],
+    }
 }
 
 const DOWN_WRITER: Role = Role::Down { clean: false, was_writer: true };
@@ -83,6 +91,8 @@ fn every_role_under_every_writer() {
             was_writer: true,
             remains: false,
             seen_alive: true,
+            gated: false,
+            unnamed: false,
             on_writer_death: OnWriterDeath::Restart { attempts: 1 },
             restarts: &[],
             standby_start: None,
@@ -112,6 +122,36 @@ fn what_outlived_the_writer_is_dealt_with_as_its_death() {
     assert_eq!(word(&decide(&Local { lease_valid: false, ..local.clone() })), "fence");
     assert_eq!(word(&decide(&Local { unit: Some(&others), ..local.clone() })), "fence");
     assert_eq!(decide(&Local { was_writer: false, ..local }), LocalAction::None, "a standby's remains");
+}
+
+#[test]
+fn gates_end_writes_with_the_lease_so_nothing_is_fenced_then() {
+    let region = Region::from("east");
+    let (mine, moving, others) = (view(Some("east")), view(None), view(Some("west")));
+    let over = Local { lease_valid: false, gated: true, ..base(&region, &mine, &Role::Writer, &[]) };
+    assert_eq!(decide(&over), LocalAction::None);
+    assert_eq!(decide(&Local { unit: Some(&moving), ..over.clone() }), LocalAction::None);
+    assert_eq!(decide(&Local { unit: None, ..over.clone() }), LocalAction::None);
+    assert_eq!(word(&decide(&Local { unit: Some(&others), ..over.clone() })), "fence", "another region is the writer");
+    let torn = Local { role: &Role::Unresponsive, remains: true, ..over };
+    assert_eq!(word(&decide(&torn)), "fence", "backends without their postmaster have nothing left to lose");
+}
+
+#[test]
+fn a_standby_without_a_name_is_made_to_follow_under_one() {
+    let region = Region::from("west");
+    let east = view(Some("east"));
+    let follows = Role::Standby { upstream: Some(Region::from("east")), streaming: true };
+    let local = Local { unnamed: true, was_writer: false, ..base(&region, &east, &follows, &[]) };
+    assert_eq!(decide(&local), LocalAction::StartStandby { upstream: Region::from("east") });
+    assert_eq!(decide(&Local { unnamed: false, ..local.clone() }), LocalAction::None);
+    assert_eq!(
+        decide(&Local { standby_start: Some(local.now), ..local.clone() }),
+        LocalAction::None,
+        "not at once again"
+    );
+    let mine = view(Some("west"));
+    assert_eq!(decide(&Local { unit: Some(&mine), ..local }), LocalAction::None, "it is to be promoted");
 }
 
 #[test]
@@ -165,6 +205,8 @@ fn base<'a>(region: &'a Region, unit: &'a UnitView, role: &'a Role, restarts: &'
         was_writer: true,
         remains: false,
         seen_alive: true,
+        gated: false,
+        unnamed: false,
         on_writer_death: OnWriterDeath::Restart { attempts: 1 },
         restarts,
         standby_start: None,
@@ -196,17 +238,17 @@ proptest! {
     fn the_invariants_hold_for_any_input(
         role in any_role(),
         writer in any_writer(),
-        flags in any::<[bool; 6]>(),
+        flags in any::<[bool; 8]>(),
         policy in any_policy(),
         restarts in proptest::collection::vec(0u64..2_000, 0..5),
     ) {
         let unit = writer.map(view);
-        let [asked, lease_valid, once_granted, was_writer, remains, seen_alive] = flags;
+        let [asked, lease_valid, once_granted, was_writer, remains, seen_alive, gated, unnamed] = flags;
         let restarts: Vec<Mono> = restarts.into_iter().map(|s| Mono(Duration::from_secs(s))).collect();
         let local = Local {
             region: &Region::from("east"),
             unit: unit.as_ref(),
-            asked, lease_valid, once_granted, was_writer, remains, seen_alive,
+            asked, lease_valid, once_granted, was_writer, remains, seen_alive, gated, unnamed,
             role: &role,
             on_writer_death: policy,
             restarts: &restarts,
@@ -225,12 +267,12 @@ proptest! {
         if let LocalAction::StartStandby { upstream } = &action {
             prop_assert!(others && upstream.as_str() == "west");
             let still = matches!(role, Role::Down { was_writer: false, .. });
-            prop_assert!(still, "only a standby that lies still is started as one");
+            prop_assert!(still || unnamed, "only a standby that lies still is started as one, or one without a name");
         }
-        if matches!(role, Role::Fenced { .. } | Role::Standby { .. }) {
+        if matches!(role, Role::Fenced { .. }) || (matches!(role, Role::Standby { .. }) && !unnamed) {
             prop_assert_eq!(&action, &LocalAction::None);
         }
-        if role == Role::Writer && (others || (!lease_valid && writer.is_some())) {
+        if role == Role::Writer && (others || (!lease_valid && !gated && writer.is_some())) {
             prop_assert_eq!(word(&action), "fence");
         }
     }

@@ -3,8 +3,8 @@
 //! Border: this is the only place outside of reading a plan where core looks at [`Kind`]. Verdicts, derivation and agents
 //! ask here, so that a new technology adds a line here and nothing there.
 
-use super::{ComponentPlan, ExecPlan, Kind, Plan};
-use crate::id::Region;
+use super::{ComponentPlan, ExecPlan, Guarantee, Kind, Plan};
+use crate::id::{Region, Unit};
 use std::time::Duration;
 
 /// How many instances a component runs.
@@ -14,6 +14,14 @@ pub struct Instances {
     pub active: u32,
     /// Where it is not.
     pub standby: u32,
+}
+
+impl Plan {
+    /// The guarantee has the unit's writer wait for a candidate, so that nobody else is promoted by itself.
+    pub fn waits_for_candidate(&self, unit: &Unit) -> bool {
+        let waits = self.policy.guarantee != Guarantee::BestEffort;
+        waits && self.in_unit(unit).filter(|(_, c)| !c.copies().is_empty()).all(|(_, c)| c.waits())
+    }
 }
 
 impl ComponentPlan {
@@ -32,6 +40,11 @@ impl ComponentPlan {
             Kind::Postgres(p) => Some(p.sentinel).filter(|every| !every.is_zero()),
             Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => None,
         }
+    }
+
+    /// Its writer can be made to wait for a candidate before it acknowledges.
+    pub fn waits(&self) -> bool {
+        matches!(&self.kind, Kind::Postgres(_))
     }
 
     /// The regions it can run in and how many instances, when it is something that runs.

@@ -2,7 +2,9 @@
 //!
 //! Shown by `check` before anything goes live, so that nobody learns it from an outage.
 
-use super::{ComponentPlan, DecisionMode, Guarantee, Kind, OnWriterDeath, Plan, RejoinMode};
+mod guarantee;
+
+use super::{ComponentPlan, DecisionMode, Kind, OnWriterDeath, Plan, RejoinMode};
 use crate::effect::FenceAssurance;
 use crate::lease;
 use crate::time::show_duration;
@@ -29,14 +31,8 @@ pub fn meaning(plan: &Plan) -> Meaning {
     Meaning {
         objectives: objectives(plan),
         policy: policy(plan),
-        guarantee: match plan.policy.guarantee {
-            Guarantee::BestEffort => format!(
-                "best effort: the writer's agent stops its writer when its lease of {} runs out, and nobody else is \
-                 promoted before that has provably happened",
-                show_duration(plan.policy.lease)
-            ),
-        },
-        unproven: unproven(plan),
+        guarantee: guarantee::rests_on(plan),
+        unproven: guarantee::unproven(plan),
         components: plan.components.iter().map(|(name, c)| format!("{name}: {}", component(plan, c))).collect(),
     }
 }
@@ -96,21 +92,6 @@ fn policy(plan: &Plan) -> Vec<String> {
         }
         .to_owned(),
     );
-    lines
-}
-
-fn unproven(plan: &Plan) -> Vec<String> {
-    let mut lines = vec![
-        "a writer whose agent was stopped or frozen while its database lives on is not stopped by its lease".to_owned(),
-        "a machine that was paused as a whole does not see its lease run out while it is paused".to_owned(),
-        format!(
-            "while the link is cut, changes acknowledged in the old region for up to {} are not in the other one",
-            show_duration(plan.policy.lease)
-        ),
-    ];
-    if plan.policy.lease > plan.objectives.rpo {
-        lines.push("the lease is longer than the RPO: such a cut can lose more than the RPO".to_owned());
-    }
     lines
 }
 

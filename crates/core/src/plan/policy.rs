@@ -1,9 +1,9 @@
 //! `policy`: who decides, on what, how fast; and the settings that cannot go together.
 
 use super::fault::Collector;
-use super::shape::{Key, Section, Shape, Word, at_least_ms, default, follows, optional, required, unbuilt, word};
+use super::shape::{Key, Section, Shape, Word, at_least_ms, default, follows, optional, required, word};
 use super::value::{Datum, Record};
-use super::{DecisionMode, Guarantee, OnWriterDeath, Policy, RejoinMode};
+use super::{BeyondRpo, DecisionMode, Guarantee, OnWriterDeath, Policy, RejoinMode};
 use crate::code;
 use crate::effect::FenceAssurance;
 use crate::id::Observer;
@@ -18,11 +18,27 @@ static MODES: [Word; 3] = [
 
 static GUARANTEES: [Word; 3] = [
     word(
+        "bounded",
+        "A write is acknowledged when the candidate has it, or when a gate confirms it that does so only while the lease \
+         is valid. Nothing is acknowledged by an old writer after another was promoted.",
+    ),
+    word(
+        "strict",
+        "A write is acknowledged only when the candidate has it. Nothing acknowledged is lost, and writes wait while the \
+         candidate is away.",
+    ),
+    word(
         "best-effort",
         "Rests on the agent's lease. Holds as long as the old writer's agent runs, or its region is dead.",
     ),
-    unbuilt("bounded", "a gate that confirms commits only while the lease is valid"),
-    unbuilt("strict", "only what the candidate already holds is acknowledged"),
+];
+
+static BEYOND: [Word; 2] = [
+    word(
+        "expose",
+        "They go on and are counted as exposed; a candidate that is gone for longer than lease and RPO is withdrawn.",
+    ),
+    word("stall", "They wait until the candidate has caught up: no more than the RPO is ever exposed."),
 ];
 
 static FENCES: [Word; 6] = [
@@ -55,7 +71,13 @@ pub(super) static SECTION: Section = Section {
     doc: "Who decides, on what, how fast.",
     keys: &[
         required("mode", Shape::Choice(&MODES), "Who starts a failover."),
-        default("guarantee", Shape::Choice(&GUARANTEES), "best-effort", "What \"one writer\" rests on."),
+        default("guarantee", Shape::Choice(&GUARANTEES), "bounded", "What \"one writer\" rests on."),
+        default(
+            "beyond_rpo",
+            Shape::Choice(&BEYOND),
+            "expose",
+            "What happens to writes while the candidate is further behind than the RPO, under `guarantee: bounded`.",
+        ),
         default(
             "lease",
             at_least_ms(1000),
@@ -122,7 +144,15 @@ pub(super) fn build(record: &Record) -> Option<Policy> {
             "approve-first" => DecisionMode::ApproveFirst,
             _ => DecisionMode::Manual,
         },
-        guarantee: record.word("guarantee").map(|_| Guarantee::BestEffort)?,
+        guarantee: match record.word("guarantee")? {
+            "strict" => Guarantee::Strict,
+            "bounded" => Guarantee::Bounded,
+            _ => Guarantee::BestEffort,
+        },
+        beyond_rpo: match record.word("beyond_rpo")? {
+            "stall" => BeyondRpo::Stall,
+            _ => BeyondRpo::Expose,
+        },
         lease,
         renew: renew(record)?,
         least_fence: fence(record)?,
@@ -159,6 +189,49 @@ fn fence(record: &Record) -> Option<FenceAssurance> {
     })
 }
 
+/// Nothing in the plan says that more than the RPO may be lost.
+fn accepts_no_more(record: &Record) -> bool {
+    match record.word("guarantee") {
+        Some("strict") => false,
+        Some("bounded") => !record.given("beyond_rpo"),
+        _ => !record.given("guarantee"),
+    }
+}
+
+/// The governor works on the gate, and needs room to work in.
+fn beyond(record: &Record, rpo: Option<Duration>, out: &mut Collector<'_>) {
+    let word = record.word("guarantee").unwrap_or_default();
+    if record.given("beyond_rpo") && !matches!(word, "bounded" | "best-effort") {
+        out.add(
+            code::PLAN_NO_GOVERNOR,
+            record.at("beyond_rpo"),
+            format!("`beyond_rpo` says nothing under `guarantee: {word}`"),
+        )
+        .found(record.word("beyond_rpo").unwrap_or_default())
+        .allowed("`beyond_rpo` together with `guarantee: bounded`")
+        .hint("Under `strict` every write waits for the candidate. Take the line out.");
+    }
+    if word == "best-effort" && record.word("beyond_rpo") == Some("stall") {
+        out.add(
+            code::PLAN_NO_GOVERNOR,
+            record.at("beyond_rpo"),
+            "`guarantee: best-effort` has no gate that could make writes wait",
+        )
+        .found("stall")
+        .allowed("`beyond_rpo: expose`, or `guarantee: bounded`")
+        .hint("Choose `guarantee: bounded`, or write `beyond_rpo: expose` to accept what may be lost.");
+    }
+    if word == "bounded" && record.word("beyond_rpo") == Some("stall") && rpo.is_some_and(|rpo| rpo < LEAST_GOVERNED) {
+        out.add(code::PLAN_RPO_TOO_SHORT, record.at("beyond_rpo"), "the RPO is too short to be kept by `beyond_rpo: stall`")
+            .found(rpo.map(show_duration).unwrap_or_default())
+            .allowed(format!("an RPO of at least {}", show_duration(LEAST_GOVERNED)))
+            .hint("The writer's agent looks several times a second how far the candidate is. `guarantee: strict` loses nothing.");
+    }
+}
+
+/// The agent looks at its candidate about every 200 ms; below this, writes would stall between two looks.
+const LEAST_GOVERNED: Duration = Duration::from_secs(1);
+
 pub(super) fn check(record: &Record, rpo: Option<Duration>, out: &mut Collector<'_>) {
     let lease = record.duration("lease");
     if let (Some(lease), Some(renew)) = (lease, record.duration("renew"))
@@ -169,12 +242,13 @@ pub(super) fn check(record: &Record, rpo: Option<Duration>, out: &mut Collector<
             .allowed(format!("at most half of the lease, {}", show_duration(lease / 2)))
             .hint("One lost packet would fence a healthy writer. A sixth of the lease is the default.");
     }
+    beyond(record, rpo, out);
     if record.word("mode") != Some("automatic") {
         return;
     }
     if let (Some(lease), Some(rpo)) = (lease, rpo)
         && rpo < lease
-        && !record.given("guarantee")
+        && accepts_no_more(record)
     {
         out.add(
             code::PLAN_RPO_BELOW_LEASE,
@@ -182,10 +256,10 @@ pub(super) fn check(record: &Record, rpo: Option<Duration>, out: &mut Collector<
             "the lease is longer than the RPO: a cut link can lose more",
         )
         .found(format!("lease {}, RPO {}", show_duration(lease), show_duration(rpo)))
-        .allowed("a lease no longer than `objectives.rpo`, or `guarantee: best-effort` written out")
+        .allowed("a lease no longer than `objectives.rpo`, or `beyond_rpo` written out")
         .hint(
-            "While the link is cut the old writer goes on for up to one lease. Shorten `policy.lease`, or write \
-                     `guarantee: best-effort` to accept that, or choose `mode: approve-first`.",
+            "While the link is cut the old writer goes on for up to one lease. Write `beyond_rpo: stall` to let writes wait \
+                     instead, `beyond_rpo: expose` to accept it, or shorten `policy.lease`.",
         );
     }
     if fence(record).is_some_and(|f| f < FenceAssurance::Lapsed) {

@@ -69,7 +69,7 @@ impl Reader<'_, '_> {
                 if let Shape::Choice(words) | Shape::ChoiceOr(words, _) = shape
                     && misfit.code == code::PLAN_VALUE
                 {
-                    fault.nearest_of(words.iter().filter(|w| w.built).map(|w| w.word));
+                    fault.nearest_of(words.iter().map(|w| w.word));
                 }
                 None
             }

@@ -115,11 +115,7 @@ fn table(page: &mut String, path: &str, keys: impl Iterator<Item = &'static Key>
 fn words(page: &mut String, name: &str, words: &[Word]) {
     let _ = write!(page, "\n`{name}`:\n\n");
     for word in words {
-        if word.built {
-            let _ = writeln!(page, "- `{}`: {}", word.word, word.doc);
-        } else {
-            let _ = writeln!(page, "- `{}`: not built yet ({}).", word.word, word.doc);
-        }
+        let _ = writeln!(page, "- `{}`: {}", word.word, word.doc);
     }
 }
 

@@ -106,9 +106,8 @@ fn shape(shape: &Shape) -> Value {
 
 fn choice(words: &[Word]) -> Value {
     // `const` with a description each, and not `enum`, so that editors show what a word means.
-    let built: Vec<Value> =
-        words.iter().filter(|w| w.built).map(|w| json!({ "const": w.word, "description": w.doc })).collect();
-    json!({ "oneOf": built })
+    let words: Vec<Value> = words.iter().map(|w| json!({ "const": w.word, "description": w.doc })).collect();
+    json!({ "oneOf": words })
 }
 
 fn one_of(keys: &[Key]) -> Vec<Value> {

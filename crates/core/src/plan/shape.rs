@@ -63,8 +63,6 @@ pub(super) enum Shape {
 pub(super) struct Word {
     pub(super) word: &'static str,
     pub(super) doc: &'static str,
-    /// This version can do it; else the word is known only to say that it cannot.
-    pub(super) built: bool,
 }
 
 /// A map with fixed keys.
@@ -132,14 +130,9 @@ pub(super) const fn follows(name: &'static str, shape: Shape, words: &'static st
     Key { name, need: Need::Follows(words), shape, doc }
 }
 
-/// A word this version can do.
+/// A word of a choice.
 pub(super) const fn word(word: &'static str, doc: &'static str) -> Word {
-    Word { word, doc, built: true }
-}
-
-/// A word that is not built yet.
-pub(super) const fn unbuilt(word: &'static str, doc: &'static str) -> Word {
-    Word { word, doc, built: false }
+    Word { word, doc }
 }
 
 /// Any length of time.
@@ -165,7 +158,7 @@ impl Shape {
             Shape::Count { least, most } => format!("a whole number from {least} to {most}"),
             Shape::Size => "a number of bytes such as `16MiB`".into(),
             Shape::Flag => "`true` or `false`".into(),
-            Shape::Choice(words) => one_of(words.iter().filter(|w| w.built).map(|w| w.word)),
+            Shape::Choice(words) => one_of(words.iter().map(|w| w.word)),
             Shape::ChoiceOr(words, keys) => {
                 format!(
                     "{}, or a map with {}",

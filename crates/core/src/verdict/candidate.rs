@@ -7,7 +7,7 @@
 use super::Sight;
 use crate::id::{Region, Unit};
 use crate::observation::{Role, State, Target};
-use crate::plan::Plan;
+use crate::plan::{Guarantee, Plan};
 use crate::position::{Lag, LagQuality, option_ms};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -27,6 +27,9 @@ pub struct Candidate {
     pub exposure: Option<Duration>,
     /// The exposure comes from sentinels.
     pub by_sentinel: bool,
+    /// The writer waits for it: the store has it as the unit's candidate. `None` where writers wait for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admitted: Option<bool>,
 }
 
 /// A region that is back and should follow the writer but does not.
@@ -43,6 +46,8 @@ pub struct Returned {
 pub enum Hurdle {
     /// Nothing.
     None,
+    /// The writer does not wait for it, so what the writer acknowledges may be missing there without a bound.
+    NotAdmitted,
     /// It had not received so many bytes.
     Behind {
         /// Not received.
@@ -73,6 +78,12 @@ impl Candidate {
     /// writer writes; both are the policy's, the third is the objective's. Bytes that are not known pass when sentinels
     /// prove the exposure; a replay lag that is not known passes, because nothing is lost by it.
     pub fn hurdle(&self, plan: &Plan) -> Hurdle {
+        match (self.admitted, plan.policy.guarantee) {
+            (Some(false), _) => return Hurdle::NotAdmitted,
+            // It has everything that was acknowledged, whatever it has shown of it yet.
+            (Some(true), Guarantee::Strict) => return Hurdle::None,
+            _ => {}
+        }
         let rpo = plan.objectives.rpo;
         match (self.received_bytes, plan.policy.max_lag_bytes) {
             (Some(bytes), Some(allowed)) if bytes > allowed => return Hurdle::Behind { bytes, allowed },
@@ -101,14 +112,21 @@ pub(super) fn candidates(plan: &Plan, unit: &Unit, writer: Option<&Region>, sigh
                 .iter()
                 .map(|c| sight.fresh_look(plan, region, c).filter(|s| matches!(s.role, Some(Role::Standby { .. }))))
                 .collect();
-            Some(weigh(region, &looks?, writer, sight))
+            let admitted = plan.waits_for_candidate(unit).then(|| sight.candidate.as_ref() == Some(region));
+            Some(weigh(region, &looks?, writer, sight, admitted))
         })
         .collect();
     found.sort_by_key(|c| (c.received_bytes.unwrap_or(u64::MAX), c.exposure.unwrap_or(Duration::MAX)));
     found
 }
 
-fn weigh(region: &Region, looks: &[&State], writer: Option<&Region>, sight: &Sight) -> Candidate {
+fn weigh(
+    region: &Region,
+    looks: &[&State],
+    writer: Option<&Region>,
+    sight: &Sight,
+    admitted: Option<bool>,
+) -> Candidate {
     let bytes: Option<Vec<u64>> = looks.iter().map(|s| s.lag.as_ref().and_then(|l| l.received_bytes)).collect();
     let replay = looks.iter().filter_map(|s| s.lag.as_ref().and_then(|l| l.replay_bytes)).max();
     let by_sentinel: Option<Vec<Duration>> = looks.iter().map(|s| sentinel_gap(s, writer, sight)).collect();
@@ -118,6 +136,7 @@ fn weigh(region: &Region, looks: &[&State], writer: Option<&Region>, sight: &Sig
     Candidate {
         region: region.clone(),
         replay_bytes: replay,
+        admitted,
         received_bytes: bytes.and_then(|b| b.into_iter().max()),
         by_sentinel: by_sentinel.is_some(),
         exposure: by_sentinel.or_else(by_lag).and_then(|gaps| gaps.into_iter().max()),

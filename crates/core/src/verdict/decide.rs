@@ -149,6 +149,11 @@ pub enum Reason {
     /// Nobody to take over.
     #[error("no region can take over: none is heard whose copies are standbys")]
     NoCandidate,
+    /// The writer does not wait for it.
+    #[error(
+        "{region} is no candidate in the store, so nothing bounds what it may lack: make sure by hand that the old writer is off, then `pilotlight failover`"
+    )]
+    NotAdmitted { region: Region },
     /// Receive lag.
     #[error("{region} had not received {bytes} bytes, the policy allows {allowed}: decide by hand")]
     Behind { region: Region, bytes: u64, allowed: u64 },
@@ -268,6 +273,7 @@ fn choose<'a>(plan: &Plan, candidates: &'a [Candidate]) -> Result<&'a Candidate,
     let region = best.region.clone();
     match best.hurdle(plan) {
         Hurdle::None => Ok(best),
+        Hurdle::NotAdmitted => Err(Reason::NotAdmitted { region }),
         Hurdle::Behind { bytes, allowed } => Err(Reason::Behind { region, bytes, allowed }),
         Hurdle::ReplayBehind { bytes, allowed } => Err(Reason::ReplayBehind { region, bytes, allowed }),
         Hurdle::PastRpo { exposure, rpo } => Err(Reason::PastRpo { region, exposure, rpo }),

@@ -33,6 +33,8 @@ pub struct Sight {
     pub outlooks: BTreeMap<Witness, Outlook>,
     /// The unit's lease as its granter has it.
     pub lease: LeaseSight,
+    /// The region that the store has as the unit's candidate.
+    pub candidate: Option<Region>,
     /// When the store's record of the unit last changed under this controller.
     pub changed: Option<Mono>,
 }
@@ -132,7 +134,7 @@ impl Sight {
     }
 
     /// The region's newest look at a component that is not too old, if its agent is heard.
-    pub(crate) fn fresh_look(&self, plan: &Plan, region: &Region, component: &Component) -> Option<&State> {
+    pub fn fresh_look(&self, plan: &Plan, region: &Region, component: &Component) -> Option<&State> {
         let target = Target { component: component.clone(), region: Some(region.clone()) };
         let (state, at) = self.agents.get(region).filter(|_| self.hears(plan, region))?.seen.get(&target)?;
         (self.now.since(*at) <= stale_after(plan)).then_some(state)

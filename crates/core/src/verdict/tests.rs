@@ -43,6 +43,7 @@ fn calm() -> Sight {
         ports: BTreeMap::from([port(PortAnswer::Answers)]),
         outlooks: BTreeMap::new(),
         lease: LeaseSight::Held { left: Duration::from_secs(2) },
+        candidate: None,
         changed: None,
     }
 }

@@ -4,6 +4,7 @@ use super::fault::Script;
 use super::rescue::Kept;
 use super::violation::Violation;
 use crate::Context;
+use pilotlight_core::candidate::Waits;
 use pilotlight_core::effect::{CommandLine, Descriptor, Effect, FenceAssurance, HandOver, Probe};
 use pilotlight_core::id::{BundleId, Component, EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, Sentinel, Target};
@@ -28,11 +29,13 @@ pub struct Copy {
     pub receive_lag: u64,
     /// A standby's distance in showing what it has received.
     pub replay_lag: u64,
+    /// A writer: what it waits for.
+    pub waits: Waits,
 }
 
 impl Copy {
     pub(super) fn new(role: Role) -> Self {
-        Self { role, lineage: 1, received: 0, applied: 0, receive_lag: 0, replay_lag: 0 }
+        Self { role, lineage: 1, received: 0, applied: 0, receive_lag: 0, replay_lag: 0, waits: Waits::default() }
     }
 
     /// It accepts writes, or something of it is left that might.
@@ -188,6 +191,7 @@ impl Model {
             Effect::ApplyRescue { component, upstream, bundle, .. } => self.apply_bundle(component, bundle, upstream),
             Effect::KeepRescue { component, region } => self.copy(component, region).map(|_| Outcome::done()),
             Effect::WriteSentinel { component, region, sentinel } => self.sentinel(component, region, *sentinel),
+            Effect::WaitFor { component, region, waits } => self.wait_for(component, region, waits),
             Effect::SetCapacity { component, region, instances } => self.set_capacity(component, region, *instances),
             Effect::Route { component, shares } => self.route(component, shares),
             Effect::Command { command, .. } => self.command(command, context),
@@ -292,7 +296,15 @@ impl Model {
         let lineage = self.forks.keys().next_back().map_or(2, |last| last + 1);
         self.forks.insert(lineage, (parent, at));
         let copy = self.copy(component, region)?;
-        *copy = Copy { role: Role::Writer, lineage, received: at, applied: at, receive_lag: 0, replay_lag: 0 };
+        *copy = Copy {
+            role: Role::Writer,
+            lineage,
+            received: at,
+            applied: at,
+            receive_lag: 0,
+            replay_lag: 0,
+            waits: Waits::default(),
+        };
         let output = Output { position: Some(copy.position()), ..Output::default() };
         self.stop_streams_from(component, region);
         let lost = self.missing(component, region).len() as u64;
@@ -363,6 +375,25 @@ impl Model {
         let number = self.write(component, region, false)?;
         let lineage = self.copy(component, region)?.lineage;
         self.sentinels.push((component.clone(), lineage, number, sentinel));
+        Ok(Outcome::done())
+    }
+
+    fn wait_for(&mut self, component: &Component, region: &Region, waits: &Waits) -> Result<Outcome, Failure> {
+        let streams: Vec<String> = self.streaming_from(component, region).map(|(r, _)| r.to_string()).collect();
+        let copy = self.copy(component, region)?;
+        if copy.role != Role::Writer {
+            return Err(Failure::rejected(format!(
+                "{component} in {region} is {:?} and acknowledges nothing",
+                copy.role
+            )));
+        }
+        if let Some(name) = waits.candidate.as_ref().filter(|name| !streams.contains(name)) {
+            return Err(Failure::transient(format!("{name} does not stream from {region}")));
+        }
+        if copy.waits == *waits {
+            return Ok(Outcome::Skipped { why: format!("{component} in {region} waits for {waits} already") });
+        }
+        copy.waits = waits.clone();
         Ok(Outcome::done())
     }
 

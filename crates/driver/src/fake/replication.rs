@@ -1,6 +1,7 @@
 //! How changes travel between the copies of a fake world, and how positions of forked histories stand to each other.
 
 use super::model::{Acknowledged, Copy, Instances, Model};
+use pilotlight_core::candidate::Waiting;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{Role, Sentinel};
 use pilotlight_core::outcome::Failure;
@@ -102,6 +103,21 @@ impl Model {
             quality: LagQuality::Exact,
             age_ms: Duration::ZERO,
         })
+    }
+
+    /// What a writer waits for; a standby is called by its region's name.
+    pub(super) fn waiting(&self, component: &Component, region: &Region, copy: &Copy) -> Option<Waiting> {
+        if copy.role != Role::Writer {
+            return None;
+        }
+        let follows = |((c, r), copy): (&(Component, Region), &Copy)| match &copy.role {
+            Role::Standby { upstream, streaming: true } if c == component => {
+                upstream.as_ref().is_none_or(|up| up == region).then(|| r.to_string())
+            }
+            _ => None,
+        };
+        let followers = self.copies.iter().filter_map(follows).collect();
+        Some(Waiting { waits: copy.waits.clone(), followers, ..Waiting::default() })
     }
 
     pub(super) fn newest_sentinel(&self, component: &Component, copy: &Copy) -> Option<Sentinel> {

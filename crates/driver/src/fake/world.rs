@@ -323,6 +323,9 @@ impl World {
             state.position = Some(copy.position());
             state.lag = model.lag(&target.component, copy);
             state.sentinel = model.newest_sentinel(&target.component, copy);
+            state.waiting = model.waiting(&target.component, region, copy);
+            let follows = matches!(copy.role, Role::Standby { .. });
+            state.follows_as = follows.then(|| region.to_string());
         }
         let now = Instant::now();
         state.capacity = model.capacity.get(&place).map(|i| Capacity { desired: i.desired, ready: i.ready(now) });

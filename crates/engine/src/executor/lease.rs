@@ -28,7 +28,12 @@ pub(super) async fn await_lapse(parts: &Parts, run: &RunId, unit: &Unit, context
 
 /// Names the region in the store; its agent is granted the lease at its next heartbeat.
 pub(super) async fn grant(parts: &Parts, run: &RunId, unit: &Unit, region: &Region, context: &Context) -> Returned {
-    let change = |record: &mut crate::store::UnitRecord| record.writer = Some(region.clone());
+    // Whoever writes from now on starts unopposed: its own agent admits a candidate when it waits for one.
+    let change = |record: &mut crate::store::UnitRecord| {
+        record.writer = Some(region.clone());
+        record.candidate = None;
+        record.candidacy += 1;
+    };
     let record = parts.units.change_for(unit, run, context.epoch, change).await.map_err(failure)?;
     parts.granter.knows(&record);
     Ok(Outcome::done())

@@ -13,7 +13,16 @@ const LEASE: Duration = Duration::from_secs(3);
 
 fn record(version: u64, writer: Option<&str>) -> UnitRecord {
     let writer = writer.map(Region::from);
-    UnitRecord { unit: "payments".into(), epoch: Epoch(1), writer, run: None, failed_over: None, version }
+    UnitRecord {
+        unit: "payments".into(),
+        epoch: Epoch(1),
+        writer,
+        run: None,
+        failed_over: None,
+        candidate: None,
+        candidacy: 0,
+        version,
+    }
 }
 
 #[tokio::test(start_paused = true)]

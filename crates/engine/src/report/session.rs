@@ -160,8 +160,38 @@ fn moves_the_writer(run: &RunView) -> bool {
     run.from != run.intent.target.writer
 }
 
+/// What no guarantee that rests on waiting covers.
+const WAIVED: [&str; 2] = [
+    "Sessions that waive synchronous_commit, or cancel a commit that waits, are not covered.",
+    "A superuser who changes the writer's settings by hand is outside the promise until the agent has set them again.",
+];
+
 fn guarantee(named: plan::Guarantee) -> Guarantee {
     match named {
+        plan::Guarantee::Strict => Guarantee {
+            name: "strict".to_owned(),
+            rests_on: "A write was acknowledged only when the candidate had it on disk; nobody else is promoted by itself. \
+                       No clock is trusted."
+                .to_owned(),
+            unproven: WAIVED.map(str::to_owned).into(),
+        },
+        plan::Guarantee::Bounded => Guarantee {
+            name: "bounded".to_owned(),
+            rests_on: "A write was acknowledged when the candidate had it on disk, or when a gate confirmed it that does so \
+                       only while the lease is valid. Before the candidate was promoted, the lease had run out by the \
+                       controller's clock with drift and margin added, or the old writer was fenced."
+                .to_owned(),
+            unproven: [
+                "A machine that is paused as a whole does not see the time of its pause: its gate may confirm until the next \
+                 answer of the controller.",
+                "What the gate confirmed and the candidate had not received yet is lost in an unplanned move; it is measured \
+                 above.",
+            ]
+            .iter()
+            .chain(&WAIVED)
+            .map(|line| (*line).to_owned())
+            .collect(),
+        },
         plan::Guarantee::BestEffort => Guarantee {
             name: "best-effort".to_owned(),
             rests_on: "Before a copy was promoted, the old writer was fenced by its own agent, or its lease had run out \

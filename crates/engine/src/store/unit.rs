@@ -4,6 +4,7 @@
 
 use super::{PutError, Store, Versioned};
 use crate::storage::StorageError;
+use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::id::{Epoch, Region, RunId, Unit};
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,12 @@ pub struct UnitRecord {
     /// The newest failover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_over: Option<FailedOver>,
+    /// Who may be promoted by itself: the writer waits for it. Only the writer's agent adds one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Admitted>,
+    /// Raised with each change of `candidate`, so that a wish that comes late finds another number.
+    #[serde(default)]
+    pub candidacy: u64,
     /// The store's version of this record: of two, the one with the higher is newer.
     #[serde(skip)]
     pub version: u64,
@@ -51,6 +58,9 @@ pub enum UnitsError {
     /// Another run has taken the unit over.
     #[error("unit {unit} is not held by run {run} with epoch {epoch}")]
     NotHeld { unit: Unit, run: RunId, epoch: Epoch },
+    /// The wish of a writer's agent was overtaken.
+    #[error("the wish of {region} for unit {unit} is out of date")]
+    Overtaken { unit: Unit, region: Region },
     /// It is being moved.
     #[error("unit {unit} is being moved by run {run}")]
     Busy { unit: Unit, run: RunId },
@@ -90,6 +100,8 @@ impl Units {
             writer: Some(writer.clone()),
             run: None,
             failed_over: None,
+            candidate: None,
+            candidacy: 0,
             version: 0,
         };
         match self.0.put(&key(unit), write(&fresh), None).await {
@@ -120,6 +132,25 @@ impl Units {
                 Err(PutError::Storage(e)) => return Err(e.into()),
             }
         }
+    }
+
+    /// The agent of `from` wishes another candidate. Only the writer's agent may, under the epoch and the number it knows,
+    /// while no run moves the unit; and it withdraws one before it asks for the next.
+    pub async fn wish(&self, from: &Region, wish: &Wish) -> Result<UnitRecord, UnitsError> {
+        self.change(&wish.unit, |record| {
+            let in_time = record.writer.as_ref() == Some(from)
+                && record.run.is_none()
+                && record.epoch == wish.epoch
+                && record.candidacy == wish.candidacy;
+            let in_order = wish.candidate.as_ref().is_none_or(|c| record.candidate.is_none() && &c.region != from);
+            if !(in_time && in_order) {
+                return Err(UnitsError::Overtaken { unit: wish.unit.clone(), region: from.clone() });
+            }
+            record.candidate.clone_from(&wish.candidate);
+            record.candidacy += 1;
+            Ok(())
+        })
+        .await
     }
 
     /// Changes a unit on behalf of the run that holds it; refused when another one does.

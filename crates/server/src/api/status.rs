@@ -52,6 +52,7 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
         unit: unit.clone(),
         epoch: record.as_ref().map(|r| r.epoch),
         writer: record.as_ref().and_then(|r| r.writer.clone()),
+        candidate: record.as_ref().and_then(|r| r.candidate.as_ref()).map(|c| c.region.clone()),
         run: record.and_then(|r| r.run),
         decision: judged.as_ref().map_or_else(hold, |j| j.decision.clone()),
         judgement: judged.and_then(|j| j.judgement),

@@ -77,6 +77,9 @@ pub struct UnitStatus {
     pub epoch: Option<Epoch>,
     /// Its writer as the store has it.
     pub writer: Option<Region>,
+    /// The region that may be promoted by itself, because the writer waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Region>,
     /// The run that moves it.
     pub run: Option<RunId>,
     /// The newest judgement with its evidence.

@@ -12,7 +12,7 @@ use pilotlight_core::id::{Component, Region, RunId};
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::{OnWriterDeath, Plan, RejoinMode, SAMPLE};
+use pilotlight_core::plan::{Guarantee, OnWriterDeath, Plan, RejoinMode, SAMPLE};
 use pilotlight_core::run::{Condition, RunResult, RunView};
 use pilotlight_core::verdict::PortAnswer;
 use pilotlight_driver::Driver;
@@ -85,6 +85,7 @@ impl Lab {
         plan.policy.renew = Duration::from_millis(150);
         plan.policy.rejoin = RejoinMode::Automatic;
         plan.policy.on_writer_death = OnWriterDeath::Failover;
+        plan.policy.guarantee = Guarantee::BestEffort;
         // The fake loses what it has not sent; the tests of hurdles stand in core.
         plan.policy.max_lag_bytes = None;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -133,6 +134,7 @@ impl Lab {
             let opened = || std::future::ready(local(&world, &plan, &region_id, &folder).map_err(|e| e.to_string()));
             let (ledger, router) = until("the agent can start", opened).await;
             let parts = AgentParts {
+                gates: BTreeMap::new(),
                 region: region_id,
                 descriptors: descriptors(&plan),
                 plan,

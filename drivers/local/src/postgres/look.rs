@@ -111,6 +111,11 @@ impl Answer {
         })
     }
 
+    /// The name under which it follows, if a writer could wait for it.
+    pub(super) fn follows_as(&self) -> Option<String> {
+        value_of(&self.conninfo, "application_name").filter(|name| name.starts_with("pl_"))
+    }
+
     /// Changes arrive now.
     pub(super) fn streaming(&self) -> bool {
         self.receiver.as_ref().is_some_and(|r| r.status == "streaming")
@@ -154,9 +159,14 @@ impl PostgresDriver {
         let mut state = State { position: Some(answer.end.position()), sentinel, facts, ..State::default() };
         if !answer.recovering {
             state.role = Some(Role::Writer);
+            if self.confirmed.waits {
+                state.waiting = self.waiting().await;
+                self.tell_of_gate(&mut state.facts);
+            }
             return state;
         }
         state.role = Some(Role::Standby { upstream: self.upstream_of(answer), streaming: answer.streaming() });
+        state.follows_as = answer.follows_as();
         state.lag = Some(lag(&self.figures(answer, sentinel)));
         state.facts.insert("replayed".to_owned(), answer.replayed.to_string());
         let receiver = match &answer.receiver {
@@ -165,6 +175,16 @@ impl PostgresDriver {
         };
         state.facts.insert("receiver".to_owned(), receiver);
         state
+    }
+
+    fn tell_of_gate(&self, facts: &mut BTreeMap<String, String>) {
+        let Some(gate) = &self.confirmed.gate else { return };
+        let says = match gate.word() {
+            Some(word) if word.linked => "confirms".to_owned(),
+            Some(word) => word.trouble.unwrap_or_else(|| "closed".to_owned()),
+            None => "does not answer".to_owned(),
+        };
+        facts.insert("gate".to_owned(), says);
     }
 
     fn figures(&self, answer: &Answer, sentinel: Option<Sentinel>) -> Figures {

@@ -70,6 +70,7 @@ impl PostgresDriver {
             self.settle_as_writer(&before).await?;
             return Ok(Outcome::Skipped { why: "it is the writer already".to_owned() });
         }
+        self.wait_for_nobody(work).await?;
         self.ask_for_promotion(work).await?;
         // From here on nothing may say that nothing has changed: a run would take the old writer up again beside this one.
         self.see_promoted(context, &before, work).await.map_err(|f| Failure { kind: FailureKind::OutcomeUnknown, ..f })
@@ -100,6 +101,18 @@ impl PostgresDriver {
         let after = self.ask_running(work).await?;
         self.settle_as_writer(&after).await?;
         Ok(Outcome::done_with(format!("it had been started read-only; made the writer again at {end}")))
+    }
+
+    /// A new writer starts unopposed: its own agent makes it wait for a candidate when there is one.
+    async fn wait_for_nobody(&self, work: &Work<'_>) -> Result<(), Failure> {
+        if !self.confirmed.waits {
+            return Ok(());
+        }
+        for sql in ["ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()"] {
+            let done = self.write.rows(sql, work.left().min(LOOK_TIMEOUT), true).await;
+            done.map_err(|e| Failure::transient(format!("it cannot be made to wait for nobody: {e}")))?;
+        }
+        Ok(())
     }
 
     async fn ask_for_promotion(&self, work: &Work<'_>) -> Result<(), Failure> {

@@ -17,9 +17,10 @@ use super::programs::Call;
 use super::session::literal;
 use super::upstream::{Upstream, conninfo};
 use super::work::Work;
-use pilotlight_core::id::Region;
+use pilotlight_core::id::{Epoch, Region};
 use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::time::show_duration;
+use pilotlight_driver::Context;
 use std::time::Duration;
 
 /// What a started copy may take to connect before the step's own condition takes over the waiting.
@@ -99,7 +100,12 @@ fn fork(own: &Stand, upstream: &Upstream) -> Way {
 
 impl PostgresDriver {
     /// Makes the copy a standby of `upstream` and returns once it was started and has had a moment to connect.
-    pub(super) async fn rejoin(&self, upstream: &Region, work: &Work<'_>) -> Result<Outcome, Failure> {
+    pub(super) async fn rejoin(
+        &self,
+        upstream: &Region,
+        context: &Context,
+        work: &Work<'_>,
+    ) -> Result<Outcome, Failure> {
         let began = work.now();
         let directory = self.directory();
         let running = match processes::postmaster(&directory) {
@@ -111,7 +117,8 @@ impl PostgresDriver {
                 return Err(Failure::rejected("it accepts writes; fence it before it is made a standby")
                     .hint("run a failover or a switchover rather than a rejoin"));
             }
-            if answer.streaming() && self.upstream_of(answer).as_ref() == Some(upstream) {
+            let named = !self.confirmed.waits || answer.follows_as().is_some();
+            if named && answer.streaming() && self.upstream_of(answer).as_ref() == Some(upstream) {
                 Marker::clear(&self.state_dir, &self.component)?;
                 self.drop_replaced();
                 return Ok(Outcome::Skipped { why: format!("it streams from {upstream} already") });
@@ -136,8 +143,8 @@ impl PostgresDriver {
             Way::Build { why } => self.build(upstream, &theirs, why, work).await?,
         };
         let started = match (&running, &chosen) {
-            (Some(_), Way::Follow) => self.turn_to(upstream, work).await,
-            _ => self.start_as_standby(upstream, work).await,
+            (Some(_), Way::Follow) => self.turn_to(upstream, context.epoch, work).await,
+            _ => self.start_as_standby(upstream, context.epoch, work).await,
         };
         started.map_err(|failure| {
             let output = format!("{told}\n{}", failure.output);
@@ -209,8 +216,8 @@ impl PostgresDriver {
     }
 
     /// A running standby is turned to another upstream without a restart.
-    async fn turn_to(&self, upstream: &Region, work: &Work<'_>) -> Result<(), Failure> {
-        for (name, value) in self.standby_settings(upstream)? {
+    async fn turn_to(&self, upstream: &Region, epoch: Epoch, work: &Work<'_>) -> Result<(), Failure> {
+        for (name, value) in self.standby_settings(upstream, epoch)? {
             let sql = format!("ALTER SYSTEM SET {name} = {}", literal(&value));
             let set = self.write.rows(&sql, work.left(), true).await;
             set.map_err(|e| e.failure(&format!("{name} of the standby cannot be set")))?;
@@ -220,22 +227,22 @@ impl PostgresDriver {
     }
 
     /// Starts a stopped copy as a standby.
-    async fn start_as_standby(&self, upstream: &Region, work: &Work<'_>) -> Result<(), Failure> {
+    async fn start_as_standby(&self, upstream: &Region, epoch: Epoch, work: &Work<'_>) -> Result<(), Failure> {
         let directory = self.directory();
         // Backends that outlived their postmaster would keep the new one from its shared memory.
         let silence = self.silence(work.now() + work.left()).await?;
         let unsure = |e| Failure::transient(format!("cannot change {}: {e}", directory.path().display()));
-        directory.set(&self.standby_settings(upstream)?).map_err(unsure)?;
+        directory.set(&self.standby_settings(upstream, epoch)?).map_err(unsure)?;
         directory.arm().map_err(unsure)?;
         super::start::remove_stale_pid_file(&directory, &silence).map_err(unsure)?;
         self.start(&directory, work, |answer: &Answer| answer.recovering).await.map(|_| ())
     }
 
     /// What a standby has in its configuration.
-    fn standby_settings(&self, upstream: &Region) -> Result<Vec<(&'static str, String)>, Failure> {
+    fn standby_settings(&self, upstream: &Region, epoch: Epoch) -> Result<Vec<(&'static str, String)>, Failure> {
         let server = self.peer(upstream)?;
-        let info = conninfo(&self.plan, server, &self.receiver_name(), self.password.as_deref());
-        Ok(vec![
+        let info = conninfo(&self.plan, server, &self.receiver_name(epoch), self.password.as_deref());
+        let mut settings = vec![
             ("primary_conninfo", info),
             // By default a standby that lost its upstream sits out five seconds before it looks again.
             ("wal_retrieve_retry_interval", "100ms".to_owned()),
@@ -243,7 +250,12 @@ impl PostgresDriver {
             // as long as it counts as streaming nobody is promoted.
             ("wal_receiver_timeout", "2s".to_owned()),
             ("restart_after_crash", "off".to_owned()),
-        ])
+        ];
+        if self.confirmed.waits {
+            // Copied from the writer, it would make this copy wait for itself once it is promoted.
+            settings.push(("synchronous_standby_names", String::new()));
+        }
+        Ok(settings)
     }
 
     async fn await_streaming(

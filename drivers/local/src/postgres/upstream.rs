@@ -3,7 +3,7 @@
 use super::PostgresDriver;
 use super::lsn::{History, Lsn, Place};
 use super::session::{Session, SqlError, column};
-use pilotlight_core::id::Region;
+use pilotlight_core::id::{Epoch, Region};
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::plan::{PostgresPlan, PostgresServer};
 use std::time::Duration;
@@ -102,8 +102,11 @@ impl PostgresDriver {
             .ok_or_else(|| Failure::rejected(format!("the plan has no server of {} in {region}", self.component)))
     }
 
-    /// The name under which this server's receiver appears at its upstream.
-    pub(super) fn receiver_name(&self) -> String {
+    /// The name under which this server's receiver appears at its upstream; where writers wait, one never used before.
+    pub(super) fn receiver_name(&self, epoch: Epoch) -> String {
+        if self.confirmed.waits {
+            return super::waits::new_name(epoch, self.component.as_str(), self.region.as_str());
+        }
         format!("{}_{}", self.component, self.region).chars().take(63).collect()
     }
 

@@ -4,14 +4,14 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
-use pilotlight_core::plan::{PostgresPlan, PostgresServer};
+use pilotlight_core::plan::{Guarantee, PostgresPlan, PostgresServer};
 use pilotlight_core::rescue::{Answer, Listed, Question};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_driver::{Context, Driver};
 use pilotlight_local::postgres::cluster::{self, NewServer};
-use pilotlight_local::postgres::{PostgresDriver, PostgresParts};
-use std::collections::BTreeSet;
+use pilotlight_local::postgres::{Confirmed, GateParts, PostgresDriver, PostgresGate, PostgresParts};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,16 @@ use tokio_util::sync::CancellationToken;
 
 pub const PASSWORD: &str = "not so secret";
 
+/// The lease that gates are made for.
+pub const LEASE: Duration = Duration::from_secs(1);
+
 /// Two servers that are still to be started.
 pub struct Pair {
     pub root: TempDir,
     pub plan: PostgresPlan,
     pub east: Arc<PostgresDriver>,
     pub west: Arc<PostgresDriver>,
+    pub gates: BTreeMap<&'static str, Arc<PostgresGate>>,
     keys: AtomicU64,
     template: Arc<TempDir>,
     _turn: tokio::sync::SemaphorePermit<'static>,
@@ -113,6 +117,11 @@ fn new_server(data_dir: PathBuf, port: u16) -> NewServer {
 impl Pair {
     /// Data directories of neither side exist yet.
     pub async fn bare() -> Pair {
+        Pair::bare_with(Guarantee::BestEffort).await
+    }
+
+    /// The same whose writers are confirmed as the guarantee has it.
+    pub async fn bare_with(guarantee: Guarantee) -> Pair {
         let turn = TURNS.acquire().await.expect("never closed");
         let root = folder();
         // The account of the server must be let through.
@@ -121,13 +130,26 @@ impl Pair {
             std::fs::create_dir_all(root.path().join(region)).expect("a folder");
         }
         let plan = plan_of(root.path(), &[("east", free_port()), ("west", free_port())]);
-        let (east, west) = (driver(&root, &plan, "east"), driver(&root, &plan, "west"));
-        Pair { root, plan, east, west, keys: AtomicU64::new(0), template: template().await, _turn: turn }
+        let gates: BTreeMap<&str, Arc<PostgresGate>> = match guarantee {
+            Guarantee::Bounded => ["east", "west"].map(|r| (r, gate(&root, &plan, r))).into(),
+            Guarantee::Strict | Guarantee::BestEffort => BTreeMap::new(),
+        };
+        let made = |region: &str| {
+            let waits = guarantee != Guarantee::BestEffort;
+            Arc::new(new_driver(root.path(), &plan, region, Confirmed { waits, gate: gates.get(region).cloned() }))
+        };
+        let (east, west) = (made("east"), made("west"));
+        Pair { root, plan, east, west, gates, keys: AtomicU64::new(0), template: template().await, _turn: turn }
     }
 
     /// A writer in east with an empty table, and a standby in west that streams.
     pub async fn started() -> Pair {
-        let pair = Pair::bare().await;
+        Pair::started_with(Guarantee::BestEffort).await
+    }
+
+    /// The same whose writers are confirmed as the guarantee has it; nobody is waited for yet.
+    pub async fn started_with(guarantee: Guarantee) -> Pair {
+        let pair = Pair::bare_with(guarantee).await;
         pair.start_writer().await;
         cluster::clone(&pair.new_server("west"), "127.0.0.1", pair.server("east").port).await.expect("a clone");
         pair.rejoin("west", "east").await.expect("the first standby");
@@ -175,7 +197,7 @@ impl Pair {
     pub fn driver_with(&self, region: &str, change: impl FnOnce(&mut PostgresServer)) -> PostgresDriver {
         let mut plan = self.plan.clone();
         change(plan.regions.get_mut(&Region::from(region)).expect("east or west"));
-        new_driver(self.root.path(), &plan, region)
+        new_driver(self.root.path(), &plan, region, Confirmed::default())
     }
 
     pub fn context(&self, deadline: Duration) -> Context {
@@ -271,6 +293,24 @@ impl Pair {
         rows.iter().map(|row| row.get::<_, i64>(0).unsigned_abs()).collect()
     }
 
+    /// The gate processes of a region: they work in its agent's folder.
+    pub fn gate_pids(&self, region: &str) -> Vec<i32> {
+        let folder = std::fs::canonicalize(self.state_dir(region)).unwrap_or_default();
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        all.filter(|p| std::fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
+            .filter_map(|p| p.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
+    /// Sends a signal to a region's gate.
+    pub fn hit_gate(&self, region: &str, signal: nix::sys::signal::Signal) {
+        let pids = self.gate_pids(region);
+        assert!(!pids.is_empty(), "there is a gate in {region}");
+        for pid in pids {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("our own gate");
+        }
+    }
+
     /// Sends a signal to the postmaster, as an accident would.
     pub fn hit(&self, region: &str, signal: nix::sys::signal::Signal) -> i32 {
         let pids = cluster::processes(self.data_dir(region));
@@ -282,6 +322,11 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
+        for region in self.gates.keys() {
+            for pid in self.gate_pids(region) {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            }
+        }
         for server in self.plan.regions.values() {
             let left = cluster::kill(&server.data_dir);
             if left > 0 {
@@ -294,7 +339,7 @@ impl Drop for Pair {
 /// A driver of east in a process that is not the one which made the pair.
 pub fn driver_at(root: &Path, ports: &str) -> PostgresDriver {
     let ports: Vec<u16> = ports.split(' ').map(|p| p.parse().expect("a port")).collect();
-    new_driver(root, &plan_of(root, &[("east", ports[0]), ("west", ports[1])]), "east")
+    new_driver(root, &plan_of(root, &[("east", ports[0]), ("west", ports[1])]), "east", Confirmed::default())
 }
 
 /// A context of no particular test.
@@ -325,11 +370,24 @@ fn plan_of(root: &Path, ports: &[(&str, u16)]) -> PostgresPlan {
     }
 }
 
-fn driver(root: &TempDir, plan: &PostgresPlan, region: &str) -> Arc<PostgresDriver> {
-    Arc::new(new_driver(root.path(), plan, region))
+/// This test program is the gate's program too: see `gate_process`.
+fn gate(root: &TempDir, plan: &PostgresPlan, region: &str) -> Arc<PostgresGate> {
+    PostgresGate::new(GateParts {
+        program: std::env::current_exe().expect("this program"),
+        args: ["--exact", "gates::gate_process", "--ignored", "--nocapture"].map(str::to_owned).into(),
+        folder: root.path().join(region).join("agent"),
+        component: component().to_string(),
+        host: "127.0.0.1".to_owned(),
+        port: plan.regions[&Region::from(region)].port,
+        user: plan.user.clone(),
+        password: Some(PASSWORD.to_owned()),
+        lease: LEASE,
+        stall_at: None,
+    })
+    .expect("a gate")
 }
 
-fn new_driver(root: &Path, plan: &PostgresPlan, region: &str) -> PostgresDriver {
+fn new_driver(root: &Path, plan: &PostgresPlan, region: &str, confirmed: Confirmed) -> PostgresDriver {
     PostgresDriver::new(PostgresParts {
         component: component(),
         region: Region::from(region),
@@ -337,6 +395,7 @@ fn new_driver(root: &Path, plan: &PostgresPlan, region: &str) -> PostgresDriver 
         state_dir: root.join(region).join("agent"),
         password: Some(PASSWORD.to_owned()),
         passphrase: None,
+        confirmed,
         clock: Arc::new(SystemClock),
     })
     .expect("the plan names both regions")

@@ -26,9 +26,9 @@ fn faults_are_drawn_with_their_lines() {
         "error[PL-0104]: there is no key `policy.leese`
   --> plan.yaml:{leese}:3
    |
-{leese} |   leese: 3s                   # a lost region is failed over after it; a cut-off one stops writing after it
+{leese} |   leese: 3s                   # a lost region is failed over after it; a cut-off one acknowledges nothing alone after it
    |   ^^^^^ did you mean `lease`?
-   = allowed: `mode`, `guarantee`, `lease`, `renew`, `least_fence`, `on_postmaster_death`, `cool_down`, `max_lag`, `rejoin`
+   = allowed: `mode`, `guarantee`, `beyond_rpo`, `lease`, `renew`, `least_fence`, `on_postmaster_death`, `cool_down`, `max_lag`, `rejoin`
 
 error[PL-0118]: more instances stand by than serve the traffic
   --> plan.yaml:{standby}:14
@@ -54,8 +54,8 @@ fn a_good_plan_says_what_it_means_and_what_stays_unproven() {
         "payments in east, west, at home in east",
         "RTO 30.0 s",
         "RPO 5.0 s",
-        "one writer\n  best effort",
-        "unproven\n  - a writer whose agent was stopped or frozen",
+        "one writer\n  bounded: a write is acknowledged when the candidate has it",
+        "unproven\n  - no second layer fences connections",
         "database: PostgreSQL in east 127.0.0.1:5433, west 127.0.0.1:5434; writer at home in east",
         "name: the name pay.demo.test, answers kept for 1.0 s",
     ] {

@@ -23,6 +23,10 @@ pub(crate) async fn open(scene: &mut Scene<'_>) -> Result<(), DemoError> {
     scene.narrator.event("controller, DNS and both agents run; east holds the lease and is the writer");
     scene.until("west to follow east", PATIENCE, |s| s.follows("west")).await?;
     scene.narrator.event("west follows east by streaming replication");
+    if scene.stage.settings.waits() {
+        scene.until("west to become the candidate", PATIENCE, |s| s.is_candidate("west")).await?;
+        scene.narrator.event("west is the candidate: east acknowledges what west has, or what its gate confirms");
+    }
     scene.until("the name to lead to east", PATIENCE, |s| s.routed_to("east")).await?;
     scene.until("everything to be healthy", PATIENCE, |s| s.is_healthy_in("east")).await
 }

@@ -155,8 +155,20 @@ fn contradictions() {
     expect("rpo: 30s", "rpo: 4s", &[("PL-0115", 9, 10, "policy.lease")]);
     expect("lease: 5s", "lease: 35s\n  guarantee: best-effort", &[]);
     expect("lease: 5s", "lease: 35s", &[("PL-0115", 9, 10, "policy.lease")]);
-    expect("lease: 5s", "lease: 5s\n  guarantee: bounded", &[("PL-0117", 10, 14, "policy.guarantee")]);
-    expect("lease: 5s", "lease: 5s\n  guarantee: strict", &[("PL-0117", 10, 14, "policy.guarantee")]);
+    expect("lease: 5s", "lease: 35s\n  beyond_rpo: expose", &[]);
+    expect("lease: 5s", "lease: 35s\n  guarantee: strict", &[]);
+    expect(
+        "lease: 5s",
+        "lease: 5s\n  guarantee: strict\n  beyond_rpo: stall",
+        &[("PL-0125", 11, 15, "policy.beyond_rpo")],
+    );
+    expect(
+        "lease: 5s",
+        "lease: 5s\n  guarantee: best-effort\n  beyond_rpo: stall",
+        &[("PL-0125", 11, 15, "policy.beyond_rpo")],
+    );
+    expect("rpo: 30s", "rpo: 500ms", &[("PL-0115", 9, 10, "policy.lease")]);
+    expect("lease: 5s", "lease: 5s\n  beyond_rpo: stall", &[]);
     expect("lease: 5s", "lease: 5s\n  least_fence: traffic-only", &[("PL-0119", 10, 16, "policy.least_fence")]);
     expect("rto: 60s", "rto: 9s", &[("PL-0120", 2, 20, "objectives.rto")]);
     expect("rto: 60s", "rto: 60s, mtpd: 70s, wrt: 20s", &[("PL-0118", 2, 31, "objectives.mtpd")]);

@@ -163,7 +163,7 @@ fn the_schema_and_the_reader_agree() {
         ("application: payments", "application: The_Shop"),
         ("regions: [east, west]", "regions: [east]"),
         ("mode: automatic", "mode: automatisch"),
-        ("best-effort", "strict"),
+        ("guarantee: bounded", "guarantee: boundless"),
         ("attempts: 3", "attempts: 0"),
         ("{ restart: { attempts: 3 } }", "{ restarts: 3 }"),
         ("16MiB", "16 parsecs"),

@@ -21,6 +21,7 @@ fn switchover() -> Runbook {
         writer: &"east".into(),
         seen: &seen,
         reachable: &["east".into(), "west".into()].into(),
+        candidate: None,
         consent: Consent::Given,
     })
     .expect("all is well")

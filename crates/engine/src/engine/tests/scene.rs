@@ -162,6 +162,7 @@ impl Stage {
             writer: &EAST.into(),
             seen,
             reachable: &reachable,
+            candidate: Some(&intent.target.writer),
             consent: self.consent,
         });
         derived.unwrap_or_else(|refusal| panic!("{:?}: {refusal}", self.scene))

@@ -1,0 +1,73 @@
+//! What the writer here waits for before it acknowledges, and whom the store may promote because of it.
+//!
+//! [`pilotlight_core::candidate`] decides; this task carries out one step at a time.
+
+use crate::Agent;
+use crate::hands::Turn;
+use crate::picture::Situation;
+use pilotlight_core::candidate::{Ledger, Memory, Step, decide};
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::{Component, Unit};
+use pilotlight_core::observation::{State, Target};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Between two decisions: looks are made about as often.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The driver gives up well before: it changes two settings and waits for a candidate that is close.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Decides and acts until shutdown.
+pub(crate) async fn run(agent: &Agent, unit: &Unit) {
+    let targets = agent.picture.replicated_of(unit);
+    let mut memory = Memory::default();
+    let mut trouble = None;
+    loop {
+        tokio::select! {
+            () = agent.clock.sleep(INTERVAL) => {}
+            () = agent.shutdown.cancelled() => return,
+        }
+        let Some(view) = agent.picture.view(unit) else { continue };
+        // The turns first: what is decided must still hold when it is done.
+        let turns: Option<Vec<(Target, Turn)>> =
+            targets.iter().map(|t| Some((t.clone(), agent.hands.try_turn(t)?))).collect();
+        let Some(turns) = turns else { continue };
+        let seen: Option<BTreeMap<Component, Situation>> =
+            turns.iter().map(|(t, _)| Some((t.component.clone(), agent.picture.situation(t)?))).collect();
+        let Some(seen) = seen else { continue };
+        let looks: BTreeMap<Component, State> = seen.iter().map(|(c, s)| (c.clone(), s.state.clone())).collect();
+        let ledger = Ledger {
+            region: &agent.region,
+            policy: &agent.plan.policy,
+            rpo: agent.plan.objectives.rpo,
+            view: &view,
+            lease_valid: agent.leases.is_valid(unit),
+            looks: &looks,
+            now: agent.clock.mono(),
+        };
+        let step = decide(&ledger, &mut memory);
+        agent.picture.note_wish(unit, if let Step::Wish(wish) = &step { Some(wish) } else { None });
+        let Step::Wait { component, waits, why } = step else { continue };
+        let Some(((target, turn), now)) =
+            turns.iter().find(|(t, _)| t.component == component).zip(seen.get(&component))
+        else {
+            continue;
+        };
+        let effect =
+            Effect::WaitFor { component: component.clone(), region: agent.region.clone(), waits: waits.clone() };
+        memory.forget(&component);
+        match agent.hands.own(turn, target, now.generation, &effect, DEADLINE).await {
+            Ok(_) => {
+                tracing::info!(%component, "waits for {waits} before it acknowledges: {why}");
+                memory.proven(&component, &waits);
+                trouble = None;
+            }
+            Err(e) if trouble.as_ref() != Some(&e.message) => {
+                tracing::warn!(%component, "cannot wait for {waits} yet, trying again: {e}");
+                trouble = Some(e.message);
+            }
+            Err(_) => {}
+        }
+    }
+}

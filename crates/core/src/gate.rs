@@ -1,0 +1,69 @@
+//! Until when the gate of a writer may confirm: the lease of its holder, less what a confirmation may be late, and no
+//! longer than the RPO lets the candidate lag where the plan says so.
+//!
+//! Invariant: what the gate sends before [`confirm_until`] is believed before the lease ends, or never: a gate that is
+//! stopped between its look at the clock and its send is silent for the server, which closes the connection of a silent
+//! client after [`sender_timeout`].
+//! Not covered: a machine that is paused as a whole, server and gate alike (docs/failure-cases.md).
+
+use crate::time::Mono;
+use std::time::Duration;
+
+/// Time for the server to notice that the limit of [`sender_timeout`] is over and for a confirmation on its way beside it.
+pub const SEND_ALLOWANCE: Duration = Duration::from_millis(50);
+
+/// After so long without a word the server closes the gate's connection. A quarter of the lease leaves the gate more
+/// than half of each lease to be renewed in; below a quarter of a second a busy machine would cut off a healthy gate.
+pub fn sender_timeout(lease: Duration) -> Duration {
+    (lease / 4).clamp(Duration::from_millis(250), Duration::from_secs(1))
+}
+
+/// The moment from which the gate confirms nothing.
+///
+/// `fresh` is when the candidate is known to have had everything, with the RPO after which it counts as too old: set
+/// where the plan says that writes stall rather than expose more than the RPO.
+pub fn confirm_until(lease_end: Mono, lease: Duration, fresh: Option<(Mono, Duration)>) -> Mono {
+    let by_lease = Mono(lease_end.0.saturating_sub(sender_timeout(lease) + SEND_ALLOWANCE));
+    match fresh {
+        Some((at, rpo)) => by_lease.min(at + rpo),
+        None => by_lease,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A confirmation may leave until the last moment and be believed as late as the server's limit allows.
+        #[test]
+        fn no_confirmation_is_believed_after_the_lease(
+            end in 1_000_u64..100_000, lease in 1_000_u64..60_000, stopped in 0_u64..10_000,
+        ) {
+            let (end, lease) = (Mono(Duration::from_millis(end)), Duration::from_millis(lease));
+            let looked = confirm_until(end, lease, None);
+            let sent = looked + Duration::from_millis(stopped);
+            let believed = sent < looked + sender_timeout(lease);
+            prop_assert!(!believed || sent < end);
+        }
+
+        #[test]
+        fn the_governor_only_shortens(end in 0_u64..100_000, fresh in 0_u64..100_000, rpo in 0_u64..10_000) {
+            let (end, lease) = (Mono(Duration::from_millis(end)), Duration::from_secs(3));
+            let governed = confirm_until(end, lease, Some((Mono(Duration::from_millis(fresh)), Duration::from_millis(rpo))));
+            prop_assert!(governed <= confirm_until(end, lease, None));
+            prop_assert!(governed.0 <= Duration::from_millis(fresh + rpo));
+        }
+    }
+
+    #[test]
+    fn a_renewed_lease_leaves_the_gate_most_of_it() {
+        for lease in [1_000, 3_000, 10_000, 60_000].map(Duration::from_millis) {
+            let end = Mono(Duration::from_secs(100)) + lease;
+            // Renewed each sixth of the lease, so five sixths are always left.
+            let left = confirm_until(end, lease, None).since(Mono(Duration::from_secs(100)) + lease / 6);
+            assert!(left >= lease / 2, "{lease:?} leaves {left:?}");
+        }
+    }
+}

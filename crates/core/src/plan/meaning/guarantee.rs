@@ -1,0 +1,112 @@
+//! What "one writer" rests on under the plan's guarantee, and what that leaves unproven in this set-up.
+
+use crate::gate;
+use crate::plan::{BeyondRpo, ComponentPlan, Guarantee, Plan};
+use crate::time::show_duration;
+
+/// One sentence.
+pub(super) fn rests_on(plan: &Plan) -> String {
+    let lease = show_duration(plan.policy.lease);
+    match plan.policy.guarantee {
+        Guarantee::Strict => {
+            "strict: a write is acknowledged only when the candidate has it on disk, and only the candidate is \
+             promoted without a person; no clock is trusted"
+                .to_owned()
+        }
+        Guarantee::Bounded => {
+            let early = plan.policy.lease.saturating_sub(plan.policy.renew);
+            let early = early.saturating_sub(gate::sender_timeout(plan.policy.lease) + gate::SEND_ALLOWANCE);
+            let governor = match plan.policy.beyond_rpo {
+                BeyondRpo::Stall => {
+                    format!(
+                        "; writes wait rather than leave the candidate more than {} behind",
+                        show_duration(plan.objectives.rpo)
+                    )
+                }
+                BeyondRpo::Expose => String::new(),
+            };
+            format!(
+                "bounded: a write is acknowledged when the candidate has it on disk, or when a gate beside the writer \
+                 confirms it, which it does only while the lease of {lease} is valid; nobody else is promoted before that \
+                 has provably ended. When agent or controller fall silent for {}, writes take as long as the candidate \
+                 takes{governor}",
+                show_duration(early)
+            )
+        }
+        Guarantee::BestEffort => format!(
+            "best effort: the writer's agent stops its writer when its lease of {lease} runs out, and nobody else is \
+             promoted before that has provably happened"
+        ),
+    }
+}
+
+/// One line for each thing.
+pub(super) fn unproven(plan: &Plan) -> Vec<String> {
+    match plan.policy.guarantee {
+        Guarantee::Strict => waits(plan),
+        Guarantee::Bounded => {
+            let mut lines = waits(plan);
+            lines.push(
+                "a machine that was paused as a whole does not see its lease run out while it is paused: its gate may confirm \
+                 until the controller answers again"
+                    .to_owned(),
+            );
+            if plan.policy.beyond_rpo == BeyondRpo::Expose {
+                let lease = plan.policy.lease.max(plan.objectives.rpo);
+                lines.push(format!(
+                    "while the candidate is cut off, writes go on and are not in it; after {} it is no candidate any more, \
+                     and nobody is promoted without a person",
+                    show_duration(lease)
+                ));
+            }
+            lines.push(
+                "what the gate confirmed and was still on its way is lost with the region: milliseconds' worth"
+                    .to_owned(),
+            );
+            lines
+        }
+        Guarantee::BestEffort => best_effort(plan),
+    }
+}
+
+/// What no guarantee that rests on waiting covers, for the technologies of this plan.
+fn waits(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    if plan.components.values().any(ComponentPlan::waits) {
+        lines.push(
+            "no second layer fences connections: sessions that set synchronous_commit to off or local, and clients that \
+             cancel a commit while it waits, are told of writes that the candidate may lack"
+                .to_owned(),
+        );
+        lines.push("one writer is not one reader: an old writer that is cut off still answers reads".to_owned());
+        lines.push(
+            "a superuser who changes the server by hand is outside the promise until the agent has set it again"
+                .to_owned(),
+        );
+    }
+    let candidates = plan.components.values().map(|c| c.copies().len()).filter(|n| *n > 0).min().unwrap_or_default();
+    if candidates == 2 {
+        let away = match plan.policy.guarantee {
+            Guarantee::Strict => "while it is away, writes wait",
+            _ => "while it is away, nobody is promoted without a person",
+        };
+        lines.push(format!("there is one other copy, so one candidate: {away}"));
+    }
+    lines
+}
+
+fn best_effort(plan: &Plan) -> Vec<String> {
+    let mut lines = vec![
+        "a writer whose agent was stopped or frozen while its database lives on is not stopped by its lease".to_owned(),
+        "a machine that was paused as a whole does not see its lease run out while it is paused".to_owned(),
+        format!(
+            "while the link is cut, changes acknowledged in the old region for up to {} are not in the other one",
+            show_duration(plan.policy.lease)
+        ),
+        "loss of every controller for longer than the lease stops writes".to_owned(),
+    ];
+    if plan.policy.lease > plan.objectives.rpo {
+        lines.push("the lease is longer than the RPO: such a cut can lose more than the RPO".to_owned());
+    }
+    lines
+}

@@ -1,0 +1,294 @@
+//! The one loop of the gate: orders in, WAL in, confirmations out.
+
+use super::link::{self, Link};
+use super::order::{Order, Site, Word};
+use super::stream::{self, Arrived};
+use bytes::BytesMut;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use std::io::{self, BufRead, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+/// Between two attempts to reach the server.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// A link is confirmed again this often while it is young: the server counts a confirmation only once it has caught up,
+/// and does not say when that is.
+const YOUNG_EVERY: Duration = Duration::from_millis(3);
+
+/// A link is young for so long.
+const YOUNG: Duration = Duration::from_millis(500);
+
+/// A gate that no agent has spoken to for so long ends: its agent is gone for good.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// Why there is no gate.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The first line of standard input is no site.
+    #[error("the gate was not told where it stands")]
+    Site(#[source] serde_json::Error),
+    /// Standard input, the socket or the wait for them.
+    #[error("the gate cannot {0}")]
+    Io(&'static str, #[source] io::Error),
+}
+
+/// Runs until it is told to end, or is forgotten.
+pub fn run() -> Result<(), GateError> {
+    let mut first = String::new();
+    io::stdin().lock().read_line(&mut first).map_err(|e| GateError::Io("read its standard input", e))?;
+    let site: Site = serde_json::from_str(&first).map_err(GateError::Site)?;
+    // A socket of a gate that has died; one that lives was asked before this one was started.
+    let _ = std::fs::remove_file(&site.socket);
+    let listen = UnixListener::bind(&site.socket).and_then(|l| l.set_nonblocking(true).map(|()| l));
+    let listener = listen.map_err(|e| GateError::Io("make its socket", e))?;
+    let now = SystemClock.mono();
+    let mut keeper = Keeper {
+        site,
+        listener,
+        agents: Vec::new(),
+        until: Mono::default(),
+        link: None,
+        retry_at: now,
+        heard: now,
+        trouble: None,
+        confirmed: 0,
+    };
+    keeper.run()
+}
+
+struct Keeper {
+    site: Site,
+    listener: UnixListener,
+    agents: Vec<Agent>,
+    /// Nothing is confirmed from then on.
+    until: Mono,
+    link: Option<Live>,
+    retry_at: Mono,
+    heard: Mono,
+    trouble: Option<String>,
+    confirmed: u64,
+}
+
+/// A connection of an agent, with what it has not finished saying.
+struct Agent {
+    socket: UnixStream,
+    said: Vec<u8>,
+}
+
+struct Live {
+    link: Link,
+    since: Mono,
+    received: u64,
+    sent_at: Mono,
+}
+
+impl Keeper {
+    fn run(&mut self) -> Result<(), GateError> {
+        loop {
+            let now = SystemClock.mono();
+            if now.since(self.heard) > FORGOTTEN {
+                return Ok(());
+            }
+            self.keep_link(now);
+            self.wait(now)?;
+            if self.take_orders() {
+                return Ok(());
+            }
+            self.take_wal();
+        }
+    }
+
+    /// Hangs up when it may not confirm, connects when it may.
+    fn keep_link(&mut self, now: Mono) {
+        if now >= self.until {
+            self.link = None;
+            return;
+        }
+        if self.link.is_none() && now >= self.retry_at {
+            match link::open(&self.site) {
+                Ok(link) => {
+                    let since = SystemClock.mono();
+                    let received = link.began_at;
+                    self.link = Some(Live { link, since, received, sent_at: Mono::default() });
+                    self.trouble = None;
+                    self.confirm();
+                }
+                Err(e) => self.lost(e.to_string()),
+            }
+        }
+        self.confirm_again();
+    }
+
+    fn lost(&mut self, why: String) {
+        self.link = None;
+        self.trouble = Some(why);
+        self.retry_at = SystemClock.mono() + RETRY;
+    }
+
+    /// Says again what was said, where silence would cost the link or was said too early to count.
+    fn confirm_again(&mut self) {
+        let Some(live) = &self.link else { return };
+        let now = SystemClock.mono();
+        if now.since(live.sent_at) >= self.pause(live, now) {
+            self.confirm();
+        }
+    }
+
+    fn pause(&self, live: &Live, now: Mono) -> Duration {
+        let young = now.since(live.since) < YOUNG;
+        if young { YOUNG_EVERY } else { Duration::from_millis(self.site.sender_timeout_ms / 4) }
+    }
+
+    /// The only place that confirms.
+    fn confirm(&mut self) {
+        let Some(live) = &mut self.link else { return };
+        let mut message = BytesMut::with_capacity(64);
+        stream::status(live.received, &mut message);
+        // Read last: what comes between this and the send is what the server's time limit is for.
+        let now = SystemClock.mono();
+        if now >= self.until {
+            self.link = None;
+            return;
+        }
+        live.sent_at = now;
+        // A socket that is full belongs to a server that does not read: it is of no use.
+        match live.link.socket.write_all(&message) {
+            Ok(()) => self.confirmed = live.received,
+            Err(e) => self.lost(format!("cannot answer the server: {e}")),
+        }
+    }
+
+    /// Until something arrives or is due.
+    fn wait(&self, now: Mono) -> Result<(), GateError> {
+        let mut due = now + Duration::from_secs(1);
+        match &self.link {
+            Some(live) => due = due.min(self.until).min(live.sent_at + self.pause(live, now)),
+            None if now < self.until => due = due.min(self.retry_at),
+            None => {}
+        }
+        let mut watched = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+        watched.extend(self.agents.iter().map(|a| PollFd::new(a.socket.as_fd(), PollFlags::POLLIN)));
+        watched.extend(self.link.iter().map(|l| PollFd::new(l.link.socket.as_fd(), PollFlags::POLLIN)));
+        let millis = u16::try_from(due.since(now).as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
+        match poll(&mut watched, PollTimeout::from(millis)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(e) => Err(GateError::Io("wait", e.into())),
+        }
+    }
+
+    /// Returns whether it shall end.
+    fn take_orders(&mut self) -> bool {
+        while let Ok((socket, _)) = self.listener.accept() {
+            if socket.set_nonblocking(true).is_ok() {
+                self.agents.push(Agent { socket, said: Vec::new() });
+            }
+        }
+        let mut agents = std::mem::take(&mut self.agents);
+        let mut end = false;
+        agents.retain_mut(|agent| {
+            let (orders, open) = agent.hear();
+            for order in orders {
+                self.heard = SystemClock.mono();
+                match order {
+                    Order::Until { at_us } => self.until = Order::moment(at_us),
+                    Order::End => end = true,
+                }
+                agent.answer(&self.word());
+            }
+            open
+        });
+        self.agents = agents;
+        end
+    }
+
+    fn word(&self) -> Word {
+        Word {
+            pid: std::process::id(),
+            name: self.site.name.clone(),
+            linked: self.link.is_some(),
+            confirmed: self.confirmed,
+            trouble: self.trouble.clone(),
+        }
+    }
+
+    fn take_wal(&mut self) {
+        let Some(live) = &mut self.link else { return };
+        let mut news = false;
+        if let Err(why) = live.read(&mut news) {
+            return self.lost(why);
+        }
+        if news {
+            self.confirm();
+        }
+    }
+}
+
+impl Live {
+    /// Takes what has arrived; `news` when it calls for an answer.
+    fn read(&mut self, news: &mut bool) -> Result<(), String> {
+        let mut piece = [0; 1 << 16];
+        loop {
+            match self.link.socket.read(&mut piece) {
+                Ok(0) => return Err("the server has closed the connection".to_owned()),
+                Ok(n) => self.link.buffer.extend_from_slice(&piece[..n]),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.to_string()),
+            }
+            // Bulk: what is here is confirmed before more is taken.
+            if self.link.buffer.len() > 1 << 20 {
+                break;
+            }
+        }
+        while let Some(arrived) = stream::next(&mut self.link.buffer) {
+            match arrived {
+                Arrived::Wal(end) => self.received = self.received.max(end),
+                Arrived::Ask => {}
+                Arrived::End(why) => return Err(why),
+            }
+            *news = true;
+        }
+        Ok(())
+    }
+}
+
+impl Agent {
+    /// Whole lines, and whether more may come.
+    fn hear(&mut self) -> (Vec<Order>, bool) {
+        let mut piece = [0; 512];
+        let mut open = true;
+        loop {
+            match self.socket.read(&mut piece) {
+                Ok(0) => open = false,
+                Ok(n) => {
+                    self.said.extend_from_slice(&piece[..n]);
+                    continue;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => open = false,
+            }
+            break;
+        }
+        let mut orders = Vec::new();
+        while let Some(end) = self.said.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = self.said.drain(..=end).collect();
+            match serde_json::from_slice(&line) {
+                Ok(order) => orders.push(order),
+                Err(_) => open = false,
+            }
+        }
+        (orders, open && self.said.len() < 4096)
+    }
+
+    fn answer(&mut self, word: &Word) {
+        if let Ok(mut line) = serde_json::to_vec(word) {
+            line.push(b'\n');
+            // An agent that does not read its answers has its own deadline.
+            let _ = self.socket.write_all(&line);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What a writer waits for: with a gate, without one, and when somebody is frozen, killed or thawed.
+
+use crate::pair::{LEASE, Pair, Payer, component, eventually, moment, now};
+use nix::sys::signal::Signal;
+use pilotlight_core::candidate::Waits;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::outcome::{Failure, Outcome};
+use pilotlight_core::plan::Guarantee;
+use pilotlight_core::time::show_duration;
+use pilotlight_driver::gate::Gate;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Not a test: the process that the gates of the others are.
+#[test]
+#[ignore = "the gate process of other tests"]
+fn gate_process() {
+    pilotlight_gate::run().expect("a gate that was told where it stands");
+}
+
+impl Pair {
+    pub async fn wait_for(&self, region: &str, waits: &Waits) -> Result<Outcome, Failure> {
+        let effect = Effect::WaitFor { component: component(), region: region.into(), waits: waits.clone() };
+        self.apply(region, &effect).await
+    }
+
+    /// The name under which west follows.
+    async fn name(&self) -> String {
+        self.look("west").await.follows_as.expect("a standby with a name")
+    }
+
+    /// Opened for one lease from now.
+    fn open_gate(&self) {
+        self.gates["east"].allow(now() + LEASE);
+    }
+
+    /// Renews the gate as an agent does, until the token fires.
+    fn renew(&self) -> CancellationToken {
+        let (gate, stop) = (self.gates["east"].clone(), CancellationToken::new());
+        let until = stop.clone();
+        tokio::spawn(async move {
+            while !until.is_cancelled() {
+                gate.allow(now() + LEASE);
+                moment(LEASE / 6).await;
+            }
+        });
+        stop
+    }
+
+    /// East waits for west or the gate, proven, and the gate is renewed.
+    pub async fn bounded() -> (Pair, Waits, CancellationToken) {
+        let pair = Pair::started_with(Guarantee::Bounded).await;
+        let renewing = pair.renew();
+        let waits = Waits { candidate: Some(pair.name().await), gate: true };
+        let done = pair.wait_for("east", &waits).await.expect("west becomes the candidate");
+        println!("{done:?}");
+        (pair, waits, renewing)
+    }
+
+    /// Pays once, within the time or not at all.
+    async fn pays_within(&self, number: u64, limit: Duration) -> Result<Duration, String> {
+        let began = now();
+        match tokio::time::timeout(limit, self.pay("east", number)).await {
+            Ok(paid) => paid.map(|()| now().since(began)),
+            Err(_) => Err(format!("not within {}", show_duration(limit))),
+        }
+    }
+
+    /// Freezes every process of a server, or lets it go on.
+    fn freeze(&self, region: &str, signal: Signal) {
+        for pid in pilotlight_local::postgres::cluster::processes(self.data_dir(region)) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_is_admitted_only_when_commits_wait_for_it() {
+    let (pair, waits, _renewing) = Pair::bounded().await;
+    let seen = pair.look("east").await.waiting.expect("a writer");
+    assert_eq!((seen.waits, seen.foreign), (waits.clone(), None));
+    assert_eq!(seen.followers, [waits.candidate.clone().unwrap()]);
+    // Everything that was acknowledged is in the candidate, and the same again costs nothing.
+    assert!(matches!(pair.wait_for("east", &waits).await, Ok(Outcome::Skipped { .. })));
+    pair.pays_within(1, Duration::from_secs(2)).await.expect("the gate confirms");
+    let nobody = Waits::default();
+    pair.wait_for("east", &nobody).await.expect("it waits for nobody");
+    assert!(pair.look("east").await.waiting.unwrap().waits.for_nobody());
+    let stranger = Waits { candidate: Some("pl_9_nobody".to_owned()), gate: true };
+    pair.wait_for("east", &stranger).await.expect_err("it does not stream from here");
+    assert!(pair.look("east").await.waiting.unwrap().waits.for_nobody(), "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_frozen_nor_a_dead_gate_makes_writes_wait() {
+    let (pair, _, _renewing) = Pair::bounded().await;
+    pair.hit_gate("east", Signal::SIGSTOP);
+    let frozen = pair.pays_within(1, Duration::from_secs(2)).await.expect("the candidate confirms");
+    pair.hit_gate("east", Signal::SIGKILL);
+    let dead = pair.pays_within(2, Duration::from_secs(2)).await.expect("the candidate confirms");
+    println!("gate frozen: {}, dead: {}", show_duration(frozen), show_duration(dead));
+    // A new one is started, and alone is enough.
+    pair.freeze("west", Signal::SIGSTOP);
+    let alone = pair.pays_within(3, Duration::from_secs(5)).await;
+    pair.freeze("west", Signal::SIGCONT);
+    alone.expect("the new gate confirms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_is_silent_when_the_lease_is_over_and_without_the_candidate_nothing_is_acknowledged() {
+    let (pair, _, renewing) = Pair::bounded().await;
+    pair.freeze("west", Signal::SIGSTOP);
+    pair.pays_within(1, Duration::from_secs(2)).await.expect("the gate confirms");
+    renewing.cancel();
+    pair.open_gate();
+    let lease_end = now() + LEASE;
+    let client = pair.client("east").await.expect("a client");
+    eventually("the gate hangs up", || async {
+        let asks = "SELECT 1 FROM pg_stat_replication WHERE application_name LIKE 'pl_gate%'";
+        let there = client.query(asks, &[]).await.map_err(|e| e.to_string())?;
+        if there.is_empty() { Ok(()) } else { Err("it is still there".to_owned()) }
+    })
+    .await;
+    println!("the gate hung up {} before the end of its lease", show_duration(lease_end.since(now())));
+    let waits = pair.pays_within(2, Duration::from_millis(1_500)).await;
+    waits.expect_err("nobody may confirm");
+    // The candidate is back: the waiting commits are let go, and so is the next.
+    pair.freeze("west", Signal::SIGCONT);
+    pair.pays_within(3, Duration::from_secs(5)).await.expect("the candidate confirms");
+    let (east, west) = (pair.paid("east").await, pair.paid("west").await);
+    assert!(east.contains(&3) && east.is_subset(&west), "{east:?} {west:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_was_frozen_is_not_believed_when_it_thaws_after_the_lease() {
+    let (pair, _, renewing) = Pair::bounded().await;
+    pair.freeze("west", Signal::SIGSTOP);
+    renewing.cancel();
+    moment(LEASE / 6).await;
+    pair.open_gate();
+    moment(Duration::from_millis(20)).await;
+    pair.hit_gate("east", Signal::SIGSTOP);
+    let number = 7;
+    let waiting = tokio::spawn({
+        let client = pair.client("east").await.expect("a client");
+        async move { client.execute(&format!("INSERT INTO paid VALUES ({number})"), &[]).await }
+    });
+    // Past the lease, with the commit in the socket of the frozen gate.
+    moment(LEASE + Duration::from_millis(200)).await;
+    pair.hit_gate("east", Signal::SIGCONT);
+    moment(Duration::from_millis(700)).await;
+    assert!(!waiting.is_finished(), "a stale gate let a commit go");
+    pair.freeze("west", Signal::SIGCONT);
+    waiting.await.expect("no panic").expect("the candidate lets it go");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promoting_under_four_writers_with_a_frozen_gate_loses_nothing() {
+    let (pair, _, renewing) = Pair::bounded().await;
+    let mut payers = Vec::new();
+    for n in 0..4 {
+        payers.push(Payer::start(&pair, "east", n * 1_000_000 + 1, 1).await);
+    }
+    for payer in &payers {
+        payer.has_paid(200).await;
+    }
+    // The agent and the gate freeze; the lease runs out; nobody fences the old writer.
+    renewing.cancel();
+    pair.hit_gate("east", Signal::SIGSTOP);
+    for payer in &payers {
+        payer.has_paid(400).await;
+    }
+    moment(LEASE).await;
+    pair.promote("west").await.expect("a new writer");
+    let first = now();
+    moment(Duration::from_millis(300)).await;
+    pair.fence("east").await.expect("the old one ends at last");
+    let held = pair.paid("west").await;
+    let (mut missing, mut last) = (0, None);
+    for payer in payers {
+        let paid = payer.broken().await;
+        missing += paid.acknowledged.difference(&held).count();
+        last = last.max(paid.last);
+    }
+    println!("last old acknowledgement {} before the promotion was over", show_duration(first.since(last.unwrap())));
+    assert_eq!(missing, 0, "acknowledged by the old writer and not in the new one");
+    assert!(last.unwrap() < first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_under_load_never_acknowledges_what_the_new_candidate_lacks() {
+    let pair = Arc::new(Pair::started_with(Guarantee::Bounded).await);
+    let _renewing = pair.renew();
+    let payer = Payer::start(&pair, "east", 1, 8).await;
+    payer.has_paid(100).await;
+    let waits = Waits { candidate: Some(pair.name().await), gate: true };
+    pair.wait_for("east", &waits).await.expect("west becomes the candidate under load");
+    // From now on it may be promoted at any moment: without the gate, all that is acknowledged is there.
+    pair.hit_gate("east", Signal::SIGKILL);
+    pair.gates["east"].close();
+    payer.has_paid(300).await;
+    pair.fence("east").await.expect("a fence");
+    let paid = payer.broken().await;
+    pair.promote("west").await.expect("a new writer");
+    let held = pair.paid("west").await;
+    let missing = paid.acknowledged.difference(&held).count();
+    assert_eq!(missing, 0, "of {}", paid.acknowledged.len());
+    assert!(pair.look("west").await.waiting.unwrap().waits.for_nobody(), "a new writer starts unopposed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strict_waits_for_the_candidate_alone() {
+    let pair = Pair::started_with(Guarantee::Strict).await;
+    let waits = Waits { candidate: Some(pair.name().await), gate: false };
+    pair.wait_for("east", &waits).await.expect("west becomes the candidate");
+    pair.pays_within(1, Duration::from_secs(2)).await.expect("the candidate confirms");
+    pair.freeze("west", Signal::SIGSTOP);
+    let waited = pair.pays_within(2, Duration::from_millis(500)).await;
+    pair.freeze("west", Signal::SIGCONT);
+    waited.expect_err("nobody else may confirm");
+    pair.pays_within(3, Duration::from_secs(5)).await.expect("it is back");
+}
+
+/// Open, and said to be: any role may waive the wait, and a cancelled commit is acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_waives_the_wait_is_not_covered() {
+    let pair = Pair::started_with(Guarantee::Strict).await;
+    let waits = Waits { candidate: Some(pair.name().await), gate: false };
+    pair.wait_for("east", &waits).await.expect("west becomes the candidate");
+    pair.freeze("west", Signal::SIGSTOP);
+    let client = pair.client("east").await.expect("a client");
+    let waived = client.batch_execute("SET synchronous_commit = off; INSERT INTO paid VALUES (1)").await;
+    pair.freeze("west", Signal::SIGCONT);
+    waived.expect("acknowledged at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_under_a_name_that_another_copy_uses_is_no_candidate() {
+    let (pair, waits, _renewing) = Pair::bounded().await;
+    let name = waits.candidate.clone().unwrap();
+    // What a drill does that copies a standby with its configuration.
+    let stranger = pilotlight_gate::order::Site {
+        name: name.clone(),
+        host: "127.0.0.1".to_owned(),
+        port: pair.server("east").port,
+        user: pair.plan.user.clone(),
+        password: Some(crate::pair::PASSWORD.to_owned()),
+        sender_timeout_ms: 1_000,
+        socket: "stranger.sock".to_owned(),
+    };
+    let _copy = pilotlight_gate::link(&stranger).expect("another client under the same name");
+    let seen = eventually("the name is seen to be used twice", || async {
+        let waiting = pair.look("east").await.waiting.unwrap_or_default();
+        if waiting.doubled.is_empty() { Err(format!("{waiting:?}")) } else { Ok(waiting) }
+    })
+    .await;
+    assert_eq!((seen.doubled, seen.followers), (vec![name], vec![]));
+}
