@@ -187,7 +187,7 @@ mod tests {
         let a = [ack(1, 0, 90), ack(2, 0, 2_900)];
         let b = [ack(10, 0, 95), ack(11, 1, 3_200), ack(12, 1, 4_990)];
         let round = round(&a, &b, &[1, 10, 11, 12], None);
-        assert_eq!((round.gap_ms, round.outage_ms), (Some(300.0), Some(3_105.0)));
+        assert_eq!((round.gap_ms.map(f64::round), round.outage_ms.map(f64::round)), (Some(300.0), Some(3_105.0)));
         assert_eq!((round.lost, round.missing, round.dual, round.late), (1, 1, 0, 0));
         assert_eq!(round.wrong(Expect::Moves), None);
     }
@@ -198,7 +198,7 @@ mod tests {
         let b = [ack(11, 1, 3_200)];
         let in_time = round(&a, &b, &[1, 2, 11], Some(3_900));
         assert_eq!((in_time.late, in_time.dual), (1, 0));
-        assert_eq!(in_time.thaw_gap_ms, Some(3_110.0));
+        assert_eq!(in_time.thaw_gap_ms.map(f64::round), Some(3_110.0));
         let two_writers = round(&a, &b, &[1, 11], Some(3_900));
         assert_eq!((two_writers.late, two_writers.dual), (0, 1));
         assert_eq!((two_writers.gap_ms, two_writers.thaw_gap_ms), (Some(3_110.0), Some(-800.0)));
