@@ -14,12 +14,14 @@ fn play(words: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     crate::demo::open_to_all(folder.path());
     let mut command = pilotlight(folder.path());
-    command.args(["safety", "--guarantee", "best-effort", "--out", "rounds.json"]).args(words);
+    command.args(["safety", "--out", "rounds.json"]).args(words);
     let (_, out, err) = said(&command.env("TMPDIR", folder.path()).output().expect("the series runs"));
     let text = std::fs::read_to_string(folder.path().join("rounds.json"));
     let table: Value = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {out}\n{err}"));
     eprintln!("{out}");
     assert_eq!(table["wrong"], serde_json::json!([]), "{err}");
+    let rounds = table["rounds"].as_array().unwrap();
+    assert!(rounds.iter().all(|r| r["missing"] == 0), "rows in neither the new side nor a bundle: {table:#}");
     assert_eq!(folders_in(folder.path()), Vec::<PathBuf>::new(), "the series left its folders behind");
     table
 }
@@ -46,6 +48,20 @@ fn a_region_that_is_cut_off_or_dies_has_one_writer_and_loses_its_place() {
 }
 
 #[test]
+fn a_frozen_agent_or_gate_or_a_paused_machine_is_no_second_writer() {
+    let table = play(&["--case", "freeze,pause", "-n", "3", "--lanes", "2"]);
+    assert!(rounds(&table, "freeze").iter().all(|r| r["moved"] == true && r["thaw_gap_ms"].is_number()), "{table:#}");
+}
+
+#[test]
+fn what_is_no_loss_of_the_region_moves_nothing() {
+    let table = play(&["--case", "third,agent,link,link-third", "-n", "1", "--lanes", "2"]);
+    for case in ["third", "agent", "link", "link-third"] {
+        assert!(rounds(&table, case).iter().all(|r| r["moved"] == false && r["lost"] == 0), "{table:#}");
+    }
+}
+
+#[test]
 fn a_region_that_returns_at_the_worst_moment_is_no_second_writer() {
     let table = play(&["--case", "return", "-n", "3"]);
     assert_eq!(rounds(&table, "return").len(), 3);
@@ -55,6 +71,11 @@ fn a_region_that_returns_at_the_worst_moment_is_no_second_writer() {
 fn a_controller_killed_at_any_record_leaves_a_run_that_ends() {
     let table = play(&["--case", "controller", "-n", "4"]);
     assert_eq!(rounds(&table, "controller").len(), 4);
+}
+
+#[test]
+fn deaths_at_random_instants_leave_one_writer_and_runs_that_end() {
+    play(&["--case", "random", "-n", "4", "--lanes", "2", "--seed", "7"]);
 }
 
 #[test]

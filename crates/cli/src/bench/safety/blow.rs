@@ -8,6 +8,7 @@ use crate::follow::Follower;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::Event;
 use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::net::Place;
 use pilotlight_lab::region::Process;
 use std::time::Duration;
@@ -23,11 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Struck {
     pub(super) detail: String,
     pub(super) thawed: Option<Mono>,
+    /// When the whole machine had stopped.
+    pub(super) paused: Option<Mono>,
 }
 
 impl Struck {
     fn with(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), thawed: None }
+        Self { detail: detail.into(), ..Self::default() }
     }
 }
 
@@ -104,7 +107,7 @@ async fn freeze(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck, De
     lane.until_new(writers, ENOUGH).await?;
     let thawed = lane.thaw();
     tokio::time::sleep(WATCH).await;
-    Ok(Struck { detail: detail.to_owned(), thawed: Some(thawed) })
+    Ok(Struck { detail: detail.to_owned(), thawed: Some(thawed), paused: None })
 }
 
 /// The whole machine stops and goes on: its processes and its network in one moment.
@@ -113,11 +116,12 @@ async fn pause(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoError> 
     let region = lane.pair().writer();
     lane.net().cut_off(old)?;
     lane.freeze(region, |_| true);
+    let paused = SystemClock.mono();
     lane.until_new(writers, ENOUGH).await?;
     let thawed = lane.thaw();
     lane.net().heal_all()?;
     tokio::time::sleep(WATCH).await;
-    Ok(Struck { detail: String::new(), thawed: Some(thawed) })
+    Ok(Struck { detail: String::new(), thawed: Some(thawed), paused: Some(paused) })
 }
 
 /// The region is back when it is least wanted.
@@ -166,11 +170,13 @@ async fn at_random(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoErr
     let (old, _) = lane.places();
     let (region, standby) = (lane.pair().writer(), lane.pair().standby());
     let loss = ["cut off", "killed", "paused"][usize::try_from(lane.chance(3)).unwrap_or_default()];
+    let mut paused = None;
     match loss {
         "killed" => drop(lane.pair().stage().kill_region(region)),
         "paused" => {
             lane.net().cut_off(old)?;
             lane.freeze(region, |_| true);
+            paused = Some(SystemClock.mono());
         }
         _ => lane.net().cut_off(old)?,
     }
@@ -192,7 +198,7 @@ async fn at_random(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoErr
         lane.pair().stage().start_agent(region)?;
     }
     tokio::time::sleep(WATCH).await;
-    Ok(Struck { detail: format!("{loss}, after {} ms the {death} is killed", after.as_millis()), thawed })
+    Ok(Struck { detail: format!("{loss}, after {} ms the {death} is killed", after.as_millis()), thawed, paused })
 }
 
 /// The failover that the controller starts by itself.

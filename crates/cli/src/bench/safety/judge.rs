@@ -2,7 +2,9 @@
 //!
 //! A client sees when an acknowledgement arrives, not when it was decided. One that arrives late counts as decided in time
 //! only if the new side holds its row: then the candidate had confirmed it before it was promoted. A late one whose row
-//! the new side does not hold was decided by the old side, and counts where it arrived.
+//! the new side does not hold was decided by the old side, and counts where it arrived. One exception is counted apart:
+//! a machine that pauses as a whole may hold a confirmation that was given before the pause and is delivered after it.
+//! Such a row was sent before the pause; a row that was sent later is never excused.
 
 use super::case::{Case, Expect};
 use super::kept::Kept;
@@ -20,6 +22,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) until: Mono,
     /// What was frozen went on.
     pub(crate) thawed: Option<Mono>,
+    /// The whole machine stopped, server and gate alike.
+    pub(crate) paused: Option<Mono>,
     /// The old writer's number among B's servers.
     pub(crate) old: usize,
     /// The writer beside the old writer; all its acknowledgements are the old side's.
@@ -59,6 +63,8 @@ pub(crate) struct Round {
     pub(crate) late: u64,
     /// The same, of rows that the new side does not hold: two writers.
     pub(crate) dual: u64,
+    /// The same, of rows that were on their way when the whole machine paused.
+    pub(crate) in_flight: u64,
     /// Acknowledged rows.
     pub(crate) acked: u64,
     /// Acknowledged rows that the writer does not hold at the end.
@@ -83,13 +89,13 @@ impl Round {
     /// For people, while it goes on.
     pub(crate) fn line(&self, lane: usize) -> String {
         let ms = |what: &str, value: Option<f64>| value.map_or_else(String::new, |v| format!(", {what} {v:.0} ms"));
-        let Self { case, n, detail, acked, lost, missing, late, dual, .. } = self;
+        let Self { case, n, detail, acked, lost, missing, late, dual, in_flight, .. } = self;
         if let Some(why) = &self.failed {
             return format!("lane {lane} {case} {n}: FAILED, {why}");
         }
         format!(
             "lane {lane} {case} {n}{}{detail}: {}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
-             {missing} missing, {late} late, {dual} by two",
+             {missing} missing, {late} late, {in_flight} in flight, {dual} by two",
             if detail.is_empty() { "" } else { ", " },
             if self.moved { "moved" } else { "stayed" },
             ms("outage", self.outage_ms),
@@ -126,8 +132,12 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
     let first_new = new.first().map(|a| a.acked);
     let is_late = |ack: &Ack| first_new.is_some_and(|first| ack.acked > first);
     let late = old.iter().filter(|a| is_late(a) && seen.held.contains(&a.id)).count() as u64;
-    let dual = old.iter().filter(|a| is_late(a) && !seen.held.contains(&a.id)).count() as u64;
-    let decisions: Vec<&&Ack> = old.iter().filter(|a| !(is_late(a) && seen.held.contains(&a.id))).collect();
+    let was_on_its_way = |ack: &Ack| seen.paused.is_some_and(|at| ack.sent <= at);
+    let unheld = |a: &&&Ack| is_late(a) && !seen.held.contains(&a.id);
+    let in_flight = old.iter().filter(unheld).filter(|a| was_on_its_way(a)).count() as u64;
+    let dual = old.iter().filter(unheld).filter(|a| !was_on_its_way(a)).count() as u64;
+    let in_time = |a: &Ack| !is_late(a) || !seen.held.contains(&a.id) && !was_on_its_way(a);
+    let decisions: Vec<&&Ack> = old.iter().filter(|a| in_time(a)).collect();
     let gap = |until: Option<Mono>| {
         let last = decisions.iter().rev().find(|a| until.is_none_or(|until| a.acked <= until))?;
         Some(signed_ms(last.acked, first_new?))
@@ -143,6 +153,7 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         silence_ms: silence(seen.b, seen.at, seen.until).as_secs_f64() * 1_000.0,
         late,
         dual,
+        in_flight,
         acked: all().count() as u64,
         lost: all().filter(lost).count() as u64,
         missing: (all().filter(lost).filter(|a| !seen.kept.rows.contains(&a.id)).count() as u64)
@@ -179,7 +190,7 @@ mod tests {
         let held = held.iter().copied().collect();
         let (at, until) = (Mono(Duration::from_millis(100)), Mono(Duration::from_millis(5_000)));
         let thawed = thawed.map(|ms| Mono(Duration::from_millis(ms)));
-        judge(&Seen { at, until, thawed, old: 0, a: &a, b: &b, held: &held, kept: &Kept::default() })
+        judge(&Seen { at, until, thawed, paused: None, old: 0, a: &a, b: &b, held: &held, kept: &Kept::default() })
     }
 
     #[test]
@@ -210,12 +221,29 @@ mod tests {
         let (a, b) = (log(&[ack(1, 0, 90), ack(2, 0, 99), ack(3, 0, 110)]), log(&[ack(11, 1, 3_200)]));
         let (held, at) = (BTreeSet::from([1, 11]), Mono(Duration::from_millis(100)));
         let of = |kept: &Kept| {
-            let round = judge(&Seen { at, until: at, thawed: None, old: 0, a: &a, b: &b, held: &held, kept });
+            let round =
+                judge(&Seen { at, until: at, thawed: None, paused: None, old: 0, a: &a, b: &b, held: &held, kept });
             (round.lost, round.missing)
         };
         assert_eq!(of(&Kept::default()), (2, 2));
         assert_eq!(of(&Kept { rows: BTreeSet::from([2]), transactions: 0 }), (2, 1));
         assert_eq!(of(&Kept { rows: BTreeSet::new(), transactions: 5 }), (2, 0));
+    }
+
+    #[test]
+    fn only_what_was_sent_before_a_pause_of_the_machine_was_in_flight() {
+        let (a, b) =
+            (log(&[Ack { sent: Mono(Duration::from_millis(90)), ..ack(1, 0, 4_000) }]), log(&[ack(11, 1, 3_200)]));
+        let (held, at, kept) = (BTreeSet::from([11]), Mono(Duration::from_millis(100)), Kept::default());
+        let of = |paused: Option<u64>| {
+            let paused = paused.map(|ms| Mono(Duration::from_millis(ms)));
+            let seen = Seen { at, until: at, thawed: None, paused, old: 0, a: &a, b: &b, held: &held, kept: &kept };
+            let round = judge(&seen);
+            (round.in_flight, round.dual)
+        };
+        assert_eq!(of(Some(95)), (1, 0));
+        assert_eq!(of(Some(80)), (0, 1), "sent after the pause");
+        assert_eq!(of(None), (0, 1), "only the gate or the agent was frozen: no excuse");
     }
 
     #[test]

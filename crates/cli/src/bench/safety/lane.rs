@@ -173,11 +173,11 @@ impl Lane {
         // Taken back whatever came of it: a failed round must not leave anything frozen.
         self.thaw();
         self.net().heal_all()?;
-        let Struck { detail, thawed } = struck?;
+        let Struck { detail, thawed, paused } = struck?;
         self.pair().settle_wherever().await?;
         let held = self.rows().await?;
         let kept = self.kept();
-        let mut round = judge(&Seen { at, until, thawed, old, a: &a, b: &b, held: &held, kept: &kept });
+        let mut round = judge(&Seen { at, until, thawed, paused, old, a: &a, b: &b, held: &held, kept: &kept });
         (round.case, round.n, round.detail) = (case.name(), n, detail);
         (round.load, round.empty_names) = (load, watch.empty());
         if case.expects() != Expect::Moves && round.moved {

@@ -63,6 +63,8 @@ impl Table {
             Figure { name, target, n: rounds.len(), median: sum_f, least: None, most: None, met: sum == 0 }
         };
         figures.push(count("rows acknowledged by two writers", "0", &|r| r.dual));
+        let in_flight = count("rows in flight when their machine paused", "-", &|r| r.in_flight);
+        figures.push(Figure { met: true, ..in_flight });
         figures.push(count("rows in neither the new side nor a bundle", "0", &|r| r.missing));
         figures.push(count("looks at the name without an address", "0", &|r| r.empty_names));
         let loads: Vec<f64> = rounds.iter().map(|r| r.load).collect();
