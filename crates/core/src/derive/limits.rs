@@ -44,7 +44,7 @@ pub(super) const SWITCH: Limit = limit(900, 0);
 /// slowly at first: two refused connections must not leave it without a copy.
 pub(super) const REJOIN: Limit = limit(6 * 3_600, 10);
 /// Copies the tail of a log and, where rows are wanted, a whole data directory on one disk: a TB at 200 MB/s.
-pub(super) const RESCUE: Limit = limit(2 * 3_600, 1);
+pub(super) const RESCUE: Limit = limit(2 * 3_600, 10);
 /// Processes start in seconds, machines in minutes; a provider that is short of machines takes some more.
 pub(super) const fn scale(pace: Pace) -> Limit {
     match pace {
