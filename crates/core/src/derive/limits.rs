@@ -32,10 +32,12 @@ pub(super) const STOP: Limit = limit(30, 0);
 pub(super) const AWAIT_POSITION: Limit = limit(30, 1);
 /// Replays what was received: seconds, but minutes after a burst of writing, and there is no better way than forward.
 /// A provider restarts the copy for it and may first make a backup of it.
+///
+/// Nobody writes meanwhile, and a controller that has just started may not have heard the agent yet: many tries.
 pub(super) const fn promote(pace: Pace) -> Limit {
     match pace {
-        Pace::Seconds => limit(120, 2),
-        Pace::Minutes => limit(1_800, 2),
+        Pace::Seconds => limit(120, 10),
+        Pace::Minutes => limit(1_800, 10),
     }
 }
 /// Providers take one to ten minutes for it.
