@@ -6,6 +6,7 @@
 pub(crate) mod aws;
 pub(crate) mod controller;
 pub(crate) mod lab;
+mod ledger;
 pub(crate) mod names;
 pub(crate) mod place;
 pub(crate) mod region;

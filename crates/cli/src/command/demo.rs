@@ -25,6 +25,9 @@ use std::time::Duration;
 /// Payments before anything dies, so that a person sees them flow and the figures have a baseline.
 const BUSINESS_AS_USUAL: Duration = Duration::from_secs(3);
 
+/// The service is ready before; a machine under load may still be slow.
+const FIRST_PAYMENT: Duration = Duration::from_secs(30);
+
 /// Payments after a move, so that what comes late is still seen.
 const AFTERWARDS: Duration = Duration::from_millis(1_500);
 
@@ -103,8 +106,10 @@ async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Re
         args.rate,
         service_url(&scene.stage.sites)
     ));
+    first_payment(&mut scene, &client).await?;
     scene.pass("business as usual", BUSINESS_AS_USUAL).await;
-    business_as_usual(&mut scene, &client)?;
+    let paid = client.live().acked_last_second;
+    scene.narrator.event(&format!("business as usual: {paid} payments in the last second"));
 
     let Lost { at: lost_at, run: failover } = acts::lose(&mut scene, &client, args.fault).await?;
     scene.pass("payments go on", AFTERWARDS).await;
@@ -113,7 +118,10 @@ async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Re
     let to = if failover.is_some() { "east" } else { "west" };
     let Moved { at: moved_at, run: switch } = acts::switch_over(&mut scene, &client, to).await?;
     scene.pass("payments go on", AFTERWARDS).await;
-    let log = client.stop().await;
+    let mut log = client.stop().await;
+    // What failed while the service warmed up is no outage of a move.
+    let open_since = log.samples.iter().filter(|s| s.ok).map(|s| s.start).min();
+    log.samples.retain(|s| open_since.is_none_or(|open| open <= s.start));
     let held = evidence::held(&scene, &log, to).await?;
     let runs = [failover.as_ref(), rejoin.as_ref(), Some(&switch)].into_iter().flatten();
     let runs = runs.filter_map(Follower::state).map(RunState::view).collect();
@@ -121,18 +129,18 @@ async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Re
     evidence::figures(&scene, played, &args.report).await
 }
 
-fn business_as_usual(scene: &mut Scene<'_>, client: &ClientHandle) -> Result<(), DemoError> {
-    let live = client.live();
-    if live.acked_last_second == 0 {
-        let seen = live.last_failure.map_or_else(|| "no payment ended".to_owned(), |f| f.error);
-        return Err(DemoError::Waited {
-            what: "the first payments".to_owned(),
-            seconds: BUSINESS_AS_USUAL.as_secs(),
-            seen,
-        });
+/// On a busy machine the service takes its first connections slowly; what counts starts with the first good payment.
+async fn first_payment(scene: &mut Scene<'_>, client: &ClientHandle) -> Result<(), DemoError> {
+    scene.narrator.waiting("waiting for the first payment");
+    let mut live = client.watch();
+    let paid = live.wait_for(|live| live.last_acked.is_some());
+    let in_time = tokio::time::timeout(FIRST_PAYMENT, paid).await.is_ok_and(|paid| paid.is_ok());
+    scene.narrator.done_waiting();
+    if in_time {
+        return Ok(());
     }
-    scene.narrator.event(&format!("business as usual: {} payments in the last second", live.acked_last_second));
-    Ok(())
+    let seen = client.live().last_failure.map_or_else(|| "no payment ended".to_owned(), |f| f.error);
+    Err(DemoError::Waited { what: "the first payment".to_owned(), seconds: FIRST_PAYMENT.as_secs(), seen })
 }
 
 /// The client is where the users are; what it runs on goes with the threads.

@@ -2,10 +2,10 @@
 
 use super::Wired;
 use super::aws::Aws;
+use super::ledger;
 use super::place::Place;
 use crate::connect;
-use crate::error::{CliError, Exit};
-use anyhow::Context;
+use crate::error::CliError;
 use async_trait::async_trait;
 use pilotlight_core::id::Component;
 use pilotlight_core::observation::Target;
@@ -28,9 +28,7 @@ use std::time::Duration;
 
 /// Makes the drivers of the controller; touches nothing.
 pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
-    let ledger = Ledger::open(&plan.controller.state.join("guard"))
-        .with_context(|| format!("cannot use the controller's folder {}", plan.controller.state.display()))
-        .map_err(|e| CliError::new(Exit::Failed, e))?;
+    let ledger = ledger::open(&plan.controller.state, "the controller")?;
     let building = Building { plan, ledger: Arc::new(ledger), aws: Aws::of(plan) };
     let here = Place::of(plan, None)?;
     let at_place = here.describe();

@@ -1,6 +1,7 @@
 //! The drivers of one region, for its agent.
 
 use super::Wired;
+use super::ledger;
 use super::place::Place;
 use super::secrets;
 use crate::connect;
@@ -12,7 +13,7 @@ use pilotlight_core::plan::{BeyondRpo, Guarantee, Kind, Plan, PostgresPlan, Proc
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::gate::Gate;
-use pilotlight_driver::guard::{Guarded, Ledger, OpenError};
+use pilotlight_driver::guard::{Guarded, Ledger};
 use pilotlight_engine::router::Router;
 use pilotlight_local::postgres::{Confirmed, GateParts, PostgresDriver, PostgresGate, PostgresParts, beside};
 use pilotlight_local::probe::ProbeDriver;
@@ -35,7 +36,7 @@ pub(crate) struct InRegion {
 
 /// Makes the drivers of a region; starts nothing.
 pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InRegion, CliError> {
-    let ledger = open_ledger(state_dir)?;
+    let ledger = ledger::open(state_dir, "the agent")?;
     belongs_to(plan, region, state_dir)?;
     let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger), gates: BTreeMap::new() };
     let place = Place::of(plan, Some(region))?;
@@ -58,20 +59,6 @@ pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InR
     }
     let wired = Wired { driver: Arc::new(router), descriptors };
     Ok(InRegion { wired, ledger: region_of.ledger, gates: region_of.gates, crews })
-}
-
-fn open_ledger(state_dir: &Path) -> Result<Ledger, CliError> {
-    Ledger::open(&state_dir.join("guard")).map_err(|e| {
-        let (code, hint) = match &e {
-            OpenError::InUse(_) => (code::STATE_IN_USE, "end the other agent, or give this one a folder of its own"),
-            OpenError::Damaged { .. } => {
-                (code::JOURNAL_DAMAGED, "keep a copy, restore the folder, or let the agent begin with an empty one")
-            }
-            OpenError::Io { .. } => (code::FILE_NOT_WRITTEN, "may this account write there, and is there room?"),
-        };
-        let cause = anyhow::Error::new(e).context(format!("cannot use the agent's folder {}", state_dir.display()));
-        CliError::new(code.exit().into(), cause).code(code.as_str()).hint(hint)
-    })
 }
 
 /// Epochs, markers and process ids in the folder are those of one region: another's agent would act on them.
