@@ -37,6 +37,9 @@ pub(crate) enum Verb {
     /// Keeps everything automatic from starting, or lets it again; needs no network
     #[command(subcommand)]
     Hold(HoldVerb),
+    /// Tries a policy on what was recorded
+    #[command(subcommand)]
+    Policy(PolicyVerb),
     /// Shows what a move would do, step by step
     #[command(subcommand)]
     Runbook(RunbookVerb),
@@ -208,6 +211,25 @@ pub(crate) struct HoldArgs {
     /// Why, for whoever wonders
     #[arg(long, default_value = "")]
     pub(crate) why: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyVerb {
+    /// Makes the decisions of a recording again, also with a changed plan; needs no controller
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A file of `observations` in the controller's state folder, or that folder
+    #[arg(value_name = "RECORDING")]
+    pub(crate) recording: PathBuf,
+    /// The changed plan; without it only the plan that decided then
+    #[arg(long = "plan", short = 'p', value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,7 @@ pub(crate) mod moves;
 pub(crate) mod observe;
 pub(crate) mod offline;
 pub(crate) mod payments;
+pub(crate) mod policy;
 pub(crate) mod report;
 pub(crate) mod rescue;
 pub(crate) mod run;

@@ -74,6 +74,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Serve(args) => runtime("serve")?.block_on(command::serve::run(&args)),
         Verb::Agent(args) => runtime("agent")?.block_on(command::agent::run(&args)),
         Verb::Observe(args) => runtime("observe")?.block_on(command::observe::run(&args)),
+        Verb::Policy(args::PolicyVerb::Replay(args)) => command::policy::replay(&args),
         Verb::Hold(verb) => runtime("hold")?.block_on(command::hold::run(&verb)),
         Verb::Status(args) => runtime("status")?.block_on(command::status::run(&args)),
         Verb::Runbook(args::RunbookVerb::Show(args)) => runtime("runbook")?.block_on(command::runbook::show(&args)),

@@ -96,6 +96,7 @@ catalogue! {
     PLAN_NO_GOVERNOR = "PL-0125", Usage;
     PLAN_RPO_TOO_SHORT = "PL-0126", Usage;
     PLAN_OBSERVER = "PL-0132", Usage;
+    RECORDING_UNREADABLE = "PL-0133", Usage;
     PLAN_AWS_REGION = "PL-0137", Usage;
     PLAN_AWS_ARN = "PL-0138", Usage;
     AWS_NOT_BUILT_IN = "PL-0139", Usage;

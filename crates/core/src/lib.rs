@@ -24,6 +24,7 @@ pub mod placement;
 pub mod plan;
 pub mod position;
 pub mod protocol;
+pub mod recording;
 pub mod rescue;
 pub mod run;
 pub mod runbook;

@@ -98,6 +98,25 @@ pub struct Controller {
     pub agent_token: Option<SecretRef>,
     /// `controller.tls`; without it the address must be loopback.
     pub tls: Option<Tls>,
+    /// `controller.recording`: how much is kept of what was seen.
+    pub recording: Recording,
+}
+
+/// How much a controller keeps of what it saw and decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recording {
+    /// All files together, in bytes; 0 keeps nothing.
+    pub size: u64,
+    /// The age at which a file goes.
+    pub keep: Duration,
+    /// How often a line is written while nothing changes.
+    pub every: Duration,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { size: 16 << 20, keep: Duration::from_secs(7 * 86_400), every: Duration::from_secs(10) }
+    }
 }
 
 impl Controller {

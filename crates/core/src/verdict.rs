@@ -15,12 +15,14 @@ mod candidate;
 mod decide;
 mod reach;
 mod sight;
+mod words;
 
 pub(crate) use candidate::astray;
 pub use candidate::{Candidate, Hurdle, Returned};
 pub use decide::{Decision, History, Hold, LastFailover, REJOIN_PAUSE, Reason, decide};
 pub use reach::{Cell, Contact, Quorum, Reach, Row};
 pub use sight::{AgentSight, Outlook, PortAnswer, PortSight, Sight};
+pub use words::{Foresight, decisions, foresee};
 
 use crate::id::{Component, Observer, Region, Unit};
 use crate::lease::LeaseSight;

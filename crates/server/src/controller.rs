@@ -14,6 +14,7 @@ use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::observation::Role;
 use pilotlight_core::placement::{Intent, Verb};
+use pilotlight_core::recording::{self, Scene};
 use pilotlight_core::run::{Cause, Condition, RunResult};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Verdict};
@@ -129,7 +130,18 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         }
     }
     let history = history(desk, &record, round, sight.now);
-    let decision = match verdict::decide(&desk.plan, unit, &judgement, &history, desk.clock.wall()) {
+    let now = desk.clock.wall();
+    let decided = verdict::decide(&desk.plan, unit, &judgement, &history, now);
+    desk.record(Scene {
+        at: now,
+        unit: unit.clone(),
+        writer: record.writer.clone(),
+        sight,
+        history,
+        verdict: judgement.verdict,
+        decision: recording::words(&decided),
+    });
+    let decision = match decided {
         Decision::Hold(reason) => {
             round.refused = None;
             DecisionView::Hold { why: reason.to_string(), code: reason.code().map(|c| c.to_string()) }

@@ -5,6 +5,7 @@
 use crate::api::view::DecisionView;
 use crate::hub::{Hub, Unwelcome};
 use crate::looks;
+use crate::recorder::{Recorder, Writing};
 use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
@@ -13,6 +14,7 @@ use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
+use pilotlight_core::recording::Scene;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight};
@@ -47,6 +49,7 @@ pub(crate) struct Desk {
     /// Held while a report is written.
     pub(crate) reporting: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
+    recorder: Mutex<(Option<Recorder>, Option<Writing>)>,
 }
 
 #[derive(Default)]
@@ -69,6 +72,7 @@ pub(crate) struct Judged {
 
 impl Desk {
     pub(crate) fn new(parts: crate::serve::ServerParts) -> Self {
+        let (recorder, writing) = Recorder::new(&parts.plan, parts.recording).unzip();
         Self {
             began: parts.clock.mono(),
             plan: parts.plan,
@@ -84,6 +88,7 @@ impl Desk {
             stranger: AtomicBool::new(false),
             reporting: tokio::sync::Mutex::default(),
             known: Mutex::default(),
+            recorder: Mutex::new((recorder, writing)),
         }
     }
 
@@ -178,6 +183,19 @@ impl Desk {
 
     pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
         self.known().managed.insert(target, (state, began));
+    }
+
+    /// Keeps a scene, if it is worth it and anything is kept.
+    pub(crate) fn record(&self, scene: Scene) {
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(recorder) = &mut recorder.0 {
+            recorder.note(&self.plan, scene);
+        }
+    }
+
+    /// The writing side of the recording, once.
+    pub(crate) fn take_writing(&self) -> Option<Writing> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner).1.take()
     }
 
     pub(crate) fn saw_port(&self, target: Target, port: PortSight) {

@@ -15,6 +15,7 @@ mod looks;
 mod moves;
 mod notes;
 mod offstage;
+mod recorder;
 mod reports;
 mod serve;
 mod traffic;
@@ -22,6 +23,7 @@ mod traffic;
 pub use hub::{Hub, RemoteAgent};
 pub use offstage::Offstage;
 pub use pilotlight_driver::port::PortLook;
+pub use recorder::RecordingTo;
 pub use serve::{Listen, ServeError, ServerParts, bind, serve};
 
 #[cfg(test)]

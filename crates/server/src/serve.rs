@@ -3,6 +3,7 @@
 use crate::desk::Desk;
 use crate::hub::Hub;
 use crate::looks;
+use crate::recorder::RecordingTo;
 use crate::{api, controller, notes, reports, traffic};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -53,6 +54,8 @@ pub struct ServerParts {
     pub agent_token: Option<String>,
     /// Folder with one folder of reports per run.
     pub reports: Option<PathBuf>,
+    /// Where what was seen and decided is kept.
+    pub recording: Option<RecordingTo>,
     /// Ends the controller; runs stop between two records and are taken up by the next.
     pub shutdown: CancellationToken,
 }
@@ -180,6 +183,13 @@ pub(crate) fn spawn(tasks: &mut JoinSet<String>, desk: &Arc<Desk>, port_look: Ar
         controller::run(decides).await;
         "decisions".to_owned()
     });
+    if let Some(writing) = desk.take_writing() {
+        let shutdown = desk.shutdown.clone();
+        tasks.spawn(async move {
+            writing.run(shutdown).await;
+            "recording of observations".to_owned()
+        });
+    }
     tasks.spawn(async move {
         looks::ports(dials, port_look).await;
         "looks at ports".to_owned()

@@ -10,4 +10,4 @@ mod notes;
 mod policy;
 mod quiet;
 mod steering;
-mod wait;
+pub(crate) mod wait;

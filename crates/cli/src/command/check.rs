@@ -8,6 +8,7 @@ mod view;
 
 use pilotlight_core::code::{self, Code, Exit};
 use pilotlight_core::plan::{Faults, Meaning, Plan, meaning};
+use pilotlight_core::verdict::{Foresight, foresee};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -105,6 +106,13 @@ fn show(path: &Path, plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} has no fault. It means:\n", path.display())?;
     writeln!(out, "{} in {}, at home in {}", plan.application, regions.join(", "), plan.home)?;
     for (title, lines) in [("objectives", objectives), ("policy", policy), ("components", components)] {
+        writeln!(out, "\n{title}")?;
+        for line in lines {
+            writeln!(out, "{}", wrapped("  - ", &line))?;
+        }
+    }
+    let Foresight { starts, holds } = foresee(plan);
+    for (title, lines) in [("what starts a move by itself, or asks a person to", starts), ("what holds still", holds)] {
         writeln!(out, "\n{title}")?;
         for line in lines {
             writeln!(out, "{}", wrapped("  - ", &line))?;

@@ -8,6 +8,7 @@ use pilotlight_driver::clock::SystemClock;
 use pilotlight_engine::granter::Granter;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::{Engine, EngineParts, sqlite};
+use pilotlight_server::RecordingTo;
 use pilotlight_server::hub::Hub;
 use pilotlight_server::{Listen, ServeError, ServerParts, serve};
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
     log_to_stderr();
     let plan = Arc::new(connect::read_plan(&args.plan)?);
+    // It was read a moment ago; without its text a recording is replayed with a plan that is named.
+    let plan_text = std::fs::read_to_string(&args.plan).unwrap_or_default();
     let token = connect::secret(&plan.controller.token)?;
     let agent_token = plan.controller.agent_token.as_ref().map(connect::secret).transpose()?;
     let clock = Arc::new(SystemClock);
@@ -49,6 +52,7 @@ pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
         token,
         agent_token,
         reports: Some(plan.controller.state.join("reports")),
+        recording: Some(RecordingTo { folder: plan.controller.state.join("observations"), plan_text }),
         shutdown: shutdown.clone(),
         plan,
     });

@@ -10,4 +10,5 @@ mod offline;
 mod operator;
 mod program;
 mod reference;
+mod replay;
 mod wait;

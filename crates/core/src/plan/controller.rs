@@ -2,9 +2,9 @@
 
 use super::address::{Endpoint, is_loopback};
 use super::fault::Collector;
-use super::shape::{Section, Shape, default, follows, optional, required};
+use super::shape::{Section, Shape, at_least_ms, default, follows, optional, required};
 use super::value::Record;
-use super::{Controller, Tls};
+use super::{Controller, Recording, Tls};
 use crate::code;
 
 static TLS: Section = Section {
@@ -13,6 +13,15 @@ static TLS: Section = Section {
         required("ca", Shape::Path, "The certificate that agents and the command line trust."),
         required("certificate", Shape::Path, "The controller's certificate chain."),
         required("key", Shape::Path, "The controller's private key."),
+    ],
+};
+
+static RECORDING: Section = Section {
+    doc: "What the controller saw and decided, in `observations` of its state folder, for `pilotlight policy replay`.",
+    keys: &[
+        default("size", Shape::Size, "16MiB", "All of it together; the oldest goes first. `0` records nothing."),
+        default("keep", at_least_ms(1000), "7d", "What is older goes too."),
+        default("every", at_least_ms(100), "10s", "How often while nothing changes. What changes is recorded at once."),
     ],
 };
 
@@ -37,6 +46,11 @@ pub(super) static SECTION: Section = Section {
             Shape::Secret,
             "The secret of agents and observers: it starts, steers and shows no run. Without it they use `token`.",
         ),
+        optional(
+            "recording",
+            Shape::Record(&RECORDING),
+            "How much it keeps of what it saw. Without it: the defaults below.",
+        ),
         optional("tls", Shape::Record(&TLS), "Its certificates. May be left out only on a loopback address."),
     ],
 };
@@ -49,6 +63,10 @@ pub(super) fn build(record: &Record) -> Option<Controller> {
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = record.owned("url").unwrap_or_else(|| format!("{scheme}://{listen}"));
+    let recording = match record.record("recording") {
+        Some(r) => Recording { size: r.number("size")?, keep: r.duration("keep")?, every: r.duration("every")? },
+        None => Recording::default(),
+    };
     Some(Controller {
         listen,
         url,
@@ -56,6 +74,7 @@ pub(super) fn build(record: &Record) -> Option<Controller> {
         token: record.secret("token")?,
         agent_token: record.secret("agent_token"),
         tls,
+        recording,
     })
 }
 

@@ -389,6 +389,7 @@ async fn parts(
         token: TOKEN.to_owned(),
         agent_token: Some(AGENT_TOKEN.to_owned()),
         reports: Some(reports(folder)),
+        recording: Some(crate::RecordingTo { folder: folder.join("observations"), plan_text: SAMPLE.to_owned() }),
         shutdown,
     })
 }

@@ -8,7 +8,7 @@ const LONGEST: Duration = Duration::from_secs(40);
 const TICK: Duration = Duration::from_millis(10);
 
 /// Waits for a level; panics with what was seen last.
-pub(super) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, String>>,
 {

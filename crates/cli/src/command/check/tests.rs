@@ -28,7 +28,7 @@ fn faults_are_drawn_with_their_lines() {
    |
 {leese} |   leese: 3s                   # a lost region is failed over after it; a cut-off one acknowledges nothing alone after it
    |   ^^^^^ did you mean `lease`?
-   = allowed: `mode`, `guarantee`, `beyond_rpo`, `lease`, `renew`, `least_fence`, `on_postmaster_death`, `cool_down`, `max_lag`, `rejoin`
+   = allowed: `mode`, `guarantee`, `beyond_rpo`, `lease`, `renew`, `least_fence`, `on_postmaster_death`, `cool_down`, `max_lag`, `max_replay_lag`, `unhealthy_for`, `observers`, `hold_file`, `rejoin`
 
 error[PL-0118]: more instances stand by than serve the traffic
   --> plan.yaml:{standby}:14
@@ -54,6 +54,8 @@ fn a_good_plan_says_what_it_means_and_what_stays_unproven() {
         "payments in east, west, at home in east",
         "RTO 30.0 s",
         "RPO 5.0 s",
+        "what starts a move by itself, or asks a person to\n  - writer dead",
+        "what holds still\n  - healthy",
         "one writer\n  bounded: a write is acknowledged when the candidate has it",
         "unproven\n  - no second layer fences connections",
         "database: PostgreSQL in east 127.0.0.1:5433, west 127.0.0.1:5434; writer at home in east",

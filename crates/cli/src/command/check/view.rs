@@ -2,6 +2,7 @@
 
 use super::CheckError;
 use pilotlight_core::plan::{Plan, meaning};
+use pilotlight_core::verdict::{Foresight, foresee};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
@@ -40,6 +41,8 @@ struct MeaningView {
     objectives: Vec<String>,
     policy: Vec<String>,
     components: Vec<String>,
+    starts: Vec<String>,
+    holds: Vec<String>,
     guarantee: String,
     unproven: Vec<String>,
 }
@@ -90,6 +93,7 @@ fn faults(error: &CheckError) -> Vec<FaultView> {
 
 fn words(plan: &Plan) -> MeaningView {
     let words = meaning(plan);
+    let Foresight { starts, holds } = foresee(plan);
     let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     MeaningView {
         application: plan.application.to_string(),
@@ -100,6 +104,8 @@ fn words(plan: &Plan) -> MeaningView {
         objectives: words.objectives,
         policy: words.policy,
         components: words.components,
+        starts,
+        holds,
         guarantee: words.guarantee,
         unproven: words.unproven,
     }

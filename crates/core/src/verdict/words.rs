@@ -1,0 +1,271 @@
+//! What each verdict means and what follows from it: for `pilotlight check`, and for docs/decisions.md, which is made from
+//! here.
+//!
+//! Nothing in here is a second description of [`decide`]: each line is what `decide` answers to a judgement of that verdict.
+
+use super::{Candidate, Decision, History, Hold, Judgement, LastFailover, Quorum, Returned, Scope, Verdict, decide};
+use crate::id::{Region, RunId, Unit};
+use crate::plan::{DecisionMode, Plan, RejoinMode};
+use crate::time::{Wall, show_duration};
+use std::time::Duration;
+
+/// A moment after every wall time of the histories below.
+const NOW: Wall = Wall(1_000);
+
+impl Verdict {
+    /// Every verdict, the mildest first.
+    pub const ALL: [Verdict; 9] = [
+        Verdict::Healthy,
+        Verdict::NoDataYet,
+        Verdict::Suspect,
+        Verdict::AgentLost,
+        Verdict::WriterDead,
+        Verdict::RegionLost,
+        Verdict::Minority,
+        Verdict::AllDown,
+        Verdict::Unknown,
+    ];
+
+    /// What was seen, in a sentence.
+    pub fn means(self) -> &'static str {
+        match self {
+            Verdict::Healthy => "the writer's agent is heard, and its copies are written",
+            Verdict::NoDataYet => "too little was heard since the controller started, or since the unit last changed",
+            Verdict::Suspect => {
+                "the writer's agent is heard and its writer is down or hangs, or the agent is silent and its lease runs"
+            }
+            Verdict::WriterDead => "the writer's own agent has given it up and fenced it",
+            Verdict::AgentLost => {
+                "the writer's agent is silent and its lease is over, but a copy still streams from the writer, or the \
+                 controller or another observer still reaches its port"
+            }
+            Verdict::RegionLost => {
+                "the writer's agent is silent, its lease is over, no observer reaches its port, and no copy streams from it"
+            }
+            Verdict::Minority => {
+                "the writer should be replaced, but the controller hears at most half of the observers, itself counted"
+            }
+            Verdict::AllDown => "no agent of any region is heard, and the writer's port does not answer",
+            Verdict::Unknown => "what is seen fits no other word, or a port was not looked at",
+        }
+    }
+}
+
+/// What would start a failover and what would hold it, under this plan.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Foresight {
+    /// What starts something.
+    pub starts: Vec<String>,
+    /// What holds still.
+    pub holds: Vec<String>,
+}
+
+/// The plan's decisions, in sentences, before any of them is needed.
+pub fn foresee(plan: &Plan) -> Foresight {
+    let mut foresight = Foresight { starts: Vec::new(), holds: Vec::new() };
+    let Some(unit) = plan.units().into_iter().next().cloned() else { return foresight };
+    for verdict in Verdict::ALL {
+        let says = |decision: String| format!("{verdict} ({}): {decision}", verdict.means());
+        let judgement = judgement(plan, &unit, verdict);
+        let list = match decide(plan, &unit, &judgement, &History::default(), NOW) {
+            Decision::Start(_) | Decision::Ask(_) => &mut foresight.starts,
+            Decision::Hold(_) => &mut foresight.holds,
+        };
+        list.push(says(answer(plan, &unit, &judgement, &History::default())));
+    }
+    if let Some(borne) = plan.policy.unhealthy_for {
+        let lasting = History { same_for: borne, ..History::default() };
+        let decision = answer(plan, &unit, &judgement(plan, &unit, Verdict::Suspect), &lasting);
+        foresight
+            .starts
+            .push(format!("suspect for {} while the writer's agent is heard: {decision}", show_duration(borne)));
+    }
+    let returned = answer(plan, &unit, &returned(plan, &unit), &History::default());
+    let list = match plan.policy.rejoin {
+        RejoinMode::Automatic => &mut foresight.starts,
+        RejoinMode::Manual => &mut foresight.holds,
+    };
+    list.push(format!("healthy, and a lost region is back: {returned}"));
+    let lost = judgement(plan, &unit, Verdict::RegionLost);
+    for (what, history) in histories(plan) {
+        foresight.holds.push(format!("{what}: {}", answer(plan, &unit, &lost, &history)));
+    }
+    for (what, candidate) in candidates(plan) {
+        let held = Judgement { candidates: candidate.into_iter().collect(), ..lost.clone() };
+        foresight.holds.push(format!("{what}: {}", answer(plan, &unit, &held, &History::default())));
+    }
+    foresight
+}
+
+const HEAD: &str = "\
+# What is decided, and why not
+
+<!-- Made from what `verdict` and `decide` answer. Do not edit; write it anew with
+     PILOTLIGHT_WRITE_DOCS=1 cargo test -p pilotlight-core decisions -->
+
+`pilotlight status` shows the verdict with its evidence, who sees whom, and what follows. `pilotlight check` prints these
+lines for your plan, before you need them. `pilotlight policy replay` makes the decisions of a recording again, with your
+plan or with a changed one.
+
+A person's own request (`failover`, `switchover`, `failback`, `rejoin`) wins over everything on this page. Only safety rules
+refuse it: those are the pages `PL-0201` to `PL-0216` of `pilotlight explain`.
+
+## Each verdict and what follows from it
+
+With one standby in `west` that is close enough, nothing under way and nothing in the past.
+
+";
+
+const HOLDS: &str = "\
+## What holds a failover that the verdict would start
+
+With the verdict \"region lost\" and `mode: automatic`.
+
+";
+
+/// docs/decisions.md.
+pub fn decisions(plan: &Plan) -> String {
+    format!("{HEAD}{}\n{HOLDS}{}", table(plan), holds(plan))
+}
+
+/// Each verdict with what follows from it in each mode.
+fn table(plan: &Plan) -> String {
+    let Some(unit) = plan.units().into_iter().next().cloned() else { return String::new() };
+    let mut lines = vec![
+        "| verdict | what was seen | `automatic` | `approve-first` | `manual` |".to_owned(),
+        "|---|---|---|---|---|".to_owned(),
+    ];
+    for verdict in Verdict::ALL {
+        let cells = [DecisionMode::Automatic, DecisionMode::ApproveFirst, DecisionMode::Manual].map(|mode| {
+            let mut plan = plan.clone();
+            plan.policy.mode = mode;
+            answer(&plan, &unit, &judgement(&plan, &unit, verdict), &History::default())
+        });
+        let [automatic, approve, manual] = &cells;
+        let rest = if cells.iter().all(|c| c == automatic) {
+            " the same | the same |".to_owned()
+        } else {
+            format!(" {approve} | {manual} |")
+        };
+        lines.push(format!("| {verdict} | {} | {automatic} |{rest}", verdict.means()));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What holds a failover that the verdict would start, and the page that says more.
+fn holds(plan: &Plan) -> String {
+    let Some(unit) = plan.units().into_iter().next().cloned() else { return String::new() };
+    let lost = judgement(plan, &unit, Verdict::RegionLost);
+    let mut rows: Vec<(String, Decision)> = Vec::new();
+    for (what, history) in histories(plan) {
+        rows.push((what, decide(plan, &unit, &lost, &history, NOW)));
+    }
+    for (what, candidate) in candidates(plan) {
+        let held = Judgement { candidates: candidate.into_iter().collect(), ..lost.clone() };
+        rows.push((what, decide(plan, &unit, &held, &History::default(), NOW)));
+    }
+    let mut lines = vec!["| when | what it says | page |".to_owned(), "|---|---|---|".to_owned()];
+    for (what, decision) in rows {
+        let Decision::Hold(reason) = decision else { continue };
+        let page = reason.code().map_or_else(|| "-".to_owned(), |c| format!("[{c}](errors/{c}.md)"));
+        lines.push(format!("| {what} | {reason} | {page} |"));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn answer(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History) -> String {
+    match decide(plan, unit, judgement, history, NOW) {
+        Decision::Start(intent) => format!("a {} to {} starts by itself", intent.verb, intent.target.writer),
+        Decision::Ask(intent) => {
+            format!("a {} to {} is prepared; a person approves its first step", intent.verb, intent.target.writer)
+        }
+        Decision::Hold(reason) => format!("holds still: {reason}"),
+    }
+}
+
+/// A judgement of that verdict with one candidate that clears every hurdle.
+fn judgement(plan: &Plan, unit: &Unit, verdict: Verdict) -> Judgement {
+    let all = plan.observers().len();
+    let heard = if verdict == Verdict::Minority { all / 2 } else { all };
+    let component = plan.in_unit(unit).find(|(_, c)| !c.copies().is_empty()).map(|(name, _)| name.clone());
+    let scope = match (verdict, component) {
+        (Verdict::Suspect, Some(component)) => Scope::Component { component, region: plan.home.clone() },
+        _ => Scope::Unit { unit: unit.clone() },
+    };
+    Judgement {
+        unit: unit.clone(),
+        writer: Some(plan.home.clone()),
+        verdict,
+        scope,
+        evidence: Vec::new(),
+        quorum: Quorum { heard, all },
+        candidates: vec![candidate(plan)],
+        returned: Vec::new(),
+    }
+}
+
+fn returned(plan: &Plan, unit: &Unit) -> Judgement {
+    let back = Returned { region: away(plan), says: String::new() };
+    Judgement { returned: vec![back], ..judgement(plan, unit, Verdict::Healthy) }
+}
+
+fn away(plan: &Plan) -> Region {
+    plan.regions.iter().find(|r| **r != plan.home).unwrap_or(&plan.home).clone()
+}
+
+fn candidate(plan: &Plan) -> Candidate {
+    Candidate {
+        region: away(plan),
+        received_bytes: Some(0),
+        replay_bytes: Some(0),
+        exposure: Some(Duration::ZERO),
+        by_sentinel: true,
+        admitted: None,
+    }
+}
+
+/// What a person or the past may have in the way.
+fn histories(plan: &Plan) -> Vec<(String, History)> {
+    let run = || RunId::new("RUN");
+    let last = |failed| LastFailover { run: run(), at: NOW, acknowledged: false, failed };
+    let file =
+        plan.policy.hold_file.as_ref().map_or("`hold` in `controller.state`".to_owned(), |f| f.display().to_string());
+    let hold = Hold { file, by: String::new(), since: None, why: String::new() };
+    let held = History { hold: Some(hold), ..History::default() };
+    let cooling = History { last_failover: Some(last(false)), ..History::default() };
+    let failed = History { last_failover: Some(last(true)), ..History::default() };
+    let moving = History { running: Some(run()), ..History::default() };
+    let mut all = vec![("a person holds everything automatic".to_owned(), held)];
+    if !plan.policy.cool_down.is_zero() {
+        all.push(("an automatic failover a short while ago".to_owned(), cooling));
+    }
+    all.push(("the last automatic failover did not end well".to_owned(), failed));
+    all.push(("a run moves the unit, a paused one too".to_owned(), moving));
+    all
+}
+
+/// What the best candidate may have in the way.
+fn candidates(plan: &Plan) -> Vec<(String, Option<Candidate>)> {
+    let good = || candidate(plan);
+    let mut all = vec![("no standby is heard".to_owned(), None)];
+    if plan.units().into_iter().any(|unit| plan.waits_for_candidate(unit)) {
+        let other = Candidate { admitted: Some(false), ..good() };
+        all.push(("the writer does not wait for the standby: it is not the candidate".to_owned(), Some(other)));
+    }
+    if let Some(allowed) = plan.policy.max_lag_bytes {
+        let behind = Candidate { received_bytes: Some(allowed + 1), ..good() };
+        all.push(("the standby is behind in receiving (`max_lag`)".to_owned(), Some(behind)));
+    }
+    if let Some(allowed) = plan.policy.max_replay_bytes {
+        let behind = Candidate { replay_bytes: Some(allowed + 1), ..good() };
+        all.push(("the standby is behind in replaying (`max_replay_lag`)".to_owned(), Some(behind)));
+    }
+    let past = Candidate { exposure: Some(plan.objectives.rpo + Duration::from_millis(1)), ..good() };
+    all.push(("more may be lost than the RPO allows".to_owned(), Some(past)));
+    let unknown = Candidate { received_bytes: None, exposure: None, by_sentinel: false, ..good() };
+    all.push(("nothing says how far the standby is behind".to_owned(), Some(unknown)));
+    all
+}
+
+#[cfg(test)]
+mod tests;
