@@ -117,7 +117,7 @@ impl Hands {
         self.perform(Some(target), Some(decided_at), effect, &context).await
     }
 
-    /// Writes a sentinel: changes nothing that another effect could stumble over, so it takes no turn.
+    /// Writes a sentinel, or keeps the writer ready for a rescue: changes nothing that another effect could stumble over, so it takes no turn.
     pub(crate) async fn sentinel(
         &self,
         target: &Target,

@@ -14,6 +14,7 @@
 //! | `upkeep` (one per target) | the agent's own decision on its copy | driver |
 //! | `work` | asks for tasks, runs them, reports | controller, driver |
 //! | `candidate` (one per unit) | what the writer waits for, and whom the store may promote | driver |
+//! | `rescue` (one per database with rows to rescue) | keeps the writer ready to tell lost rows | driver |
 //! | `sentinel` (one per database) | writes sentinels while the copy here is the writer | driver |
 //! | `lease guard` | its own thread and runtime: closes the gates, or fences, when the lease is over | nothing |
 //! | `lease file` | notes the lease, so that a restarted agent knows what is left of it | disk |
@@ -32,6 +33,7 @@ mod look;
 mod observe;
 mod outlook;
 mod picture;
+mod rescue;
 mod sentinel;
 mod upkeep;
 mod work;
@@ -139,6 +141,13 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
             upkeep::run(&keeper, &kept).await;
             format!("upkeep of {}", kept.component)
         });
+        if agent.plan.components.get(&target.component).is_some_and(ComponentPlan::keeps_rows) {
+            let (keeper, kept) = (agent.clone(), target.clone());
+            tasks.spawn(async move {
+                rescue::run(&keeper, &kept).await;
+                format!("rescue of {}", kept.component)
+            });
+        }
         if let Some(every) = agent.plan.components.get(&target.component).and_then(ComponentPlan::sentinel) {
             let writer = agent.clone();
             tasks.spawn(async move {

@@ -51,7 +51,7 @@ pub(crate) enum Verb {
     Failback(MoveArgs),
     /// Makes a returned region a standby again; the writer stays where it is
     Rejoin(RejoinArgs),
-    /// Shows what a returned writer had acknowledged and never sent
+    /// Shows what a returned writer had acknowledged and never sent, and applies it again
     #[command(subcommand)]
     Rescue(RescueVerb),
     /// Looks at runs and steers them
@@ -315,8 +315,27 @@ pub(crate) struct RejoinArgs {
 pub(crate) enum RescueVerb {
     /// Lists rescue bundles of all regions, newest first
     List(ViewArgs),
-    /// Shows the lost transactions of a bundle
+    /// Shows the lost transactions and changes of a bundle
     Show(RescueShowArgs),
+    /// Applies to the writer what it lacks of a bundle; overwrites nothing
+    Apply(RescueApplyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RescueApplyArgs {
+    /// The bundle, by its name
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Touches nothing; says what each change is to the writer
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Does not ask for the application's name
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Prints JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Longer than any call holds a request open on purpose.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Longer than the controller gives what it passes on to an agent.
+const LONG: Duration = Duration::from_secs(630);
+
 /// A controller to talk to.
 #[derive(Debug, Clone)]
 pub(crate) struct Operator {
@@ -33,18 +36,27 @@ impl Operator {
 
     /// Asks.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
-        self.send(self.http.get(format!("{}{path}", self.url))).await
+        self.send(self.http.get(format!("{}{path}", self.url)).timeout(PATIENCE)).await
     }
 
     /// Asks for a document that is not JSON of ours.
     pub(crate) async fn get_text(&self, path: &str) -> Result<String, CliError> {
-        let response = self.raw(self.http.get(format!("{}{path}", self.url))).await?;
+        let response = self.raw(self.http.get(format!("{}{path}", self.url)).timeout(PATIENCE)).await?;
         response.text().await.map_err(|e| self.unreachable(e))
     }
 
     /// Tells.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CliError> {
-        self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await
+        self.send(self.http.post(format!("{}{path}", self.url)).json(body).timeout(PATIENCE)).await
+    }
+
+    /// Tells, and waits as long as it takes.
+    pub(crate) async fn post_long<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        self.send(self.http.post(format!("{}{path}", self.url)).json(body).timeout(LONG)).await
     }
 
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, CliError> {
@@ -58,8 +70,7 @@ impl Operator {
     }
 
     async fn raw(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, CliError> {
-        let response =
-            request.bearer_auth(&self.token).timeout(PATIENCE).send().await.map_err(|e| self.unreachable(e))?;
+        let response = request.bearer_auth(&self.token).send().await.map_err(|e| self.unreachable(e))?;
         if response.status().is_success() {
             return Ok(response);
         }

@@ -95,6 +95,7 @@ catalogue! {
     SECRET_MISSING = "PL-0121", Usage;
     PLAN_NO_GOVERNOR = "PL-0125", Usage;
     PLAN_RPO_TOO_SHORT = "PL-0126", Usage;
+    PLAN_RESCUE = "PL-0130", Usage;
     PLAN_OBSERVER = "PL-0132", Usage;
     RECORDING_UNREADABLE = "PL-0133", Usage;
     PLAN_AWS_REGION = "PL-0137", Usage;
@@ -126,6 +127,8 @@ catalogue! {
 
     RESCUE_INCOMPLETE = "PL-0238", Refused;
     RESCUE_DAMAGED = "PL-0239", Refused;
+    RESCUE_ROWS = "PL-0240", Refused;
+    RESCUE_TARGET = "PL-0241", Refused;
     HELD = "PL-0242", Refused;
     MINORITY = "PL-0243", Refused;
     ATTEMPT_FAILED = "PL-0244", Refused;
@@ -158,6 +161,9 @@ catalogue! {
     WEBHOOK_URL = "PL-0332", Failed;
     GATE_NOT_STARTED = "PL-0335", Failed;
     RESCUE_NO_ROOM = "PL-0345", Failed;
+    RESCUE_NOT_LOGICAL = "PL-0346", Failed;
+    RESCUE_SLOT_UNBOUNDED = "PL-0347", Failed;
+    RESCUE_READABLE = "PL-0348", Failed;
     AWS_NOT_ASKED = "PL-0361", Failed;
     AWS_DENIED = "PL-0362", Failed;
     AWS_WRONG_ACCOUNT = "PL-0363", Failed;
@@ -186,6 +192,7 @@ catalogue! {
     NO_SUCH_RUN = "PL-0601", Usage;
     NOT_NOW = "PL-0602", Refused;
     NO_SUCH_BUNDLE = "PL-0603", Usage;
+    BUNDLE_WITHOUT_ROWS = "PL-0604", Usage;
 
     POSTGRES_PROGRAMS = "PL-0701", Failed;
     DATA_DIRECTORY = "PL-0702", Failed;

@@ -285,8 +285,16 @@ pub struct PostgresPlan {
 /// `rescue`: how lost changes are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct RescuePlan {
+    /// `rows`: keeps rows, not only transactions.
+    pub rows: bool,
+    /// `only`: rows of these tables and no others; of all when there are none.
+    pub only: Vec<String>,
+    /// `except`: rows of all tables but these.
+    pub except: Vec<String>,
     /// Encrypts bundles.
     pub passphrase: Option<SecretRef>,
+    /// `max_slot`: how much of the log the writer keeps for rows, in bytes.
+    pub max_slot: u64,
 }
 
 /// One PostgreSQL server as its own agent and its peers see it.

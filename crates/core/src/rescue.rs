@@ -157,7 +157,7 @@ pub struct Commit {
 }
 
 /// A value of a column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Datum {
     /// NULL.

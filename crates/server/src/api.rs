@@ -14,6 +14,7 @@
 //! | `GET /v1/runbook?verb=&target=&unit=&mode=` | | [`pilotlight_core::runbook::Runbook`], derived now |
 //! | `GET /v1/rescue` | | [`view::RescueView`] |
 //! | `GET /v1/rescue/{bundle}?from=&most=` | | [`pilotlight_core::rescue::Shown`] |
+//! | `POST /v1/rescue/{bundle}/classify`, `/apply` | [`view::RescueRequest`] | [`view::RescueReply`] |
 //! | `POST /v1/units/{unit}/acknowledge` | [`view::AcknowledgeRequest`] | 204 |
 //!
 //! Border: translates; decides nothing. Every error is a [`view::ErrorBody`].
@@ -64,6 +65,8 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/runbook", get(runbook))
         .route("/v1/rescue", get(rescue::list))
         .route("/v1/rescue/{bundle}", get(rescue::show))
+        .route("/v1/rescue/{bundle}/classify", post(rescue::classify))
+        .route("/v1/rescue/{bundle}/apply", post(rescue::apply))
         .route("/v1/units/{unit}/acknowledge", post(acknowledge))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)

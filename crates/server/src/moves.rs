@@ -25,7 +25,7 @@ pub(crate) async fn writer_of(desk: &Desk, record: &UnitRecord) -> Result<Region
     last.map(|r| r.from.clone()).ok_or_else(|| nothing_known(&record.unit))
 }
 
-fn nothing_known(unit: &Unit) -> Refusal {
+pub(crate) fn nothing_known(unit: &Unit) -> Refusal {
     Refusal::new(
         StatusCode::CONFLICT,
         code::NOTHING_KNOWN.as_str(),
@@ -50,7 +50,7 @@ pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result
     })
 }
 
-fn already_moving(unit: &Unit, run: &RunId) -> Refusal {
+pub(crate) fn already_moving(unit: &Unit, run: &RunId) -> Refusal {
     Refusal::new(
         StatusCode::CONFLICT,
         code::ALREADY_MOVING.as_str(),

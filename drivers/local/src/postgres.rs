@@ -221,7 +221,7 @@ impl Driver for PostgresDriver {
             // Both stay off the desk: a fence may not wait for anything, and a sentinel may not hold up anything.
             Effect::Fence { .. } => self.fence(context).await,
             Effect::WriteSentinel { sentinel, .. } => self.write_sentinel(*sentinel, context).await,
-            Effect::KeepRescue { .. } => Ok(Outcome::done()),
+            Effect::KeepRescue { .. } => self.keep_slot(context).await,
             _ => {
                 let work = self.desk.take(context).await?;
                 match effect {
@@ -234,6 +234,12 @@ impl Driver for PostgresDriver {
                     Effect::WaitFor { waits, .. } => self.wait_for(waits, &work).await,
                     Effect::CaptureRescue { upstream, waived_by, .. } => {
                         self.capture_rescue(upstream, waived_by.as_deref(), &work).await
+                    }
+                    Effect::ClassifyRescue { upstream, bundle, .. } => {
+                        self.classify_rescue(upstream, bundle, &work).await
+                    }
+                    Effect::ApplyRescue { upstream, bundle, by, .. } => {
+                        self.apply_rescue(upstream, bundle, by, &work).await
                     }
                     _ => Err(unsupported()),
                 }

@@ -18,5 +18,7 @@ mod pair;
 mod rejoins;
 #[path = "postgres/rescues.rs"]
 mod rescues;
+#[path = "postgres/rows.rs"]
+mod rows;
 #[path = "postgres/starts.rs"]
 mod starts;

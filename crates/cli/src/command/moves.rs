@@ -129,7 +129,7 @@ fn show_findings(steps: &[DryStep]) {
 }
 
 /// A dangerous verb wants the application's name, so that nobody moves the wrong one.
-fn confirm(application: &str) -> Result<(), CliError> {
+pub(crate) fn confirm(application: &str) -> Result<(), CliError> {
     let stdin = std::io::stdin();
     let refused = |message: &str| {
         CliError::say(Exit::Refused, message).code("PL-0225").hint("nothing was started; --yes answers in advance")

@@ -1,15 +1,16 @@
-//! `pilotlight rescue list | show`: what returned writers acknowledged and never sent, kept in their regions.
+//! `pilotlight rescue list | show | apply`: what returned writers acknowledged and never sent, kept in their regions.
 
 mod text;
 
-use crate::args::{RescueShowArgs, RescueVerb, ViewArgs};
+use crate::args::{RescueApplyArgs, RescueShowArgs, RescueVerb, ViewArgs};
+use crate::command::moves::confirm;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
 use pilotlight_core::code;
 use pilotlight_core::rescue::Shown;
 use pilotlight_local::postgres::rescue::bundle::{BundleError, Folder};
-use pilotlight_server::api::view::RescueView;
+use pilotlight_server::api::view::{RescueReply, RescueRequest, RescueView};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ pub(crate) async fn run(verb: &RescueVerb) -> Result<ExitCode, CliError> {
     match verb {
         RescueVerb::List(args) => list(args).await,
         RescueVerb::Show(args) => show(args).await,
+        RescueVerb::Apply(args) => apply(args).await,
     }
 }
 
@@ -58,6 +60,25 @@ fn offline(folder: &Path, passphrase: Option<&Path>, from: u64, most: u32) -> Re
         let error = anyhow::Error::new(e).context(format!("the bundle in {} cannot be used", folder.display()));
         CliError::new(exit, error).code(code.as_str())
     })
+}
+
+/// Compares, shows what would be touched, asks, and applies.
+async fn apply(args: &RescueApplyArgs) -> Result<ExitCode, CliError> {
+    let plan = connect::read_plan(&args.plan.plan)?;
+    let operator = Operator::of(&plan)?;
+    let request = RescueRequest { by: connect::whoami() };
+    if args.dry_run || !args.yes {
+        let path = format!("/v1/rescue/{}/classify", args.name);
+        let compared: RescueReply = operator.post_long(&path, &request).await?;
+        if args.dry_run {
+            return tell(args.json, &compared, text::compared);
+        }
+        eprint!("{}", text::compared(&compared));
+        confirm(plan.application.as_str())?;
+    }
+    let path = format!("/v1/rescue/{}/apply", args.name);
+    let applied: RescueReply = operator.post_long(&path, &request).await?;
+    tell(args.json, &applied, text::applied)
 }
 
 fn tell<T: serde::Serialize>(json: bool, value: &T, text: impl Fn(&T) -> String) -> Result<ExitCode, CliError> {

@@ -47,6 +47,11 @@ impl ComponentPlan {
         matches!(&self.kind, Kind::Postgres(_))
     }
 
+    /// Whether rows are kept that a lost writer acknowledged and never sent: its agent must keep it ready for that.
+    pub fn keeps_rows(&self) -> bool {
+        matches!(&self.kind, Kind::Postgres(p) if p.rescue.rows)
+    }
+
     /// The regions it can run in and how many instances, when it is something that runs.
     pub fn capacity(&self) -> Option<(Vec<&Region>, Instances)> {
         match &self.kind {

@@ -218,6 +218,26 @@ pub struct FoundBundle {
     pub bundle: Listed,
 }
 
+/// `POST /v1/rescue/{bundle}/classify` and `/apply`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescueRequest {
+    /// Who asks.
+    pub by: String,
+}
+
+/// The answer to [`RescueRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescueReply {
+    /// The writer it was compared with or applied to.
+    pub writer: Region,
+    /// Something was changed there.
+    pub changed: bool,
+    /// For people.
+    pub text: String,
+    /// The bundle afterwards.
+    pub bundle: Listed,
+}
+
 /// A copy that could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silent {

@@ -144,7 +144,7 @@ fn settings(server: &NewServer) -> String {
     let sync = if cfg!(target_os = "linux") { "recovery_init_sync_method = 'syncfs'\n" } else { "" };
     format!(
         "listen_addresses = '{}'\nport = {}\nunix_socket_directories = ''\nmax_connections = {}\n\
-         shared_buffers = '{}'\nwal_level = replica\nhot_standby = on\nwal_log_hints = on\nfull_page_writes = on\n\
+         shared_buffers = '{}'\nwal_level = logical\nhot_standby = on\nwal_log_hints = on\nfull_page_writes = on\n\
          fsync = on\nmax_wal_senders = 10\nmax_replication_slots = 10\nwal_keep_size = '256MB'\n\
          wal_retrieve_retry_interval = '100ms'\nwal_receiver_timeout = '5s'\nwal_sender_timeout = '5s'\n\
          restart_after_crash = off\ntcp_keepalives_idle = 5\ntcp_keepalives_interval = 1\ntcp_keepalives_count = 3\n\

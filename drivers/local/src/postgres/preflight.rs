@@ -20,7 +20,7 @@ type Settings = BTreeMap<String, String>;
 
 const ASK: &str = "SELECT name, setting FROM pg_settings WHERE name IN ('wal_log_hints', 'data_checksums', \
     'full_page_writes', 'wal_keep_size', 'max_wal_senders', 'hot_standby', 'wal_retrieve_retry_interval', \
-    'wal_sender_timeout', 'wal_receiver_timeout', 'restart_after_crash', 'wal_level', 'recovery_min_apply_delay', \
+    'wal_sender_timeout', 'wal_receiver_timeout', 'max_slot_wal_keep_size', 'restart_after_crash', 'wal_level', 'recovery_min_apply_delay', \
     'recovery_target_timeline', 'synchronous_standby_names', 'server_version_num', 'primary_conninfo', 'fsync', \
     'recovery_target', 'recovery_target_lsn', 'recovery_target_name', 'recovery_target_time', 'recovery_target_xid') \
     UNION ALL SELECT 'superuser', rolsuper::text FROM pg_roles WHERE rolname = current_user \
@@ -49,7 +49,15 @@ impl PostgresDriver {
         let own = match ask(&self.look).await {
             Ok(settings) => Some(settings),
             // A copy that is down is what a rejoin is for, and a fence needs no answer.
-            Err(_) if matches!(effect, Effect::Rejoin { .. } | Effect::Fence { .. } | Effect::ResumeWrites { .. }) => {
+            Err(_)
+                if matches!(
+                    effect,
+                    Effect::Rejoin { .. }
+                        | Effect::CaptureRescue { .. }
+                        | Effect::Fence { .. }
+                        | Effect::ResumeWrites { .. }
+                ) =>
+            {
                 None
             }
             Err(error) => {
@@ -62,6 +70,7 @@ impl PostgresDriver {
             }
         };
         let mut found = own.as_ref().map(|settings| of_server(&here, settings, effect)).unwrap_or_default();
+        found.extend(self.rescue_findings(own.as_ref(), effect));
         if let Effect::Rejoin { upstream, .. } = effect {
             found.extend(self.of_rejoin(upstream, own.as_ref()).await?);
         }

@@ -8,10 +8,19 @@
 //!   exactly that tail is there, or a person has waived it by name; a run's step and the agent's own start alike;
 //! - a bundle that cannot be verified is never replaced: it may be all there is.
 
+mod apply;
 pub mod bundle;
 mod capture;
+mod copy;
+mod decode;
+mod fate;
 mod names;
+mod parse;
+mod preflight;
 mod seal;
+mod slot;
+mod sql;
+mod tables;
 mod tail;
 mod walk;
 
@@ -29,6 +38,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+/// Settings of sessions that read and write rows as text: the same on both sides, so that equal values are equal texts.
+const EXACT: &str = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex \
+    -c extra_float_digits=1 -c client_min_messages=error -c default_transaction_read_only=off";
 
 /// Keys of the salts that were met: making one takes a good part of a second.
 #[derive(Default)]
@@ -122,7 +135,7 @@ impl PostgresDriver {
         let path = self.rescue_root().join(tail.id(self).as_str());
         let fresh = !path.exists();
         let held = match fresh {
-            true => self.capture(tail, &path, work).await,
+            true => self.capture(tail, &path, waived_by, work).await,
             false => self.check(&path, work).await,
         };
         let called_off = work.stop.is_cancelled() || work.left().is_zero();
@@ -153,7 +166,7 @@ impl PostgresDriver {
             Ok::<_, BundleError>(manifest.about)
         };
         let checked = tokio::task::spawn_blocking(check).await;
-        let checked = checked.map_err(|e| Failure::transient(format!("the bundle cannot be checked: {e}")))?;
+        let checked = checked.map_err(check_failed)?;
         checked.map_err(|e| unusable(path, &e))
     }
 
@@ -251,6 +264,12 @@ impl PostgresDriver {
         })?;
         self.folder_of(path).map_err(|e| unusable(path, &e))
     }
+}
+
+/// Needs a value to be used with `map_err`.
+#[allow(clippy::needless_pass_by_value)]
+fn check_failed(error: tokio::task::JoinError) -> Failure {
+    Failure::transient(format!("the bundle cannot be checked: {error}"))
 }
 
 /// An error with its cause.

@@ -80,6 +80,11 @@ impl Session {
         Session { config, live: Mutex::new(None) }
     }
 
+    /// One connection that is never made anew: what is begun on it ends on it, or is taken back with it.
+    pub(super) async fn exclusive(&self) -> Result<Exclusive, SqlError> {
+        Ok(Exclusive(self.connect().await?))
+    }
+
     /// Another connection to the same server, for what takes long: a session does one thing at a time.
     pub(super) fn another(&self) -> Session {
         Session { config: self.config.clone(), live: Mutex::new(None) }
@@ -128,6 +133,17 @@ impl Session {
             Ok(Err(error)) => Err(read_error(&error, true)),
             Err(_) => Err(SqlError::NoConnection(format!("not within {} ms", CONNECT_TIMEOUT.as_millis()))),
         }
+    }
+}
+
+/// See [`Session::exclusive`].
+pub(super) struct Exclusive(Live);
+
+impl Exclusive {
+    /// Sends statements and returns the rows of all of them.
+    pub(super) async fn rows(&self, sql: &str, within: Duration) -> Result<Vec<SimpleQueryRow>, SqlError> {
+        let answer = tokio::time::timeout(within, send(&self.0.client, sql)).await;
+        answer.unwrap_or_else(|_| Err(SqlError::NoAnswer(format!("not within {} ms", within.as_millis()))))
     }
 }
 

@@ -6,9 +6,10 @@ use pilotlight_core::effect::{Descriptor, Effect};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
+use pilotlight_core::plan::RescuePlan;
 use pilotlight_core::position::{Order, Position};
 use pilotlight_core::rescue::{Answer, Question};
-use pilotlight_driver::battery::{self, Bench, DataBench};
+use pilotlight_driver::battery::{self, Bench, DataBench, RescueBench};
 use pilotlight_driver::guard::Guarded;
 use pilotlight_driver::{Context, Driver};
 use pilotlight_local::postgres::PostgresDriver;
@@ -64,15 +65,25 @@ struct RealBench {
     driver: Guarded<Both>,
     pairs: tokio::sync::Mutex<Vec<Pair>>,
     numbers: AtomicU64,
+    rescue: RescuePlan,
     _ledger: tempfile::TempDir,
 }
 
 impl RealBench {
     async fn new() -> RealBench {
+        RealBench::with(RescuePlan::default()).await
+    }
+
+    async fn with(rescue: RescuePlan) -> RealBench {
         let ledger = tempfile::tempdir().unwrap();
         let driver = Guarded::open(Both::default(), ledger.path()).unwrap();
-        let bench =
-            RealBench { driver, pairs: tokio::sync::Mutex::default(), numbers: AtomicU64::new(1), _ledger: ledger };
+        let bench = RealBench {
+            driver,
+            pairs: tokio::sync::Mutex::default(),
+            numbers: AtomicU64::new(1),
+            rescue,
+            _ledger: ledger,
+        };
         bench.next_pair(Pair::bare().await).await;
         bench
     }
@@ -95,7 +106,7 @@ impl Bench for RealBench {
 impl DataBench for RealBench {
     async fn pair(&self) -> battery::Pair {
         self.pairs.lock().await.clear();
-        self.next_pair(Pair::started().await).await;
+        self.next_pair(Pair::started_rescuing(self.rescue.clone()).await).await;
         battery::Pair { component: component(), writer: "east".into(), standby: "west".into() }
     }
 
@@ -112,6 +123,18 @@ impl DataBench for RealBench {
     async fn kill(&self, region: &Region) {
         self.pairs.lock().await[0].hit(region.as_str(), nix::sys::signal::Signal::SIGKILL);
     }
+}
+
+#[async_trait]
+impl RescueBench for RealBench {
+    async fn sever(&self, _: &Region) {
+        self.pairs.lock().await[0].sever().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rescues_keep_their_laws() {
+    battery::rescue(&RealBench::with(Pair::rows()).await).await.assert_kept();
 }
 
 #[tokio::test(flavor = "multi_thread")]

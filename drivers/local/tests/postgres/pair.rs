@@ -4,7 +4,7 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
-use pilotlight_core::plan::{Guarantee, PostgresPlan, PostgresServer};
+use pilotlight_core::plan::{Guarantee, PostgresPlan, PostgresServer, RescuePlan, SecretRef};
 use pilotlight_core::rescue::{Answer, Listed, Question};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -21,6 +21,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+pub const PASSPHRASE: &str = "open sesame";
 pub const PASSWORD: &str = "not so secret";
 
 /// The lease that gates are made for.
@@ -120,8 +121,23 @@ impl Pair {
         Pair::bare_with(Guarantee::BestEffort).await
     }
 
+    /// Rows to rescue, encrypted.
+    pub fn rows() -> RescuePlan {
+        let passphrase = Some(SecretRef::Env("UNUSED".to_owned()));
+        RescuePlan { rows: true, passphrase, max_slot: 1 << 30, ..RescuePlan::default() }
+    }
+
     /// The same whose writers are confirmed as the guarantee has it.
     pub async fn bare_with(guarantee: Guarantee) -> Pair {
+        Pair::made(guarantee, RescuePlan::default()).await
+    }
+
+    /// The same with a rescue of its own.
+    pub async fn bare_rescuing(rescue: RescuePlan) -> Pair {
+        Pair::made(Guarantee::BestEffort, rescue).await
+    }
+
+    async fn made(guarantee: Guarantee, rescue: RescuePlan) -> Pair {
         let turn = TURNS.acquire().await.expect("never closed");
         let root = folder();
         // The account of the server must be let through.
@@ -129,7 +145,8 @@ impl Pair {
         for region in ["east", "west"] {
             std::fs::create_dir_all(root.path().join(region)).expect("a folder");
         }
-        let plan = plan_of(root.path(), &[("east", free_port()), ("west", free_port())]);
+        let mut plan = plan_of(root.path(), &[("east", free_port()), ("west", free_port())]);
+        plan.rescue = rescue;
         let gates: BTreeMap<&str, Arc<PostgresGate>> = match guarantee {
             Guarantee::Bounded => ["east", "west"].map(|r| (r, gate(&root, &plan, r))).into(),
             Guarantee::Strict | Guarantee::BestEffort => BTreeMap::new(),
@@ -149,7 +166,16 @@ impl Pair {
 
     /// The same whose writers are confirmed as the guarantee has it; nobody is waited for yet.
     pub async fn started_with(guarantee: Guarantee) -> Pair {
-        let pair = Pair::bare_with(guarantee).await;
+        Pair::bare_with(guarantee).await.with_both().await
+    }
+
+    /// The same with a rescue of its own.
+    pub async fn started_rescuing(rescue: RescuePlan) -> Pair {
+        Pair::bare_rescuing(rescue).await.with_both().await
+    }
+
+    async fn with_both(self) -> Pair {
+        let pair = self;
         pair.start_writer().await;
         cluster::clone(&pair.new_server("west"), "127.0.0.1", pair.server("east").port).await.expect("a clone");
         pair.rejoin("west", "east").await.expect("the first standby");
@@ -245,6 +271,20 @@ impl Pair {
         let (component, waived_by) = (component(), waived_by.map(str::to_owned));
         let effect = Effect::CaptureRescue { component, region: "east".into(), upstream: "west".into(), waived_by };
         self.apply("east", &effect).await
+    }
+
+    /// What the agent of east does every few seconds.
+    pub async fn keep_ready(&self) {
+        let effect = Effect::KeepRescue { component: component(), region: "east".into() };
+        self.apply("east", &effect).await.expect("a writer that is kept ready");
+    }
+
+    /// From now on west hears nothing of east.
+    pub async fn sever(&self) {
+        let west = self.client("west").await.expect("a standby");
+        west.batch_execute("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'").await.expect("a setting");
+        west.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
+        self.reaches("west", |role| matches!(role, Role::Standby { streaming: false, .. })).await;
     }
 
     /// The bundles that lie beside the copy.
@@ -394,7 +434,7 @@ fn new_driver(root: &Path, plan: &PostgresPlan, region: &str, confirmed: Confirm
         plan: plan.clone(),
         state_dir: root.join(region).join("agent"),
         password: Some(PASSWORD.to_owned()),
-        passphrase: None,
+        passphrase: plan.rescue.passphrase.as_ref().map(|_| PASSPHRASE.to_owned()),
         confirmed,
         clock: Arc::new(SystemClock),
     })

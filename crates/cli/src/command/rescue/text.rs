@@ -1,8 +1,8 @@
 //! Bundles as people read them.
 
-use pilotlight_core::rescue::{Bundle, Change, Datum, Judged, Kind, Listed, Row, Rows, Shown};
+use pilotlight_core::rescue::{Bundle, Change, Class, Datum, Judged, Kind, Listed, Row, Rows, Shown};
 use pilotlight_core::time::show_wall;
-use pilotlight_server::api::view::RescueView;
+use pilotlight_server::api::view::{RescueReply, RescueView};
 use std::fmt::Write;
 
 /// Every bundle with what it holds.
@@ -41,6 +41,27 @@ pub(super) fn show(shown: &Shown) -> String {
         let _ = writeln!(out, "\nlost changes:");
         shown.changes.iter().for_each(|judged| change(&mut out, judged));
     }
+    out
+}
+
+/// What an apply would do.
+pub(super) fn compared(reply: &RescueReply) -> String {
+    let mut out = String::new();
+    about(&mut out, &reply.bundle);
+    let absent = reply.bundle.classes.get(&Class::Absent).copied().unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "\nApplying would write to {} what is absent there: at most {absent} changes, whole transactions only.",
+        reply.writer
+    );
+    let _ = writeln!(out, "What conflicts, or refers to rows that are not there, stays listed and untouched.");
+    out
+}
+
+/// What an apply did.
+pub(super) fn applied(reply: &RescueReply) -> String {
+    let mut out = format!("{}\n\n", reply.text);
+    about(&mut out, &reply.bundle);
     out
 }
 

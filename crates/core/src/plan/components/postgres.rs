@@ -27,13 +27,36 @@ static SERVER: Section = Section {
     ],
 };
 
+static TABLE: Shape = Shape::Text;
+
 static RESCUE: Section = Section {
     doc: "Rescue bundles: what a lost writer acknowledged and never sent is kept in one before it is rewound.",
-    keys: &[optional(
-        "passphrase",
-        Shape::Secret,
-        "Encrypts every bundle. Without it they are as readable as the old data directory.",
-    )],
+    keys: &[
+        default(
+            "rows",
+            Shape::Flag,
+            "false",
+            "Keeps the rows too, so that they can be compared and applied again. Needs `wal_level = logical`, the plugin \
+             `test_decoding` (it comes with the server's packages) and `passphrase`.",
+        ),
+        optional(
+            "only",
+            Shape::List { of: &TABLE, least: 1 },
+            "Keeps rows of these tables only, each as `schema.table`.",
+        ),
+        optional("except", Shape::List { of: &TABLE, least: 1 }, "Keeps rows of all tables but these."),
+        optional(
+            "passphrase",
+            Shape::Secret,
+            "Encrypts every bundle. Without it they are as readable as the old data directory. Only agents need it.",
+        ),
+        default(
+            "max_slot",
+            Shape::Size,
+            "1GiB",
+            "How much of its log the writer keeps so that lost rows can be read; beyond that the slot is dropped.",
+        ),
+    ],
 };
 
 pub(in crate::plan) static SECTION: Section = Section {
@@ -77,7 +100,7 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
         user: record.owned("user")?,
         password: record.secret("password"),
         sentinel: record.duration("sentinel")?,
-        rescue: record.record("rescue").map(rescue).unwrap_or_default(),
+        rescue: record.record("rescue").map_or_else(|| Some(RescuePlan::default()), rescue)?,
         regions: record
             .map("regions")
             .iter()
@@ -86,11 +109,45 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
     })
 }
 
-fn rescue(record: &Record) -> RescuePlan {
-    RescuePlan { passphrase: record.secret("passphrase") }
+fn rescue(record: &Record) -> Option<RescuePlan> {
+    let tables = |key| record.list(key).iter().filter_map(|v| v.text().map(str::to_owned)).collect();
+    Some(RescuePlan {
+        rows: record.flag("rows")?,
+        only: tables("only"),
+        except: tables("except"),
+        passphrase: record.secret("passphrase"),
+        max_slot: record.number("max_slot")?,
+    })
+}
+
+/// Rows are somebody's data: they are kept readable for nobody, and of tables that are named as they are.
+fn check_rescue(record: &Record, out: &mut Collector<'_>) {
+    if record.flag("rows") == Some(true) && !record.given("passphrase") {
+        out.add(code::PLAN_RESCUE, record.at("rows"), "rows would be kept unencrypted")
+            .found("`rows: true` without `passphrase`")
+            .allowed("`passphrase: {env: NAME}` or `{file: PATH}` beside it")
+            .hint("Give the agents a passphrase, or leave `rows` out.");
+    }
+    if record.given("only") && record.given("except") {
+        out.add(code::PLAN_RESCUE, record.at("except"), "`only` and `except` exclude each other")
+            .found("both")
+            .allowed("one of them")
+            .hint("Name the tables whose rows are kept, or those whose rows are not.");
+    }
+    for value in record.list("only").iter().chain(record.list("except")) {
+        if value.text().is_some_and(|t| t.split('.').filter(|part| !part.is_empty()).count() != 2) {
+            out.add(code::PLAN_RESCUE, &value.at, "a table is named with its schema")
+                .found(value.text().unwrap_or_default())
+                .allowed("`schema.table`, for example `public.payments`")
+                .hint("Tables outside of `public` may have the same name.");
+        }
+    }
 }
 
 pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
+    if let Some(rescue) = record.record("rescue") {
+        check_rescue(rescue, out);
+    }
     let rpo = root.record("objectives").and_then(|o| o.duration("rpo"));
     let (Some(rpo), Some(sentinel)) = (rpo, record.duration("sentinel")) else { return };
     if record.given("sentinel") && !rpo.is_zero() && sentinel > rpo {

@@ -300,3 +300,17 @@ fn hostile_texts_end_in_a_bounded_number_of_faults() {
     assert_eq!(found.last().map(|f| f.code), Some(crate::code::PLAN_TOO_LARGE));
     assert_eq!(found.len(), 1_001);
 }
+
+#[test]
+fn rescue_of_rows_fits_together() {
+    let with =
+        |rescue: &str| BASE.replacen("    kind: postgres\n", &format!("    kind: postgres\n    rescue: {rescue}\n"), 1);
+    let codes = |rescue: &str| faults(&with(rescue)).iter().map(|f| f.code.as_str()).collect::<Vec<_>>();
+    assert_eq!(codes("{ rows: true, passphrase: { env: KEY }, only: [public.payments] }"), [""; 0]);
+    assert_eq!(codes("{ rows: true }"), ["PL-0130"], "rows are kept for nobody to read");
+    assert_eq!(codes("{ only: [a.b], except: [a.c] }"), ["PL-0130"]);
+    assert_eq!(codes("{ except: [payments] }"), ["PL-0130"], "a table is named with its schema");
+    let plan = Plan::read(&with("{ max_slot: 16MiB }"), "plan.yaml").unwrap();
+    let Kind::Postgres(db) = &plan.components[&"db".into()].kind else { panic!("{plan:?}") };
+    assert_eq!((db.rescue.rows, db.rescue.max_slot), (false, 16 << 20));
+}

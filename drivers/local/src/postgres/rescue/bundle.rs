@@ -28,6 +28,8 @@ const APPLIED: &str = "applied.json";
 pub(super) const COMMITS: &str = "commits.jsonl";
 /// Lost changes, one JSON object a line.
 pub(super) const CHANGES: &str = "changes.jsonl";
+/// The same for people to read.
+pub(super) const SQL: &str = "changes.sql";
 /// What the changes are to the new writer, by their number; made by the newest look.
 const JUDGED: &str = "judged.jsonl";
 /// The salt of the passphrase.
@@ -255,6 +257,11 @@ impl Folder {
         read().unwrap_or_default()
     }
 
+    pub(super) fn note_applied(&self, applied: &Applied) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(applied).map_err(io::Error::other)?;
+        durable::write(&self.path.join(APPLIED), &text, None)
+    }
+
     /// Lines of a file, one JSON value each.
     fn lines<T: for<'de> Deserialize<'de>>(&self, name: &str, from: u64, most: usize) -> Result<Vec<T>, BundleError> {
         let reader = match self.get(name) {
@@ -273,6 +280,15 @@ impl Folder {
     /// Lost transactions.
     pub fn commits(&self, most: usize) -> Result<Vec<Commit>, BundleError> {
         self.lines(COMMITS, 0, most)
+    }
+
+    /// Lost changes, in the order in which they were committed.
+    pub(super) fn changes(&self) -> Result<Vec<Change>, BundleError> {
+        self.lines(CHANGES, 0, usize::MAX)
+    }
+
+    pub(super) fn note_judged(&self, judged: &[Judgement]) -> io::Result<()> {
+        self.put(JUDGED, &mut |to| write_lines(to, judged))
     }
 
     /// What the newest look at the new writer made of each change.

@@ -10,6 +10,7 @@ use super::super::rebuild::free_bytes;
 use super::super::rejoin::Stand;
 use super::super::work::Work;
 use super::bundle::{self, COMMITS, Folder};
+use super::decode::Decoded;
 use super::names::Name;
 use super::tail::{self, Piece, Segment};
 use super::walk::{self, RawCommit, Rel, Stretch, Walk};
@@ -60,7 +61,13 @@ struct Source {
 
 impl PostgresDriver {
     /// Makes the bundle in the folder of that name; the copy must not be running.
-    pub(super) async fn capture(&self, tail: &Tail, to: &Path, work: &Work<'_>) -> Result<Bundle, Failure> {
+    pub(super) async fn capture(
+        &self,
+        tail: &Tail,
+        to: &Path,
+        waived_by: Option<&str>,
+        work: &Work<'_>,
+    ) -> Result<Bundle, Failure> {
         let directory = self.directory();
         let program = self.programs.find("pg_waldump", directory.version().as_deref())?;
         let source = self.source(tail, &directory, &program, work).await?;
@@ -68,10 +75,22 @@ impl PostgresDriver {
         self.has_room(&source, &folder)?;
         let mut files = self.bring(&source, &folder, work).await?;
         let (found, walked) = self.walk(tail, &source, &folder, &program, work).await?;
-        let (mut about, commits) = self.describe(tail, &source, &found, work).await?;
+        let rels: BTreeSet<Rel> = found.commits.iter().flat_map(|c| c.touched.keys().copied()).collect();
+        let names = self.names_of(self.peer(&tail.upstream)?, &rels).await;
+        let decoded = match self.rows_of(tail, &found, &names, &folder, work).await {
+            Ok(decoded) => decoded,
+            // The log is kept all the same: what can be read out of it by hand is not lost with the rows.
+            Err(failure) => match waived_by.filter(|_| !work.stop.is_cancelled()) {
+                Some(by) => Decoded::left(format!("waived by {by}: {failure}")),
+                None => return Err(failure),
+            },
+        };
+        let (mut about, commits) = self.describe(tail, &source, &found, &names, work);
         about.sealed = folder.is_sealed();
-        let made = self.write_commits(&folder, &commits, work)?;
-        files.push(made);
+        about.rows = decoded.rows;
+        about.notes.extend(decoded.notes);
+        files.push(self.write_commits(&folder, &commits, work)?);
+        files.extend(decoded.files);
         let manifest = Manifest { version: VERSION, about, system: tail.own.system.clone(), walked, files };
         folder.finish(&manifest, to).map_err(|e| not_kept(to, &e))?;
         Ok(manifest.about)
@@ -218,16 +237,15 @@ impl PostgresDriver {
     }
 
     /// What the bundle says of itself, and its commits.
-    async fn describe(
+    fn describe(
         &self,
         tail: &Tail,
         source: &Source,
         found: &Walk,
+        names: &BTreeMap<Rel, Name>,
         work: &Work<'_>,
-    ) -> Result<(Bundle, Vec<Commit>), Failure> {
-        let rels: BTreeSet<Rel> = found.commits.iter().flat_map(|c| c.touched.keys().copied()).collect();
-        let names = self.names_of(self.peer(&tail.upstream)?, &rels).await;
-        let commits: Vec<Commit> = found.commits.iter().filter_map(|c| commit(c, &names)).collect();
+    ) -> (Bundle, Vec<Commit>) {
+        let commits: Vec<Commit> = found.commits.iter().filter_map(|c| commit(c, names)).collect();
         let told: BTreeSet<u64> = commits.iter().map(|c| c.transaction).collect();
         let lost = found.commits.iter().filter(|c| told.contains(&u64::from(c.xid)));
         let about = Bundle {
@@ -244,13 +262,13 @@ impl PostgresDriver {
             commits: commits.len() as u64,
             first: commits.iter().filter_map(|c| c.at).min(),
             last: commits.iter().filter_map(|c| c.at).max(),
-            touched: touched(lost, &names),
-            rows: Rows::Left { why: "this version reads commits, times and tables only".to_owned() },
+            touched: touched(lost, names),
+            rows: Rows::Left { why: String::new() },
             horizon: found.horizon.map(u64::from),
-            notes: notes(found, &names),
+            notes: notes(found, names),
             sealed: false,
         };
-        Ok((about, commits))
+        (about, commits)
     }
 
     fn write_commits(&self, folder: &Folder, commits: &[Commit], work: &Work<'_>) -> Result<File, Failure> {

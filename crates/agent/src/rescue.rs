@@ -1,0 +1,43 @@
+//! Keeps a writer ready for the rescue of rows: what will be needed to read them has to be held from before the loss on.
+
+use crate::Agent;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::observation::{Role, Target};
+use std::time::Duration;
+
+/// Each time the driver reads the log that was written since; what is written meanwhile is read once more after a loss.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// What is to be made may have to wait for long transactions of users.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Looks after it until shutdown: on the writer under a valid lease, and on a standby, which must hold nothing back.
+pub(crate) async fn run(agent: &Agent, target: &Target) {
+    let mut complained = false;
+    let mut pause = Duration::from_millis(500);
+    loop {
+        tokio::select! {
+            biased;
+            () = agent.shutdown.cancelled() => return,
+            () = agent.clock.sleep(pause) => {}
+        }
+        let Some(now) = agent.picture.situation(target) else { continue };
+        let concerned = match now.state.role {
+            Some(Role::Writer) => agent.leases.is_valid(&now.unit),
+            Some(Role::Standby { .. }) => true,
+            _ => false,
+        };
+        if !concerned {
+            continue;
+        }
+        let effect = Effect::KeepRescue { component: target.component.clone(), region: agent.region.clone() };
+        match agent.hands.sentinel(target, &effect, DEADLINE).await {
+            Ok(_) => (complained, pause) = (false, EVERY),
+            Err(e) if !complained => {
+                complained = true;
+                tracing::warn!(component = %target.component, "rows might not be rescued after a loss: {e}");
+            }
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Rows out of a tail: a fenced copy of the old writer decodes its log from the standing slot on.
+//!
+//! Invariant: every lost transaction that the log names is told, or the bundle says plainly which part is not.
+
+use super::super::PostgresDriver;
+use super::super::session::{Session, column};
+use super::super::work::Work;
+use super::bundle::{self, CHANGES, Folder, SQL};
+use super::capture::{Tail, not_kept};
+use super::names::Name;
+use super::parse::{self, Line, RawChange};
+use super::slot::SLOT;
+use super::walk::{self, Rel, Walk};
+use super::{super::lsn::Lsn, sql};
+use pilotlight_core::outcome::Failure;
+use pilotlight_core::rescue::{Change, Datum, File, Kind, Row, Rows};
+use pilotlight_core::time::Wall;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Duration;
+
+/// Changes asked for at a time; a transaction is never cut.
+const BATCH: u32 = 20_000;
+
+/// Columns of a table's primary key, by schema and table.
+type Keys = BTreeMap<(String, String), Vec<String>>;
+
+/// What became of the rows of a tail.
+pub(super) struct Decoded {
+    pub(super) rows: Rows,
+    pub(super) notes: Vec<String>,
+    pub(super) files: Vec<File>,
+}
+
+impl Decoded {
+    pub(super) fn left(why: impl Into<String>) -> Decoded {
+        Decoded { rows: Rows::Left { why: why.into() }, notes: Vec::new(), files: Vec::new() }
+    }
+}
+
+impl PostgresDriver {
+    /// Rows, where the plan allows them and the log holds them.
+    pub(super) async fn rows_of(
+        &self,
+        tail: &Tail,
+        found: &Walk,
+        names: &BTreeMap<Rel, Name>,
+        folder: &Folder,
+        work: &Work<'_>,
+    ) -> Result<Decoded, Failure> {
+        if !self.plan.rescue.rows {
+            return Ok(Decoded::left("the plan does not allow it (`rescue.rows`)"));
+        }
+        if !self.directory().path().join("pg_replslot").join(SLOT).exists() {
+            let why = "the old writer had no slot to decode from: wal_level was not logical, or no standby was there";
+            return Ok(Decoded::left(why));
+        }
+        let copy = self.fenced_copy(work).await?;
+        let session = copy.session(&self.plan.database, &self.plan.user);
+        let Some(from) = slot(&session, work).await? else {
+            return Ok(Decoded::left(
+                "the slot of the old writer was lost: it had fallen behind max_slot_wal_keep_size",
+            ));
+        };
+        let keys = keys(&session, work).await?;
+        let wanted: BTreeSet<u32> = found.commits.iter().map(|c| c.xid).collect();
+        let mut reading = Reading {
+            plan: &self.plan.rescue,
+            found,
+            keys: &keys,
+            wanted,
+            changes: Vec::new(),
+            seen: BTreeSet::new(),
+            withheld: 0,
+        };
+        reading.all(&session, work).await?;
+        drop(copy);
+        let (changes, seen, withheld) = (reading.changes, reading.seen, reading.withheld);
+        let mut notes = unheld(found, names, &seen, from, tail);
+        if withheld > 0 {
+            notes.push(format!("{withheld} changes of tables that the plan withholds are not in the rows"));
+        }
+        let keyless: BTreeSet<String> = changes.iter().filter(|c| c.key.is_none()).map(Change::name).collect();
+        if !keyless.is_empty() {
+            let tables = keyless.into_iter().collect::<Vec<_>>().join(", ");
+            notes.push(format!("without a primary key or replica identity a row cannot be found again: {tables}"));
+        }
+        let files = self.write_rows(folder, &changes, work)?;
+        let transactions = changes.iter().map(|c| c.transaction).collect::<BTreeSet<_>>().len() as u64;
+        Ok(Decoded { rows: Rows::Kept { changes: changes.len() as u64, transactions }, notes, files })
+    }
+
+    fn write_rows(&self, folder: &Folder, changes: &[Change], work: &Work<'_>) -> Result<Vec<File>, Failure> {
+        let stop = self.stopper(work);
+        let write = || {
+            folder.put(CHANGES, &mut |to| bundle::write_lines(to, changes))?;
+            folder.put(SQL, &mut |to| sql::script(changes, to))?;
+            Ok(vec![folder.entry(CHANGES, &stop)?, folder.entry(SQL, &stop)?])
+        };
+        write().map_err(|e: io::Error| not_kept(folder.path(), &e))
+    }
+}
+
+fn unread(what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::transient(format!("PL-0240: rows cannot be read out of the old writer's log: {what}: {error}"))
+        .hint("look at the message; to go on without rows: `pilotlight rejoin --waive-rescue NAME`")
+}
+
+/// Where the slot begins; `None` when it was lost.
+async fn slot(session: &Session, work: &Work<'_>) -> Result<Option<Lsn>, Failure> {
+    let sql =
+        format!("SELECT confirmed_flush_lsn AS at, wal_status FROM pg_replication_slots WHERE slot_name = '{SLOT}'");
+    let rows = session.rows(&sql, work.left(), false).await.map_err(|e| unread("the slot", e))?;
+    let row = rows.first();
+    if row.and_then(|r| column(r, "wal_status")) == Some("lost") {
+        return Ok(None);
+    }
+    Ok(row.and_then(|r| column(r, "at")).and_then(|l| l.parse().ok()))
+}
+
+async fn keys(session: &Session, work: &Work<'_>) -> Result<Keys, Failure> {
+    let sql = "SELECT n.nspname, c.relname, a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+        JOIN pg_namespace n ON n.oid = c.relnamespace \
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indisprimary";
+    let rows = session.rows(sql, work.left(), false).await.map_err(|e| unread("the keys of tables", e))?;
+    let mut keys = Keys::new();
+    for row in &rows {
+        if let (Some(schema), Some(table), Some(name)) =
+            (column(row, "nspname"), column(row, "relname"), column(row, "attname"))
+        {
+            keys.entry((schema.to_owned(), table.to_owned())).or_default().push(name.to_owned());
+        }
+    }
+    Ok(keys)
+}
+
+/// The stream of changes while it is read.
+struct Reading<'a> {
+    plan: &'a pilotlight_core::plan::RescuePlan,
+    found: &'a Walk,
+    keys: &'a Keys,
+    wanted: BTreeSet<u32>,
+    changes: Vec<Change>,
+    /// Transactions that were told.
+    seen: BTreeSet<u32>,
+    withheld: u64,
+}
+
+impl Reading<'_> {
+    async fn all(&mut self, session: &Session, work: &Work<'_>) -> Result<(), Failure> {
+        let sql = format!(
+            "SELECT xid, data FROM pg_logical_slot_get_changes('{SLOT}', NULL, {BATCH}, \
+             'include-timestamp', 'on', 'skip-empty-xacts', 'on')"
+        );
+        loop {
+            let within = work.left().min(Duration::from_secs(3_600));
+            let rows = session.rows(&sql, within, false).await.map_err(|e| unread("decoding", e))?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in &rows {
+                let xid = column(row, "xid").and_then(|x| x.parse().ok());
+                let data = row.try_get("data").ok().flatten().unwrap_or_default();
+                let line = parse::read(data).ok_or_else(|| unread("a line is not understood", data))?;
+                if let Some(xid) = xid.filter(|xid| self.wanted.contains(xid)) {
+                    self.take(xid, line);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, xid: u32, line: Line) {
+        self.seen.insert(xid);
+        let commit = self.found.commits.iter().find(|c| c.xid == xid);
+        let (position, at) = commit.map(|c| (c.lsn.to_string(), c.at)).unwrap_or_default();
+        match line {
+            Line::Begin | Line::Other => {}
+            Line::Commit(at) => self.date(xid, at.as_deref().and_then(walk::time)),
+            Line::Change(raw) => self.keep(self.change(xid, &position, at, raw)),
+            Line::Truncate(tables) => {
+                for (schema, table) in tables {
+                    let raw = RawChange { schema, table, kind: Kind::Truncate, old: None, new: None };
+                    self.keep(self.change(xid, &position, at, raw));
+                }
+            }
+        }
+    }
+
+    /// The commit's own time, where the log's text gave none.
+    fn date(&mut self, xid: u32, at: Option<Wall>) {
+        for change in self.changes.iter_mut().rev().take_while(|c| c.transaction == u64::from(xid)) {
+            change.at = change.at.or(at);
+        }
+    }
+
+    fn change(&self, xid: u32, position: &str, at: Option<Wall>, raw: RawChange) -> Change {
+        let RawChange { schema, table, kind, old, new } = raw;
+        let columns = self.keys.get(&(schema.clone(), table.clone()));
+        let key = key(kind, columns.map(Vec::as_slice), old.as_ref(), new.as_ref());
+        Change { transaction: u64::from(xid), position: position.to_owned(), at, schema, table, kind, key, old, new }
+    }
+
+    fn keep(&mut self, change: Change) {
+        if change.schema == "pilotlight" {
+            return;
+        }
+        let name = change.name();
+        let allowed = self.plan.only.is_empty() || self.plan.only.contains(&name);
+        if allowed && !self.plan.except.contains(&name) {
+            self.changes.push(change);
+        } else {
+            self.withheld += 1;
+        }
+    }
+}
+
+/// The key of the row before the change: the primary key where all of it is told, else what the log names a row by.
+fn key(kind: Kind, columns: Option<&[String]>, old: Option<&Row>, new: Option<&Row>) -> Option<Row> {
+    let row = old.or(new)?;
+    let part = |columns: &[String]| -> Option<Row> {
+        let pair = |name: &String| match row.get(name)? {
+            Datum::Text(text) => Some((name.clone(), Datum::Text(text.clone()))),
+            Datum::Null | Datum::Unchanged { .. } => None,
+        };
+        columns.iter().map(pair).collect()
+    };
+    match columns {
+        Some(columns) => part(columns),
+        // Another unique index is the replica identity: then only its columns are told of the old row, none of them NULL.
+        None if matches!(kind, Kind::Update | Kind::Delete)
+            && old.is_some_and(|o| new.is_none_or(|n| o.len() < n.len())) =>
+        {
+            old.filter(|row| row.values().all(|d| matches!(d, Datum::Text(_)))).cloned()
+        }
+        None => None,
+    }
+}
+
+/// Lost transactions whose rows were not told, although they touched tables of the decoded database.
+fn unheld(found: &Walk, names: &BTreeMap<Rel, Name>, seen: &BTreeSet<u32>, from: Lsn, tail: &Tail) -> Vec<String> {
+    let touches = |commit: &&walk::RawCommit| {
+        commit
+            .touched
+            .keys()
+            .filter_map(|rel| names.get(rel))
+            .any(|n| !n.is_ours() && !n.is_of_the_system() && !n.elsewhere)
+    };
+    let untold = found.commits.iter().filter(touches).filter(|c| !seen.contains(&c.xid)).count();
+    if untold == 0 {
+        return Vec::new();
+    }
+    let why = match from > tail.fork.1 {
+        true => format!("the slot begins at {from}, after the fork at {}", tail.fork.1),
+        false => "unlogged tables, or a table that was not there at the end".to_owned(),
+    };
+    vec![format!("rows of {untold} lost transactions could not be told: {why}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(pairs: &[(&str, &str)]) -> Row {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), Datum::Text((*v).to_owned()))).collect()
+    }
+
+    #[test]
+    fn a_row_is_named_by_its_primary_key_before_the_change() {
+        let id = ["id".to_owned()];
+        let (one, whole, moved) =
+            (row(&[("id", "1")]), row(&[("id", "1"), ("v", "a")]), row(&[("id", "7"), ("v", "a")]));
+        let id = Some(id.as_slice());
+        assert_eq!(key(Kind::Insert, id, None, Some(&whole)), Some(one.clone()));
+        assert_eq!(key(Kind::Update, id, Some(&one), Some(&moved)), Some(one.clone()));
+        assert_eq!(key(Kind::Update, id, Some(&whole), Some(&moved)), Some(one.clone()), "the whole old row is told");
+        assert_eq!(key(Kind::Delete, id, Some(&one), None), Some(one.clone()));
+        assert_eq!(key(Kind::Delete, id, None, None), None);
+        assert_eq!(key(Kind::Insert, None, None, Some(&whole)), None, "no key at all");
+        assert_eq!(key(Kind::Update, None, Some(&one), Some(&moved)), Some(one), "another unique index");
+        assert_eq!(key(Kind::Update, None, Some(&whole), Some(&moved)), None, "the whole row names nothing");
+    }
+}

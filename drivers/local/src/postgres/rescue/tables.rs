@@ -1,0 +1,157 @@
+//! What the new writer says of the tables that lost changes belong to: columns, foreign keys, sequences.
+
+use super::super::session::{Exclusive, SqlError, column, literal};
+use super::sql;
+use pilotlight_core::rescue::{Change, Datum, Kind, Row};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A table of the new writer.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) columns: BTreeSet<String>,
+    /// Columns that the server computes itself.
+    pub(super) computed: BTreeSet<String>,
+    /// Tables whose rows its rows refer to.
+    pub(super) refers_to: Vec<Reference>,
+    /// Tables whose rows refer to its rows.
+    pub(super) referred_by: Vec<Reference>,
+    /// Sequences by the column they fill.
+    sequences: BTreeMap<String, String>,
+}
+
+/// A foreign key, seen from one of its two tables.
+#[derive(Debug)]
+pub(super) struct Reference {
+    pub(super) name: String,
+    /// The other table.
+    pub(super) schema: String,
+    pub(super) table: String,
+    /// Columns here and there.
+    columns: Vec<(String, String)>,
+}
+
+impl Reference {
+    /// What a row of the other table looks like that belongs to this one; none when a part of the key is NULL or unknown.
+    pub(super) fn condition(&self, row: &Row) -> Option<String> {
+        let pair = |(here, there): &(String, String)| match row.get(here)? {
+            value @ Datum::Text(_) => Some((there.clone(), value.clone())),
+            Datum::Null | Datum::Unchanged { .. } => None,
+        };
+        self.columns.iter().map(pair).collect::<Option<Row>>().map(|key| sql::condition(&key))
+    }
+}
+
+/// Tables by schema and name.
+#[derive(Debug, Default)]
+pub(super) struct Tables(BTreeMap<(String, String), Table>);
+
+impl Tables {
+    pub(super) fn get(&self, schema: &str, table: &str) -> Option<&Table> {
+        self.0.get(&(schema.to_owned(), table.to_owned()))
+    }
+
+    /// Asks for every table of the changes.
+    pub(super) async fn learn(
+        &mut self,
+        writer: &Exclusive,
+        within: Duration,
+        changes: &[Change],
+    ) -> Result<(), SqlError> {
+        let wanted: BTreeSet<(String, String)> = changes.iter().map(|c| (c.schema.clone(), c.table.clone())).collect();
+        for (schema, table) in wanted {
+            let name = literal(&sql::table(&schema, &table));
+            let columns = format!(
+                "SELECT attname, attgenerated <> '' AS computed, \
+                 pg_get_serial_sequence({name}, attname) AS sequence FROM pg_attribute \
+                 WHERE attrelid = to_regclass({name}) AND attnum > 0 AND NOT attisdropped"
+            );
+            let rows = writer.rows(&columns, within).await?;
+            if rows.is_empty() {
+                continue;
+            }
+            let mut known = Table::default();
+            for row in &rows {
+                let column_name = column(row, "attname").unwrap_or_default().to_owned();
+                if column(row, "computed") == Some("t") {
+                    known.computed.insert(column_name.clone());
+                }
+                if let Some(sequence) = column(row, "sequence") {
+                    known.sequences.insert(column_name.clone(), sequence.to_owned());
+                }
+                known.columns.insert(column_name);
+            }
+            known.refers_to = references(writer, within, &name, true).await?;
+            known.referred_by = references(writer, within, &name, false).await?;
+            self.0.insert((schema, table), known);
+        }
+        Ok(())
+    }
+
+    /// Moves sequences past the numbers that were applied, so that nobody is given one of them again. Never back.
+    pub(super) async fn advance_sequences(
+        &self,
+        writer: &Exclusive,
+        within: Duration,
+        changes: &[Change],
+        made: &BTreeSet<u64>,
+    ) -> Result<(), SqlError> {
+        let mut highest: BTreeMap<&str, i64> = BTreeMap::new();
+        for change in changes.iter().filter(|c| c.kind == Kind::Insert && made.contains(&c.transaction)) {
+            let Some(table) = self.get(&change.schema, &change.table) else { continue };
+            for (name, sequence) in &table.sequences {
+                let value = change.new.as_ref().and_then(|row| row.get(name));
+                if let Some(number) = number(value) {
+                    let top = highest.entry(sequence).or_insert(number);
+                    *top = number.max(*top);
+                }
+            }
+        }
+        for (sequence, top) in highest {
+            // One number after the other, as anybody else takes them: setting it could take it back under a writer.
+            let sql = format!(
+                "SELECT count(nextval({0}::regclass)) FROM generate_series(1, greatest(0, {top} - (SELECT \
+                 CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence})))",
+                literal(sequence)
+            );
+            writer.rows(&sql, within).await?;
+        }
+        Ok(())
+    }
+}
+
+fn number(value: Option<&Datum>) -> Option<i64> {
+    match value? {
+        Datum::Text(text) => text.parse().ok(),
+        Datum::Null | Datum::Unchanged { .. } => None,
+    }
+}
+
+/// Foreign keys of a table (`ours`), or those of others that point to it.
+async fn references(writer: &Exclusive, within: Duration, name: &str, ours: bool) -> Result<Vec<Reference>, SqlError> {
+    let (here, there) = if ours { ("con", "conf") } else { ("conf", "con") };
+    let sql = format!(
+        "SELECT k.conname, n.nspname, o.relname, a.attname AS here, b.attname AS there FROM pg_constraint k \
+         CROSS JOIN LATERAL unnest(k.{here}key, k.{there}key) AS c (here, there) \
+         JOIN pg_class o ON o.oid = k.{there}relid JOIN pg_namespace n ON n.oid = o.relnamespace \
+         JOIN pg_attribute a ON a.attrelid = k.{here}relid AND a.attnum = c.here \
+         JOIN pg_attribute b ON b.attrelid = k.{there}relid AND b.attnum = c.there \
+         WHERE k.contype = 'f' AND k.{here}relid = to_regclass({name}) ORDER BY k.oid"
+    );
+    let rows = writer.rows(&sql, within).await?;
+    let mut found: Vec<Reference> = Vec::new();
+    for row in &rows {
+        let text = |name| column(row, name).unwrap_or_default().to_owned();
+        let pair = (text("here"), text("there"));
+        match found.last_mut().filter(|last| last.name == text("conname") && last.table == text("relname")) {
+            Some(last) => last.columns.push(pair),
+            None => found.push(Reference {
+                name: text("conname"),
+                schema: text("nspname"),
+                table: text("relname"),
+                columns: vec![pair],
+            }),
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,290 @@
+//! Rows that a failover lost: read out of the old writer's log, compared with the new writer, applied again.
+
+use crate::pair::{PASSPHRASE, Pair, component, eventually, target};
+use nix::sys::signal::Signal;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
+use pilotlight_core::rescue::{Answer, Bundle, Class, Judged, Listed, Question, Rows};
+use pilotlight_driver::Driver;
+use pilotlight_local::postgres::rescue::bundle::Folder;
+use std::path::PathBuf;
+use tokio_postgres::SimpleQueryMessage;
+
+const TABLES: &str = r#"
+    CREATE TABLE account (id serial PRIMARY KEY, name text NOT NULL UNIQUE, balance numeric(12,2), info jsonb,
+        at timestamptz, raw bytea, note text, tags text[], ok boolean);
+    CREATE TABLE "or der" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account int REFERENCES account (id),
+        total numeric, "dou""ble" numeric GENERATED ALWAYS AS (total * 2) STORED);
+    CREATE TABLE pair (a int, b uuid, v text, PRIMARY KEY (a, b));
+    CREATE TABLE whole (id int PRIMARY KEY, v text); ALTER TABLE whole REPLICA IDENTITY FULL;
+    CREATE TABLE journal (line text);
+    INSERT INTO account (name, balance, info, at, raw, note, ok) SELECT 'a' || n, n * 1.10, '{"n": [1, null]}',
+        '2026-01-01 00:00:00+02', '\xdeadbeef', NULL, n % 2 = 0 FROM generate_series(1, 60) n;
+    INSERT INTO "or der" (account, total) SELECT n, n FROM generate_series(1, 60) n;
+    INSERT INTO whole SELECT n, 'w' FROM generate_series(1, 20) n;
+"#;
+
+const ALL: [&str; 4] = ["account", "\"or der\"", "pair", "whole"];
+
+async fn run(pair: &Pair, region: &str, sql: &str) {
+    let client = pair.client(region).await.unwrap();
+    client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+}
+
+/// Everything that is in the tables, as text.
+async fn content(pair: &Pair, region: &str) -> Vec<String> {
+    let client = pair.client(region).await.unwrap();
+    let mut all = Vec::new();
+    for table in ALL {
+        let sql = format!("SELECT '{0} ' || t::text FROM {1} t ORDER BY 1", table.replace('"', ""), table);
+        for message in client.simple_query(&sql).await.unwrap() {
+            if let SimpleQueryMessage::Row(row) = message {
+                all.push(row.get(0).unwrap().to_owned());
+            }
+        }
+    }
+    all
+}
+
+/// A pair with the tables on both sides; from now on west hears nothing, and is ready to be told what it missed.
+async fn parted(pair: &Pair) {
+    run(pair, "east", TABLES).await;
+    eventually("the tables arrive", || async {
+        let client = pair.client("west").await.unwrap();
+        let count = client.query_one("SELECT count(*) FROM whole", &[]).await.map(|r| r.get::<_, i64>(0));
+        if matches!(count, Ok(20)) { Ok(()) } else { Err(format!("{count:?}")) }
+    })
+    .await;
+    pair.keep_ready().await;
+    pair.sever().await;
+    pair.keep_ready().await;
+}
+
+/// East dies, west takes over.
+async fn fail_over(pair: &Pair) {
+    pair.hit("east", Signal::SIGKILL);
+    pair.fence("east").await.unwrap();
+    pair.promote("west").await.unwrap();
+}
+
+async fn captured(pair: &Pair) -> Bundle {
+    match pair.capture(None).await.unwrap() {
+        Outcome::Done { output } => *output.rescue.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn apply(pair: &Pair, about: &Bundle, by: Option<&str>) -> Result<Outcome, Failure> {
+    let (component, region, upstream, bundle) = (component(), "east".into(), "west".into(), about.bundle.clone());
+    let effect = match by {
+        Some(by) => Effect::ApplyRescue { component, region, upstream, bundle, by: by.to_owned() },
+        None => Effect::ClassifyRescue { component, region, upstream, bundle },
+    };
+    pair.apply("east", &effect).await
+}
+
+async fn listed(pair: &Pair) -> Listed {
+    pair.bundles("east").await.remove(0)
+}
+
+async fn judged(pair: &Pair, about: &Bundle) -> Vec<Judged> {
+    let question = Question::Show { bundle: about.bundle.clone(), from: 0, most: 10_000 };
+    match pair.east.rescue(&target("east"), &question).await {
+        Ok(Answer::Bundle(shown)) => shown.changes,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Hundreds of transactions over all tables.
+fn busy() -> Vec<String> {
+    let mut all = Vec::new();
+    for n in 100..420 {
+        all.push(match n % 6 {
+            0 => format!(
+                "BEGIN; INSERT INTO account (name, balance, info, at, raw, note, tags) VALUES ('it''s {n} \\', {n}.50, \
+                 '{{\"k\": \"v\\\"{n}\"}}', '2026-02-0{} 12:00:00.123456+05', '\\x00ff', NULL, '{{a,\"b c\"}}'); \
+                 INSERT INTO \"or der\" (account, total) VALUES (currval('account_id_seq'), {n}); COMMIT",
+                n % 9 + 1
+            ),
+            1 => format!("UPDATE account SET balance = balance + 1, note = 'x{n}', info = NULL WHERE id = {}", n % 50 + 1),
+            2 => format!("INSERT INTO pair VALUES ({n}, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', repeat(md5('{n}'), 200))"),
+            3 => format!("UPDATE whole SET v = v || '{n}' WHERE id = {}", n % 20 + 1),
+            4 => format!("BEGIN; SAVEPOINT a; INSERT INTO whole VALUES ({n}, NULL); RELEASE a; UPDATE pair SET v = v WHERE a = {}; COMMIT", n - 2),
+            _ => format!("DELETE FROM pair WHERE a = {}", n - 33),
+        });
+    }
+    all.push("UPDATE pair SET a = a + 10000 WHERE a > 350".to_owned());
+    all.push("DELETE FROM \"or der\" WHERE id = 60; DELETE FROM account WHERE id = 60".to_owned());
+    all.push("BEGIN; INSERT INTO whole VALUES (9999, 'taken back'); ROLLBACK".to_owned());
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_lost_transactions_come_back_exactly_once() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    parted(&pair).await;
+    let east = pair.client("east").await.unwrap();
+    for sql in busy() {
+        east.batch_execute(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    }
+    let expected = content(&pair, "east").await;
+    fail_over(&pair).await;
+    let before = content(&pair, "west").await;
+    let about = captured(&pair).await;
+    println!("{about:?}");
+    assert!(about.commits >= 300 && about.sealed, "{about:?}");
+    let Rows::Kept { changes, transactions } = about.rows else { panic!("{about:?}") };
+    assert_eq!(transactions, about.commits, "every lost transaction is told");
+    assert!(!pair.data_dir("east").with_extension("rescue").exists(), "the copy is gone");
+    pair.rejoin("east", "west").await.unwrap();
+    pair.streams("east").await;
+
+    apply(&pair, &about, None).await.unwrap();
+    assert_eq!(content(&pair, "west").await, before, "comparing changes nothing");
+    let told = judged(&pair, &about).await.into_iter();
+    let held = told.filter(|j| j.judgement.as_ref().unwrap().class.holds());
+    let held: Vec<_> = held.map(|j| (j.change.key, j.judgement.unwrap().why)).collect();
+    assert_eq!(held, [], "nothing stands in the way");
+    let outcome = apply(&pair, &about, Some("mara")).await.unwrap();
+    println!("{:?}", outcome.output().map(|o| &o.text));
+    assert_eq!(content(&pair, "west").await, expected, "west holds what east had acknowledged");
+    // Rows that came and went within the tail need nothing to be done.
+    let applied_count = listed(&pair).await.applied;
+    assert!(applied_count > 200 && applied_count < transactions, "{applied_count}");
+
+    let applied = PathBuf::from(listed(&pair).await.folder).join("applied.json");
+    for forgotten in [false, true] {
+        if forgotten {
+            std::fs::remove_file(&applied).unwrap();
+        }
+        let again = apply(&pair, &about, Some("mara")).await;
+        assert!(matches!(again, Ok(Outcome::Skipped { .. })), "{again:?}");
+        assert_eq!(content(&pair, "west").await, expected, "applied twice it changes nothing");
+    }
+    run(&pair, "west", "INSERT INTO account (name) VALUES ('new'); INSERT INTO \"or der\" (total) VALUES (1)").await;
+    let west = pair.client("west").await.unwrap();
+    let noted = west.query_one("SELECT count(*), sum(changes) FROM pilotlight.rescue", &[]).await.unwrap();
+    let counts = (noted.get::<_, i64>(0).unsigned_abs(), noted.get::<_, i64>(1).unsigned_abs());
+    assert!(counts.0 == applied_count && counts.1 <= changes, "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_new_writer_has_changed_since_is_never_overwritten() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    parted(&pair).await;
+    for sql in [
+        "UPDATE account SET balance = 1 WHERE id = 1",
+        "BEGIN; UPDATE account SET balance = 2 WHERE id = 2; UPDATE account SET balance = 2 WHERE id = 3; COMMIT",
+        "INSERT INTO account (id, name) VALUES (500, 'lost')",
+        "INSERT INTO \"or der\" (account, total) VALUES (4, 77)",
+        "DELETE FROM whole WHERE id = 1",
+        "UPDATE whole SET v = 'first' WHERE id = 2",
+        "UPDATE whole SET v = 'second' WHERE id = 2",
+        "INSERT INTO whole VALUES (700, 'same')",
+        "INSERT INTO account (id, name) VALUES (501, 'unique')",
+        "INSERT INTO journal VALUES ('no key')",
+        "UPDATE account SET balance = 5 WHERE id = 5",
+    ] {
+        run(&pair, "east", sql).await;
+    }
+    fail_over(&pair).await;
+    run(
+        &pair,
+        "west",
+        "UPDATE account SET balance = 100 WHERE id = 1; UPDATE account SET balance = 300 WHERE id = 3; \
+         INSERT INTO account (id, name) VALUES (500, 'new'); DELETE FROM \"or der\" WHERE account = 4; \
+         DELETE FROM account WHERE id = 4; UPDATE whole SET v = 'kept' WHERE id = 1; \
+         UPDATE whole SET v = 'second' WHERE id = 2; INSERT INTO whole VALUES (700, 'same'); \
+         INSERT INTO account (name) VALUES ('unique')",
+    )
+    .await;
+    let about = captured(&pair).await;
+    assert!(about.notes.iter().any(|n| n.contains("public.journal")), "{:?}", about.notes);
+    apply(&pair, &about, None).await.unwrap();
+    let told: Vec<(String, Class)> = judged(&pair, &about)
+        .await
+        .into_iter()
+        .map(|j| (format!("{} {:?}", j.change.table, j.change.kind), j.judgement.unwrap().class))
+        .collect();
+    let expected = [
+        ("account Update", Class::Conflicting),
+        ("account Update", Class::Absent),
+        ("account Update", Class::Conflicting),
+        ("account Insert", Class::Conflicting),
+        ("or der Insert", Class::ForeignKeyMissing),
+        ("whole Delete", Class::Conflicting),
+        ("whole Update", Class::Superseded),
+        ("whole Update", Class::Identical),
+        ("whole Insert", Class::Identical),
+        ("account Insert", Class::Conflicting),
+        ("journal Insert", Class::NotCovered),
+        ("account Update", Class::Absent),
+    ];
+    let told: Vec<(&str, Class)> = told.iter().map(|(what, class)| (what.as_str(), *class)).collect();
+    assert_eq!(told, expected);
+    let before = content(&pair, "west").await;
+    let outcome = apply(&pair, &about, Some("mara")).await.unwrap();
+    assert!(outcome.output().unwrap().text.contains("applied 1 changes of 1 lost transactions"), "{outcome:?}");
+    let after = content(&pair, "west").await;
+    let changed: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
+    assert_eq!(changed.len(), 1, "one row was written, and only that: {changed:?}");
+    assert!(changed[0].starts_with("account (5,a5,5.00,"), "{changed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_logical_log_the_bundle_says_what_it_cannot_tell() {
+    let pair = Pair::bare_rescuing(Pair::rows()).await;
+    pair.start_writer().await;
+    run(&pair, "east", "ALTER SYSTEM SET wal_level = replica").await;
+    pair.stop("east").await.unwrap();
+    pair.resume("east").await.unwrap();
+    pilotlight_local::postgres::cluster::clone(&pair.new_server("west"), "127.0.0.1", pair.server("east").port)
+        .await
+        .unwrap();
+    pair.rejoin("west", "east").await.unwrap();
+    pair.streams("west").await;
+    let findings =
+        pair.east.preflight(&Effect::Checkpoint { component: component(), region: "east".into() }).await.unwrap();
+    assert!(findings.iter().any(|f| f.code == "PL-0346"), "{findings:?}");
+    pair.keep_ready().await;
+    pair.sever().await;
+    for number in 1..=5 {
+        pair.pay("east", number).await.unwrap();
+    }
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    assert_eq!((about.commits, about.touched[0].inserted), (5, 5));
+    assert!(matches!(&about.rows, Rows::Left { why } if why.contains("wal_level")), "{about:?}");
+    let refused = apply(&pair, &about, Some("mara")).await.unwrap_err();
+    assert!(refused.message.contains("PL-0604"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_bundle_tells_nothing_without_its_passphrase() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    parted(&pair).await;
+    run(&pair, "east", "INSERT INTO whole VALUES (800, 'a very private word')").await;
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    let folder = PathBuf::from(listed(&pair).await.folder);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.extend(std::fs::read_dir(folder.join("wal")).unwrap().map(|e| e.unwrap().path()));
+    let needle = b"a very private word";
+    for file in files.iter().filter(|f| f.is_file()) {
+        let bytes = std::fs::read(file).unwrap();
+        assert!(!bytes.windows(needle.len()).any(|w| w == needle), "{} is readable", file.display());
+    }
+    let shown = Folder::open(&folder, Some(PASSPHRASE)).unwrap().shown(0, 10).unwrap();
+    assert!(shown.changes.iter().any(|j| format!("{:?}", j.change.new).contains("a very private word")));
+    assert!(Folder::open(&folder, Some("open")).unwrap().shown(0, 10).is_err(), "another passphrase");
+    assert!(Folder::open(&folder, None).unwrap().shown(0, 10).is_err(), "none");
+
+    let sealed = folder.join("changes.jsonl.sealed");
+    let mut bytes = std::fs::read(&sealed).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&sealed, bytes).unwrap();
+    let refused = apply(&pair, &about, Some("mara")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Rejected);
+    assert!(refused.message.contains("PL-0239"), "{refused}");
+}
