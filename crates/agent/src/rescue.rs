@@ -5,8 +5,8 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::{Role, Target};
 use std::time::Duration;
 
-/// Each time the driver reads the log that was written since; what is written meanwhile is read once more after a loss.
-const EVERY: Duration = Duration::from_secs(10);
+/// Soon after a standby has come: from then on there is something to lose. The driver does not do all of it each time.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// What is to be made may have to wait for long transactions of users.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -14,12 +14,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Looks after it until shutdown: on the writer under a valid lease, and on a standby, which must hold nothing back.
 pub(crate) async fn run(agent: &Agent, target: &Target) {
     let mut complained = false;
-    let mut pause = Duration::from_millis(500);
     loop {
         tokio::select! {
             biased;
             () = agent.shutdown.cancelled() => return,
-            () = agent.clock.sleep(pause) => {}
+            () = agent.clock.sleep(EVERY) => {}
         }
         let Some(now) = agent.picture.situation(target) else { continue };
         let concerned = match now.state.role {
@@ -32,7 +31,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
         }
         let effect = Effect::KeepRescue { component: target.component.clone(), region: agent.region.clone() };
         match agent.hands.sentinel(target, &effect, DEADLINE).await {
-            Ok(_) => (complained, pause) = (false, EVERY),
+            Ok(_) => complained = false,
             Err(e) if !complained => {
                 complained = true;
                 tracing::warn!(component = %target.component, "rows might not be rescued after a loss: {e}");

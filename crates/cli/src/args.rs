@@ -116,6 +116,9 @@ pub(crate) struct DemoArgs {
     /// Payments a second
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(crate) rate: u32,
+    /// How long replication is held back before the loss, so that payments are lost for certain
+    #[arg(long, default_value = "0s", value_name = "DURATION")]
+    pub(crate) lag: String,
     /// Where the report goes
     #[arg(long, default_value = "pilotlight-demo-report", value_name = "FOLDER")]
     pub(crate) report: PathBuf,

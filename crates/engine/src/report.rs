@@ -117,6 +117,31 @@ pub struct Move {
     /// What users felt, if a client was there to feel it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<Impact>,
+    /// Rescue bundles of what a lost writer had acknowledged and never sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rescued: Vec<Rescued>,
+}
+
+/// A rescue bundle, as far as a report tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rescued {
+    /// Its name.
+    pub bundle: String,
+    /// The region that keeps it.
+    pub region: String,
+    /// Lost transactions in it.
+    pub transactions: u64,
+    /// Their changes of rows; absent when rows are not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<u64>,
+    /// From the first to the last of them, on the old writer's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_ms: Option<u64>,
+    /// When the first of them was committed, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+    /// Nothing of it was gone before it could be kept.
+    pub complete: bool,
 }
 
 /// Who said what before the run started.

@@ -109,7 +109,7 @@ pub struct PostgresDriver {
     state_dir: PathBuf,
     password: Option<String>,
     passphrase: Option<String>,
-    keys: rescue::Keys,
+    memory: rescue::Memory,
     confirmed: Confirmed,
     /// Where the writer's end was when.
     marks: Mutex<Marks>,
@@ -144,7 +144,7 @@ impl PostgresDriver {
         let config = upstream::config(&plan, &host, own.port, password.as_deref());
         let (look, write) = (Session::new(config.clone()), Session::new(config));
         let (newest, desk) = (Mutex::new(None), Desk::new(clock.clone()));
-        let keys = rescue::Keys::default();
+        let memory = rescue::Memory::default();
         let marks = Mutex::default();
         Ok(Self {
             component,
@@ -154,7 +154,7 @@ impl PostgresDriver {
             state_dir,
             password,
             passphrase,
-            keys,
+            memory,
             confirmed,
             marks,
             clock,

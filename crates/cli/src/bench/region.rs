@@ -33,6 +33,7 @@ pub(crate) async fn measure(
         on_postmaster_death: "restart",
         guarantee: "best-effort",
         rate: 100,
+        rows: false,
         shared_buffers: SMALL_BUFFERS,
         net: Want::Plain,
     })

@@ -35,6 +35,7 @@ pub(super) fn settings(on_postmaster_death: &'static str, shared_buffers: &'stat
         on_postmaster_death,
         guarantee: "best-effort",
         rate: 1,
+        rows: false,
         shared_buffers,
         net: Want::Plain,
     }

@@ -39,6 +39,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     if parse_duration(&args.lease).is_none() {
         return Err(CliError::say(Exit::Usage, format!("{} is not a duration", args.lease)).hint("for example 3s"));
     }
+    let Some(lag) = parse_duration(&args.lag) else {
+        return Err(CliError::say(Exit::Usage, format!("{} is not a duration", args.lag)).hint("for example 1500ms"));
+    };
     // Listened for before anything exists, so that Ctrl-C never finds the demo without its cleaner.
     let interrupted = interrupt();
     tokio::pin!(interrupted);
@@ -47,7 +50,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     let figures = tokio::select! {
         biased;
         () = &mut interrupted => None,
-        figures = play(&mut stage, &mut narrator, &args) => Some(figures),
+        figures = play(&mut stage, &mut narrator, &args, lag) => Some(figures),
     };
     narrator.done_waiting();
     if matches!(figures, Some(Err(_))) {
@@ -79,6 +82,7 @@ fn settings(args: &DemoArgs) -> Settings {
         on_postmaster_death,
         guarantee: "bounded",
         rate: args.rate,
+        rows: true,
         shared_buffers: "64MB",
         net: if args.fault == FaultArg::Partition { Want::Best } else { Want::Plain },
     }
@@ -95,7 +99,12 @@ fn finish(args: &DemoArgs, narrator: &mut Narrator, figures: &Figures) -> Result
     Ok(if figures.objectives_met { ExitCode::SUCCESS } else { Exit::Failed.into() })
 }
 
-async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Result<Figures, DemoError> {
+async fn play(
+    stage: &mut Stage,
+    narrator: &mut Narrator,
+    args: &DemoArgs,
+    lag: Duration,
+) -> Result<Figures, DemoError> {
     let operator = stage.operator()?;
     let mut scene = Scene { stage, narrator, operator };
     let origin = evidence::origin();
@@ -111,9 +120,10 @@ async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Re
     let paid = client.live().acked_last_second;
     scene.narrator.event(&format!("business as usual: {paid} payments in the last second"));
 
-    let Lost { at: lost_at, run: failover } = acts::lose(&mut scene, &client, args.fault).await?;
+    let Lost { at: lost_at, run: failover } = acts::lose(&mut scene, &client, args.fault, lag).await?;
     scene.pass("payments go on", AFTERWARDS).await;
     let rejoin = acts::come_back(&mut scene, args.fault).await?;
+    let rescued = acts::rescue(&mut scene).await?;
     scene.pass("payments go on", AFTERWARDS).await;
     let to = if failover.is_some() { "east" } else { "west" };
     let Moved { at: moved_at, run: switch } = acts::switch_over(&mut scene, &client, to).await?;
@@ -125,7 +135,7 @@ async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Re
     let held = evidence::held(&scene, &log, to).await?;
     let runs = [failover.as_ref(), rejoin.as_ref(), Some(&switch)].into_iter().flatten();
     let runs = runs.filter_map(Follower::state).map(RunState::view).collect();
-    let played = Played { fault: args.fault, origin, lost_at, moved_at, runs, held, log };
+    let played = Played { fault: args.fault, origin, lost_at, moved_at, runs, rescued, held, log };
     evidence::figures(&scene, played, &args.report).await
 }
 

@@ -3,9 +3,11 @@
 mod home;
 mod loss;
 mod opening;
+mod rescue;
 mod return_;
 
 pub(crate) use home::{Moved, switch_over};
 pub(crate) use loss::{Lost, lose};
 pub(crate) use opening::open;
+pub(crate) use rescue::{Rescued, rescue};
 pub(crate) use return_::come_back;

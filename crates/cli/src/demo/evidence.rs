@@ -1,10 +1,12 @@
 //! From what was seen to the figures and the report.
 
-use super::figures::{self, Figures, MoveFigures, ObjectiveFigures};
+use super::acts::Rescued;
+use super::figures::{self, Figures, MoveFigures, ObjectiveFigures, RescueFigures};
 use super::scene::Scene;
 use super::{DemoError, FaultArg};
 use clap::ValueEnum;
 use pilotlight_core::id::Region;
+use pilotlight_core::measure;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::RunView;
 use pilotlight_core::time::Mono;
@@ -28,6 +30,8 @@ pub(crate) struct Played {
     pub(crate) moved_at: Mono,
     /// Every run, in order.
     pub(crate) runs: Vec<RunView>,
+    /// What was kept of the loss.
+    pub(crate) rescued: Option<Rescued>,
     /// Payments that the writer holds at the very end.
     pub(crate) held: BTreeSet<u64>,
     /// What the outside client wrote down.
@@ -59,7 +63,10 @@ pub(crate) async fn held(scene: &Scene<'_>, log: &ClientLog, region: &str) -> Re
 pub(crate) async fn figures(scene: &Scene<'_>, played: Played, folder: &Path) -> Result<Figures, DemoError> {
     let plan = &scene.stage.plan;
     let faults = [fault(&played)];
-    let report = session(scene, &played, &faults).report();
+    let rescue = rescue(&played).await;
+    // As it was when the failover had ended: what came back out of the bundle was lost until then.
+    let before: BTreeSet<u64> = played.held.difference(&rescue.kept).copied().collect();
+    let report = session(scene, &played, &faults, &before).report();
     let of = |planned: bool| -> Option<&Move> {
         let verbs = played.runs.iter().map(|r| matches!(r.intent.verb, Verb::Switchover | Verb::Failback));
         let mut fits = verbs.zip(&played.runs).zip(&report.moves);
@@ -71,7 +78,8 @@ pub(crate) async fn figures(scene: &Scene<'_>, played: Played, folder: &Path) ->
     };
     let failover = of(false).map_or_else(still, MoveFigures::of_move);
     let switchover = of(true).map(MoveFigures::of_move).unwrap_or_default().planned();
-    let checks = figures::checks(played.fault, &plan.objectives, &failover, &switchover);
+    let rescue = rescue.figures(&played, &before);
+    let checks = figures::checks(played.fault, &plan.objectives, &failover, &switchover, &rescue);
     let objectives = ObjectiveFigures { rto_ms: plan.objectives.rto, rpo_ms: plan.objectives.rpo };
     let written = write(report, folder).await?;
     Ok(Figures {
@@ -80,6 +88,7 @@ pub(crate) async fn figures(scene: &Scene<'_>, played: Played, folder: &Path) ->
         objectives_met: checks.iter().all(|c| c.held),
         failover,
         switchover,
+        rescue,
         objectives,
         checks,
         report: Some(written),
@@ -102,7 +111,36 @@ fn fault(played: &Played) -> Fault {
     }
 }
 
-fn session<'a>(scene: &'a Scene<'_>, played: &'a Played, faults: &'a [Fault]) -> Session<'a> {
+/// The payments of the client that the bundle holds.
+struct Kept {
+    bundle: Option<String>,
+    kept: BTreeSet<u64>,
+}
+
+async fn rescue(played: &Played) -> Kept {
+    let Some(rescued) = &played.rescued else { return Kept { bundle: None, kept: BTreeSet::new() } };
+    let of_client = async |prefix: &str| {
+        let own = rescued.payments.iter().filter(|id| id.starts_with(prefix));
+        Ok::<_, std::io::Error>(own.cloned().collect::<Vec<_>>())
+    };
+    let kept = held_numbers(&played.log.client, Duration::from_secs(1), of_client).await.unwrap_or_default();
+    Kept { bundle: Some(rescued.bundle.clone()), kept }
+}
+
+impl Kept {
+    fn figures(&self, played: &Played, before: &BTreeSet<u64>) -> RescueFigures {
+        let lost: BTreeSet<u64> = measure::loss(&played.log.samples, before).lost.into_iter().collect();
+        RescueFigures {
+            bundle: self.bundle.clone(),
+            lost: lost.len() as u64,
+            in_bundle: lost.intersection(&self.kept).count() as u64,
+            applied: lost.intersection(&played.held).count() as u64,
+            nowhere: lost.iter().filter(|n| !self.kept.contains(n) && !played.held.contains(n)).count() as u64,
+        }
+    }
+}
+
+fn session<'a>(scene: &'a Scene<'_>, played: &'a Played, faults: &'a [Fault], held: &'a BTreeSet<u64>) -> Session<'a> {
     Session {
         plan: &scene.stage.plan,
         title: format!("Demo: {}", faults.first().map_or("", |f| f.text.as_str())),
@@ -111,7 +149,7 @@ fn session<'a>(scene: &'a Scene<'_>, played: &'a Played, faults: &'a [Fault]) ->
         runs: &played.runs,
         faults,
         samples: &played.log.samples,
-        held: Some(&played.held),
+        held: Some(held),
         environment: environment(),
         notes: vec![
             "Everything ran on one machine: the distance between the regions is that of the loopback.".to_owned(),

@@ -21,6 +21,8 @@ pub(crate) struct Figures {
     pub(crate) failover: MoveFigures,
     /// The planned way home.
     pub(crate) switchover: SwitchFigures,
+    /// What became of acknowledged payments that the failover lost.
+    pub(crate) rescue: RescueFigures,
     /// What the plan promises.
     pub(crate) objectives: ObjectiveFigures,
     /// Everything that had to hold, one by one.
@@ -38,6 +40,21 @@ pub(crate) struct ObjectiveFigures {
     pub(crate) rto_ms: Duration,
     #[serde(with = "as_ms")]
     pub(crate) rpo_ms: Duration,
+}
+
+/// Acknowledged payments that the new writer did not have.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct RescueFigures {
+    /// The rescue bundle, if there was something to keep.
+    pub(crate) bundle: Option<String>,
+    /// Payments that were acknowledged and missing after the failover.
+    pub(crate) lost: u64,
+    /// Those of them that are in the bundle.
+    pub(crate) in_bundle: u64,
+    /// Those of them that the writer holds at the end.
+    pub(crate) applied: u64,
+    /// Those of them that are neither there nor there.
+    pub(crate) nowhere: u64,
 }
 
 /// An unplanned move as the outside client saw it.
@@ -166,6 +183,7 @@ pub(crate) fn checks(
     objectives: &Objectives,
     failover: &MoveFigures,
     switchover: &SwitchFigures,
+    rescue: &RescueFigures,
 ) -> Vec<Check> {
     let must_move = !fault.leaves_the_writer();
     let mut checks = vec![Check {
@@ -189,6 +207,7 @@ pub(crate) fn checks(
     checks.push(at_most("failover: RTO", objectives.rto, failover.rto_ms));
     checks.push(at_most("failover: RPO in time", objectives.rpo, failover.rpo_ms));
     checks.push(none("failover: acknowledged by both regions", failover.dual_acked));
+    checks.push(none("acknowledged, neither there nor in the bundle", rescue.nowhere));
     checks.push(at_most("switchover: outage", objectives.rto, switchover.outage_ms));
     checks.push(none("switchover: acknowledged payments lost", switchover.lost));
     checks.push(none("switchover: acknowledged by both regions", switchover.dual_acked));
@@ -226,6 +245,9 @@ pub(crate) fn table(figures: &Figures) -> String {
             first.join(", ")
         ));
     }
+    let r = &figures.rescue;
+    let told = format!("lost: {}, in the bundle: {}, applied: {}", r.lost, r.in_bundle, r.applied);
+    out.push_str(&format!("  {:<42} {told}\n", "rescue of acknowledged payments"));
     out.push_str(&row("failover: failed or in doubt", "", &f.failed.to_string(), ""));
     out.push_str(&parts_line("failover: RTO", f.rto_ms, &f.parts));
     out.push_str(&parts_line("switchover: outage", figures.switchover.outage_ms, &figures.switchover.parts));

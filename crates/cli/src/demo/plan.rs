@@ -59,7 +59,9 @@ pub(crate) struct Sites {
     pub(crate) tls: pilotlight_lab::certificates::Files,
     /// File with the password of both databases.
     pub(crate) password_file: PathBuf,
-    /// That password.
+    /// File with the passphrase of rescue bundles.
+    pub(crate) passphrase_file: PathBuf,
+    /// The password of the databases.
     pub(crate) password: String,
     /// This program: it is also the payments service.
     pub(crate) program: PathBuf,
@@ -94,6 +96,8 @@ pub(crate) struct Settings {
     pub(crate) guarantee: &'static str,
     /// Payments a second.
     pub(crate) rate: u32,
+    /// `rescue.rows`.
+    pub(crate) rows: bool,
     /// PostgreSQL's `shared_buffers`.
     pub(crate) shared_buffers: &'static str,
     /// What is between the places.
@@ -109,7 +113,7 @@ impl Settings {
 
 /// Writes the plan's text, with the addresses that somebody at `viewer` dials; `None` is the lab itself.
 pub(crate) fn text(sites: &Sites, settings: &Settings, net: &Net, viewer: Option<Place>) -> Result<String, NetError> {
-    let Settings { lease, rpo, on_postmaster_death, guarantee, rate, .. } = settings;
+    let Settings { lease, rpo, on_postmaster_death, guarantee, rate, rows, .. } = settings;
     let mut plan = String::new();
     let listen = SocketAddr::new(net.address(Place::Third), sites.controller_port);
     let controller = net.way(viewer, Place::Third, sites.controller_port)?;
@@ -150,6 +154,7 @@ components:
     user: postgres
     password: {{ file: {password} }}
     sentinel: 100ms
+    rescue: {{ rows: {rows}, passphrase: {{ file: {passphrase} }} }}
     regions:
 "#,
         third = sites.third.display(),
@@ -157,6 +162,7 @@ components:
         certificate = sites.tls.certificate.display(),
         key = sites.tls.key.display(),
         password = sites.password_file.display(),
+        passphrase = sites.passphrase_file.display(),
     );
     for site in [&sites.east, &sites.west] {
         let at = net.way(viewer, site.place, site.database_port)?;

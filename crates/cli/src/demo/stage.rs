@@ -248,6 +248,9 @@ fn sites(folder: &Folder, net: &Net) -> Result<Sites, DemoError> {
     let password = random_word().map_err(failed("the password of the databases"))?;
     let password_file = third.join("database-password");
     write_private(&password_file, &password).map_err(failed("the password of the databases"))?;
+    let passphrase_file = third.join("rescue-passphrase");
+    let passphrase = random_word().map_err(failed("the passphrase of rescue bundles"))?;
+    write_private(&passphrase_file, &passphrase).map_err(failed("the passphrase of rescue bundles"))?;
     let program = std::env::current_exe().map_err(failed("the path of this program"))?;
     Ok(Sites {
         east: RegionSite {
@@ -275,6 +278,7 @@ fn sites(folder: &Folder, net: &Net) -> Result<Sites, DemoError> {
         dns_control_port: free[5],
         tls,
         password_file,
+        passphrase_file,
         password,
         program,
     })

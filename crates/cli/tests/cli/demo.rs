@@ -19,6 +19,11 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 
 /// Plays a fault to its end and answers its document.
 fn play(fault: &str) -> serde_json::Value {
+    play_with(&["--fault", fault])
+}
+
+/// The same with further words.
+fn play_with(words: &[&str]) -> serde_json::Value {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("tmp");
@@ -26,7 +31,7 @@ fn play(fault: &str) -> serde_json::Value {
     open_to_all(folder.path());
     open_to_all(&place);
     let mut command = pilotlight(folder.path());
-    command.args(["demo", "--json", "--fault", fault, "--report", "report"]).env("TMPDIR", &place);
+    command.args(["demo", "--json", "--report", "report"]).args(words).env("TMPDIR", &place);
     let (code, out, err) = said(&command.output().expect("the demo runs"));
     let document: serde_json::Value =
         serde_json::from_str(&out).unwrap_or_else(|e| panic!("no JSON ({e}): {out}\n{err}"));
@@ -58,9 +63,21 @@ fn a_lost_region_fails_over_and_comes_home() {
     assert!(figure(&document, "/failover/acked") > 0);
     assert_eq!(figure(&document, "/failover/dual_acked"), 0);
     assert_eq!(figure(&document, "/switchover/lost"), 0);
+    assert_eq!(figure(&document, "/rescue/nowhere"), 0, "acknowledged payments are there or in the bundle");
     let parts = document["failover"]["parts"].as_object().unwrap();
     let sum: u64 = parts.values().map(|ms| ms.as_u64().unwrap()).sum();
     assert_eq!(sum, figure(&document, "/failover/rto_ms"), "the parts are the whole");
+}
+
+#[test]
+fn payments_that_were_lost_for_certain_are_kept_and_come_back() {
+    let document = play_with(&["--fault", "region", "--lag", "1500ms"]);
+    let lost = figure(&document, "/rescue/lost");
+    assert!(lost > 100, "replication was held back: {document:#}");
+    assert_eq!(figure(&document, "/failover/lost"), lost, "the report counts them as lost by the failover");
+    assert_eq!(figure(&document, "/rescue/in_bundle"), lost);
+    assert_eq!(figure(&document, "/rescue/applied"), lost);
+    assert_eq!(figure(&document, "/rescue/nowhere"), 0);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What the report takes from a run and from the client's log: conversion, nothing is judged here.
 
 use super::session::Origin;
-use super::{Event, Evidence, Ids, Impact, Mark, Move, Part, Span, Step, StepEnd, Throughput};
+use super::{Event, Evidence, Ids, Impact, Mark, Move, Part, Rescued, Span, Step, StepEnd, Throughput};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::measure::{self, RunTimes, Sample, StepTimes};
 use pilotlight_core::placement::{Mode, Verb};
+use pilotlight_core::rescue::{Bundle, Rows};
 use pilotlight_core::run::{Condition, RunView, StepStatus, StepView};
+use pilotlight_core::time::show_wall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -37,6 +39,23 @@ pub(super) fn of_run(view: &RunView, origin: Origin) -> Move {
         steps: view.steps.iter().map(|s| step(s, origin)).collect(),
         events: turning_points(view, origin),
         impact: None,
+        rescued: view.steps.iter().filter_map(|s| s.output.as_ref()?.rescue.as_deref()).map(rescued).collect(),
+    }
+}
+
+fn rescued(bundle: &Bundle) -> Rescued {
+    let span = bundle.first.zip(bundle.last).map(|(first, last)| millis(last.since(first)));
+    Rescued {
+        bundle: bundle.bundle.to_string(),
+        region: bundle.region.to_string(),
+        transactions: bundle.commits,
+        changes: match bundle.rows {
+            Rows::Kept { changes, .. } => Some(changes),
+            Rows::Left { .. } => None,
+        },
+        span_ms: span,
+        first: bundle.first.map(show_wall),
+        complete: bundle.missing.is_none(),
     }
 }
 

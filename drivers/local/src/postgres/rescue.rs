@@ -33,6 +33,7 @@ use capture::Tail;
 use pilotlight_core::id::{BundleId, Region};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Output};
 use pilotlight_core::rescue::{Answer, Bundle, Damaged, Listed, Question, Rows, Shown, Waiver};
+use pilotlight_core::time::Mono;
 use seal::Key;
 use std::collections::BTreeMap;
 use std::io;
@@ -43,9 +44,14 @@ use std::sync::{Mutex, PoisonError};
 const EXACT: &str = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex \
     -c extra_float_digits=1 -c client_min_messages=error -c default_transaction_read_only=off";
 
-/// Keys of the salts that were met: making one takes a good part of a second.
+/// What is remembered while the process lives.
 #[derive(Default)]
-pub(super) struct Keys(Mutex<BTreeMap<Vec<u8>, Key>>);
+pub(super) struct Memory {
+    /// Keys of the salts that were met: making one takes a good part of a second.
+    keys: Mutex<BTreeMap<Vec<u8>, Key>>,
+    /// When the slot was moved on.
+    moved: Mutex<Option<Mono>>,
+}
 
 /// What became of a tail.
 pub(super) struct Kept {
@@ -216,7 +222,7 @@ impl PostgresDriver {
 
     fn key_of(&self, salt: &[u8]) -> Option<Key> {
         let passphrase = self.passphrase.as_deref()?;
-        let mut keys = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.memory.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let key = keys.entry(salt.to_vec()).or_insert_with(|| Key::new(passphrase, salt));
         Some(key.clone())
     }

@@ -76,6 +76,7 @@ impl Lane {
             on_postmaster_death: "restart",
             guarantee: order.guarantee,
             rate: 1,
+            rows: false,
             shared_buffers: SMALL_BUFFERS,
             net: order.net,
         };

@@ -3,12 +3,15 @@
 use crate::demo::scene::Scene;
 use crate::demo::{DemoError, FaultArg};
 use crate::follow::{Follower, mono_of};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pilotlight_core::id::{Region, RunId};
 use pilotlight_core::run::{Event, Record};
 use pilotlight_core::time::{Mono, parse_duration};
 use pilotlight_core::verdict::Verdict;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_engine::measure::{ClientHandle, ClientLive, LastFailure};
+use pilotlight_lab::database;
 use pilotlight_lab::net::Place;
 use std::time::Duration;
 
@@ -27,8 +30,20 @@ pub(crate) struct Lost {
 }
 
 /// Makes the fault and follows what happens until users are served again.
-pub(crate) async fn lose(scene: &mut Scene<'_>, client: &ClientHandle, fault: FaultArg) -> Result<Lost, DemoError> {
+pub(crate) async fn lose(
+    scene: &mut Scene<'_>,
+    client: &ClientHandle,
+    fault: FaultArg,
+    lag: Duration,
+) -> Result<Lost, DemoError> {
+    let frozen = hold_back(scene, lag).await?;
     let at = inflict(scene, fault)?;
+    if let Some(receiver) = frozen {
+        // It must not read what still waits in its socket: the signal to end is there before it goes on.
+        for signal in [Signal::SIGTERM, Signal::SIGCONT] {
+            kill(receiver, signal).map_err(|e| DemoError::at("the end of the held back replication", e.into()))?;
+        }
+    }
     if fault.leaves_the_writer() {
         hold_still(scene, client).await?;
         return Ok(Lost { at, run: None });
@@ -79,6 +94,26 @@ async fn failover_of(scene: &mut Scene<'_>, client: &ClientHandle, told: &mut To
         scene.narrator.waiting("waiting for the verdict");
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Freezes what receives in west for so long; answers the frozen process.
+async fn hold_back(scene: &mut Scene<'_>, lag: Duration) -> Result<Option<Pid>, DemoError> {
+    if lag.is_zero() {
+        return Ok(None);
+    }
+    let question = "select pid::text from pg_stat_wal_receiver";
+    let asked = database::column(&scene.stage.database("west"), question).await;
+    let pids = asked.map_err(|e| DemoError::Database {
+        region: "west".to_owned(),
+        what: "say which process receives",
+        source: Box::new(e),
+    })?;
+    let pid = pids.first().and_then(|p| p.parse().ok()).map(Pid::from_raw);
+    let pid = pid.ok_or_else(|| DemoError::Ended("nothing receives in west".to_owned()))?;
+    kill(pid, Signal::SIGSTOP).map_err(|e| DemoError::at("the held back replication", e.into()))?;
+    scene.narrator.event("replication is held back: what east acknowledges from now on does not reach west");
+    scene.pass("payments go on in east alone", lag).await;
+    Ok(Some(pid))
 }
 
 fn inflict(scene: &mut Scene<'_>, fault: FaultArg) -> Result<Mono, DemoError> {

@@ -3,7 +3,7 @@
 use super::{moment, moment_ms};
 use crate::report::figures::{count, length, offset, share};
 use crate::report::picture::{self, Row, View, numbered};
-use crate::report::{Event, Ids, Impact, Mark, Move, Report, Span, Step, StepEnd};
+use crate::report::{Event, Ids, Impact, Mark, Move, Report, Rescued, Span, Step, StepEnd};
 use maud::{Markup, html};
 
 pub(super) fn section(report: &Report, number: usize, one: &Move) -> Markup {
@@ -31,6 +31,7 @@ pub(super) fn section(report: &Report, number: usize, one: &Move) -> Markup {
                 @if let Some(lost) = &impact.lost { (ids("Lost", lost)) }
                 (ids("Acknowledged by both regions", &impact.dual_acked))
             }
+            @if !one.rescued.is_empty() { (rescued(&one.rescued)) }
             (steps(&one.steps, zero_ms))
             @if !one.evidence.is_empty() { (evidence(one)) }
             @if !one.events.is_empty() { (events(report, &one.events, zero_ms)) }
@@ -169,6 +170,28 @@ fn felt(impact: &Impact) -> Markup {
                 tr { td { "Acknowledged by both regions" } td class="n" { (count(impact.dual_acked.count)) } }
                 @if impact.late_acked > 0 {
                     tr { td { "Answers of the old region that arrived late" } td class="n" { (count(impact.late_acked)) } }
+                }
+            }
+        }
+    }
+}
+
+/// What was lost and is kept.
+fn rescued(bundles: &[Rescued]) -> Markup {
+    html! {
+        h3 { "Kept in rescue bundles" }
+        table class="narrow" {
+            thead { tr { th { "Bundle" } th { "In" } th class="n" { "Transactions" } th class="n" { "Changes" } th class="n" { "Time span" } th { "Since" } } }
+            tbody {
+                @for one in bundles {
+                    tr {
+                        td { code { (one.bundle) } @if !one.complete { " (incomplete)" } }
+                        td { (one.region) }
+                        td class="n" { (count(one.transactions)) }
+                        td class="n" { (one.changes.map_or_else(|| "not kept".to_owned(), count)) }
+                        td class="n" { (one.span_ms.map_or_else(|| "unknown".to_owned(), length)) }
+                        td { (one.first.as_deref().unwrap_or("unknown")) }
+                    }
                 }
             }
         }

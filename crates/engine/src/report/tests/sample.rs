@@ -79,6 +79,7 @@ impl Story {
                 Evidence { by: "agent of west".to_owned(), says: "database receives no changes from east".to_owned() },
             ],
             result: "done with warnings".to_owned(),
+            rescued: vec![],
             started_ms: self.at(1),
             ended_ms: Some(self.at(5) + 60),
             steps: self.steps(),
@@ -178,6 +179,15 @@ pub(super) fn demo() -> Report {
         ],
         events: vec![],
         impact: None,
+        rescued: vec![Rescued {
+            bundle: "database-east-1-0_3004208-0_30A1B20".to_owned(),
+            region: "east".to_owned(),
+            transactions: 6,
+            changes: Some(6),
+            span_ms: Some(30),
+            first: Some("2026-11-21T00:45:12.310Z".to_owned()),
+            complete: true,
+        }],
     };
     let failback = Move {
         run: "failback-20261121-004546-12".to_owned(),
@@ -211,6 +221,7 @@ pub(super) fn demo() -> Report {
             dual_acked: Ids::default(),
             late_acked: 0,
         }),
+        rescued: vec![],
         ..rejoin.clone()
     };
     let end = 40_000;

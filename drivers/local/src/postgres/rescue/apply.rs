@@ -39,6 +39,8 @@ pub(super) type Place = (String, String, Row);
 /// The end of a rehearsal or an apply.
 struct Ended {
     judged: Vec<Judgement>,
+    /// Lost transactions that were made before, as the new writer knows.
+    before: BTreeSet<u64>,
     /// Lost transactions that were made now, and their changes.
     made: BTreeSet<u64>,
     changes: u64,
@@ -70,7 +72,7 @@ impl PostgresDriver {
         let (folder, manifest) = self.with_rows(bundle, work).await?;
         let ended = self.go_through(upstream, &folder, &manifest, Some(by), work).await?;
         let mut applied = folder.applied();
-        applied.transactions.extend(&ended.made);
+        applied.transactions.extend(ended.made.iter().chain(&ended.before));
         let (transactions, changes) = (ended.made.len(), ended.changes);
         let noted = self.note_made(&folder, &ended, applied, by, upstream);
         noted.map_err(|e| Failure::unknown(format!("applied, but that cannot be noted in the bundle: {e}")))?;
@@ -185,15 +187,15 @@ impl Pass<'_> {
         }
         self.tables.learn(&self.writer, self.work.left(), changes).await?;
         let fates = self.fates(changes).await?;
-        let before = self.noted().await?;
-        let mut ended = Ended { judged: Vec::with_capacity(changes.len()), made: BTreeSet::new(), changes: 0 };
+        let (before, made) = (self.noted().await?, BTreeSet::new());
+        let mut ended = Ended { judged: Vec::with_capacity(changes.len()), before, made, changes: 0 };
         if self.by.is_none() {
             self.run("BEGIN").await?;
         }
         let mut from = 0;
         for group in changes.chunk_by(|a, b| a.transaction == b.transaction) {
             let transaction = group.first().map_or(0, |c| c.transaction);
-            if before.contains(&transaction) {
+            if ended.before.contains(&transaction) {
                 let there = Judgement::new(Class::Identical, "it was applied before");
                 ended.judged.extend(std::iter::repeat_n(there, group.len()));
             } else {

@@ -1,6 +1,6 @@
 //! The standing slot of a writer: it keeps what decoding a tail will need, from just behind the standbys on.
 //!
-//! Made and moved on by the writer's own agent every few seconds, never past what every streaming standby has on its disk:
+//! Looked after by the writer's own agent every second, and moved on every ten, never past what every streaming standby has on its disk:
 //! wherever a failover parts the histories, the slot begins before. It cannot fill the disk: without a standby, or when it
 //! has fallen behind `rescue.max_slot`, it is dropped. A standby has none: there it would hold its log back for ever.
 
@@ -9,6 +9,7 @@ use super::super::lsn::Lsn;
 use super::super::session::column;
 use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_driver::Context;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Its name.
@@ -16,6 +17,9 @@ pub(super) const SLOT: &str = "pilotlight_rescue";
 
 /// Making one waits for running transactions to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Moving it on reads what was written to the log since it was made or last noted, so it is not done at every look.
+const MOVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A gate appears among the standbys under a name that begins so; it holds nothing.
 const GATE: &str = "pl_gate";
@@ -66,7 +70,6 @@ impl PostgresDriver {
             return Ok(Outcome::done());
         }
         let within = context.deadline.min(PATIENCE);
-        let session = self.write.another();
         let sight = format!(
             "SELECT pg_is_in_recovery() AS recovering, current_setting('wal_level') AS level, \
              (SELECT min(flush_lsn) FROM pg_stat_replication WHERE state = 'streaming' \
@@ -74,8 +77,11 @@ impl PostgresDriver {
              (CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_current_wal_lsn() - s.restart_lsn END)::bigint AS keeps \
              FROM (SELECT 1) one LEFT JOIN pg_replication_slots s ON s.slot_name = '{SLOT}'"
         );
-        let rows =
-            session.rows(&sight, within, true).await.map_err(|e| e.failure("the slot of the rescue cannot be seen"))?;
+        let rows = self
+            .look
+            .rows(&sight, within, true)
+            .await
+            .map_err(|e| e.failure("the slot of the rescue cannot be seen"))?;
         let row = rows.first().ok_or_else(|| Failure::transient("the slot of the rescue cannot be seen"))?;
         let lsn = |name| column(row, name).and_then(|l| l.parse().ok());
         let slot = column(row, "wal_status").map(|status| Slot {
@@ -92,14 +98,22 @@ impl PostgresDriver {
         let sql = match decide(&sight, self.plan.rescue.max_slot) {
             Deed::Nothing => return Ok(Outcome::done()),
             Deed::Make => format!("SELECT pg_create_logical_replication_slot('{SLOT}', 'test_decoding')"),
+            Deed::MoveTo(_) if self.moved_lately() => return Ok(Outcome::done()),
             Deed::MoveTo(at) => format!("SELECT pg_replication_slot_advance('{SLOT}', '{at}')"),
             Deed::Drop(why) => {
                 tracing::warn!(component = %self.component, "the slot that keeps lost rows readable is dropped: {why}");
                 format!("SELECT pg_drop_replication_slot('{SLOT}')")
             }
         };
-        let done = session.rows(&sql, within, false).await;
+        // On a connection of its own: it may wait for long transactions, and looks go on meanwhile.
+        let done = self.write.another().rows(&sql, within, false).await;
+        *self.memory.moved.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.mono());
         done.map(|_| Outcome::done()).map_err(|e| e.failure("the slot of the rescue"))
+    }
+
+    fn moved_lately(&self) -> bool {
+        let moved = *self.memory.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.is_some_and(|at| self.clock.mono().since(at) < MOVE_EVERY)
     }
 }
 

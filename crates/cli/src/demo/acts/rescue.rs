@@ -1,0 +1,59 @@
+//! What east had acknowledged and never sent was kept before it was rewound: shown, and applied again.
+
+use crate::demo::DemoError;
+use crate::demo::scene::Scene;
+use crate::error::CliError;
+use pilotlight_core::rescue::{Datum, Kind, Shown};
+use pilotlight_server::api::view::{RescueReply, RescueRequest, RescueView};
+
+/// Changes asked for at a time.
+const PAGE: u64 = 2_000;
+
+/// A bundle after it was applied.
+#[derive(Debug, Default)]
+pub(crate) struct Rescued {
+    /// Its name.
+    pub(crate) bundle: String,
+    /// Ids of the payments in it.
+    pub(crate) payments: Vec<String>,
+}
+
+/// Reads the bundle, if the loss has made one, and applies it to the new writer.
+pub(crate) async fn rescue(scene: &mut Scene<'_>) -> Result<Option<Rescued>, DemoError> {
+    let refused = |e: CliError| DemoError::Refused(format!("{:#}", e.cause));
+    let view: RescueView = scene.operator.get("/v1/rescue").await.map_err(refused)?;
+    let Some(found) = view.bundles.first() else {
+        scene.narrator.event("nothing was found that east had acknowledged and west did not have");
+        return Ok(None);
+    };
+    let bundle = found.bundle.about.bundle.to_string();
+    let mut rescued = Rescued { bundle: bundle.clone(), payments: Vec::new() };
+    let mut from = 0;
+    loop {
+        let path = format!("/v1/rescue/{bundle}?from={from}&most={PAGE}");
+        let shown: Shown = scene.operator.get(&path).await.map_err(refused)?;
+        rescued.payments.extend(payments(&shown));
+        from += PAGE;
+        if (shown.changes.len() as u64) < PAGE {
+            break;
+        }
+    }
+    scene.narrator.event(&format!(
+        "rescue bundle {bundle}: {} transactions that east had acknowledged and never sent, {} of them payments",
+        found.bundle.about.commits,
+        rescued.payments.len()
+    ));
+    let request = RescueRequest { by: "the demo".to_owned() };
+    let reply: RescueReply =
+        scene.operator.post_long(&format!("/v1/rescue/{bundle}/apply"), &request).await.map_err(refused)?;
+    scene.narrator.event(&reply.text);
+    Ok(Some(rescued))
+}
+
+fn payments(shown: &Shown) -> impl Iterator<Item = String> {
+    let inserts = shown.changes.iter().filter(|j| j.change.table == "payments" && j.change.kind == Kind::Insert);
+    inserts.filter_map(|j| match j.change.new.as_ref()?.get("id")? {
+        Datum::Text(id) => Some(id.clone()),
+        Datum::Null | Datum::Unchanged { .. } => None,
+    })
+}
