@@ -5,6 +5,7 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, Sentinel};
 use pilotlight_core::outcome::Severity;
+use pilotlight_core::plan::{RescuePlan, SecretRef};
 use pilotlight_core::position::LagQuality;
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -47,7 +48,8 @@ async fn a_look_takes_milliseconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_names_what_is_wrong_with_a_real_server() {
-    let pair = Pair::started().await;
+    let passphrase = Some(SecretRef::Env("UNUSED".to_owned()));
+    let pair = Pair::started_rescuing(RescuePlan { passphrase, ..RescuePlan::default() }).await;
     let promote = Effect::Promote { component: component(), region: "west".into() };
     assert_eq!(pair.west.preflight(&promote).await.unwrap(), []);
     let rejoin = Effect::Rejoin { component: component(), region: "west".into(), upstream: "east".into() };

@@ -21,7 +21,8 @@ impl PostgresDriver {
     ) -> Vec<Finding> {
         let here = format!("{} in {}", self.component, self.region);
         let mut found = settings.map(|s| self.of_rows(&here, s)).unwrap_or_default();
-        if self.passphrase.is_none() {
+        let concerned = matches!(effect, Effect::Rejoin { .. } | Effect::CaptureRescue { .. });
+        if concerned && self.passphrase.is_none() {
             let message = format!("rescue bundles of {here} would not be encrypted");
             let hint =
                 "set `rescue.passphrase` of the component, or keep the agent's folder as closed as the data directory";
