@@ -14,6 +14,8 @@ mod looks;
 mod moves;
 #[path = "postgres/pair.rs"]
 mod pair;
+#[path = "postgres/payer.rs"]
+mod payer;
 #[path = "postgres/rejoins.rs"]
 mod rejoins;
 #[path = "postgres/rescues.rs"]

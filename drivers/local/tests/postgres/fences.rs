@@ -1,6 +1,7 @@
 //! Fences: nothing acknowledges afterwards, in whatever state the server was.
 
-use crate::pair::{Pair, Payer, component, eventually, moment, now};
+use crate::pair::{Pair, component, eventually, moment, now};
+use crate::payer::Payer;
 use nix::sys::signal::Signal;
 use pilotlight_core::effect::{Effect, FenceAssurance};
 use pilotlight_core::observation::Role;

@@ -1,6 +1,7 @@
 //! What a writer waits for: with a gate, without one, and when somebody is frozen, killed or thawed.
 
-use crate::pair::{LEASE, Pair, Payer, component, eventually, moment, now};
+use crate::pair::{LEASE, Pair, component, eventually, moment, now};
+use crate::payer::Payer;
 use nix::sys::signal::Signal;
 use pilotlight_core::candidate::Waits;
 use pilotlight_core::effect::Effect;

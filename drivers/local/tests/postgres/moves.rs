@@ -1,6 +1,7 @@
 //! Handing over without loss, with clients at work.
 
-use crate::pair::{Pair, Payer, component, now};
+use crate::pair::{Pair, component, now};
+use crate::payer::Payer;
 use nix::sys::signal::Signal;
 use pilotlight_core::effect::{Effect, HandOver};
 use pilotlight_core::observation::Role;
