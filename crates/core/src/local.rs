@@ -39,6 +39,8 @@ pub struct Local<'a> {
     pub role: &'a Role,
     /// The newest look that showed a definite role showed a writer. Decides what to think of a copy that hangs.
     pub was_writer: bool,
+    /// The copy may be acknowledging writes, as far as this agent knows: also before its first look at a definite role.
+    pub may_write: bool,
     /// The copy hangs because its main process is dead, and parts of it are left that may go on acknowledging.
     pub remains: bool,
     /// This agent process has seen the copy write. If not, a copy that lies still has not died: it was never started.
@@ -100,7 +102,7 @@ pub fn decide(local: &Local) -> LocalAction {
         Role::Fenced { .. } | Role::Standby { .. } | Role::Unknown => LocalAction::None,
         Role::Writer => running(local),
         Role::Unresponsive if local.was_writer && local.remains && local.may_restart() => restart_or_give_up(local),
-        Role::Unresponsive if local.was_writer => running(local),
+        Role::Unresponsive if local.was_writer || local.may_be_left_of_a_writer() => running(local),
         Role::Unresponsive => LocalAction::None,
         Role::Down { was_writer: true, .. } => dead_writer(local),
         Role::Down { was_writer: false, clean } => still_standby(local, *clean),
@@ -111,6 +113,12 @@ impl Local<'_> {
     /// The store names this region and its lease is valid.
     fn may_restart(&self) -> bool {
         self.lease_valid && matches!(self.writer(), Writer::Me)
+    }
+
+    /// This agent process has not seen the copy write, but its region has held the lease, and parts of a server without
+    /// its main process are left: their sessions may go on acknowledging.
+    fn may_be_left_of_a_writer(&self) -> bool {
+        self.remains && self.may_write && self.once_granted && !self.lease_valid
     }
 
     fn writer(&self) -> Writer<'_> {

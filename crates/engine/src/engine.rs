@@ -90,6 +90,22 @@ struct Active {
     ask: mpsc::Sender<Asked>,
 }
 
+/// A unit taken for a run, or an attempt at it.
+struct Taken {
+    run: RunId,
+    /// The failover before this run.
+    before: Option<FailedOver>,
+    record: Result<UnitRecord, UnitsError>,
+}
+
+/// Why a unit is let go.
+enum Over {
+    /// The run has ended.
+    Ended,
+    /// It never began; the failover before it is the newest again.
+    NeverBegan(Option<FailedOver>),
+}
+
 /// Records that a slow subscriber may be behind before it loses some and has to read the journal.
 const SUBSCRIBER_BEHIND: usize = 1_024;
 /// Wishes of people that may wait for the next turn of a run.
@@ -165,7 +181,17 @@ impl Engine {
     pub async fn start(&self, runbook: Runbook, cause: Cause) -> Result<RunId, StartError> {
         runbook.validate()?;
         let unit = runbook.intent.unit.clone();
-        let (run, record) = self.take(&runbook, &unit, &cause).await?;
+        let Taken { run, before, record } = self.take(&runbook, &unit, &cause).await?;
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                // A write that was reported as failed may have been kept: then nobody else would ever let the unit go.
+                if let UnitsError::Storage(_) = &error {
+                    self.let_go_later(&run, &unit, before);
+                }
+                return Err(error.into());
+            }
+        };
         let at = self.0.parts.clock.wall();
         let event =
             Event::RunStarted { run: run.clone(), unit, epoch: record.epoch, runbook: Box::new(runbook), cause };
@@ -173,14 +199,19 @@ impl Engine {
         let begun = match self.begin(&run, &first).await {
             Ok(state) => state,
             Err(error) => {
-                let (inner, unit) = (Arc::clone(&self.0), record.unit);
-                self.0.tasks.spawn(async move { inner.let_go_until_done(&run, &unit).await });
+                self.let_go_later(&run, &record.unit, before);
                 return Err(error);
             }
         };
         let _ = self.0.parts.records.send((run.clone(), Arc::new(first)));
         self.drive(begun, None);
         Ok(run)
+    }
+
+    /// The run never began, as far as its starter knows; whatever is kept of it must not hold its unit.
+    fn let_go_later(&self, run: &RunId, unit: &Unit, before: Option<FailedOver>) {
+        let (inner, run, unit) = (Arc::clone(&self.0), run.clone(), unit.clone());
+        self.0.tasks.spawn(async move { inner.let_go_until_done(&run, &unit, &Over::NeverBegan(before)).await });
     }
 
     /// The second of the two writes.
@@ -191,7 +222,7 @@ impl Engine {
     }
 
     /// The first of the two writes. The epoch only grows, so one that is raised for nothing does no harm.
-    async fn take(&self, runbook: &Runbook, unit: &Unit, cause: &Cause) -> Result<(RunId, UnitRecord), UnitsError> {
+    async fn take(&self, runbook: &Runbook, unit: &Unit, cause: &Cause) -> Result<Taken, UnitsError> {
         let at = self.0.parts.clock.wall();
         let verb = runbook.intent.verb;
         let current = self.0.parts.units.get(unit).await?.ok_or_else(|| UnitsError::Unknown(unit.clone()))?;
@@ -208,9 +239,11 @@ impl Engine {
             }
             Ok(())
         };
-        let record = self.0.parts.units.change(unit, take).await?;
-        self.0.parts.granter.knows(&record);
-        Ok((run, record))
+        let taken = self.0.parts.units.change(unit, take).await;
+        if let Ok(record) = &taken {
+            self.0.parts.granter.knows(record);
+        }
+        Ok(Taken { run, before: current.failed_over, record: taken })
     }
 
     /// Lets the run go in a task of its own; the one place where runs are spawned. The task ends with the run, when the
@@ -225,7 +258,7 @@ impl Engine {
         self.0.tasks.spawn(async move {
             let let_go = executor.drive(first).await;
             if let_go == LetGo::Ended {
-                inner.let_go_until_done(&run, &unit).await;
+                inner.let_go_until_done(&run, &unit, &Over::Ended).await;
             }
             inner.forget(&run);
         });
@@ -290,10 +323,16 @@ impl Inner {
     }
 
     /// The last of the two writes at the end of a run.
-    async fn let_go(&self, run: &RunId, unit: &Unit) -> Result<(), UnitsError> {
+    async fn let_go(&self, run: &RunId, unit: &Unit, over: &Over) -> Result<(), UnitsError> {
         let let_go = |record: &mut UnitRecord| {
             if record.run.as_ref() == Some(run) {
                 record.run = None;
+            }
+            // A failover that nothing was done for must not bar the next one.
+            if let Over::NeverBegan(before) = over
+                && record.failed_over.as_ref().is_some_and(|f| f.run == *run)
+            {
+                record.failed_over.clone_from(before);
             }
             Ok(())
         };
@@ -303,9 +342,9 @@ impl Inner {
     }
 
     /// Ends with the process at the latest: the next controller does what is left.
-    async fn let_go_until_done(&self, run: &RunId, unit: &Unit) {
+    async fn let_go_until_done(&self, run: &RunId, unit: &Unit, over: &Over) {
         let let_go = async {
-            while let Err(error) = self.let_go(run, unit).await {
+            while let Err(error) = self.let_go(run, unit, over).await {
                 tracing::error!(%run, %error, "the unit of a run that is over could not be let go yet");
                 self.parts.clock.sleep(LET_GO_AGAIN).await;
             }

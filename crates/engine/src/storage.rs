@@ -3,7 +3,7 @@
 use pilotlight_core::code;
 use std::path::PathBuf;
 
-/// The medium failed; nothing of the call was kept.
+/// The medium failed. What the call was to keep is kept whole or not at all, and it is not known which.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
     /// No space is left.

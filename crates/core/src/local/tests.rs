@@ -89,6 +89,7 @@ fn every_role_under_every_writer() {
             once_granted: row.granted,
             role: &row.role,
             was_writer: true,
+            may_write: true,
             remains: false,
             seen_alive: true,
             gated: false,
@@ -122,6 +123,37 @@ fn what_outlived_the_writer_is_dealt_with_as_its_death() {
     assert_eq!(word(&decide(&Local { lease_valid: false, ..local.clone() })), "fence");
     assert_eq!(word(&decide(&Local { unit: Some(&others), ..local.clone() })), "fence");
     assert_eq!(decide(&Local { was_writer: false, ..local }), LocalAction::None, "a standby's remains");
+}
+
+#[test]
+fn a_restarted_agent_fences_what_may_be_left_of_a_writer() {
+    let region = Region::from("east");
+    let (mine, moving, others) = (view(Some("east")), view(None), view(Some("west")));
+    // Just started: the copy has hung ever since, so no definite role was seen.
+    let fresh = Local {
+        remains: true,
+        lease_valid: false,
+        was_writer: false,
+        seen_alive: false,
+        ..base(&region, &mine, &Role::Unresponsive, &[])
+    };
+    for (unit, says) in
+        [(Some(&mine), "ours"), (Some(&moving), "moving"), (Some(&others), "replaced"), (None, "cut off")]
+    {
+        assert_eq!(word(&decide(&Local { unit, ..fresh.clone() })), "fence", "{says}");
+        let gated = Local { unit, gated: true, ..fresh.clone() };
+        assert_eq!(word(&decide(&gated)), "fence", "{says}: no gate is closed for sessions that nobody leads");
+    }
+    let left_alone = [
+        (Local { may_write: false, ..fresh.clone() }, "it was seen as a standby"),
+        (Local { once_granted: false, ..fresh.clone() }, "the region never held the lease"),
+        (Local { lease_valid: true, ..fresh.clone() }, "the lease is valid"),
+        (Local { remains: false, ..fresh.clone() }, "its main process lives"),
+        (Local { unit: None, asked: false, ..fresh }, "there is better knowledge to wait for"),
+    ];
+    for (local, says) in left_alone {
+        assert_eq!(decide(&local), LocalAction::None, "{says}");
+    }
 }
 
 #[test]
@@ -203,6 +235,7 @@ fn base<'a>(region: &'a Region, unit: &'a UnitView, role: &'a Role, restarts: &'
         once_granted: true,
         role,
         was_writer: true,
+        may_write: true,
         remains: false,
         seen_alive: true,
         gated: false,
@@ -238,17 +271,17 @@ proptest! {
     fn the_invariants_hold_for_any_input(
         role in any_role(),
         writer in any_writer(),
-        flags in any::<[bool; 8]>(),
+        flags in any::<[bool; 9]>(),
         policy in any_policy(),
         restarts in proptest::collection::vec(0u64..2_000, 0..5),
     ) {
         let unit = writer.map(view);
-        let [asked, lease_valid, once_granted, was_writer, remains, seen_alive, gated, unnamed] = flags;
+        let [asked, lease_valid, once_granted, was_writer, may_write, remains, seen_alive, gated, unnamed] = flags;
         let restarts: Vec<Mono> = restarts.into_iter().map(|s| Mono(Duration::from_secs(s))).collect();
         let local = Local {
             region: &Region::from("east"),
             unit: unit.as_ref(),
-            asked, lease_valid, once_granted, was_writer, remains, seen_alive, gated, unnamed,
+            asked, lease_valid, once_granted, was_writer, may_write, remains, seen_alive, gated, unnamed,
             role: &role,
             on_writer_death: policy,
             restarts: &restarts,

@@ -1,6 +1,6 @@
 //! Continuing what another life of the controller left.
 
-use super::{Engine, result_of};
+use super::{Engine, Over, result_of};
 use crate::journal::AppendError;
 use crate::storage::StorageError;
 use crate::store::UnitRecord;
@@ -60,7 +60,9 @@ impl Engine {
             return Ok(());
         }
         tracing::info!(%run, unit = %record.unit, "a unit was held by a run that is over or never began; letting it go");
-        self.0.let_go(run, &record.unit).await.map_err(|error| StorageError::Io {
+        let began = !self.0.parts.journal.read(run, 1, 1).await?.is_empty();
+        let over = if began { Over::Ended } else { Over::NeverBegan(None) };
+        self.0.let_go(run, &record.unit, &over).await.map_err(|error| StorageError::Io {
             what: format!("letting go of unit {}", record.unit),
             why: error.to_string(),
         })

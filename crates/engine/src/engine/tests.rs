@@ -6,5 +6,6 @@ mod kills;
 mod people;
 mod plain;
 mod scene;
+mod starts;
 mod stored;
 mod witness;

@@ -1,0 +1,82 @@
+//! Starts whose first write was reported as failed: whether it was kept or not, the unit is free again.
+
+use super::scene::{SCENES, Scene, Stage};
+use crate::engine::StartError;
+use crate::storage::StorageError;
+use crate::store::{FailedOver, PutError, Store, Units, UnitsError, Versioned};
+use async_trait::async_trait;
+use pilotlight_core::id::RunId;
+use pilotlight_core::run::{Cause, Condition, RunResult};
+use pilotlight_core::time::Wall;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// A store that reports so many writes as failed; `true` is one that it keeps all the same.
+struct Failing {
+    store: Arc<dyn Store>,
+    next: Mutex<VecDeque<bool>>,
+}
+
+#[async_trait]
+impl Store for Failing {
+    async fn get(&self, key: &str) -> Result<Option<Versioned>, StorageError> {
+        self.store.get(key).await
+    }
+    async fn put(&self, key: &str, value: Vec<u8>, if_version: Option<u64>) -> Result<u64, PutError> {
+        let fails = self.next.lock().unwrap().pop_front();
+        if fails != Some(false) {
+            let version = self.store.put(key, value, if_version).await?;
+            if fails.is_none() {
+                return Ok(version);
+            }
+        }
+        Err(StorageError::Io { what: "putting".into(), why: "the disk says no".into() }.into())
+    }
+    async fn list(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, StorageError> {
+        self.store.list(prefix).await
+    }
+}
+
+async fn a_start_fails_and_the_next_one_goes_well(scene: Scene, fails: &[bool], before: Option<FailedOver>) {
+    let what = format!("{scene:?}, {fails:?}, {before:?}");
+    let mut stage = Stage::new(scene);
+    let failing = Arc::new(Failing { store: stage.store.clone(), next: Mutex::default() });
+    stage.store = failing.clone();
+    let (life, unit) = (stage.life().await, stage.unit());
+    let earlier = |record: &mut crate::store::UnitRecord| {
+        record.failed_over.clone_from(&before);
+        Ok(())
+    };
+    Units::new(stage.store.clone()).change(&unit, earlier).await.unwrap();
+    let runbook = stage.runbook_when_broken().await;
+    failing.next.lock().unwrap().extend(fails);
+    let refused = life.engine.start(runbook.clone(), Cause::default()).await;
+    let storage = |e: &StartError| matches!(e, StartError::Unit(UnitsError::Storage(_)));
+    assert!(refused.as_ref().is_err_and(storage), "{what}: {refused:?}");
+    life.is_free(&unit).await;
+    let record = life.engine.unit(&unit).await.unwrap().unwrap();
+    assert_eq!(record.failed_over, before, "{what}: a failover that never began bars no other one");
+    let run = life.engine.start(runbook, Cause::default()).await.unwrap();
+    let view = life.settled(&run).await;
+    assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{what}: {view:#?}");
+    stage.check_settled(&view, &what);
+    life.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_whose_write_is_kept_and_reported_as_failed_lets_its_unit_go() {
+    let earlier = FailedOver {
+        run: RunId::from("failover-1"),
+        at: Wall(1),
+        automatic: true,
+        acknowledged_by: Some("ada".into()),
+    };
+    for scene in SCENES {
+        // Kept; not kept; kept, and letting go fails too: without and with being kept.
+        for fails in [&[true][..], &[false], &[true, false, false], &[true, true]] {
+            for before in [None, Some(earlier.clone())] {
+                a_start_fails_and_the_next_one_goes_well(scene, fails, before).await;
+            }
+        }
+    }
+}
