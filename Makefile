@@ -4,7 +4,7 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt tidy bench docs clean tools postgres
+.PHONY: help demo build test lint fmt tidy bench docs clean tools postgres engines
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
@@ -16,8 +16,8 @@ demo: tools postgres build ## lose a region on real PostgreSQL and be back (ARGS
 build: tools ## build the release binary
 	$(CARGO) build --release --locked --package pilotlight
 
-test: tools postgres ## run every test, those on real PostgreSQL included
-	$(CARGO) test --workspace --locked $(ARGS)
+test: tools postgres engines ## run every test, those on real PostgreSQL included
+	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)
 
 lint: tools ## check formatting, clippy with warnings as errors, and tidy
 	$(CARGO) fmt --all --check
@@ -45,3 +45,6 @@ tools: # say what is missing before a build fails half-way
 
 postgres: # find PostgreSQL 15 or newer, or install it
 	@scripts/ensure-postgres.sh
+
+engines: # find etcd and moto for the tests of several controllers, or install them
+	@scripts/ensure-engines.sh

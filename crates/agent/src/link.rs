@@ -1,13 +1,28 @@
-//! The way to the controller: one request, one answer, and one log line when the answers change in kind.
+//! The way to the controllers: one request, one answer of whoever leads, and one log line when the answers change in kind.
 //!
-//! An agent whose controller is away for an hour says so once, not eighteen thousand times.
+//! The controller that answered last is asked first. When it does not answer, or does not lead, the others are asked at
+//! once and together: only the leader takes the request. A request that is waiting at the old leader is given up as soon
+//! as another request has found the new one.
+//!
+//! Invariant: an answer of an older term than one that was heard is no answer. So a leader that was frozen and goes on
+//! grants nothing and orders nothing here.
+//!
+//! An agent whose controllers are away for an hour says so once, not eighteen thousand times.
+
+mod error;
+
+pub use error::WayError;
 
 use async_trait::async_trait;
-use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TaskResult, WorkReply, WorkRequest};
+use error::{Refusal, root_cause};
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TERM_HEADER, TaskResult, WorkReply, WorkRequest};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Carries an agent's messages to its controller and brings the answers back; each call ends within its time.
 #[async_trait]
@@ -22,92 +37,99 @@ pub trait Way: Send + Sync {
 
 /// The way over HTTP.
 pub struct HttpWay {
-    client: reqwest::Client,
-    base: String,
-    token: String,
+    dial: Arc<Dial>,
+    /// The one that answered last; `None` when nobody did.
+    leads: watch::Sender<Option<usize>>,
     /// The code of the trouble that was logged last.
     logged: Mutex<Option<String>>,
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum WayError {
-    /// It answered with a refusal.
-    #[error("the controller at {url} refuses ({code}): {message}")]
-    Refused { url: String, code: String, message: String, hint: String },
-    /// It did not answer, or not in time.
-    #[error("the controller at {url} does not answer (PL-0403): {why}")]
-    Unreachable { url: String, why: String },
-    /// The answer is not one of ours.
-    #[error("the controller at {url} answers something else (PL-0401): {why}")]
-    Garbled { url: String, why: String },
-}
-
-/// The body of a refusal.
-#[derive(Debug, Deserialize)]
-struct Refusal {
-    code: String,
-    message: String,
-    #[serde(default)]
-    hint: String,
-}
-
-impl WayError {
-    fn code(&self) -> &str {
-        match self {
-            WayError::Refused { code, .. } => code,
-            WayError::Unreachable { .. } => "PL-0403",
-            WayError::Garbled { .. } => "PL-0401",
-        }
-    }
-
-    fn hint(&self) -> &str {
-        match self {
-            WayError::Refused { hint, .. } => hint,
-            WayError::Unreachable { .. } => "is `pilotlight serve` running, and is controller.url right from here?",
-            WayError::Garbled { .. } => "is controller.url the address of a controller of this version?",
-        }
-    }
+/// What a request needs.
+struct Dial {
+    client: reqwest::Client,
+    bases: Vec<String>,
+    token: String,
+    /// The newest that was heard.
+    term: AtomicU64,
 }
 
 impl HttpWay {
-    /// A way to `base`. The client trusts the plan's certificate authority, the token is the shared secret.
-    pub fn new(client: reqwest::Client, base: &str, token: String) -> Self {
-        Self { client, base: base.trim_end_matches('/').to_owned(), token, logged: Mutex::new(None) }
+    /// A way to the controllers at `bases`. The client trusts the plan's certificate authority, the token is the shared
+    /// secret.
+    pub fn new(client: reqwest::Client, bases: &[String], token: String) -> Self {
+        let bases = bases.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
+        let dial = Dial { client, bases, token, term: AtomicU64::new(0) };
+        Self { dial: Arc::new(dial), leads: watch::Sender::new(Some(0)), logged: Mutex::new(None) }
     }
 
-    /// Sends and waits at most `timeout` for the whole answer.
+    /// Sends and waits at most `timeout` for the whole answer of one controller.
     pub(crate) async fn post<Q, A>(&self, path: &str, body: &Q, timeout: Duration) -> Result<A, WayError>
     where
         Q: Serialize + Sync,
         A: DeserializeOwned,
     {
-        let answer = self.send(path, body, timeout).await;
+        let body = serde_json::to_vec(body).expect("a message has only names, numbers and texts");
+        let answer = self.ask(path, body.into(), timeout).await;
+        let answer = answer.and_then(|(base, text)| {
+            // 204 has no body; `null` is what a unit reads.
+            let text: &[u8] = if text.is_empty() { b"null" } else { &text };
+            serde_json::from_slice(text).map_err(|e| WayError::Garbled { url: base, why: e.to_string() })
+        });
         self.log_change(answer.as_ref().err());
         answer
     }
 
-    async fn send<Q, A>(&self, path: &str, body: &Q, timeout: Duration) -> Result<A, WayError>
-    where
-        Q: Serialize + Sync,
-        A: DeserializeOwned,
-    {
-        let url = format!("{}{path}", self.base);
-        let unreachable = |e: reqwest::Error| WayError::Unreachable { url: self.base.clone(), why: root_cause(&e) };
-        let request = self.client.post(&url).bearer_auth(&self.token).timeout(timeout).json(body);
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
-        if status.is_success() {
-            // 204 has no body; `null` is what a unit reads.
-            let text: &[u8] = if body.is_empty() { b"null" } else { &body };
-            return serde_json::from_slice(text)
-                .map_err(|e| WayError::Garbled { url: self.base.clone(), why: e.to_string() });
+    /// The answer with the controller it came from.
+    async fn ask(&self, path: &str, body: Arc<[u8]>, timeout: Duration) -> Result<(String, Vec<u8>), WayError> {
+        let mut leads = self.leads.subscribe();
+        let current = *leads.borrow_and_update();
+        let mut failed = None;
+        if let Some(at) = current {
+            let answer = tokio::select! {
+                biased;
+                answer = self.dial.send(at, path, &body, timeout) => answer,
+                // Another request has found out that this one does not lead any more.
+                () = moved(&mut leads, at) => Err(WayError::Unreachable {
+                    url: self.dial.bases[at].clone(),
+                    why: "another controller leads now".to_owned(),
+                }),
+            };
+            match answer {
+                Ok(text) => return Ok((self.dial.bases[at].clone(), text)),
+                Err(e) if self.dial.bases.len() == 1 || !e.is_for_another() => return Err(e),
+                Err(e) => failed = Some(e),
+            }
         }
-        Err(match serde_json::from_slice::<Refusal>(&body) {
-            Ok(Refusal { code, message, hint }) => WayError::Refused { url: self.base.clone(), code, message, hint },
-            Err(_) => WayError::Garbled { url: self.base.clone(), why: format!("HTTP status {status}") },
-        })
+        self.ask_all(path, body, timeout, failed.is_some().then_some(current).flatten(), failed).await
+    }
+
+    /// Asks everybody but `except` at once; the first that takes it leads.
+    async fn ask_all(
+        &self,
+        path: &str,
+        body: Arc<[u8]>,
+        timeout: Duration,
+        except: Option<usize>,
+        mut failed: Option<WayError>,
+    ) -> Result<(String, Vec<u8>), WayError> {
+        let mut asked = JoinSet::new();
+        for at in (0..self.dial.bases.len()).filter(|at| Some(*at) != except) {
+            let (dial, path, body) = (Arc::clone(&self.dial), path.to_owned(), Arc::clone(&body));
+            asked.spawn(async move { (at, dial.send(at, &path, &body, timeout).await) });
+        }
+        while let Some(Ok((at, answer))) = asked.join_next().await {
+            match answer {
+                Ok(text) => {
+                    self.leads.send_if_modified(|leads| leads.replace(at) != Some(at));
+                    return Ok((self.dial.bases[at].clone(), text));
+                }
+                // What a controller says is worth more than that another says nothing.
+                Err(e) if failed.as_ref().is_none_or(|f| matches!(f, WayError::Unreachable { .. })) => failed = Some(e),
+                Err(_) => {}
+            }
+        }
+        self.leads.send_if_modified(|leads| *leads == except && leads.take().is_some());
+        Err(failed.unwrap_or_else(|| WayError::Unreachable { url: String::new(), why: "nobody to ask".to_owned() }))
     }
 
     fn log_change(&self, error: Option<&WayError>) {
@@ -118,7 +140,10 @@ impl HttpWay {
         }
         match error {
             Some(e) => tracing::warn!(code = e.code(), hint = e.hint(), "{e}; trying on"),
-            None => tracing::info!("the controller at {} answers again", self.base),
+            None => {
+                let at = self.leads.borrow().unwrap_or_default();
+                tracing::info!("the controller at {} answers", self.dial.bases[at]);
+            }
         }
         *logged = code;
     }
@@ -139,11 +164,40 @@ impl Way for HttpWay {
     }
 }
 
-/// The innermost cause, which names the address or the deadline; the outer layers only repeat the URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+/// Returns when another controller than `at` is known to lead.
+async fn moved(leads: &mut watch::Receiver<Option<usize>>, at: usize) {
+    let other = leads.wait_for(|leads| leads.is_some_and(|leads| leads != at)).await.is_ok();
+    if !other {
+        // The link is gone, and with it whoever asks.
+        std::future::pending::<()>().await;
     }
-    cause.to_string()
 }
+
+impl Dial {
+    async fn send(&self, at: usize, path: &str, body: &[u8], timeout: Duration) -> Result<Vec<u8>, WayError> {
+        let url = &self.bases[at];
+        let unreachable = |e: reqwest::Error| WayError::Unreachable { url: url.clone(), why: root_cause(&e) };
+        let request = self.client.post(format!("{url}{path}")).bearer_auth(&self.token).timeout(timeout);
+        let request = request.header("content-type", "application/json").body(body.to_vec());
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let term = response.headers().get(TERM_HEADER).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        let body = response.bytes().await.map_err(unreachable)?;
+        if !status.is_success() {
+            return Err(match serde_json::from_slice::<Refusal>(&body) {
+                Ok(refusal) => refusal.into_error(url),
+                Err(_) => WayError::Garbled { url: url.clone(), why: format!("HTTP status {status}") },
+            });
+        }
+        let term = term.unwrap_or_default();
+        let newest = self.term.fetch_max(term, Ordering::SeqCst).max(term);
+        if term < newest {
+            let why = format!("it leads term {term}, and term {newest} has begun");
+            return Err(WayError::Unreachable { url: url.clone(), why });
+        }
+        Ok(body.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests;

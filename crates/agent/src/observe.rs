@@ -40,7 +40,7 @@ pub async fn observe(parts: ObserverParts) -> Result<(), AgentError> {
     let outlook = Arc::new(Outlook::new(&plan, None, clock.clone(), port_look));
     let news = Arc::new(Notify::new());
     let looking = tokio::spawn(outlook.clone().run(wakes(&news), shutdown.clone()));
-    let way = HttpWay::new(client, &plan.controller.url, token);
+    let way = HttpWay::new(client, &plan.controller.urls(), token);
     let instance = fresh_instance();
     let mut sequence = 0;
     tracing::info!(%observer, instance, "the observer has started");

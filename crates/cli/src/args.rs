@@ -1,8 +1,10 @@
 //! What can be typed.
 
+mod rescue;
 mod series;
 
-pub(crate) use series::{BenchArgs, BenchCase, NetArg, SafetyArgs};
+pub(crate) use rescue::{RescueApplyArgs, RescueShowArgs, RescueVerb};
+pub(crate) use series::{BenchArgs, BenchCase, NetArg, SafetyArgs, SharedArg};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -24,8 +26,8 @@ pub(crate) enum Verb {
     Init(InitArgs),
     /// Finds what is wrong with a plan; with --live also with what it names
     Check(CheckArgs),
-    /// Runs the controller
-    Serve(PlanArg),
+    /// Runs the controller, or one of several
+    Serve(MemberArgs),
     /// Runs the agent of one region
     Agent(AgentArgs),
     /// Runs an observer: looks at the regions from a third place, and only looks
@@ -90,6 +92,16 @@ pub(crate) struct PlanArg {
     /// The plan
     #[arg(long = "plan", short = 'p', env = "PILOTLIGHT_PLAN", default_value = "pilotlight.yaml", value_name = "FILE")]
     pub(crate) plan: PathBuf,
+}
+
+/// One of the plan's controllers.
+#[derive(Debug, Args)]
+pub(crate) struct MemberArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Which of the plan's `controller.members` this is
+    #[arg(long, env = "PILOTLIGHT_MEMBER", value_name = "NAME")]
+    pub(crate) member: Option<String>,
 }
 
 /// A look at something.
@@ -204,13 +216,13 @@ pub(crate) enum HoldVerb {
     /// Writes the file: from now on nothing starts by itself; to be run on the controller's machine
     On(HoldArgs),
     /// Removes it
-    Off(PlanArg),
+    Off(MemberArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct HoldArgs {
     #[command(flatten)]
-    pub(crate) plan: PlanArg,
+    pub(crate) member: MemberArgs,
     /// Why, for whoever wonders
     #[arg(long, default_value = "")]
     pub(crate) why: String,
@@ -312,53 +324,6 @@ pub(crate) struct RejoinArgs {
     /// Lets what cannot be kept of a returned writer be lost; your name goes into the journal and the bundle
     #[arg(long, value_name = "NAME")]
     pub(crate) waive_rescue: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RescueVerb {
-    /// Lists rescue bundles of all regions, newest first
-    List(ViewArgs),
-    /// Shows the lost transactions and changes of a bundle
-    Show(RescueShowArgs),
-    /// Applies to the writer what it lacks of a bundle; overwrites nothing
-    Apply(RescueApplyArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RescueApplyArgs {
-    /// The bundle, by its name
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) plan: PlanArg,
-    /// Touches nothing; says what each change is to the writer
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Does not ask for the application's name
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Prints JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RescueShowArgs {
-    /// The bundle, by its name
-    pub(crate) name: Option<String>,
-    #[command(flatten)]
-    pub(crate) view: ViewArgs,
-    /// A bundle in a folder of this machine instead; asks neither controller nor agent
-    #[arg(long, value_name = "FOLDER", conflicts_with = "name")]
-    pub(crate) bundle: Option<PathBuf>,
-    /// File whose first line is the passphrase of that bundle
-    #[arg(long, value_name = "FILE", requires = "bundle")]
-    pub(crate) passphrase_file: Option<PathBuf>,
-    /// Passes over so many changes
-    #[arg(long, default_value_t = 0)]
-    pub(crate) from: u64,
-    /// Shows at most so many transactions and changes
-    #[arg(long, default_value_t = 100)]
-    pub(crate) changes: u32,
 }
 
 #[derive(Debug, Subcommand)]

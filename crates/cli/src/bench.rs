@@ -5,6 +5,7 @@
 
 pub(crate) mod crash;
 pub(crate) mod floor;
+pub(crate) mod leader;
 pub(crate) mod pair;
 pub(crate) mod region;
 pub(crate) mod rounds;

@@ -4,7 +4,7 @@ use crate::command::check;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
 use pilotlight_core::code;
-use pilotlight_core::plan::{Plan, SecretRef};
+use pilotlight_core::plan::{Member, Plan, SecretRef};
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,21 +43,37 @@ pub(crate) fn secret(reference: &SecretRef) -> Result<String, CliError> {
     Ok(value)
 }
 
+/// The controller of that name, or the only one.
+pub(crate) fn member<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a Member, CliError> {
+    plan.controller.member(name).ok_or_else(|| {
+        let known: Vec<&str> = plan.controller.members.iter().map(|m| m.name.as_str()).collect();
+        let what = match name {
+            Some(name) => format!("the plan has no controller {name}"),
+            None => "the plan has several controllers, and none was named".to_owned(),
+        };
+        CliError::say(Exit::Usage, what).hint(format!("name one with --member: {}", known.join(", ")))
+    })
+}
+
 /// A client that trusts the plan's authority.
 pub(crate) fn http_client(plan: &Plan) -> Result<reqwest::Client, CliError> {
     let mut builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(2)).no_proxy();
     if let Some(tls) = &plan.controller.tls {
-        let pem = std::fs::read(&tls.ca)
-            .with_context(|| format!("cannot read the certificate authority {}", tls.ca.display()))
-            .map_err(|e| CliError::new(Exit::Usage, e))?;
-        let ca = reqwest::Certificate::from_pem(&pem)
-            .with_context(|| format!("{} holds no certificate", tls.ca.display()))
-            .map_err(|e| CliError::new(Exit::Usage, e))?;
-        builder = builder.tls_certs_only([ca]);
+        builder = builder.tls_certs_only([authority(&tls.ca)?]);
     } else {
         builder = builder.tls_certs_only([]);
     }
     Ok(builder.build().context("cannot make an HTTP client")?)
+}
+
+/// A certificate authority out of a file.
+pub(crate) fn authority(file: &Path) -> Result<reqwest::Certificate, CliError> {
+    let pem = std::fs::read(file)
+        .with_context(|| format!("cannot read the certificate authority {}", file.display()))
+        .map_err(|e| CliError::new(Exit::Usage, e))?;
+    reqwest::Certificate::from_pem(&pem)
+        .with_context(|| format!("{} holds no certificate", file.display()))
+        .map_err(|e| CliError::new(Exit::Usage, e))
 }
 
 /// A client for addresses outside, such as a chat service: trusts what the system trusts.

@@ -11,6 +11,7 @@ pub(crate) mod names;
 pub(crate) mod place;
 pub(crate) mod region;
 pub(crate) mod secrets;
+pub(crate) mod store;
 
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::Component;

@@ -95,6 +95,8 @@ catalogue! {
     SECRET_MISSING = "PL-0121", Usage;
     PLAN_NO_GOVERNOR = "PL-0125", Usage;
     PLAN_RPO_TOO_SHORT = "PL-0126", Usage;
+    PLAN_NO_SHARED_STORE = "PL-0128", Usage;
+    PLAN_LONG_LEAD = "PL-0129", Usage;
     PLAN_RESCUE = "PL-0130", Usage;
     PLAN_OBSERVER = "PL-0132", Usage;
     RECORDING_UNREADABLE = "PL-0133", Usage;
@@ -184,10 +186,15 @@ catalogue! {
     WRONG_TOKEN = "PL-0402", Failed;
     CONTROLLER_UNREACHABLE = "PL-0403", Failed;
     PORT_IN_USE = "PL-0404", Failed;
+    NOT_THE_LEADER = "PL-0408", Failed;
+    NO_LEADER = "PL-0409", Failed;
 
     JOURNAL_FULL = "PL-0501", Failed;
     JOURNAL_DAMAGED = "PL-0502", Failed;
     STATE_IN_USE = "PL-0503", Refused;
+    STORE_SILENT = "PL-0504", Failed;
+    STORE_UNCONDITIONAL = "PL-0505", Refused;
+    STORE_DENIES = "PL-0506", Failed;
 
     NO_SUCH_RUN = "PL-0601", Usage;
     NOT_NOW = "PL-0602", Refused;

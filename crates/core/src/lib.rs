@@ -14,6 +14,7 @@ pub mod effect;
 pub(crate) mod fixture;
 pub mod gate;
 pub mod id;
+pub mod leader;
 pub mod lease;
 pub mod local;
 pub mod measure;

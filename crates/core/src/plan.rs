@@ -28,6 +28,7 @@ mod shape;
 mod value;
 
 pub use address::Endpoint;
+pub use controller::{EtcdPlan, S3Plan, StorePlan};
 pub use fault::{Fault, Faults};
 pub use meaning::{Meaning, meaning};
 pub use reference::reference;
@@ -83,20 +84,20 @@ pub struct Objectives {
     pub mttr: Option<Duration>,
 }
 
-/// The controller and how agents reach it.
+/// The controllers and how agents reach them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Controller {
-    /// `controller.listen`.
-    pub listen: SocketAddr,
-    /// `controller.url`: what agents and the command line dial; `https://` needs `tls`.
-    pub url: String,
-    /// `controller.state`: folder of the journal and the store.
-    pub state: PathBuf,
+    /// `controller.members`, by name; else the one that `listen`, `url` and `state` describe.
+    pub members: Vec<Member>,
+    /// `controller.store`.
+    pub store: StorePlan,
+    /// `controller.leader_lease`; see [`Plan::leader_lease`].
+    pub leader_lease: Option<Duration>,
     /// `controller.token`: shared secret of operators and DNS authority, and of agents without a token of their own.
     pub token: SecretRef,
     /// `controller.agent_token`: opens what agents and observers need, and nothing else.
     pub agent_token: Option<SecretRef>,
-    /// `controller.tls`; without it the address must be loopback.
+    /// `controller.tls`; without it the addresses must be loopback.
     pub tls: Option<Tls>,
     /// `controller.recording`: how much is kept of what was seen.
     pub recording: Recording,
@@ -119,10 +120,36 @@ impl Default for Recording {
     }
 }
 
+/// One controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Its name; `controller` where there is one.
+    pub name: String,
+    /// `listen`.
+    pub listen: SocketAddr,
+    /// `url`: what agents and the command line dial; `https://` needs `tls`.
+    pub url: String,
+    /// `state`: folder of its journal and store, or of its own notes where those are shared.
+    pub state: PathBuf,
+}
+
 impl Controller {
     /// What agents and observers show.
     pub fn token_of_agents(&self) -> &SecretRef {
         self.agent_token.as_ref().unwrap_or(&self.token)
+    }
+
+    /// What agents and the command line dial.
+    pub fn urls(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.url.clone()).collect()
+    }
+
+    /// The member of that name, or the only one.
+    pub fn member(&self, name: Option<&str>) -> Option<&Member> {
+        match name {
+            Some(name) => self.members.iter().find(|member| member.name == name),
+            None => self.members.first().filter(|_| self.members.len() == 1),
+        }
     }
 }
 
@@ -406,9 +433,15 @@ impl Plan {
         self.components.iter().filter(move |(_, c)| &c.unit == unit)
     }
 
-    /// While this file exists on the controller's machine, nothing starts by itself.
-    pub fn hold_file(&self) -> PathBuf {
-        self.policy.hold_file.clone().unwrap_or_else(|| self.controller.state.join("hold"))
+    /// While this file exists on the machine of a controller, that controller starts nothing by itself.
+    pub fn hold_file(&self, member: &Member) -> PathBuf {
+        self.policy.hold_file.clone().unwrap_or_else(|| member.state.join("hold"))
+    }
+
+    /// How long a leader counts its lead: what was asked for, else half of the writer's lease, so that another renews that
+    /// in time.
+    pub fn leader_lease(&self) -> Duration {
+        self.controller.leader_lease.unwrap_or(self.policy.lease / 2)
     }
 
     /// Every unit, by name.

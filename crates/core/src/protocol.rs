@@ -22,6 +22,10 @@ use crate::verdict::PortAnswer;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// The header of every answer of one of several controllers: the term it leads. Agents obey no older one than they have
+/// heard.
+pub const TERM_HEADER: &str = "pilotlight-term";
+
 /// Raised when a message changes its meaning.
 pub const VERSION: u32 = 2;
 

@@ -19,6 +19,7 @@ pub use crate::executor::Published;
 use crate::executor::{Asked, Executor, LetGo, Live, Parts};
 use crate::granter::Granter;
 use crate::journal::{AppendError, Journal};
+use crate::lead::{Lead, LedDriver, LedJournal};
 use crate::storage::StorageError;
 use crate::store::{FailedOver, Store, UnitRecord, Units, UnitsError};
 use pilotlight_core::candidate::Wish;
@@ -50,6 +51,8 @@ pub struct EngineParts {
     pub granter: Arc<Granter>,
     /// Who this controller is, for the records of recoveries.
     pub name: String,
+    /// What it may do only while it leads.
+    pub lead: Lead,
 }
 
 /// Why a run did not start. Nothing was touched.
@@ -80,6 +83,10 @@ struct Inner {
     /// Every run id ever given out here, so that none is given twice.
     ids: Mutex<BTreeSet<RunId>>,
     ended: Mutex<BTreeMap<RunId, RunSummary>>,
+    /// Held from the first write of a run until it is walked, so that no recovery takes it for one that never began.
+    beginning: tokio::sync::Mutex<()>,
+    /// Runs that cannot be read, so that each is told of once.
+    left: Mutex<BTreeSet<RunId>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -116,8 +123,10 @@ const LET_GO_AGAIN: Duration = Duration::from_millis(500);
 impl Engine {
     /// Reads the units and their run ids. Continues nothing yet: see [`Engine::recover`].
     pub async fn open(parts: EngineParts) -> Result<Self, StorageError> {
-        let EngineParts { store, journal, driver, clock, granter, name } = parts;
-        let units = Units::new(store);
+        let EngineParts { store, journal, driver, clock, granter, name, lead } = parts;
+        let units = Units::new(store, lead.term());
+        let driver: Arc<dyn Driver> = Arc::new(LedDriver { inner: driver, lead: lead.clone() });
+        let journal: Arc<dyn Journal> = Arc::new(LedJournal { inner: journal, lead });
         let mut ids: BTreeSet<RunId> = journal.heads().await?.into_iter().map(|(run, _)| run).collect();
         for record in units.all().await? {
             granter.knows(&record);
@@ -130,6 +139,8 @@ impl Engine {
             active: Mutex::default(),
             ids: Mutex::new(ids),
             ended: Mutex::default(),
+            beginning: tokio::sync::Mutex::default(),
+            left: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })))
@@ -172,6 +183,11 @@ impl Engine {
         Ok(record)
     }
 
+    /// What everything that touches the world goes through: it does nothing once the lead is over.
+    pub fn driver(&self) -> &Arc<dyn Driver> {
+        &self.0.parts.driver
+    }
+
     /// The granter of leases.
     pub fn granter(&self) -> &Arc<Granter> {
         &self.0.parts.granter
@@ -181,6 +197,7 @@ impl Engine {
     pub async fn start(&self, runbook: Runbook, cause: Cause) -> Result<RunId, StartError> {
         runbook.validate()?;
         let unit = runbook.intent.unit.clone();
+        let _beginning = self.0.beginning.lock().await;
         let Taken { run, before, record } = self.take(&runbook, &unit, &cause).await?;
         let record = match record {
             Ok(record) => record,

@@ -3,6 +3,7 @@
 //! Invariant: an append succeeds only if none of its numbers is there and the number before the first one is. So of two
 //! controllers that drive one run, one loses the race at its next event and stops.
 
+pub mod battery;
 mod memory;
 
 pub use memory::MemoryJournal;
@@ -36,6 +37,3 @@ pub trait Journal: Send + Sync {
     /// Every run with the number of its newest record, in the order of their names.
     async fn heads(&self) -> Result<Vec<(RunId, u64)>, StorageError>;
 }
-
-#[cfg(test)]
-pub(crate) mod battery;

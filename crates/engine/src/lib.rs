@@ -3,7 +3,7 @@
 //! [`Engine`] is the front: start, recover, control, view. A run is walked by the executor, which performs the commands
 //! of [`pilotlight_core::run`] and appends its events to a [`journal`]. Epochs, writers and the runs that hold a unit are
 //! in a [`store`]; [`granter`] gives leases out and knows when they are over; [`router`] finds the driver of an effect;
-//! [`measure`] watches from outside, [`report`] says afterwards what happened.
+//! [`lead`] stops a controller that does not lead any more; [`measure`] watches from outside, [`report`] says afterwards what happened.
 //!
 //! Border: knows no technology. Everything that touches the world goes through [`pilotlight_driver::Driver`].
 //!
@@ -17,6 +17,7 @@ pub mod engine;
 mod executor;
 pub mod granter;
 pub mod journal;
+pub mod lead;
 pub mod measure;
 pub mod report;
 pub mod router;

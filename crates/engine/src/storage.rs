@@ -3,7 +3,8 @@
 use pilotlight_core::code;
 use std::path::PathBuf;
 
-/// The medium failed. What the call was to keep is kept whole or not at all, and it is not known which.
+/// The medium failed. What the call was to keep is kept whole or not at all, and it is not known which; after
+/// [`StorageError::Unreachable`] it may also come to be kept later. Whoever goes on reads first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
     /// No space is left.
@@ -28,6 +29,30 @@ pub enum StorageError {
         /// The folder.
         folder: PathBuf,
     },
+    /// No answer, or none in time, from an engine that controllers share.
+    #[error("{what} does not answer: {why}")]
+    Unreachable {
+        /// The engine.
+        what: String,
+        /// What was seen.
+        why: String,
+    },
+    /// The engine answers, and refuses us.
+    #[error("{what} refuses: {why}")]
+    Denied {
+        /// The engine.
+        what: String,
+        /// What it said.
+        why: String,
+    },
+    /// The engine does not look at the condition of a write: it is no lock.
+    #[error("{what} ignores conditions: {seen}")]
+    Unconditional {
+        /// The engine.
+        what: String,
+        /// The condition that was ignored.
+        seen: String,
+    },
     /// Anything else the system said.
     #[error("{what}: {why}")]
     Io {
@@ -48,6 +73,9 @@ impl StorageError {
             StorageError::Full { .. } | StorageError::Io { .. } | StorageError::Closed => code::JOURNAL_FULL,
             StorageError::Damaged { .. } => code::JOURNAL_DAMAGED,
             StorageError::Locked { .. } => code::STATE_IN_USE,
+            StorageError::Unreachable { .. } => code::STORE_SILENT,
+            StorageError::Denied { .. } => code::STORE_DENIES,
+            StorageError::Unconditional { .. } => code::STORE_UNCONDITIONAL,
         };
         code.as_str()
     }
@@ -58,6 +86,13 @@ impl StorageError {
             StorageError::Full { .. } => "free some space; the run goes on by itself, nothing is lost",
             StorageError::Damaged { .. } => "keep the file, restore the folder from a copy or start with an empty one",
             StorageError::Locked { .. } => "end the other controller, or give this one a folder of its own",
+            StorageError::Unreachable { .. } => {
+                "is the store up, and is there a way to it? runs go on when it answers again"
+            }
+            StorageError::Denied { .. } => "look at the credentials and the rights that `controller.store` names",
+            StorageError::Unconditional { .. } => {
+                "two controllers would both win: use a store that honours If-None-Match and If-Match, etcd or SQLite"
+            }
             StorageError::Io { .. } | StorageError::Closed => {
                 "look at the disk; the run goes on when writing works again"
             }

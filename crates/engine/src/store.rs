@@ -1,5 +1,6 @@
 //! The store: small values that are only changed by who has seen their newest version.
 
+pub mod battery;
 mod memory;
 mod unit;
 
@@ -42,6 +43,3 @@ pub trait Store: Send + Sync {
     /// Every key that begins so, in order.
     async fn list(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, StorageError>;
 }
-
-#[cfg(test)]
-pub(crate) mod battery;

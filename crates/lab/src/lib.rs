@@ -9,6 +9,7 @@ pub mod aws;
 pub mod bare;
 pub mod certificates;
 pub mod database;
+pub mod engines;
 pub mod folder;
 pub mod net;
 pub mod payments;

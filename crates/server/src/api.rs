@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `POST /v1/agent/heartbeat`, `/work`, `/result` | [`pilotlight_core::protocol`] | the same |
 //! | `POST /v1/observe` | [`pilotlight_core::protocol::ObserverReport`] | 204 |
+//! | `GET /v1/controller` | | [`view::ControllerView`]; answered by controllers that stand by, too |
 //! | `GET /v1/status` | | [`view::StatusView`] |
 //! | `GET /v1/runs` | | [`view::RunsView`] |
 //! | `GET /v1/runs/{run}` | | [`pilotlight_core::run::RunView`] |
@@ -32,9 +33,7 @@ use crate::desk::Desk;
 use crate::moves;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Path, Query, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use pilotlight_core::code;
@@ -43,11 +42,9 @@ use pilotlight_core::placement::{Mode, Verb};
 use pilotlight_core::runbook::Runbook;
 use serde::Deserialize;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use subtle::ConstantTimeEq;
 use view::{AcknowledgeRequest, MoveReply, MoveRequest, StatusView};
 
-/// The whole interface.
+/// The whole interface of a term; the token was looked at before (`front`).
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/agent/heartbeat", post(agents::heartbeat))
@@ -70,37 +67,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/units/{unit}/acknowledge", post(acknowledge))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
-        .layer(middleware::from_fn_with_state(desk.clone(), authorize))
         .with_state(desk)
-}
-
-/// A wrong token is logged once until a right one came: a stranger cannot fill the disk.
-async fn authorize(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
-    if is_welcome(&desk, &request) {
-        desk.stranger.store(false, Ordering::Relaxed);
-        return Ok(next.run(request).await);
-    }
-    if !desk.stranger.swap(true, Ordering::Relaxed) {
-        tracing::warn!(path = request.uri().path(), "refused a request with a wrong token ({})", code::WRONG_TOKEN);
-    }
-    Err(Refusal::new(
-        StatusCode::UNAUTHORIZED,
-        code::WRONG_TOKEN.as_str(),
-        "the token is not the one of this controller",
-        "give operators and the controller the same `controller.token`, agents the same `controller.agent_token` if there is one",
-    ))
-}
-
-fn is_welcome(desk: &Desk, request: &Request) -> bool {
-    let header = request.headers().get(header::AUTHORIZATION).map(|v| v.as_bytes()).unwrap_or_default();
-    let sent = header.strip_prefix(b"Bearer ").unwrap_or_default();
-    let opens = |token: &str| bool::from(sent.ct_eq(token.as_bytes()));
-    opens(&desk.token) || is_for_agents(request.uri().path()) && desk.agent_token.as_deref().is_some_and(opens)
-}
-
-/// What a token of agents opens.
-fn is_for_agents(path: &str) -> bool {
-    path.starts_with("/v1/agent/") || path == "/v1/observe"
 }
 
 async fn nothing_here(request: Request) -> Refusal {

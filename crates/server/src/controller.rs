@@ -161,7 +161,7 @@ fn history(desk: &Desk, record: &UnitRecord, round: &Round, now: Mono) -> Histor
         failed: round.failed_over_badly,
     });
     History {
-        hold: hold::read(&desk.plan.hold_file()),
+        hold: hold::read(&desk.hold),
         same_for: round.word.map_or(Duration::ZERO, |(_, since)| now.since(since)),
         running: record.run.clone(),
         last_failover,

@@ -6,6 +6,7 @@ use crate::api::view::DecisionView;
 use crate::hub::{Hub, Unwelcome};
 use crate::looks;
 use crate::recorder::{Recorder, Writing};
+use crate::serve::ServerParts;
 use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
@@ -18,12 +19,11 @@ use pilotlight_core::recording::Scene;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight};
-use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
 use pilotlight_engine::Engine;
+use pilotlight_engine::lead::Lead;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -35,17 +35,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct Desk {
     pub(crate) plan: Arc<Plan>,
     pub(crate) engine: Engine,
-    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) lead: Lead,
     pub(crate) descriptors: BTreeMap<Component, Descriptor>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) token: String,
-    pub(crate) agent_token: Option<String>,
     pub(crate) reports: Option<PathBuf>,
+    pub(crate) hold: PathBuf,
     pub(crate) began: Mono,
     pub(crate) shutdown: CancellationToken,
-    /// Somebody with a wrong token was logged, and nobody with the right one has come since.
-    pub(crate) stranger: AtomicBool,
     /// Held while a report is written.
     pub(crate) reporting: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
@@ -71,21 +68,25 @@ pub(crate) struct Judged {
 }
 
 impl Desk {
-    pub(crate) fn new(parts: crate::serve::ServerParts) -> Self {
-        let (recorder, writing) = Recorder::new(&parts.plan, parts.recording).unzip();
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        clock: Arc<dyn Clock>,
+        hold: PathBuf,
+        parts: ServerParts,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (recorder, writing) = Recorder::new(&plan, parts.recording).unzip();
         Self {
-            began: parts.clock.mono(),
-            plan: parts.plan,
+            began: clock.mono(),
+            plan,
             engine: parts.engine,
-            driver: parts.driver,
+            lead: parts.lead,
             descriptors: parts.descriptors,
             hub: parts.hub,
-            clock: parts.clock,
-            token: parts.token,
-            agent_token: parts.agent_token,
+            clock,
             reports: parts.reports,
-            shutdown: parts.shutdown,
-            stranger: AtomicBool::new(false),
+            hold,
+            shutdown,
             reporting: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             recorder: Mutex::new((recorder, writing)),

@@ -9,14 +9,17 @@
 pub mod api;
 mod controller;
 mod desk;
+mod front;
 pub mod hold;
 pub mod hub;
 mod looks;
 mod moves;
 mod notes;
 mod offstage;
+mod others;
 mod recorder;
 mod reports;
+mod seat;
 mod serve;
 mod traffic;
 
@@ -24,7 +27,7 @@ pub use hub::{Hub, RemoteAgent};
 pub use offstage::Offstage;
 pub use pilotlight_driver::port::PortLook;
 pub use recorder::RecordingTo;
-pub use serve::{Listen, ServeError, ServerParts, bind, serve};
+pub use serve::{Assemble, ControllerParts, Door, Listen, ServeError, ServerParts, Standing, bind, serve};
 
 #[cfg(test)]
 mod tests;

@@ -79,7 +79,7 @@ pub(crate) async fn shared(desk: Arc<Desk>) {
         for target in &targets {
             let began = desk.clock.mono();
             // One that does not answer keeps its last state, which ages.
-            if let Some(Ok(state)) = within(&desk, LONGEST * 2, desk.driver.observe(target)).await {
+            if let Some(Ok(state)) = within(&desk, LONGEST * 2, desk.engine.driver().observe(target)).await {
                 desk.saw_shared(target.clone(), state, began);
             }
         }
@@ -100,7 +100,7 @@ pub(crate) async fn managed(desk: Arc<Desk>) {
             let (desk, wanted) = (desk.clone(), target.clone());
             let look = looks.spawn(async move {
                 let began = desk.clock.mono();
-                let seen = within(&desk, LONGEST_MANAGED, desk.driver.observe(&wanted)).await;
+                let seen = within(&desk, LONGEST_MANAGED, desk.engine.driver().observe(&wanted)).await;
                 if let Some(Ok(state)) = seen {
                     desk.saw_managed(wanted, state, began);
                 }

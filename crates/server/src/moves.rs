@@ -44,6 +44,12 @@ pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result
     desk.engine.start(runbook, cause).await.map_err(|e| match &e {
         StartError::Unit(UnitsError::Busy { unit, run }) => already_moving(unit, run),
         StartError::Unit(UnitsError::Storage(e)) | StartError::Journal(AppendError::Storage(e)) => storage(e),
+        StartError::Unit(UnitsError::Deposed { .. }) => Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            code::NOT_THE_LEADER.as_str(),
+            chain(&e),
+            "nothing was started; ask again, another controller leads",
+        ),
         StartError::Unit(_) | StartError::Journal(_) | StartError::Unsound(_) | StartError::Illegal(_) => {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, code::DEFECT.as_str(), chain(&e), "nothing was started")
         }

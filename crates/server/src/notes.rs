@@ -97,7 +97,7 @@ async fn send(desk: &Desk, view: &RunView, messenger: &Component, key: EffectKey
         cancel: desk.shutdown.child_token(),
     };
     for attempt in 1..=ATTEMPTS {
-        match desk.driver.apply(&effect, &context).await {
+        match desk.engine.driver().apply(&effect, &context).await {
             Ok(_) => return,
             Err(e) => {
                 tracing::warn!(run = %view.run, %messenger, attempt, note = message, "a note was not delivered: {e}");

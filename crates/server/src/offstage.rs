@@ -7,11 +7,14 @@ use crate::desk::Desk;
 use crate::hub::Unwelcome;
 use crate::serve::{ServerParts, spawn, take_up};
 use crate::{PortLook, moves};
+use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TaskResult, WorkReply, WorkRequest};
+use pilotlight_driver::clock::Clock;
 use pilotlight_engine::Engine;
 use pilotlight_engine::storage::StorageError;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// See the module. Clones are one controller.
 #[derive(Clone)]
@@ -21,10 +24,11 @@ pub struct Offstage {
 }
 
 impl Offstage {
-    /// Puts it together; nothing runs yet. Where to listen, certificate and token of the parts have no meaning here.
-    pub fn new(parts: ServerParts) -> Self {
+    /// Puts one term of it together; nothing runs yet.
+    pub fn new(plan: Arc<Plan>, clock: Arc<dyn Clock>, parts: ServerParts, shutdown: CancellationToken) -> Self {
         let port_look = parts.port_look.clone();
-        Self { desk: Arc::new(Desk::new(parts)), port_look }
+        let hold = plan.controller.members.first().map(|member| plan.hold_file(member)).unwrap_or_default();
+        Self { desk: Arc::new(Desk::new(plan, clock, hold, parts, shutdown)), port_look }
     }
 
     /// Takes up unfinished runs and decides until shutdown.

@@ -1,25 +1,34 @@
-//! Puts the controller together and runs it.
+//! Runs a controller: listens, and works while it leads. The only one leads from its start to its end; one of several
+//! stands by until it wins the lead, works for one term, and stands by again.
+//!
+//! Invariant: everything of a term is made anew for it and ends with it: what agents said to an earlier term is not known
+//! to the next.
 
 use crate::desk::Desk;
+use crate::front::{self, Front};
 use crate::hub::Hub;
 use crate::looks;
 use crate::recorder::RecordingTo;
-use crate::{api, controller, notes, reports, traffic};
+use crate::seat::Seat;
+use crate::{api, controller, notes, others, reports, traffic};
+use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use pilotlight_core::code;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::Component;
 use pilotlight_core::plan::{Plan, Tls};
-use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::port::PortLook;
 use pilotlight_engine::Engine;
+use pilotlight_engine::lead::Lead;
 use pilotlight_engine::storage::StorageError;
+use pilotlight_engine::store::Store;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -28,22 +37,33 @@ use tokio_util::sync::CancellationToken;
 /// Requests under way at the end get this long.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
-/// What a controller is made of.
+/// Effects under way at the end of a term get this long.
+const TERM_ENDS: Duration = Duration::from_secs(2);
+
+/// What a term of a controller is made of.
 pub struct ServerParts {
-    /// The plan.
-    pub plan: Arc<Plan>,
-    /// Executes runs, keeps units, grants leases.
+    /// Executes runs, keeps units, grants leases; does nothing once its lead is over.
     pub engine: Engine,
-    /// The router the engine uses: for looks at what belongs to no region.
-    pub driver: Arc<dyn Driver>,
     /// What each component's driver says of itself.
     pub descriptors: BTreeMap<Component, Descriptor>,
     /// The agents; the same one the router's remote agents use.
     pub hub: Arc<Hub>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
     /// Dials ports.
     pub port_look: Arc<dyn PortLook>,
+    /// Folder with one folder of reports per run.
+    pub reports: Option<PathBuf>,
+    /// Where what was seen and decided is kept.
+    pub recording: Option<RecordingTo>,
+    /// The lead that the engine was given.
+    pub lead: Lead,
+}
+
+/// Makes the parts of a term.
+pub type Assemble =
+    Box<dyn Fn(Lead) -> Pin<Box<dyn Future<Output = Result<ServerParts, ServeError>> + Send>> + Send + Sync>;
+
+/// Where a controller is found, whoever leads.
+pub struct Door {
     /// Where to listen.
     pub listen: Listen,
     /// Certificate and key; without it plain HTTP.
@@ -52,10 +72,34 @@ pub struct ServerParts {
     pub token: String,
     /// The agents' own: opens what they need.
     pub agent_token: Option<String>,
-    /// Folder with one folder of reports per run.
-    pub reports: Option<PathBuf>,
-    /// Where what was seen and decided is kept.
-    pub recording: Option<RecordingTo>,
+}
+
+/// Who the controller is among several.
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// What agents and operators dial.
+    pub url: String,
+    /// What they share; `None` for the only one.
+    pub store: Option<Arc<dyn Store>>,
+    /// How long a lead is counted.
+    pub lease: Duration,
+    /// While this file is there, nothing starts by itself.
+    pub hold: PathBuf,
+}
+
+/// A controller.
+pub struct ControllerParts {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where it is found.
+    pub door: Door,
+    /// Who it is.
+    pub standing: Standing,
+    /// Makes what works while it leads.
+    pub assemble: Assemble,
     /// Ends the controller; runs stop between two records and are taken up by the next.
     pub shutdown: CancellationToken,
 }
@@ -100,6 +144,9 @@ pub enum ServeError {
     /// PL-0501 and following
     #[error("the unfinished runs cannot be read")]
     Storage(#[from] StorageError),
+    /// What a term is made of cannot be made.
+    #[error("the controller cannot be put together: {0}")]
+    Parts(String),
     /// A task that must run for ever has ended.
     #[error("the controller's task `{0}` has ended")]
     TaskEnded(String),
@@ -112,7 +159,7 @@ impl ServeError {
             ServeError::PortInUse { .. } | ServeError::Listen { .. } => code::PORT_IN_USE.as_str(),
             ServeError::Tls { .. } => code::PLAN_TLS.as_str(),
             ServeError::Storage(e) => e.code(),
-            ServeError::TaskEnded(_) => code::DEFECT.as_str(),
+            ServeError::Parts(_) | ServeError::TaskEnded(_) => code::DEFECT.as_str(),
         }
     }
 }
@@ -129,6 +176,7 @@ impl ServeError {
                 "look at `controller.tls` in the plan: are both PEM, and do they belong together?"
             }
             ServeError::Storage(e) => e.hint(),
+            ServeError::Parts(_) => "it could be at the start: what has changed since in the plan's files?",
             ServeError::TaskEnded(_) => "start it again: it goes on with its runs; please report this",
         }
     }
@@ -139,76 +187,123 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     open(Listen::At(address))
 }
 
-/// Listens, takes up unfinished runs, decides and answers until shutdown.
-pub async fn serve(mut parts: ServerParts) -> Result<(), ServeError> {
+/// Listens, and while it leads takes up unfinished runs, decides and answers; until shutdown.
+pub async fn serve(parts: ControllerParts) -> Result<(), ServeError> {
+    let ControllerParts { plan, clock, door, standing, assemble, shutdown } = parts;
     // First of all: two controllers on one address are found out before anything is touched.
-    let listener = open(std::mem::replace(&mut parts.listen, Listen::At(([0, 0, 0, 0], 0).into())))?;
-    let tls = match parts.tls.take() {
+    let listener = open(door.listen)?;
+    let tls = match door.tls {
         Some(tls) => Some(load(&tls).await?),
         None => None,
     };
-    let port_look = parts.port_look.clone();
-    let desk = Arc::new(Desk::new(parts));
-    take_up(&desk).await?;
+    let front = Arc::new(Front::new(plan, clock.clone(), (door.token, door.agent_token), &standing));
+    let Standing { name, url, store, lease, .. } = standing;
     let handle = Handle::new();
-    let mut tasks: JoinSet<String> = JoinSet::new();
-    spawn(&mut tasks, &desk, port_look);
-    let (reporter, teller) = (desk.clone(), desk.clone());
-    tasks.spawn(async move {
-        reports::run(reporter).await;
-        "reports".to_owned()
-    });
-    tasks.spawn(async move {
-        notes::run(teller).await;
-        "notes".to_owned()
-    });
-    tasks.spawn(answer(desk.clone(), listener, tls, handle.clone()));
-    watch_over(&desk, tasks, &handle).await
+    let service = front::router(front.clone());
+    let mut answering = tokio::spawn(answer(service, listener, tls, handle.clone()));
+    let working = async {
+        match store {
+            None => term(&front, &assemble, Lead::alone(), &shutdown).await,
+            Some(store) => {
+                let (front, shutdown) = (front.clone(), shutdown.clone());
+                take_turns(&Seat { store, clock, lease, name, url, front, shutdown }, &assemble).await
+            }
+        }
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = working => ended,
+        ended = &mut answering => Err(ServeError::TaskEnded(ended.unwrap_or_else(|panic| panic.to_string()))),
+    };
+    shutdown.cancel();
+    handle.graceful_shutdown(Some(LAST_REQUESTS));
+    if !answering.is_finished() {
+        let _ = answering.await;
+    }
+    tracing::info!("the controller has ended");
+    ended
+}
+
+/// Stands by and leads by turns until shutdown.
+async fn take_turns(seat: &Seat, assemble: &Assemble) -> Result<(), ServeError> {
+    tracing::info!(name = seat.name, "the controller stands by");
+    while let Some(won) = seat.win().await {
+        let lead = won.lead.clone();
+        let (over, done) = (seat.shutdown.child_token(), CancellationToken::new());
+        let keeping = tokio::spawn({
+            let (seat, over, done) = (seat.clone(), over.clone(), done.clone());
+            async move { seat.keep(won, &over, &done).await }
+        });
+        let ended = term(&seat.front, assemble, lead, &over).await;
+        done.cancel();
+        let _ = keeping.await;
+        match ended {
+            Ok(()) => {}
+            // Another may do better, and here it is tried again when the lead is free.
+            Err(ServeError::Storage(why)) => tracing::error!("the term could not begin: {why}"),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+/// One term: from the lead to its end.
+async fn term(front: &Arc<Front>, assemble: &Assemble, lead: Lead, over: &CancellationToken) -> Result<(), ServeError> {
+    let parts = tokio::select! {
+        biased;
+        parts = assemble(lead.clone()) => parts?,
+        () = over.cancelled() => return Ok(()),
+    };
+    let port_look = parts.port_look.clone();
+    // The term may end by itself; then its tasks end, and whoever called goes on.
+    let desk =
+        Arc::new(Desk::new(front.plan.clone(), front.clock.clone(), front.hold.clone(), parts, over.child_token()));
+    front.leads(lead.clone(), api::router(desk.clone()));
+    let first = match take_up(&desk).await {
+        // With several controllers the store may be away for a moment; `others` below tries again.
+        Err(why) if lead.is_contested() => {
+            tracing::warn!("unfinished runs cannot be continued yet: {why}");
+            Ok(())
+        }
+        other => other,
+    };
+    let ended = match first {
+        Ok(()) => work(&desk, port_look).await,
+        Err(why) => Err(why.into()),
+    };
+    front.stands_by();
+    desk.shutdown.cancel();
+    if !lead.is_contested() {
+        desk.engine.shutdown().await;
+    } else if tokio::time::timeout(TERM_ENDS, desk.engine.shutdown()).await.is_err() {
+        // It must not hold up the next term: its lead is over, and what comes of it is refused.
+        tracing::warn!(term = %lead.term(), "an effect of the term goes on; nothing follows from it");
+    }
+    ended
 }
 
 /// Goes on with the runs that an earlier controller left.
 pub(crate) async fn take_up(desk: &Desk) -> Result<(), StorageError> {
-    for run in desk.engine.recover().await? {
+    for run in desk.engine.continue_held().await? {
         tracing::info!(%run, "goes on where an earlier controller left it");
     }
-    tracing::info!(application = %desk.plan.application, "the controller has started");
+    tracing::info!(application = %desk.plan.application, "the controller leads");
     Ok(())
 }
 
-/// Spawns everything that looks and decides; each ends at shutdown and never before.
-pub(crate) fn spawn(tasks: &mut JoinSet<String>, desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) {
-    let (decides, dials, shares, publishes) = (desk.clone(), desk.clone(), desk.clone(), desk.clone());
-    let asks = desk.clone();
+/// Everything that runs while the controller leads.
+async fn work(desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) -> Result<(), ServeError> {
+    let mut tasks: JoinSet<&'static str> = JoinSet::new();
+    spawn(&mut tasks, desk, port_look);
+    let (reporter, teller) = (desk.clone(), desk.clone());
     tasks.spawn(async move {
-        controller::run(decides).await;
-        "decisions".to_owned()
-    });
-    if let Some(writing) = desk.take_writing() {
-        let shutdown = desk.shutdown.clone();
-        tasks.spawn(async move {
-            writing.run(shutdown).await;
-            "recording of observations".to_owned()
-        });
-    }
-    tasks.spawn(async move {
-        looks::ports(dials, port_look).await;
-        "looks at ports".to_owned()
+        reports::run(reporter).await;
+        "reports"
     });
     tasks.spawn(async move {
-        looks::shared(shares).await;
-        "looks at what belongs to no region".to_owned()
+        notes::run(teller).await;
+        "notes"
     });
-    tasks.spawn(async move {
-        looks::managed(asks).await;
-        "looks through the provider's API".to_owned()
-    });
-    tasks.spawn(async move {
-        traffic::run(publishes).await;
-        "first publications".to_owned()
-    });
-}
-
-async fn watch_over(desk: &Desk, mut tasks: JoinSet<String>, handle: &Handle<SocketAddr>) -> Result<(), ServeError> {
     let first = tokio::select! {
         biased;
         () = desk.shutdown.cancelled() => None,
@@ -216,15 +311,49 @@ async fn watch_over(desk: &Desk, mut tasks: JoinSet<String>, handle: &Handle<Soc
     };
     let ended_early = first.filter(|_| !desk.shutdown.is_cancelled());
     desk.shutdown.cancel();
-    handle.graceful_shutdown(Some(LAST_REQUESTS));
     while tasks.join_next().await.is_some() {}
-    desk.engine.shutdown().await;
-    tracing::info!("the controller has ended");
     match ended_early {
         None => Ok(()),
-        Some(Ok(name)) => Err(ServeError::TaskEnded(name)),
+        Some(Ok(name)) => Err(ServeError::TaskEnded(name.to_owned())),
         Some(Err(panic)) => Err(ServeError::TaskEnded(panic.to_string())),
     }
+}
+
+/// Spawns everything that looks and decides; each ends at shutdown and never before.
+pub(crate) fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) {
+    let (decides, dials, shares) = (desk.clone(), desk.clone(), desk.clone());
+    let (publishes, follows, asks) = (desk.clone(), desk.clone(), desk.clone());
+    tasks.spawn(async move {
+        controller::run(decides).await;
+        "decisions"
+    });
+    tasks.spawn(async move {
+        looks::ports(dials, port_look).await;
+        "looks at ports"
+    });
+    tasks.spawn(async move {
+        looks::shared(shares).await;
+        "looks at what belongs to no region"
+    });
+    tasks.spawn(async move {
+        looks::managed(asks).await;
+        "looks through the provider's API"
+    });
+    tasks.spawn(async move {
+        traffic::run(publishes).await;
+        "first publications"
+    });
+    if let Some(writing) = desk.take_writing() {
+        let shutdown = desk.shutdown.clone();
+        tasks.spawn(async move {
+            writing.run(shutdown).await;
+            "recording of observations"
+        });
+    }
+    tasks.spawn(async move {
+        others::run(follows).await;
+        "what other controllers left"
+    });
 }
 
 fn open(listen: Listen) -> Result<TcpListener, ServeError> {
@@ -253,12 +382,12 @@ async fn load(tls: &Tls) -> Result<RustlsConfig, ServeError> {
 }
 
 async fn answer(
-    desk: Arc<Desk>,
+    service: Router,
     listener: TcpListener,
     tls: Option<RustlsConfig>,
     handle: Handle<SocketAddr>,
 ) -> String {
-    let service = api::router(desk).into_make_service();
+    let service = service.into_make_service();
     let ended = match tls {
         Some(tls) => match axum_server::from_tcp_rustls(listener, tls) {
             Ok(server) => server.handle(handle).serve(service).await,

@@ -9,5 +9,6 @@ mod lab;
 mod notes;
 mod policy;
 mod quiet;
+mod several;
 mod steering;
 pub(crate) mod wait;

@@ -55,7 +55,7 @@ async fn publish(desk: &Desk, target: &Target) {
         deadline: DEADLINE,
         cancel: CancellationToken::new(),
     };
-    match desk.driver.apply(&effect, &context).await {
+    match desk.engine.driver().apply(&effect, &context).await {
         Ok(_) => tracing::info!(%component, region = %writer, "published for the first time"),
         Err(e) => tracing::warn!(%component, "cannot publish for the first time, trying again: {e}"),
     }

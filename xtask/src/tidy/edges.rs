@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("pilotlight-aws", &["pilotlight-core", "pilotlight-driver"]),
     ("pilotlight-dns", &["pilotlight-core"]),
     ("pilotlight-engine", &["pilotlight-core", "pilotlight-driver"]),
+    ("pilotlight-stores", &["pilotlight-core", "pilotlight-engine"]),
     ("pilotlight-agent", &["pilotlight-core", "pilotlight-driver"]),
     // The driver contract: to the engine a remote agent is one more driver.
     ("pilotlight-server", &["pilotlight-core", "pilotlight-driver", "pilotlight-engine"]),
@@ -28,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "pilotlight-gate",
             "pilotlight-dns",
             "pilotlight-engine",
+            "pilotlight-stores",
             "pilotlight-agent",
             "pilotlight-server",
             "pilotlight-lab",
@@ -49,6 +51,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hickory-resolver", &["pilotlight-engine"]),
     ("hickory-server", &["pilotlight-dns"]),
     ("maud", &["pilotlight-engine"]),
+    ("object_store", &["pilotlight-stores"]),
     ("rusqlite", &["pilotlight-engine"]),
     ("axum", &["pilotlight-dns", "pilotlight-server", "pilotlight-lab"]),
     ("axum-server", &["pilotlight-dns", "pilotlight-server"]),

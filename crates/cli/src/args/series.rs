@@ -15,9 +15,21 @@ pub(crate) struct BenchArgs {
     /// The lease of the region case
     #[arg(long, default_value = "3s", value_name = "DURATION")]
     pub(crate) lease: String,
+    /// What the controllers of the leader case share
+    #[arg(long, value_enum, default_value_t = SharedArg::Folder)]
+    pub(crate) store: SharedArg,
     /// Also writes every measurement there, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// What controllers can share on one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SharedArg {
+    /// A folder
+    Folder,
+    /// Three members of etcd
+    Etcd,
 }
 
 #[derive(Debug, Args)]
@@ -92,4 +104,6 @@ pub(crate) enum BenchCase {
     Switchover,
     /// Planned, with 500 MB of dirty buffers; beside the floor
     Dirty,
+    /// One of three controllers is killed or frozen while it leads
+    Leader,
 }

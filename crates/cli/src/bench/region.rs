@@ -2,7 +2,7 @@
 
 use super::pair::{self, Pair, SMALL_BUFFERS};
 use super::series::{Series, ms};
-use crate::demo::plan::{Settings, TTL_SECONDS, service_url};
+use crate::demo::plan::{Controllers, Settings, TTL_SECONDS, service_url};
 use crate::demo::{DemoError, figures};
 use pilotlight_core::measure;
 use pilotlight_core::time::Mono;
@@ -36,6 +36,7 @@ pub(crate) async fn measure(
         rows: false,
         shared_buffers: SMALL_BUFFERS,
         net: Want::Plain,
+        controllers: Controllers::One,
     })
     .await?;
     let around = lease + Duration::from_secs(3);

@@ -4,7 +4,7 @@ use super::floor;
 use super::pair::{self, Pair};
 use super::series::{Series, ms};
 use crate::demo::DemoError;
-use crate::demo::plan::Settings;
+use crate::demo::plan::{Controllers, Settings};
 use async_trait::async_trait;
 use pilotlight_core::measure::median;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -38,6 +38,7 @@ pub(super) fn settings(on_postmaster_death: &'static str, shared_buffers: &'stat
         rows: false,
         shared_buffers,
         net: Want::Plain,
+        controllers: Controllers::One,
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
     let notes = FileNotes::open(&args.state)
         .with_context(|| format!("cannot use the state folder {} of the agent", args.state.display()))
         .map_err(|e| CliError::new(Exit::Failed, e))?;
-    let way = HttpWay::new(connect::http_client(&plan)?, &plan.controller.url, token);
+    let way = HttpWay::new(connect::http_client(&plan)?, &plan.controller.urls(), token);
     let shutdown = CancellationToken::new();
     let crews = TaskTracker::new();
     for crew in local.crews {

@@ -125,7 +125,7 @@ async fn names(plan: &Plan) -> Vec<Looked> {
 }
 
 async fn controller(plan: &Plan) -> Vec<Looked> {
-    let what = format!("controller at {}", plan.controller.url);
+    let what = format!("controller at {}", plan.controller.urls().join(", "));
     let operator = match Operator::of(plan) {
         Ok(operator) => operator,
         Err(e) => {

@@ -6,7 +6,7 @@ use crate::demo::DemoError;
 use crate::demo::acts::{self, Lost, Moved};
 use crate::demo::evidence::{self, Played};
 use crate::demo::figures::{self, Figures};
-use crate::demo::plan::{Settings, service_url};
+use crate::demo::plan::{Controllers, Settings, service_url};
 use crate::demo::scene::Scene;
 use crate::demo::stage::Stage;
 use crate::error::{CliError, Exit};
@@ -85,6 +85,7 @@ fn settings(args: &DemoArgs) -> Settings {
         rows: true,
         shared_buffers: "64MB",
         net: if args.fault == FaultArg::Partition { Want::Best } else { Want::Plain },
+        controllers: Controllers::One,
     }
 }
 

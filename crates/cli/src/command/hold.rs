@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Writes or removes the file.
 pub(crate) async fn run(verb: &HoldVerb) -> Result<ExitCode, CliError> {
-    let (HoldVerb::On(crate::args::HoldArgs { plan, .. }) | HoldVerb::Off(plan)) = verb;
-    let plan = connect::read_plan(&plan.plan)?;
-    let file = plan.hold_file();
+    let (HoldVerb::On(crate::args::HoldArgs { member, .. }) | HoldVerb::Off(member)) = verb;
+    let plan = connect::read_plan(&member.plan.plan)?;
+    let file = plan.hold_file(connect::member(&plan, member.member.as_deref())?);
     match verb {
         HoldVerb::On(args) => {
             on(&file, &args.why)?;
@@ -74,14 +74,17 @@ async fn second_opinion(plan: &Plan, wanted: bool) -> String {
         let operator = Operator::of(plan).ok()?;
         operator.get::<StatusView>("/v1/status").await.ok()
     };
+    let at = plan.controller.urls().join(", ");
     match tokio::time::timeout(PATIENCE, asked).await.ok().flatten() {
-        Some(status) if status.hold.is_some() == wanted => {
-            format!("the controller at {} sees that", plan.controller.url)
+        Some(status) if status.hold.is_some() == wanted && plan.controller.members.len() > 1 => {
+            "the controller that leads sees that; do the same on the machine of every other".to_owned()
         }
-        Some(_) => format!(
-            "BUT the controller at {} sees it otherwise: run this on the controller's machine",
-            plan.controller.url
-        ),
-        None => format!("the controller at {} cannot be asked; it looks at the file itself", plan.controller.url),
+        Some(status) if status.hold.is_some() == wanted => format!("the controller at {at} sees that"),
+        Some(_) => {
+            format!(
+                "BUT the controller at {at} sees it otherwise: run this on the machine of the controller that leads"
+            )
+        }
+        None => format!("the controller at {at} cannot be asked; it looks at the file itself"),
     }
 }

@@ -1,58 +1,55 @@
-//! `pilotlight serve`: the controller.
+//! `pilotlight serve`: a controller.
 
-use crate::args::PlanArg;
+use crate::args::MemberArgs;
 use crate::command::{interrupt, log_to_stderr};
+use crate::connect;
 use crate::error::{CliError, Exit};
-use crate::{connect, wiring};
+use crate::wiring::controller::{Ports, ledger, wire};
+use crate::wiring::store::{self, Opened};
+use pilotlight_core::plan::{Member, Plan};
 use pilotlight_driver::clock::SystemClock;
+use pilotlight_driver::guard::Ledger;
 use pilotlight_engine::granter::Granter;
-use pilotlight_engine::storage::StorageError;
-use pilotlight_engine::{Engine, EngineParts, sqlite};
+use pilotlight_engine::lead::Lead;
+use pilotlight_engine::{Engine, EngineParts};
 use pilotlight_server::RecordingTo;
 use pilotlight_server::hub::Hub;
-use pilotlight_server::{Listen, ServeError, ServerParts, serve};
+use pilotlight_server::{Assemble, ControllerParts, Door, Listen, ServeError, ServerParts, Standing, serve};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Runs until it is told to stop; what it leaves half done, the next controller continues.
-pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
+pub(crate) async fn run(args: &MemberArgs) -> Result<ExitCode, CliError> {
     log_to_stderr();
-    let plan = Arc::new(connect::read_plan(&args.plan)?);
+    let plan = Arc::new(connect::read_plan(&args.plan.plan)?);
+    let member = connect::member(&plan, args.member.as_deref())?.clone();
     // It was read a moment ago; without its text a recording is replayed with a plan that is named.
-    let plan_text = std::fs::read_to_string(&args.plan).unwrap_or_default();
+    let plan_text = std::fs::read_to_string(&args.plan.plan).unwrap_or_default();
+    let recording = RecordingTo { folder: member.state.join("observations"), plan_text };
     let token = connect::secret(&plan.controller.token)?;
     let agent_token = plan.controller.agent_token.as_ref().map(connect::secret).transpose()?;
     let clock = Arc::new(SystemClock);
     // First of all: what cannot be served leaves no folder behind.
-    let listener = pilotlight_server::bind(plan.controller.listen).map_err(refused)?;
-    let (journal, store) = sqlite::open(&plan.controller.state).map_err(storage)?;
-    let hub = Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease);
-    let wired = wiring::controller::wire(&plan, &hub)?;
-    let engine = Engine::open(EngineParts {
-        store: Arc::new(store),
-        journal: Arc::new(journal),
-        driver: wired.driver.clone(),
-        clock: clock.clone(),
-        granter: Arc::new(Granter::new(clock.clone(), plan.policy.lease)),
-        name: connect::whoami(),
-    })
-    .await
-    .map_err(storage)?;
+    let listener = pilotlight_server::bind(member.listen).map_err(refused)?;
+    let opened = store::open(&plan, &member).await?;
+    let ledger = ledger(&member.state)?;
+    // What cannot be wired is said now and not at the first lead.
+    wire(&plan, &Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease), &ledger)?;
     let shutdown = CancellationToken::new();
-    let serving = serve(ServerParts {
-        engine,
-        driver: wired.driver,
-        descriptors: wired.descriptors,
-        hub,
+    let shared = plan.controller.store.is_shared().then(|| opened.store.clone());
+    let standing = Standing {
+        name: member.name.clone(),
+        url: member.url.clone(),
+        store: shared,
+        lease: plan.leader_lease(),
+        hold: plan.hold_file(&member),
+    };
+    let serving = serve(ControllerParts {
         clock,
-        port_look: Arc::new(wiring::controller::Ports::of(&plan)),
-        listen: Listen::On(listener),
-        tls: plan.controller.tls.clone(),
-        token,
-        agent_token,
-        reports: Some(plan.controller.state.join("reports")),
-        recording: Some(RecordingTo { folder: plan.controller.state.join("observations"), plan_text }),
+        door: Door { listen: Listen::On(listener), tls: plan.controller.tls.clone(), token, agent_token },
+        standing,
+        assemble: assemble(plan.clone(), member, opened, ledger, recording),
         shutdown: shutdown.clone(),
         plan,
     });
@@ -67,16 +64,46 @@ pub(crate) async fn run(args: &PlanArg) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-#[allow(clippy::needless_pass_by_value)] // the shape map_err wants
-fn storage(e: StorageError) -> CliError {
-    let hint = match &e {
-        // The engine's own hint is for a controller that runs; this one has not begun.
-        StorageError::Io { .. } => "nothing was started; look at `controller.state` in the plan: may you write there?",
-        StorageError::Full { .. } => "nothing was started; free some space and start again, no run is lost",
-        other => other.hint(),
+/// What makes the parts of each term.
+fn assemble(plan: Arc<Plan>, member: Member, opened: Opened, ledger: Arc<Ledger>, recording: RecordingTo) -> Assemble {
+    let opened = Arc::new(opened);
+    Box::new(move |lead| {
+        let (plan, member, opened, ledger) = (plan.clone(), member.clone(), opened.clone(), ledger.clone());
+        let recording = recording.clone();
+        Box::pin(async move {
+            let parts = parts(&plan, &member, &opened, &ledger, lead).await?;
+            Ok(ServerParts { recording: Some(recording), ..parts })
+        })
+    })
+}
+
+async fn parts(
+    plan: &Plan,
+    member: &Member,
+    opened: &Opened,
+    ledger: &Arc<Ledger>,
+    lead: Lead,
+) -> Result<ServerParts, ServeError> {
+    let clock = Arc::new(SystemClock);
+    let hub = Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease);
+    let wired = wire(plan, &hub, ledger).map_err(|e| ServeError::Parts(format!("{:#}", e.cause)))?;
+    let name = match lead.is_contested() {
+        true => format!("{} ({})", member.name, connect::whoami()),
+        false => connect::whoami(),
     };
-    let code = e.code();
-    CliError::new(Exit::Failed, e).code(code).hint(hint)
+    let engine = Engine::open(EngineParts {
+        store: opened.store.clone(),
+        journal: opened.journal.clone(),
+        driver: wired.driver,
+        clock: clock.clone(),
+        granter: Arc::new(Granter::new(clock, plan.policy.lease)),
+        name,
+        lead: lead.clone(),
+    })
+    .await?;
+    let port_look = Arc::new(Ports::of(plan));
+    let reports = Some(member.state.join("reports"));
+    Ok(ServerParts { engine, descriptors: wired.descriptors, hub, port_look, reports, recording: None, lead })
 }
 
 fn refused(e: ServeError) -> CliError {

@@ -8,20 +8,36 @@ use crate::error::{CliError, Exit};
 use crate::operator::Operator;
 use pilotlight_core::observation::{Role, State};
 use pilotlight_core::time::{show_duration, show_wall};
-use pilotlight_server::api::view::{ComponentStatus, DecisionView, StatusView, UnitStatus};
+use pilotlight_server::api::view::{ComponentStatus, ControllerView, DecisionView, StatusView, UnitStatus};
 use std::fmt::Write;
 use std::process::ExitCode;
 
 /// Shows it.
 pub(crate) async fn run(args: &ViewArgs) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
-    let status: StatusView = Operator::of(&plan)?.get("/v1/status").await?;
+    let operator = Operator::of(&plan)?;
+    let status = operator.status().await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&status).map_err(|e| CliError::new(Exit::Bug, e))?);
     } else {
         print!("{}", text(&status));
+        if plan.controller.members.len() > 1 {
+            println!();
+            for (member, found) in plan.controller.members.iter().zip(operator.controllers().await) {
+                println!("controller {:<10} {:<32} {}", member.name, found.url, standing(&found.view));
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn standing(view: &Result<ControllerView, String>) -> String {
+    match view {
+        Ok(ControllerView { leads: true, term, .. }) => format!("leads, term {term}"),
+        Ok(ControllerView { trouble: Some(why), .. }) => format!("STANDS BY, does not know who leads: {why}"),
+        Ok(_) => "stands by".to_owned(),
+        Err(why) => format!("NOT REACHED: {why}"),
+    }
 }
 
 fn text(status: &StatusView) -> String {

@@ -49,8 +49,8 @@ pub(crate) struct Sites {
     pub(crate) third: PathBuf,
     /// Port of the payments service in both regions.
     pub(crate) service_port: u16,
-    /// Port of the controller.
-    pub(crate) controller_port: u16,
+    /// Ports of the controllers: of the only one, and of two more where there are several.
+    pub(crate) controller_ports: [u16; 3],
     /// Port of the DNS server.
     pub(crate) dns_port: u16,
     /// Port of the DNS server's control interface.
@@ -102,6 +102,48 @@ pub(crate) struct Settings {
     pub(crate) shared_buffers: &'static str,
     /// What is between the places.
     pub(crate) net: Want,
+    /// One controller on SQLite, or three on what they share.
+    pub(crate) controllers: Controllers,
+}
+
+/// The controllers of a show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Controllers {
+    /// One, on SQLite.
+    One,
+    /// Three on a folder.
+    Folder,
+    /// Three on etcd, which has these endpoints.
+    Etcd(Vec<String>),
+}
+
+/// The names of three controllers.
+pub(crate) const MEMBERS: [&str; 3] = ["a", "b", "c"];
+
+impl Controllers {
+    /// Where they are found and what they share, as keys of `controller`, for somebody at `viewer`.
+    fn text(&self, sites: &Sites, net: &Net, viewer: Option<Place>) -> Result<String, NetError> {
+        let third = sites.third.display();
+        let at = |port: u16| -> Result<_, NetError> {
+            let listen = SocketAddr::new(net.address(Place::Third), port);
+            Ok((listen, net.way(viewer, Place::Third, port)?))
+        };
+        let store = match self {
+            Controllers::One => {
+                let (listen, way) = at(sites.controller_ports[0])?;
+                return Ok(format!("listen: {listen}\n  url: https://{way}\n  state: {third}/state"));
+            }
+            Controllers::Folder => format!("{{ folder: {third}/shared }}"),
+            Controllers::Etcd(endpoints) => format!("{{ etcd: {{ endpoints: {endpoints:?} }} }}"),
+        };
+        let mut text = format!("store: {store}\n  members:");
+        for (name, port) in MEMBERS.iter().zip(sites.controller_ports) {
+            let (listen, way) = at(port)?;
+            let member = format!("{{ listen: \"{listen}\", url: \"https://{way}\", state: {third}/{name} }}");
+            let _ = write!(text, "\n    {name}: {member}");
+        }
+        Ok(text)
+    }
 }
 
 impl Settings {
@@ -113,10 +155,8 @@ impl Settings {
 
 /// Writes the plan's text, with the addresses that somebody at `viewer` dials; `None` is the lab itself.
 pub(crate) fn text(sites: &Sites, settings: &Settings, net: &Net, viewer: Option<Place>) -> Result<String, NetError> {
-    let Settings { lease, rpo, on_postmaster_death, guarantee, rate, rows, .. } = settings;
+    let Settings { lease, rpo, on_postmaster_death, guarantee, rate, rows, controllers, .. } = settings;
     let mut plan = String::new();
-    let listen = SocketAddr::new(net.address(Place::Third), sites.controller_port);
-    let controller = net.way(viewer, Place::Third, sites.controller_port)?;
     let control = net.way(viewer, Place::Third, sites.dns_control_port)?;
     let dns = net.way(None, Place::Third, sites.dns_port)?;
     // Writing to a String cannot fail.
@@ -131,9 +171,7 @@ home: east
 regions: [east, west]
 
 controller:
-  listen: {listen}
-  url: https://{controller}
-  state: {third}/state
+  {controllers}
   token: {{ env: {TOKEN_VARIABLE} }}
   tls:
     ca: {ca}
@@ -157,7 +195,7 @@ components:
     rescue: {{ rows: {rows}, passphrase: {{ file: {passphrase} }} }}
     regions:
 "#,
-        third = sites.third.display(),
+        controllers = controllers.text(sites, net, viewer)?,
         ca = sites.tls.ca.display(),
         certificate = sites.tls.certificate.display(),
         key = sites.tls.key.display(),

@@ -1,7 +1,7 @@
 //! Sets the demo up: folders, ports, certificates, two regions, controller and DNS, all out of real processes.
 
 use super::DemoError;
-use super::plan::{self, RegionSite, Settings, Sites, TOKEN_VARIABLE, ZONE};
+use super::plan::{self, Controllers, MEMBERS, RegionSite, Settings, Sites, TOKEN_VARIABLE, ZONE};
 use crate::operator::Operator;
 use crate::wiring;
 use pilotlight_core::plan::Plan;
@@ -15,6 +15,17 @@ use std::path::Path;
 
 /// Folders of labs begin with this.
 pub(crate) const PREFIX: &str = "pilotlight-demo-";
+
+/// Where the processes of a place write.
+const LOGS: [&str; 7] = [
+    "controller.log",
+    "controller-a.log",
+    "controller-b.log",
+    "controller-c.log",
+    "dns.log",
+    "agent.log",
+    "agent/database/database-server.log",
+];
 
 /// The running demo. Dropping it ends every process and removes the folder.
 pub(crate) struct Stage {
@@ -32,7 +43,8 @@ pub(crate) struct Stage {
     pub(crate) net_kind: String,
     frozen: Vec<region::Process>,
     // Children before the folder: they are ended first.
-    controller: Option<Child>,
+    /// By name; the only one is called `controller`.
+    controllers: Vec<(&'static str, Child)>,
     dns: Option<Child>,
     agents: Vec<(&'static str, Child)>,
     folder: Folder,
@@ -54,8 +66,8 @@ impl Stage {
         let plan = Plan::read(&text, &plan_file.display().to_string())
             .map_err(|faults| DemoError::Plan(faults.to_string()))?;
         let token = random_word().map_err(|e| DemoError::at("the demo's token", e))?;
-        let (controller, dns, agents, frozen) = (None, None, Vec::new(), Vec::new());
-        Ok(Self { sites, settings, plan, token, net, net_kind, frozen, controller, dns, agents, folder })
+        let (controllers, dns, agents, frozen) = (Vec::new(), None, Vec::new(), Vec::new());
+        Ok(Self { sites, settings, plan, token, net, net_kind, frozen, controllers, dns, agents, folder })
     }
 
     /// The folder of everything.
@@ -80,7 +92,7 @@ impl Stage {
         if region == self.sites.west.name { &self.sites.west } else { &self.sites.east }
     }
 
-    /// Starts the DNS server and the controller.
+    /// Starts the DNS server and the controllers.
     pub(crate) fn start_third_place(&mut self) -> Result<(), DemoError> {
         let s = &self.sites;
         let dns = [
@@ -99,8 +111,19 @@ impl Stage {
             s.tls.key.display().to_string(),
         ];
         self.dns = Some(self.launch(Place::Third, "dns", &dns)?);
-        let serve = ["serve".to_owned(), "--plan".to_owned(), self.plan_file(Place::Third)];
-        self.controller = Some(self.launch(Place::Third, "controller", &serve)?);
+        let names: &[&'static str] = match self.settings.controllers {
+            Controllers::One => &["controller"],
+            Controllers::Folder | Controllers::Etcd(_) => &MEMBERS,
+        };
+        for name in names {
+            let mut serve = vec!["serve".to_owned(), "--plan".to_owned(), self.plan_file(Place::Third)];
+            if names.len() > 1 {
+                serve.extend(["--member".to_owned(), (*name).to_owned()]);
+            }
+            let log = if names.len() > 1 { format!("controller-{name}") } else { (*name).to_owned() };
+            let child = self.launch(Place::Third, &log, &serve)?;
+            self.controllers.push((name, child));
+        }
         Ok(())
     }
 
@@ -163,28 +186,29 @@ impl Stage {
         Ok(pid)
     }
 
-    /// Kills the controller with -9.
-    pub(crate) fn kill_controller(&mut self) {
-        if let Some(child) = &mut self.controller {
-            child.kill();
-        }
+    /// Kills the controllers with -9.
+    pub(crate) fn kill_controllers(&mut self) {
+        self.controllers.iter_mut().for_each(|(_, child)| child.kill());
     }
 
-    /// Starts the controller again on the state it left.
-    pub(crate) fn restart_controller(&mut self) -> Result<(), DemoError> {
-        match &mut self.controller {
-            Some(child) => child.restart().map_err(|e| DemoError::at("the controller", e)),
-            None => Ok(()),
+    /// Starts the controllers again on the state they left.
+    pub(crate) fn restart_controllers(&mut self) -> Result<(), DemoError> {
+        for (_, child) in &mut self.controllers {
+            child.restart().map_err(|e| DemoError::at("the controller", e))?;
         }
+        Ok(())
+    }
+
+    /// One of several controllers.
+    pub(crate) fn controller(&mut self, name: &str) -> Option<&mut Child> {
+        self.controllers.iter_mut().find(|(known, _)| *known == name).map(|(_, child)| child)
     }
 
     /// What should run but does not, with the last lines it wrote.
     pub(crate) fn first_dead(&mut self) -> Option<String> {
-        let third = [("controller", &mut self.controller), ("dns", &mut self.dns)];
-        for (name, child) in third {
-            if let Some(child) = child
-                && !child.is_running()
-            {
+        let third = self.controllers.iter_mut().map(|(_, child)| ("controller", child));
+        for (name, child) in third.chain(self.dns.iter_mut().map(|child| ("dns", child))) {
+            if !child.is_running() {
                 return Some(format!("the {name} has ended; its last lines:\n{}", child.log_tail(12)));
             }
         }
@@ -196,7 +220,7 @@ impl Stage {
     pub(crate) fn logs(&self) -> String {
         let mut all = String::new();
         for folder in [&self.sites.third, &self.sites.east.folder, &self.sites.west.folder] {
-            for name in ["controller.log", "dns.log", "agent.log", "agent/database/database-server.log"] {
+            for name in LOGS {
                 let path = folder.join(name);
                 if path.exists() {
                     all.push_str(&format!("--- {}\n{}\n", path.display(), region::tail(&path, 25)));
@@ -213,7 +237,7 @@ impl Stage {
             // Also gives back the shared memory of a server that was killed.
             wiring::lab::end_database(&site.data_dir());
         }
-        self.controller = None;
+        self.controllers.clear();
         self.dns = None;
         self.folder.close()
     }
@@ -241,7 +265,7 @@ fn sites(folder: &Folder, net: &Net) -> Result<Sites, DemoError> {
     let east = folder.subfolder("east").map_err(failed("the folder of east"))?;
     let west = folder.subfolder("west").map_err(failed("the folder of west"))?;
     let third = folder.subfolder("third").map_err(failed("the folder of the third place"))?;
-    let free = ports::free(6).map_err(failed("free ports"))?;
+    let free = ports::free(8).map_err(failed("free ports"))?;
     let names = [net.address(Place::Third).to_string(), "localhost".to_owned()];
     let tls = certificates::make(&third.join("tls"), &names.each_ref().map(String::as_str))
         .map_err(|e| DemoError::at("certificates", std::io::Error::other(e)))?;
@@ -273,7 +297,7 @@ fn sites(folder: &Folder, net: &Net) -> Result<Sites, DemoError> {
         },
         third,
         service_port: free[2],
-        controller_port: free[3],
+        controller_ports: [free[3], free[6], free[7]],
         dns_port: free[4],
         dns_control_port: free[5],
         tls,

@@ -23,13 +23,18 @@ use pilotlight_local::{postgres, process};
 use pilotlight_server::PortLook;
 use pilotlight_server::hub::{Hub, RemoteAgent};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The memory of what this controller has done itself, in its own folder.
+pub(crate) fn ledger(state: &Path) -> Result<Arc<Ledger>, CliError> {
+    Ok(Arc::new(ledger::open(state, "the controller")?))
+}
+
 /// Makes the drivers of the controller; touches nothing.
-pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>) -> Result<Wired, CliError> {
-    let ledger = ledger::open(&plan.controller.state, "the controller")?;
-    let building = Building { plan, ledger: Arc::new(ledger), aws: Aws::of(plan) };
+pub(crate) fn wire(plan: &Plan, hub: &Arc<Hub>, ledger: &Arc<Ledger>) -> Result<Wired, CliError> {
+    let building = Building { plan, ledger: ledger.clone(), aws: Aws::of(plan) };
     let here = Place::of(plan, None)?;
     let at_place = here.describe();
     let mut router = Router::new().here(building.guarded(here));

@@ -46,7 +46,9 @@ pub(crate) fn of(plan: &Plan) -> Vec<Secret<'_>> {
         Kind::Webhook(webhook) => vec![secret(&format!("{name}.url"), &webhook.url, Needed::ByController)],
         _ => Vec::new(),
     });
-    std::iter::once(token).chain(agents).chain(components).collect()
+    let store = plan.controller.store.secrets().into_iter();
+    let store = store.map(|(key, reference)| secret(key, reference, Needed::ByController));
+    std::iter::once(token).chain(agents).chain(store).chain(components).collect()
 }
 
 /// Everything that must not be seen in an output, as far as it must be known in a region, or at the controller.

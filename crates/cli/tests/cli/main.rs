@@ -11,4 +11,5 @@ mod operator;
 mod program;
 mod reference;
 mod replay;
+mod several;
 mod wait;

@@ -57,8 +57,12 @@ fn components<'a>(root: &'a Record, kind: &'a str) -> impl Iterator<Item = &'a R
 /// Two things that would listen on one address and port.
 fn listeners(root: &Record, out: &mut Collector<'_>) {
     let mut all: Vec<(String, u16, &At)> = Vec::new();
-    if let Some((record, socket)) = root.record("controller").and_then(|c| Some((c, c.socket("listen")?))) {
-        all.push((socket.ip().to_string(), socket.port(), record.at("listen")));
+    let controller = root.record("controller");
+    let members = controller.into_iter().flat_map(|c| c.map("members")).filter_map(|(_, value)| value.record());
+    for record in controller.into_iter().chain(members) {
+        if let Some(socket) = record.socket("listen") {
+            all.push((socket.ip().to_string(), socket.port(), record.at("listen")));
+        }
     }
     for record in components(root, "postgres") {
         for (_, value) in record.map("regions") {

@@ -1,11 +1,18 @@
-//! `controller`: where it listens, how it is reached, and whether its token may travel there.
+//! `controller`: where controllers listen, how they are reached, what they share, and whether the token may travel there.
+
+mod store;
+
+pub use store::{EtcdPlan, S3Plan, StorePlan};
 
 use super::address::{Endpoint, is_loopback};
 use super::fault::Collector;
 use super::shape::{Section, Shape, at_least_ms, default, follows, optional, required};
 use super::value::Record;
-use super::{Controller, Recording, Tls};
+use super::{Controller, Member, Recording, Tls};
 use crate::code;
+use crate::id::Application;
+use crate::time::show_duration;
+use std::time::Duration;
 
 static TLS: Section = Section {
     doc: "Files in PEM. Needed as soon as the controller can be reached from another machine.",
@@ -25,10 +32,24 @@ static RECORDING: Section = Section {
     ],
 };
 
+static MEMBER: Section = Section {
+    doc: "One of several controllers; `pilotlight serve --member NAME` starts it.",
+    keys: &[
+        required("listen", Shape::Socket, "The address it listens on."),
+        follows(
+            "url",
+            Shape::Url,
+            "`http://` or, with `tls`, `https://` and `listen`",
+            "What agents and the command line dial.",
+        ),
+        follows("state", Shape::Path, "`state/` and its name", "The folder of its own notes and reports."),
+    ],
+};
+
 pub(super) static SECTION: Section = Section {
     doc: "The controller decides and runs runbooks. It belongs to a third place: neither region may take it along.",
     keys: &[
-        required("listen", Shape::Socket, "The address it listens on."),
+        optional("listen", Shape::Socket, "The address it listens on. Needed unless there are `members`."),
         follows(
             "url",
             Shape::Url,
@@ -52,25 +73,45 @@ pub(super) static SECTION: Section = Section {
             "How much it keeps of what it saw. Without it: the defaults below.",
         ),
         optional("tls", Shape::Record(&TLS), "Its certificates. May be left out only on a loopback address."),
+        default("store", store::SHAPE, "sqlite", "Where journal and units are kept. Several controllers share one."),
+        optional(
+            "members",
+            Shape::PerName(&Shape::Record(&MEMBER)),
+            "Several controllers instead of one, by name: one of them leads, any of them goes on. Needs a shared `store`.",
+        ),
+        follows(
+            "leader_lease",
+            at_least_ms(300),
+            "half of `policy.lease`",
+            "How long a leader counts its lead; another takes it over soon after. Used with a shared `store`.",
+        ),
     ],
 };
 
-pub(super) fn build(record: &Record) -> Option<Controller> {
-    let listen = record.socket("listen")?;
+pub(super) fn build(record: &Record, application: &Application) -> Option<Controller> {
     let tls = match record.record("tls") {
         Some(t) => Some(Tls { ca: t.path("ca")?, certificate: t.path("certificate")?, key: t.path("key")? }),
         None => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let url = record.owned("url").unwrap_or_else(|| format!("{scheme}://{listen}"));
     let recording = match record.record("recording") {
         Some(r) => Recording { size: r.number("size")?, keep: r.duration("keep")?, every: r.duration("every")? },
         None => Recording::default(),
     };
+    let member = |name: &str, record: &Record| {
+        let listen = record.socket("listen")?;
+        let url = record.owned("url").unwrap_or_else(|| format!("{scheme}://{listen}"));
+        let state = record.path("state").unwrap_or_else(|| format!("state/{name}").into());
+        Some(Member { name: name.to_owned(), listen, url, state })
+    };
+    let members = match record.map("members") {
+        [] => vec![member("controller", record)?],
+        several => several.iter().map(|(name, value)| member(name, value.record()?)).collect::<Option<_>>()?,
+    };
     Some(Controller {
-        listen,
-        url,
-        state: record.path("state")?,
+        members,
+        store: store::build(record.value("store")?, application)?,
+        leader_lease: record.duration("leader_lease"),
         token: record.secret("token")?,
         agent_token: record.secret("agent_token"),
         tls,
@@ -78,8 +119,49 @@ pub(super) fn build(record: &Record) -> Option<Controller> {
     })
 }
 
-pub(super) fn check(record: &Record, out: &mut Collector<'_>) {
+pub(super) fn check(record: &Record, lease: Option<Duration>, out: &mut Collector<'_>) {
     let tls = record.value("tls").is_some();
+    check_place(record, "controller", tls, out);
+    for (name, value) in record.map("members") {
+        if let Some(member) = value.record() {
+            check_place(member, &format!("controller.members.{name}"), tls, out);
+        }
+    }
+    check_members(record, out);
+    if let (Some(lease), Some(lead)) = (lease, record.duration("leader_lease"))
+        && lead > lease
+    {
+        out.add(code::PLAN_LONG_LEAD, record.at("leader_lease"), "the lead outlasts the lease of the writer")
+            .found(show_duration(lead))
+            .allowed(format!("at most `policy.lease`, {}", show_duration(lease)))
+            .hint("Until another leads nobody renews the writer's lease. Half of it is the default.");
+    }
+}
+
+fn check_members(record: &Record, out: &mut Collector<'_>) {
+    match (record.given("listen"), record.given("members")) {
+        (false, false) => {
+            out.add(code::PLAN_KEY_MISSING, &record.at, "`controller.listen` is missing")
+                .found("neither `listen` nor `members`")
+                .allowed("`listen`, or `members` with one for each controller");
+        }
+        (true, true) => {
+            out.add(code::PLAN_CONTRADICTION, record.at("listen"), "with `controller.members` nobody listens here")
+                .found("`listen` and `members`")
+                .allowed("one of them");
+        }
+        _ => {}
+    }
+    if record.map("members").len() > 1 && !record.given("store") {
+        out.add(code::PLAN_NO_SHARED_STORE, record.at("members"), "several controllers need a store that they share")
+            .found("`store: sqlite`, which is on one machine")
+            .allowed("`controller.store` with `etcd`, `s3` or, on one machine, `folder`")
+            .hint("See docs/controllers.md for which to take.");
+    }
+}
+
+/// The address and the URL of one controller.
+fn check_place(record: &Record, path: &str, tls: bool, out: &mut Collector<'_>) {
     if let Some(listen) = record.socket("listen") {
         if !listen.ip().is_loopback() && !tls {
             out.add(
@@ -97,25 +179,25 @@ pub(super) fn check(record: &Record, out: &mut Collector<'_>) {
             out.add(
                 code::PLAN_CONTRADICTION,
                 record.at("listen"),
-                "`controller.url` is missing, and nobody can dial `every address`",
+                format!("`{path}.url` is missing, and nobody can dial `every address`"),
             )
             .found(listen.to_string())
-            .allowed("`controller.url` with an address that agents can dial");
+            .allowed(format!("`{path}.url` with an address that agents can dial"));
         }
     }
     let Some(url) = record.text("url").and_then(Endpoint::of_url) else { return };
     if url.tls && !tls {
-        out.add(code::PLAN_TLS, record.at("url"), "`controller.url` says https, but there is no `controller.tls`")
+        out.add(code::PLAN_TLS, record.at("url"), format!("`{path}.url` says https, but there is no `controller.tls`"))
             .found("https")
             .allowed("https together with `controller.tls`")
             .hint("Add `tls` with `ca`, `certificate` and `key`.");
     } else if !url.tls && tls {
-        out.add(code::PLAN_TLS, record.at("url"), "`controller.tls` is there, but `controller.url` says http")
+        out.add(code::PLAN_TLS, record.at("url"), format!("`controller.tls` is there, but `{path}.url` says http"))
             .found("http")
             .allowed("https")
             .hint("Write `https://`; the controller answers nothing else once it has certificates.");
     } else if !url.tls && !is_loopback(&url.host) {
-        out.add(code::PLAN_TLS, record.at("url"), format!("`controller.url` leads to `{}` without TLS", url.host))
+        out.add(code::PLAN_TLS, record.at("url"), format!("`{path}.url` leads to `{}` without TLS", url.host))
             .found("http")
             .allowed("https, or a loopback address")
             .hint("Add `controller.tls` and write `https://`.");

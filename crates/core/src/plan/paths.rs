@@ -9,7 +9,10 @@ impl Plan {
     /// directories, programs that start with `./` or `../`. Absolute paths stay; programs found by `PATH` too.
     pub fn resolve_paths(&mut self, dir: &Path) {
         let place = |path: &mut PathBuf| *path = dir.join(path.as_path());
-        place(&mut self.controller.state);
+        self.controller.members.iter_mut().for_each(|member| place(&mut member.state));
+        let (paths, secrets) = self.controller.store.places();
+        paths.into_iter().for_each(place);
+        secrets.into_iter().for_each(|s| secret(s, dir));
         secret(&mut self.controller.token, dir);
         if let Some(token) = &mut self.controller.agent_token {
             secret(token, dir);

@@ -110,7 +110,8 @@ fn check(root: &Record, out: &mut Collector<'_>) {
         objectives::check(record, out);
     }
     if let Some(record) = root.record("controller") {
-        controller::check(record, out);
+        let lease = root.record("policy").and_then(|p| p.duration("lease"));
+        controller::check(record, lease, out);
     }
     if let Some(record) = root.record("policy") {
         policy::check(record, root.record("objectives").and_then(|o| o.duration("rpo")), out);
@@ -129,7 +130,7 @@ fn build(root: &Record) -> Option<Plan> {
     Some(Plan {
         objectives: objectives::build(root.record("objectives")?)?,
         home: root.region("home").or_else(|| regions.first().cloned())?,
-        controller: controller::build(root.record("controller")?)?,
+        controller: controller::build(root.record("controller")?, &application)?,
         policy: policy::build(root.record("policy")?)?,
         components: components::build_all(&application, root)?,
         aws: components::aws::build_access(root.record("aws"))?,

@@ -1,6 +1,7 @@
 //! What a plan means, and that no text makes the reader panic. Each kind of fault is in `faults`.
 
 mod aws;
+mod controllers;
 mod faults;
 mod tables;
 
@@ -52,7 +53,7 @@ fn the_sample_is_a_plan() {
     assert_eq!(plan.application, "payments".into());
     assert_eq!(plan.regions, ["east".into(), "west".into()]);
     assert_eq!(plan.home, "east".into());
-    assert_eq!(plan.controller.url, "http://127.0.0.1:7400");
+    assert_eq!(plan.controller.members[0].url, "http://127.0.0.1:7400");
     assert_eq!(plan.controller.token, SecretRef::Env("PILOTLIGHT_TOKEN".into()));
     assert_eq!(plan.policy.renew, Duration::from_millis(500));
     assert_eq!(plan.policy.max_lag_bytes, Some(16 << 20));
@@ -77,7 +78,7 @@ fn every_optional_key_is_read() {
     assert_eq!(plan.policy.renew, Duration::from_secs(10) / 6);
     assert_eq!(plan.policy.on_writer_death, OnWriterDeath::Failover);
     assert_eq!(plan.controller.token, SecretRef::File("/etc/dr/token".into()));
-    assert_eq!(plan.controller.state, Path::new("/etc/dr/state/controller"));
+    assert_eq!(plan.controller.members[0].state, Path::new("/etc/dr/state/controller"));
     let tls = plan.controller.tls.as_ref().unwrap();
     assert_eq!((tls.ca.as_path(), tls.key.as_path()), (Path::new("/etc/dr/ca.pem"), Path::new("/etc/key.pem")));
     assert_eq!(plan.components[&"db".into()].unit, "data".into());

@@ -3,48 +3,95 @@
 use super::{Engine, Over, result_of};
 use crate::journal::AppendError;
 use crate::storage::StorageError;
-use crate::store::UnitRecord;
+use crate::store::{UnitRecord, UnitsError};
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::{Event, Record, RunState};
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
 impl Engine {
-    /// Continues every unfinished run that holds its unit, and puts right what a crash left between two writes. Returns
-    /// the runs that go on.
+    /// Claims every unit, continues every unfinished run that holds one, and puts right what a crash left between two
+    /// writes. Returns the runs that go on.
     pub async fn recover(&self) -> Result<Vec<RunId>, StorageError> {
-        let units = self.0.parts.units.all().await?;
-        let (mut continued, mut damaged) = (Vec::new(), Vec::new());
-        for (run, head) in self.0.parts.journal.heads().await? {
-            match self.take_up(&run, head, &units).await {
+        let continued = self.continue_held().await?;
+        self.close_orphans().await?;
+        Ok(continued)
+    }
+
+    /// The part of [`Engine::recover`] that users wait for. May be called at any time: what others have changed in the
+    /// store, the granter knows afterwards.
+    pub async fn continue_held(&self) -> Result<Vec<RunId>, StorageError> {
+        let _beginning = self.0.beginning.lock().await;
+        let mut continued = Vec::new();
+        for record in self.0.parts.units.all().await? {
+            let record = self.0.parts.units.claim(&record.unit).await.map_err(|e| not_done("claiming", &record, &e))?;
+            self.0.parts.granter.knows(&record);
+            let Some(run) = record.run.clone() else { continue };
+            if self.0.active().contains_key(&run) {
+                continue;
+            }
+            match self.take_up(&record, &run).await {
                 Ok(true) => continued.push(run),
                 Ok(false) => {}
                 // Whatever it was doing, nobody can tell any more: its unit stays held, all others go on.
-                Err(error @ StorageError::Damaged { .. }) => {
-                    tracing::error!(%run, "a run cannot be read and is not continued ({}): {error}", error.code());
-                    damaged.push(run);
-                }
+                Err(error @ StorageError::Damaged { .. }) => self.leave(&run, &error),
                 Err(error) => return Err(error),
             }
-        }
-        for record in units.iter().filter(|u| u.run.as_ref().is_none_or(|run| !damaged.contains(run))) {
-            self.release_if_over(record).await?;
         }
         Ok(continued)
     }
 
-    /// Goes on with a run if it is unfinished and holds its unit; says whether it does.
-    async fn take_up(&self, run: &RunId, head: u64, units: &[UnitRecord]) -> Result<bool, StorageError> {
-        if self.0.active().contains_key(run) || self.has_ended(run, head).await? {
+    /// Goes on with the run that holds a unit, if it is unfinished; says whether it does.
+    async fn take_up(&self, record: &UnitRecord, run: &RunId) -> Result<bool, StorageError> {
+        let records = self.records(run).await?;
+        if records.last().is_none_or(|last| result_of(last).is_some()) {
+            self.release(record, run).await?;
             return Ok(false);
         }
-        let state = replay(run, &self.records(run).await?)?;
-        let holds = units.iter().any(|u| u.unit == *state.unit() && u.run.as_ref() == Some(run));
-        if holds {
-            self.drive(state, Some(Event::Recovered { by: self.0.name.clone() }));
-        } else {
-            self.close_orphan(state).await?;
+        self.drive(replay(run, &records)?, Some(Event::Recovered { by: self.0.name.clone() }));
+        Ok(true)
+    }
+
+    /// Says once that a run cannot be read.
+    fn leave(&self, run: &RunId, error: &StorageError) {
+        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.insert(run.clone()) {
+            tracing::error!(%run, "a run cannot be read and is not continued ({}): {error}", error.code());
         }
-        Ok(holds)
+    }
+
+    /// The rest of it: runs that have no end and hold no unit.
+    pub async fn close_orphans(&self) -> Result<(), StorageError> {
+        let mut open = Vec::new();
+        for (run, head) in self.0.parts.journal.heads().await? {
+            if self.0.active().contains_key(&run) {
+                continue;
+            }
+            match self.has_ended(&run, head).await {
+                Ok(true) => {}
+                Ok(false) => open.push(run),
+                Err(error @ StorageError::Damaged { .. }) => self.leave(&run, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        // A run that is being started, or was since, is no orphan.
+        let _beginning = self.0.beginning.lock().await;
+        let held: Vec<Option<RunId>> = self.0.parts.units.all().await?.into_iter().map(|u| u.run).collect();
+        for run in open {
+            let known = self.0.active().contains_key(&run) || self.0.ended().contains_key(&run);
+            if known || held.contains(&Some(run.clone())) {
+                continue;
+            }
+            let closed = async { self.close_orphan(replay(&run, &self.records(&run).await?)?).await };
+            match closed.await {
+                Err(error @ StorageError::Damaged { .. }) => self.leave(&run, &error),
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     async fn has_ended(&self, run: &RunId, head: u64) -> Result<bool, StorageError> {
@@ -54,18 +101,11 @@ impl Engine {
 
     /// The crash came after the unit was taken and before the first record, or after the last record and before the unit
     /// was let go. In both cases nothing is under way.
-    async fn release_if_over(&self, record: &UnitRecord) -> Result<(), StorageError> {
-        let Some(run) = &record.run else { return Ok(()) };
-        if self.0.active().contains_key(run) {
-            return Ok(());
-        }
+    async fn release(&self, record: &UnitRecord, run: &RunId) -> Result<(), StorageError> {
         tracing::info!(%run, unit = %record.unit, "a unit was held by a run that is over or never began; letting it go");
         let began = !self.0.parts.journal.read(run, 1, 1).await?.is_empty();
         let over = if began { Over::Ended } else { Over::NeverBegan(None) };
-        self.0.let_go(run, &record.unit, &over).await.map_err(|error| StorageError::Io {
-            what: format!("letting go of unit {}", record.unit),
-            why: error.to_string(),
-        })
+        self.0.let_go(run, &record.unit, &over).await.map_err(|error| not_done("letting go of", record, &error))
     }
 
     /// The first record was kept although its writer was told otherwise, and the unit was let go since. Nothing was done,
@@ -96,6 +136,13 @@ impl Engine {
             Ok(()) | Err(AppendError::Taken { .. }) => Ok(()),
             Err(AppendError::Storage(error)) => Err(error),
         }
+    }
+}
+
+fn not_done(what: &str, record: &UnitRecord, error: &UnitsError) -> StorageError {
+    match error {
+        UnitsError::Storage(error) => error.clone(),
+        error => StorageError::Io { what: format!("{what} unit {}", record.unit), why: error.to_string() },
     }
 }
 

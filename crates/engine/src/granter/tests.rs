@@ -4,6 +4,7 @@ use super::Granter;
 use crate::engine::tests::clock::TokioClock;
 use crate::store::UnitRecord;
 use pilotlight_core::id::{Epoch, Region, Unit};
+use pilotlight_core::leader::Term;
 use pilotlight_core::lease::{LeaseSight, granters_lease};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ fn record(version: u64, writer: Option<&str>) -> UnitRecord {
         failed_over: None,
         candidate: None,
         candidacy: 0,
+        term: Term::default(),
         version,
     }
 }

@@ -1,11 +1,13 @@
 //! What the store knows of each unit: its epoch, its writer, the run that moves it.
 //!
-//! Invariants: the epoch never falls; at most one run holds a unit; only that run changes its writer.
+//! Invariants: the epoch never falls; at most one run holds a unit; only that run changes its writer; what a leader has
+//! changed, or claimed, no leader of an older term changes any more.
 
 use super::{PutError, Store, Versioned};
 use crate::storage::StorageError;
 use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::id::{Epoch, Region, RunId, Unit};
+use pilotlight_core::leader::Term;
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -44,6 +46,9 @@ pub struct UnitRecord {
     /// Raised with each change of `candidate`, so that a wish that comes late finds another number.
     #[serde(default)]
     pub candidacy: u64,
+    /// Of the leader that changed or claimed it last; zero where there is one controller.
+    #[serde(default)]
+    pub term: Term,
     /// The store's version of this record: of two, the one with the higher is newer.
     #[serde(skip)]
     pub version: u64,
@@ -64,24 +69,30 @@ pub enum UnitsError {
     /// It is being moved.
     #[error("unit {unit} is being moved by run {run}")]
     Busy { unit: Unit, run: RunId },
+    /// Another controller leads now.
+    #[error("unit {unit} was claimed by the leader of term {term}; this controller leads no more")]
+    Deposed { unit: Unit, term: Term },
     /// The medium failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// The units in a store.
+/// The units in a store, as the leader of one term changes them.
 #[derive(Clone)]
-pub struct Units(Arc<dyn Store>);
+pub struct Units {
+    store: Arc<dyn Store>,
+    term: Term,
+}
 
 impl Units {
-    /// The units in that store.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self(store)
+    /// The units in that store, for the leader of that term.
+    pub fn new(store: Arc<dyn Store>, term: Term) -> Self {
+        Self { store, term }
     }
 
     /// One unit, if it was entered.
     pub async fn get(&self, unit: &Unit) -> Result<Option<UnitRecord>, StorageError> {
-        match self.0.get(&key(unit)).await? {
+        match self.store.get(&key(unit)).await? {
             Some(found) => read(&key(unit), &found).map(Some),
             None => Ok(None),
         }
@@ -89,7 +100,7 @@ impl Units {
 
     /// Every unit.
     pub async fn all(&self) -> Result<Vec<UnitRecord>, StorageError> {
-        self.0.list("unit/").await?.iter().map(|(key, found)| read(key, found)).collect()
+        self.store.list("unit/").await?.iter().map(|(key, found)| read(key, found)).collect()
     }
 
     /// Enters a unit with its first writer; leaves one that is there as it is. Returns what the store has.
@@ -102,9 +113,10 @@ impl Units {
             failed_over: None,
             candidate: None,
             candidacy: 0,
+            term: self.term,
             version: 0,
         };
-        match self.0.put(&key(unit), write(&fresh), None).await {
+        match self.store.put(&key(unit), write(&fresh), None).await {
             Ok(version) => Ok(UnitRecord { version, ..fresh }),
             Err(PutError::Changed { .. }) => self.get(unit).await?.ok_or_else(|| UnitsError::Unknown(unit.clone())),
             Err(PutError::Storage(e)) => Err(e.into()),
@@ -118,15 +130,19 @@ impl Units {
         change: impl Fn(&mut UnitRecord) -> Result<(), UnitsError> + Send + Sync,
     ) -> Result<UnitRecord, UnitsError> {
         loop {
-            let found = self.0.get(&key(unit)).await?.ok_or_else(|| UnitsError::Unknown(unit.clone()))?;
+            let found = self.store.get(&key(unit)).await?.ok_or_else(|| UnitsError::Unknown(unit.clone()))?;
             let mut record = read(&key(unit), &found)?;
+            if record.term > self.term {
+                return Err(UnitsError::Deposed { unit: unit.clone(), term: record.term });
+            }
             let before = record.clone();
             change(&mut record)?;
             assert!(record.epoch >= before.epoch, "the epoch of unit {unit} would fall");
             if record == before {
                 return Ok(record);
             }
-            match self.0.put(&key(unit), write(&record), Some(found.version)).await {
+            record.term = self.term;
+            match self.store.put(&key(unit), write(&record), Some(found.version)).await {
                 Ok(version) => return Ok(UnitRecord { version, ..record }),
                 Err(PutError::Changed { .. }) => {}
                 Err(PutError::Storage(e)) => return Err(e.into()),
@@ -148,6 +164,16 @@ impl Units {
             }
             record.candidate.clone_from(&wish.candidate);
             record.candidacy += 1;
+            Ok(())
+        })
+        .await
+    }
+
+    /// From here on no leader of an older term changes the unit.
+    pub async fn claim(&self, unit: &Unit) -> Result<UnitRecord, UnitsError> {
+        let term = self.term;
+        self.change(unit, |record| {
+            record.term = term;
             Ok(())
         })
         .await

@@ -36,7 +36,7 @@ pub(crate) async fn all(desk: &Desk) -> RescueView {
         }
         for region in ComponentPlan::copies(plan) {
             let target = Target { component: component.clone(), region: Some(region.clone()) };
-            match desk.driver.rescue(&target, &Question::List).await {
+            match desk.engine.driver().rescue(&target, &Question::List).await {
                 Ok(Answer::Bundles { bundles, damaged }) => {
                     view.bundles.extend(bundles.into_iter().map(|bundle| FoundBundle { at: region.clone(), bundle }));
                     view.damaged.extend(damaged);
@@ -72,7 +72,7 @@ pub(super) async fn show(
     Query(Part { from, most }): Query<Part>,
 ) -> Result<Json<Shown>, Refusal> {
     let target = find(&desk, &bundle).await?;
-    match desk.driver.rescue(&target, &Question::Show { bundle: bundle.clone(), from, most }).await {
+    match desk.engine.driver().rescue(&target, &Question::Show { bundle: bundle.clone(), from, most }).await {
         Ok(Answer::Bundle(shown)) => Ok(Json(*shown)),
         Ok(Answer::Bundles { .. }) => Err(Refusal::bad("the agent answered another question")),
         Err(failure) => Err(refused(&failure)),
@@ -150,7 +150,7 @@ async fn against_writer(
     };
     tracing::info!(%bundle, by, %writer, "{word} of a rescue bundle was asked for");
     let effect = effect(&target, &writer, &bundle, by, apply);
-    let outcome = desk.driver.apply(&effect, &context).await.map_err(|f| refused(&f))?;
+    let outcome = desk.engine.driver().apply(&effect, &context).await.map_err(|f| refused(&f))?;
     let (changed, text) = match outcome {
         Outcome::Done { output } | Outcome::Warned { output, .. } => (apply, output.text),
         Outcome::Skipped { why } => (false, why),

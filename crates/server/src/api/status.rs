@@ -33,7 +33,7 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
         regions: regions.unwrap_or_default(),
         shared: looks.iter().map(|(t, look)| component(t, look, now)).collect(),
         open_runs,
-        hold: hold::read(&plan.hold_file()),
+        hold: hold::read(&desk.hold),
         reach: plan.units().into_iter().next().map(|u| desk.sight(u).reach(plan)).unwrap_or_default(),
     })
 }

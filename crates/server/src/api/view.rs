@@ -3,6 +3,7 @@
 //! Border: data only. A field is only ever added; one that is renamed or changes its meaning is a new path.
 
 use pilotlight_core::id::{Application, Component, Epoch, Region, RunId, StepId, Unit};
+use pilotlight_core::leader::Term;
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::State;
 use pilotlight_core::placement::{Intent, Mode, Verb};
@@ -30,6 +31,32 @@ pub struct ErrorBody {
     /// What it rests on, one line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+}
+
+/// `GET /v1/controller`: what a controller is among several. Answered whether it leads or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerView {
+    /// Its name.
+    pub name: String,
+    /// It leads now.
+    pub leads: bool,
+    /// Of the lead it has, or knows of.
+    pub term: Term,
+    /// Who leads, as far as it has read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<LeaderView>,
+    /// Why it cannot read who leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// A leader, as another controller knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderView {
+    /// Its name.
+    pub name: String,
+    /// What agents and operators dial.
+    pub url: String,
 }
 
 /// `GET /v1/status`.

@@ -2,7 +2,9 @@
 
 use super::wait::until;
 use crate::api::view::{ErrorBody, MoveReply, MoveRequest, RunsView, StatusView};
-use crate::{Hub, Listen, PortLook, RemoteAgent, ServeError, ServerParts, serve};
+use crate::{
+    Assemble, ControllerParts, Door, Hub, Listen, PortLook, RemoteAgent, ServeError, ServerParts, Standing, serve,
+};
 use async_trait::async_trait;
 use pilotlight_agent::{
     AgentParts, FileNotes, GuardRuns, HttpWay, ObserverParts, fresh_instance, observe, run as run_agent,
@@ -20,7 +22,10 @@ use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_driver::fake::{FakeDriver, Violation, World};
 use pilotlight_driver::guard::{Guarded, Ledger, OpenError};
 use pilotlight_engine::granter::Granter;
+use pilotlight_engine::journal::Journal;
+use pilotlight_engine::lead::Lead;
 use pilotlight_engine::router::Router;
+use pilotlight_engine::store::Store;
 use pilotlight_engine::{Engine, EngineParts};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,7 +39,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 pub(super) const LEASE: Duration = Duration::from_millis(1_000);
-const TOKEN: &str = "the-token";
+pub(super) const TOKEN: &str = "the-token";
 pub(super) const AGENT_TOKEN: &str = "the-agents-token";
 
 pub(super) struct Lab {
@@ -42,23 +47,32 @@ pub(super) struct Lab {
     pub(super) plan: Plan,
     pub(super) client: reqwest::Client,
     pub(super) address: SocketAddr,
+    /// What agents dial.
+    pub(super) controllers: Vec<String>,
     folder: TempDir,
     controller: Option<Process>,
     agents: BTreeMap<String, Process>,
 }
 
 /// Something that runs on a runtime of its own.
-struct Process {
+pub(super) struct Process {
     runtime: Option<Runtime>,
     shutdown: CancellationToken,
 }
 
 impl Process {
-    fn start<F: Future<Output = ()> + Send + 'static>(work: impl FnOnce(CancellationToken) -> F) -> Self {
+    pub(super) fn start<F: Future<Output = ()> + Send + 'static>(work: impl FnOnce(CancellationToken) -> F) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let shutdown = CancellationToken::new();
         runtime.spawn(work(shutdown.clone()));
         Self { runtime: Some(runtime), shutdown }
+    }
+}
+
+impl Process {
+    /// As by SIGTERM.
+    pub(super) fn end(&self) {
+        self.shutdown.cancel();
     }
 }
 
@@ -91,9 +105,10 @@ impl Lab {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (client, folder) = (reqwest::Client::new(), tempfile::tempdir().unwrap());
-        plan.controller.url = format!("http://{address}");
-        plan.controller.state = folder.path().join("controller");
-        Self { world, plan, client, address, folder, controller: None, agents: BTreeMap::new() }
+        plan.controller.members[0].url = format!("http://{address}");
+        plan.controller.members[0].state = folder.path().join("controller");
+        let controllers = vec![format!("http://{address}")];
+        Self { world, plan, client, address, controllers, folder, controller: None, agents: BTreeMap::new() }
     }
 
     /// Everything runs and is well.
@@ -112,9 +127,11 @@ impl Lab {
         let folder = self.folder.path().join("controller");
         self.controller = Some(Process::start(|shutdown| async move {
             // The kernel lets go of a killed controller's lock and port a moment later.
-            let parts =
-                until("the controller can start", || parts(&world, &plan, &folder, address, shutdown.clone())).await;
-            serve(parts).await.unwrap();
+            let parts = until("the controller can start", async || {
+                let listener = TcpListener::bind(address).map_err(|e| e.to_string())?;
+                alone(&world, &plan, &folder, Listen::On(listener), shutdown.clone())
+            });
+            serve(parts.await).await.unwrap();
         }));
     }
 
@@ -129,7 +146,7 @@ impl Lab {
     pub(super) fn start_agent_of(&mut self, region: &str, token: &str) {
         let (folder, world) = (self.folder.path().join(region), self.world.clone());
         let (plan, client, region_id) = (Arc::new(self.plan.clone()), self.client_of_agents(), Region::from(region));
-        let (url, token) = (format!("http://{}", self.address), token.to_owned());
+        let (controllers, token) = (self.controllers.clone(), token.to_owned());
         let process = Process::start(|shutdown| async move {
             let opened = || std::future::ready(local(&world, &plan, &region_id, &folder).map_err(|e| e.to_string()));
             let (ledger, router) = until("the agent can start", opened).await;
@@ -142,7 +159,7 @@ impl Lab {
                 ledger,
                 clock: Arc::new(SystemClock),
                 port_look: Arc::new(FakePorts(world)),
-                way: Arc::new(HttpWay::new(client, &url, token)),
+                way: Arc::new(HttpWay::new(client, &controllers, token)),
                 notes: Arc::new(FileNotes::open(&folder).unwrap()),
                 instance: fresh_instance(),
                 guard: GuardRuns::OnItsThread,
@@ -184,9 +201,19 @@ impl Lab {
     }
 
     pub(super) async fn ask<A: DeserializeOwned>(&self, path: &str) -> Result<A, String> {
-        let url = format!("http://{}{path}", self.address);
+        self.ask_at(self.address, path).await
+    }
+
+    pub(super) async fn ask_at<A: DeserializeOwned>(&self, address: SocketAddr, path: &str) -> Result<A, String> {
+        let url = format!("http://{address}{path}");
         let response = self.client.get(url).bearer_auth(TOKEN).send().await.map_err(|e| e.to_string())?;
         read(response).await.map_err(|(status, body)| format!("{status}: {body:?}"))
+    }
+
+    pub(super) async fn refused_at(&self, address: SocketAddr, path: &str) -> (u16, ErrorBody) {
+        let url = format!("http://{address}{path}");
+        let response = self.client.get(url).bearer_auth(TOKEN).send().await.unwrap();
+        read::<serde_json::Value>(response).await.unwrap_err()
     }
 
     pub(super) async fn send<A: DeserializeOwned>(
@@ -342,20 +369,54 @@ fn local(world: &World, plan: &Plan, region: &Region, folder: &Path) -> Result<(
     Ok((ledger, router))
 }
 
-async fn parts(
+/// The only controller, on SQLite.
+fn alone(
     world: &World,
     plan: &Plan,
     folder: &Path,
-    address: SocketAddr,
+    listen: Listen,
     shutdown: CancellationToken,
-) -> Result<ServerParts, String> {
-    let plan = Arc::new(plan.clone());
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let listener = TcpListener::bind(address).map_err(|e| e.to_string())?;
+) -> Result<ControllerParts, String> {
     let (journal, store) = pilotlight_engine::sqlite::open(folder).map_err(|e| e.to_string())?;
+    let ledger = Arc::new(Ledger::open(&folder.join("guard")).map_err(|e| e.to_string())?);
+    let shelf = Shelf { journal: Arc::new(journal), store: Arc::new(store), ledger };
+    let standing = Standing {
+        name: "controller".to_owned(),
+        url: String::new(),
+        store: None,
+        lease: plan.leader_lease(),
+        hold: plan.hold_file(&plan.controller.members[0]),
+    };
+    Ok(ControllerParts {
+        plan: Arc::new(plan.clone()),
+        clock: Arc::new(SystemClock),
+        door: Door { listen, tls: None, token: TOKEN.to_owned(), agent_token: Some(AGENT_TOKEN.to_owned()) },
+        standing,
+        assemble: assemble(world.clone(), plan.clone(), folder.to_owned(), shelf),
+        shutdown,
+    })
+}
+
+/// What a controller keeps, whoever shares it.
+#[derive(Clone)]
+pub(super) struct Shelf {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+pub(super) fn assemble(world: World, plan: Plan, folder: PathBuf, shelf: Shelf) -> Assemble {
+    Box::new(move |lead| {
+        let (world, plan, folder, shelf) = (world.clone(), plan.clone(), folder.clone(), shelf.clone());
+        Box::pin(async move { parts(&world, &plan, &folder, shelf, lead).await })
+    })
+}
+
+async fn parts(world: &World, plan: &Plan, folder: &Path, shelf: Shelf, lead: Lead) -> Result<ServerParts, ServeError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let hub = Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease);
-    let descriptors = descriptors(&plan);
-    let own = Arc::new(Guarded::open(FakeDriver::unguarded(world), &folder.join("guard")).map_err(|e| e.to_string())?);
+    let descriptors = descriptors(plan);
+    let own = Arc::new(Guarded::with(FakeDriver::unguarded(world), shelf.ledger));
     let mut router = Router::new().here(own.clone());
     for region in &plan.regions {
         let remote = |d: &Descriptor| Arc::new(RemoteAgent::new(hub.clone(), region.clone(), d.clone()));
@@ -367,30 +428,23 @@ async fn parts(
     for (name, _) in descriptors.iter().filter(|(_, d)| !d.needs_agent) {
         router = router.component(name, None, own.clone());
     }
-    let driver: Arc<dyn Driver> = Arc::new(router);
     let engine = EngineParts {
-        store: Arc::new(store),
-        journal: Arc::new(journal),
-        driver: driver.clone(),
+        store: shelf.store,
+        journal: shelf.journal,
+        driver: Arc::new(router),
         clock: clock.clone(),
-        granter: Arc::new(Granter::new(clock.clone(), plan.policy.lease)),
+        granter: Arc::new(Granter::new(clock, plan.policy.lease)),
         name: "controller".to_owned(),
+        lead: lead.clone(),
     };
     Ok(ServerParts {
-        engine: Engine::open(engine).await.map_err(|e| e.to_string())?,
-        plan,
-        driver,
+        engine: Engine::open(engine).await?,
         descriptors,
         hub,
-        clock,
         port_look: Arc::new(FakePorts(world.clone())),
-        listen: Listen::On(listener),
-        tls: None,
-        token: TOKEN.to_owned(),
-        agent_token: Some(AGENT_TOKEN.to_owned()),
         reports: Some(reports(folder)),
         recording: Some(crate::RecordingTo { folder: folder.join("observations"), plan_text: SAMPLE.to_owned() }),
-        shutdown,
+        lead,
     })
 }
 
@@ -401,10 +455,8 @@ pub(super) fn reports(folder: &Path) -> PathBuf {
 /// A controller that cannot start on a port that is taken.
 pub(super) async fn serve_on_taken_port(lab: &Lab) -> ServeError {
     let folder = lab.folder().join("second");
-    let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut parts = parts(&lab.world, &lab.plan, &folder, free, CancellationToken::new()).await.unwrap();
-    parts.listen = Listen::At(lab.address);
-    serve(parts).await.unwrap_err()
+    let listen = Listen::At(lab.address);
+    serve(alone(&lab.world, &lab.plan, &folder, listen, CancellationToken::new()).unwrap()).await.unwrap_err()
 }
 
 /// Dials the fake world: what writes or follows answers.

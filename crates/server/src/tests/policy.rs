@@ -14,7 +14,7 @@ fn contact(status: &StatusView, from: &Witness, of: &str) -> Option<Contact> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_keeps_a_failover_from_starting_but_not_a_persons() {
     let mut lab = Lab::up(|_| ()).await;
-    let file = lab.plan.hold_file();
+    let file = lab.plan.hold_file(&lab.plan.controller.members[0]);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(&file, hold::text("ada", "network work")).unwrap();
     lab.until("the hold is seen", |s| s.hold.as_ref().is_some_and(|h| h.by == "ada")).await;
@@ -34,7 +34,7 @@ async fn a_hold_keeps_a_failover_from_starting_but_not_a_persons() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_held_starts_when_the_hold_ends() {
     let mut lab = Lab::new();
-    let file = lab.plan.hold_file();
+    let file = lab.plan.hold_file(&lab.plan.controller.members[0]);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(&file, "").unwrap();
     lab.start_controller();

@@ -42,7 +42,7 @@ async fn recover(folder: &Path) -> anyhow::Result<Duration> {
 /// So many runs of so many events each; all but the last have ended, and the last one holds the unit.
 async fn write(folder: &Path, runs: usize, events: usize) -> anyhow::Result<()> {
     let (journal, store) = sqlite::open(folder)?;
-    let units = Units::new(Arc::new(store));
+    let units = Units::new(Arc::new(store), pilotlight_core::leader::Term::default());
     units.enter(&unit(), &"east".into()).await?;
     let name = |n: usize| RunId::new(format!("switchover-20261121-004512-{n:04}"));
     for n in 0..runs {

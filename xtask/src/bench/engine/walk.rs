@@ -110,6 +110,7 @@ pub(super) async fn open(folder: &Path, driver: Arc<dyn Driver>) -> anyhow::Resu
         granter: Arc::new(Granter::new(clock.clone(), Duration::from_secs(3))),
         clock,
         name: "bench".into(),
+        lead: pilotlight_engine::lead::Lead::alone(),
     };
     Ok(Engine::open(parts).await?)
 }

@@ -157,8 +157,8 @@ async fn lose_controller(lane: &mut Lane, n: u32, writers: &Writers) -> Result<S
             count >= wanted || matches!(event, Event::RunEnded { .. })
         })
         .await?;
-    lane.pair().stage().kill_controller();
-    lane.pair().stage().restart_controller()?;
+    lane.pair().stage().kill_controllers();
+    lane.pair().stage().restart_controllers()?;
     lane.until_new(writers, ENOUGH).await?;
     lane.pair().finish(id).await?;
     Ok(Struck::with(format!("killed at record {count}")))
@@ -185,8 +185,8 @@ async fn at_random(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoErr
     tokio::time::sleep(after).await;
     let death = ["controller", "agent of the standby"][usize::try_from(lane.chance(2)).unwrap_or_default()];
     if death == "controller" {
-        lane.pair().stage().kill_controller();
-        lane.pair().stage().restart_controller()?;
+        lane.pair().stage().kill_controllers();
+        lane.pair().stage().restart_controllers()?;
     } else {
         lane.pair().stage().kill_agent(standby);
         lane.pair().stage().start_agent(standby)?;

@@ -8,7 +8,7 @@ use super::kept::{self, Kept};
 use super::names::Watch;
 use crate::bench::pair::{Pair, SMALL_BUFFERS};
 use crate::demo::DemoError;
-use crate::demo::plan::{NAME, Settings};
+use crate::demo::plan::{Controllers, NAME, Settings};
 use crate::wiring;
 use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -70,6 +70,7 @@ impl Lane {
     /// Makes databases, starts everything, waits until all is well.
     pub(super) async fn start(number: usize, order: &Order) -> Result<Self, DemoError> {
         let settings = Settings {
+            controllers: Controllers::One,
             lease: show_duration(order.lease),
             // A death of the controller on top of that of a region takes a second lease, which may count as exposed.
             rpo: "30s",

@@ -107,8 +107,8 @@ fn paths_of_a_plan_start_at_its_folder() {
     let path = folder.path().join("plan.yaml");
     fs::write(&path, SAMPLE).unwrap();
     let plan = plan(&path).unwrap();
-    assert_eq!(plan.controller.state, folder.path().join("state/controller"));
-    assert!(plan.controller.state.is_absolute());
+    assert_eq!(plan.controller.members[0].state, folder.path().join("state/controller"));
+    assert!(plan.controller.members[0].state.is_absolute());
 }
 
 #[test]

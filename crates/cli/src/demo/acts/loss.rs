@@ -155,9 +155,9 @@ fn inflict(scene: &mut Scene<'_>, fault: FaultArg) -> Result<Mono, DemoError> {
 }
 
 fn lose_controller(scene: &mut Scene<'_>) -> Result<(), DemoError> {
-    scene.stage.kill_controller();
+    scene.stage.kill_controllers();
     scene.narrator.event("killed the controller with -9, in the middle of the promotion");
-    scene.stage.restart_controller()?;
+    scene.stage.restart_controllers()?;
     scene.narrator.event("started the controller again on the journal it left");
     Ok(())
 }

@@ -208,6 +208,7 @@ impl Stage {
             clock,
             granter: Arc::clone(&granter),
             name: "controller".into(),
+            lead: crate::lead::Lead::alone(),
         };
         parts.driver = Arc::new(self.witness.before(parts.driver, Arc::clone(&self.journal)));
         let engine = Engine::open(parts).await.unwrap();

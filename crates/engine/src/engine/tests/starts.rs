@@ -6,6 +6,7 @@ use crate::storage::StorageError;
 use crate::store::{FailedOver, PutError, Store, Units, UnitsError, Versioned};
 use async_trait::async_trait;
 use pilotlight_core::id::RunId;
+use pilotlight_core::leader::Term;
 use pilotlight_core::run::{Cause, Condition, RunResult};
 use pilotlight_core::time::Wall;
 use std::collections::VecDeque;
@@ -47,7 +48,7 @@ async fn a_start_fails_and_the_next_one_goes_well(scene: Scene, fails: &[bool], 
         record.failed_over.clone_from(&before);
         Ok(())
     };
-    Units::new(stage.store.clone()).change(&unit, earlier).await.unwrap();
+    Units::new(stage.store.clone(), Term(0)).change(&unit, earlier).await.unwrap();
     let runbook = stage.runbook_when_broken().await;
     failing.next.lock().unwrap().extend(fails);
     let refused = life.engine.start(runbook.clone(), Cause::default()).await;

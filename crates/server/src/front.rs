@@ -1,0 +1,236 @@
+//! What stands before the API: the token, and whether this controller leads.
+//!
+//! While it leads, requests go on to the API of that term, and every answer names the term. While it stands by, it says of
+//! itself what it knows, and refuses everything else with the leader's address.
+
+use crate::api::Refusal;
+use crate::api::view::{ControllerView, DecisionView, LeaderView, StatusView, UnitStatus};
+use crate::hold;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use pilotlight_core::code;
+use pilotlight_core::leader::LeaderRecord;
+use pilotlight_core::lease::LeaseSight;
+use pilotlight_core::plan::Plan;
+use pilotlight_core::protocol::TERM_HEADER;
+use pilotlight_core::time::Mono;
+use pilotlight_core::verdict::Reach;
+use pilotlight_driver::clock::Clock;
+use pilotlight_engine::lead::Lead;
+use pilotlight_engine::store::{Store, UnitRecord, Units};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use tower::ServiceExt;
+
+/// See the module.
+pub(crate) struct Front {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) name: String,
+    token: String,
+    agent_token: Option<String>,
+    pub(crate) began: Mono,
+    /// While this file is there, nothing starts by itself.
+    pub(crate) hold: PathBuf,
+    /// What several controllers share.
+    pub(crate) store: Option<Arc<dyn Store>>,
+    /// Somebody with a wrong token was logged, and nobody with the right one has come since.
+    stranger: AtomicBool,
+    standing: Mutex<Standing>,
+}
+
+/// What this controller is now.
+#[derive(Default)]
+struct Standing {
+    leading: Option<(Lead, Router)>,
+    leader: Option<LeaderRecord>,
+    trouble: Option<String>,
+}
+
+impl Front {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        clock: Arc<dyn Clock>,
+        (token, agent_token): (String, Option<String>),
+        standing: &crate::Standing,
+    ) -> Self {
+        let began = clock.mono();
+        let (name, store, hold) = (standing.name.clone(), standing.store.clone(), standing.hold.clone());
+        let (stranger, standing) = (AtomicBool::new(false), Mutex::default());
+        Self { plan, clock, name, token, agent_token, began, hold, store, stranger, standing }
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It leads, and this is its API.
+    pub(crate) fn leads(&self, lead: Lead, api: Router) {
+        self.standing().leading = Some((lead, api));
+    }
+
+    /// It stands by.
+    pub(crate) fn stands_by(&self) {
+        self.standing().leading = None;
+    }
+
+    /// What the store says of the lead, or why it cannot be read.
+    pub(crate) fn knows(&self, found: Result<Option<&LeaderRecord>, String>) {
+        let mut standing = self.standing();
+        match found {
+            Ok(record) => {
+                standing.leader = record.cloned();
+                standing.trouble = None;
+            }
+            Err(why) => standing.trouble = Some(why),
+        }
+    }
+
+    fn leading(&self) -> Option<(Lead, Router)> {
+        self.standing().leading.clone().filter(|(lead, _)| lead.is_valid())
+    }
+
+    fn view(&self) -> ControllerView {
+        let standing = self.standing();
+        let lead = standing.leading.as_ref().map(|(lead, _)| lead).filter(|lead| lead.is_valid());
+        let leader = standing.leader.as_ref().map(|l| LeaderView { name: l.name.clone(), url: l.url.clone() });
+        ControllerView {
+            name: self.name.clone(),
+            leads: lead.is_some(),
+            term: lead.map(Lead::term).or(standing.leader.as_ref().map(|l| l.term)).unwrap_or_default(),
+            leader,
+            trouble: standing.trouble.clone(),
+        }
+    }
+}
+
+/// The whole interface of a controller.
+pub(crate) fn router(front: Arc<Front>) -> Router {
+    Router::new()
+        .route("/v1/controller", get(controller))
+        .fallback(pass_on)
+        .layer(middleware::from_fn_with_state(front.clone(), authorize))
+        .with_state(front)
+}
+
+/// A wrong token is logged once until a right one came: a stranger cannot fill the disk.
+async fn authorize(State(front): State<Arc<Front>>, request: Request, next: Next) -> Result<Response, Refusal> {
+    if is_welcome(&front, &request) {
+        front.stranger.store(false, Ordering::Relaxed);
+        return Ok(next.run(request).await);
+    }
+    if !front.stranger.swap(true, Ordering::Relaxed) {
+        tracing::warn!(path = request.uri().path(), "refused a request with a wrong token ({})", code::WRONG_TOKEN);
+    }
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        code::WRONG_TOKEN.as_str(),
+        "the token is not the one of this controller",
+        "give operators and the controller the same `controller.token`, agents the same `controller.agent_token` if there is one",
+    ))
+}
+
+fn is_welcome(front: &Front, request: &Request) -> bool {
+    let header = request.headers().get(header::AUTHORIZATION).map(|v| v.as_bytes()).unwrap_or_default();
+    let sent = header.strip_prefix(b"Bearer ").unwrap_or_default();
+    let opens = |token: &str| bool::from(sent.ct_eq(token.as_bytes()));
+    opens(&front.token) || is_for_agents(request.uri().path()) && front.agent_token.as_deref().is_some_and(opens)
+}
+
+/// What a token of agents opens.
+fn is_for_agents(path: &str) -> bool {
+    path.starts_with("/v1/agent/") || path == "/v1/observe"
+}
+
+async fn controller(State(front): State<Arc<Front>>) -> Json<ControllerView> {
+    Json(front.view())
+}
+
+async fn pass_on(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let Some((lead, api)) = front.leading() else { return standing_by(&front, request.uri().path()).await };
+    let mut response = match api.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    if lead.is_contested() {
+        response.headers_mut().insert(TERM_HEADER, HeaderValue::from(lead.term().0));
+    }
+    response
+}
+
+async fn standing_by(front: &Front, path: &str) -> Response {
+    if path == "/v1/status" {
+        return Json(status(front).await).into_response();
+    }
+    let view = front.view();
+    let other = view.leader.filter(|leader| leader.name != view.name);
+    let refusal = match (other, view.trouble) {
+        (Some(leader), None) => Refusal::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            code::NOT_THE_LEADER.as_str(),
+            format!("controller {} does not lead; {} at {} does", view.name, leader.name, leader.url),
+            "agents and the command line go to the leader by themselves; is it reachable from here?",
+        ),
+        (_, trouble) => Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            code::NO_LEADER.as_str(),
+            match trouble {
+                Some(why) => format!("controller {} does not know who leads: {why}", view.name),
+                None => format!("controller {} does not lead, and knows nobody who does", view.name),
+            },
+            "another takes over within `controller.leader_lease` and a bit, once the store answers",
+        ),
+    };
+    refusal.into_response()
+}
+
+/// What a controller that stands by can say: what the store holds, and nothing that agents have said.
+async fn status(front: &Front) -> StatusView {
+    let view = front.view();
+    let plan = &front.plan;
+    let records = match &front.store {
+        Some(store) => Units::new(Arc::clone(store), view.term).all().await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let why = match (&view.trouble, &view.leader) {
+        (Some(why), _) => format!("controller {} does not know who leads: {why}", view.name),
+        (None, Some(leader)) => format!("controller {} stands by; {} decides", view.name, leader.name),
+        (None, None) => format!("controller {} stands by, and nobody leads", view.name),
+    };
+    let unit = |name: &pilotlight_core::id::Unit| {
+        let record: Option<&UnitRecord> = records.iter().find(|r| r.unit == *name);
+        UnitStatus {
+            unit: name.clone(),
+            epoch: record.map(|r| r.epoch),
+            writer: record.and_then(|r| r.writer.clone()),
+            run: record.and_then(|r| r.run.clone()),
+            judgement: None,
+            candidate: record.and_then(|r| r.candidate.as_ref().map(|c| c.region.clone())),
+            decision: DecisionView::Hold { why: why.clone(), code: None },
+            lease: LeaseSight::WaitingOutStart { left: Duration::ZERO },
+            cooling_down: None,
+        }
+    };
+    StatusView {
+        application: plan.application.clone(),
+        home: plan.home.clone(),
+        rto_ms: plan.objectives.rto,
+        rpo_ms: plan.objectives.rpo,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: front.clock.mono().since(front.began),
+        at: front.clock.wall(),
+        units: plan.units().into_iter().map(unit).collect(),
+        regions: Vec::new(),
+        shared: Vec::new(),
+        open_runs: Vec::new(),
+        hold: hold::read(&front.hold),
+        reach: Reach::default(),
+    }
+}

@@ -1,0 +1,202 @@
+//! Who leads, where several controllers share a store: standing by, taking the lead, keeping it, giving it up.
+//!
+//! Border: the loop, the store and the clock; the arithmetic is in [`pilotlight_core::leader`], what the lead allows in
+//! [`pilotlight_engine::lead`].
+//!
+//! Invariant: a lead counts from before the put that won or renewed it was sent, so an answer that comes late, or a pause
+//! of the whole process, makes it shorter and never longer.
+
+use crate::front::Front;
+use pilotlight_core::leader::{Challenger, LeaderRecord, look_every, renew_every};
+use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::Clock;
+use pilotlight_engine::lead::Lead;
+use pilotlight_engine::storage::StorageError;
+use pilotlight_engine::store::{PutError, Store};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Where the record of the lead is.
+const KEY: &str = "leader";
+
+/// Giving the lead up may take so long; without it the others wait for its end.
+const RESIGN: Duration = Duration::from_millis(500);
+
+/// What a controller needs to take part.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) lease: Duration,
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) front: Arc<Front>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// A lead with the version of its record.
+pub(crate) struct Won {
+    pub(crate) lead: Lead,
+    version: u64,
+    record: LeaderRecord,
+}
+
+impl Seat {
+    /// Stands by until it leads; `None` at shutdown.
+    pub(crate) async fn win(&self) -> Option<Won> {
+        let mut challenger = Challenger::new(self.lease);
+        loop {
+            let may = self.look(&mut challenger).await;
+            if let Some(version) = may
+                && let Some(won) = self.challenge(&challenger, version).await
+            {
+                return Some(won);
+            }
+            let now = self.clock.mono();
+            let left = challenger.tries_at().map(|at| at.since(now)).filter(|left| !left.is_zero());
+            let pause = look_every(self.lease).min(left.unwrap_or(Duration::MAX));
+            tokio::select! {
+                biased;
+                () = self.clock.sleep(pause) => {}
+                () = self.shutdown.cancelled() => return None,
+            }
+        }
+    }
+
+    /// Reads the record; says which version it may replace now (`None` inside: nothing is there).
+    async fn look(&self, challenger: &mut Challenger) -> Option<Option<u64>> {
+        let read = self.read().await;
+        let now = self.clock.mono();
+        match read {
+            Ok(Some((version, record))) => {
+                challenger.saw(version, &record, now);
+                self.front.knows(Ok(challenger.leader()));
+                challenger.may_replace(now).map(Some)
+            }
+            Ok(None) => {
+                self.front.knows(Ok(None));
+                Some(None)
+            }
+            Err(why) => {
+                self.front.knows(Err(why.to_string()));
+                None
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Option<(u64, LeaderRecord)>, StorageError> {
+        let Some(found) = self.store.get(KEY).await? else { return Ok(None) };
+        let record = serde_json::from_slice(&found.value).map_err(|e| StorageError::Damaged {
+            file: "store".into(),
+            place: format!("{KEY}, version {}", found.version),
+            why: e.to_string(),
+        })?;
+        Ok(Some((found.version, record)))
+    }
+
+    async fn challenge(&self, challenger: &Challenger, replaces: Option<u64>) -> Option<Won> {
+        let record = LeaderRecord {
+            term: challenger.next_term(),
+            name: self.name.clone(),
+            url: self.url.clone(),
+            lease: self.lease,
+            resigned: false,
+        };
+        let sent = self.clock.mono();
+        match self.put(&record, replaces).await {
+            Ok(version) => {
+                tracing::info!(term = %record.term, "this controller leads now");
+                self.front.knows(Ok(Some(&record)));
+                let lead = Lead::won(record.term, Arc::clone(&self.clock), sent, self.lease);
+                Some(Won { lead, version, record })
+            }
+            Err(PutError::Changed { .. }) => None,
+            Err(PutError::Storage(why)) => {
+                tracing::warn!("the lead could not be taken: {why}");
+                None
+            }
+        }
+    }
+
+    async fn put(&self, record: &LeaderRecord, replaces: Option<u64>) -> Result<u64, PutError> {
+        let value = serde_json::to_vec(record).expect("a leader's record has only names and numbers");
+        self.store.put(KEY, value, replaces).await
+    }
+
+    /// Renews the lead until it is lost, which ends the term through `over`, or until `done` says that nothing of the term
+    /// runs any more; then it is given up.
+    pub(crate) async fn keep(&self, won: Won, over: &CancellationToken, done: &CancellationToken) {
+        let Won { lead, mut version, record } = won;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.clock.sleep(renew_every(self.lease)) => {}
+                () = done.cancelled() => {
+                    lead.end();
+                    return self.resign(record, version).await;
+                }
+            }
+            let sent = self.clock.mono();
+            let renewed = tokio::select! {
+                biased;
+                renewed = self.renew(&record, version) => renewed,
+                () = self.until(lead.valid_until()) => Err(Lost::Silence("no renewal came through in time".into())),
+            };
+            match renewed {
+                Ok(newest) => {
+                    version = newest;
+                    lead.renewed(sent, self.lease);
+                    self.front.knows(Ok(Some(&record)));
+                }
+                Err(Lost::Silence(why)) if lead.is_valid() => {
+                    self.front.knows(Err(why));
+                }
+                Err(lost) => {
+                    tracing::warn!(term = %record.term, "this controller leads no more: {lost}");
+                    break;
+                }
+            }
+        }
+        lead.end();
+        over.cancel();
+    }
+
+    /// A renewal whose answer was lost twice may have changed the version: the record says whose it is.
+    async fn renew(&self, record: &LeaderRecord, version: u64) -> Result<u64, Lost> {
+        match self.put(record, Some(version)).await {
+            Ok(version) => Ok(version),
+            Err(PutError::Storage(why)) => Err(Lost::Silence(why.to_string())),
+            Err(PutError::Changed { .. }) => match self.read().await {
+                Ok(Some((version, found))) if found == *record => {
+                    self.put(record, Some(version)).await.map_err(|e| Lost::Silence(e.to_string()))
+                }
+                Ok(found) => Err(Lost::To(found.map_or_else(|| "nobody".to_owned(), |(_, record)| record.name))),
+                Err(why) => Err(Lost::Silence(why.to_string())),
+            },
+        }
+    }
+
+    async fn until(&self, end: Option<Mono>) {
+        if let Some(end) = end {
+            self.clock.sleep(end.since(self.clock.mono())).await;
+        }
+    }
+
+    /// The others need not wait. Called when nothing is granted or sent any more.
+    async fn resign(&self, record: LeaderRecord, version: u64) {
+        let resigned = LeaderRecord { resigned: true, ..record };
+        if tokio::time::timeout(RESIGN, self.put(&resigned, Some(version))).await.is_ok_and(|put| put.is_ok()) {
+            tracing::info!(term = %resigned.term, "gave up the lead");
+        }
+    }
+}
+
+/// Why a lead was not renewed.
+#[derive(Debug, Clone, thiserror::Error)]
+enum Lost {
+    #[error("{0} leads")]
+    To(String),
+    #[error("{0}")]
+    Silence(String),
+}

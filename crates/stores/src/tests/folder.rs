@@ -1,0 +1,74 @@
+//! The folder: both batteries, torn and foreign files, a frozen holder of its lock.
+
+use crate::{Expect, Folder, Objects, SharedJournal, SharedStore, open};
+use pilotlight_core::id::RunId;
+use pilotlight_engine::journal::Journal;
+use pilotlight_engine::storage::StorageError;
+use pilotlight_engine::store::Store;
+use std::cell::RefCell;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_passes_the_batteries() {
+    let folders = RefCell::new(Vec::new());
+    super::batteries(|| async {
+        let folder = TempDir::new().unwrap();
+        let objects = Folder::open(folder.path()).unwrap();
+        folders.borrow_mut().push(folder);
+        Arc::new(objects) as Arc<dyn Objects>
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_folder_honours_conditions() {
+    let folder = TempDir::new().unwrap();
+    open(Arc::new(Folder::open(folder.path()).unwrap())).await.map(|_| ()).unwrap();
+}
+
+#[tokio::test]
+async fn a_torn_file_is_named_and_nothing_is_put_over_it() {
+    let folder = TempDir::new().unwrap();
+    let objects: Arc<dyn Objects> = Arc::new(Folder::open(folder.path()).unwrap());
+    let (store, journal) = (SharedStore::new(objects.clone()), SharedJournal::new(objects.clone()));
+    store.put("k", b"a value".to_vec(), None).await.unwrap();
+    journal.append(&"run".into(), 1, vec![super::paused(1), super::paused(2)]).await.unwrap();
+    for file in ["store/k", "journal/run.0000000001"] {
+        let path = folder.path().join(file);
+        let size = std::fs::metadata(&path).unwrap().len();
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(size - 5).unwrap();
+    }
+    let error = store.get("k").await.unwrap_err();
+    assert!(matches!(error, StorageError::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("store/k"), "{error}");
+    store.put("k", b"over it".to_vec(), Some(1)).await.unwrap_err();
+    let fresh = SharedJournal::new(objects);
+    let error = fresh.read(&RunId::from("run"), 1, 9).await.unwrap_err();
+    assert!(matches!(error, StorageError::Damaged { .. }), "{error:?}");
+    assert!(fresh.append(&"run".into(), 3, vec![super::paused(3)]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_writer_that_died_half_way_leaves_no_value() {
+    let folder = TempDir::new().unwrap();
+    let objects = Folder::open(folder.path()).unwrap();
+    std::fs::write(folder.path().join("aside/1-0"), b"{\"pilotlight\":1,").unwrap();
+    let store = SharedStore::new(Arc::new(objects.clone()));
+    assert_eq!(store.list("").await.unwrap(), []);
+    store.put("k", b"a value".to_vec(), None).await.unwrap();
+    assert_eq!(store.list("").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_frozen_holder_of_the_lock_is_an_error_and_not_a_wait_for_ever() {
+    let folder = TempDir::new().unwrap();
+    let objects = Folder::open(folder.path()).unwrap();
+    let held = std::fs::OpenOptions::new().append(true).open(folder.path().join("lock")).unwrap();
+    held.lock().unwrap();
+    let refused = objects.put("store/k", b"x".to_vec(), &Expect::Absent).await.unwrap_err();
+    let crate::Refused::Unclear(error) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.code(), "PL-0504");
+    drop(held);
+    objects.put("store/k", b"x".to_vec(), &Expect::Absent).await.unwrap();
+}
