@@ -8,7 +8,7 @@ use crate::hands::Turn;
 use crate::picture::Situation;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::local::{Local, LocalAction, decide};
-use pilotlight_core::observation::Target;
+use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
 use std::time::Duration;
 
@@ -67,6 +67,9 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
         standby_start: now.standby_start,
         now: agent.clock.mono(),
     });
+    if matches!(role, Role::Standby { .. }) {
+        agent.gates.rest(&target.component);
+    }
     let (component, region) = (target.component.clone(), agent.region.clone());
     match action {
         LocalAction::None => {}

@@ -84,6 +84,23 @@ pub(crate) enum Verb {
     /// Runs the payments service of the demo
     #[command(hide = true)]
     Payments(PaymentsArgs),
+    /// Lets clients through to a server while its agent holds the lease; started by the agent
+    #[command(hide = true)]
+    Proxy(ProxyArgs),
+}
+
+/// What a proxy is between.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ProxyArgs {
+    /// Where clients connect
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+    /// Where the server listens
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) server: SocketAddr,
+    /// The socket that brings the agent's orders
+    #[arg(long, value_name = "PATH")]
+    pub(crate) orders: PathBuf,
 }
 
 /// Where the plan is.

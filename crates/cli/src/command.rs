@@ -18,6 +18,7 @@ pub(crate) mod observe;
 pub(crate) mod offline;
 pub(crate) mod payments;
 pub(crate) mod policy;
+pub(crate) mod proxy;
 pub(crate) mod report;
 pub(crate) mod rescue;
 pub(crate) mod run;

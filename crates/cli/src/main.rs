@@ -93,6 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Gate => command::gate::run(),
         Verb::Bench(args) => runtime("bench")?.block_on(command::bench::run(args)),
         Verb::Safety(args) => runtime("safety")?.block_on(command::safety::run(args)),
+        Verb::Proxy(args) => command::proxy::run(&args),
         Verb::Payments(args) => runtime("payments")?.block_on(command::payments::run(args)),
     }
 }

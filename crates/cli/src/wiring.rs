@@ -5,6 +5,7 @@
 
 pub(crate) mod aws;
 pub(crate) mod controller;
+mod fence;
 pub(crate) mod lab;
 mod ledger;
 pub(crate) mod names;

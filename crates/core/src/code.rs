@@ -162,6 +162,7 @@ catalogue! {
     PROGRAM_MISSING = "PL-0331", Failed;
     WEBHOOK_URL = "PL-0332", Failed;
     GATE_NOT_STARTED = "PL-0335", Failed;
+    NO_KERNEL_FENCE = "PL-0336", Failed;
     RESCUE_NO_ROOM = "PL-0345", Failed;
     RESCUE_NOT_LOGICAL = "PL-0346", Failed;
     RESCUE_SLOT_UNBOUNDED = "PL-0347", Failed;

@@ -4,8 +4,8 @@ use crate::effect::{Capability, CommandLine, Descriptor, FenceAssurance, Guard, 
 use crate::id::{Component, Region, Unit};
 use crate::observation::{Role, State, Target};
 use crate::plan::{
-    ComponentPlan, DecisionMode, DnsPlan, ExecPlan, Guarantee, Hook, Kind, Plan, PostgresPlan, PostgresServer,
-    ProcessPlan, RejoinMode, SAMPLE, SecretRef, WebhookPlan,
+    ComponentPlan, ConnectionFence, DecisionMode, DnsPlan, ExecPlan, Guarantee, Hook, Kind, Plan, PostgresPlan,
+    PostgresServer, ProcessPlan, RejoinMode, SAMPLE, SecretRef, WebhookPlan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -63,7 +63,7 @@ fn command() -> CommandLine {
 pub(crate) fn postgres(regions: &[&str]) -> Kind {
     let server = |r: &&str| {
         let (host, data_dir) = ((*r).to_owned(), "/data".into());
-        (Region::from(*r), PostgresServer { host, port: 5_432, data_dir, bin_dir: None, run_as: None })
+        (Region::from(*r), PostgresServer { host, port: 5_432, data_dir, bin_dir: None, run_as: None, proxy: None })
     };
     Kind::Postgres(PostgresPlan {
         database: "postgres".into(),
@@ -71,6 +71,7 @@ pub(crate) fn postgres(regions: &[&str]) -> Kind {
         password: None,
         sentinel: Duration::from_secs(1),
         rescue: Default::default(),
+        connection_fence: ConnectionFence::None,
         regions: regions.iter().map(server).collect(),
     })
 }

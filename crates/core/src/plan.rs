@@ -305,6 +305,8 @@ pub struct PostgresPlan {
     pub sentinel: Duration,
     /// What becomes of changes that were lost.
     pub rescue: RescuePlan,
+    /// `connection_fence`: what cuts clients off when the lease is over.
+    pub connection_fence: ConnectionFence,
     /// One server per region.
     pub regions: BTreeMap<Region, PostgresServer>,
 }
@@ -324,6 +326,19 @@ pub struct RescuePlan {
     pub max_slot: u64,
 }
 
+/// What stands between clients and a server, whatever the server's sessions have set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectionFence {
+    /// Nothing.
+    #[default]
+    None,
+    /// A lease that the kernel keeps.
+    Kernel,
+    /// A proxy of our own.
+    Proxy,
+}
+
 /// One PostgreSQL server as its own agent and its peers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PostgresServer {
@@ -337,6 +352,8 @@ pub struct PostgresServer {
     pub bin_dir: Option<PathBuf>,
     /// Account that owns the server when the agent is root.
     pub run_as: Option<String>,
+    /// Where the proxy listens, when [`ConnectionFence::Proxy`] is chosen.
+    pub proxy: Option<SocketAddr>,
 }
 
 /// `kind: process`.

@@ -24,6 +24,9 @@ pub trait Gate: Send + Sync {
     /// Nothing may be acknowledged any more; to be allowed again later.
     fn close(&self);
 
+    /// The copy was seen to be a standby: it acknowledges nothing, so nothing needs to be closed. Said again and again.
+    fn rest(&self) {}
+
     /// What it does not cover, one line each, for people who decide whether that is enough.
     fn bypasses(&self) -> Vec<String>;
 }

@@ -1,5 +1,6 @@
 //! Drivers for what runs on plain machines. Each is used behind [`pilotlight_driver::guard::Guarded`].
 
+pub mod connections;
 pub mod dns;
 pub mod exec;
 mod group;

@@ -1,6 +1,7 @@
 //! The drivers of one region, for its agent.
 
 use super::Wired;
+use super::fence;
 use super::ledger;
 use super::place::Place;
 use super::secrets;
@@ -108,6 +109,11 @@ impl Building<'_> {
 
     fn postgres(&mut self, name: &Component, postgres: &PostgresPlan) -> Result<Arc<dyn Driver>, CliError> {
         let password = postgres.password.as_ref().map(connect::secret).transpose()?;
+        if let Some(server) = postgres.regions.get(self.region)
+            && let Some(gate) = fence::of(name, self.region, postgres, server, self.state_dir)?
+        {
+            self.gates.entry(name.clone()).or_default().push(gate);
+        }
         let driver = PostgresDriver::new(PostgresParts {
             component: name.clone(),
             region: self.region.clone(),

@@ -9,6 +9,7 @@ mod hold;
 mod offline;
 mod operator;
 mod program;
+mod proxy;
 mod reference;
 mod replay;
 mod several;

@@ -184,6 +184,8 @@ impl World {
             Move::AgentRestarts => {
                 self.memory = Memory::default();
                 self.view = None;
+                // They were answers to requests of the process that is gone, and go with its connections.
+                self.answers.clear();
             }
             Move::Lease(valid) => self.lease_valid = *valid,
             Move::Time(ms) => self.now = self.now + Duration::from_millis(*ms),

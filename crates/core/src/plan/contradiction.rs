@@ -70,6 +70,9 @@ fn listeners(root: &Record, out: &mut Collector<'_>) {
             if let (Some(host), Some(port)) = (server.text("host"), server.number("port")) {
                 all.push((host.to_owned(), u16::try_from(port).unwrap_or_default(), server.at("port")));
             }
+            if let Some(socket) = server.socket("proxy") {
+                all.push((socket.ip().to_string(), socket.port(), server.at("proxy")));
+            }
         }
     }
     for record in components(root, "dns") {

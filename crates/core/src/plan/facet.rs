@@ -3,7 +3,7 @@
 //! Border: this is the only place outside of reading a plan where core looks at [`Kind`]. Verdicts, derivation and agents
 //! ask here, so that a new technology adds a line here and nothing there.
 
-use super::{ComponentPlan, ExecPlan, Guarantee, Kind, Plan};
+use super::{ComponentPlan, ConnectionFence, ExecPlan, Guarantee, Kind, Plan};
 use crate::id::{Region, Unit};
 use std::time::Duration;
 
@@ -40,6 +40,11 @@ impl ComponentPlan {
             Kind::Postgres(p) => Some(p.sentinel).filter(|every| !every.is_zero()),
             Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => None,
         }
+    }
+
+    /// Something of ours stands between its clients and its server.
+    pub fn fences_connections(&self) -> bool {
+        matches!(&self.kind, Kind::Postgres(p) if p.connection_fence != ConnectionFence::None)
     }
 
     /// Its writer can be made to wait for a candidate before it acknowledges.

@@ -4,14 +4,22 @@
 //! connection leaves nothing stale behind. The only place of this driver that starts a task: the connection's reader,
 //! ended with the connection.
 
+use crate::connections::OWN_MARK;
 use pilotlight_core::outcome::Failure;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
 use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 /// What a server may take to accept a connection; one that needs longer is no use in a failover.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A server that says nothing for so long is not there any more.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,9 +82,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects at the first call.
-    pub(super) fn new(mut config: Config) -> Session {
-        config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(Duration::from_secs(5));
-        config.keepalives_idle(Duration::from_secs(5));
+    pub(super) fn new(config: Config) -> Session {
         Session { config, live: Mutex::new(None) }
     }
 
@@ -119,8 +125,11 @@ impl Session {
     }
 
     async fn connect(&self) -> Result<Live, SqlError> {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.config.connect(NoTls));
-        match connecting.await {
+        let connecting = async {
+            let stream = self.dial().await.map_err(|e| SqlError::NoConnection(e.to_string()))?;
+            self.config.connect_raw(stream, NoTls).await.map_err(|e| read_error(&e, true))
+        };
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(Ok((client, connection))) => {
                 let reader = tokio::spawn(async move {
                     // Its end is seen by the next statement.
@@ -130,10 +139,51 @@ impl Session {
                 });
                 Ok(Live { client, reader })
             }
-            Ok(Err(error)) => Err(read_error(&error, true)),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(SqlError::NoConnection(format!("not within {} ms", CONNECT_TIMEOUT.as_millis()))),
         }
     }
+
+    /// A connection whose packets carry our mark, so that a fence around the server's clients lets them through.
+    async fn dial(&self) -> io::Result<TcpStream> {
+        let host = match self.config.get_hosts() {
+            [Host::Tcp(host)] => host.as_str(),
+            _ => return Err(io::Error::other("the plan names one host per server")),
+        };
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        let mut last = io::Error::other(format!("{host} has no address"));
+        for address in lookup_host((host, port)).await? {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            mark(&socket);
+            match socket.connect(address).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    notice_silence(&stream)?;
+                    return Ok(stream);
+                }
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Only root may mark, and only a fence that needs root asks for it: without the right nothing is lost.
+#[cfg(target_os = "linux")]
+fn mark(socket: &TcpSocket) {
+    let _ = SockRef::from(socket).set_mark(OWN_MARK);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn mark(_: &TcpSocket) {}
+
+/// A server that is gone without a word is noticed within seconds.
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(SILENCE))?;
+    Ok(())
 }
 
 /// See [`Session::exclusive`].

@@ -175,6 +175,7 @@ fn unreachable(what: &str, error: &SqlError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pilotlight_core::plan::ConnectionFence;
 
     #[test]
     fn a_conninfo_is_read_as_it_was_written() {
@@ -184,6 +185,7 @@ mod tests {
             password: None,
             sentinel: Duration::ZERO,
             rescue: Default::default(),
+            connection_fence: ConnectionFence::None,
             regions: std::collections::BTreeMap::new(),
         };
         let server = PostgresServer {
@@ -192,6 +194,7 @@ mod tests {
             data_dir: "/d".into(),
             bin_dir: None,
             run_as: None,
+            proxy: None,
         };
         let text = conninfo(&plan, &server, "db_west", Some("a b\\'c"));
         for (name, value) in [

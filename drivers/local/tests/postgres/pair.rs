@@ -396,8 +396,14 @@ pub fn context() -> Context {
 fn plan_of(root: &Path, ports: &[(&str, u16)]) -> PostgresPlan {
     let server = |(region, port): &(&str, u16)| {
         let data_dir = root.join(region).join("data");
-        let server =
-            PostgresServer { host: "127.0.0.1".to_owned(), port: *port, data_dir, bin_dir: None, run_as: None };
+        let server = PostgresServer {
+            host: "127.0.0.1".to_owned(),
+            port: *port,
+            data_dir,
+            bin_dir: None,
+            run_as: None,
+            proxy: None,
+        };
         (Region::from(*region), server)
     };
     PostgresPlan {
@@ -406,6 +412,7 @@ fn plan_of(root: &Path, ports: &[(&str, u16)]) -> PostgresPlan {
         password: None,
         sentinel: Duration::ZERO,
         rescue: Default::default(),
+        connection_fence: Default::default(),
         regions: ports.iter().map(server).collect(),
     }
 }

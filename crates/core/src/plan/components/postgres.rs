@@ -3,10 +3,16 @@
 use crate::code;
 use crate::id::Region;
 use crate::plan::fault::Collector;
-use crate::plan::shape::{Section, Shape, TIME, default, optional, required};
+use crate::plan::shape::{Section, Shape, TIME, Word, default, optional, required, word};
 use crate::plan::value::Record;
-use crate::plan::{PostgresPlan, PostgresServer, RescuePlan};
+use crate::plan::{ConnectionFence, PostgresPlan, PostgresServer, RescuePlan};
 use crate::time::show_duration;
+
+static FENCES: [Word; 3] = [
+    word("none", "Nothing. What the guarantee leaves open, `check` says."),
+    word("kernel", "A set of nftables whose element the kernel drops by its own timer. Linux; the agent is root."),
+    word("proxy", "A process in front of the server. Clients must know no other way to it."),
+];
 
 static SERVER: Section = Section {
     doc: "One PostgreSQL server.",
@@ -24,6 +30,7 @@ static SERVER: Section = Section {
             Shape::Text,
             "The account that owns the server when the agent is root. Without it: `postgres`.",
         ),
+        optional("proxy", Shape::Socket, "Where clients connect, with `connection_fence: proxy`."),
     ],
 };
 
@@ -81,6 +88,12 @@ pub(in crate::plan) static SECTION: Section = Section {
             Shape::Record(&RESCUE),
             "How changes are kept that a lost writer acknowledged and never sent.",
         ),
+        default(
+            "connection_fence",
+            Shape::Choice(&FENCES),
+            "none",
+            "What cuts clients off when the lease is over, also those that waive `synchronous_commit`.",
+        ),
         required("regions", Shape::PerRegion { of: &Shape::Record(&SERVER), every: true }, "One server per region."),
     ],
 };
@@ -93,6 +106,7 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
             data_dir: r.path("data_dir")?,
             bin_dir: r.path("bin_dir"),
             run_as: r.owned("run_as"),
+            proxy: r.socket("proxy"),
         })
     };
     Some(PostgresPlan {
@@ -101,6 +115,11 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
         password: record.secret("password"),
         sentinel: record.duration("sentinel")?,
         rescue: record.record("rescue").map_or_else(|| Some(RescuePlan::default()), rescue)?,
+        connection_fence: match record.word("connection_fence")? {
+            "kernel" => ConnectionFence::Kernel,
+            "proxy" => ConnectionFence::Proxy,
+            _ => ConnectionFence::None,
+        },
         regions: record
             .map("regions")
             .iter()
@@ -148,6 +167,7 @@ pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
     if let Some(rescue) = record.record("rescue") {
         check_rescue(rescue, out);
     }
+    fence_has_its_address(record, out);
     let rpo = root.record("objectives").and_then(|o| o.duration("rpo"));
     let (Some(rpo), Some(sentinel)) = (rpo, record.duration("sentinel")) else { return };
     if record.given("sentinel") && !rpo.is_zero() && sentinel > rpo {
@@ -159,5 +179,32 @@ pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
         .found(show_duration(sentinel))
         .allowed(format!("at most `objectives.rpo`, {}", show_duration(rpo)))
         .hint("Write sentinels at least five times as often as the RPO.");
+    }
+}
+
+fn fence_has_its_address(record: &Record, out: &mut Collector<'_>) {
+    let wanted = record.word("connection_fence") == Some("proxy");
+    for (region, value) in record.map("regions") {
+        let Some(server) = value.record() else { continue };
+        if wanted && server.socket("proxy").is_none() && !server.given("proxy") {
+            out.add(
+                code::PLAN_KEY_MISSING,
+                &value.at,
+                format!("the server in `{region}` names no address for its proxy"),
+            )
+            .found("no `proxy`")
+            .allowed("`proxy: ADDRESS:PORT`, where clients connect")
+            .hint("With `connection_fence: proxy` clients reach the server only through it.");
+        }
+        if !wanted && server.given("proxy") {
+            out.add(
+                code::PLAN_CONTRADICTION,
+                server.at("proxy"),
+                format!("the server in `{region}` has a proxy that nothing starts"),
+            )
+            .found("`connection_fence` is not `proxy`")
+            .allowed("`connection_fence: proxy`, or no `proxy`")
+            .hint("Clients that connect there would find nobody.");
+        }
     }
 }

@@ -73,11 +73,16 @@ pub(super) fn unproven(plan: &Plan) -> Vec<String> {
 fn waits(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     if plan.components.values().any(ComponentPlan::waits) {
-        lines.push(
+        let fenced = plan.components.values().filter(|c| c.waits()).all(ComponentPlan::fences_connections);
+        lines.push(if fenced {
+            "with the fence of connections, clients need the lease: loss of every controller for longer than that cuts \
+             them off, also where commits alone could go on"
+                .to_owned()
+        } else {
             "no second layer fences connections: sessions that set synchronous_commit to off or local, and clients that \
              cancel a commit while it waits, are told of writes that the candidate may lack"
-                .to_owned(),
-        );
+                .to_owned()
+        });
         lines.push("one writer is not one reader: an old writer that is cut off still answers reads".to_owned());
         lines.push(
             "a superuser who changes the server by hand is outside the promise until the agent has set it again"

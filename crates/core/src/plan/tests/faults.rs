@@ -57,6 +57,15 @@ fn lines_may_end_as_on_windows_and_the_file_may_start_with_a_mark() {
 }
 
 #[test]
+fn a_proxy_has_an_address_where_it_is_wanted_and_nowhere_else() {
+    let east = "components.db.regions.east";
+    let both = [("PL-0106", 15, 7, east), ("PL-0106", 16, 7, "components.db.regions.west")];
+    expect("    kind: postgres\n", "    kind: postgres\n    connection_fence: proxy\n", &both);
+    let proxy = "data_dir: /a, proxy: \"10.0.0.1:6432\" }";
+    expect("data_dir: /a }", proxy, &[("PL-0118", 14, 58, "components.db.regions.east.proxy")]);
+}
+
+#[test]
 fn keys() {
     expect("  lease: 5s", "  lease: 5s", &[]);
     expect("  lease: 5s", "  leese: 5s", &[("PL-0104", 9, 3, "policy.leese")]);

@@ -1,0 +1,181 @@
+//! The kernel's lease as a gate of the agent: a thread that keeps the set of the kernel at what was allowed last.
+
+use super::{FenceError, KernelLease};
+use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::Clock;
+use pilotlight_driver::gate::Gate;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What is taken off each lease: `nft` is a program, and the kernel counts from when it has run. A renewal that took
+/// longer is made again with what is left. Measured 5 to 20 ms.
+const RUN_ALLOWANCE: Duration = Duration::from_millis(50);
+
+/// The longest lease the kernel is told of: a writer without a candidate needs none, and is renewed all the same.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// Before another try when the kernel took nothing.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub struct KernelGate {
+    name: String,
+    bypasses: Vec<String>,
+    desk: Arc<Desk>,
+}
+
+struct Desk {
+    wanted: Mutex<Order>,
+    changed: Condvar,
+}
+
+/// What the kernel's set is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    Until(Mono),
+    Closed,
+    Lifted,
+}
+
+struct Order {
+    wanted: Wanted,
+    /// Grows with each order, so that the thread sees that it has a newer one.
+    number: u64,
+    end: bool,
+}
+
+impl KernelGate {
+    /// Starts the thread; touches no rule before the first order.
+    pub fn start(lease: KernelLease, name: &str, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let order = Order { wanted: Wanted::Nothing, number: 0, end: false };
+        let desk = Arc::new(Desk { wanted: Mutex::new(order), changed: Condvar::new() });
+        let (name, bypasses) = (format!("connections of {name}"), lease.bypasses());
+        let keeper = Keeper { desk: desk.clone(), lease, clock, name: name.clone() };
+        std::thread::Builder::new().name("kernel-gate".to_owned()).spawn(move || keeper.run())?;
+        Ok(Self { name, bypasses, desk })
+    }
+
+    fn order(&self, change: impl FnOnce(Wanted) -> Wanted) {
+        let mut order = self.desk.lock();
+        let wanted = change(order.wanted);
+        // A renewal is carried out even if it says the same: the kernel may have lost what it was told.
+        if wanted == order.wanted && !matches!(wanted, Wanted::Until(_)) {
+            return;
+        }
+        order.wanted = wanted;
+        order.number += 1;
+        self.desk.changed.notify_all();
+    }
+}
+
+impl Gate for KernelGate {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn allow(&self, until: Mono) {
+        self.order(|wanted| match wanted {
+            Wanted::Until(longer) => Wanted::Until(longer.max(until)),
+            _ => Wanted::Until(until),
+        });
+    }
+
+    fn close(&self) {
+        self.order(|_| Wanted::Closed);
+    }
+
+    fn rest(&self) {
+        self.order(|_| Wanted::Lifted);
+    }
+
+    fn bypasses(&self) -> Vec<String> {
+        self.bypasses.clone()
+    }
+}
+
+impl Drop for KernelGate {
+    fn drop(&mut self) {
+        self.desk.lock().end = true;
+        self.desk.changed.notify_all();
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Order> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Keeper {
+    desk: Arc<Desk>,
+    lease: KernelLease,
+    clock: Arc<dyn Clock>,
+    name: String,
+}
+
+impl Keeper {
+    fn run(self) {
+        let mut done = 0;
+        let mut trouble: Option<String> = None;
+        loop {
+            let Some((wanted, number)) = self.next(done, trouble.is_some()) else { return };
+            match self.carry_out(wanted) {
+                Ok(()) => {
+                    done = number;
+                    trouble = None;
+                }
+                Err(e) => {
+                    let said = e.to_string();
+                    if trouble.as_ref() != Some(&said) {
+                        tracing::error!(gate = self.name, "the fence of the connections cannot be kept: {said}");
+                    }
+                    trouble = Some(said);
+                }
+            }
+        }
+    }
+
+    /// The newest order that is not carried out; `None` at the end.
+    fn next(&self, done: u64, again: bool) -> Option<(Wanted, u64)> {
+        let mut order = self.desk.lock();
+        if again && !order.end {
+            let paused = self.desk.changed.wait_timeout(order, RETRY);
+            order = paused.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        while order.number == done && !order.end {
+            order = self.desk.changed.wait(order).unwrap_or_else(PoisonError::into_inner);
+        }
+        (!order.end).then_some((order.wanted, order.number))
+    }
+
+    fn carry_out(&self, wanted: Wanted) -> Result<(), FenceError> {
+        match wanted {
+            Wanted::Nothing => Ok(()),
+            Wanted::Lifted => self.lease.lift(),
+            Wanted::Closed => {
+                self.lease.arm()?;
+                self.lease.close()
+            }
+            Wanted::Until(until) => {
+                self.lease.arm()?;
+                self.allow(until)
+            }
+        }
+    }
+
+    /// Renews; when the program was held up for longer than was taken off, what the kernel counts is too long, so it is
+    /// told again.
+    fn allow(&self, until: Mono) -> Result<(), FenceError> {
+        loop {
+            let began = self.clock.mono();
+            self.lease.allow_for(until.since(began).saturating_sub(RUN_ALLOWANCE).min(LONGEST))?;
+            if self.clock.mono().since(began) <= RUN_ALLOWANCE || self.clock.mono() >= until {
+                break;
+            }
+        }
+        // Held up beyond the end itself, as a frozen process is: nothing may be left open.
+        if self.clock.mono() >= until { self.lease.close() } else { Ok(()) }
+    }
+}

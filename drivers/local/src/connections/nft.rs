@@ -1,0 +1,194 @@
+//! A lease that the kernel keeps: an nftables set whose element has a timeout. While the element is there, clients reach
+//! the server; when nobody renews it, the kernel drops it by its own timer, and with it every packet to and from clients.
+//!
+//! The table outlives the agent on purpose: a frozen or killed agent leaves a fence that closes. What clients send is
+//! answered with a reset, and what the server answers is made one on its way: no acknowledgement that was under way still
+//! arrives, and a client that waits for it learns at once that it will not come (dropped, it would wait for ever). Our own sessions carry a mark, and the hosts of the other regions' servers are let through,
+//! because copies must go on following.
+
+use super::{FenceError, OWN_MARK};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The fence of one server.
+#[derive(Debug, Clone)]
+pub struct KernelLease {
+    program: String,
+    table: String,
+    port: u16,
+    peers: Vec<IpAddr>,
+}
+
+impl KernelLease {
+    /// For the server on `port` of this machine; `name` tells it from others here, `peers` are the hosts of the copies.
+    /// Touches nothing yet.
+    pub fn new(name: &str, port: u16, peers: impl IntoIterator<Item = IpAddr>) -> Self {
+        let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let mut peers: Vec<IpAddr> = peers.into_iter().collect();
+        peers.sort_unstable();
+        peers.dedup();
+        let table = format!("pilotlight_{}_{port}", name.chars().map(word).collect::<String>());
+        Self { program: "nft".to_owned(), table, port, peers }
+    }
+
+    /// Another program than `nft` on the path, for example with arguments before its own. Words are split at spaces.
+    #[must_use]
+    pub fn by(mut self, program: &str) -> Self {
+        program.clone_into(&mut self.program);
+        self
+    }
+
+    /// Asks the kernel whether it would take the rules; changes nothing.
+    pub fn check(&self) -> Result<(), FenceError> {
+        self.run("take the rules", &["-c", "-f", "-"], &self.rules()).map(|_| ())
+    }
+
+    /// Sets the fence up, closed. One that stands already is left as it is, open or not.
+    pub fn arm(&self) -> Result<(), FenceError> {
+        if self.is_armed()? {
+            return Ok(());
+        }
+        self.run("set up the fence", &["-f", "-"], &self.rules()).map(|_| ())
+    }
+
+    /// Clients may pass for so long from now on. Less than a millisecond closes.
+    pub fn allow_for(&self, left: Duration) -> Result<(), FenceError> {
+        let milliseconds = left.as_millis();
+        if milliseconds == 0 {
+            return self.close();
+        }
+        // In one transaction, because an element that is there keeps its old timeout when it is added again.
+        let (table, port) = (&self.table, self.port);
+        let renewal = format!(
+            "add element inet {table} open {{ {port} }}\n\
+             delete element inet {table} open {{ {port} }}\n\
+             add element inet {table} open {{ {port} timeout {milliseconds}ms }}\n"
+        );
+        self.run("renew the lease of the connections", &["-f", "-"], &renewal).map(|_| ())
+    }
+
+    /// Nobody passes from now on.
+    pub fn close(&self) -> Result<(), FenceError> {
+        let text = format!("flush set inet {} open\n", self.table);
+        self.run("close the fence", &["-f", "-"], &text).map(|_| ())
+    }
+
+    /// Takes the fence away: the server is a standby, or not ours any more.
+    pub fn lift(&self) -> Result<(), FenceError> {
+        // Adding first makes it no error when there is none.
+        let text = format!("add table inet {0}\ndelete table inet {0}\n", self.table);
+        self.run("take the fence away", &["-f", "-"], &text).map(|_| ())
+    }
+
+    /// Whether it stands.
+    pub fn is_armed(&self) -> Result<bool, FenceError> {
+        match self.run("list the fence", &["list", "table", "inet", &self.table], "") {
+            Ok(_) => Ok(true),
+            Err(FenceError::Refused { said, .. }) if said.contains("No such file") => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// What gets past it, in words for people.
+    pub fn bypasses(&self) -> Vec<String> {
+        let mut open = vec![
+            "clients on this machine that use the server's Unix socket".to_owned(),
+            format!("ways to the server other than port {}, such as a pooler beside it", self.port),
+        ];
+        if !self.peers.is_empty() {
+            let hosts: Vec<String> = self.peers.iter().map(ToString::to_string).collect();
+            open.push(format!("clients on the hosts of the copies ({})", hosts.join(", ")));
+        }
+        open
+    }
+
+    fn rules(&self) -> String {
+        let (table, port) = (&self.table, self.port);
+        let mut sets = String::new();
+        let (mut from_peers, mut to_peers) = (String::new(), String::new());
+        for (set, kind, family, v4) in [("peers4", "ipv4_addr", "ip", true), ("peers6", "ipv6_addr", "ip6", false)] {
+            let hosts: Vec<String> = self.peers.iter().filter(|p| p.is_ipv4() == v4).map(ToString::to_string).collect();
+            if hosts.is_empty() {
+                continue;
+            }
+            let _ = writeln!(sets, "  set {set} {{ type {kind}; elements = {{ {} }} }}", hosts.join(", "));
+            let _ = writeln!(from_peers, "    tcp dport {port} {family} saddr @{set} accept");
+            let _ = writeln!(to_peers, "    tcp sport {port} {family} daddr @{set} accept");
+        }
+        // The mark of a packet crosses the loopback; its answers are known by the mark of their connection.
+        format!(
+            "table inet {table} {{
+  set open {{ type inet_service; flags timeout; }}
+{sets}  chain in {{
+    type filter hook input priority 0; policy accept;
+    tcp dport {port} meta mark {OWN_MARK:#x} accept
+{from_peers}    tcp dport {port} tcp dport != @open reject with tcp reset
+  }}
+  chain out {{
+    type filter hook output priority 0; policy accept;
+    tcp dport {port} meta mark {OWN_MARK:#x} ct mark set {OWN_MARK:#x}
+    tcp sport {port} ct mark {OWN_MARK:#x} accept
+{to_peers}    tcp sport {port} tcp flags & rst == rst accept
+    tcp sport {port} tcp sport != @open tcp flags set rst
+  }}
+}}
+"
+        )
+    }
+
+    fn run(&self, what: &'static str, args: &[&str], input: &str) -> Result<String, FenceError> {
+        let failed = |source| FenceError::Program { program: self.program.clone(), source };
+        let mut words = self.program.split(' ');
+        let mut child = Command::new(words.next().unwrap_or("nft"))
+            .args(words)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A program that ended early says why on its standard error.
+            let _ = pipe.write_all(input.as_bytes());
+        }
+        let ended = child.wait_with_output().map_err(failed)?;
+        if ended.status.success() {
+            return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+        Err(FenceError::Refused { program: self.program.clone(), what, said })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_components_become_names_of_tables() {
+        let fence = KernelLease::new("pay-ments.db", 5432, []);
+        assert!(fence.rules().starts_with("table inet pilotlight_pay_ments_db_5432 {"));
+    }
+
+    #[test]
+    fn both_families_of_peers_are_let_through_and_said_to_be() {
+        let peers = ["fd00::2", "10.0.0.2", "10.0.0.2"].map(|p| p.parse().unwrap());
+        let fence = KernelLease::new("db", 5432, peers);
+        let rules = fence.rules();
+        assert!(rules.contains("set peers4 { type ipv4_addr; elements = { 10.0.0.2 } }"), "{rules}");
+        assert!(rules.contains("tcp dport 5432 ip6 saddr @peers6 accept"), "{rules}");
+        assert!(rules.contains("tcp sport 5432 ip daddr @peers4 accept"), "{rules}");
+        assert_eq!(fence.bypasses().len(), 3);
+        assert_eq!(KernelLease::new("db", 5432, []).bypasses().len(), 2);
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let fence = KernelLease::new("db", 5432, []).by("no-such-program-anywhere");
+        let said = fence.check().unwrap_err().to_string();
+        assert_eq!(said, "cannot run `no-such-program-anywhere`");
+    }
+}

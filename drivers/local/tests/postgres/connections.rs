@@ -1,0 +1,125 @@
+//! The kernel's fence around a server's clients, each test in a network namespace of its own thread: rules of one test
+//! are seen by nobody else and vanish with it.
+
+use crate::pair::{Pair, eventually, moment, now};
+use crate::payer::Payer;
+use nix::sched::{CloneFlags, unshare};
+use pilotlight_core::observation::Role;
+use pilotlight_driver::clock::SystemClock;
+use pilotlight_driver::gate::Gate;
+use pilotlight_local::connections::{KernelGate, KernelLease};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Puts the test's thread into a network of its own. `false`, with the reason printed, where the machine does not allow it.
+fn alone() -> bool {
+    if let Err(e) = unshare(CloneFlags::CLONE_NEWNET) {
+        println!("skipped: no network namespace of our own ({e})");
+        return false;
+    }
+    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    assert!(up.is_ok_and(|status| status.success()), "the loopback of the namespace cannot be used");
+    if let Err(e) = KernelLease::new("try", 1, []).check() {
+        println!("skipped: the kernel takes no rules ({e})");
+        return false;
+    }
+    true
+}
+
+fn fence(pair: &Pair) -> KernelLease {
+    KernelLease::new("database", pair.server("east").port, [])
+}
+
+#[tokio::test]
+async fn clients_pass_while_the_lease_runs_and_the_agent_always() {
+    if !alone() {
+        return;
+    }
+    let pair = Pair::bare().await;
+    pair.start_writer().await;
+    let fence = fence(&pair);
+    fence.arm().expect("a closed fence");
+    assert!(fence.is_armed().unwrap());
+    let refused = pair.client("east").await.expect_err("no client passes a closed fence");
+    assert!(refused.contains("refused") || refused.contains("reset"), "{refused}");
+    // A driver that has never connected: its packets carry the mark.
+    let newcomer = pair.driver_with("east", |_| {});
+    let state = pilotlight_driver::Driver::observe(&newcomer, &crate::pair::target("east")).await.expect("a look");
+    assert_eq!(state.role, Some(Role::Writer), "{state:?}");
+
+    fence.allow_for(Duration::from_secs(60)).expect("an open fence");
+    pair.pay("east", 1).await.expect("clients pass");
+    fence.arm().expect("nothing to do");
+    pair.pay("east", 2).await.expect("arming what is armed closes nothing");
+    fence.close().expect("closed");
+    pair.pay("east", 3).await.expect_err("closed at once");
+    fence.lift().expect("no fence");
+    fence.lift().expect("no fence twice");
+    pair.pay("east", 4).await.expect("no fence, no limit");
+}
+
+#[tokio::test]
+async fn a_lease_that_nobody_renews_ends_old_connections_whatever_they_waive() {
+    if !alone() {
+        return;
+    }
+    let pair = Pair::bare().await;
+    pair.start_writer().await;
+    let fence = fence(&pair);
+    fence.arm().expect("a closed fence");
+    let lease = Duration::from_millis(1_500);
+    fence.allow_for(lease).expect("an open fence");
+    let payer = Payer::start(&pair, "east", 1, 1).await;
+    payer.has_paid(20).await;
+    moment(lease / 2).await;
+    let renewed = now();
+    fence.allow_for(lease).expect("a longer lease");
+    let done = now();
+    // From here on nobody renews: the agent is frozen, or dead.
+    let paid = payer.broken().await;
+    let ended = now();
+    let last = paid.last.expect("it paid");
+    assert!(last <= done + lease, "acknowledged {:?} after the lease", last.since(done + lease));
+    assert!(last >= renewed + lease / 2, "the renewal did not hold: last {:?} after it", last.since(renewed));
+    assert!(ended.since(done) < lease + Duration::from_millis(700), "the client was left waiting");
+    let state = pair.look("east").await;
+    assert_eq!(state.role, Some(Role::Writer), "the server itself goes on: {state:?}");
+}
+
+#[tokio::test]
+async fn the_agents_gate_keeps_the_kernels_lease() {
+    if !alone() {
+        return;
+    }
+    let pair = Pair::bare().await;
+    pair.start_writer().await;
+    let lease = fence(&pair);
+    let gate = KernelGate::start(lease.clone(), "database", Arc::new(SystemClock)).expect("its thread");
+    let passes = || async { pair.pay("east", now().0.as_nanos() as u64).await };
+    gate.close();
+    eventually("a closed fence", || async {
+        match passes().await {
+            Ok(()) => Err("clients pass".to_owned()),
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
+    let end = now() + Duration::from_millis(1_500);
+    gate.allow(end);
+    gate.allow(now());
+    eventually("an open fence", passes).await;
+    let payer = Payer::start(&pair, "east", 1, 1).await;
+    payer.has_paid(10).await;
+    let last = payer.broken().await.last.expect("it paid");
+    assert!(last <= end, "acknowledged {:?} after the end", last.since(end));
+    assert!(end.since(last) < Duration::from_millis(700), "closed {:?} before the end", end.since(last));
+    gate.rest();
+    eventually("no fence around a standby", passes).await;
+    gate.allow(now() + Duration::from_secs(60));
+    eventually("a fence again", || async {
+        if lease.is_armed().expect("the kernel answers") { Ok(()) } else { Err("none".to_owned()) }
+    })
+    .await;
+    eventually("an open fence", passes).await;
+}
