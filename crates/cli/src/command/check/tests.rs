@@ -26,7 +26,7 @@ fn faults_are_drawn_with_their_lines() {
         "error[PL-0104]: there is no key `policy.leese`
   --> plan.yaml:{leese}:3
    |
-{leese} |   leese: 3s                   # a lost region is failed over after it; a cut-off one acknowledges nothing alone after it
+{leese} |   leese: 3s                   # a lost region is failed over after it; the gate closes with it
    |   ^^^^^ did you mean `lease`?
    = allowed: `mode`, `guarantee`, `beyond_rpo`, `lease`, `renew`, `least_fence`, `on_postmaster_death`, `cool_down`, `max_lag`, `max_replay_lag`, `unhealthy_for`, `observers`, `hold_file`, `rejoin`
 
