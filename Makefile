@@ -1,13 +1,14 @@
 # The one entry point. `make help` lists what it can do; CI calls the same targets.
 
 CARGO ?= cargo
+AWS = --features pilotlight/aws,pilotlight-aws/sdk
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt tidy bench docs clean tools postgres engines
+.PHONY: help demo build test lint fmt tidy bench docs clean tools postgres engines test-aws moto
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
 		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 demo: tools postgres build ## lose a region on real PostgreSQL and be back (ARGS="--fault agent" for variants)
@@ -18,6 +19,10 @@ build: tools ## build the release binary
 
 test: tools postgres engines ## run every test, those on real PostgreSQL included
 	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)
+
+test-aws: tools moto ## run the tests of the drivers for AWS against the AWS test server
+	$(CARGO) clippy --package pilotlight --package pilotlight-aws --all-targets --locked $(AWS) -- --deny warnings
+	$(CARGO) test --package pilotlight --package pilotlight-aws --locked $(AWS) --test aws --test server $(ARGS)
 
 lint: tools ## check formatting, clippy with warnings as errors, and tidy
 	$(CARGO) fmt --all --check
@@ -48,3 +53,6 @@ postgres: # find PostgreSQL 15 or newer, or install it
 
 engines: # find etcd and moto for the tests of several controllers, or install them
 	@scripts/ensure-engines.sh
+
+moto: # make the Python environment of the AWS test server
+	@scripts/ensure-moto.sh

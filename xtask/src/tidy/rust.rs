@@ -12,6 +12,7 @@ pub(super) const LONGEST_FUNCTION: usize = 70;
 
 /// Files of tests that may sleep: they hold the one loop that looks again until a deadline.
 const MAY_SLEEP: &[&str] = &[
+    "crates/cli/tests/aws/wait.rs",
     "crates/cli/tests/cli/wait.rs",
     "crates/server/src/tests/wait.rs",
     "crates/stores/src/tests/wait.rs",

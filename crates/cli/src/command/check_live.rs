@@ -6,11 +6,12 @@ use crate::args::CheckArgs;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
+use crate::wiring::aws::Aws;
 use crate::wiring::controller::Ports;
 use crate::wiring::names::PlanNames;
 use crate::wiring::secrets::{self, Secret};
 use pilotlight_core::id::Region;
-use pilotlight_core::outcome::Severity;
+use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{Kind, Plan};
 use pilotlight_core::verdict::PortAnswer;
@@ -45,6 +46,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
     let mut seen = secrets(&plan);
     seen.extend(ports(&plan).await);
     seen.extend(names(&plan).await);
+    seen.extend(identities(&plan).await);
     seen.extend(controller(&plan).await);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&seen).map_err(|e| CliError::new(Exit::Bug, e))?);
@@ -122,6 +124,15 @@ async fn names(plan: &Plan) -> Vec<Looked> {
         });
     }
     seen
+}
+
+/// Whose credentials AWS is called with, per region.
+async fn identities(plan: &Plan) -> Vec<Looked> {
+    let look = |(region, who): (Region, Result<String, Finding>)| match who {
+        Ok(who) => Looked::good(format!("AWS in {region}"), who),
+        Err(f) => Looked::bad(format!("{}: AWS in {region}", f.code), f.severity, f.message, f.hint),
+    };
+    Aws::of(plan).identities(plan).await.into_iter().map(look).collect()
 }
 
 async fn controller(plan: &Plan) -> Vec<Looked> {

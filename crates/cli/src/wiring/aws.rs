@@ -1,7 +1,8 @@
 //! The drivers of what AWS runs, where this binary has them: the cargo feature `aws`.
 
 use crate::error::CliError;
-use pilotlight_core::id::Component;
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::outcome::Finding;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::plan::aws::AwsComponent;
 use pilotlight_driver::Driver;
@@ -17,6 +18,15 @@ impl Aws {
     pub(crate) fn of(plan: &Plan) -> Self {
         let clock = Arc::new(pilotlight_driver::clock::SystemClock);
         Self(pilotlight_aws::Access::new(plan.aws.clone(), clock))
+    }
+
+    /// Whose credentials are used for each region, or what is wrong with them.
+    pub(crate) async fn identities(&self, plan: &Plan) -> Vec<(Region, Result<String, Finding>)> {
+        let mut found = Vec::new();
+        for region in plan.regions.iter().filter(|_| plan.components.values().any(|c| c.is_managed())) {
+            found.push((region.clone(), self.0.identity(region).await));
+        }
+        found
     }
 
     /// The driver of a component, for all of its regions.
@@ -41,6 +51,11 @@ impl Aws {
     /// Whatever the plan says.
     pub(crate) fn of(_plan: &Plan) -> Self {
         Self
+    }
+
+    /// Nobody's: nothing is called.
+    pub(crate) async fn identities(&self, _plan: &Plan) -> Vec<(Region, Result<String, Finding>)> {
+        Vec::new()
     }
 
     /// Says how to get them.

@@ -196,7 +196,8 @@ impl<'a> Survey<'a> {
     fn check_source(&self) -> Result<(), Refusal> {
         let from = self.from();
         for data in &self.data {
-            if !self.can_reach(data.descriptor, from) {
+            // What is called from outside needs the source too: a provider hands over only from a region that answers.
+            if !self.answers(from) {
                 return Err(Refusal::SourceSilent { region: from.clone() });
             }
             let role = self.role(data.name, from);

@@ -26,7 +26,7 @@ impl Route53Driver {
                 RecordPolicy::Failover if Some(region) == secondary.as_ref() => Choice::Secondary,
                 RecordPolicy::Failover => return None,
             };
-            Some(self.record(region, answer, choice))
+            Some(self.record(region, answer, &choice))
         };
         self.plan.answers.iter().filter_map(of).collect()
     }
@@ -39,14 +39,14 @@ impl Route53Driver {
         was.or(others.first().copied()).cloned()
     }
 
-    fn record(&self, region: &Region, answer: &Route53Answer, choice: Choice) -> ResourceRecordSet {
+    fn record(&self, region: &Region, answer: &Route53Answer, choice: &Choice) -> ResourceRecordSet {
         let set = ResourceRecordSet::builder()
             .name(self.full_name())
             .r#type(kind(self.plan.record))
             .set_identifier(region.as_str())
             .set_health_check_id(answer.health_check.clone());
         let set = match choice {
-            Choice::Weight(weight) => set.weight(i64::from(weight)),
+            Choice::Weight(weight) => set.weight(i64::from(*weight)),
             Choice::Primary => set.failover(ResourceRecordSetFailover::Primary),
             Choice::Secondary => set.failover(ResourceRecordSetFailover::Secondary),
         };
