@@ -9,11 +9,13 @@ use pilotlight_core::outcome::Failure;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 /// What a server may take to accept a connection; one that needs longer is no use in a failover.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -126,30 +128,21 @@ impl Session {
 
     async fn connect(&self) -> Result<Live, SqlError> {
         let connecting = async {
-            let stream = self.dial().await.map_err(|e| SqlError::NoConnection(e.to_string()))?;
-            self.config.connect_raw(stream, NoTls).await.map_err(|e| read_error(&e, true))
-        };
-        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(Ok((client, connection))) => {
-                let reader = tokio::spawn(async move {
-                    // Its end is seen by the next statement.
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "connection to PostgreSQL ended");
-                    }
-                });
-                Ok(Live { client, reader })
+            match self.config.get_hosts() {
+                [Host::Tcp(host)] => {
+                    let stream = self.dial(host).await.map_err(|e| SqlError::NoConnection(e.to_string()))?;
+                    self.config.connect_raw(stream, NoTls).await.map(keep).map_err(|e| read_error(&e, true))
+                }
+                // A private server on a Unix socket: no fence of packets stands there.
+                _ => self.config.connect(NoTls).await.map(keep).map_err(|e| read_error(&e, true)),
             }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(SqlError::NoConnection(format!("not within {} ms", CONNECT_TIMEOUT.as_millis()))),
-        }
+        };
+        let late = |_| SqlError::NoConnection(format!("not within {} ms", CONNECT_TIMEOUT.as_millis()));
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?
     }
 
     /// A connection whose packets carry our mark, so that a fence around the server's clients lets them through.
-    async fn dial(&self) -> io::Result<TcpStream> {
-        let host = match self.config.get_hosts() {
-            [Host::Tcp(host)] => host.as_str(),
-            _ => return Err(io::Error::other("the plan names one host per server")),
-        };
+    async fn dial(&self, host: &str) -> io::Result<TcpStream> {
         let port = self.config.get_ports().first().copied().unwrap_or(5432);
         let mut last = io::Error::other(format!("{host} has no address"));
         for address in lookup_host((host, port)).await? {
@@ -166,6 +159,20 @@ impl Session {
         }
         Err(last)
     }
+}
+
+/// Starts the connection's reader.
+fn keep<S>((client, connection): (Client, Connection<S, NoTlsStream>)) -> Live
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let reader = tokio::spawn(async move {
+        // Its end is seen by the next statement.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to PostgreSQL ended");
+        }
+    });
+    Live { client, reader }
 }
 
 /// Only root may mark, and only a fence that needs root asks for it: without the right nothing is lost.

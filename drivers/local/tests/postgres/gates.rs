@@ -54,7 +54,11 @@ impl Pair {
         let pair = Pair::started_with(Guarantee::Bounded).await;
         let renewing = pair.renew();
         let waits = Waits { candidate: Some(pair.name().await), gate: true };
-        let done = pair.wait_for("east", &waits).await.expect("west becomes the candidate");
+        // A standby that has just connected has not said yet how far it is; the agent tries again, too.
+        let done = eventually("west becomes the candidate", || async {
+            pair.wait_for("east", &waits).await.map_err(|e| e.to_string())
+        })
+        .await;
         println!("{done:?}");
         (pair, waits, renewing)
     }
