@@ -26,6 +26,14 @@ impl Pair {
         self.apply(region, &effect).await
     }
 
+    /// The same as the agent does it, who tries again: a standby that has just connected has not said how far it is.
+    async fn admits(&self, region: &str, waits: &Waits) -> Outcome {
+        eventually(&format!("{region} waits for {waits}"), || async {
+            self.wait_for(region, waits).await.map_err(|e| e.to_string())
+        })
+        .await
+    }
+
     /// The name under which west follows.
     async fn name(&self) -> String {
         self.look("west").await.follows_as.expect("a standby with a name")
@@ -54,11 +62,7 @@ impl Pair {
         let pair = Pair::started_with(Guarantee::Bounded).await;
         let renewing = pair.renew();
         let waits = Waits { candidate: Some(pair.name().await), gate: true };
-        // A standby that has just connected has not said yet how far it is; the agent tries again, too.
-        let done = eventually("west becomes the candidate", || async {
-            pair.wait_for("east", &waits).await.map_err(|e| e.to_string())
-        })
-        .await;
+        let done = pair.admits("east", &waits).await;
         println!("{done:?}");
         (pair, waits, renewing)
     }
@@ -200,7 +204,7 @@ async fn a_change_under_load_never_acknowledges_what_the_new_candidate_lacks() {
     let payer = Payer::start(&pair, "east", 1, 8).await;
     payer.has_paid(100).await;
     let waits = Waits { candidate: Some(pair.name().await), gate: true };
-    pair.wait_for("east", &waits).await.expect("west becomes the candidate under load");
+    pair.admits("east", &waits).await;
     // From now on it may be promoted at any moment: without the gate, all that is acknowledged is there.
     pair.hit_gate("east", Signal::SIGKILL);
     pair.gates["east"].close();
@@ -218,7 +222,7 @@ async fn a_change_under_load_never_acknowledges_what_the_new_candidate_lacks() {
 async fn strict_waits_for_the_candidate_alone() {
     let pair = Pair::started_with(Guarantee::Strict).await;
     let waits = Waits { candidate: Some(pair.name().await), gate: false };
-    pair.wait_for("east", &waits).await.expect("west becomes the candidate");
+    pair.admits("east", &waits).await;
     pair.pays_within(1, Duration::from_secs(2)).await.expect("the candidate confirms");
     pair.freeze("west", Signal::SIGSTOP);
     let waited = pair.pays_within(2, Duration::from_millis(500)).await;
@@ -232,7 +236,7 @@ async fn strict_waits_for_the_candidate_alone() {
 async fn a_session_that_waives_the_wait_is_not_covered() {
     let pair = Pair::started_with(Guarantee::Strict).await;
     let waits = Waits { candidate: Some(pair.name().await), gate: false };
-    pair.wait_for("east", &waits).await.expect("west becomes the candidate");
+    pair.admits("east", &waits).await;
     pair.freeze("west", Signal::SIGSTOP);
     let client = pair.client("east").await.expect("a client");
     let waived = client.batch_execute("SET synchronous_commit = off; INSERT INTO paid VALUES (1)").await;
