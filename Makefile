@@ -5,7 +5,7 @@ AWS = --features pilotlight/aws,pilotlight-aws/sdk
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt tidy bench docs clean tools postgres engines test-aws moto
+.PHONY: help demo build test lint fmt tidy bench simulate docs clean tools postgres engines test-aws moto
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -38,6 +38,9 @@ tidy: tools ## check the rules of the house that the compiler does not know
 bench: tools postgres ## measure failover and engine (minutes; needs a quiet machine)
 	$(CARGO) xtask bench engine
 	$(CARGO) xtask bench failover
+
+simulate: tools ## live through 10,000 seeded worlds (ARGS="--first S --seeds N" for others)
+	$(CARGO) run --release --locked --package xtask -- simulate $(ARGS)
 
 docs: tools ## build the documentation of the crates
 	$(CARGO) doc --workspace --no-deps --locked

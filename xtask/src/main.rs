@@ -1,6 +1,7 @@
 //! The dispatcher of `cargo xtask`: picks a task, prints what it says, sets the exit code.
 
 mod bench;
+mod simulate;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,13 +13,18 @@ const USAGE: &str = "usage: cargo xtask TASK
   bench failover [--repeat N] [--json FILE]
                                           real moves of real PostgreSQL beside the floor
   bench safety [--repeat N] [--json FILE] [--case CASE] [--lanes N] [--net KIND] [--guarantee WORD]
-                                          real cuts, freezes and deaths, and what two clients saw";
+                                          real cuts, freezes and deaths, and what two clients saw
+  simulate [--seeds N] [--first S] [--jobs J] [--bug NAME]
+                                          ourselves in seeded worlds of virtual time (docs/simulation.md)
+  simulate --first S --log [--only I,J]   one seed's whole story
+  simulate --seeds 0 --laws               what must hold in every world";
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("tidy") => tidy(&root()),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("simulate") => simulate::run(&arguments[1..]),
         _ => {
             eprintln!("{USAGE}");
             Ok(ExitCode::from(2))

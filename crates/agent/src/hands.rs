@@ -202,12 +202,11 @@ impl Hands {
 
     /// Returns once this region holds the lease under the effect's epoch; asks for it at once.
     async fn await_lease(&self, context: &Context) -> Result<(), Failure> {
-        let mut heard = self.picture.heard.subscribe();
         let granted = within(&*self.clock, context.deadline, async {
             while !self.holds_lease(context) {
+                let heard = self.picture.heard.get();
                 self.picture.beat.notify_one();
-                // The sender lives as long as `self`, so this waits for a heartbeat and never fails.
-                let _ = heard.changed().await;
+                self.picture.heard.passes(heard).await;
                 if !self.holds_lease(context) {
                     self.clock.sleep(ASK_AGAIN).await;
                 }

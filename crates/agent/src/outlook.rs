@@ -4,6 +4,7 @@
 //!
 //! Each port has a task of its own: one that hangs holds up no other.
 
+use crate::hands::within;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Target;
 use pilotlight_core::plan::Plan;
@@ -82,7 +83,7 @@ impl Outlook {
     /// Returns whether the answer is news.
     async fn look_at(&self, target: &Target) -> bool {
         let began = self.clock.mono();
-        let answer = tokio::time::timeout(LONGEST, self.look.look(target)).await;
+        let answer = within(&*self.clock, LONGEST, self.look.look(target)).await;
         let answer = answer.unwrap_or(PortAnswer::Unreachable);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(target.clone(), (answer, began)).is_none_or(|(before, _)| before != answer)

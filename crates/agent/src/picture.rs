@@ -12,9 +12,10 @@ use pilotlight_core::observation::{Role, Sentinel, State, Target};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Seen, UnitView};
 use pilotlight_core::time::Mono;
+use pilotlight_driver::level::Level;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// See the module.
 pub(crate) struct Picture {
@@ -22,7 +23,7 @@ pub(crate) struct Picture {
     /// Fires when a heartbeat should go out now.
     pub(crate) beat: Arc<Notify>,
     /// Counts answered heartbeats.
-    pub(crate) heard: watch::Sender<u64>,
+    pub(crate) heard: Level,
     signals: BTreeMap<Target, Signals>,
 }
 
@@ -106,7 +107,7 @@ impl Picture {
         Self {
             inner: Mutex::new(Inner { copies, ..Inner::default() }),
             beat: Arc::default(),
-            heard: watch::Sender::new(0),
+            heard: Level::default(),
             signals,
         }
     }
@@ -167,7 +168,7 @@ impl Picture {
             inner.units.insert(view.unit.clone(), view);
         }
         drop(inner);
-        self.heard.send_modify(|n| *n += 1);
+        self.heard.step();
         self.wake_deciders();
     }
 

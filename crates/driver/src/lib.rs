@@ -18,6 +18,7 @@ pub mod clock;
 pub mod fake;
 pub mod gate;
 pub mod guard;
+pub mod level;
 pub mod port;
 
 use async_trait::async_trait;

@@ -25,10 +25,11 @@ use pilotlight_core::run::{Command, Event, Illegal, Phase, Record, RunState};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::level::Level;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -116,7 +117,7 @@ pub(crate) struct Executor {
     /// Events that the state has taken in and the journal has not.
     queue: Vec<(Wall, Event)>,
     replies: Vec<oneshot::Sender<Result<(), Refused>>>,
-    durable: watch::Sender<u64>,
+    durable: Arc<Level>,
 }
 
 struct Busy {
@@ -152,7 +153,7 @@ impl Executor {
             not_before: BTreeMap::new(),
             queue: Vec::new(),
             replies: Vec::new(),
-            durable: watch::Sender::new(seq),
+            durable: Arc::new(Level::new(seq)),
         }
     }
 
@@ -343,7 +344,7 @@ impl Executor {
             step,
             cancel: cancel.clone(),
             say: self.say.clone(),
-            durable: self.durable.subscribe(),
+            durable: self.durable.clone(),
         };
         drop(state);
         let final_look = matches!(entry, Entry::Look { .. }) && attempt.step.effect.is_point_of_no_return();

@@ -32,10 +32,11 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs until shutdown.
 pub(crate) async fn run(desk: Arc<Desk>) {
-    let mut beats = desk.hub.beats();
+    let beats = desk.hub.beats();
     let mut rounds: BTreeMap<Unit, Round> =
         desk.plan.units().into_iter().map(|u| (u.clone(), Round::default())).collect();
     loop {
+        let heard = beats.get();
         for (unit, round) in &mut rounds {
             grant_wish(&desk, unit).await;
             let judged = look_at(&desk, unit, round).await;
@@ -44,7 +45,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
         }
         tokio::select! {
             biased;
-            _ = beats.changed() => {}
+            () = beats.passes(heard) => {}
             () = desk.clock.sleep(TICK) => {}
             () = desk.shutdown.cancelled() => return,
         }

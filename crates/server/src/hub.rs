@@ -22,12 +22,13 @@ use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_core::verdict::{AgentSight, Outlook, PortSight, Witness};
 use pilotlight_core::{observation::State, observation::Target, protocol::Answer};
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::level::Level;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tasks::{Delivery, Tasks};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 /// Replaced agent processes that are remembered per region.
 const REPLACED: usize = 16;
@@ -44,7 +45,7 @@ pub struct Hub {
     sessions: BTreeMap<Region, Session>,
     outlooks: Mutex<BTreeMap<Witness, Said>>,
     /// Counts heartbeats of all agents.
-    beats: watch::Sender<u64>,
+    beats: Level,
 }
 
 /// What an observer said last.
@@ -58,9 +59,9 @@ struct Said {
 struct Session {
     inner: Mutex<Inner>,
     /// Counts this agent's heartbeats.
-    beats: watch::Sender<u64>,
+    beats: Level,
     /// Counts tasks that were added.
-    added: watch::Sender<u64>,
+    added: Level,
 }
 
 #[derive(Default)]
@@ -114,11 +115,8 @@ impl Hub {
         lease: Duration,
     ) -> Arc<Self> {
         let session = |region: &Region| {
-            let session = Session {
-                inner: Mutex::new(Inner::default()),
-                beats: watch::Sender::new(0),
-                added: watch::Sender::new(0),
-            };
+            let session =
+                Session { inner: Mutex::new(Inner::default()), beats: Level::default(), added: Level::default() };
             (region.clone(), session)
         };
         Arc::new(Self {
@@ -128,13 +126,13 @@ impl Hub {
             lost_after: lease,
             sessions: regions.into_iter().map(session).collect(),
             outlooks: Mutex::default(),
-            beats: watch::Sender::new(0),
+            beats: Level::default(),
         })
     }
 
     /// Changes with every heartbeat.
-    pub fn beats(&self) -> watch::Receiver<u64> {
-        self.beats.subscribe()
+    pub fn beats(&self) -> &Level {
+        &self.beats
     }
 
     /// What every agent said and when it was heard, on this machine's clock.
@@ -163,7 +161,7 @@ impl Hub {
         (said.instance, said.sequence) = (report.instance, report.sequence);
         said.outlook = outlook(now, report.ports);
         drop(all);
-        self.beats.send_modify(|n| *n += 1);
+        self.beats.step();
     }
 
     fn said(&self) -> MutexGuard<'_, BTreeMap<Witness, Said>> {
@@ -188,18 +186,17 @@ impl Hub {
         }
         drop(inner);
         self.said().entry(Witness::Agent(heartbeat.region)).or_default().outlook = outlook(now, heartbeat.ports);
-        session.beats.send_modify(|n| *n += 1);
-        self.beats.send_modify(|n| *n += 1);
+        session.beats.step();
+        self.beats.step();
         Ok(true)
     }
 
     /// An agent asks for work: what is due now, or what becomes due within `wait`.
     pub async fn work(&self, region: &Region, instance: &str, wait: Duration) -> Result<Vec<Task>, Unwelcome> {
         let session = self.session(region)?;
-        let mut added = session.added.subscribe();
         let end = self.clock.mono() + wait;
         loop {
-            let now = self.clock.mono();
+            let (now, added) = (self.clock.mono(), session.added.get());
             let next = {
                 let mut inner = session.lock();
                 inner.meet(region, instance, now, self.lost_after)?;
@@ -212,8 +209,7 @@ impl Hub {
             let pause = next.map_or(end, |at| at.min(end)).since(now);
             tokio::select! {
                 biased;
-                // The sender lives in `self`, so this is never an error.
-                _ = added.changed() => {}
+                () = session.added.passes(added) => {}
                 () = self.clock.sleep(pause) => {}
             }
         }
@@ -239,7 +235,7 @@ impl Hub {
     fn add(&self, region: &Region, job: Job) -> Option<(String, oneshot::Receiver<Answer>)> {
         let session = self.sessions.get(region)?;
         let (id, answer) = session.lock().tasks.add(&self.life, job);
-        session.added.send_modify(|n| *n += 1);
+        session.added.step();
         Some((id, answer))
     }
 

@@ -6,9 +6,9 @@ use pilotlight_core::id::{Epoch, Unit};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::protocol::UnitView;
 use pilotlight_core::time::Mono;
+use pilotlight_driver::level::Level;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
 
 fn picture() -> (Picture, Target) {
     let target = Target { component: "database".into(), region: Some("east".into()) };
@@ -16,7 +16,7 @@ fn picture() -> (Picture, Target) {
     let picture = Picture {
         inner: Mutex::new(Inner { copies, ..Inner::default() }),
         beat: Arc::default(),
-        heard: watch::Sender::new(0),
+        heard: Level::default(),
         signals: BTreeMap::from([(target.clone(), Signals::default())]),
     };
     (picture, target)

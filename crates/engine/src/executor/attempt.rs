@@ -19,9 +19,10 @@ use pilotlight_core::run::{Event, Returned};
 use pilotlight_core::runbook::Step;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::Context;
+use pilotlight_driver::level::Level;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// A driver gives up by itself at the deadline; its answer may be on the way for this long.
@@ -53,7 +54,7 @@ pub(super) struct Attempt {
     pub(super) intent: u64,
     pub(super) cancel: CancellationToken,
     pub(super) say: mpsc::Sender<Event>,
-    pub(super) durable: watch::Receiver<u64>,
+    pub(super) durable: Arc<Level>,
 }
 
 impl Attempt {
@@ -107,10 +108,8 @@ impl Attempt {
 
     /// Sends the effect once its intent is durable.
     pub(super) async fn send(&self, effect: &Effect, key: EffectKey, until: Mono) -> Returned {
-        let mut durable = self.durable.clone();
-        if durable.wait_for(|seq| *seq >= self.intent).await.is_err() {
-            return Err(Failure::transient("the controller let go of the run before the effect was sent"));
-        }
+        // Ends with the executor, which drops its attempts when it lets go of the run.
+        self.durable.reaches(self.intent).await;
         let deadline = until.since(self.parts.clock.mono()).max(Duration::from_millis(1));
         let context =
             Context { unit: self.unit.clone(), epoch: self.epoch, key, deadline, cancel: self.cancel.clone() };

@@ -41,7 +41,7 @@ impl Executor {
             }
         }
         self.live.set_stalled(None);
-        self.durable.send_replace(last);
+        self.durable.raise(last);
         self.publish(first, queue);
         for reply in self.replies.drain(..) {
             let _ = reply.send(Ok(()));

@@ -159,8 +159,7 @@ impl Driver for RemoteAgent {
     /// Returns at the agent's next heartbeat: it sends one at once when something changed.
     async fn watch(&self, _target: &Target) {
         let Some(session) = self.hub.sessions.get(&self.region) else { return std::future::pending().await };
-        // The sender lives in the hub, so this is never an error.
-        let _ = session.beats.subscribe().changed().await;
+        session.beats.passes(session.beats.get()).await;
     }
 
     async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {

@@ -1,0 +1,63 @@
+//! Planted bugs: mistakes that code like ours has been seen to make, put in by the world or by a wrapper around the real
+//! code, never by a switch inside of it. Each must be found within 10,000 seeds, or the simulation proves nothing.
+
+macro_rules! bugs {
+    ($($(#[doc = $doc:literal])+ $bug:ident = $name:literal,)+) => {
+        /// A planted bug.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Bug { $($(#[doc = $doc])+ $bug,)+ }
+
+        impl Bug {
+            /// Every one.
+            pub const ALL: &'static [Bug] = &[$(Bug::$bug,)+];
+
+            /// Its name on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $(Bug::$bug => $name,)+ }
+            }
+
+            /// What is done wrong.
+            pub fn what(self) -> &'static str {
+                match self { $(Bug::$bug => concat!($($doc),+).trim_ascii_start(),)+ }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// An agent promotes without looking at its lease.
+    NoLeaseCheck = "no-lease-check",
+    /// An agent carries out orders whatever epoch they have.
+    StaleEpoch = "stale-epoch",
+    /// A step of the wall clock moves the clock that leases are counted on.
+    ClockStep = "clock-step",
+    /// The granter's clock runs three times too fast, so leases are called lapsed early.
+    EarlyLapse = "early-lapse",
+    /// A controller that starts does not wait out the leases of the one before.
+    NoWaitAtStart = "no-wait-at-start",
+    /// The controller renews a region's lease after it was revoked.
+    GrantAfterRevoke = "grant-after-revoke",
+    /// The holder believes in a lease that is twice as long as it was granted.
+    LongLease = "long-lease",
+    /// A fence says proven and leaves the server running.
+    FenceLies = "fence-lies",
+    /// The journal takes a record whose number is taken, and the newer one counts.
+    JournalOverwrites = "journal-overwrites",
+    /// The journal says that a record is durable before it is, and a crash loses it.
+    ForgetsIntent = "forgets-intent",
+    /// An unknown outcome is taken for "nothing changed", so it is tried again under a new key.
+    BlindRetry = "blind-retry",
+    /// The guard's memory of epochs and keys is gone after a restart.
+    GuardForgets = "guard-forgets",
+    /// A name is withdrawn before it is published anew.
+    NameWithdrawn = "name-withdrawn",
+    /// A rescue bundle is called whole and holds nothing.
+    CaptureLies = "capture-lies",
+}
+
+impl Bug {
+    /// The bug of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|b| b.name() == name)
+    }
+}

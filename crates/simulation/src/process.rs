@@ -1,0 +1,54 @@
+//! One process of ours: a runtime that only runs when the world lets it, and that a kill -9 leaves nothing of.
+//!
+//! The runtime has no timer and no sockets: all that can wake a task of it is virtual time or an answer of the world, so
+//! the same seed runs the same tasks in the same order.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use tokio::runtime::{Builder, Runtime};
+
+/// See the module. Dropping it is the kill.
+pub(crate) struct Process {
+    runtime: Runtime,
+    idle: Arc<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    reached: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Process {
+    pub(crate) fn start() -> Self {
+        let idle = Arc::new(Idle::default());
+        let parks = idle.clone();
+        let on_park = move || {
+            parks.reached.store(true, Ordering::Relaxed);
+            if let Some(waker) = parks.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                waker.wake();
+            }
+        };
+        let runtime = Builder::new_current_thread().on_thread_park(on_park).build();
+        Self { runtime: runtime.expect("a runtime without drivers needs nothing of the system"), idle }
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(task));
+    }
+
+    /// Runs every task that can run, until none can.
+    pub(crate) fn run(&self) {
+        let idle = &self.idle;
+        idle.reached.store(false, Ordering::Relaxed);
+        self.runtime.block_on(poll_fn(|context| {
+            if idle.reached.swap(false, Ordering::Relaxed) {
+                return Poll::Ready(());
+            }
+            *idle.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            Poll::Pending
+        }));
+    }
+}

@@ -1,0 +1,399 @@
+//! One world: places, machines, processes, databases, clients, and the loop that lets one thing happen after the other.
+//!
+//! All that is random comes from streams of the seed, all that waits waits on the [`Timeline`], and processes of ours run
+//! one at a time until they have nothing left to do. So a seed is a world, byte for byte.
+
+mod clients;
+mod effects;
+mod events;
+mod faults;
+mod letters;
+mod people;
+mod replication;
+mod settle;
+
+use crate::agent::Folder;
+use crate::bug::Bug;
+use crate::chance::Chance;
+use crate::database::Database;
+use crate::exchange::{Exchange, Letter, Order};
+use crate::fault::Fault;
+use crate::laws::{Broken, Law, Laws};
+use crate::place::{Network, Place, REGIONS};
+use crate::process::Process;
+use crate::storage::Disk;
+use crate::timeline::{Machine, Nanos, ProcessClock, Timeline, nanos};
+use crate::{agent, controller};
+use clients::{Client, Write};
+use events::{Entry, Event};
+use pilotlight_core::id::Region;
+use pilotlight_core::plan::Plan;
+use pilotlight_driver::guard::MemoryLog;
+use pilotlight_server::Offstage;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What a world is made from besides its seed.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// A planted bug.
+    pub bug: Option<Bug>,
+    /// Keep a log of everything that happens.
+    pub log: bool,
+    /// Other faults than the seed's.
+    pub faults: Option<Vec<Fault>>,
+}
+
+/// What became of a world.
+#[derive(Debug, Clone, Default)]
+pub struct Story {
+    /// The first law that was broken.
+    pub broken: Option<Broken>,
+    /// What was asked for in [`Options::log`].
+    pub log: Vec<String>,
+    /// The faults it had.
+    pub faults: Vec<Fault>,
+    /// Things that happened.
+    pub events: u64,
+    /// Failovers that ran to their end.
+    pub failovers: u64,
+    /// Moves of any kind that ran to their end.
+    pub moves: u64,
+    /// Broken laws that the guarantee does not promise to keep.
+    pub excused: u64,
+    /// Runs that a person ended, long after the last fault.
+    pub aborted: u64,
+    /// Virtual time.
+    pub lasted: Duration,
+}
+
+/// A process of ours and where it runs.
+struct Site {
+    process: Option<Process>,
+    paused: bool,
+}
+
+/// The controller of one life.
+struct Leader {
+    process: usize,
+    front: Arc<OnceLock<Offstage>>,
+    deposed: Arc<AtomicBool>,
+    /// Letters that arrived while it was paused.
+    inbox: Vec<(Place, Letter)>,
+}
+
+/// A region's agent.
+struct AgentSite {
+    process: Option<usize>,
+    folder: Folder,
+    lives: u32,
+    /// When it last began to run, after a start or a pause.
+    runs_since: Nanos,
+}
+
+/// The DNS authority, which is kept by a process of its own and never fails here.
+#[derive(Default)]
+struct Name {
+    shares: BTreeMap<Region, u32>,
+    published: bool,
+    epoch: u64,
+}
+
+/// Instances of the application in a region.
+#[derive(Clone, Copy)]
+struct Instances {
+    desired: u32,
+    ready_at: Nanos,
+}
+
+pub(crate) struct World {
+    plan: Arc<Plan>,
+    timeline: Arc<Timeline>,
+    chance: Chance,
+    queue: BinaryHeap<Reverse<Entry>>,
+    exchange: Exchange,
+    sites: Vec<Site>,
+    dirty: BTreeSet<usize>,
+    machines: [usize; 4],
+    leader: Option<Leader>,
+    deposed: Vec<usize>,
+    controllers: u32,
+    disk: Disk,
+    guard: MemoryLog,
+    agents: [AgentSite; 2],
+    databases: [Database; 2],
+    instances: [Instances; 2],
+    powered: [bool; 4],
+    network: Network,
+    name: Name,
+    clients: Vec<Client>,
+    writes: Vec<Write>,
+    entries: u32,
+    streams: u64,
+    laws: Laws,
+    faults: Vec<Fault>,
+    bug: Option<Bug>,
+    log: Option<Vec<String>>,
+    events: u64,
+    /// How many events there were since time went on.
+    at_once: u64,
+    quiet_since: Option<Nanos>,
+    unquiet_since: Option<Nanos>,
+    aborted: u64,
+    failovers: u64,
+    moves: u64,
+}
+
+/// So many things cannot happen at one moment.
+const AT_ONCE: u64 = 20_000;
+/// A world that is not at rest by then has broken the law that runs end.
+const LONGEST: Nanos = 300_000_000_000;
+
+impl World {
+    pub(crate) fn new(seed: u64, options: &Options, plan: &Arc<Plan>) -> Self {
+        let mut chance = Chance::new(seed, 1);
+        let timeline = Arc::new(Timeline::default());
+        let steps_count = options.bug == Some(Bug::ClockStep);
+        let mut machine = || {
+            let drift_ppm = i64::try_from(chance.between(0, 9_800)).unwrap_or(0) - 4_900;
+            let ahead = Duration::from_millis(chance.between(60_000, 90_000_000));
+            timeline.add_machine(Machine { drift_ppm, ahead, unseen: 0, stopped_at: None, step_ms: 0, steps_count })
+        };
+        let machines = [machine(), machine(), machine(), machine()];
+        let faults = match &options.faults {
+            Some(faults) => faults.clone(),
+            None => crate::fault::schedule(&mut Chance::new(seed, 2)),
+        };
+        let agent = || AgentSite { process: None, folder: Folder::default(), lives: 0, runs_since: 0 };
+        let mut world = Self {
+            plan: plan.clone(),
+            chance,
+            queue: BinaryHeap::new(),
+            exchange: Exchange::default(),
+            sites: Vec::new(),
+            dirty: BTreeSet::new(),
+            machines,
+            leader: None,
+            deposed: Vec::new(),
+            controllers: 0,
+            disk: Disk::new(Chance::new(seed, 3), options.bug),
+            guard: MemoryLog::default(),
+            agents: [agent(), agent()],
+            databases: [Database::new(Place::East, true), Database::new(Place::West, false)],
+            instances: [Instances { desired: 0, ready_at: 0 }; 2],
+            powered: [true; 4],
+            network: Network::default(),
+            name: Name::default(),
+            clients: Vec::new(),
+            writes: Vec::with_capacity(1_024),
+            entries: 0,
+            streams: 0,
+            laws: Laws::default(),
+            faults,
+            bug: options.bug,
+            log: options.log.then(Vec::new),
+            events: 0,
+            at_once: 0,
+            quiet_since: None,
+            unquiet_since: None,
+            aborted: 0,
+            failovers: 0,
+            moves: 0,
+            timeline,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        self.laws.reign = (1, Some(Place::East));
+        self.start_controller();
+        for place in REGIONS {
+            self.start_agent(place);
+        }
+        self.begin_clients();
+        for standby in REGIONS {
+            self.after(Duration::from_millis(5), Event::Reconnect { standby });
+        }
+        for (number, fault) in self.faults.clone().into_iter().enumerate() {
+            self.after(fault.at, Event::Fault(number));
+            if !fault.lasts.is_zero() {
+                self.after(fault.at + fault.lasts, Event::FaultEnds(number));
+            }
+        }
+        self.after(Duration::from_millis(1_500), Event::Check);
+    }
+
+    /// Lets everything happen.
+    pub(crate) fn run(mut self) -> Story {
+        loop {
+            self.run_processes();
+            if self.laws.broken.is_some() || self.is_at_rest() {
+                break;
+            }
+            let sleep = self.timeline.next();
+            let event = self.queue.peek().map(|Reverse(entry)| (entry.at, entry.number));
+            let Some((at, _)) = [sleep, event].into_iter().flatten().min() else { break };
+            self.events += 1;
+            self.at_once = if at > self.timeline.now() { 0 } else { self.at_once + 1 };
+            self.timeline.set(at);
+            if self.at_once > AT_ONCE {
+                self.broke(Law::RunsEnd, "time stands still: something goes round in a circle".to_owned());
+            }
+            if at > LONGEST {
+                let what = self.unsettled();
+                self.laws.broke(Law::RunsEnd, at, what);
+                break;
+            }
+            if sleep.is_some() && (event.is_none() || sleep < event) {
+                if let Some(process) = self.timeline.wake() {
+                    self.dirty.insert(process);
+                }
+            } else if let Some(Reverse(entry)) = self.queue.pop() {
+                self.happen(entry.event);
+            }
+        }
+        self.end()
+    }
+
+    fn run_processes(&mut self) {
+        while let Some(number) = self.dirty.pop_first() {
+            let site = &self.sites[number];
+            if let (Some(process), false) = (&site.process, site.paused) {
+                process.run();
+            }
+            for order in self.exchange.take() {
+                self.take_order(order);
+            }
+        }
+        if let Some(what) = self.disk.broken() {
+            self.broke(Law::JournalStands, what);
+        }
+        for run in self.disk.ended() {
+            self.run_ended(&run);
+        }
+    }
+
+    fn take_order(&mut self, order: Order) {
+        match order {
+            Order::Post { from, letter } => self.post(from, letter),
+            Order::Answer { life, to, answer } => self.answer_later(life, to, answer),
+            Order::Observe { place, target, reply } => self.observe(place, target, reply),
+            Order::Apply { place, effect, context, reply } => self.apply(place, *effect, *context, reply),
+            Order::Dial { from, region, reply } => self.dial(from, region, reply),
+            Order::Believes { place, until } => self.believes(place, until),
+            Order::Heard(what) => self.note(|| what),
+        }
+    }
+
+    fn now(&self) -> Nanos {
+        self.timeline.now()
+    }
+
+    /// Something happens after so much true time.
+    fn after(&mut self, d: Duration, event: Event) {
+        self.at(self.now() + nanos(d), event);
+    }
+
+    fn at(&mut self, at: Nanos, event: Event) {
+        let number = self.timeline.count();
+        self.queue.push(Reverse(Entry { at, number, event }));
+    }
+
+    /// A time by chance, in milliseconds.
+    fn some_ms(&mut self, low: u64, high: u64) -> Duration {
+        self.chance.time(Duration::from_millis(low), Duration::from_millis(high))
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        let now = self.timeline.now();
+        if let Some(log) = &mut self.log {
+            log.push(format!("{:>12.6} {}", now as f64 / 1e9, what()));
+        }
+    }
+
+    fn broke(&mut self, law: Law, what: String) {
+        self.note(|| format!("BROKEN {}: {what}", law.name()));
+        let now = self.now();
+        self.laws.broke(law, now, what);
+    }
+
+    /// A law that only holds while the region's agent runs: the guarantee says so.
+    fn broke_unless_excused(&mut self, law: Law, old: Place, what: String) {
+        if self.is_excused(old) {
+            self.laws.excused += 1;
+            self.note(|| format!("excused {}: {what}", law.name()));
+        } else {
+            self.broke(law, what);
+        }
+    }
+
+    fn database(&mut self, place: Place) -> &mut Database {
+        &mut self.databases[place.index() - 1]
+    }
+
+    fn agent(&mut self, place: Place) -> &mut AgentSite {
+        &mut self.agents[place.index() - 1]
+    }
+
+    fn clock(&self, place: Place, process: usize) -> ProcessClock {
+        ProcessClock { timeline: self.timeline.clone(), machine: self.machines[place.index()], process }
+    }
+
+    fn new_site(&mut self) -> usize {
+        self.sites.push(Site { process: None, paused: false });
+        self.sites.len() - 1
+    }
+
+    fn start_controller(&mut self) {
+        let number = self.new_site();
+        self.controllers += 1;
+        let deposed = Arc::new(AtomicBool::new(false));
+        let started = controller::start(&controller::Start {
+            plan: self.plan.clone(),
+            exchange: &self.exchange,
+            clock: self.clock(Place::Control, number),
+            disk: &self.disk,
+            guard: &self.guard,
+            deposed: deposed.clone(),
+            bug: self.bug,
+            life: self.controllers,
+        });
+        self.sites[number].process = Some(started.process);
+        self.leader = Some(Leader { process: number, front: started.front, deposed, inbox: Vec::new() });
+        self.dirty.insert(number);
+        let life = self.controllers;
+        self.note(|| format!("controller {life} starts"));
+    }
+
+    fn start_agent(&mut self, place: Place) {
+        if self.agent(place).process.is_some() || !self.powered[place.index()] {
+            return;
+        }
+        let number = self.new_site();
+        if self.bug == Some(Bug::GuardForgets) {
+            self.agent(place).folder.guard = MemoryLog::default();
+        }
+        let site = self.agent(place);
+        site.lives += 1;
+        let (life, folder) = (site.lives, site.folder.clone());
+        let process = agent::start(agent::Start {
+            plan: self.plan.clone(),
+            exchange: &self.exchange,
+            clock: self.clock(place, number),
+            place,
+            folder: &folder,
+            bug: self.bug,
+            life,
+        });
+        self.sites[number].process = Some(process);
+        self.dirty.insert(number);
+        let now = self.now();
+        let site = self.agent(place);
+        (site.process, site.runs_since) = (Some(number), now);
+        self.note(|| format!("agent of {} starts, life {life}", place.name()));
+    }
+}

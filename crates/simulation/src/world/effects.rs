@@ -1,0 +1,408 @@
+//! What effects do to the world, and how long that takes. They are applied where drivers run: past the guard.
+
+use super::World;
+use super::events::{Event, Job};
+use crate::bug::Bug;
+use crate::database::{Entry, Lies, Server, What};
+use crate::exchange::{Done, Reply, Seen};
+use crate::laws::Law;
+use crate::place::Place;
+use crate::timeline::nanos;
+use pilotlight_core::effect::{Effect, FenceAssurance, HandOver};
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::{Capacity, Role, State, Target};
+use pilotlight_core::outcome::{Failure, Outcome, Output};
+use pilotlight_driver::Context;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Looking again whether something can go on.
+const AGAIN: Duration = Duration::from_millis(20);
+
+impl World {
+    pub(super) fn observe(&mut self, place: Place, target: Target, reply: Reply<Seen>) {
+        let takes = match target.region.as_ref().and_then(Place::of) {
+            Some(region) if self.database(region).frozen => Duration::from_millis(1_000),
+            _ => self.chance.time(Duration::from_micros(500), Duration::from_millis(6)),
+        };
+        self.after(takes, Event::Looked { place, target, reply });
+    }
+
+    pub(super) fn looked(&mut self, _place: Place, target: &Target, reply: Reply<Seen>) {
+        self.dirty.insert(reply.process);
+        let region = target.region.as_ref().and_then(Place::of);
+        let state = match (target.component.as_str(), region) {
+            ("database", Some(region)) => self.database(region).look(),
+            ("payments", Some(region)) => State { capacity: Some(self.capacity(region)), ..State::default() },
+            ("name", _) if self.name.published => {
+                State { shares: Some(self.name.shares.clone()), epoch: None, ..State::default() }
+            }
+            _ => State::default(),
+        };
+        reply.send(Ok(state));
+    }
+
+    fn capacity(&mut self, region: Place) -> Capacity {
+        let instances = self.instances[region.index() - 1];
+        let ready = if self.now() >= instances.ready_at { instances.desired } else { 0 };
+        Capacity { desired: instances.desired, ready }
+    }
+
+    /// A driver is told to do something.
+    pub(super) fn apply(&mut self, place: Place, effect: Effect, context: Context, reply: Reply<Done>) {
+        if !matches!(effect, Effect::WriteSentinel { .. }) {
+            self.note(|| format!("{} begins {} of {}: {}", place.name(), context.key, context.epoch, word(&effect)));
+        }
+        self.check_epoch(place, &context);
+        let life = if place == Place::Control { 0 } else { self.database(place).life };
+        let until = self.now() + nanos(context.deadline);
+        let job = Job { place, effect, context, reply, life, until };
+        let takes = match &job.effect {
+            Effect::Fence { .. } => self.some_ms(4, 60),
+            Effect::Checkpoint { .. } => self.some_ms(5, 100),
+            Effect::StopWrites { .. } => self.begin_stop(place),
+            Effect::ResumeWrites { .. } => self.begin_start(place),
+            Effect::Promote { .. } => self.begin_promotion(place),
+            Effect::Rejoin { .. } => self.some_ms(150, 900),
+            Effect::CaptureRescue { .. } => self.some_ms(10, 100),
+            Effect::SetCapacity { .. } => self.some_ms(5, 50),
+            Effect::Command { .. } => self.some_ms(5, 200),
+            _ => self.some_ms(1, 6),
+        };
+        self.after(takes, Event::JobGoesOn(Box::new(job)));
+    }
+
+    /// No effect where a newer run has done something.
+    fn check_epoch(&mut self, place: Place, context: &Context) {
+        let run = context.key.as_str().split('/').next().unwrap_or_default();
+        let epoch = self.disk.epoch(&run.into()).unwrap_or(context.epoch.0);
+        let newest = self.laws.newest.entry(place).or_default();
+        if epoch < *newest {
+            let what = format!("{} of epoch {epoch} in {}, where epoch {newest} was", context.key, place.name());
+            return self.broke(Law::NoOldEpoch, what);
+        }
+        *newest = epoch;
+    }
+
+    /// An effect is over, or looks whether it can be.
+    pub(super) fn go_on(&mut self, job: Job) {
+        let done = match &job.effect {
+            Effect::Fence { .. } => Some(self.fence(&job)),
+            Effect::Checkpoint { .. } => Some(self.checkpoint(&job)),
+            Effect::StopWrites { .. } => self.stop(&job),
+            Effect::ResumeWrites { .. } => Some(self.started(&job)),
+            Effect::AwaitPosition { position, .. } => self.await_position(&job, position),
+            Effect::Promote { .. } => Some(self.promoted(&job)),
+            Effect::Rejoin { upstream, .. } => Some(self.rejoin(&job, upstream)),
+            Effect::CaptureRescue { upstream, .. } => Some(self.capture(&job, upstream)),
+            Effect::KeepRescue { .. } => Some(Ok(Outcome::Skipped { why: "it is kept".to_owned() })),
+            Effect::WriteSentinel { .. } => Some(self.sentinel(&job)),
+            Effect::SetCapacity { instances, .. } => Some(self.set_capacity(job.place, *instances)),
+            Effect::Route { shares, .. } => Some(self.route(&job, &shares.clone())),
+            Effect::Command { .. } => Some(self.command(&job)),
+            Effect::Verify { .. } => Some(self.verify()),
+            Effect::Switch { .. }
+            | Effect::Notify { .. }
+            | Effect::AwaitLapse { .. }
+            | Effect::ClassifyRescue { .. }
+            | Effect::ApplyRescue { .. }
+            | Effect::WaitFor { .. }
+            | Effect::Grant { .. } => Some(Err(Failure::unsupported("there is nothing here that does this"))),
+        };
+        let Some(done) = done else { return self.after(AGAIN, Event::JobGoesOn(Box::new(job))) };
+        if !matches!(job.effect, Effect::WriteSentinel { .. }) {
+            self.note(|| format!("{} ends {}: {done:?}", job.place.name(), job.context.key));
+        }
+        self.dirty.insert(job.reply.process);
+        job.reply.send(done);
+    }
+
+    fn fence(&mut self, job: &Job) -> Done {
+        let lies = self.bug == Some(Bug::FenceLies);
+        let copy = self.database(job.place);
+        let position = Some(copy.position());
+        if copy.fenced && matches!(copy.server, Server::Down { .. }) {
+            return Ok(Outcome::Skipped { why: "it is fenced already".to_owned() });
+        }
+        if !lies {
+            copy.kill();
+            copy.fenced = true;
+            self.hang_up(job.place, true);
+        }
+        let output = Output { assurance: Some(FenceAssurance::Proven), position, ..Output::default() };
+        Ok(Outcome::Done { output })
+    }
+
+    fn checkpoint(&mut self, job: &Job) -> Done {
+        if self.database(job.place).is_primary() {
+            Ok(Outcome::done())
+        } else {
+            Err(Failure::rejected("it is no writer"))
+        }
+    }
+
+    /// From here on it takes no writes.
+    fn begin_stop(&mut self, place: Place) -> Duration {
+        let copy = self.database(place);
+        if copy.is_primary() && !copy.frozen {
+            copy.stopping = true;
+        }
+        self.some_ms(30, 150)
+    }
+
+    fn stop(&mut self, job: &Job) -> Option<Done> {
+        let late = self.now() >= job.until;
+        let copy = self.database(job.place);
+        let handed = Output { position: Some(copy.position()), ..Output::default() };
+        match copy.server {
+            Server::Down { .. } if copy.fenced => return Some(Ok(Outcome::Done { output: handed })),
+            Server::Primary if !copy.frozen && copy.life == job.life => copy.stopping = true,
+            Server::Primary if !late => return None,
+            Server::Primary => return Some(Err(Failure::unknown("it does not stop"))),
+            other => return Some(Err(Failure::rejected(format!("it is {other:?}, not the writer")))),
+        }
+        // An orderly stop sends everything to whoever is connected.
+        if copy.sender.is_some_and(|s| s.confirmed < copy.wal.len()) && !late {
+            self.pump(job.place);
+            return None;
+        }
+        if copy.flushed < copy.wal.len() {
+            return None;
+        }
+        copy.server = Server::Down { clean: true };
+        (copy.fenced, copy.stopping) = (true, false);
+        copy.life += 1;
+        let output = Output { position: Some(copy.position()), ..Output::default() };
+        self.hang_up(job.place, true);
+        Some(Ok(Outcome::Done { output }))
+    }
+
+    /// Starts the server on a writer's directory.
+    fn begin_start(&mut self, place: Place) -> Duration {
+        self.check_lease(place, "is started as the writer");
+        let copy = self.database(place);
+        let still = matches!(copy.server, Server::Down { .. } | Server::Orphans);
+        if still && copy.lies == Lies::AsWriter {
+            copy.kill();
+            copy.server = Server::Busy;
+            self.hang_up(place, true);
+        }
+        self.some_ms(60, 350)
+    }
+
+    fn started(&mut self, job: &Job) -> Done {
+        let copy = self.database(job.place);
+        match copy.server {
+            Server::Primary if !copy.frozen => return Ok(Outcome::Skipped { why: "it takes writes".to_owned() }),
+            Server::Busy if copy.lies == Lies::AsWriter => {}
+            Server::Down { .. } => return Err(Failure::transient("it was ended while it started")),
+            other => return Err(Failure::rejected(format!("it is {other:?} and was not stopped"))),
+        }
+        copy.server = Server::Primary;
+        (copy.fenced, copy.stopping) = (false, false);
+        self.check_one_writer(job.place);
+        Ok(Outcome::done())
+    }
+
+    fn await_position(&mut self, job: &Job, position: &HandOver) -> Option<Done> {
+        let HandOver::At(wanted) = position else {
+            return Some(Err(Failure::rejected("no position to wait for")));
+        };
+        let late = self.now() >= job.until || job.context.cancel.is_cancelled();
+        let copy = self.database(job.place);
+        if copy.has_reached(wanted) {
+            return Some(Ok(Outcome::done()));
+        }
+        late.then(|| Err(Failure::transient("it does not hold everything yet")))
+    }
+
+    fn begin_promotion(&mut self, place: Place) -> Duration {
+        let copy = self.database(place);
+        if copy.server == Server::Standby && !copy.frozen {
+            copy.receiver = None;
+            copy.server = Server::Busy;
+            self.check_lease(place, "is promoted");
+        }
+        self.some_ms(30, 250)
+    }
+
+    fn promoted(&mut self, job: &Job) -> Done {
+        let timeline = self.laws.reign.0 + 1;
+        let copy = self.database(job.place);
+        match (copy.server, copy.lies) {
+            (Server::Primary, _) => return Ok(Outcome::Skipped { why: "it is the writer already".to_owned() }),
+            (Server::Busy, Lies::AsStandby { .. }) if copy.life == job.life => {}
+            _ if copy.life != job.life => return Err(Failure::unknown("it was ended while it was promoted")),
+            _ => return Err(Failure::transient("it is no standby that runs")),
+        }
+        copy.server = Server::Primary;
+        (copy.lies, copy.fenced, copy.stopping, copy.timeline) = (Lies::AsWriter, false, false, timeline);
+        let output = Output { position: Some(copy.position()), ..Output::default() };
+        self.laws.reign = (timeline, Some(job.place));
+        self.note(|| format!("{} is the writer of timeline {timeline}", job.place.name()));
+        self.check_one_writer(job.place);
+        let run = job.context.key.as_str();
+        if run.starts_with("switchover") || run.starts_with("failback") {
+            self.check_hand_over(job.place);
+        }
+        Ok(Outcome::Done { output })
+    }
+
+    /// A planned move: everything that was acknowledged is here.
+    fn check_hand_over(&mut self, new: Place) {
+        let copy = &self.databases[new.index() - 1];
+        let old = &self.databases[new.other().index() - 1];
+        let here = copy.common(old);
+        let lost = old.wal[here..].iter().find_map(|e| match e.what {
+            What::Write(write) if self.writes[write as usize].decided.is_some() => Some(write),
+            _ => None,
+        });
+        if let Some(write) = lost {
+            let what = format!("write {write} was acknowledged and is not on {}", new.name());
+            self.broke(Law::HandOverLosesNothing, what);
+        }
+    }
+
+    /// The region was granted the lease, and by no clock has it ended.
+    fn check_lease(&mut self, place: Place, what: &str) {
+        if self.laws.granted_until[place.index()] < self.now() {
+            let what = format!("{} {what} without a lease", place.name());
+            self.broke_unless_excused(Law::WriterHoldsLease, place, what);
+        }
+    }
+
+    fn rejoin(&mut self, job: &Job, upstream: &Region) -> Done {
+        let Some(upstream) = Place::of(upstream) else { return Err(Failure::rejected("no such region")) };
+        let broken = self.network.is_broken(job.place, upstream);
+        let source = &self.databases[upstream.index() - 1];
+        let copy = &self.databases[job.place.index() - 1];
+        if copy.life != job.life {
+            return Err(Failure::unknown("it was ended meanwhile"));
+        }
+        if job.context.cancel.is_cancelled() {
+            return Err(Failure::transient("nobody waits for it any more; nothing was changed"));
+        }
+        if copy.could_acknowledge() || copy.server == Server::Busy {
+            return Err(Failure::rejected("it is no standby; fence it first"));
+        }
+        if broken || !source.is_primary() || source.frozen || source.stopping {
+            return Err(Failure::transient("its upstream is no writer that answers"));
+        }
+        if copy.receiver.is_some() && copy.lies == (Lies::AsStandby { upstream }) {
+            return Ok(Outcome::Skipped { why: "it follows already".to_owned() });
+        }
+        self.rewind(job.place, upstream);
+        Ok(Outcome::done())
+    }
+
+    /// Keeps what only this disk holds; the upstream says where the histories part.
+    fn capture(&mut self, job: &Job, upstream: &Region) -> Done {
+        let Some(upstream) = Place::of(upstream) else { return Err(Failure::rejected("no such region")) };
+        let source = &self.databases[upstream.index() - 1];
+        let copy = &self.databases[job.place.index() - 1];
+        if self.network.is_broken(job.place, upstream) || !source.is_primary() || source.frozen {
+            return Err(Failure::transient("the upstream does not say where the histories part"));
+        }
+        if copy.could_acknowledge() {
+            return Err(Failure::rejected("it still writes; fence it first"));
+        }
+        let own = copy.wal[copy.common(source)..].iter().filter_map(|e| match e.what {
+            What::Write(write) => Some(write),
+            What::Sentinel(_) => None,
+        });
+        if self.bug != Some(Bug::CaptureLies) {
+            self.laws.kept.extend(own);
+        }
+        Ok(Outcome::done())
+    }
+
+    /// Goes back to where both histories were one. What only this disk held is gone with it.
+    fn rewind(&mut self, place: Place, upstream: Place) {
+        let source = &self.databases[upstream.index() - 1];
+        let copy = &self.databases[place.index() - 1];
+        let (common, timeline) = (copy.common(source), source.timeline);
+        let copy = self.database(place);
+        copy.wal.truncate(common);
+        copy.flushed = common;
+        copy.life += 1;
+        copy.timeline = timeline;
+        (copy.server, copy.lies) = (Server::Standby, Lies::AsStandby { upstream });
+        (copy.fenced, copy.stopping, copy.frozen, copy.receiver) = (false, false, false, None);
+        self.note(|| format!("{} goes back to entry {common} and follows {}", place.name(), upstream.name()));
+    }
+
+    fn sentinel(&mut self, job: &Job) -> Done {
+        let Effect::WriteSentinel { sentinel, .. } = job.effect else { return Err(Failure::rejected("no sentinel")) };
+        self.entries += 1;
+        let number = self.entries;
+        let copy = self.database(job.place);
+        if !copy.is_primary() || copy.frozen || copy.stopping {
+            return Err(Failure::transient("it takes no writes"));
+        }
+        copy.wal.push(Entry { number, what: What::Sentinel(sentinel) });
+        copy.flushed = copy.wal.len();
+        self.pump(job.place);
+        Ok(Outcome::done())
+    }
+
+    fn set_capacity(&mut self, place: Place, desired: u32) -> Done {
+        let ready_at = self.now() + nanos(self.some_ms(20, 300));
+        let instances = &mut self.instances[place.index() - 1];
+        if instances.desired == desired {
+            return Ok(Outcome::Skipped { why: "so many run already".to_owned() });
+        }
+        (instances.desired, instances.ready_at) = (desired, ready_at);
+        Ok(Outcome::done())
+    }
+
+    fn route(&mut self, job: &Job, shares: &BTreeMap<Region, u32>) -> Done {
+        let epoch = job.context.epoch.0;
+        if epoch < self.name.epoch {
+            return Err(Failure::rejected("the authority has seen a newer epoch"));
+        }
+        self.name.epoch = epoch;
+        if self.bug == Some(Bug::NameWithdrawn) && self.name.published {
+            self.name.shares.clear();
+            self.check_name();
+        }
+        self.name.shares.clone_from(shares);
+        self.name.published = true;
+        self.check_name();
+        Ok(Outcome::done())
+    }
+
+    fn check_name(&mut self) {
+        if self.name.shares.values().sum::<u32>() == 0 {
+            self.broke(Law::NameNeverEmpty, "the name leads nobody anywhere".to_owned());
+        }
+    }
+
+    /// What may not run twice for one step, unless a person says so.
+    fn command(&mut self, job: &Job) -> Done {
+        let key = job.context.key.as_str();
+        let step = key.rsplit_once('/').map_or(key, |(step, _)| step).to_owned();
+        let times = self.laws.done.entry(step.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            let what = format!("{step} ran {times} times");
+            self.broke(Law::DoneOnce, what);
+        }
+        Ok(Outcome::done())
+    }
+
+    /// A payment through the name.
+    fn verify(&mut self) -> Done {
+        let led = self.name.shares.iter().find(|(_, share)| **share > 0).and_then(|(r, _)| Place::of(r));
+        let broken = led.is_none_or(|place| self.network.is_broken(Place::Control, place));
+        let works = led.is_some_and(|place| self.database(place).look().role == Some(Role::Writer));
+        if works && !broken {
+            return Ok(Outcome::done());
+        }
+        Err(Failure::transient("no payment gets through"))
+    }
+}
+
+fn word(effect: &Effect) -> String {
+    let text = format!("{effect:?}");
+    text.split([' ', '{']).next().unwrap_or_default().to_owned()
+}

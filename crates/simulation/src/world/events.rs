@@ -1,0 +1,111 @@
+//! What can happen next, and the one place that lets it happen.
+
+use super::World;
+use crate::exchange::{Answer, Done, Letter, Reply, Seen};
+use crate::place::Place;
+use crate::timeline::Nanos;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::observation::Target;
+use pilotlight_core::verdict::PortAnswer;
+use pilotlight_driver::Context;
+use std::cmp::Ordering;
+
+/// Something at a time; of what happens at one time, the older wish comes first.
+pub(crate) struct Entry {
+    pub(crate) at: Nanos,
+    pub(crate) number: u64,
+    pub(crate) event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+impl Eq for Entry {}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// An effect under way at a place.
+pub(crate) struct Job {
+    pub(crate) place: Place,
+    pub(crate) effect: Effect,
+    pub(crate) context: Context,
+    pub(crate) reply: Reply<Done>,
+    /// The life of the database it was begun on.
+    pub(crate) life: u64,
+    /// When it gives up.
+    pub(crate) until: Nanos,
+}
+
+pub(crate) enum Event {
+    /// A letter arrives at the controller.
+    LetterArrives { from: Place, letter: Letter },
+    /// Its answer arrives at the agent.
+    AnswerArrives { answer: Answer },
+    /// A look is over.
+    Looked { place: Place, target: Target, reply: Reply<Seen> },
+    /// An effect is over, or looks whether it can be.
+    JobGoesOn(Box<Job>),
+    /// A dialled port has answered or not.
+    Dialled { answer: PortAnswer, reply: Reply<PortAnswer> },
+    /// A client wants to write.
+    ClientWrites(usize),
+    /// A client has waited long enough.
+    ClientGivesUp { client: usize, write: u32 },
+    /// A write reaches a server.
+    WriteArrives { place: Place, write: u32 },
+    /// A write is on the server's disk.
+    WriteFlushed { place: Place, life: u64, write: u32, at: usize },
+    /// A server's word reaches its client.
+    WriteAnswered { write: u32, ok: bool },
+    /// WAL reaches the standby.
+    WalArrives { to: Place, stream: u64, upto: usize },
+    /// The standby's confirmation reaches the primary.
+    WalConfirmed { to: Place, stream: u64, upto: usize },
+    /// A standby without a stream tries again.
+    Reconnect { standby: Place },
+    /// What was left of a dead postmaster ends.
+    OrphansEnd { place: Place, life: u64 },
+    /// A fault begins.
+    Fault(usize),
+    /// It is over.
+    FaultEnds(usize),
+    /// Is everything at rest?
+    Check,
+}
+
+impl World {
+    pub(super) fn happen(&mut self, event: Event) {
+        match event {
+            Event::LetterArrives { from, letter } => self.letter_arrives(from, letter),
+            Event::AnswerArrives { answer } => self.answer_arrives(answer),
+            Event::Looked { place, target, reply } => self.looked(place, &target, reply),
+            Event::JobGoesOn(job) => self.go_on(*job),
+            Event::Dialled { answer, reply } => {
+                self.dirty.insert(reply.process);
+                reply.send(answer);
+            }
+            Event::ClientWrites(client) => self.client_writes(client),
+            Event::ClientGivesUp { client, write } => self.client_gives_up(client, write),
+            Event::WriteArrives { place, write } => self.write_arrives(place, write),
+            Event::WriteFlushed { place, life, write, at } => self.write_flushed(place, life, write, at),
+            Event::WriteAnswered { write, ok } => self.write_answered(write, ok),
+            Event::WalArrives { to, stream, upto } => self.wal_arrives(to, stream, upto),
+            Event::WalConfirmed { to, stream, upto } => self.wal_confirmed(to, stream, upto),
+            Event::Reconnect { standby } => self.reconnect(standby),
+            Event::OrphansEnd { place, life } => self.orphans_end(place, life),
+            Event::Fault(number) => self.fault_begins(number),
+            Event::FaultEnds(number) => self.fault_ends(number),
+            Event::Check => self.check(),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! How faults begin and end.
+
+use super::World;
+use super::events::Event;
+use crate::database::{Lies, Server};
+use crate::fault::FaultKind;
+use crate::place::{PLACES, Place, REGIONS};
+use crate::timeline::{Nanos, nanos};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long sessions of a dead postmaster go on if nobody ends them.
+const ORPHANS: Duration = Duration::from_secs(4);
+
+/// What an agent needs after it begins to run again until it has done what it should have done meanwhile.
+const CATCH_UP: Nanos = 900_000_000;
+
+impl World {
+    pub(super) fn fault_begins(&mut self, number: usize) {
+        let fault = self.faults[number];
+        self.note(|| format!("fault {number}: {fault}"));
+        match fault.kind {
+            FaultKind::KillController => self.kill_controller(),
+            FaultKind::PauseController => self.pause_leader(true),
+            FaultKind::ChangeLeader => self.change_leader(),
+            FaultKind::KillAgent(place) => self.kill_agent(place),
+            FaultKind::PauseAgent(place) => self.pause_agent(place, true),
+            FaultKind::KillPostmaster(place) => self.kill_postmaster(place),
+            FaultKind::KillDatabase(place) => self.kill_database(place),
+            FaultKind::FreezeDatabase(place) => self.freeze(place, true),
+            FaultKind::LoseRegion(place) => self.lose(place),
+            FaultKind::PauseMachine(place) => self.pause_machine(place, true),
+            FaultKind::StepClock(place, ms) => {
+                self.timeline.change_machine(self.machines[place.index()], |m| m.step_ms += ms);
+            }
+            FaultKind::StorageTrouble => self.disk.set_trouble(true),
+            FaultKind::FullDisk(place) => self.agent(place).folder.guard.set_full(true),
+            FaultKind::Switchover
+            | FaultKind::Failback
+            | FaultKind::Failover
+            | FaultKind::Rejoin
+            | FaultKind::Acknowledge
+            | FaultKind::Abort
+            | FaultKind::PauseRun
+            | FaultKind::ResumeRun => self.person(fault.kind),
+            _ => self.network_fault(fault.kind, true),
+        }
+    }
+
+    pub(super) fn fault_ends(&mut self, number: usize) {
+        let fault = self.faults[number];
+        self.note(|| format!("fault {number} ends"));
+        match fault.kind {
+            FaultKind::KillController => {
+                if self.leader.is_none() {
+                    self.start_controller();
+                }
+            }
+            FaultKind::PauseController => self.pause_leader(false),
+            FaultKind::ChangeLeader => self.wake_deposed(),
+            FaultKind::KillAgent(place) => self.start_agent(place),
+            FaultKind::PauseAgent(place) => self.pause_agent(place, false),
+            FaultKind::FreezeDatabase(place) => self.freeze(place, false),
+            FaultKind::LoseRegion(place) => self.power_returns(place),
+            FaultKind::PauseMachine(place) => self.pause_machine(place, false),
+            FaultKind::StorageTrouble => self.disk.set_trouble(false),
+            FaultKind::FullDisk(place) => self.agent(place).folder.guard.set_full(false),
+            FaultKind::PauseRun => self.person(FaultKind::ResumeRun),
+            _ => self.network_fault(fault.kind, false),
+        }
+    }
+
+    fn kill_controller(&mut self) {
+        let Some(leader) = self.leader.take() else { return };
+        self.sites[leader.process].process = None;
+        self.disk.process_died();
+    }
+
+    fn pause_leader(&mut self, paused: bool) {
+        let Some(leader) = &mut self.leader else { return };
+        self.sites[leader.process].paused = paused;
+        if paused {
+            return;
+        }
+        let (process, front) = (leader.process, leader.front.get().cloned());
+        let inbox = std::mem::take(&mut leader.inbox);
+        self.dirty.insert(process);
+        // What came while it was stopped is read now, whoever still waits for it.
+        for (from, letter) in inbox {
+            if let Some(front) = &front {
+                self.hear(front, from, letter);
+            }
+        }
+    }
+
+    /// A stopped controller is taken over; nobody has killed it.
+    fn change_leader(&mut self) {
+        let Some(leader) = self.leader.take() else { return };
+        self.sites[leader.process].paused = true;
+        leader.deposed.store(true, Ordering::Relaxed);
+        self.deposed.push(leader.process);
+        self.start_controller();
+    }
+
+    fn wake_deposed(&mut self) {
+        for process in self.deposed.clone() {
+            self.sites[process].paused = false;
+            self.dirty.insert(process);
+        }
+    }
+
+    fn kill_agent(&mut self, place: Place) {
+        if let Some(process) = self.agent(place).process.take() {
+            self.sites[process].process = None;
+        }
+    }
+
+    fn pause_agent(&mut self, place: Place, paused: bool) {
+        let now = self.now();
+        let site = self.agent(place);
+        site.runs_since = now;
+        let Some(process) = site.process else { return };
+        self.sites[process].paused = paused;
+        if !paused {
+            self.dirty.insert(process);
+        }
+    }
+
+    /// Whether the region's agent is not there to keep what the guarantee promises, or was not until a moment ago.
+    pub(super) fn is_excused(&mut self, place: Place) -> bool {
+        let now = self.now();
+        let site = self.agent(place);
+        let stopped = site.process.is_none_or(|process| self.sites[process].paused);
+        stopped || now.saturating_sub(self.agent(place).runs_since) < CATCH_UP && self.agent(place).runs_since > 0
+    }
+
+    fn kill_postmaster(&mut self, place: Place) {
+        let copy = self.database(place);
+        if !copy.is_primary() {
+            return self.kill_database(place);
+        }
+        copy.server = Server::Orphans;
+        let life = copy.life;
+        self.hang_up(place, true);
+        self.after(ORPHANS, Event::OrphansEnd { place, life });
+    }
+
+    pub(super) fn orphans_end(&mut self, place: Place, life: u64) {
+        let copy = self.database(place);
+        if copy.server == Server::Orphans && copy.life == life {
+            copy.kill();
+        }
+    }
+
+    fn kill_database(&mut self, place: Place) {
+        self.database(place).kill();
+        self.hang_up(place, true);
+    }
+
+    fn freeze(&mut self, place: Place, frozen: bool) {
+        let copy = self.database(place);
+        if copy.frozen == frozen || matches!(copy.server, Server::Down { .. }) {
+            return;
+        }
+        copy.frozen = frozen;
+        if frozen {
+            return;
+        }
+        for write in std::mem::take(&mut copy.held_up) {
+            self.write_arrives(place, write);
+        }
+        self.pump(place);
+    }
+
+    fn lose(&mut self, place: Place) {
+        self.powered[place.index()] = false;
+        self.kill_agent(place);
+        self.database(place).kill();
+        // Nobody is left who could hang up.
+        self.hang_up(place, false);
+        self.instances[place.index() - 1].desired = 0;
+        self.agent(place).folder.rebooted();
+    }
+
+    fn power_returns(&mut self, place: Place) {
+        if !std::mem::replace(&mut self.powered[place.index()], true) {
+            // Monotonic time begins anew with every boot.
+            let now = self.now();
+            self.timeline.change_machine(self.machines[place.index()], |m| {
+                (m.ahead, m.unseen, m.stopped_at) = (Duration::from_secs(20), now, None);
+            });
+            self.start_agent(place);
+        }
+    }
+
+    fn pause_machine(&mut self, place: Place, paused: bool) {
+        self.pause_agent(place, paused);
+        self.freeze(place, paused);
+        let now = self.now();
+        // It has not seen the time of the pause, so it believes in its lease for up to a whole one more.
+        let lease = nanos(self.plan.policy.lease);
+        self.agent(place).runs_since = now + lease;
+        // The clocks of a paused machine have not seen the pause.
+        self.timeline.change_machine(self.machines[place.index()], |m| match (paused, m.stopped_at) {
+            (true, None) => m.stopped_at = Some(now),
+            (false, Some(at)) => {
+                m.unseen += now - at;
+                m.stopped_at = None;
+            }
+            _ => {}
+        });
+    }
+
+    fn network_fault(&mut self, kind: FaultKind, begins: bool) {
+        let count = |cuts: &mut u32| *cuts = if begins { *cuts + 1 } else { cuts.saturating_sub(1) };
+        let ways: Vec<(Place, Place)> = match kind {
+            FaultKind::Cut(a, b) => vec![(a, b), (b, a)],
+            FaultKind::CutOneWay(a, b) => vec![(a, b)],
+            FaultKind::CutOff(place) => {
+                let others = PLACES.into_iter().filter(|other| *other != place && *other != Place::Outside);
+                others.flat_map(|other| [(place, other), (other, place)]).collect()
+            }
+            _ => vec![],
+        };
+        for (from, to) in ways {
+            count(&mut self.network.way_mut(from, to).cuts);
+        }
+        match kind {
+            FaultKind::Slow(from, to, ms) => {
+                self.network.way_mut(from, to).slow = if begins { u64::from(ms) * 1_000_000 } else { 0 };
+            }
+            FaultKind::LoseMessages(from, to) => {
+                self.network.way_mut(from, to).lossy = if begins { 40 } else { 0 };
+            }
+            FaultKind::DoubleMessages(from, to) => {
+                self.network.way_mut(from, to).doubling = if begins { 50 } else { 0 };
+            }
+            _ => {}
+        }
+        if !begins {
+            REGIONS.into_iter().for_each(|place| self.pump(place));
+        }
+    }
+
+    /// Standbys of a region that has come back are not started by anybody but its agent.
+    pub(super) fn describe(&mut self, place: Place) -> String {
+        let copy = self.database(place);
+        let lies = match copy.lies {
+            Lies::AsWriter => "as a writer",
+            Lies::AsStandby { .. } => "as a standby",
+        };
+        format!("{}: {:?}, lies {lies}, fenced {}, {} entries", place.name(), copy.server, copy.fenced, copy.wal.len())
+    }
+}

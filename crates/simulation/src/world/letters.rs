@@ -1,0 +1,184 @@
+//! Messages between agents and the controller, and the controller's looks at ports.
+
+use super::World;
+use super::events::Event;
+use crate::agent::unreachable;
+use crate::bug::Bug;
+use crate::database::{Lies, Server};
+use crate::exchange::{Answer, Letter, Order, Reply};
+use crate::laws::Law;
+use crate::place::{Place, REGIONS};
+use crate::timeline::nanos;
+use pilotlight_agent::WayError;
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply};
+use pilotlight_core::time::Mono;
+use pilotlight_core::verdict::PortAnswer;
+use pilotlight_server::Offstage;
+use pilotlight_server::hub::Unwelcome;
+use std::time::Duration;
+
+impl World {
+    /// An agent sends a letter.
+    pub(super) fn post(&mut self, from: Place, letter: Letter) {
+        let way = *self.network.way(from, Place::Control);
+        if way.cuts > 0 || (way.lossy > 0 && self.chance.per_cent(way.lossy)) {
+            return;
+        }
+        if way.doubling > 0 && self.chance.per_cent(way.doubling) {
+            let copy = again(&letter);
+            let late = self.network.takes(from, Place::Control, &mut self.chance) * 3;
+            self.at(self.now() + late, Event::LetterArrives { from, letter: copy });
+        }
+        let takes = self.network.takes(from, Place::Control, &mut self.chance);
+        self.at(self.now() + takes, Event::LetterArrives { from, letter });
+    }
+
+    pub(super) fn letter_arrives(&mut self, from: Place, letter: Letter) {
+        if self.network.is_cut(from, Place::Control) {
+            return;
+        }
+        let Some(leader) = &mut self.leader else { return self.refuse(from, letter) };
+        if self.sites[leader.process].paused {
+            leader.inbox.push((from, letter));
+            return;
+        }
+        match leader.front.get().cloned() {
+            Some(front) => self.hear(&front, from, letter),
+            None => self.refuse(from, letter),
+        }
+    }
+
+    /// Nobody listens on the port.
+    fn refuse(&mut self, to: Place, letter: Letter) {
+        let refused = || unreachable("connection refused");
+        let answer = match letter {
+            Letter::Heartbeat(_, reply) => Answer::Heartbeat(Err(refused()), reply),
+            Letter::Work(_, reply) => Answer::Work(Err(refused()), reply),
+            Letter::Result(_, reply) => Answer::Result(Err(refused()), reply),
+        };
+        self.send_back(to, answer);
+    }
+
+    pub(super) fn hear(&mut self, front: &Offstage, from: Place, letter: Letter) {
+        let Some(process) = self.leader.as_ref().map(|l| l.process) else { return };
+        self.dirty.insert(process);
+        match letter {
+            Letter::Heartbeat(heartbeat, reply) => {
+                let answer = self.heartbeat(front, from, *heartbeat);
+                self.send_back(from, Answer::Heartbeat(answer, reply));
+            }
+            Letter::Result(result, reply) => {
+                let answer = front.result(*result).map_err(|e| unwelcome(&e));
+                self.send_back(from, Answer::Result(answer, reply));
+            }
+            Letter::Work(request, reply) => {
+                let (front, exchange, life) = (front.clone(), self.exchange.clone(), self.controllers);
+                let Some(process) = &self.sites[process].process else { return };
+                process.spawn(async move {
+                    let answer = front.work(&request).await.map_err(|e| unwelcome(&e));
+                    exchange.leave(Order::Answer { life, to: from, answer: Answer::Work(answer, reply) });
+                });
+            }
+        }
+    }
+
+    fn heartbeat(&mut self, front: &Offstage, from: Place, heartbeat: Heartbeat) -> Result<HeartbeatReply, WayError> {
+        let mut reply = front.heartbeat(heartbeat).map_err(|e| unwelcome(&e))?;
+        if self.bug == Some(Bug::GrantAfterRevoke) {
+            for view in &mut reply.units {
+                let still = view.writer.is_none().then(|| from.region());
+                if still.is_some() && self.laws.granted_until[from.index()] > 0 {
+                    (view.writer, view.lease_ms) = (still, Some(self.plan.policy.lease));
+                }
+            }
+        }
+        if let Some(lease) = reply.units.iter().find_map(|v| v.lease_ms) {
+            // The longest that any honest holder can believe in it, counted from now on the slowest clock.
+            let until = self.now() + nanos(lease + lease / 100 + Duration::from_millis(1));
+            let granted = &mut self.laws.granted_until[from.index()];
+            *granted = until.max(*granted);
+        }
+        Ok(reply)
+    }
+
+    /// The controller has waited with its answer; one of a dead life is not sent.
+    pub(super) fn answer_later(&mut self, life: u32, to: Place, answer: Answer) {
+        if life == self.controllers && self.leader.is_some() {
+            self.send_back(to, answer);
+        }
+    }
+
+    fn send_back(&mut self, to: Place, answer: Answer) {
+        let way = *self.network.way(Place::Control, to);
+        if way.cuts > 0 || (way.lossy > 0 && self.chance.per_cent(way.lossy)) {
+            return;
+        }
+        let takes = self.network.takes(Place::Control, to, &mut self.chance);
+        self.at(self.now() + takes, Event::AnswerArrives { answer });
+    }
+
+    pub(super) fn answer_arrives(&mut self, answer: Answer) {
+        match answer {
+            Answer::Heartbeat(answer, reply) => self.give(answer, reply),
+            Answer::Work(answer, reply) => self.give(answer, reply),
+            Answer::Result(answer, reply) => self.give(answer, reply),
+        }
+    }
+
+    fn give<T>(&mut self, answer: T, reply: Reply<T>) {
+        self.dirty.insert(reply.process);
+        reply.send(answer);
+    }
+
+    /// An agent believes in its lease from now on.
+    pub(super) fn believes(&mut self, place: Place, until: Mono) {
+        let left = self.timeline.until(self.machines[place.index()], until);
+        if left == 0 {
+            return;
+        }
+        let until = self.now() + left;
+        let believes = &mut self.laws.believes_until[place.index()];
+        *believes = until.max(*believes);
+        for other in REGIONS.into_iter().filter(|other| *other != place) {
+            // What is fenced no lease can wake; then its end need not be waited for.
+            let copy = self.database(other);
+            let silent = copy.fenced || copy.lies != Lies::AsWriter;
+            if self.laws.believes_until[other.index()] > self.now() && !silent {
+                let what = format!("{} was granted the lease while {} holds it", place.name(), other.name());
+                self.broke_unless_excused(Law::OneLease, other, what);
+            }
+        }
+    }
+
+    pub(super) fn dial(&mut self, from: Place, region: Place, reply: Reply<PortAnswer>) {
+        let server = self.database(region).server;
+        let frozen = self.database(region).frozen;
+        let broken = self.network.is_broken(from, region);
+        let (answer, takes) = match server {
+            _ if broken || !self.powered[region.index()] => (PortAnswer::Unreachable, 400),
+            // The kernel takes the connection for a stopped process.
+            Server::Primary | Server::Standby | Server::Busy => (PortAnswer::Answers, 4),
+            _ if frozen => (PortAnswer::Answers, 4),
+            Server::Down { .. } | Server::Orphans => (PortAnswer::Refused, 4),
+        };
+        self.after(Duration::from_millis(takes), Event::Dialled { answer, reply });
+    }
+}
+
+fn unwelcome(unwelcome: &Unwelcome) -> WayError {
+    WayError::Refused {
+        url: "http://controller".to_owned(),
+        code: "PL-0401".to_owned(),
+        message: unwelcome.to_string(),
+        hint: String::new(),
+    }
+}
+
+/// The same letter once more; its answer goes nowhere.
+fn again(letter: &Letter) -> Letter {
+    match letter {
+        Letter::Heartbeat(heartbeat, reply) => Letter::Heartbeat(heartbeat.clone(), Reply::new(reply.process).0),
+        Letter::Work(request, reply) => Letter::Work(request.clone(), Reply::new(reply.process).0),
+        Letter::Result(result, reply) => Letter::Result(result.clone(), Reply::new(reply.process).0),
+    }
+}

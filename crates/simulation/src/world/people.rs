@@ -1,0 +1,69 @@
+//! People: they ask for moves, acknowledge, and steer whatever run is open. Each wish goes to the controller as a request
+//! of its own, and what it answers is only noted.
+
+use super::World;
+use crate::exchange::Order;
+use crate::fault::FaultKind;
+use pilotlight_core::id::{RunId, Unit};
+use pilotlight_core::placement::Verb;
+use pilotlight_engine::Control;
+use pilotlight_server::Offstage;
+use pilotlight_server::api::view::MoveRequest;
+
+/// Who asks.
+const PERSON: &str = "somebody";
+
+impl World {
+    pub(super) fn person(&mut self, wish: FaultKind) {
+        let Some(leader) = &self.leader else { return };
+        let (number, Some(front)) = (leader.process, leader.front.get().cloned()) else { return };
+        if self.sites[number].paused {
+            return;
+        }
+        let open = self.open_run();
+        let exchange = self.exchange.clone();
+        let Some(process) = &self.sites[number].process else { return };
+        process.spawn(async move {
+            let heard = ask(&front, wish, open).await;
+            exchange.leave(Order::Heard(format!("{wish:?}: {heard}")));
+        });
+        self.dirty.insert(number);
+    }
+}
+
+async fn ask(front: &Offstage, wish: FaultKind, open: Option<RunId>) -> String {
+    let verb = match wish {
+        FaultKind::Switchover => Some(Verb::Switchover),
+        FaultKind::Failback => Some(Verb::Failback),
+        FaultKind::Failover => Some(Verb::Failover),
+        FaultKind::Rejoin => Some(Verb::Rejoin),
+        _ => None,
+    };
+    if let Some(verb) = verb {
+        let request = MoveRequest {
+            verb,
+            unit: None,
+            target: None,
+            mode: None,
+            dry_run: false,
+            waive_rescue: None,
+            by: PERSON.to_owned(),
+            why: String::new(),
+        };
+        return match front.request(request).await {
+            Ok(_) => "started".to_owned(),
+            Err(refusal) => refusal.body.message.clone(),
+        };
+    }
+    if wish == FaultKind::Acknowledge {
+        let unit = Unit::from("main");
+        return front.engine().acknowledge(&unit, PERSON).await.map_or_else(|e| e.to_string(), |_| "noted".to_owned());
+    }
+    let Some(run) = open else { return "nothing is under way".to_owned() };
+    let control = match wish {
+        FaultKind::Abort => Control::Abort,
+        FaultKind::PauseRun => Control::Pause { why: String::new() },
+        _ => Control::Resume,
+    };
+    front.engine().control(&run, control, PERSON).await.map_or_else(|e| e.to_string(), |()| "done".to_owned())
+}

@@ -1,0 +1,188 @@
+//! The end of a world: when it is at rest, and what must be true then.
+
+use super::events::Event;
+use super::{Story, World};
+use crate::database::What;
+use crate::fault::FaultKind;
+use crate::laws::Law;
+use crate::place::{Place, REGIONS};
+use crate::timeline::Nanos;
+use pilotlight_core::id::RunId;
+use pilotlight_core::measure::{Sample, loss};
+use pilotlight_core::placement::Verb;
+use pilotlight_core::run::{Condition, Event as RunEvent, Record, RunResult, RunState};
+use pilotlight_core::time::{Mono, Wall};
+use pilotlight_engine::journal::Journal;
+use pilotlight_engine::store::{UnitRecord, Units};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// A world is at rest when nothing has been under way for so long.
+const QUIET: Nanos = 700_000_000;
+
+/// A person ends a run that is still under way so long after the last fault.
+const PATIENCE: Nanos = 30_000_000_000;
+
+/// The disk in memory answers at once.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the disk in memory never waits"),
+    }
+}
+
+impl World {
+    fn records(&self, run: &RunId) -> Vec<Record> {
+        at_once(self.disk.journal.read(run, 1, usize::MAX)).unwrap_or_default()
+    }
+
+    fn runs(&self) -> Vec<(RunId, u64)> {
+        at_once(self.disk.journal.heads()).unwrap_or_default()
+    }
+
+    /// The run that is under way, for whoever steers it.
+    pub(super) fn open_run(&self) -> Option<RunId> {
+        self.runs().into_iter().map(|(run, _)| run).find(|run| {
+            let records = self.records(run);
+            !matches!(records.last().map(|r| &r.event), Some(RunEvent::RunEnded { .. }))
+        })
+    }
+
+    /// Looks whether everything is at rest; the faults are over by the last of their ends.
+    pub(super) fn check(&mut self) {
+        let now = self.now();
+        self.after(Duration::from_millis(300), Event::Check);
+        let over = self.faults.iter().all(|f| crate::timeline::nanos(f.at + f.lasts) <= now);
+        let quiet = over && self.leader.is_some() && self.moving().is_empty() && self.has_writer_or_reason();
+        self.come_to_the_rescue(over, quiet);
+        self.quiet_since = if quiet { self.quiet_since.or(Some(now)) } else { None };
+    }
+
+    /// A run may wait for hours for what will never come (a rejoin, for its upstream). It ends, at its deadline; a person
+    /// does not wait for that.
+    fn come_to_the_rescue(&mut self, over: bool, quiet: bool) {
+        let now = self.now();
+        let since = *self.unquiet_since.get_or_insert(now);
+        if quiet || !over {
+            self.unquiet_since = None;
+        } else if now - since > PATIENCE {
+            self.unquiet_since = None;
+            self.aborted += 1;
+            self.person(FaultKind::Abort);
+        }
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.quiet_since.is_some_and(|since| self.now() - since >= QUIET)
+    }
+
+    /// Runs that hold their unit and neither have ended nor wait for a person. One that holds nothing moves nothing: its
+    /// first record was kept although its controller was told otherwise; the next controller ends it.
+    fn moving(&self) -> Vec<(RunId, String)> {
+        let units = self.units();
+        let moves = |(run, _): (RunId, u64)| {
+            if !units.iter().any(|unit| unit.run.as_ref() == Some(&run)) {
+                return None;
+            }
+            let records = self.records(&run);
+            if matches!(records.last().map(|r| &r.event), Some(RunEvent::RunEnded { .. })) {
+                return None;
+            }
+            match RunState::replay(&records).map(|state| state.view().condition) {
+                Ok(Condition::Running) => Some((run, "goes on".to_owned())),
+                Ok(_) => None,
+                Err(illegal) => Some((run, illegal.to_string())),
+            }
+        };
+        self.runs().into_iter().filter_map(moves).collect()
+    }
+
+    fn units(&self) -> Vec<UnitRecord> {
+        at_once(Units::new(Arc::new(self.disk.store.clone())).all()).unwrap_or_default()
+    }
+
+    /// The unit is not held by a run that is over.
+    fn has_writer_or_reason(&self) -> bool {
+        self.units().iter().filter_map(|unit| unit.run.as_ref()).all(|run| {
+            let records = self.records(run);
+            !records.is_empty() && !matches!(records.last().map(|r| &r.event), Some(RunEvent::RunEnded { .. }))
+        })
+    }
+
+    pub(super) fn unsettled(&mut self) -> String {
+        let moving: Vec<String> = self.moving().into_iter().map(|(run, why)| format!("{run} {why}")).collect();
+        let places: Vec<String> = REGIONS.into_iter().map(|place| self.describe(place)).collect();
+        format!("not at rest: {}; {}", moving.join(", "), places.join("; "))
+    }
+
+    /// A run's last record has become durable.
+    pub(super) fn run_ended(&mut self, run: &RunId) {
+        let records = self.records(run);
+        let Some(RunEvent::RunStarted { runbook, .. }) = records.first().map(|r| &r.event) else { return };
+        let Some(RunEvent::RunEnded { result }) = records.last().map(|r| &r.event) else { return };
+        self.note(|| format!("{run} has ended: {result}"));
+        if matches!(result, RunResult::Done | RunResult::DoneWithWarnings) {
+            self.moves += 1;
+            let (verb, to) = (runbook.intent.verb, Place::of(&runbook.intent.target.writer));
+            if let (Verb::Failover, Some(to)) = (verb, to) {
+                self.failovers += 1;
+                self.check_report(run, to);
+            }
+        }
+    }
+
+    /// What an outside client measures against what really happened.
+    fn check_report(&mut self, run: &RunId, new: Place) {
+        let held: BTreeSet<u64> = self.written_on(new).into_iter().map(u64::from).collect();
+        let sample = |(id, w): (usize, &super::clients::Write)| {
+            let (end, ok) = w.ended?;
+            let mono = |at: Nanos| Mono(Duration::from_nanos(at));
+            let (start, end) = (mono(w.sent), mono(end));
+            Some(Sample { id: id as u64, start, end, wall: Wall(0), ok, region: ok.then(|| w.to.region()) })
+        };
+        let samples: Vec<Sample> = self.writes.iter().enumerate().filter_map(sample).collect();
+        let told = loss(&samples, &held).lost;
+        let heard = |write: u32| self.writes[write as usize].ended.is_some_and(|(_, ok)| ok);
+        let mut true_loss: Vec<u64> = self
+            .laws
+            .acknowledged
+            .iter()
+            .map(|(write, _)| *write)
+            .filter(|write| heard(*write) && !held.contains(&u64::from(*write)))
+            .map(u64::from)
+            .collect();
+        true_loss.sort_unstable();
+        if told != true_loss {
+            self.broke(Law::LossIsReported, format!("{run} reports {told:?}, lost are {true_loss:?}"));
+        }
+    }
+
+    fn written_on(&self, place: Place) -> BTreeSet<u32> {
+        let entries = self.databases[place.index() - 1].wal.iter();
+        entries.filter_map(|e| if let What::Write(write) = e.what { Some(write) } else { None }).collect()
+    }
+
+    pub(super) fn end(mut self) -> Story {
+        let everywhere: BTreeSet<u32> = REGIONS.into_iter().flat_map(|place| self.written_on(place)).collect();
+        let there = |write: &u32| everywhere.contains(write) || self.laws.kept.contains(write);
+        let gone = self.laws.acknowledged.iter().map(|(write, _)| *write).find(|write| !there(write));
+        if let Some(write) = gone {
+            self.broke(Law::NothingVanishes, format!("write {write} was acknowledged and is nowhere"));
+        }
+        Story {
+            broken: self.laws.broken,
+            log: self.log.unwrap_or_default(),
+            faults: self.faults,
+            events: self.events,
+            failovers: self.failovers,
+            moves: self.moves,
+            excused: self.laws.excused,
+            aborted: self.aborted,
+            lasted: Duration::from_nanos(self.timeline.now()),
+        }
+    }
+}
