@@ -25,6 +25,7 @@ pub(crate) async fn run(agent: &Agent, unit: &Unit) {
     let mut trouble = None;
     loop {
         tokio::select! {
+            biased;
             () = agent.clock.sleep(INTERVAL) => {}
             () = agent.shutdown.cancelled() => return,
         }

@@ -175,7 +175,7 @@ pub(crate) fn start(start: Start<'_>) -> Process {
         driver: Arc::new(router),
         ledger,
         descriptors: described,
-        // The plan's guarantee is best-effort.
+
         gates: BTreeMap::new(),
         clock: shared,
         port_look: driver,

@@ -18,10 +18,11 @@ use pilotlight_driver::clock::Clock;
 use pilotlight_driver::guard::{Guarded, Ledger, MemoryLog};
 use pilotlight_driver::{Context, Driver};
 use pilotlight_engine::granter::Granter;
+use pilotlight_engine::lead::Lead;
 use pilotlight_engine::router::Router;
 use pilotlight_engine::{Engine, EngineParts};
 use pilotlight_server::hub::{Hub, RemoteAgent};
-use pilotlight_server::{Listen, Offstage, ServerParts};
+use pilotlight_server::{Offstage, ServerParts};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -139,23 +140,18 @@ impl Parts {
             clock: shared.clone(),
             granter: Arc::new(Granter::new(granters, self.plan.policy.lease)),
             name: format!("controller {}", self.life),
+            lead: Lead::alone(),
         });
-        Ok(Offstage::new(ServerParts {
-            plan: self.plan.clone(),
+        let parts = ServerParts {
             engine: engine.await?,
-            driver: self.driver.clone(),
             descriptors: descriptors(&self.plan),
             hub: self.hub.clone(),
-            clock: shared,
             port_look: self.port_look.clone(),
-            listen: Listen::At(([127, 0, 0, 1], 0).into()),
-            tls: None,
-            token: String::new(),
-            agent_token: None,
             reports: None,
             recording: None,
-            shutdown: CancellationToken::new(),
-        }))
+            lead: Lead::alone(),
+        };
+        Ok(Offstage::new(self.plan.clone(), shared, parts, CancellationToken::new()))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::laws::Law;
 use crate::place::{Place, REGIONS};
 use crate::timeline::Nanos;
 use pilotlight_core::id::RunId;
+use pilotlight_core::leader::Term;
 use pilotlight_core::measure::{Sample, loss};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, Event as RunEvent, Record, RunResult, RunState};
@@ -102,7 +103,7 @@ impl World {
     }
 
     fn units(&self) -> Vec<UnitRecord> {
-        at_once(Units::new(Arc::new(self.disk.store.clone())).all()).unwrap_or_default()
+        at_once(Units::new(Arc::new(self.disk.store.clone()), Term::default()).all()).unwrap_or_default()
     }
 
     /// The unit is not held by a run that is over.
