@@ -4,7 +4,7 @@ mod rescue;
 mod series;
 
 pub(crate) use rescue::{RescueApplyArgs, RescueShowArgs, RescueVerb};
-pub(crate) use series::{BenchArgs, BenchCase, NetArg, SafetyArgs, SharedArg};
+pub(crate) use series::{BenchArgs, BenchCase, NetArg, SafetyArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;

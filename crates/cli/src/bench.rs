@@ -4,7 +4,9 @@
 //! slower gets slower for both.
 
 pub(crate) mod crash;
+pub(crate) mod figure;
 pub(crate) mod floor;
+pub(crate) mod latency;
 pub(crate) mod leader;
 pub(crate) mod pair;
 pub(crate) mod region;

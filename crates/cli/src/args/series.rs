@@ -1,5 +1,6 @@
 //! What can be typed of the hidden verbs that measure: moves beside the floor, and faults.
 
+use crate::bench::leader::Shared;
 use crate::bench::safety::Case;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ pub(crate) struct BenchArgs {
     /// What the controllers of the leader case share
     #[arg(long, value_enum, default_value_t = SharedArg::Folder)]
     pub(crate) store: SharedArg,
+    /// `policy.guarantee` of the leader case
+    #[arg(long, value_enum, default_value_t = GuaranteeArg::Bounded)]
+    pub(crate) guarantee: GuaranteeArg,
     /// Also writes every measurement there, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -30,6 +34,15 @@ pub(crate) enum SharedArg {
     Folder,
     /// Three members of etcd
     Etcd,
+}
+
+impl From<SharedArg> for Shared {
+    fn from(shared: SharedArg) -> Self {
+        match shared {
+            SharedArg::Folder => Shared::Folder,
+            SharedArg::Etcd => Shared::Etcd,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +65,9 @@ pub(crate) struct SafetyArgs {
     /// `policy.lease`
     #[arg(long, default_value = "3s", value_name = "DURATION")]
     pub(crate) lease: String,
+    /// What the controllers of the case `leader` share
+    #[arg(long, value_enum, default_value_t = SharedArg::Folder)]
+    pub(crate) store: SharedArg,
     /// Where chance begins
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -11,6 +11,7 @@ use pilotlight_lab::net::Door;
 use pilotlight_lab::writer::{Order, SCHEMA, Writer};
 use pilotlight_lab::{ports, region};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the floor is measured for.
@@ -28,16 +29,7 @@ pub(crate) enum Move {
 pub(crate) async fn measure(what: Move) -> Result<Duration, DemoError> {
     let folder = Folder::create("pilotlight-floor-", false).map_err(|e| DemoError::at("the floor's folder", e))?;
     let buffers = if what == Move::SwitchDirty { super::pair::LARGE_BUFFERS } else { super::pair::SMALL_BUFFERS };
-    let (one, two) = pair(&folder, buffers).await?;
-    let bin_dir = wiring::lab::bin_dir().map_err(|e| failed("be found", e))?;
-    one.start(&bin_dir).map_err(|e| failed("start", e.into()))?;
-    database::execute(&one.database, SCHEMA).await.map_err(|e| failed("create the table", e.into()))?;
-    wiring::lab::clone_database(&two.data_dir, &two.database, one.database.at, buffers)
-        .await
-        .map_err(|e| failed("be copied", e))?;
-    two.follow(&one.database).map_err(|e| failed("follow", e.into()))?;
-    two.start(&bin_dir).map_err(|e| failed("start", e.into()))?;
-    super::pair::wait_streaming(&one.database).await?;
+    let (one, two, bin_dir) = start_pair(&folder, buffers).await?;
     if what == Move::SwitchDirty {
         super::pair::make_dirty(&one.database).await?;
     }
@@ -69,6 +61,21 @@ pub(crate) async fn measure(what: Move) -> Result<Duration, DemoError> {
     let log = writer.stop().await;
     region::kill_all(folder.path(), Duration::from_secs(5));
     Ok(log.longest_gap(at))
+}
+
+/// Two bare servers of which the second follows the first, and where PostgreSQL's programs are.
+pub(super) async fn start_pair(folder: &Folder, buffers: &str) -> Result<(BareServer, BareServer, PathBuf), DemoError> {
+    let (one, two) = pair(folder, buffers).await?;
+    let bin_dir = wiring::lab::bin_dir().map_err(|e| failed("be found", e))?;
+    one.start(&bin_dir).map_err(|e| failed("start", e.into()))?;
+    database::execute(&one.database, SCHEMA).await.map_err(|e| failed("create the table", e.into()))?;
+    wiring::lab::clone_database(&two.data_dir, &two.database, one.database.at, buffers)
+        .await
+        .map_err(|e| failed("be copied", e))?;
+    two.follow(&one.database).map_err(|e| failed("follow", e.into()))?;
+    two.start(&bin_dir).map_err(|e| failed("start", e.into()))?;
+    super::pair::wait_streaming(&one.database).await?;
+    Ok((one, two, bin_dir))
 }
 
 async fn pair(folder: &Folder, buffers: &str) -> Result<(BareServer, BareServer), DemoError> {

@@ -50,14 +50,25 @@ struct Stand {
     _cluster: Option<EtcdCluster>,
 }
 
-/// Measures `runs` rounds of each case.
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// So many rounds of each.
+    pub(crate) runs: u32,
+    /// `policy.lease`.
+    pub(crate) lease: Duration,
+    /// `policy.guarantee`.
+    pub(crate) guarantee: &'static str,
+}
+
+/// Measures so many rounds of each case.
 pub(crate) async fn measure(
-    runs: u32,
-    lease: Duration,
+    asked: Asked,
     shared: Shared,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<Series>, DemoError> {
-    let mut stand = Stand::start(lease, shared).await?;
+    let mut stand = Stand::start(&asked, shared).await?;
+    let runs = asked.runs;
     let (mut gaps, mut leads, mut goes_on, mut thawed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut lost, mut lost_moved) = (0, 0);
     for run in 1..=runs {
@@ -103,7 +114,7 @@ struct Quiet {
 }
 
 impl Stand {
-    async fn start(lease: Duration, shared: Shared) -> Result<Self, DemoError> {
+    async fn start(asked: &Asked, shared: Shared) -> Result<Self, DemoError> {
         let (cluster, controllers, what) = match shared {
             Shared::Folder => (None, Controllers::Folder, "folder"),
             Shared::Etcd => {
@@ -117,10 +128,10 @@ impl Stand {
             }
         };
         let settings = Settings {
-            lease: format!("{}ms", lease.as_millis()),
+            lease: format!("{}ms", asked.lease.as_millis()),
             rpo: "5s",
             on_postmaster_death: "restart",
-            guarantee: "best-effort",
+            guarantee: asked.guarantee,
             rate: 1,
             rows: false,
             shared_buffers: SMALL_BUFFERS,
@@ -128,7 +139,7 @@ impl Stand {
             controllers,
         };
         let pair = Pair::start(settings).await?;
-        Ok(Self { pair, lead: lease / 2, what, _cluster: cluster })
+        Ok(Self { pair, lead: asked.lease / 2, what, _cluster: cluster })
     }
 
     /// With nothing under way: users wait for nothing.

@@ -17,6 +17,10 @@ pub(crate) use case::Case;
 pub(crate) use judge::Round;
 pub(crate) use table::{Table, show};
 
+use super::figure::Figure;
+use super::latency;
+use super::leader::{self, Shared};
+use super::series::Series;
 use crate::demo::DemoError;
 use lane::Lane;
 use pilotlight_lab::net::Want;
@@ -38,6 +42,8 @@ pub(crate) struct Order {
     pub(crate) lease: Duration,
     /// `policy.guarantee`.
     pub(crate) guarantee: &'static str,
+    /// What the controllers of the case `leader` share.
+    pub(crate) store: Shared,
     /// Where chance begins.
     pub(crate) seed: u64,
 }
@@ -46,6 +52,8 @@ pub(crate) struct Order {
 pub(crate) struct Measured {
     pub(crate) rounds: Vec<Round>,
     pub(crate) net: String,
+    /// Of the cases that are played apart.
+    pub(crate) figures: Vec<Figure>,
 }
 
 type Todo = Arc<Mutex<VecDeque<(Case, u32)>>>;
@@ -53,15 +61,37 @@ type Todo = Arc<Mutex<VecDeque<(Case, u32)>>>;
 /// Plays all rounds. A round that goes wrong is one of the results; a lane that cannot start is an error.
 pub(crate) async fn measure(order: &Order) -> Result<Measured, DemoError> {
     lane::sweep();
-    let most = order.cases.iter().map(|(_, times)| *times).max().unwrap_or_default();
-    let in_turns =
-        (0..most).flat_map(|n| order.cases.iter().filter(move |(_, times)| n < *times).map(move |c| (c.0, n)));
+    let mut all = lanes(order).await?;
+    // One after the other and after the lanes: what they measure is the machine itself.
+    let progress = |text: &str| eprintln!("  {text}");
+    for (case, times) in &order.cases {
+        match case {
+            Case::Latency => all.figures.extend(latency::measure(*times, &progress).await?),
+            Case::Leader => {
+                let asked = leader::Asked { runs: *times, lease: order.lease, guarantee: order.guarantee };
+                let series = leader::measure(asked, order.store, &progress).await?;
+                all.figures.extend(series.iter().flat_map(Series::figures));
+            }
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// The rounds of all lanes.
+async fn lanes(order: &Order) -> Result<Measured, DemoError> {
+    let mut all = Measured { rounds: Vec::new(), net: "no lanes".to_owned(), figures: Vec::new() };
+    let cases: Vec<(Case, u32)> = order.cases.iter().copied().filter(|(case, _)| !case.is_apart()).collect();
+    if cases.is_empty() {
+        return Ok(all);
+    }
+    let most = cases.iter().map(|(_, times)| *times).max().unwrap_or_default();
+    let in_turns = (0..most).flat_map(|n| cases.iter().filter(move |(_, times)| n < *times).map(move |c| (c.0, n)));
     let todo: Todo = Arc::new(Mutex::new(in_turns.collect()));
     let mut lanes = JoinSet::new();
     for number in 0..order.lanes.max(1) {
         lanes.spawn(walk(number, order.clone(), todo.clone()));
     }
-    let mut all = Measured { rounds: Vec::new(), net: String::new() };
     while let Some(ended) = lanes.join_next().await {
         let (rounds, net) = ended.map_err(|e| DemoError::Ended(format!("a lane has ended: {e}")))??;
         all.rounds.extend(rounds);

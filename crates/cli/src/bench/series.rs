@@ -1,5 +1,6 @@
 //! A row of measurements of one thing, and how it is shown.
 
+use super::figure::Figure;
 use pilotlight_core::measure::median;
 use serde::Serialize;
 use std::time::Duration;
@@ -36,6 +37,12 @@ impl Series {
     /// Whether the median is within the bound.
     pub(crate) fn is_reached(&self) -> bool {
         median(&self.outage_ms).is_some_and(|outage| outage <= self.bound_ms)
+    }
+
+    /// As figures of another table: the outages, and what was lost.
+    pub(crate) fn figures(&self) -> [Figure; 2] {
+        let lost = Figure::count(format!("{}: rows lost", self.name), self.lost, self.outage_ms.len(), true);
+        [Figure::at_most(self.name.clone(), &self.outage_ms, self.bound_ms), lost]
     }
 
     /// One line of the table.

@@ -1,7 +1,7 @@
 //! `pilotlight bench`: the failover benchmarks; `cargo xtask bench failover` builds the release binary and calls it.
 
-use crate::args::{BenchArgs, BenchCase, SharedArg};
-use crate::bench::leader::{self, Shared};
+use crate::args::{BenchArgs, BenchCase};
+use crate::bench::leader;
 use crate::bench::series::{Series, head};
 use crate::bench::{crash, region, switchover};
 use crate::command::interrupt;
@@ -42,11 +42,8 @@ async fn measure(args: &BenchArgs, lease: Duration) -> Result<Vec<Series>, DemoE
             BenchCase::Region => series.extend(region::measure(args.runs, lease, &progress).await?),
             BenchCase::Switchover => series.push(switchover::measure(args.runs, false, &progress).await?),
             BenchCase::Leader => {
-                let shared = match args.store {
-                    SharedArg::Folder => Shared::Folder,
-                    SharedArg::Etcd => Shared::Etcd,
-                };
-                series.extend(leader::measure(args.runs, lease, shared, &progress).await?);
+                let asked = leader::Asked { runs: args.runs, lease, guarantee: args.guarantee.word() };
+                series.extend(leader::measure(asked, args.store.into(), &progress).await?);
             }
             BenchCase::Dirty => series.push(switchover::measure(args.runs, true, &progress).await?),
         }

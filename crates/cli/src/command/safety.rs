@@ -25,6 +25,7 @@ pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
         },
         lease,
         guarantee: args.guarantee.word(),
+        store: args.store.into(),
         seed: args.seed,
     };
     let measured = tokio::select! {
@@ -47,6 +48,8 @@ fn cases(args: &SafetyArgs) -> Vec<(Case, u32)> {
     }
     let times = |case: Case| match case {
         Case::Cut | Case::Freeze => args.repeat,
+        // Ten rounds say what there is to say, and take minutes.
+        Case::Leader | Case::Latency => args.repeat.min(10),
         Case::Pause => args.repeat.div_ceil(2),
         Case::Return | Case::Controller | Case::Random => args.repeat.div_ceil(4),
         _ => args.repeat.div_ceil(10),

@@ -44,7 +44,7 @@ fn server(data_dir: &Path, database: &Database, shared_buffers: &str) -> NewServ
         user: "postgres".to_owned(),
         password: Some(database.password.clone()),
         shared_buffers: shared_buffers.to_owned(),
-        max_connections: 60,
+        max_connections: 100,
     }
 }
 

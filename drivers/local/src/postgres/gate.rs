@@ -100,7 +100,7 @@ impl PostgresGate {
     }
 
     /// The name under which the writer waits for it.
-    pub(super) fn standby_name(&self) -> &str {
+    pub fn standby_name(&self) -> &str {
         &self.standby_name
     }
 

@@ -88,6 +88,7 @@ pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writer
             lane.net().cut_between(old, Place::Third)?;
             hold(lane).await
         }
+        Case::Leader | Case::Latency => Err(DemoError::Ended(format!("{} is not played on a lane", case.name()))),
     }
 }
 

@@ -33,6 +33,10 @@ pub(crate) enum Case {
     Link,
     /// Only the writer's region and the third place are cut from each other
     LinkThird,
+    /// One of three controllers is killed or frozen while it leads, with nothing under way and in the middle of a run
+    Leader,
+    /// What the guarantee and the fences of the connections cost each commit
+    Latency,
 }
 
 /// What should come of it.
@@ -51,9 +55,14 @@ impl Case {
     pub(crate) fn expects(self) -> Expect {
         match self {
             Case::Third | Case::Agent | Case::Link | Case::LinkThird => Expect::Holds,
-            Case::Postgres => Expect::Stays,
+            Case::Postgres | Case::Leader | Case::Latency => Expect::Stays,
             _ => Expect::Moves,
         }
+    }
+
+    /// Played on a set-up of its own, not on a lane.
+    pub(crate) fn is_apart(self) -> bool {
+        matches!(self, Case::Leader | Case::Latency)
     }
 
     /// Its name as it is typed.

@@ -3,20 +3,9 @@
 use super::case::{Case, Expect};
 use super::judge::Round;
 use super::{Measured, Order};
+use crate::bench::figure::Figure;
 use pilotlight_core::measure::median;
 use serde::Serialize;
-
-/// One figure over all rounds it was measured in.
-#[derive(Debug, Serialize)]
-pub(crate) struct Figure {
-    name: String,
-    target: String,
-    n: usize,
-    median: Option<f64>,
-    least: Option<f64>,
-    most: Option<f64>,
-    met: bool,
-}
 
 /// Everything, as it is written to a file.
 #[derive(Debug, Serialize)]
@@ -43,7 +32,7 @@ impl Table {
     pub(crate) fn of(order: &Order, measured: Measured) -> Self {
         let rounds = measured.rounds;
         let mut figures = Vec::new();
-        for (case, _) in &order.cases {
+        for (case, _) in order.cases.iter().filter(|(case, _)| !case.is_apart()) {
             let of_case: Vec<&Round> = rounds.iter().filter(|r| r.case == case.name() && r.failed.is_none()).collect();
             figures.extend(of(*case, &of_case, order.lease.as_secs_f64() * 1_000.0));
         }
@@ -55,18 +44,18 @@ impl Table {
             let why = r.wrong(expects(r))?;
             Some(format!("{} {}: {why}", r.case, r.n))
         });
-        let count = |name: &str, target: &str, of: &dyn Fn(&Round) -> u64| {
-            let sum: u64 = rounds.iter().map(of).sum();
-            #[allow(clippy::cast_precision_loss)] // rows of a benchmark
-            let sum_f = Some(sum as f64);
-            let (name, target) = (name.to_owned(), target.to_owned());
-            Figure { name, target, n: rounds.len(), median: sum_f, least: None, most: None, met: sum == 0 }
-        };
-        figures.push(count("rows acknowledged by two writers", "0", &|r| r.dual));
-        let in_flight = count("rows in flight when their machine paused", "-", &|r| r.in_flight);
-        figures.push(Figure { met: true, ..in_flight });
-        figures.push(count("rows in neither the new side nor a bundle", "0", &|r| r.missing));
-        figures.push(count("looks at the name without an address", "0", &|r| r.empty_names));
+        if !rounds.is_empty() {
+            let count = |name: &str, none: bool, of: &dyn Fn(&Round) -> u64| {
+                Figure::count(name, rounds.iter().map(of).sum(), rounds.len(), none)
+            };
+            figures.extend([
+                count("rows acknowledged by two writers", true, &|r| r.dual),
+                count("rows in flight when their machine paused", false, &|r| r.in_flight),
+                count("rows in neither the new side nor a bundle", true, &|r| r.missing),
+                count("looks at the name without an address", true, &|r| r.empty_names),
+            ]);
+        }
+        figures.extend(measured.figures);
         let loads: Vec<f64> = rounds.iter().map(|r| r.load).collect();
         Self {
             net: measured.net,
@@ -95,54 +84,40 @@ fn of(case: Case, rounds: &[&Round], lease_ms: f64) -> Vec<Figure> {
     let silence: Vec<f64> = rounds.iter().map(|r| r.silence_ms).collect();
     let bound = 1.1 * lease_ms + 500.0;
     match case.expects() {
-        Expect::Holds => vec![at_most(format!("{name}: longest silence"), &silence, NOTICED_MS)],
-        Expect::Stays => vec![shown(format!("{name}: longest silence"), &silence)],
-        Expect::Moves if case == Case::Switchover => vec![shown(format!("{name}: outage"), &outage)],
+        Expect::Holds => vec![Figure::at_most(format!("{name}: longest silence"), &silence, NOTICED_MS)],
+        Expect::Stays => vec![Figure::shown(format!("{name}: longest silence"), &silence)],
+        Expect::Moves if case == Case::Switchover => vec![Figure::shown(format!("{name}: outage"), &outage)],
         Expect::Moves => {
             let outage = match case {
-                Case::Cut | Case::Freeze => at_most(format!("{name}: outage"), &outage, bound),
-                _ => shown(format!("{name}: outage"), &outage),
+                Case::Cut | Case::Freeze => Figure::at_most(format!("{name}: outage"), &outage, bound),
+                _ => Figure::shown(format!("{name}: outage"), &outage),
             };
-            let mut figures = vec![outage, positive(format!("{name}: guard gap"), &gap)];
+            let mut figures = vec![outage, Figure::positive(format!("{name}: guard gap"), &gap)];
             if !thaw.is_empty() {
-                figures.push(positive(format!("{name}: guard gap after the thaw"), &thaw));
+                figures.push(Figure::positive(format!("{name}: guard gap after the thaw"), &thaw));
             }
             figures
         }
     }
 }
 
-fn figure(name: String, values: &[f64], target: String, met: bool) -> Figure {
-    let least = values.iter().copied().reduce(f64::min);
-    let most = values.iter().copied().reduce(f64::max);
-    Figure { name, target, n: values.len(), median: median(values), least, most, met }
-}
-
-fn at_most(name: String, values: &[f64], bound: f64) -> Figure {
-    let met = median(values).is_some_and(|m| m <= bound);
-    figure(name, values, format!("median at most {bound:.0}"), met)
-}
-
-fn positive(name: String, values: &[f64]) -> Figure {
-    let met = !values.is_empty() && values.iter().all(|v| *v > 0.0);
-    figure(name, values, "each above 0".to_owned(), met)
-}
-
-fn shown(name: String, values: &[f64]) -> Figure {
-    figure(name, values, "-".to_owned(), true)
-}
-
 /// For people.
 pub(crate) fn show(table: &Table) -> String {
     let mut text = format!(
-        "guarantee {}, lease {} ms, {}, {} lanes, load {:.1}\n\n{:<46} {:>4} {:>9} {:>9} {:>9}  target\n",
-        table.guarantee, table.lease_ms, table.net, table.lanes, table.load, "ms", "n", "median", "least", "most"
+        "guarantee {}, lease {} ms, {}, {} lanes, load {:.1}\n\n{}\n",
+        table.guarantee,
+        table.lease_ms,
+        table.net,
+        table.lanes,
+        table.load,
+        Figure::head()
     );
-    for f in &table.figures {
-        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.0}"));
-        let (median, least, most) = (number(f.median), number(f.least), number(f.most));
-        let verdict = if f.met { "" } else { "  MISSED" };
-        text.push_str(&format!("{:<46} {:>4} {median:>9} {least:>9} {most:>9}  {}{verdict}\n", f.name, f.n, f.target));
+    for figure in &table.figures {
+        text.push_str(&figure.line());
+        text.push('\n');
+    }
+    if table.rounds.is_empty() {
+        return text;
     }
     text.push_str(&spread(&table.rounds));
     for line in &table.wrong {
