@@ -5,11 +5,11 @@ AWS = --features pilotlight/aws,pilotlight-aws/sdk
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt tidy bench simulate docs clean tools postgres engines test-aws moto
+.PHONY: help demo build test lint fmt tidy bench simulate docs clean tools postgres engines test-aws test-terraform moto
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
-		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 demo: tools postgres build ## lose a region on real PostgreSQL and be back (ARGS="--fault agent" for variants)
 	@$(TARGET_DIR)/release/pilotlight demo $(ARGS)
@@ -23,6 +23,9 @@ test: tools postgres engines ## run every test, those on real PostgreSQL include
 test-aws: tools moto ## run the tests of the drivers for AWS against the AWS test server
 	$(CARGO) clippy --package pilotlight --package pilotlight-aws --all-targets --locked $(AWS) -- --deny warnings
 	$(CARGO) test --package pilotlight --package pilotlight-aws --locked $(AWS) --test aws --test server $(ARGS)
+
+test-terraform: ## test the Terraform modules with mocked providers, where terraform is installed
+	@scripts/test-terraform.sh
 
 lint: tools ## check formatting, clippy with warnings as errors, and tidy
 	$(CARGO) fmt --all --check

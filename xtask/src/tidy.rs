@@ -9,6 +9,7 @@ mod names;
 mod packages;
 mod rust;
 mod size;
+mod terraform;
 mod text;
 mod tree;
 
@@ -58,6 +59,7 @@ pub fn check_all(tree: &Tree, packages: &[Package]) -> Vec<Complaint> {
     complaints.extend(rust::check(&sources));
     complaints.extend(size::check(tree, &sources));
     complaints.extend(names::check(tree, &sources));
+    complaints.extend(terraform::check(tree));
     complaints.extend(text::check(tree));
     complaints.extend(docs::check(tree, &sources, packages));
     complaints.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));

@@ -192,3 +192,33 @@ fn the_changelog_is_open() {
     let tree = Tree::of([("CHANGELOG.md", "## 1.0\n"), ("docs/dependencies.md", "")]);
     assert_eq!(said(&tidy::check_all(&tree, &[])), "CHANGELOG.md:0 has no section \"Unreleased\"\n");
 }
+
+#[test]
+fn terraform_leaves_alone_what_pilotlight_moves() {
+    let service = |lifecycle: &str| {
+        let text = format!("resource \"aws_ecs_service\" \"this\" {{\n  desired_count = 1\n{lifecycle}}}\n");
+        said_of(&[("terraform/modules/ecs/main.tf", &text)])
+    };
+    let said = service("");
+    assert!(said.contains("main.tf:1 aws_ecs_service does not leave desired_count alone"), "{said}");
+    assert!(said.contains("does not leave capacity_provider_strategy alone"), "{said}");
+    let list = "  lifecycle {\n    ignore_changes = [\n      # Pilotlight raises it.\n      desired_count,\n      capacity_provider_strategy,\n    ]\n  }\n";
+    assert_eq!(service(list), "");
+    let said = service("  lifecycle {\n    ignore_changes = [desired_count, capacity_provider_strategy]\n  }\n");
+    assert!(said.contains("leaves desired_count alone and does not say why"), "{said}");
+    let record = "resource \"aws_route53_record\" \"this\" {\n  weighted_routing_policy {\n    weight = 1\n  }\n}\n";
+    let said = said_of(&[("terraform/main.tf", record)]);
+    assert!(said.contains("does not leave weighted_routing_policy alone"), "{said}");
+}
+
+#[test]
+fn rights_are_those_that_the_drivers_call() {
+    let document =
+        "| kind | calls | phases |\n|---|---|---|\n| `ecs` | `ecs:DescribeServices`, `UpdateService` (x) | - |\n";
+    let said = |rights: &str| said_of(&[("docs/aws.md", document), ("terraform/modules/iam/rights.json", rights)]);
+    let good = r#"{"ecs": {"ecs:DescribeServices": "named", "ecs:UpdateService": "named"}}"#;
+    assert_eq!(said(good), "");
+    let text = said(r#"{"ecs": {"ecs:DescribeServices": "named", "ecs:DeleteService": "named"}}"#);
+    assert!(text.contains("ecs calls ecs:UpdateService (docs/aws.md), and no policy gives the right"), "{text}");
+    assert!(text.contains("ecs is given ecs:DeleteService, which docs/aws.md does not list"), "{text}");
+}

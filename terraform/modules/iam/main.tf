@@ -1,0 +1,73 @@
+# What Pilotlight may do: one policy per driver, each limited to the resources of the plan. What each driver calls stands in
+# rights.json, which `cargo xtask tidy` compares with docs/aws.md: `named` calls are limited to what is named, `any` are
+# looks that AWS does not limit to a resource.
+
+locals {
+  rights = jsondecode(file("${path.module}/rights.json"))
+  # A detach leaves two writers until a person stops one: only for plans that say `detach: allowed`.
+  withheld = var.allow_detach ? [] : ["rds:RemoveFromGlobalCluster"]
+  calls = {
+    for driver, _ in var.resources : driver => {
+      for scope in ["named", "any"] : scope => [
+        for call, is in local.rights[driver] : call if is == scope && !contains(local.withheld, call)
+      ]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "driver" {
+  for_each = var.resources
+
+  dynamic "statement" {
+    for_each = length(local.calls[each.key].named) == 0 ? [] : [local.calls[each.key].named]
+    content {
+      sid       = "Named"
+      actions   = statement.value
+      resources = each.value
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(local.calls[each.key].any) == 0 ? [] : [local.calls[each.key].any]
+    content {
+      sid       = "Look"
+      actions   = statement.value
+      resources = ["*"]
+    }
+  }
+}
+
+resource "aws_iam_policy" "driver" {
+  for_each = var.resources
+
+  name        = "${var.name}-pilotlight-${each.key}"
+  description = "What the driver ${each.key} of Pilotlight calls"
+  policy      = data.aws_iam_policy_document.driver[each.key].json
+  tags        = var.tags
+}
+
+data "aws_iam_policy_document" "assume" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "AWS"
+      identifiers = var.trusted_arns
+    }
+  }
+}
+
+resource "aws_iam_role" "this" {
+  name                 = "${var.name}-pilotlight"
+  description          = "Pilotlight moves ${var.name} between regions"
+  assume_role_policy   = data.aws_iam_policy_document.assume.json
+  max_session_duration = 43200 # A run may take hours; its credentials must not end before it.
+  tags                 = var.tags
+}
+
+resource "aws_iam_role_policy_attachment" "driver" {
+  for_each = var.resources
+
+  role       = aws_iam_role.this.name
+  policy_arn = aws_iam_policy.driver[each.key].arn
+}

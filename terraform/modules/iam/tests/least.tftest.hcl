@@ -1,0 +1,58 @@
+# Without an account: which calls the policies would allow, and on what.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/p" }
+  }
+}
+
+variables {
+  name         = "shop"
+  trusted_arns = ["arn:aws:iam::123456789012:role/controller"]
+  resources = {
+    ecs    = ["arn:aws:ecs:us-west-2:123456789012:service/web/web"]
+    aurora = ["arn:aws:rds::123456789012:global-cluster:shop", "arn:aws:rds:us-west-2:123456789012:cluster:shop"]
+  }
+}
+
+run "one_policy_per_driver_of_the_plan" {
+  assert {
+    condition     = toset(keys(aws_iam_policy.driver)) == toset(["aurora", "ecs"])
+    error_message = "a driver that the plan does not use has rights"
+  }
+
+  assert {
+    condition     = join(" ", output.calls.ecs.named) == "ecs:DescribeServices ecs:UpdateService" && length(output.calls.ecs.any) == 0
+    error_message = "a call on every service of the account"
+  }
+
+  assert {
+    condition     = !contains(output.calls.aurora.named, "rds:RemoveFromGlobalCluster")
+    error_message = "a detach is allowed that nobody allowed"
+  }
+}
+
+run "a_detach_is_allowed_when_asked_for" {
+  variables {
+    allow_detach = true
+  }
+
+  assert {
+    condition     = contains(output.calls.aurora.named, "rds:RemoveFromGlobalCluster")
+    error_message = "`detach: allowed` would be denied by AWS"
+  }
+}
+
+run "everything_and_everybody_are_refused" {
+  command = plan
+
+  variables {
+    resources    = { ecs = ["*"] }
+    trusted_arns = ["*"]
+  }
+
+  expect_failures = [var.resources, var.trusted_arns]
+}

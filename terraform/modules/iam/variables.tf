@@ -1,0 +1,43 @@
+variable "name" {
+  description = "Name of the application; what is made is called after it."
+  type        = string
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,30}$", var.name))
+    error_message = "Lower case letters, digits and dashes, 2 to 31 of them, a letter first."
+  }
+}
+
+variable "resources" {
+  description = "By driver: ARNs of what the plan names. Drivers that the plan does not use are left out."
+  type        = map(list(string))
+  validation {
+    condition     = alltrue([for driver in keys(var.resources) : contains(keys(jsondecode(file("${path.module}/rights.json"))), driver)])
+    error_message = "A driver that rights.json does not know."
+  }
+  validation {
+    condition     = alltrue([for arns in values(var.resources) : length(arns) > 0 && !contains(arns, "*")])
+    error_message = "Name the resources of each driver; `*` would be everything in the account."
+  }
+}
+
+variable "allow_detach" {
+  description = "Gives the right to take an Aurora cluster out of its global cluster. Only for plans with `detach: allowed`."
+  type        = bool
+  default     = false
+}
+
+variable "trusted_arns" {
+  description = "Who may act as Pilotlight: the role of the machine or the function its controller runs on."
+  type        = list(string)
+  validation {
+    condition     = length(var.trusted_arns) > 0 && !contains(var.trusted_arns, "*")
+    error_message = "Name who; `*` would be everybody."
+  }
+}
+
+variable "tags" {
+  description = "Tags of every resource."
+  type        = map(string)
+  default     = {}
+}
+

@@ -1,0 +1,9 @@
+output "component" {
+  description = "The topic of the standby region as a component of a plan of Pilotlight."
+  value       = { kind = "sns", topic = aws_sns_topic.standby.arn }
+}
+
+output "topics" {
+  description = "ARNs of both topics: alarms of lag in the standby region, of health in us-east-1."
+  value       = { standby = aws_sns_topic.standby.arn, global = aws_sns_topic.global.arn }
+}

@@ -1,0 +1,72 @@
+# Without an account: which records and checks the module would make.
+
+mock_provider "aws" {}
+
+variables {
+  zone_id = "Z1"
+  name    = "pay.example.com"
+  home    = "us-east-1"
+  answers = {
+    us-east-1 = { check_host = "east.example.com", value = "192.0.2.1" }
+    us-west-2 = { check_host = "west.example.com", value = "192.0.2.2" }
+  }
+}
+
+run "weights_lead_home_and_checks_decide_nothing" {
+  assert {
+    condition = (
+      aws_route53_record.weighted["us-east-1"].weighted_routing_policy[0].weight == 100 &&
+      aws_route53_record.weighted["us-west-2"].weighted_routing_policy[0].weight == 0
+    )
+    error_message = "users are not led home"
+  }
+
+  assert {
+    condition     = alltrue([for r in aws_route53_record.weighted : r.health_check_id == null]) && length(output.health_checks) == 2
+    error_message = "a check decides where users go past Pilotlight"
+  }
+
+  assert {
+    condition     = alltrue([for region, r in aws_route53_record.weighted : r.set_identifier == region && r.ttl == 60])
+    error_message = "Pilotlight would not know its records"
+  }
+}
+
+run "health_checks_decide_between_primary_and_secondary" {
+  variables {
+    policy         = "failover"
+    check_interval = 10
+    answers = {
+      us-east-1 = { check_host = "east.example.com", alias = { name = "east.elb.amazonaws.com", zone = "Z35" } }
+      us-west-2 = { check_host = "west.example.com", alias = { name = "west.elb.amazonaws.com", zone = "Z1H" } }
+    }
+  }
+
+  assert {
+    condition = (
+      aws_route53_record.failover["us-east-1"].failover_routing_policy[0].type == "PRIMARY" &&
+      aws_route53_record.failover["us-west-2"].failover_routing_policy[0].type == "SECONDARY" &&
+      length(aws_route53_record.weighted) == 0
+    )
+    error_message = "home is not the primary"
+  }
+
+  assert {
+    condition     = alltrue([for r in aws_route53_record.failover : r.alias[0].evaluate_target_health])
+    error_message = "an alias that Pilotlight would write differently"
+  }
+}
+
+run "an_answer_of_both_kinds_is_refused" {
+  command = plan
+
+  variables {
+    answers = {
+      us-east-1 = { check_host = "east.example.com", value = "192.0.2.1", alias = { name = "a", zone = "Z" } }
+      us-west-2 = { check_host = "west.example.com", value = "192.0.2.2" }
+    }
+    check_interval = 20
+  }
+
+  expect_failures = [var.answers, var.check_interval]
+}

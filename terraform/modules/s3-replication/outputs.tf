@@ -1,0 +1,20 @@
+output "primary_bucket" {
+  description = "Name of the bucket in the primary region."
+  value       = aws_s3_bucket.primary.id
+}
+
+output "standby_bucket" {
+  description = "Name of the bucket in the standby region."
+  value       = aws_s3_bucket.standby.id
+}
+
+output "component" {
+  description = "These buckets as a component of a plan of Pilotlight."
+  value = {
+    kind = "s3"
+    regions = {
+      (data.aws_region.primary.name) = { bucket = aws_s3_bucket.primary.id }
+      (data.aws_region.standby.name) = { bucket = aws_s3_bucket.standby.id }
+    }
+  }
+}
