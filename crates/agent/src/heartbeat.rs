@@ -41,6 +41,7 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         sees,
         sentinel,
         ports: agent.outlook.seen(sent),
+        health: agent.checkup.seen(sent),
         wishes: agent.picture.wishes(),
     };
     let reply = tokio::select! {

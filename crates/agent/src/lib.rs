@@ -11,6 +11,7 @@
 //! | `heartbeat` | presence, looks and lease renewal; never waits for a look | controller |
 //! | `look` (one per target) | observes by timer, by signal and after each effect | driver |
 //! | `outlook` (one per copy elsewhere) | dials its port by timer | network |
+//! | `checkup` (one per health check) | asks its probe by timer | network |
 //! | `upkeep` (one per target) | the agent's own decision on its copy | driver |
 //! | `work` | asks for tasks, runs them, reports | controller, driver |
 //! | `candidate` (one per unit) | what the writer waits for, and whom the store may promote | driver |
@@ -50,7 +51,9 @@ use picture::Picture;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::plan::{ComponentPlan, Plan};
+use pilotlight_core::verdict::Witness;
 use pilotlight_driver::Driver;
+use pilotlight_driver::checkup::Checkup;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::gate::Gate;
 use pilotlight_driver::guard::Ledger;
@@ -111,6 +114,7 @@ pub(crate) struct Agent {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) picture: Arc<Picture>,
     pub(crate) outlook: Arc<Outlook>,
+    pub(crate) checkup: Arc<Checkup>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) gates: Gates,
     pub(crate) hands: Arc<Hands>,
@@ -169,6 +173,11 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
         looks.await;
         "looks at other places".to_owned()
     });
+    let checks = agent.checkup.clone().run(wakes(&agent.picture.beat), agent.shutdown.clone());
+    tasks.spawn(async move {
+        checks.await;
+        "health checks".to_owned()
+    });
     tasks.spawn(async move {
         heartbeat::run(&beats).await;
         "heartbeat".to_owned()
@@ -208,6 +217,8 @@ pub fn fresh_instance() -> String {
 
 fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
     let picture = Arc::new(Picture::new(&parts.plan, &parts.region, &parts.descriptors));
+    let me = Witness::Agent(parts.region.clone());
+    let checkup = Checkup::new(&parts.plan, &me, parts.clock.clone(), parts.port_look.clone());
     let outlook = Outlook::new(&parts.plan, Some(&parts.region), parts.clock.clone(), parts.port_look.clone());
     let leases = Arc::new(Leases::new(parts.clock.clone(), notes.load()));
     let hands = Arc::new(Hands::new(&parts, picture.clone(), leases.clone()));
@@ -220,6 +231,7 @@ fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
         driver: parts.driver,
         picture,
         outlook: Arc::new(outlook),
+        checkup,
         leases,
         gates,
         hands,

@@ -6,6 +6,8 @@ use crate::{AgentError, fresh_instance};
 use pilotlight_core::id::Observer;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{ObserverReport, VERSION};
+use pilotlight_core::verdict::Witness;
+use pilotlight_driver::checkup::Checkup;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::port::PortLook;
 use std::sync::Arc;
@@ -37,9 +39,11 @@ pub struct ObserverParts {
 /// Looks and reports every `policy.renew`, and at once when something changed, until shutdown.
 pub async fn observe(parts: ObserverParts) -> Result<(), AgentError> {
     let ObserverParts { observer, plan, clock, port_look, client, token, shutdown } = parts;
-    let outlook = Arc::new(Outlook::new(&plan, None, clock.clone(), port_look));
+    let outlook = Arc::new(Outlook::new(&plan, None, clock.clone(), port_look.clone()));
     let news = Arc::new(Notify::new());
     let looking = tokio::spawn(outlook.clone().run(wakes(&news), shutdown.clone()));
+    let checkup = Checkup::new(&plan, &Witness::Observer(observer.clone()), clock.clone(), port_look);
+    let checking = tokio::spawn(checkup.clone().run(wakes(&news), shutdown.clone()));
     let way = HttpWay::new(client, &plan.controller.urls(), token);
     let instance = fresh_instance();
     let mut sequence = 0;
@@ -52,6 +56,7 @@ pub async fn observe(parts: ObserverParts) -> Result<(), AgentError> {
             instance: instance.clone(),
             sequence,
             ports: outlook.seen(clock.mono()),
+            health: checkup.seen(clock.mono()),
         };
         let answered = tokio::select! {
             biased;
@@ -66,5 +71,6 @@ pub async fn observe(parts: ObserverParts) -> Result<(), AgentError> {
             () = shutdown.cancelled() => {}
         }
     }
-    looking.await.map_err(|e| AgentError::TaskEnded(e.to_string()))
+    let ended = looking.await.and(checking.await);
+    ended.map_err(|e| AgentError::TaskEnded(e.to_string()))
 }

@@ -125,6 +125,7 @@ catalogue! {
     TOO_FAR_BEHIND = "PL-0223", Refused;
     COOLING_DOWN = "PL-0224", Refused;
     NOT_CONFIRMED = "PL-0225", Refused;
+    SERVICE_UNHEALTHY = "PL-0226", Refused;
     NOT_ADMITTED = "PL-0231", Refused;
 
     RESCUE_INCOMPLETE = "PL-0238", Refused;

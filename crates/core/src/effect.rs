@@ -10,6 +10,7 @@ use crate::position::Position;
 use crate::time::as_ms;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What to do. `component` and `region` name what it is done to.
@@ -122,6 +123,47 @@ pub enum Probe {
         #[serde(with = "as_ms")]
         timeout_ms: Duration,
     },
+    /// A name that must lead somewhere: to one of `expect`, if any are given. Asked of `server`, else where names are asked
+    /// anyway.
+    Dns {
+        name: String,
+        #[serde(default)]
+        server: Option<SocketAddr>,
+        #[serde(default)]
+        expect: Vec<IpAddr>,
+        #[serde(with = "as_ms")]
+        timeout_ms: Duration,
+    },
+    /// A program of the user's that must end with exit code 0. It must change nothing: it is run again and again.
+    Exec {
+        command: CommandLine,
+        #[serde(with = "as_ms")]
+        timeout_ms: Duration,
+    },
+}
+
+impl Probe {
+    /// The time it may take.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Probe::Http { timeout_ms, .. }
+            | Probe::Tcp { timeout_ms, .. }
+            | Probe::Sql { timeout_ms, .. }
+            | Probe::Dns { timeout_ms, .. }
+            | Probe::Exec { timeout_ms, .. } => *timeout_ms,
+        }
+    }
+
+    /// The texts that say what is asked, for who replaces a part of them.
+    pub fn places(&mut self) -> Vec<&mut String> {
+        match self {
+            Probe::Http { url: place, .. }
+            | Probe::Tcp { address: place, .. }
+            | Probe::Sql { dsn: place, .. }
+            | Probe::Dns { name: place, .. } => vec![place],
+            Probe::Exec { command, .. } => command.argv.iter_mut().collect(),
+        }
+    }
 }
 
 /// The request a probe makes. A `POST` has an empty body.

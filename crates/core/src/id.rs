@@ -53,6 +53,10 @@ name!(
     Observer
 );
 name!(
+    /// A health check of the plan, for example `front`.
+    HealthCheck
+);
+name!(
     /// The smallest thing that moves as one: epoch, lease and run are keyed by it.
     Unit
 );

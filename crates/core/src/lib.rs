@@ -13,6 +13,7 @@ pub mod effect;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod gate;
+pub mod health;
 pub mod id;
 pub mod leader;
 pub mod lease;

@@ -12,6 +12,7 @@ pub mod dns;
 
 use crate::candidate::{Admitted, Wish};
 use crate::effect::Effect;
+use crate::health::{Health, Question};
 use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
 use crate::observation::{Sentinel, State, Target};
 use crate::outcome::{Failure, Finding, Outcome};
@@ -48,6 +49,9 @@ pub struct Heartbeat {
     /// What it sees of the other places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortSeen>,
+    /// What it thinks of services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<HealthSeen>,
     /// What it asks of the store as the writer's agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wishes: Vec<Wish>,
@@ -66,6 +70,29 @@ pub struct ObserverReport {
     pub sequence: u64,
     /// What it sees.
     pub ports: Vec<PortSeen>,
+    /// What it thinks of services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<HealthSeen>,
+}
+
+/// What an observer thinks of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthSeen {
+    /// Which service, where.
+    pub question: Question,
+    /// What it thinks.
+    pub health: Health,
+    /// For how long.
+    #[serde(with = "as_ms")]
+    pub for_ms: Duration,
+    /// What the last answer was.
+    pub says: String,
+    /// How long that took.
+    #[serde(with = "as_ms")]
+    pub took_ms: Duration,
+    /// How old it is.
+    #[serde(with = "as_ms")]
+    pub age_ms: Duration,
 }
 
 /// A port that was dialled from another place.

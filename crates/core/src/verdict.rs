@@ -24,6 +24,7 @@ pub use reach::{Cell, Contact, Quorum, Reach, Row};
 pub use sight::{AgentSight, Outlook, PortAnswer, PortSight, Sight};
 pub use words::{Foresight, decisions, foresee};
 
+use crate::health::{self, Health, Question, ServiceHealth};
 use crate::id::{Component, Observer, Region, Unit};
 use crate::lease::LeaseSight;
 use crate::observation::{Role, State, Target};
@@ -38,6 +39,8 @@ use std::time::Duration;
 pub enum Verdict {
     /// The writer's agent is heard and its copies are written.
     Healthy,
+    /// Its copies are written, but a health check of a service there says that it does not work.
+    ServiceUnhealthy,
     /// Too little was heard since the controller started.
     NoDataYet,
     /// Something is wrong with the writer, but it is not given up: its agent repairs it or its lease still runs.
@@ -67,6 +70,7 @@ impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Verdict::Healthy => "healthy",
+            Verdict::ServiceUnhealthy => "service unhealthy",
             Verdict::NoDataYet => "no data yet",
             Verdict::Suspect => "suspect",
             Verdict::WriterDead => "writer dead",
@@ -85,6 +89,8 @@ impl std::fmt::Display for Verdict {
 pub enum Scope {
     /// One component's copy.
     Component { component: Component, region: Region },
+    /// A service, in one region or as a whole.
+    Service { question: Question },
     /// A whole region.
     Region { region: Region },
     /// The unit as a whole.
@@ -95,6 +101,7 @@ impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Scope::Component { component, region } => write!(f, "{component} in {region}"),
+            Scope::Service { question } => write!(f, "service {question}"),
             Scope::Region { region } => write!(f, "region {region}"),
             Scope::Unit { unit } => write!(f, "unit {unit}"),
         }
@@ -168,9 +175,17 @@ pub struct Judgement {
     pub candidates: Vec<Candidate>,
     /// Regions that are back but follow nobody, or not the writer.
     pub returned: Vec<Returned>,
+    /// What is said of the unit's services, in every region.
+    #[serde(default)]
+    pub health: Vec<ServiceHealth>,
 }
 
 impl Judgement {
+    /// What is said of the services that users of the writer meet: in its region, and as a whole.
+    pub fn health_at_writer(&self) -> impl Iterator<Item = &ServiceHealth> {
+        self.health.iter().filter(|h| h.question.region.is_none() || h.question.region == self.writer)
+    }
+
     /// By sentinels: how much of the newest acknowledged time the copy in that region may lack.
     pub fn exposure_of(&self, region: &Region) -> Option<Duration> {
         let candidate = self.candidates.iter().find(|c| &c.region == region && c.by_sentinel)?;
@@ -188,7 +203,8 @@ pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight)
     let quorum = sight.quorum(plan);
     let (verdict, scope, evidence) = bench.by_a_majority(finding, quorum);
     assert!(!evidence.is_empty(), "a judgement without evidence: {verdict:?}");
-    Judgement {
+    let of_unit = |h: &ServiceHealth| plan.health.get(&h.question.check).is_some_and(|check| &check.unit == unit);
+    let mut judgement = Judgement {
         unit: unit.clone(),
         writer: writer.cloned(),
         verdict,
@@ -197,6 +213,22 @@ pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight)
         quorum,
         candidates: candidate::candidates(plan, unit, writer, sight),
         returned: candidate::returned(plan, unit, writer, sight),
+        health: health::judge(plan, sight).into_iter().filter(of_unit).collect(),
+    };
+    weigh_services(&mut judgement);
+    judgement
+}
+
+/// Services are part of every verdict's evidence, but only a writer that is well has its verdict from them: of one that is
+/// not, they say nothing new.
+fn weigh_services(judgement: &mut Judgement) {
+    let evidence: Vec<Evidence> = judgement.health_at_writer().map(ServiceHealth::evidence).collect();
+    let unhealthy = judgement.health_at_writer().filter(|h| h.health == Health::Unhealthy);
+    let worst = unhealthy.max_by_key(|h| h.for_ms).map(|h| h.question.clone());
+    judgement.evidence.extend(evidence);
+    if let (Verdict::Healthy, Some(question)) = (judgement.verdict, worst) {
+        judgement.verdict = Verdict::ServiceUnhealthy;
+        judgement.scope = Scope::Service { question };
     }
 }
 
@@ -413,7 +445,7 @@ fn read_role(component: &Component, state: &State) -> (Verdict, String) {
 /// Of two copies in one region the graver word speaks; a dead one is graver than one that may recover.
 fn rank(verdict: Verdict) -> u8 {
     match verdict {
-        Verdict::Healthy => 0,
+        Verdict::Healthy | Verdict::ServiceUnhealthy => 0,
         Verdict::NoDataYet => 1,
         Verdict::Unknown => 2,
         Verdict::Suspect => 3,

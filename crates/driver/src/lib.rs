@@ -14,6 +14,7 @@
 //! - applying an effect whose end is already there answers `Skipped`.
 
 pub mod battery;
+pub mod checkup;
 pub mod clock;
 pub mod fake;
 pub mod gate;

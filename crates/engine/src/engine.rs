@@ -250,7 +250,8 @@ impl Engine {
             }
             record.epoch = record.epoch.next();
             record.run = Some(run.clone());
-            if verb == Verb::Failover {
+            // One that nobody asked for bars the next, whatever it is called.
+            if verb == Verb::Failover || (verb == Verb::Switchover && cause.automatic) {
                 let (run, automatic) = (run.clone(), cause.automatic);
                 record.failed_over = Some(FailedOver { run, at, automatic, acknowledged_by: None });
             }

@@ -18,7 +18,8 @@ use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkReques
 use pilotlight_core::recording::Scene;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Mono, Wall};
-use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight};
+use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight, Witness};
+use pilotlight_driver::checkup::Checkup;
 use pilotlight_driver::clock::Clock;
 use pilotlight_engine::Engine;
 use pilotlight_engine::lead::Lead;
@@ -39,6 +40,7 @@ pub(crate) struct Desk {
     pub(crate) descriptors: BTreeMap<Component, Descriptor>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) checkup: Arc<Checkup>,
     pub(crate) reports: Option<PathBuf>,
     pub(crate) hold: PathBuf,
     pub(crate) began: Mono,
@@ -75,6 +77,7 @@ impl Desk {
         parts: ServerParts,
         shutdown: CancellationToken,
     ) -> Self {
+        let checkup = Checkup::new(&plan, &Witness::Controller, clock.clone(), parts.port_look.clone());
         let (recorder, writing) = Recorder::new(&plan, parts.recording).unzip();
         Self {
             began: clock.mono(),
@@ -84,6 +87,7 @@ impl Desk {
             descriptors: parts.descriptors,
             hub: parts.hub,
             clock,
+            checkup,
             reports: parts.reports,
             hold,
             shutdown,
@@ -137,6 +141,7 @@ impl Desk {
             now: self.clock.mono(),
             agents: self.voices(),
             ports: self.known().ports.clone(),
+            health: self.checkup.opinions(),
             outlooks: self.hub.outlooks(),
             lease: self.engine.granter().sight(unit),
             candidate: self.engine.granter().unit(unit).and_then(|r| r.candidate).map(|c| c.region),

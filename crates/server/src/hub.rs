@@ -15,9 +15,10 @@ mod tasks;
 
 pub use remote::RemoteAgent;
 
+use pilotlight_core::health::Opinion;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Sentinel;
-use pilotlight_core::protocol::{Heartbeat, Job, ObserverReport, PortSeen, Task, TaskResult};
+use pilotlight_core::protocol::{HealthSeen, Heartbeat, Job, ObserverReport, PortSeen, Task, TaskResult};
 use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_core::verdict::{AgentSight, Outlook, PortSight, Witness};
 use pilotlight_core::{observation::State, observation::Target, protocol::Answer};
@@ -159,7 +160,7 @@ impl Hub {
             return;
         }
         (said.instance, said.sequence) = (report.instance, report.sequence);
-        said.outlook = outlook(now, report.ports);
+        said.outlook = outlook(now, report.ports, report.health);
         drop(all);
         self.beats.step();
     }
@@ -185,7 +186,8 @@ impl Hub {
             inner.seen.insert(seen.target, (seen.state, began));
         }
         drop(inner);
-        self.said().entry(Witness::Agent(heartbeat.region)).or_default().outlook = outlook(now, heartbeat.ports);
+        self.said().entry(Witness::Agent(heartbeat.region)).or_default().outlook =
+            outlook(now, heartbeat.ports, heartbeat.health);
         session.beats.step();
         self.beats.step();
         Ok(true)
@@ -251,12 +253,16 @@ impl Hub {
     }
 }
 
-fn outlook(now: Mono, ports: Vec<PortSeen>) -> Outlook {
+fn outlook(now: Mono, ports: Vec<PortSeen>, health: Vec<HealthSeen>) -> Outlook {
+    let ago = |age| Mono(now.0.saturating_sub(age));
+    let opinion =
+        |h: HealthSeen| (h.question, Opinion::reported(h.health, ago(h.for_ms), ago(h.age_ms), h.says, h.took_ms));
     let port = |p: PortSeen| {
-        let at = Mono(now.0.saturating_sub(p.age_ms));
+        let at = ago(p.age_ms);
         (p.target, PortSight { answer: p.answer, at })
     };
-    Outlook { heard: Some(now), ports: ports.into_iter().map(port).collect() }
+    let ports = ports.into_iter().map(port).collect();
+    Outlook { heard: Some(now), ports, health: health.into_iter().map(opinion).collect() }
 }
 
 impl Session {

@@ -331,6 +331,11 @@ pub(crate) fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_lo
         looks::ports(dials, port_look).await;
         "looks at ports"
     });
+    let (checks, stop) = (desk.checkup.clone(), desk.shutdown.clone());
+    tasks.spawn(async move {
+        checks.run(|| (), stop).await;
+        "health checks"
+    });
     tasks.spawn(async move {
         looks::shared(shares).await;
         "looks at what belongs to no region"

@@ -5,6 +5,7 @@
 
 mod door;
 mod failover;
+mod health;
 mod lab;
 mod notes;
 mod policy;

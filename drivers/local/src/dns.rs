@@ -9,7 +9,7 @@
 //! - a failure after the put was sent is `OutcomeUnknown`, unless the authority itself said that nothing changed.
 
 mod control;
-mod query;
+pub(crate) mod query;
 
 use async_trait::async_trait;
 use control::Control;
@@ -107,7 +107,7 @@ impl DnsDriver {
     /// Asks as a resolver does, for the family of address that is published.
     async fn served(&self, view: &NameView) -> Result<Vec<IpAddr>, String> {
         let wants_v4 = view.answers.iter().any(|a| a.weight > 0 && a.address.is_ipv4());
-        query::addresses(self.plan.server, &self.plan.name, wants_v4, LOOK / 2).await
+        query::addresses(self.plan.server, &self.plan.name, wants_v4, LOOK / 2, query::Asked::Authority).await
     }
 
     fn ttl_finding(&self, view: Option<&NameView>) -> Option<Finding> {
@@ -183,7 +183,7 @@ impl Driver for DnsDriver {
                 None
             }
         };
-        let asked = query::addresses(self.plan.server, &self.plan.name, true, LOOK / 2).await;
+        let asked = query::addresses(self.plan.server, &self.plan.name, true, LOOK / 2, query::Asked::Authority).await;
         if let Err(why) = asked {
             let message = format!("{} is not answered for at {}: {why}", self.plan.name, self.plan.server);
             let hint = "users would get no answer either: look at server and the zones of the authority";

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect};
 use pilotlight_core::id::{Application, Region};
 use pilotlight_core::observation::{State, Target};
-use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
+use pilotlight_core::outcome::{Failure, FailureKind, Finding, Outcome, Severity};
 use pilotlight_driver::{Context, Driver};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -23,6 +23,7 @@ use std::time::Duration;
 use tail::Tail;
 use tokio::net::unix::pipe;
 use tokio::process::Child;
+use tokio_util::sync::CancellationToken;
 
 /// Time a command that is given up has to clean up after itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -73,21 +74,46 @@ impl ExecDriver {
     }
 
     async fn run(&self, command: &CommandLine, context: &Context) -> Result<Outcome, Failure> {
+        let text = self.run_to_end(command, &told(context), context.deadline, &context.cancel).await?;
+        Ok(Outcome::done_with(text))
+    }
+
+    /// Runs a command that changes nothing, as a probe. `Ok` holds its last line.
+    pub async fn ask(&self, command: &CommandLine, at_most: Duration) -> Result<String, Failure> {
+        let last = |text: &str| text.trim_end().lines().next_back().unwrap_or_default().to_owned();
+        match self.run_to_end(command, &[], at_most, &CancellationToken::new()).await {
+            Ok(text) => Ok(last(&text)),
+            // It changed nothing, and may do better later.
+            Err(f) => {
+                let said = last(&f.output);
+                let message = if said.is_empty() { f.message } else { format!("{}: {said}", f.message) };
+                Err(Failure { kind: FailureKind::Transient, message, ..f })
+            }
+        }
+    }
+
+    async fn run_to_end(
+        &self,
+        command: &CommandLine,
+        told: &[(&str, String)],
+        deadline: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<String, Failure> {
         let name = command.argv.first().map_or("", String::as_str);
-        let (mut child, output) = self.start(command, context).map_err(|e| {
+        let (mut child, output) = self.start(command, told).map_err(|e| {
             Failure::rejected(format!("cannot start {name}: {e}")).hint("is the program there, and may it be run?")
         })?;
         let group = child.id().and_then(Group::of);
         let on_drop = KillOnDrop::new(group);
         let mut tail = Tail::new(output, self.redactor.longest());
-        let patience = context.deadline.saturating_sub((context.deadline / 10).min(GRACE));
+        let patience = deadline.saturating_sub((deadline / 10).min(GRACE));
         let ended = tokio::select! {
             ended = wait(&mut child, &mut tail) => Some(ended),
             () = tokio::time::sleep(patience) => None,
-            () = context.cancel.cancelled() => None,
+            () = cancel.cancelled() => None,
         };
         let Some(ended) = ended else {
-            give_up(&mut child, group, (context.deadline / 10).min(GRACE)).await;
+            give_up(&mut child, group, (deadline / 10).min(GRACE)).await;
             drop(on_drop);
             return Err(self.cut_short(command, name, patience).output(tail.text(&self.redactor)));
         };
@@ -95,13 +121,13 @@ impl ExecDriver {
         on_drop.leave();
         let text = tail.text(&self.redactor);
         match ended {
-            Ok(status) if status.success() => Ok(Outcome::done_with(text)),
+            Ok(status) if status.success() => Ok(text),
             Ok(status) => Err(Failure::rejected(format!("{name} {}", how(status))).output(text)),
             Err(e) => Err(Failure::unknown(format!("cannot tell how {name} ended: {e}")).output(text)),
         }
     }
 
-    fn start(&self, command: &CommandLine, context: &Context) -> io::Result<(Child, pipe::Receiver)> {
+    fn start(&self, command: &CommandLine, told: &[(&str, String)]) -> io::Result<(Child, pipe::Receiver)> {
         let [program, arguments @ ..] = command.argv.as_slice() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
         };
@@ -117,11 +143,7 @@ impl ExecDriver {
         if let Some(region) = &self.region {
             prepared.env("PILOTLIGHT_REGION", region.as_str());
         }
-        prepared.env("PILOTLIGHT_UNIT", context.unit.as_str());
-        prepared.env("PILOTLIGHT_EPOCH", context.epoch.to_string());
-        if let Some((run, _)) = context.key.as_str().split_once('/') {
-            prepared.env("PILOTLIGHT_RUN", run);
-        }
+        prepared.envs(told.iter().map(|(name, value)| (*name, value)));
         prepared.envs(&command.env);
         Ok((prepared.spawn()?, output))
     }
@@ -134,6 +156,13 @@ impl ExecDriver {
             Failure::unknown(said).hint("look what it did before it is run again")
         }
     }
+}
+
+/// What a command is told of the run it belongs to.
+fn told(context: &Context) -> Vec<(&'static str, String)> {
+    let run = context.key.as_str().split_once('/').map(|(run, _)| ("PILOTLIGHT_RUN", run.to_owned()));
+    let of_unit = [("PILOTLIGHT_UNIT", context.unit.to_string()), ("PILOTLIGHT_EPOCH", context.epoch.to_string())];
+    of_unit.into_iter().chain(run).collect()
 }
 
 fn show(d: Duration) -> String {

@@ -1,8 +1,9 @@
-//! Questions with a yes or no answer: HTTP, TCP, SQL. They change nothing and never wait longer than they were told.
+//! Questions with a yes or no answer: HTTP, TCP, SQL, names, programs. They change nothing and never wait longer than they were told.
 //!
 //! Border: one look; how often, from where and what follows is decided elsewhere. Names are asked from a [`Names`], so
 //! that a probe can see a name as the built-in authority publishes it, whatever the system's resolver believes.
 
+mod dns;
 mod http;
 pub mod names;
 mod sql;
@@ -11,6 +12,7 @@ mod tcp;
 pub use names::{Names, SystemNames};
 pub use tcp::port;
 
+use crate::exec::ExecDriver;
 use crate::redact::Redactor;
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, Probe};
@@ -26,12 +28,19 @@ pub struct ProbeDriver {
     client: reqwest::Client,
     names: Arc<dyn Names>,
     redactor: Redactor,
+    commands: Option<ExecDriver>,
 }
 
 impl ProbeDriver {
     /// Asks with that client, which must resolve through the same names (see [`names::for_probes`]).
     pub fn new(client: reqwest::Client, names: Arc<dyn Names>, redactor: Redactor) -> Self {
-        Self { client, names, redactor }
+        Self { client, names, redactor, commands: None }
+    }
+
+    /// Runs programs as probes as this does.
+    #[must_use]
+    pub fn running(self, commands: ExecDriver) -> Self {
+        Self { commands: Some(commands), ..self }
     }
 
     /// Asks once. `Ok` holds what was seen; a failure says what was seen and what was expected.
@@ -45,6 +54,14 @@ impl ProbeDriver {
                 let ask = sql::ask(self.names.as_ref(), dsn, query, expect.as_deref());
                 self.in_time(*timeout_ms, at_most, ask).await
             }
+            Probe::Dns { name, server, expect, timeout_ms } => {
+                let ask = dns::ask(self.names.as_ref(), name, *server, expect, *timeout_ms);
+                self.in_time(*timeout_ms, at_most, ask).await
+            }
+            Probe::Exec { command, timeout_ms } => match &self.commands {
+                Some(commands) => commands.ask(command, (*timeout_ms).min(at_most)).await,
+                None => Err(Failure::unsupported("no programs are run here")),
+            },
         };
         answer.map(|seen| self.redactor.redact(&seen)).map_err(|failure| Failure {
             message: self.redactor.redact(&failure.message),
@@ -79,6 +96,9 @@ fn name(probe: &Probe) -> String {
         }
         Probe::Tcp { address, .. } => format!("connect {address}"),
         Probe::Sql { dsn, .. } => format!("query {}", sql::without_password(dsn)),
+        Probe::Dns { name, server: Some(server), .. } => format!("{name} at {server}"),
+        Probe::Dns { name, .. } => name.clone(),
+        Probe::Exec { command, .. } => format!("run {}", command.argv.first().map_or("", String::as_str)),
     }
 }
 

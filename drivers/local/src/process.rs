@@ -126,9 +126,9 @@ impl ProcessDriver {
 
 fn of_instance(probe: &Probe, number: u32) -> Probe {
     let mut probe = probe.clone();
-    let (Probe::Http { url: place, .. } | Probe::Tcp { address: place, .. } | Probe::Sql { dsn: place, .. }) =
-        &mut probe;
-    *place = place.replace("{instance}", &number.to_string());
+    for place in probe.places() {
+        *place = place.replace("{instance}", &number.to_string());
+    }
     probe
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
         ledger: local.ledger,
         gates: local.gates,
         clock: Arc::new(SystemClock),
-        port_look: Arc::new(wiring::controller::Ports::of(&plan)),
+        port_look: Arc::new(wiring::controller::Ports::of(&plan).asking(local.probes)),
         way: Arc::new(way),
         notes: Arc::new(notes),
         instance: pilotlight_agent::fresh_instance(),

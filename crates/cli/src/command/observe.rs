@@ -23,7 +23,9 @@ pub(crate) async fn run(args: &ObserveArgs) -> Result<ExitCode, CliError> {
     let observing = observe(ObserverParts {
         observer,
         clock: Arc::new(SystemClock),
-        port_look: Arc::new(wiring::controller::Ports::of(&plan)),
+        port_look: Arc::new(
+            wiring::controller::Ports::of(&plan).asking(wiring::place::Place::of_observer(&plan)?.probes),
+        ),
         client: connect::http_client(&plan)?,
         token: connect::secret(plan.controller.token_of_agents())?,
         plan,

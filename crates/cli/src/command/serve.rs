@@ -5,6 +5,7 @@ use crate::command::{interrupt, log_to_stderr};
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::wiring::controller::{Ports, ledger, wire};
+use crate::wiring::place::Place;
 use crate::wiring::store::{self, Opened};
 use pilotlight_core::plan::{Member, Plan};
 use pilotlight_driver::clock::SystemClock;
@@ -86,7 +87,8 @@ async fn parts(
 ) -> Result<ServerParts, ServeError> {
     let clock = Arc::new(SystemClock);
     let hub = Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease);
-    let wired = wire(plan, &hub, ledger).map_err(|e| ServeError::Parts(format!("{:#}", e.cause)))?;
+    let unmade = |e: CliError| ServeError::Parts(format!("{:#}", e.cause));
+    let wired = wire(plan, &hub, ledger).map_err(unmade)?;
     let name = match lead.is_contested() {
         true => format!("{} ({})", member.name, connect::whoami()),
         false => connect::whoami(),
@@ -101,7 +103,8 @@ async fn parts(
         lead: lead.clone(),
     })
     .await?;
-    let port_look = Arc::new(Ports::of(plan));
+    let probes = Place::of(plan, None).map_err(unmade)?.probes;
+    let port_look = Arc::new(Ports::of(plan).asking(probes));
     let reports = Some(member.state.join("reports"));
     Ok(ServerParts { engine, descriptors: wired.descriptors, hub, port_look, reports, recording: None, lead })
 }

@@ -6,6 +6,7 @@ use crate::args::ViewArgs;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
+use pilotlight_core::health::{Health, ServiceHealth};
 use pilotlight_core::observation::{Role, State};
 use pilotlight_core::time::{show_duration, show_wall};
 use pilotlight_server::api::view::{ComponentStatus, ControllerView, DecisionView, StatusView, UnitStatus};
@@ -101,6 +102,9 @@ fn unit_text(out: &mut String, unit: &UnitStatus) {
             let _ = writeln!(out, "    - {evidence}");
         }
     }
+    for service in unit.judgement.iter().flat_map(|j| &j.health) {
+        service_text(out, service);
+    }
     let _ = match &unit.decision {
         DecisionView::Hold { why, code: None } => writeln!(out, "  holds still: {why}"),
         DecisionView::Hold { why, code: Some(code) } => writeln!(out, "  holds still: [{code}] {why}"),
@@ -122,6 +126,18 @@ fn unit_text(out: &mut String, unit: &UnitStatus) {
             cooling.run,
             show_wall(cooling.until)
         );
+    }
+}
+
+/// A health check; each voice only where they are not all of one opinion, or not of the best.
+fn service_text(out: &mut String, service: &ServiceHealth) {
+    let _ = writeln!(out, "  service {}", service.line());
+    if service.count(Health::Healthy) == service.voices.len() {
+        return;
+    }
+    for voice in &service.voices {
+        let (age, took) = (show_duration(voice.age_ms), show_duration(voice.took_ms));
+        let _ = writeln!(out, "    - {}: {}: {} (took {took}, {age} ago)", voice.by, voice.health, voice.says);
     }
 }
 

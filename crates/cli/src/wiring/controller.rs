@@ -7,8 +7,10 @@ use super::place::Place;
 use crate::connect;
 use crate::error::CliError;
 use async_trait::async_trait;
+use pilotlight_core::effect::Probe;
 use pilotlight_core::id::Component;
 use pilotlight_core::observation::Target;
+use pilotlight_core::outcome::Failure;
 use pilotlight_core::plan::aws::AwsComponent;
 use pilotlight_core::plan::{DnsPlan, Kind, Plan, WebhookPlan};
 use pilotlight_core::verdict::PortAnswer;
@@ -16,7 +18,7 @@ use pilotlight_driver::Driver;
 use pilotlight_driver::guard::{Guarded, Ledger};
 use pilotlight_engine::router::Router;
 use pilotlight_local::dns::DnsDriver;
-use pilotlight_local::probe::port;
+use pilotlight_local::probe::{ProbeDriver, port};
 use pilotlight_local::redact::Redactor;
 use pilotlight_local::webhook::WebhookDriver;
 use pilotlight_local::{postgres, process};
@@ -104,8 +106,11 @@ impl Building<'_> {
     }
 }
 
-/// Looks at the ports of databases from the controller.
-pub(crate) struct Ports(BTreeMap<Target, String>);
+/// Looks from outside: the ports of databases, and whatever a health check asks.
+pub(crate) struct Ports {
+    addresses: BTreeMap<Target, String>,
+    probes: Option<ProbeDriver>,
+}
 
 impl Ports {
     /// Every copy of replicated data in the plan.
@@ -124,19 +129,31 @@ impl Ports {
                 }
             }
         }
-        Self(ports)
+        Self { addresses: ports, probes: None }
+    }
+
+    /// The same, asking health checks too.
+    pub(crate) fn asking(self, probes: ProbeDriver) -> Self {
+        Self { probes: Some(probes), ..self }
     }
 
     /// Every copy with its address.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Target, &str)> {
-        self.0.iter().map(|(target, address)| (target, address.as_str()))
+        self.addresses.iter().map(|(target, address)| (target, address.as_str()))
     }
 }
 
 #[async_trait]
 impl PortLook for Ports {
     async fn look(&self, target: &Target) -> PortAnswer {
-        let Some(address) = self.0.get(target) else { return PortAnswer::Unreachable };
+        let Some(address) = self.addresses.get(target) else { return PortAnswer::Unreachable };
         port(address, Duration::from_millis(800)).await
+    }
+
+    async fn ask(&self, probe: &Probe) -> Result<String, Failure> {
+        match &self.probes {
+            Some(probes) => probes.ask(probe, probe.timeout()).await,
+            None => Err(Failure::unsupported("probes cannot be asked from here")),
+        }
     }
 }

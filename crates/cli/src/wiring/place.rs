@@ -13,6 +13,7 @@ use pilotlight_core::plan::Plan;
 use pilotlight_driver::{Context, Driver};
 use pilotlight_local::exec::ExecDriver;
 use pilotlight_local::probe::{ProbeDriver, names};
+use pilotlight_local::redact::Redactor;
 
 /// Commands and probes at one place, the controller or a region.
 pub(crate) struct Place {
@@ -23,7 +24,15 @@ pub(crate) struct Place {
 impl Place {
     /// What runs commands and asks questions in a region, or at the controller.
     pub(crate) fn of(plan: &Plan, region: Option<&Region>) -> Result<Self, CliError> {
-        let redactor = secrets::redactor(plan, region)?;
+        Self::with(plan, region, secrets::redactor(plan, region)?)
+    }
+
+    /// What an observer asks with: it need not know any secret but its token.
+    pub(crate) fn of_observer(plan: &Plan) -> Result<Self, CliError> {
+        Self::with(plan, None, secrets::redactor_of_known(plan))
+    }
+
+    fn with(plan: &Plan, region: Option<&Region>, redactor: Redactor) -> Result<Self, CliError> {
         let resolver = PlanNames::of(plan)?;
         let client = names::for_probes(reqwest::Client::builder(), resolver.clone()).build();
         let client = client.context("cannot make the client of the probes")?;
@@ -33,7 +42,8 @@ impl Place {
             redactor: redactor.clone(),
             withheld: secrets::withheld(plan),
         };
-        Ok(Self { commands, probes: ProbeDriver::new(client, resolver, redactor) })
+        let probes = ProbeDriver::new(client, resolver, redactor).running(commands.clone());
+        Ok(Self { commands, probes })
     }
 
     fn who_does(&self, effect: &Effect) -> &dyn Driver {

@@ -33,6 +33,8 @@ pub(crate) struct InRegion {
     pub(crate) gates: BTreeMap<Component, Vec<Arc<dyn Gate>>>,
     /// To be supervised as long as the agent runs.
     pub(crate) crews: Vec<Arc<Guarded<ProcessDriver>>>,
+    /// Asks questions from here.
+    pub(crate) probes: ProbeDriver,
 }
 
 /// Makes the drivers of a region; starts nothing.
@@ -59,7 +61,7 @@ pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InR
         router = router.component(name, Some(region), driver);
     }
     let wired = Wired { driver: Arc::new(router), descriptors };
-    Ok(InRegion { wired, ledger: region_of.ledger, gates: region_of.gates, crews })
+    Ok(InRegion { wired, ledger: region_of.ledger, gates: region_of.gates, crews, probes })
 }
 
 /// Epochs, markers and process ids in the folder are those of one region: another's agent would act on them.

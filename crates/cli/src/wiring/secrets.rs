@@ -59,6 +59,11 @@ pub(crate) fn redactor(plan: &Plan, region: Option<&Region>) -> Result<Redactor,
     Ok(Redactor::new(known.map(|s| connect::secret(s.reference)).collect::<Result<Vec<_>, _>>()?))
 }
 
+/// Those that are known here, whatever is missing.
+pub(crate) fn redactor_of_known(plan: &Plan) -> Redactor {
+    Redactor::new(of(plan).into_iter().filter_map(|s| connect::secret(s.reference).ok()))
+}
+
 /// Variables of our own environment that nothing we start may see.
 pub(crate) fn withheld(plan: &Plan) -> Vec<String> {
     let is_ours = |s: &Secret<'_>| s.key.starts_with("controller.") || s.key.ends_with(".rescue.passphrase");

@@ -79,8 +79,7 @@ pub(super) fn await_lapse(lease: Duration) -> Limit {
 
 /// A probe ends by its own timeout. Names take a TTL to change, so a no is asked again.
 pub(super) fn verify(probe: &Probe) -> Limit {
-    let (Probe::Http { timeout_ms, .. } | Probe::Tcp { timeout_ms, .. } | Probe::Sql { timeout_ms, .. }) = probe;
-    Limit { deadline: *timeout_ms + Duration::from_secs(1), retries: 10 }
+    Limit { deadline: probe.timeout() + Duration::from_secs(1), retries: 10 }
 }
 
 /// A user's command takes what the plan allows. One that may not run twice is not run twice.

@@ -1,5 +1,7 @@
-//! Probes: questions with a yes or no answer, in `verify` and in `ready`.
+//! Probes: questions with a yes or no answer, in `verify`, in `ready` and in `health`.
 
+use super::components::{argv, check_command, command, env, shell};
+use super::fault::Collector;
 use super::shape::{Key, Section, Shape, Word, at_least_ms, default, optional, required, word};
 use super::value::Value;
 use crate::effect::{HttpMethod, Probe};
@@ -39,10 +41,31 @@ static SQL: Section = Section {
     ],
 };
 
-pub(super) static PROBES: [Key; 3] = [
+static DNS: Section = Section {
+    doc: "A name that must lead somewhere.",
+    keys: &[
+        required("name", Shape::Domain, "The name."),
+        optional(
+            "server",
+            Shape::Socket,
+            "Who is asked. Without it: the plan's own authority for its names, else the system.",
+        ),
+        optional("expect", Shape::List { of: &Shape::Ip, least: 1 }, "One of these must be among the answers."),
+        default("timeout", at_least_ms(1), "2s", "The time it may take."),
+    ],
+};
+
+static EXEC: Section = Section {
+    doc: "A program of your own that must end with exit code 0. It must change nothing: it is run again and again.",
+    keys: &[argv(), shell(), env(), default("timeout", at_least_ms(1), "2s", "The time it may take.")],
+};
+
+pub(super) static PROBES: [Key; 5] = [
     optional("http", Shape::Record(&HTTP), "An HTTP request."),
     optional("tcp", Shape::Record(&TCP), "A TCP connection."),
     optional("sql", Shape::Record(&SQL), "A statement to PostgreSQL."),
+    optional("dns", Shape::Record(&DNS), "A name that must lead somewhere."),
+    optional("exec", Shape::Record(&EXEC), "A program of your own that must end with 0."),
 ];
 
 /// One probe.
@@ -61,11 +84,27 @@ pub(super) fn build(value: &Value) -> Option<Probe> {
             timeout_ms,
         },
         "tcp" => Probe::Tcp { address: record.owned("address")?, timeout_ms },
-        _ => Probe::Sql {
+        "sql" => Probe::Sql {
             dsn: record.owned("dsn")?,
             query: record.owned("query")?,
             expect: record.owned("expect"),
             timeout_ms,
         },
+        "dns" => Probe::Dns {
+            name: record.owned("name")?,
+            server: record.socket("server"),
+            expect: record.list("expect").iter().filter_map(Value::ip).collect(),
+            timeout_ms,
+        },
+        _ => Probe::Exec { command: command(record, true)?, timeout_ms },
     })
+}
+
+/// What no table says of a probe.
+pub(super) fn check(value: &Value, out: &mut Collector<'_>) {
+    if let Some(("exec", value)) = value.one()
+        && let Some(record) = value.record()
+    {
+        check_command(record, out);
+    }
 }

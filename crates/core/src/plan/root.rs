@@ -5,7 +5,7 @@ use super::fault::{At, Collector, Faults, Spot};
 use super::reader::Reader;
 use super::shape::{Section, Shape, follows, optional, required};
 use super::value::Record;
-use super::{Plan, components, contradiction, controller, measure, objectives, policy, probe, scalar};
+use super::{Plan, components, contradiction, controller, health, measure, objectives, policy, probe, scalar};
 use crate::code;
 use crate::id::{Application, Region};
 
@@ -28,6 +28,11 @@ pub(super) static SECTION: Section = Section {
             "The parts of the application, by name.",
         ),
         optional("aws", Shape::Record(&components::aws::SECTION), "How AWS is reached, when it runs a part."),
+        optional(
+            "health",
+            Shape::PerName(&health::SHAPE),
+            "Health checks of services, by name. `status` shows them, and they are part of every verdict's evidence.",
+        ),
         optional(
             "verify",
             Shape::List { of: &probe::SHAPE, least: 0 },
@@ -121,6 +126,10 @@ fn check(root: &Record, out: &mut Collector<'_>) {
             components::check(record, root, out);
         }
     }
+    for value in root.list("verify") {
+        probe::check(value, out);
+    }
+    health::check_all(root, out);
     contradiction::check(root, out);
 }
 
@@ -134,6 +143,7 @@ fn build(root: &Record) -> Option<Plan> {
         policy: policy::build(root.record("policy")?)?,
         components: components::build_all(&application, root)?,
         aws: components::aws::build_access(root.record("aws"))?,
+        health: health::build_all(&application, root)?,
         verify: root.list("verify").iter().map(probe::build).collect::<Option<_>>()?,
         measure: match root.record("measure") {
             Some(record) => Some(measure::build(record)?),

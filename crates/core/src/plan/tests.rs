@@ -3,6 +3,7 @@
 mod aws;
 mod controllers;
 mod faults;
+mod health;
 mod tables;
 
 use super::*;

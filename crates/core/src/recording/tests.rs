@@ -27,6 +27,7 @@ fn scene(plan: &Plan, ms: u64) -> Scene {
         now: at(ms),
         agents: [("east".into(), agent("east", Role::Writer, ms - lost)), ("west".into(), west)].into(),
         ports: [(target("database", "east"), PortSight { answer, at: at(ms) })].into(),
+        health: BTreeMap::new(),
         outlooks: BTreeMap::new(),
         lease: if lost < 3_200 { LeaseSight::Held { left: Duration::from_secs(1) } } else { LeaseSight::Lapsed },
         candidate: None,

@@ -1,10 +1,12 @@
 //! From a judgement to an intent or to a reason to hold still.
 //!
 //! Invariant: an automatic failover needs [`Verdict::WriterDead`] or [`Verdict::RegionLost`], no other run, no cool-down and
-//! a candidate that clears its hurdles. One attempt: what follows is a person's.
+//! a candidate that clears its hurdles. One attempt: what follows is a person's. A service alone moves a writer only where
+//! the plan says so, and gracefully.
 
 use super::{Candidate, Hurdle, Judgement, Quorum, Scope, Verdict};
 use crate::code::{self, Code};
+use crate::health::{Health, Question};
 use crate::id::{Region, RunId, Unit};
 use crate::placement::{Intent, Mode, Placement, Verb};
 use crate::plan::{DecisionMode, Plan, RejoinMode};
@@ -92,6 +94,18 @@ pub enum Reason {
     /// Nothing is wrong.
     #[error("nothing to do: the writer is heard and takes writes")]
     Healthy,
+    /// The policy leaves it to a person.
+    #[error(
+        "{question} is unhealthy and the writer is well; the policy leaves that to a person: pilotlight switchover"
+    )]
+    ServiceUnhealthy { question: Question },
+    /// `move_after` has not passed.
+    #[error("{question} is unhealthy; a switchover starts in {} if that lasts", show_duration(*left))]
+    ServiceNotForLong {
+        question: Question,
+        #[serde(rename = "left_ms", with = "as_ms")]
+        left: Duration,
+    },
     /// Just started.
     #[error("too little was heard since the controller started; wait for the agents")]
     NoDataYet,
@@ -135,7 +149,7 @@ pub enum Reason {
     RunMoving { run: RunId },
     /// Once is enough.
     #[error(
-        "{run} failed over a short while ago; the next automatic failover waits {} unless that one is acknowledged",
+        "{run} moved the writer a short while ago; the next automatic move waits {} unless that one is acknowledged",
         show_duration(*left)
     )]
     CoolDown {
@@ -189,6 +203,7 @@ impl Reason {
     pub fn code(&self) -> Option<Code> {
         Some(match self {
             Reason::Held { .. } => code::HELD,
+            Reason::ServiceUnhealthy { .. } | Reason::ServiceNotForLong { .. } => code::SERVICE_UNHEALTHY,
             Reason::Minority { .. } | Reason::AllDown => code::MINORITY,
             Reason::AttemptFailed { .. } => code::ATTEMPT_FAILED,
             Reason::CoolDown { .. } => code::COOLING_DOWN,
@@ -209,6 +224,7 @@ pub fn decide(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History
     }
     match judgement.verdict {
         Verdict::Healthy => rejoin(plan, unit, judgement, history, now),
+        Verdict::ServiceUnhealthy => service(plan, unit, judgement, history, now),
         Verdict::WriterDead | Verdict::RegionLost => failover(plan, unit, judgement, history, now),
         Verdict::NoDataYet => Decision::Hold(Reason::NoDataYet),
         Verdict::Suspect => suspect(plan, unit, judgement, history, now),
@@ -234,7 +250,47 @@ fn suspect(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, n
     failover(plan, unit, judgement, history, now)
 }
 
+/// A service that is unhealthy where the writer is takes the writer along only where the plan says after how long, and then
+/// by a move that loses nothing: the writer itself is well. What else is to be done is done first.
+fn service(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
+    let otherwise = rejoin(plan, unit, judgement, history, now);
+    if otherwise != Decision::Hold(Reason::Healthy) {
+        return otherwise;
+    }
+    let unhealthy = || judgement.health_at_writer().filter(|h| h.health == Health::Unhealthy);
+    let left = |h: &crate::health::ServiceHealth| {
+        let borne = plan.health.get(&h.question.check).and_then(|c| c.move_after)?;
+        Some((borne.saturating_sub(h.for_ms), h.question.clone()))
+    };
+    let Some((left, question)) = unhealthy().filter_map(left).min() else {
+        let first = unhealthy().max_by_key(|h| h.for_ms).map(|h| h.question.clone());
+        return Decision::Hold(first.map_or(Reason::Unclear, |question| Reason::ServiceUnhealthy { question }));
+    };
+    if left > Duration::ZERO {
+        return Decision::Hold(Reason::ServiceNotForLong { question, left });
+    }
+    if !judgement.quorum.is_majority() {
+        return Decision::Hold(Reason::Minority { quorum: judgement.quorum });
+    }
+    if plan.policy.mode == DecisionMode::Manual {
+        return Decision::Hold(Reason::ServiceUnhealthy { question });
+    }
+    replace(plan, unit, judgement, history, now, (Verb::Switchover, Mode::Graceful))
+}
+
 fn failover(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
+    replace(plan, unit, judgement, history, now, (Verb::Failover, Mode::Ungraceful))
+}
+
+/// Another region gets the writer, once every hurdle is cleared and nothing in the past bars it.
+fn replace(
+    plan: &Plan,
+    unit: &Unit,
+    judgement: &Judgement,
+    history: &History,
+    now: Wall,
+    (verb, mode): (Verb, Mode),
+) -> Decision {
     let candidate = match choose(plan, &judgement.candidates) {
         Ok(candidate) => candidate,
         Err(reason) => return Decision::Hold(reason),
@@ -251,12 +307,7 @@ fn failover(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, 
             return Decision::Hold(Reason::CoolDown { run: last.run.clone(), left });
         }
     }
-    let intent = Intent {
-        unit: unit.clone(),
-        verb: Verb::Failover,
-        mode: Mode::Ungraceful,
-        target: Placement::in_region(&candidate.region),
-    };
+    let intent = Intent { unit: unit.clone(), verb, mode, target: Placement::in_region(&candidate.region) };
     match plan.policy.mode {
         DecisionMode::Automatic => Decision::Start(intent),
         DecisionMode::ApproveFirst => Decision::Ask(intent),
@@ -305,3 +356,6 @@ fn rejoin(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, no
         target: Placement::in_region(writer),
     })
 }
+
+#[cfg(test)]
+mod tests;

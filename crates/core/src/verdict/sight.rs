@@ -1,6 +1,7 @@
 //! All that the controller knows of a unit at one moment, on its own clock.
 
 use super::Witness;
+use crate::health::{Opinion, Question};
 use crate::id::{Component, Region, Unit};
 use crate::lease::LeaseSight;
 use crate::observation::{Sentinel, State, Target};
@@ -28,6 +29,9 @@ pub struct Sight {
     /// What the controller saw itself at the ports of replicated data.
     #[serde(with = "pairs")]
     pub ports: BTreeMap<Target, PortSight>,
+    /// What the controller thinks itself of services.
+    #[serde(with = "pairs", default)]
+    pub health: BTreeMap<Question, Opinion>,
     /// What the other observers see: agents, and those that only look.
     #[serde(with = "pairs", default)]
     pub outlooks: BTreeMap<Witness, Outlook>,
@@ -47,6 +51,9 @@ pub struct Outlook {
     /// Its newest look at each port, with the time of the look on the controller's clock.
     #[serde(with = "pairs")]
     pub ports: BTreeMap<Target, PortSight>,
+    /// What it thinks of services, with times on the controller's clock.
+    #[serde(with = "pairs", default)]
+    pub health: BTreeMap<Question, Opinion>,
 }
 
 /// One agent.
@@ -126,6 +133,14 @@ impl Sight {
     pub fn is_after_change(&self, at: Mono) -> bool {
         // Times of looks are reckoned from the arrival of a heartbeat, so they may seem as much newer as that was late.
         self.changed.is_none_or(|changed| at > changed + LATE)
+    }
+
+    /// What an observer said last of a service.
+    pub(crate) fn opinion(&self, observer: &Witness, question: &Question) -> Option<&Opinion> {
+        match observer {
+            Witness::Controller => self.health.get(question),
+            other => self.outlooks.get(other)?.health.get(question),
+        }
     }
 
     /// The unit's components that hold replicated data.

@@ -27,7 +27,7 @@ fn lag(bytes: Option<u64>, ms: Option<u64>) -> Lag {
 }
 
 /// East writes, west streams, both heard 200 ms ago, the lease runs.
-fn calm() -> Sight {
+pub(super) fn calm() -> Sight {
     let agent = |region: &str, state: State| AgentSight {
         last_heard: Some(at(NOW - 200)),
         seen: BTreeMap::from([(target("database", region), (state, at(NOW - 300)))]),
@@ -41,6 +41,7 @@ fn calm() -> Sight {
             ("west".into(), agent("west", west)),
         ]),
         ports: BTreeMap::from([port(PortAnswer::Answers)]),
+        health: BTreeMap::new(),
         outlooks: BTreeMap::new(),
         lease: LeaseSight::Held { left: Duration::from_secs(2) },
         candidate: None,
@@ -82,14 +83,17 @@ impl Sight {
     /// What the agent of west saw at the writer's port, so many milliseconds ago.
     fn seen_from_west(mut self, answer: PortAnswer, ago: u64) -> Self {
         let port = PortSight { answer, at: at(NOW - ago) };
-        let outlook =
-            Outlook { heard: Some(at(NOW - 100)), ports: BTreeMap::from([(target("database", "east"), port)]) };
+        let outlook = Outlook {
+            heard: Some(at(NOW - 100)),
+            ports: BTreeMap::from([(target("database", "east"), port)]),
+            ..Outlook::default()
+        };
         self.outlooks.insert(Witness::Agent("west".into()), outlook);
         self
     }
 
     fn observer(mut self, name: &str, ago: u64) -> Self {
-        let outlook = Outlook { heard: Some(at(NOW - ago)), ports: BTreeMap::new() };
+        let outlook = Outlook { heard: Some(at(NOW - ago)), ..Outlook::default() };
         self.outlooks.insert(Witness::Observer(name.into()), outlook);
         self
     }

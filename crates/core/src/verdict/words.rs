@@ -4,8 +4,9 @@
 //! Nothing in here is a second description of [`decide`]: each line is what `decide` answers to a judgement of that verdict.
 
 use super::{Candidate, Decision, History, Hold, Judgement, LastFailover, Quorum, Returned, Scope, Verdict, decide};
-use crate::id::{Region, RunId, Unit};
-use crate::plan::{DecisionMode, Plan, RejoinMode};
+use crate::health::{Health, Question, ServiceHealth};
+use crate::id::{HealthCheck, Region, RunId, Unit};
+use crate::plan::{DecisionMode, HealthPlan, Plan, RejoinMode};
 use crate::time::{Wall, show_duration};
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ const NOW: Wall = Wall(1_000);
 
 impl Verdict {
     /// Every verdict, the mildest first.
-    pub const ALL: [Verdict; 9] = [
+    pub const ALL: [Verdict; 10] = [
         Verdict::Healthy,
+        Verdict::ServiceUnhealthy,
         Verdict::NoDataYet,
         Verdict::Suspect,
         Verdict::AgentLost,
@@ -30,6 +32,9 @@ impl Verdict {
     pub fn means(self) -> &'static str {
         match self {
             Verdict::Healthy => "the writer's agent is heard, and its copies are written",
+            Verdict::ServiceUnhealthy => {
+                "the same, but a quorum of observers finds a service unhealthy in the writer's region, or as a whole"
+            }
             Verdict::NoDataYet => "too little was heard since the controller started, or since the unit last changed",
             Verdict::Suspect => {
                 "the writer's agent is heard and its writer is down or hangs, or the agent is silent and its lease runs"
@@ -80,6 +85,7 @@ pub fn foresee(plan: &Plan) -> Foresight {
             .starts
             .push(format!("suspect for {} while the writer's agent is heard: {decision}", show_duration(borne)));
     }
+    foresight.starts.extend(services(plan, &unit));
     let returned = answer(plan, &unit, &returned(plan, &unit), &History::default());
     let list = match plan.policy.rejoin {
         RejoinMode::Automatic => &mut foresight.starts,
@@ -95,6 +101,19 @@ pub fn foresee(plan: &Plan) -> Foresight {
         foresight.holds.push(format!("{what}: {}", answer(plan, &unit, &held, &History::default())));
     }
     foresight
+}
+
+/// What each health check starts that may start something.
+fn services(plan: &Plan, unit: &Unit) -> Vec<String> {
+    let of = |(name, check): (&HealthCheck, &HealthPlan)| {
+        let borne = check.move_after?;
+        let question = Question { check: name.clone(), region: Some(plan.home.clone()) };
+        let health = ServiceHealth { question, for_ms: borne, ..unhealthy(plan, unit) };
+        let lasting = Judgement { health: vec![health], ..judgement(plan, unit, Verdict::ServiceUnhealthy) };
+        let decision = answer(plan, unit, &lasting, &History::default());
+        Some(format!("{name} is unhealthy for {} where the writer is: {decision}", show_duration(borne)))
+    };
+    plan.health.iter().filter(|(_, check)| &check.unit == unit).filter_map(of).collect()
 }
 
 const HEAD: &str = "\
@@ -201,7 +220,16 @@ fn judgement(plan: &Plan, unit: &Unit, verdict: Verdict) -> Judgement {
         quorum: Quorum { heard, all },
         candidates: vec![candidate(plan)],
         returned: Vec::new(),
+        health: if verdict == Verdict::ServiceUnhealthy { vec![unhealthy(plan, unit)] } else { Vec::new() },
     }
+}
+
+/// A service of the unit that has just become unhealthy; where the plan has none, one that moves nothing.
+fn unhealthy(plan: &Plan, unit: &Unit) -> ServiceHealth {
+    let named = plan.health.iter().find(|(_, check)| &check.unit == unit).map(|(name, _)| name.clone());
+    let check = named.unwrap_or_else(|| HealthCheck::new("front"));
+    let question = Question { check, region: Some(plan.home.clone()) };
+    ServiceHealth { question, health: Health::Unhealthy, for_ms: Duration::ZERO, quorum: 1, voices: Vec::new() }
 }
 
 fn returned(plan: &Plan, unit: &Unit) -> Judgement {

@@ -4,7 +4,7 @@ use super::fault::{Misbehaviour, Script};
 use super::model::{Acknowledged, Applied, CommandEnd, Copy, Instances, Model, Pending};
 use super::violation::Violation;
 use crate::Context;
-use pilotlight_core::effect::{CommandLine, Descriptor, Effect, Guard};
+use pilotlight_core::effect::{CommandLine, Descriptor, Effect, Guard, Probe};
 use pilotlight_core::id::{EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Capacity, Role, State, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding, Outcome};
@@ -125,6 +125,11 @@ impl World {
         } else {
             model.failing_probes.insert(asked.to_owned());
         }
+    }
+
+    /// Asks a probe as an observer does, outside of any run.
+    pub fn asked(&self, probe: &Probe) -> Result<(), Failure> {
+        self.model().verify(probe).map(|_| ())
     }
 }
 

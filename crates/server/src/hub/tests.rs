@@ -41,7 +41,17 @@ fn hub() -> Arc<Hub> {
 
 fn heartbeat(instance: &str, sequence: u64, sees: Vec<Seen>) -> Heartbeat {
     let (region, instance) = (Region::from("east"), instance.to_owned());
-    Heartbeat { version: VERSION, region, instance, sequence, sees, sentinel: None, ports: vec![], wishes: vec![] }
+    Heartbeat {
+        version: VERSION,
+        region,
+        instance,
+        sequence,
+        sees,
+        sentinel: None,
+        ports: vec![],
+        health: vec![],
+        wishes: vec![],
+    }
 }
 
 fn remote(hub: &Arc<Hub>) -> Arc<RemoteAgent> {

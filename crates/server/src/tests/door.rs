@@ -9,7 +9,17 @@ use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, VERSION};
 
 fn heartbeat(region: &str, version: u32) -> Heartbeat {
     let (region, instance) = (Region::from(region), "test".to_owned());
-    Heartbeat { version, region, instance, sequence: 1, sees: vec![], sentinel: None, ports: vec![], wishes: vec![] }
+    Heartbeat {
+        version,
+        region,
+        instance,
+        sequence: 1,
+        sees: vec![],
+        sentinel: None,
+        ports: vec![],
+        health: vec![],
+        wishes: vec![],
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

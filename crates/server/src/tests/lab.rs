@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use pilotlight_agent::{
     AgentParts, FileNotes, GuardRuns, HttpWay, ObserverParts, fresh_instance, observe, run as run_agent,
 };
-use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard, Pace};
+use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard, Pace, Probe};
 use pilotlight_core::id::{Component, Region, RunId};
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::{Role, Target};
+use pilotlight_core::outcome::Failure;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{Guarantee, OnWriterDeath, Plan, RejoinMode, SAMPLE};
 use pilotlight_core::run::{Condition, RunResult, RunView};
@@ -470,5 +471,9 @@ impl PortLook for FakePorts {
             Ok(_) => PortAnswer::Refused,
             Err(_) => PortAnswer::Unreachable,
         }
+    }
+
+    async fn ask(&self, probe: &Probe) -> Result<String, Failure> {
+        self.0.asked(probe).map(|()| "answered".to_owned())
     }
 }

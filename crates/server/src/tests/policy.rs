@@ -76,6 +76,7 @@ async fn an_observer_the_plan_does_not_name_is_refused() {
         instance: "x".to_owned(),
         sequence: 1,
         ports: vec![],
+        health: vec![],
     };
     let (status, body) = lab.send::<()>("/v1/observe", &report).await.unwrap_err();
     assert_eq!((status, body.code.as_str()), (404, "PL-0132"));

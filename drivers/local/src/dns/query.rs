@@ -13,23 +13,34 @@ const ATTEMPTS: u32 = 2;
 /// Largest answer: without EDNS a server sends at most 512 bytes.
 const MAX_ANSWER: usize = 512;
 
+/// Whose answer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Only that of the name's authority.
+    Authority,
+    /// That of a resolver, too, which may have to ask others.
+    Anybody,
+}
+
 /// The addresses served for the name. Empty when the server says that there are none; the error says why it cannot be
 /// asked or refuses to answer for the name.
-pub(super) async fn addresses(
+pub(crate) async fn addresses(
     server: SocketAddr,
     name: &str,
     v4: bool,
     within: Duration,
+    asked: Asked,
 ) -> Result<Vec<IpAddr>, String> {
     let mut name = Name::from_ascii(name).map_err(|e| format!("{name} is not a name: {e}"))?;
     name.set_fqdn(true);
     let kind = if v4 { RecordType::A } else { RecordType::AAAA };
     let mut question = Message::query();
     question.add_query(Query::query(name, kind));
+    question.metadata.recursion_desired = asked == Asked::Anybody;
     let mut last = format!("{server} does not answer");
     for _ in 0..ATTEMPTS {
         match tokio::time::timeout(within / ATTEMPTS, ask(server, &question)).await {
-            Ok(Ok(answer)) => return read(server, &answer),
+            Ok(Ok(answer)) => return read(server, &answer, asked),
             Ok(Err(e)) => last = format!("{server} cannot be asked: {e}"),
             Err(_) => {}
         }
@@ -53,9 +64,9 @@ async fn ask(server: SocketAddr, question: &Message) -> io::Result<Message> {
     }
 }
 
-fn read(server: SocketAddr, answer: &Message) -> Result<Vec<IpAddr>, String> {
+fn read(server: SocketAddr, answer: &Message, asked: Asked) -> Result<Vec<IpAddr>, String> {
     match answer.metadata.response_code {
-        ResponseCode::NoError | ResponseCode::NXDomain if answer.metadata.authoritative => {}
+        ResponseCode::NoError | ResponseCode::NXDomain if answer.metadata.authoritative || asked == Asked::Anybody => {}
         ResponseCode::NoError | ResponseCode::NXDomain => return Err(format!("{server} is not its authority")),
         code => return Err(format!("{server} says {code}")),
     }

@@ -1,6 +1,9 @@
 //! The driver on the real authority, and on things that only look like one.
 
 use super::*;
+use crate::probe::{ProbeDriver, SystemNames};
+use crate::redact::Redactor;
+use pilotlight_core::effect::Probe;
 use pilotlight_core::id::{EffectKey, Epoch};
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_dns::{Authority, AuthorityParts, RunningAuthority};
@@ -8,6 +11,7 @@ use pilotlight_driver::battery::{Bench, TrafficBench, traffic};
 use pilotlight_driver::guard::Guarded;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -89,7 +93,8 @@ impl TrafficBench for Real {
 
     async fn users_go_to(&self) -> Vec<Region> {
         let plan = &self.driver.inner().plan;
-        let served = query::addresses(self.authority.dns_addr, &plan.name, true, LOOK).await.unwrap();
+        let served =
+            query::addresses(self.authority.dns_addr, &plan.name, true, LOOK, query::Asked::Authority).await.unwrap();
         let region = |ip: IpAddr| plan.answers.iter().find(|(_, a)| **a == ip).map(|(r, _)| r.clone());
         served.into_iter().filter_map(region).collect()
     }
@@ -104,6 +109,16 @@ async fn the_battery_of_traffic_holds_on_the_real_authority() {
     driver.apply(&route(&[("east", 100)]), &first).await.unwrap();
     let real = Real { authority, driver };
     traffic(&real).await.assert_kept();
+    // A probe of the same name sees what users are told.
+    let shown = real.users_go_to().await;
+    let expect: Vec<IpAddr> = shown.iter().map(|region| real.driver.inner().plan.answers[region]).collect();
+    let (name, server) = (real.driver.inner().plan.name.clone(), Some(real.authority.dns_addr));
+    let ask = |expect| Probe::Dns { name: name.clone(), server, expect, timeout_ms: LOOK };
+    let probes = ProbeDriver::new(http(), Arc::new(SystemNames), Redactor::default());
+    let seen = probes.ask(&ask(expect), LOOK).await.unwrap();
+    assert!(seen.starts_with("leads to 127.0.0."), "{seen}");
+    let failure = probes.ask(&ask(vec![IpAddr::from([127, 0, 0, 9])]), LOOK).await.unwrap_err();
+    assert!(failure.message.contains("expected 127.0.0.9"), "{failure}");
     real.authority.stop().await.unwrap();
 }
 

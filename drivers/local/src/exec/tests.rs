@@ -4,13 +4,11 @@ use super::*;
 use crate::process::identity::Identity;
 use crate::stage::wait::{until, until_some};
 use pilotlight_core::id::{EffectKey, Epoch};
-use pilotlight_core::outcome::FailureKind;
 use pilotlight_driver::battery::{self, Bench, CommandBench};
 use pilotlight_driver::guard::Guarded;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 fn driver() -> ExecDriver {
     ExecDriver {

@@ -6,11 +6,12 @@ use crate::stage::database::Database;
 use crate::stage::{self, Site};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use pilotlight_core::effect::HttpMethod;
+use pilotlight_core::effect::{CommandLine, HttpMethod};
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::verdict::PortAnswer;
 use pilotlight_driver::battery::{self, Bench, ProbeBench};
 use pilotlight_driver::guard::Guarded;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use tempfile::TempDir;
 
@@ -33,7 +34,10 @@ fn driver() -> ProbeDriver {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let names: Arc<dyn Names> = Arc::new(OneName);
     let client = for_probes(reqwest::Client::builder(), Arc::clone(&names)).build().unwrap();
-    ProbeDriver::new(client, names, Redactor::new(["very-secret-token".to_owned()]))
+    let redactor = Redactor::new(["very-secret-token".to_owned()]);
+    let (application, withheld) = ("payments".into(), Vec::new());
+    let commands = ExecDriver { application, region: None, redactor: redactor.clone(), withheld };
+    ProbeDriver::new(client, names, redactor).running(commands)
 }
 
 async fn site() -> Site {
@@ -55,6 +59,16 @@ fn with_body(url: String, wanted: &str) -> Probe {
 
 fn tcp(address: String, timeout_ms: Duration) -> Probe {
     Probe::Tcp { address, timeout_ms }
+}
+
+fn named(name: &str, expect: &[&str]) -> Probe {
+    let expect = expect.iter().map(|ip| ip.parse().unwrap()).collect();
+    Probe::Dns { name: name.to_owned(), server: None, expect, timeout_ms: PATIENCE }
+}
+
+fn program(text: &str, timeout_ms: Duration) -> Probe {
+    let argv = ["sh", "-eu", "-c", text].map(str::to_owned).into();
+    Probe::Exec { command: CommandLine { argv, env: BTreeMap::new(), idempotent: true }, timeout_ms }
 }
 
 #[tokio::test]
@@ -178,7 +192,14 @@ impl Bench for Real {
 impl ProbeBench for Real {
     async fn working(&self) -> Vec<Probe> {
         let address = self.site.address.to_string();
-        vec![http(self.site.url("/health")), with_body(self.site.url("/health"), "well"), tcp(address, PATIENCE)]
+        vec![
+            http(self.site.url("/health")),
+            with_body(self.site.url("/health"), "well"),
+            tcp(address, PATIENCE),
+            named("payments.test", &[]),
+            named("payments.test", &["127.0.0.9", "127.0.0.1"]),
+            program("true", PATIENCE),
+        ]
     }
 
     async fn failing(&self) -> Vec<(Probe, String)> {
@@ -192,6 +213,9 @@ impl ProbeBench for Real {
                 Probe::Sql { dsn, query: "select 1".to_owned(), expect: None, timeout_ms: PATIENCE },
                 "refused".to_owned(),
             ),
+            (named("payments.test", &["127.0.0.9"]), "expected 127.0.0.9".to_owned()),
+            (named("nobody.test", &[]), "there is no nobody.test".to_owned()),
+            (program("echo the queue is full; exit 2", PATIENCE), "the queue is full".to_owned()),
         ]
     }
 
@@ -207,6 +231,7 @@ impl ProbeBench for Real {
                 timeout_ms: short,
             },
             Probe::Sql { dsn, query: "select 1".to_owned(), expect: None, timeout_ms: short },
+            program("tail -f /dev/null", short),
         ]
     }
 }

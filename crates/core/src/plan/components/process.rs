@@ -57,6 +57,9 @@ pub(super) fn check(record: &Record, out: &mut Collector<'_>) {
             check_command(program, out);
         }
     }
+    for (_, value) in record.map("ready") {
+        probe::check(value, out);
+    }
     if let (Some(active), Some(standby)) = (record.number("active"), record.number("standby"))
         && standby > active
     {

@@ -1,0 +1,179 @@
+//! `health`: what is asked of services again and again, from where, and what an answer counts for.
+
+use super::fault::{At, Collector, nearest};
+use super::probe;
+use super::shape::{Key, Section, Shape, at_least_ms, default, follows, one_of, optional};
+use super::value::{Record, Value};
+use super::{HealthPlan, Plan};
+use crate::code;
+use crate::effect::Probe;
+use crate::health::Question;
+use crate::id::{Application, HealthCheck, Region, Unit};
+use crate::time::show_duration;
+use crate::verdict::Witness;
+use std::collections::BTreeMap;
+
+const TIMES: Shape = Shape::Count { least: 1, most: 100 };
+
+static KEYS: [Key; 10] = [
+    follows("unit", Shape::Name, "the application's name", "The unit whose service it is."),
+    optional("probe", probe::SHAPE, "What is asked of the service as a whole, for example through its name."),
+    optional(
+        "regions",
+        Shape::PerRegion { of: &probe::SHAPE, every: false },
+        "Instead of `probe`: what is asked of the service in each region. The region's own agent does not ask.",
+    ),
+    default("every", at_least_ms(100), "10s", "How often each observer asks."),
+    default("failures", TIMES, "3", "An observer says unhealthy after so many failures in a row."),
+    default("recoveries", TIMES, "2", "An unhealthy service is healthy again after so many good answers in a row."),
+    optional("latency", at_least_ms(1), "A good answer that took longer counts as a failure."),
+    follows(
+        "from",
+        Shape::List { of: &Shape::Name, least: 1 },
+        "every observer",
+        "Who asks: regions for their agents, `controller`, names of `policy.observers`.",
+    ),
+    follows(
+        "quorum",
+        TIMES,
+        "more than half of those who ask",
+        "The service is unhealthy when so many observers say so, and healthy when so many cannot say so any more.",
+    ),
+    optional(
+        "move_after",
+        at_least_ms(1000),
+        "A service that is unhealthy where the writer is for so long is moved with its writer, by a switchover that loses \
+         nothing, as `policy.mode` says. Without it a person decides: a sick service alone moves no healthy database.",
+    ),
+];
+
+pub(super) static SECTION: Section =
+    Section { doc: "A probe that is asked again and again, from several places.", keys: &KEYS };
+
+pub(super) static SHAPE: Shape = Shape::Record(&SECTION);
+
+pub(super) fn build_all(application: &Application, root: &Record) -> Option<BTreeMap<HealthCheck, HealthPlan>> {
+    let build = |(name, value): &(String, Value)| Some((HealthCheck::new(name), build(application, value.record()?)?));
+    root.map("health").iter().map(build).collect()
+}
+
+fn build(application: &Application, record: &Record) -> Option<HealthPlan> {
+    Some(HealthPlan {
+        unit: record.text("unit").map_or_else(|| Unit::new(application.as_str()), Unit::new),
+        probe: match record.value("probe") {
+            Some(value) => Some(probe::build(value)?),
+            None => None,
+        },
+        regions: record
+            .map("regions")
+            .iter()
+            .map(|(name, value)| Some((Region::new(name), probe::build(value)?)))
+            .collect::<Option<_>>()?,
+        every: record.duration("every")?,
+        failures: record.number32("failures")?,
+        recoveries: record.number32("recoveries")?,
+        latency: record.duration("latency"),
+        from: record.list("from").iter().filter_map(Value::text).map(str::to_owned).collect(),
+        quorum: record.number("quorum").and_then(|n| n.try_into().ok()),
+        move_after: record.duration("move_after"),
+    })
+}
+
+/// What no table says: of every check.
+pub(super) fn check_all(root: &Record, out: &mut Collector<'_>) {
+    let regions = root.list("regions").iter().filter_map(Value::text);
+    let further = root.record("policy").map(|p| p.list("observers")).unwrap_or_default();
+    let known: Vec<&str> = regions.chain(["controller"]).chain(further.iter().filter_map(Value::text)).collect();
+    for (_, value) in root.map("health") {
+        if let Some(record) = value.record() {
+            check(record, &known, out);
+            known_unit(record, root, out);
+        }
+    }
+}
+
+fn check(record: &Record, known: &[&str], out: &mut Collector<'_>) {
+    let probes = record.value("probe").into_iter().chain(record.map("regions").iter().map(|(_, value)| value));
+    let probes: Vec<&Value> = probes.collect();
+    for value in &probes {
+        probe::check(value, out);
+    }
+    if record.given("probe") == record.given("regions") {
+        let found = if record.given("probe") { "both" } else { "neither" };
+        let at = if record.given("probe") { record.at("regions") } else { &record.at };
+        out.add(code::PLAN_CONTRADICTION, at, format!("`{}` says not what is asked", record.at.path))
+            .found(found)
+            .allowed("`probe`, for the service as a whole, or `regions`, a probe for each")
+            .hint("Write two checks to ask both ways.");
+    }
+    for value in record.list("from") {
+        let Some(name) = value.text().filter(|name| !known.contains(name)) else { continue };
+        let near = nearest(name, known.iter().copied());
+        out.add(code::PLAN_OBSERVER, &value.at, format!("`{name}` is no observer"))
+            .found(name)
+            .allowed(one_of(known.iter().copied()))
+            .hint("Name a region for its agent, `controller`, or a name of `policy.observers`.")
+            .nearest = near;
+    }
+    quorum(record, known.len(), out);
+    let shortest = probes.iter().filter_map(|v| v.one()?.1.record()?.duration("timeout")).min();
+    if let (Some(latency), Some(timeout)) = (record.duration("latency"), shortest)
+        && latency >= timeout
+    {
+        out.add(code::PLAN_CONTRADICTION, record.at("latency"), "no answer can be slower than `latency` allows")
+            .found(format!("latency {}, timeout of the probe {}", show_duration(latency), show_duration(timeout)))
+            .allowed("less than the timeout of each probe");
+    }
+}
+
+/// More voices than there can be are never heard.
+fn quorum(record: &Record, all: usize, out: &mut Collector<'_>) {
+    let named = record.list("from").len();
+    // A region's own agent does not ask about its own region.
+    let own = usize::from(record.given("regions"));
+    let most = if named > 0 { named } else { all - own.min(all) };
+    let at: &At = record.at("quorum");
+    if let Some(quorum) = record.number("quorum").filter(|q| usize::try_from(*q).is_ok_and(|q| q > most)) {
+        out.add(code::PLAN_CONTRADICTION, at, "the quorum can never be reached")
+            .found(quorum.to_string())
+            .allowed(format!("at most {most}, the number of those who ask"));
+    }
+}
+
+fn known_unit(record: &Record, root: &Record, out: &mut Collector<'_>) {
+    let application = root.text("application").unwrap_or_default();
+    let of = |(_, value): &'_ (String, Value)| value.record().map(|c| c.text("unit").unwrap_or(application).to_owned());
+    let units: Vec<String> = root.map("components").iter().filter_map(of).collect();
+    let unit = record.text("unit").unwrap_or(application);
+    if !units.is_empty() && !units.iter().any(|u| u == unit) {
+        out.add(code::PLAN_VALUE, record.at("unit"), format!("no component belongs to the unit `{unit}`"))
+            .found(unit)
+            .allowed(one_of(units.iter().map(String::as_str)))
+            .nearest = nearest(unit, units.iter().map(String::as_str));
+    }
+}
+
+impl HealthPlan {
+    /// What is asked, of the service as a whole or of each region.
+    pub fn questions(&self, name: &HealthCheck) -> Vec<(Question, &Probe)> {
+        let question = |region: Option<&Region>| Question { check: name.clone(), region: region.cloned() };
+        let whole = self.probe.iter().map(|probe| (question(None), probe));
+        whole.chain(self.regions.iter().map(|(region, probe)| (question(Some(region)), probe))).collect()
+    }
+}
+
+impl Plan {
+    /// Those who ask a health check, the agent of the region that is asked about never among them.
+    pub fn askers(&self, question: &Question) -> Vec<Witness> {
+        let Some(check) = self.health.get(&question.check) else { return Vec::new() };
+        let own = question.region.clone().map(Witness::Agent);
+        let named = |observer: &Witness| match observer {
+            Witness::Agent(region) => check.from.iter().any(|n| n == region.as_str()),
+            Witness::Observer(name) => check.from.iter().any(|n| n == name.as_str()),
+            Witness::Controller => check.from.iter().any(|n| n == "controller"),
+            Witness::Store => false,
+        };
+        let asks = |o: &Witness| Some(o) != own.as_ref() && (check.from.is_empty() || named(o));
+        self.observers().into_iter().filter(asks).collect()
+    }
+}
