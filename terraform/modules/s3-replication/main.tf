@@ -19,6 +19,7 @@ locals {
 resource "aws_s3_bucket" "primary" {
   #checkov:skip=CKV_AWS_18:Where access is logged to is a matter of the account, not of this application
   #checkov:skip=CKV2_AWS_62:Nothing listens to events; replication has metrics of its own
+  #checkov:skip=CKV_AWS_144:It is replicated, in both directions; the check does not look into the inner module
   provider = aws.primary
   bucket   = local.primary
   tags     = var.tags
@@ -27,6 +28,7 @@ resource "aws_s3_bucket" "primary" {
 resource "aws_s3_bucket" "standby" {
   #checkov:skip=CKV_AWS_18:Where access is logged to is a matter of the account, not of this application
   #checkov:skip=CKV2_AWS_62:Nothing listens to events; replication has metrics of its own
+  #checkov:skip=CKV_AWS_144:It is replicated, in both directions; the check does not look into the inner module
   provider = aws.standby
   bucket   = local.standby
   tags     = var.tags

@@ -1,0 +1,135 @@
+# S5: a service on ECS with a pilot light in another region. The database is replicated; the standby's tasks are few, on
+# spot, and become many, on demand, when Pilotlight moves the service there.
+
+provider "aws" {
+  alias  = "primary"
+  region = var.primary_region
+}
+
+provider "aws" {
+  alias  = "standby"
+  region = var.standby_region
+}
+
+# Health checks and records of Route 53 have their figures in us-east-1, whatever the regions are.
+provider "aws" {
+  alias  = "global"
+  region = "us-east-1"
+}
+
+module "keys_primary" {
+  source    = "../../modules/keys"
+  providers = { aws = aws.primary }
+  name      = var.name
+  tags      = var.tags
+}
+
+module "keys_standby" {
+  source    = "../../modules/keys"
+  providers = { aws = aws.standby }
+  name      = var.name
+  tags      = var.tags
+}
+
+# A key of its own: where us-east-1 is one of the regions, its alias must be another one.
+module "keys_global" {
+  source    = "../../modules/keys"
+  providers = { aws = aws.global }
+  name      = "${var.name}-health"
+  tags      = var.tags
+}
+
+module "database" {
+  source    = "../../modules/database"
+  providers = { aws.primary = aws.primary, aws.standby = aws.standby }
+
+  name                    = var.name
+  instance_class          = var.database.instance_class
+  standby_instance_class  = var.database.instance_class
+  storage_gib             = var.database.storage_gib
+  master_password         = var.master_password
+  master_password_version = var.master_password_version
+  kms_key_arns            = { primary = module.keys_primary.arn, standby = module.keys_standby.arn }
+  networks = {
+    primary = { subnet_group = var.networks.primary.db_subnet_group, security_group_ids = var.networks.primary.db_security_group_ids }
+    standby = { subnet_group = var.networks.standby.db_subnet_group, security_group_ids = var.networks.standby.db_security_group_ids }
+  }
+  tags = var.tags
+}
+
+module "service_primary" {
+  source    = "../../modules/ecs"
+  providers = { aws = aws.primary }
+
+  name               = var.name
+  image              = var.images.primary
+  tasks              = var.scaling.active
+  capacity_provider  = "FARGATE"
+  subnet_ids         = var.networks.primary.subnet_ids
+  security_group_ids = var.networks.primary.security_group_ids
+  target_group_arn   = var.networks.primary.target_group_arn
+  execution_role_arn = var.execution_role_arn
+  environment        = { DATABASE_HOST = module.database.endpoints[var.primary_region] }
+  kms_key_arn        = module.keys_primary.arn
+  tags               = var.tags
+}
+
+module "service_standby" {
+  source    = "../../modules/ecs"
+  providers = { aws = aws.standby }
+
+  name               = var.name
+  image              = var.images.standby
+  tasks              = var.scaling.standby
+  capacity_provider  = "FARGATE_SPOT"
+  subnet_ids         = var.networks.standby.subnet_ids
+  security_group_ids = var.networks.standby.security_group_ids
+  target_group_arn   = var.networks.standby.target_group_arn
+  execution_role_arn = var.execution_role_arn
+  environment        = { DATABASE_HOST = module.database.endpoints[var.standby_region] }
+  kms_key_arn        = module.keys_standby.arn
+  tags               = var.tags
+}
+
+module "name" {
+  source    = "../../modules/route53-failover"
+  providers = { aws = aws.global }
+
+  zone_id = var.zone_id
+  name    = var.domain
+  type    = "CNAME"
+  home    = var.primary_region
+  answers = {
+    (var.primary_region) = { check_host = var.networks.primary.load_balancer, value = var.networks.primary.load_balancer }
+    (var.standby_region) = { check_host = var.networks.standby.load_balancer, value = var.networks.standby.load_balancer }
+  }
+  tags = var.tags
+}
+
+module "monitoring" {
+  source    = "../../modules/monitoring"
+  providers = { aws.standby = aws.standby, aws.global = aws.global }
+
+  name          = var.name
+  rpo_seconds   = var.objectives.rpo_seconds
+  mail          = var.mail
+  health_checks = module.name.health_checks
+  rds_instances = [module.database.component.regions[var.standby_region].instance]
+  ecs_services  = [module.service_standby.place]
+  kms_key_arns  = { standby = module.keys_standby.arn, global = module.keys_global.arn }
+  tags          = var.tags
+}
+
+module "rights" {
+  source    = "../../modules/iam"
+  providers = { aws = aws.global }
+
+  name         = var.name
+  trusted_arns = var.controller_arns
+  resources = {
+    ecs     = [module.service_primary.service_arn, module.service_standby.service_arn]
+    route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
+    sns     = [module.monitoring.topics.standby]
+  }
+  tags = var.tags
+}

@@ -1,0 +1,30 @@
+output "pilotlight" {
+  description = "What `pilotlight import terraform` makes a plan of."
+  value = {
+    application = var.name
+    regions     = [var.primary_region, var.standby_region]
+    objectives  = { rto = "${var.objectives.rto_seconds}s", rpo = "${var.objectives.rpo_seconds}s" }
+    drill       = var.test
+    components = {
+      database = module.database.component
+      service = {
+        kind             = "ecs"
+        active           = var.scaling.active
+        standby          = var.scaling.standby
+        active_provider  = "FARGATE"
+        standby_provider = "FARGATE_SPOT"
+        regions = {
+          (var.primary_region) = module.service_primary.place
+          (var.standby_region) = module.service_standby.place
+        }
+      }
+      name   = module.name.component
+      people = module.monitoring.component
+    }
+  }
+}
+
+output "role_arn" {
+  description = "The role of Pilotlight."
+  value       = module.rights.role_arn
+}

@@ -1,0 +1,33 @@
+# An example: every value in it is yours to change.
+name           = "web"
+primary_region = "us-east-1"
+standby_region = "us-west-2"
+objectives     = { rto_seconds = 1800, rpo_seconds = 300 }
+scaling        = { active = 6, standby = 1 }
+test           = { schedule = "cron(5 0 ? * MON#1 *)", minutes = 60 }
+zone_id        = "Z0000000000EXAMPLE"
+domain         = "web.example.com"
+networks = {
+  primary = {
+    subnet_ids            = ["subnet-0a", "subnet-0b"]
+    security_group_ids    = ["sg-0a"]
+    db_subnet_group       = "data"
+    db_security_group_ids = ["sg-0d"]
+    load_balancer         = "east.web.example.com"
+  }
+  standby = {
+    subnet_ids            = ["subnet-1a", "subnet-1b"]
+    security_group_ids    = ["sg-1a"]
+    db_subnet_group       = "data"
+    db_security_group_ids = ["sg-1d"]
+    load_balancer         = "west.web.example.com"
+  }
+}
+images = {
+  primary = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web:1"
+  standby = "123456789012.dkr.ecr.us-west-2.amazonaws.com/web:1"
+}
+execution_role_arn = "arn:aws:iam::123456789012:role/pull"
+controller_arns    = ["arn:aws:iam::123456789012:role/controller"]
+mail               = ["on-call@example.com"]
+tags               = { application = "web" }

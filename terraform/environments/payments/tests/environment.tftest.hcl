@@ -1,0 +1,156 @@
+# Without an account: the environment as terraform.tfvars makes it, and what the plan of Pilotlight will say.
+
+mock_provider "aws" {
+  alias = "primary"
+  mock_data "aws_region" {
+    defaults = { name = "us-east-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/primary" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/r" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/p" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:us-east-1:123456789012:incidents" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { arn = "arn:aws:ecs:us-east-1:123456789012:task-definition/t:1" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::bucket-us-east-1" }
+  }
+  mock_resource "aws_launch_template" {
+    defaults = { id = "lt-0123456789abcdef0", latest_version = 1 }
+  }
+  mock_resource "aws_backup_vault" {
+    defaults = { arn = "arn:aws:backup:us-east-1:123456789012:backup-vault:v" }
+  }
+  mock_resource "aws_globalaccelerator_accelerator" {
+    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1" }
+  }
+  mock_resource "aws_globalaccelerator_listener" {
+    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1/listener/2" }
+  }
+}
+
+mock_provider "aws" {
+  alias = "standby"
+  mock_data "aws_region" {
+    defaults = { name = "us-west-2" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:us-west-2:123456789012:key/standby" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/r" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/p" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:us-west-2:123456789012:incidents" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { arn = "arn:aws:ecs:us-west-2:123456789012:task-definition/t:1" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::bucket-us-west-2" }
+  }
+  mock_resource "aws_launch_template" {
+    defaults = { id = "lt-0123456789abcdef0", latest_version = 1 }
+  }
+  mock_resource "aws_backup_vault" {
+    defaults = { arn = "arn:aws:backup:us-west-2:123456789012:backup-vault:v" }
+  }
+  mock_resource "aws_globalaccelerator_accelerator" {
+    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1" }
+  }
+  mock_resource "aws_globalaccelerator_listener" {
+    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1/listener/2" }
+  }
+}
+
+mock_provider "aws" {
+  alias = "global"
+  mock_data "aws_region" {
+    defaults = { name = "us-east-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/global" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/r" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/p" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:us-east-1:123456789012:incidents" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { arn = "arn:aws:ecs:us-east-1:123456789012:task-definition/t:1" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::bucket-us-east-1" }
+  }
+  mock_resource "aws_launch_template" {
+    defaults = { id = "lt-0123456789abcdef0", latest_version = 1 }
+  }
+  mock_resource "aws_backup_vault" {
+    defaults = { arn = "arn:aws:backup:us-east-1:123456789012:backup-vault:v" }
+  }
+  mock_resource "aws_globalaccelerator_accelerator" {
+    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1" }
+  }
+  mock_resource "aws_globalaccelerator_listener" {
+    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1/listener/2" }
+  }
+}
+
+variables {
+  master_password = "not-a-secret"
+}
+
+run "as_the_variables_say" {
+  assert {
+    condition     = toset(keys(output.pilotlight.components)) == toset(["cache", "database", "name", "objects", "people"])
+    error_message = "the plan would leave something out"
+  }
+
+  assert {
+    condition     = output.pilotlight.components.name.policy == "failover" && output.pilotlight.objectives.rto == "14400s"
+    error_message = "users would not be led by health, or another RTO is promised"
+  }
+}
+
+run "a_state_in_a_region_that_may_be_lost_is_refused" {
+  command = plan
+
+  variables {
+    standby_region = "us-east-2"
+  }
+
+  expect_failures = [var.standby_region]
+}
