@@ -183,6 +183,8 @@ catalogue! {
     AWS_CONTROL_PLANE = "PL-0373", Failed;
     AWS_QUOTA = "PL-0374", Failed;
     AWS_SIZE = "PL-0375", Failed;
+    AWS_NO_CLOSED_GROUPS = "PL-0376", Failed;
+    AWS_HALF_DONE = "PL-0377", Failed;
 
     OTHER_VERSION = "PL-0401", Failed;
     WRONG_TOKEN = "PL-0402", Failed;

@@ -18,6 +18,8 @@ const STARTS_WITHIN: Duration = Duration::from_secs(90);
 pub struct AwsServer {
     /// Its port on the loopback address.
     pub port: u16,
+    /// Its Python environment, which holds AWS's own client too.
+    pub folder: PathBuf,
     /// Ends when this is dropped: the server reads it.
     _input: ChildStdin,
     _process: Child,
@@ -39,7 +41,8 @@ impl AwsServer {
     pub async fn start(speed: f64) -> Result<Self, AwsServerError> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in crates/ of the project");
-        let python = target_folder(root).join("moto/bin/python");
+        let folder = target_folder(root).join("moto");
+        let python = folder.join("bin/python");
         if !python.exists() {
             return Err(AwsServerError::NotInstalled(python));
         }
@@ -62,7 +65,7 @@ impl AwsServer {
         let said: Value =
             serde_json::from_str(&line).map_err(|e| AwsServerError::NotStarted(format!("{e}: {line}")))?;
         let port = said["port"].as_u64().and_then(|p| p.try_into().ok()).unwrap_or_default();
-        Ok(Self { port, _input: input, _process: process })
+        Ok(Self { port, folder, _input: input, _process: process })
     }
 
     /// What the SDK and the plan call.

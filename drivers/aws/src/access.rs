@@ -1,5 +1,6 @@
 //! How AWS is reached: one configuration per region, with the role that acts there, and the rates kept by all drivers.
 
+use crate::metrics::Kept;
 use crate::rate::{Stream, most_per_second};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -34,6 +35,7 @@ struct Inner {
     keys: Option<Credentials>,
     base: tokio::sync::OnceCell<SdkConfig>,
     streams: Mutex<BTreeMap<(&'static str, String), Stream>>,
+    kept: Kept,
 }
 
 impl Access {
@@ -48,8 +50,8 @@ impl Access {
     }
 
     fn with(plan: AwsPlan, clock: Arc<dyn Clock>, keys: Option<Credentials>) -> Self {
-        let (base, streams) = (tokio::sync::OnceCell::new(), Mutex::default());
-        Self { inner: Arc::new(Inner { plan, clock, keys, base, streams }) }
+        let (base, streams, kept) = (tokio::sync::OnceCell::new(), Mutex::default(), Kept::default());
+        Self { inner: Arc::new(Inner { plan, clock, keys, base, streams, kept }) }
     }
 
     /// The account everything must be in.
@@ -59,6 +61,16 @@ impl Access {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.inner.clock
+    }
+
+    /// Values of CloudWatch that were read lately.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.inner.kept
+    }
+
+    /// The plan's name of one of these regions, by AWS's.
+    pub(crate) fn plan_region<'a>(&self, mut of: impl Iterator<Item = &'a Region>, name: &str) -> Option<Region> {
+        of.find(|region| self.name(region) == name).cloned()
     }
 
     /// AWS's name of a region of the plan.

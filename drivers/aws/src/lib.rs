@@ -10,6 +10,7 @@
 //!   rates that AWS publishes.
 
 pub mod cluster;
+pub mod instance;
 pub mod rate;
 pub mod refusal;
 pub mod weight;
@@ -24,6 +25,12 @@ mod autoscaling;
 mod call;
 #[cfg(feature = "sdk")]
 mod ecs;
+#[cfg(feature = "sdk")]
+mod finding;
+#[cfg(feature = "sdk")]
+mod metrics;
+#[cfg(feature = "sdk")]
+mod rds;
 #[cfg(feature = "sdk")]
 mod route53;
 
@@ -40,6 +47,8 @@ pub use aurora::AuroraDriver;
 pub use autoscaling::AutoscalingDriver;
 #[cfg(feature = "sdk")]
 pub use ecs::EcsDriver;
+#[cfg(feature = "sdk")]
+pub use rds::RdsDriver;
 #[cfg(feature = "sdk")]
 pub use route53::Route53Driver;
 #[cfg(feature = "sdk")]

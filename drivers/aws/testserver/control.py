@@ -20,7 +20,10 @@ def answer(environ, start_response, calls, faults, rates):
     status = 200
     if (method, path) == ("POST", "seed"):
         # Calls come in through the door like everybody's, so nothing may be locked meanwhile.
-        return write(start_response, 200, seed.make(int(environ["SERVER_PORT"]), body))
+        try:
+            return write(start_response, 200, seed.make(int(environ["SERVER_PORT"]), body))
+        except Exception as failed:  # a test is told why instead of a page of HTML
+            return write(start_response, 409, {"why": f"cannot be made: {failed!r}"})
     with LOCK:
         try:
             reply = route(method, path, {**query, **body}, calls, faults, rates)
@@ -75,6 +78,12 @@ def route(method, path, given, calls, faults, rates):
             return dns.set_health(check, given)
         case ("POST", ["by-hand", "switchover"]):
             return database.by_hand(given)
+        case ("POST", ["by-hand", "stop-instance"]):
+            return database.stop_by_hand(given)
+        case ("POST", ["by-hand", "forget-instances"]):
+            return database.forget(given["name"])
+        case ("POST", ["lag"]):
+            return database.set_lag(given)
         case ("POST", ["lose-tasks"]):
             return compute.lose_tasks(given["region"], given["cluster"], given["service"], int(given["count"]))
         case ("GET", ["running"]):

@@ -5,6 +5,8 @@ become due. The rows of a cluster are numbers that a test writes past the driver
 what a copy holds, and what an unplanned failover loses.
 """
 
+import itertools
+
 from moto.core.responses import ActionResult
 from moto.rds import models
 from moto.rds.exceptions import DBClusterNotFoundError, InvalidGlobalClusterStateFault, RDSClientError
@@ -27,6 +29,11 @@ class Store:
     def __init__(self):
         self.rows = {}
         self.count = 0
+        self.names = itertools.count(1)
+
+    def key(self, copy):
+        """Rows stay with an instance that is renamed, and do not come to another that takes its name."""
+        return copy.__dict__.setdefault("pilotlight_key", next(self.names))
 
     def write(self, region, name):
         settle_all()
@@ -36,7 +43,7 @@ class Store:
         if not writes(copy):
             raise Refused(f"{name} is read only")
         self.count += 1
-        self.rows.setdefault(copy.arn, []).append((self.count, CLOCK.now()))
+        self.rows.setdefault(self.key(copy), []).append((self.count, CLOCK.now()))
         return self.count
 
     def held(self, region, name):
@@ -49,11 +56,11 @@ class Store:
         """The rows a copy shows: its own, or its source's as of the lag."""
         source = source_of(copy)
         if source is None or not data_is_up(copy.region):
-            return self.rows.setdefault(copy.arn, [])
+            return self.rows.setdefault(self.key(copy), [])
         if getattr(copy, "pilotlight_resync_until", None) or not data_is_up(source.region):
-            return self.rows.setdefault(copy.arn, [])
-        seen = [row for row in self.of(source) if row[1] <= CLOCK.now() - PHASES["replica-lag"]]
-        self.rows[copy.arn] = seen
+            return self.rows.setdefault(self.key(copy), [])
+        seen = [row for row in self.of(source) if row[1] <= CLOCK.now() - lag_of(copy)]
+        self.rows[self.key(copy)] = seen
         return seen
 
 
@@ -82,6 +89,8 @@ def source_of(copy):
 
 
 def writes(copy):
+    if getattr(copy, "pilotlight_cut", False):
+        return False
     if getattr(copy, "status", "available") not in ("available", "backing-up", "modifying"):
         return False
     return source_of(copy) is None
@@ -93,8 +102,23 @@ def lag_seconds(copy):
     if source is None:
         return None
     if not data_is_up(source.region):
-        return CLOCK.now() - getattr(source, "pilotlight_cut_at", CLOCK.now()) + PHASES["replica-lag"]
-    return PHASES["replica-lag"]
+        return CLOCK.now() - getattr(source, "pilotlight_cut_at", CLOCK.now()) + lag_of(copy)
+    return lag_of(copy)
+
+
+def lag_by_name(region, name):
+    """Seconds, -1 where replication does not run, None where there is no metric."""
+    settle_all()
+    copy = rds_backends[ACCOUNT][region].databases.get(name)
+    if copy is None or source_of(copy) is None:
+        return None
+    if copy.status == "creating" or not data_is_up(source_of(copy).region):
+        return -1.0
+    return lag_seconds(copy)
+
+
+def lag_of(copy):
+    return getattr(copy, "pilotlight_lag", PHASES["replica-lag"])
 
 
 def before_change_of(region):
@@ -161,13 +185,13 @@ def settle(group):
 
 def finish(group, move):
     old, new = move["from"], move["to"]
-    kept = list(STORE.of(old)) if not move["loss"] else list(STORE.rows.get(new.arn, []))
+    kept = list(STORE.of(old)) if not move["loss"] else list(STORE.rows.get(STORE.key(new), []))
     for member in group.members:
         member.is_writer = member is new
         member.status = "available"
         if move["loss"] and member is not new:
             member.pilotlight_resync_until = CLOCK.now() + PHASES["resync"]
-    STORE.rows[new.arn] = kept
+    STORE.rows[STORE.key(new)] = kept
 
 
 def start_move(self, loss):
@@ -274,21 +298,90 @@ def members(group):
     ]
 
 
+def is_shut(copy):
+    """Clients cannot connect. Those from before are cut off by a reboot only."""
+    groups = getattr(copy, "vpc_security_group_ids", None) or []
+    return bool(groups) and all(group.startswith("sg-closed") for group in groups)
+
+
+def drop_replica(source, copy):
+    source.replicas = [r for r in source.replicas if r not in (copy.db_instance_identifier, copy.arn)]
+
+
+def status_infos(copy):
+    source = getattr(copy, "pilotlight_source", None)
+    if source is None or copy.status == "creating":
+        return []
+    up = data_is_up(source.region)
+    return [{"StatusType": "read replication", "Normal": up, "Status": "replicating" if up else "error"}]
+
+
+def modify_db_instance(original):
+    def modify(self, name, kwargs):
+        copy = self.databases.get(name)
+        renamed = "new_db_instance_identifier" in kwargs
+        if copy is not None and copy.status not in ("available", "stopped"):
+            raise RDSClientError("InvalidDBInstanceState", f"{name} is {copy.status}")
+        if renamed and kwargs["new_db_instance_identifier"] in self.databases:
+            raise RDSClientError("DBInstanceAlreadyExists", "DB instance already exists")
+        stopped = copy is not None and copy.status == "stopped"
+        copy = original(self, name, kwargs)
+        if not is_shut(copy):
+            copy.pilotlight_cut = False
+        if not stopped:
+            busy(copy, "modifying", "rename" if renamed else "modify")
+        return copy
+
+    return modify
+
+
+def reboot_db_instance(original):
+    def reboot(self, name):
+        copy = original(self, name)
+        if copy.status != "available":
+            raise RDSClientError("InvalidDBInstanceState", f"{name} is {copy.status}")
+        copy.pilotlight_cut = is_shut(copy)
+        busy(copy, "rebooting", "reboot")
+        return copy
+
+    return reboot
+
+
+def forget(name):
+    """Nothing of that name was ever there."""
+    for backend in rds_backends[ACCOUNT].values():
+        backend.databases.pop(name, None)
+        backend.database_snapshots.clear()
+    return {}
+
+
+def set_lag(given):
+    """A copy falls behind by so many modelled seconds."""
+    find(given["region"], given["name"]).pilotlight_lag = given["seconds"]
+    return {}
+
+
+def stop_by_hand(given):
+    copy = find(given["region"], given["name"])
+    copy.status = "stopped"
+    return {}
+
+
 def promote_read_replica(self):
     with LOCK:
         settle_all()
         name = self.params["DBInstanceIdentifier"]
         copy = self.backend.describe_db_instances(name)[0]
         source = getattr(copy, "pilotlight_source", None)
-        if source is None:
+        if source is None or copy.status != "available":
             raise RDSClientError("InvalidDBInstanceState", f"{name} is not a read replica")
         STORE.of(copy)
 
         def then():
             copy.pilotlight_source = None
             copy.is_replica = False
-            copy.source_db_identifier = None
-            source.replicas = [r for r in source.replicas if r not in (copy.db_instance_identifier, copy.arn)]
+            copy.source_db_instance_identifier = None
+            drop_replica(source, copy)
 
         busy(copy, "modifying", "promote", then)
         return ActionResult({"DBInstance": copy})
@@ -305,10 +398,19 @@ def settled(original):
 
 def replica_of(original):
     def create(self, db_kwargs):
+        source = self.find_db_from_id(db_kwargs["source_db_instance_identifier"])
+        if db_kwargs["db_instance_identifier"] in self.databases:
+            raise RDSClientError("DBInstanceAlreadyExists", "DB instance already exists")
+        if not data_is_up(source.region) or source.status != "available":
+            raise RDSClientError("InvalidDBInstanceState", "the source is not available")
         copy = original(self, db_kwargs)
-        name = db_kwargs["source_db_instance_identifier"]
-        copy.pilotlight_source = self.find_db_from_id(name)
+        copy.tags = list(db_kwargs.get("tags") or [])
+        copy.__dict__.pop("pilotlight_key", None)
+        copy.pilotlight_source = source
+        copy.pilotlight_cut = False
         copy.backend = self
+        drop_replica(source, copy)
+        source.replicas.append(copy.arn if source.region != copy.region else copy.db_instance_identifier)
         busy(copy, "creating", "create-cluster")
         return copy
 
@@ -330,6 +432,10 @@ def install():
     GlobalCluster.global_cluster_members = property(members)
     backend = models.RDSBackend
     backend.create_db_instance_read_replica = replica_of(backend.create_db_instance_read_replica)
+    backend.modify_db_instance = modify_db_instance(backend.modify_db_instance)
+    backend.reboot_db_instance = reboot_db_instance(backend.reboot_db_instance)
+    models.DBInstance.remove_replica = drop_replica
+    models.DBInstance.status_infos = property(status_infos)
 
 
 def by_hand(given):

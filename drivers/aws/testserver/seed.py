@@ -13,6 +13,8 @@ def make(port, wanted):
     made = {}
     for one in wanted.get("aurora", []):
         aurora(port, one)
+    for one in wanted.get("rds", []):
+        rds(port, one)
     for one in wanted.get("ecs", []):
         ecs(port, one)
     for one in wanted.get("groups", []):
@@ -42,6 +44,31 @@ def aurora(port, one):
     for region, name in one["members"]:
         client(port, "rds", region).create_db_instance(
             DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, DBInstanceClass="db.r6g.large", Engine=engine["Engine"]
+        )
+
+
+def rds(port, one):
+    """An instance, and a read replica in each other region. Which are open is said by the names of their groups."""
+    first, *others = one["instances"]
+    arn = client(port, "rds", first[0]).create_db_instance(
+        DBInstanceIdentifier=first[1],
+        DBInstanceClass="db.r6g.large",
+        Engine="postgres",
+        EngineVersion="15.4",
+        AllocatedStorage=100,
+        MasterUsername="root",
+        MasterUserPassword="not-a-secret",
+        VpcSecurityGroupIds=["sg-open"],
+        BackupRetentionPeriod=7,
+        DeletionProtection=True,
+    )["DBInstance"]["DBInstanceArn"]
+    for region, name in others:
+        client(port, "rds", region).create_db_instance_read_replica(
+            DBInstanceIdentifier=name,
+            SourceDBInstanceIdentifier=arn,
+            DBInstanceClass="db.r6g.large",
+            VpcSecurityGroupIds=["sg-open"],
+            DeletionProtection=True,
         )
 
 

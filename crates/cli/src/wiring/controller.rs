@@ -11,7 +11,6 @@ use pilotlight_core::effect::Probe;
 use pilotlight_core::id::Component;
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::Failure;
-use pilotlight_core::plan::aws::AwsComponent;
 use pilotlight_core::plan::{DnsPlan, Kind, Plan, WebhookPlan};
 use pilotlight_core::verdict::PortAnswer;
 use pilotlight_driver::Driver;
@@ -117,9 +116,10 @@ impl Ports {
     pub(crate) fn of(plan: &Plan) -> Self {
         let mut ports = BTreeMap::new();
         for (component, kind) in plan.components.iter().map(|(name, c)| (name, &c.kind)) {
-            if let Kind::Aws(AwsComponent::Aurora(aurora)) = kind {
-                for (region, address) in aurora.regions.iter().filter_map(|(r, m)| Some((r, m.address.clone()?))) {
-                    ports.insert(Target { component: component.clone(), region: Some(region.clone()) }, address);
+            if let Kind::Aws(aws) = kind {
+                for (region, address) in aws.addresses() {
+                    let target = Target { component: component.clone(), region: Some(region.clone()) };
+                    ports.insert(target, address.to_owned());
                 }
             }
             if let Kind::Postgres(postgres) = kind {

@@ -19,7 +19,13 @@ const fn limit(seconds: u64, retries: u32) -> Limit {
 }
 
 /// SIGKILL and a look at what is left take well under a second; the rest is for an agent that is slow to hear of it.
-pub(super) const FENCE: Limit = limit(10, 2);
+/// A provider closes what clients reach and reboots the server, so that sessions end.
+pub(super) const fn fence(pace: Pace) -> Limit {
+    match pace {
+        Pace::Seconds => limit(10, 2),
+        Pace::Minutes => limit(900, 2),
+    }
+}
 /// Asks a copy that is known to be fenced once more. Nothing rests on the answer, and users wait for it.
 pub(super) const FENCE_AGAIN: Limit = limit(2, 0);
 /// One compare-and-swap in the store.
@@ -27,9 +33,21 @@ pub(super) const GRANT: Limit = limit(5, 5);
 /// Writes out what the server holds in memory: some GB at 100 MB/s. Users notice nothing.
 pub(super) const CHECKPOINT: Limit = limit(120, 0);
 /// After a checkpoint the stop has little left to write. Users wait, so it is undone rather than waited for.
-pub(super) const STOP: Limit = limit(30, 0);
+/// A provider reboots the server for it.
+pub(super) const fn stop(pace: Pace) -> Limit {
+    match pace {
+        Pace::Seconds => limit(30, 0),
+        Pace::Minutes => limit(900, 0),
+    }
+}
 /// A standby that streams has the tail already; longer than this the stop is better undone.
-pub(super) const AWAIT_POSITION: Limit = limit(30, 1);
+/// A provider shows how far a copy is once a minute and some minutes late.
+pub(super) const fn await_position(pace: Pace) -> Limit {
+    match pace {
+        Pace::Seconds => limit(30, 1),
+        Pace::Minutes => limit(900, 1),
+    }
+}
 /// Replays what was received: seconds, but minutes after a burst of writing, and there is no better way than forward.
 /// A provider restarts the copy for it and may first make a backup of it.
 ///

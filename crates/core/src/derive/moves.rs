@@ -31,8 +31,8 @@ pub(super) fn graceful(survey: &Survey<'_>) -> Draft {
     for data in survey.data.iter().filter(|d| !d.descriptor.atomic_switch) {
         let flushed = draft.add(checkpoint(survey, data.name).once(opened.clone()));
         let room_ids = rooms.iter().cloned();
-        let stopped = draft.add(stop(survey, data.name).once([flushed]).once(opened.clone()).once(room_ids));
-        ready.push(draft.add(await_position(survey, data.name, &stopped).once([stopped.clone()])));
+        let stopped = draft.add(stop(survey, data).once([flushed]).once(opened.clone()).once(room_ids));
+        ready.push(draft.add(await_position(survey, data, &stopped).once([stopped.clone()])));
     }
     let undo = Effect::Grant { unit: survey.d.intent.unit.clone(), region: survey.from().clone() };
     let named = grant(survey).once(opened).once(ready).once(rooms.iter().cloned());
@@ -48,16 +48,15 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
     let mut steps = Vec::new();
     let mut wait = false;
     for data in &survey.data {
-        let direct = data.descriptor.can(Capability::Fence) && survey.can_reach(data.descriptor, from);
+        // The API of a lost region is lost with it, so nothing is fenced through it either.
+        let direct = data.descriptor.can(Capability::Fence) && survey.answers(from);
         // What is left when the fence itself is too weak or cannot be carried out: the lease, where an agent keeps one.
         let by_fence = match (direct, data.descriptor.atomic_switch) {
             (true, _) | (_, true) => data.descriptor.fence_assurance,
             (false, false) => FenceAssurance::None,
         };
-        let waits =
-            by_fence < FenceAssurance::Lapsed && (data.descriptor.needs_agent || !data.descriptor.atomic_switch);
-        let by_lapse = if data.descriptor.needs_agent { FenceAssurance::Lapsed } else { FenceAssurance::None };
-        let possible = by_fence.max(if waits { by_lapse } else { FenceAssurance::None });
+        let waits = by_fence < FenceAssurance::Lapsed && data.descriptor.needs_agent;
+        let possible = by_fence.max(if waits { FenceAssurance::Lapsed } else { FenceAssurance::None });
         let least = survey.d.plan.policy.least_fence;
         if survey.d.consent == Consent::Policy && possible < least {
             return Err(Refusal::FenceTooWeak { component: data.name.clone(), possible, least });
@@ -75,7 +74,7 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
             if *survey.role(data.name, region) != Role::Writer {
                 continue;
             }
-            if !(data.descriptor.can(Capability::Fence) && survey.can_reach(data.descriptor, region)) {
+            if !(data.descriptor.can(Capability::Fence) && survey.answers(region)) {
                 return Err(Refusal::AnotherWriter { component: data.name.clone(), region: region.clone() });
             }
             steps.push(draft.add(fence(survey, data, region).once(opened.iter().cloned())));
@@ -103,7 +102,7 @@ pub(super) fn fence(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> St
         }
         _ => {
             let why = "Two writers at once would make two histories; the old one is silenced before a new one starts.";
-            step(id, Phase::Fence, effect, limits::FENCE).say(title, why).until(after)
+            step(id, Phase::Fence, effect, limits::fence(data.descriptor.pace)).say(title, why).until(after)
         }
     }
 }
@@ -133,13 +132,13 @@ fn checkpoint(survey: &Survey<'_>, component: &Component) -> Step {
     step(id, Phase::Prepare, effect, limits::CHECKPOINT).say(title, why).else_do(OnFailure::GoOn)
 }
 
-fn stop(survey: &Survey<'_>, component: &Component) -> Step {
-    let (from, to) = (survey.from(), survey.to());
+fn stop(survey: &Survey<'_>, data: &Data<'_>) -> Step {
+    let (component, from, to) = (data.name, survey.from(), survey.to());
     let effect = Effect::StopWrites { component: component.clone(), region: from.clone() };
     let undo = Effect::ResumeWrites { component: component.clone(), region: from.clone() };
     let title = format!("Stop writes of {component} in {from}");
     let why = "The last position it reaches is what the new writer must hold, so nothing is lost.";
-    step(format!("stop-writes-{component}-{from}"), Phase::Fence, effect, limits::STOP)
+    step(format!("stop-writes-{component}-{from}"), Phase::Fence, effect, limits::stop(data.descriptor.pace))
         .say(title, why)
         .only_if(Condition::IsStreaming { target: target(component, to) })
         .until(Condition::IsFenced { target: target(component, from) })
@@ -147,13 +146,14 @@ fn stop(survey: &Survey<'_>, component: &Component) -> Step {
         .else_do(OnFailure::Undo)
 }
 
-fn await_position(survey: &Survey<'_>, component: &Component, stopped: &StepId) -> Step {
-    let to = survey.to();
+fn await_position(survey: &Survey<'_>, data: &Data<'_>, stopped: &StepId) -> Step {
+    let (component, to) = (data.name, survey.to());
     let position = HandOver::From(stopped.clone());
     let effect = Effect::AwaitPosition { component: component.clone(), region: to.clone(), position };
     let title = format!("Wait until {component} in {to} holds everything");
     let why = format!("Every change that {} acknowledged must be there before it is promoted.", survey.from());
-    step(format!("await-position-{component}-{to}"), Phase::Promote, effect, limits::AWAIT_POSITION)
+    let limit = limits::await_position(data.descriptor.pace);
+    step(format!("await-position-{component}-{to}"), Phase::Promote, effect, limit)
         .say(title, why)
         .else_do(OnFailure::Undo)
 }
@@ -173,7 +173,12 @@ fn promote(survey: &Survey<'_>, data: &Data<'_>) -> Step {
     let (to, component) = (survey.to(), data.name);
     let effect = Effect::Promote { component: component.clone(), region: to.clone() };
     let title = format!("Make {component} in {to} the writer");
-    let why = "From here on there is only a way forward.";
+    let from = survey.from();
+    let silenced = data.descriptor.needs_agent || survey.answers(from);
+    let why = match silenced {
+        true => "From here on there is only a way forward.".to_owned(),
+        false => format!("From here on there is only a way forward. Nothing stops {component} in {from} if it lives."),
+    };
     step(format!("promote-{component}-{to}"), Phase::Promote, effect, limits::promote(data.descriptor.pace))
         .say(title, why)
         .until(Condition::IsWriter { target: target(component, to) })

@@ -30,6 +30,13 @@ impl Scene {
         self.seen.get(&target).and_then(|s| s.role.clone()).unwrap_or(Role::Unknown)
     }
 
+    /// An API alone reaches this copy, its region is lost, and a person has answered for it: nothing can silence it.
+    fn is_given_up(&self, component: &Component, region: &Region) -> bool {
+        let descriptor = &self.descriptors[component];
+        let api = !descriptor.needs_agent && !descriptor.atomic_switch;
+        api && *region == self.writer && !self.reachable.contains(region) && self.consent != Consent::Policy
+    }
+
     fn data(&self) -> Vec<Component> {
         self.plan.components.iter().filter(|(_, c)| !c.copies().is_empty()).map(|(name, _)| name.clone()).collect()
     }
@@ -142,7 +149,8 @@ impl<'a> World<'a> {
                     Role::Standby { .. } | Role::Fenced { .. } | Role::Down { was_writer: false, .. } => false,
                     Role::Down { .. } | Role::Unresponsive | Role::Unknown => region == &scene.writer,
                 };
-                if writes {
+                let given_up = scene.intent.mode == Mode::Ungraceful && scene.is_given_up(&component, region);
+                if writes && !given_up {
                     writers.insert((component.clone(), region.clone()));
                 }
             }
@@ -285,7 +293,8 @@ proptest! {
                     Effect::AwaitLapse { region: r, .. } => r == region && scene.descriptors[component].needs_agent,
                     _ => false,
                 });
-                prop_assert!(silenced || !may_write, "{} may write when {} starts", region, promote.id);
+                let given_up = scene.intent.mode == Mode::Ungraceful && scene.is_given_up(component, region);
+                prop_assert!(silenced || given_up || !may_write, "{} may write when {} starts", region, promote.id);
             }
         }
     }

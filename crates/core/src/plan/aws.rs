@@ -34,6 +34,8 @@ pub struct AwsRegion {
 pub enum AwsComponent {
     /// Aurora Global Database.
     Aurora(AuroraPlan),
+    /// An RDS instance and its read replicas in other regions.
+    Rds(RdsPlan),
     /// An ECS service in each region.
     Ecs(EcsPlan),
     /// An EC2 Auto Scaling group in each region.
@@ -62,6 +64,26 @@ pub struct AuroraMember {
     pub cluster: String,
     /// `HOST:PORT` of its endpoint, dialled as a second opinion.
     pub address: Option<String>,
+}
+
+/// `kind: rds`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RdsPlan {
+    /// One instance per region: one writes, the others are its read replicas.
+    pub regions: BTreeMap<Region, RdsInstance>,
+}
+
+/// An RDS instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RdsInstance {
+    /// Identifier of the DB instance.
+    pub instance: String,
+    /// `HOST:PORT` of its endpoint, dialled as a second opinion.
+    pub address: Option<String>,
+    /// Security groups with which clients reach it.
+    pub open_groups: Vec<String>,
+    /// Security groups with which nobody does: the way to stop writes. Empty: there is none.
+    pub closed_groups: Vec<String>,
 }
 
 /// `kind: ecs`.
@@ -187,9 +209,17 @@ impl AwsComponent {
     pub fn copies(&self) -> Vec<&Region> {
         match self {
             AwsComponent::Aurora(a) => a.regions.keys().collect(),
-            AwsComponent::Ecs(_) | AwsComponent::Autoscaling(_) | AwsComponent::Route53(_) | AwsComponent::Sns(_) => {
-                Vec::new()
-            }
+            AwsComponent::Rds(r) => r.regions.keys().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where a copy of its data is dialled as a second opinion.
+    pub fn addresses(&self) -> Vec<(&Region, &str)> {
+        match self {
+            AwsComponent::Aurora(a) => a.regions.iter().filter_map(|(r, m)| Some((r, m.address.as_deref()?))).collect(),
+            AwsComponent::Rds(d) => d.regions.iter().filter_map(|(r, i)| Some((r, i.address.as_deref()?))).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -202,7 +232,7 @@ impl AwsComponent {
             AwsComponent::Autoscaling(a) => {
                 Some((a.regions.keys().collect(), Instances { active: a.active, standby: a.standby }))
             }
-            AwsComponent::Aurora(_) | AwsComponent::Route53(_) | AwsComponent::Sns(_) => None,
+            _ => None,
         }
     }
 
@@ -210,9 +240,7 @@ impl AwsComponent {
     pub fn routes(&self) -> Vec<&Region> {
         match self {
             AwsComponent::Route53(r) => r.answers.keys().collect(),
-            AwsComponent::Aurora(_) | AwsComponent::Ecs(_) | AwsComponent::Autoscaling(_) | AwsComponent::Sns(_) => {
-                Vec::new()
-            }
+            _ => Vec::new(),
         }
     }
 
@@ -224,6 +252,12 @@ impl AwsComponent {
                 let detach = if a.may_detach { "may be detached" } else { "is never detached" };
                 let places = places(a.regions.keys().collect());
                 format!("Aurora global cluster {} in {places}; a copy {detach}", a.global_cluster)
+            }
+            AwsComponent::Rds(r) => {
+                let stops = r.regions.values().all(|i| !i.closed_groups.is_empty());
+                let stops = if stops { "security groups stop writes" } else { "nothing can stop writes" };
+                let places = places(r.regions.keys().collect());
+                format!("an RDS instance and its read replicas in {places}; {stops}")
             }
             AwsComponent::Ecs(e) => {
                 format!("an ECS service, {} tasks where the traffic is and {} elsewhere", e.active, e.standby)

@@ -2,6 +2,7 @@
 
 use super::AuroraDriver;
 use super::look::Seen;
+use crate::finding::finding;
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
@@ -82,8 +83,4 @@ impl AuroraDriver {
             findings.push(finding(code::AWS_VERSIONS_DIFFER, Severity::Blocker, message, hint));
         }
     }
-}
-
-pub(super) fn finding(code: code::Code, severity: Severity, message: String, hint: &str) -> Finding {
-    Finding { code: code.to_string(), severity, message, hint: hint.to_owned() }
 }

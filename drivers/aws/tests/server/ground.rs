@@ -54,6 +54,16 @@ impl Ground {
         format!("{stem}-{}", self.number.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// What AWS's own command line client is answered. Nothing of ours is between it and the server.
+    pub(crate) fn awscli(&self, region: &str, words: &[&str]) -> Value {
+        let mut command = std::process::Command::new(self.server.folder.join("bin/aws"));
+        command.args(["--endpoint-url", &self.server.endpoint(), "--region", region, "--output", "json"]).args(words);
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_PAGER", "");
+        let said = command.output().unwrap();
+        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
+        serde_json::from_slice(&said.stdout).unwrap_or_default()
+    }
+
     /// Actions that were called in a region since a moment.
     pub(crate) async fn calls(&self, since: f64, region: &str) -> Vec<String> {
         let calls = self.server.ask(&format!("calls?since={since}")).await.unwrap();

@@ -9,3 +9,4 @@ mod aurora;
 mod capacity;
 mod dns;
 mod ground;
+mod rds;

@@ -3,6 +3,7 @@
 pub(super) mod aurora;
 pub(super) mod autoscaling;
 pub(super) mod ecs;
+pub(super) mod rds;
 pub(super) mod route53;
 pub(super) mod sns;
 
@@ -72,6 +73,7 @@ pub(in crate::plan) fn build_access(record: Option<&Record>) -> Option<AwsPlan> 
 pub(super) fn build(record: &Record) -> Option<AwsComponent> {
     Some(match record.kind {
         "aurora" => AwsComponent::Aurora(aurora::build(record)?),
+        "rds" => AwsComponent::Rds(rds::build(record)?),
         "ecs" => AwsComponent::Ecs(ecs::build(record)?),
         "autoscaling" => AwsComponent::Autoscaling(autoscaling::build(record)?),
         "route53" => AwsComponent::Route53(route53::build(record)?),
@@ -82,6 +84,7 @@ pub(super) fn build(record: &Record) -> Option<AwsComponent> {
 
 pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
     match record.kind {
+        "rds" => rds::check(record, out),
         "ecs" => ecs::check(record, out),
         "autoscaling" => autoscaling::check(record, out),
         "route53" => route53::check(record, out),

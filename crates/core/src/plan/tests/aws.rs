@@ -25,6 +25,11 @@ components:
     regions:
       us-east-1: { cluster: payments-east, address: "east.example.com:5432" }
       us-west-2: { cluster: payments-west }
+  ledger:
+    kind: rds
+    regions:
+      us-east-1: { instance: ledger, open_groups: [sg-1], closed_groups: [sg-2] }
+      us-west-2: { instance: ledger, address: "ledger.example.com:5432", open_groups: [sg-3], closed_groups: [sg-4] }
   web:
     kind: ecs
     active: 6
@@ -64,7 +69,9 @@ fn every_kind_is_read_and_says_what_it_is_for_the_rest() {
     let regions = |names: [&str; 2]| names.map(Region::from);
     let both = regions(["us-east-1", "us-west-2"]);
     let part = |name: &str| &plan.components[&name.into()];
-    assert_eq!(part("database").copies(), both.iter().collect::<Vec<_>>());
+    for data in ["database", "ledger"] {
+        assert_eq!(part(data).copies(), both.iter().collect::<Vec<_>>());
+    }
     let (places, instances) = part("web").capacity().expect("it runs");
     assert_eq!((places.len(), instances.active, instances.standby), (2, 6, 1));
     assert_eq!(part("workers").capacity().expect("it runs").1.active, 8);
@@ -91,6 +98,7 @@ fn faults_of_aws_have_codes() {
         ("value: 192.0.2.1", "value: pay.example.org", code::PLAN_VALUE),
         ("{ value: 192.0.2.1, health_check: abc }", "{ health_check: abc }", code::PLAN_CONTRADICTION),
         ("standby: 1\n    active_provider", "standby: 7\n    active_provider", code::PLAN_CONTRADICTION),
+        ("open_groups: [sg-3], ", "", code::PLAN_CONTRADICTION),
         ("active_max: 20", "active_max: 5", code::PLAN_CONTRADICTION),
         ("global_cluster: payments", "detach: never", code::PLAN_KEY_MISSING),
     ] {

@@ -1,0 +1,65 @@
+//! `kind: rds`: an RDS instance and its read replicas in other regions.
+
+use crate::code;
+use crate::id::Region;
+use crate::plan::aws::{RdsInstance, RdsPlan};
+use crate::plan::fault::Collector;
+use crate::plan::shape::{Section, Shape, optional, required};
+use crate::plan::value::Record;
+
+const GROUPS: Shape = Shape::List { of: &Shape::Text, least: 1 };
+
+static INSTANCE: Section = Section {
+    doc: "The DB instance in a region.",
+    keys: &[
+        required("instance", Shape::Text, "Its identifier."),
+        optional("address", Shape::HostPort, "Its endpoint, dialled by the controller as a second opinion."),
+        optional("open_groups", GROUPS, "VPC security groups with which clients reach it."),
+        optional(
+            "closed_groups",
+            GROUPS,
+            "VPC security groups with which nobody reaches it. With them and a reboot writes are stopped; without them a \
+             planned move is refused, and an old writer is not fenced.",
+        ),
+    ],
+};
+
+pub(in crate::plan) static SECTION: Section = Section {
+    doc: "An RDS instance and its read replicas in other regions. A move promotes a replica; afterwards the old instance is \
+          renamed and kept, and a new replica takes its name.",
+    keys: &[required(
+        "regions",
+        Shape::PerRegion { of: &Shape::Record(&INSTANCE), every: true },
+        "One DB instance per region.",
+    )],
+};
+
+pub(super) fn build(record: &Record) -> Option<RdsPlan> {
+    let groups = |r: &Record, key| r.list(key).iter().filter_map(|v| v.text().map(str::to_owned)).collect();
+    let instance = |r: &Record| {
+        Some(RdsInstance {
+            instance: r.owned("instance")?,
+            address: r.owned("address"),
+            open_groups: groups(r, "open_groups"),
+            closed_groups: groups(r, "closed_groups"),
+        })
+    };
+    let regions = record.map("regions").iter();
+    let regions = regions.map(|(name, value)| Some((Region::new(name), instance(value.record()?)?)));
+    Some(RdsPlan { regions: regions.collect::<Option<_>>()? })
+}
+
+/// What is closed must be known how to open again.
+pub(super) fn check(record: &Record, out: &mut Collector<'_>) {
+    for (region, value) in record.map("regions") {
+        let Some(instance) = value.record() else { continue };
+        let (open, closed) = (instance.given("open_groups"), instance.given("closed_groups"));
+        if open != closed {
+            let (has, lacks) = if open { ("open_groups", "closed_groups") } else { ("closed_groups", "open_groups") };
+            out.add(code::PLAN_CONTRADICTION, instance.at(has), format!("`{has}` of {region} needs `{lacks}`"))
+                .found(format!("`{has}` alone"))
+                .allowed("both or neither")
+                .hint("Pilotlight changes from one to the other and back.");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a look at an RDS instance means: its role, and whether clients are shut out of it.
+
+use crate::cluster::region_of;
+use pilotlight_core::effect::FenceAssurance;
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::{Role, State};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An RDS instance as its region's API shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// ARN.
+    pub arn: String,
+    /// Its state, for example `available`.
+    pub status: String,
+    /// What it is a read replica of: an ARN, or a name within the region.
+    pub source: Option<String>,
+    /// State of its replication, where AWS says one.
+    pub replication: Option<String>,
+    /// Its VPC security groups.
+    pub groups: BTreeSet<String>,
+    /// All of them have taken effect.
+    pub groups_settled: bool,
+    /// It was rebooted after its clients were shut out.
+    pub rebooted: bool,
+    /// It is protected from deletion.
+    pub protected: bool,
+    /// Since when it acknowledges nothing, in milliseconds of the wall clock.
+    pub stopped_at: Option<u64>,
+}
+
+impl Instance {
+    /// It takes connections, as far as AWS knows.
+    pub fn serves(&self) -> bool {
+        matches!(
+            self.status.as_str(),
+            "available" | "backing-up" | "storage-optimization" | "maintenance" | "upgrading"
+        ) || self.status.starts_with("configuring-")
+    }
+
+    /// Nothing is connected because nothing runs.
+    pub fn is_stopped(&self) -> bool {
+        self.status == "stopped"
+    }
+
+    /// Its security groups are those that let nobody in, and have taken effect.
+    pub fn is_closed(&self, closed: &BTreeSet<String>) -> bool {
+        !closed.is_empty() && self.groups == *closed && self.groups_settled
+    }
+
+    /// Closed, and every session from before is gone.
+    pub fn is_fenced(&self, closed: &BTreeSet<String>) -> bool {
+        self.source.is_none()
+            && self.is_closed(closed)
+            && self.stopped_at.is_some()
+            && (self.serves() || self.is_stopped())
+    }
+}
+
+/// What the instance of a region is; `plan_region` gives the plan's name of an AWS region.
+pub fn state(
+    instance: Option<&Instance>,
+    closed: &BTreeSet<String>,
+    plan_region: impl Fn(&str) -> Option<Region>,
+) -> State {
+    let Some(seen) = instance else {
+        let facts = BTreeMap::from([("instance".to_owned(), "absent".to_owned())]);
+        return State { role: Some(Role::Down { clean: true, was_writer: false }), facts, ..State::default() };
+    };
+    let halted = matches!(seen.status.as_str(), "stopped" | "stopping");
+    let role = match &seen.source {
+        Some(_) if halted => Role::Down { clean: true, was_writer: false },
+        Some(source) => {
+            let replicates = seen.replication.as_deref().is_none_or(|s| s == "replicating");
+            Role::Standby { upstream: region_of(source).and_then(&plan_region), streaming: replicates && seen.serves() }
+        }
+        None if seen.is_fenced(closed) => Role::Fenced { assurance: FenceAssurance::ConnectionsCut },
+        None if halted => Role::Down { clean: true, was_writer: true },
+        None if seen.serves() || seen.status == "modifying" => Role::Writer,
+        None => Role::Unresponsive,
+    };
+    let mut facts = BTreeMap::from([("instance".to_owned(), seen.status.clone())]);
+    if let Some(replication) = &seen.replication {
+        facts.insert("replication".to_owned(), replication.clone());
+    }
+    if seen.is_closed(closed) {
+        facts.insert("clients".to_owned(), "shut out".to_owned());
+    }
+    State { role: Some(role), facts, ..State::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(instance: &Instance) -> Role {
+        let closed = BTreeSet::from(["sg-closed".to_owned()]);
+        state(Some(instance), &closed, |r| Some(Region::from(r))).role.expect("a role is always said")
+    }
+
+    fn writer() -> Instance {
+        let groups = BTreeSet::from(["sg-open".to_owned()]);
+        Instance { status: "available".into(), groups, groups_settled: true, ..Instance::default() }
+    }
+
+    #[test]
+    fn an_instance_without_a_source_writes_and_one_with_a_source_follows() {
+        assert_eq!(role(&writer()), Role::Writer);
+        let source = Some("arn:aws:rds:us-east-1:123456789012:db:pay".to_owned());
+        let replica = Instance { source, replication: Some("replicating".into()), ..writer() };
+        let upstream = Some(Region::from("us-east-1"));
+        assert_eq!(role(&replica), Role::Standby { upstream: upstream.clone(), streaming: true });
+        for broken in [
+            Instance { replication: Some("error".into()), ..replica.clone() },
+            Instance { status: "creating".into(), replication: None, ..replica },
+        ] {
+            assert_eq!(role(&broken), Role::Standby { upstream: upstream.clone(), streaming: false });
+        }
+    }
+
+    #[test]
+    fn closed_alone_is_no_fence_while_sessions_from_before_may_live() {
+        let groups = BTreeSet::from(["sg-closed".to_owned()]);
+        let closed = Instance { groups, ..writer() };
+        assert_eq!(role(&closed), Role::Writer);
+        let rebooted = Instance { status: "rebooting".into(), rebooted: true, ..closed.clone() };
+        assert_eq!(role(&rebooted), Role::Unresponsive);
+        let stopped = Instance { rebooted: true, stopped_at: Some(5), ..closed };
+        assert_eq!(role(&stopped), Role::Fenced { assurance: FenceAssurance::ConnectionsCut });
+        let on_its_way = Instance { groups_settled: false, ..stopped };
+        assert_eq!(role(&on_its_way), Role::Writer);
+        let opened = Instance { stopped_at: Some(5), ..writer() };
+        assert_eq!(role(&opened), Role::Writer);
+    }
+
+    #[test]
+    fn what_does_not_run_is_down() {
+        let stopped = Instance { status: "stopped".into(), ..writer() };
+        assert_eq!(role(&stopped), Role::Down { clean: true, was_writer: true });
+        let absent = state(None, &BTreeSet::new(), |_| None).role;
+        assert_eq!(absent, Some(Role::Down { clean: true, was_writer: false }));
+    }
+}

@@ -1,0 +1,145 @@
+//! A replica becomes the writer; a new replica is made where the old writer was.
+
+use super::stop::busy;
+use super::{Handle, RdsDriver};
+use crate::instance::Instance;
+use aws_sdk_rds::types::DbInstance;
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::Role;
+use pilotlight_core::outcome::{Failure, Outcome};
+use pilotlight_driver::Context;
+
+/// Clocks of two machines may differ by so much and still be called right, in milliseconds.
+const CLOCKS: u64 = 1_000;
+
+impl RdsDriver {
+    /// Waits until CloudWatch says that the copy holds everything from before the moment.
+    pub(super) async fn reach(&self, region: &Region, moment: u64) -> Result<Outcome, Failure> {
+        let (component, seen) = (&self.component, self.must(region).await?);
+        if !matches!(self.role_of(region, Some(&seen)).role, Some(Role::Standby { streaming: true, .. })) {
+            return Err(Failure::transient(format!(
+                "{component} in {region} does not replicate now ({})",
+                seen.status
+            )));
+        }
+        let reached = self.lag(region, true).await?.and_then(|v| v.reached());
+        Ok(match reached {
+            Some(at) if at >= moment + CLOCKS => {
+                Outcome::done_with(format!("{component} in {region} holds everything from before the stop"))
+            }
+            _ => Handle::Reach { region: region.clone(), moment }.accepted(),
+        })
+    }
+
+    pub(super) async fn promote(&self, region: &Region, again: bool, context: &Context) -> Result<Outcome, Failure> {
+        let (component, seen) = (&self.component, self.must(region).await?);
+        let going_on = Handle::Promote { region: region.clone() }.accepted();
+        let role = self.role_of(region, Some(&seen)).role;
+        match (&seen.source, role) {
+            (None, Some(Role::Writer)) if seen.serves() && again => {
+                Ok(Outcome::done_with(format!("{component} in {region} stands alone and takes writes")))
+            }
+            (None, Some(Role::Writer)) if seen.serves() => {
+                Ok(Outcome::Skipped { why: format!("{component} in {region} takes writes") })
+            }
+            (None, Some(Role::Fenced { .. } | Role::Down { .. })) => {
+                Err(Failure::rejected(format!("{component} in {region} is no replica any more and is shut"))
+                    .hint("it was the writer; let it join again before it can be promoted"))
+            }
+            (None, _) => Ok(going_on),
+            // Promotion has begun: AWS still names the source while it goes on.
+            (Some(_), _) if seen.status == "modifying" || again => Ok(going_on),
+            (Some(_), _) if !seen.serves() => Err(busy(component.as_str(), region, &seen)),
+            (Some(_), _) => {
+                let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
+                let send = || client.promote_read_replica().db_instance_identifier(name).send();
+                let call = self.call(region, "PromoteReadReplica");
+                self.access.change(call, context.deadline / 10, send).await.map_err(|r| r.failure())?;
+                Ok(going_on)
+            }
+        }
+    }
+
+    /// One step further: rename the old instance, make a replica under its name, wait until it follows.
+    pub(super) async fn rejoin(
+        &self,
+        region: &Region,
+        upstream: &Region,
+        kept: &str,
+        again: bool,
+        context: &Context,
+    ) -> Result<Outcome, Failure> {
+        let component = &self.component;
+        let name = &self.place(region)?.instance;
+        let handle = || Handle::Rejoin { region: region.clone(), upstream: upstream.clone(), kept: kept.to_owned() };
+        let Some(seen) = self.look(region).await? else {
+            return self.recreate(region, upstream, kept, context).await.map(|()| handle().accepted());
+        };
+        match self.role_of(region, Some(&seen)).role {
+            Some(Role::Standby { upstream: Some(of), streaming }) if of == *upstream => Ok(match (streaming, again) {
+                (false, _) => handle().accepted(),
+                (true, true) => Outcome::done_with(format!(
+                    "{component} in {region} follows {upstream}; the old instance is kept as {kept}"
+                )),
+                (true, false) => Outcome::Skipped { why: format!("{component} in {region} follows {upstream}") },
+            }),
+            Some(Role::Fenced { .. } | Role::Standby { .. }) => {
+                self.is_writer(upstream).await?;
+                if kept.len() > 63 {
+                    return Err(Failure::rejected(format!("{kept} is longer than AWS takes")));
+                }
+                let client = self.rds(region).await?;
+                let send = || {
+                    let call = client.modify_db_instance().db_instance_identifier(name).apply_immediately(true);
+                    call.new_db_instance_identifier(kept).send()
+                };
+                let call = self.call(region, "ModifyDBInstance");
+                self.access.change(call, context.deadline / 10, send).await.map_err(|r| r.failure())?;
+                Ok(handle().accepted())
+            }
+            // The renaming shows its own states.
+            _ if again => Ok(handle().accepted()),
+            Some(Role::Writer) => {
+                Err(Failure::rejected(format!("{component} in {region} takes writes; it is fenced first")))
+            }
+            _ => Err(busy(component.as_str(), region, &seen)),
+        }
+    }
+
+    async fn is_writer(&self, upstream: &Region) -> Result<(DbInstance, Instance), Failure> {
+        let seen = self.must(upstream).await?;
+        if self.role_of(upstream, Some(&seen)).role != Some(Role::Writer) {
+            return Err(Failure::rejected(format!("{} in {upstream} is not the writer", self.component)));
+        }
+        let raw = self.raw(upstream, &self.place(upstream)?.instance).await?;
+        raw.map(|raw| (raw, seen)).ok_or_else(|| Failure::transient(format!("{upstream} lost its instance")))
+    }
+
+    /// The name is free: the renamed instance says what the new replica is to be like.
+    async fn recreate(&self, region: &Region, upstream: &Region, kept: &str, context: &Context) -> Result<(), Failure> {
+        let (component, place) = (&self.component, self.place(region)?);
+        let Some(old) = self.raw(region, kept).await? else {
+            return Err(Failure::rejected(format!("{component} in {region} is gone: there is no {}", place.instance))
+                .hint("make a read replica of that name by hand; nothing says what it was like"));
+        };
+        let (_, source) = self.is_writer(upstream).await?;
+        let groups = match place.open_groups.is_empty() {
+            true => {
+                old.vpc_security_groups().iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect()
+            }
+            false => place.open_groups.clone(),
+        };
+        let client = self.rds(region).await?;
+        let send = || {
+            let call = client.create_db_instance_read_replica().db_instance_identifier(&place.instance);
+            let call = call.source_db_instance_identifier(&source.arn).set_vpc_security_group_ids(Some(groups.clone()));
+            let call = call.set_db_instance_class(old.db_instance_class().map(str::to_owned));
+            let call = call.set_kms_key_id(old.kms_key_id().map(str::to_owned)).set_multi_az(old.multi_az());
+            let subnets = old.db_subnet_group().and_then(|g| g.db_subnet_group_name()).map(str::to_owned);
+            let call = call.set_db_subnet_group_name(subnets).set_storage_type(old.storage_type().map(str::to_owned));
+            call.set_port(old.endpoint().and_then(|e| e.port())).deletion_protection(true).send()
+        };
+        let call = self.call(region, "CreateDBInstanceReadReplica");
+        self.access.change(call, context.deadline / 10, send).await.map(|_| ()).map_err(|r| r.failure())
+    }
+}

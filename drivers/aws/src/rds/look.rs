@@ -1,0 +1,115 @@
+//! Looks at one region's instance through that region's own API, and at its lag in CloudWatch there.
+
+use super::RdsDriver;
+use crate::call::Call;
+use crate::instance::{self, Instance};
+use crate::metrics::{Metric, Value};
+use crate::refusal::Said;
+use aws_sdk_rds::Client;
+use aws_sdk_rds::types::DbInstance;
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::{Role, State};
+use pilotlight_core::outcome::Failure;
+use std::time::Duration;
+
+/// A look that takes longer is worth nothing.
+pub(super) const LOOK: Duration = Duration::from_secs(3);
+
+/// Says that the instance was rebooted after its clients were shut out.
+pub(super) const REBOOTED: &str = "pilotlight:rebooted";
+/// Says since when it acknowledges nothing, in milliseconds since 1970.
+pub(super) const STOPPED_AT: &str = "pilotlight:stopped-at";
+
+impl RdsDriver {
+    pub(super) async fn rds(&self, region: &Region) -> Result<Client, Failure> {
+        Ok(Client::new(&self.access.config(region).await?))
+    }
+
+    pub(super) fn call<'a>(&'a self, region: &'a Region, action: &'static str) -> Call<'a> {
+        Call { service: "rds", region: self.access.name(region), action }
+    }
+
+    /// AWS's own words of an instance; `None` when there is none of that name.
+    pub(super) async fn raw(&self, region: &Region, name: &str) -> Result<Option<DbInstance>, Failure> {
+        let client = self.rds(region).await?;
+        let send = || client.describe_db_instances().db_instance_identifier(name).send();
+        match self.access.read(self.call(region, "DescribeDBInstances"), LOOK, send).await {
+            Ok(answer) => Ok(answer.db_instances().first().cloned()),
+            Err(refused) if refused.said == Said::Missing => Ok(None),
+            Err(refused) => Err(refused.not_seen()),
+        }
+    }
+
+    /// The plan's instance in the region.
+    pub(super) async fn look(&self, region: &Region) -> Result<Option<Instance>, Failure> {
+        Ok(self.raw(region, &self.place(region)?.instance).await?.as_ref().map(read))
+    }
+
+    pub(super) async fn must(&self, region: &Region) -> Result<Instance, Failure> {
+        let name = &self.place(region)?.instance;
+        let missing = || Failure::rejected(format!("there is no DB instance {name} in {region}"));
+        self.look(region).await?.ok_or_else(|| missing().hint("compare `regions` of the component with the account"))
+    }
+
+    fn lag_metric(&self, region: &Region) -> Result<Metric, Failure> {
+        let dimensions = vec![("DBInstanceIdentifier", self.place(region)?.instance.clone())];
+        Ok(Metric { namespace: "AWS/RDS", name: "ReplicaLag", dimensions })
+    }
+
+    /// The lag as CloudWatch has it; a negative one says that replication does not run.
+    pub(super) async fn lag(&self, region: &Region, now: bool) -> Result<Option<Value>, Failure> {
+        let metric = self.lag_metric(region)?;
+        let value = match now {
+            true => self.access.metric_now(region, &metric).await?,
+            false => self.access.metric(region, &metric).await?,
+        };
+        Ok(value.filter(|v| v.value >= 0.0))
+    }
+
+    pub(super) fn role_of(&self, region: &Region, seen: Option<&Instance>) -> State {
+        let plan_region = |name: &str| self.access.plan_region(self.plan.regions.keys(), name);
+        instance::state(seen, &self.closed(region), plan_region)
+    }
+
+    pub(super) async fn state(&self, region: &Region) -> Result<State, Failure> {
+        let seen = self.look(region).await?;
+        let mut state = self.role_of(region, seen.as_ref());
+        let now = self.access.clock().wall();
+        match &state.role {
+            Some(Role::Writer) => state.position = Some(self.position(now.0)),
+            Some(Role::Fenced { .. }) => {
+                state.position = seen.and_then(|s| s.stopped_at).map(|at| self.position(at));
+            }
+            // Without CloudWatch the role is still known.
+            Some(Role::Standby { .. }) => match self.lag(region, false).await {
+                Ok(Some(value)) => {
+                    state.position = value.reached().map(|at| self.position(at));
+                    state.lag = Some(value.lag(now));
+                }
+                Ok(None) => {}
+                Err(failure) => {
+                    state.facts.insert("lag".to_owned(), failure.message);
+                }
+            },
+            _ => {}
+        }
+        Ok(state)
+    }
+}
+
+fn read(seen: &DbInstance) -> Instance {
+    let tag = |key: &str| seen.tag_list().iter().find(|t| t.key() == Some(key)).and_then(|t| t.value());
+    let groups = seen.vpc_security_groups();
+    let replication = seen.status_infos().iter().find(|i| i.status_type() == Some("read replication"));
+    Instance {
+        arn: seen.db_instance_arn().unwrap_or_default().to_owned(),
+        status: seen.db_instance_status().unwrap_or("unknown").to_owned(),
+        source: seen.read_replica_source_db_instance_identifier().filter(|s| !s.is_empty()).map(str::to_owned),
+        replication: replication.and_then(|i| i.status()).map(str::to_owned),
+        groups: groups.iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect(),
+        groups_settled: groups.iter().all(|g| g.status() == Some("active")),
+        rebooted: tag(REBOOTED).is_some(),
+        protected: seen.deletion_protection().unwrap_or_default(),
+        stopped_at: tag(STOPPED_AT).and_then(|at| at.parse().ok()),
+    }
+}

@@ -1,0 +1,93 @@
+//! What would stand in the way of a move, found before it.
+
+use super::RdsDriver;
+use crate::finding::{finding, not_asked};
+use crate::instance::Instance;
+use pilotlight_core::code;
+use pilotlight_core::id::Region;
+use pilotlight_core::observation::Role;
+use pilotlight_core::outcome::{Finding, Severity};
+use std::time::Duration;
+
+/// A copy this far behind loses that much in a failover, and is waited for in a planned move.
+const FAR: Duration = Duration::from_secs(60);
+
+impl RdsDriver {
+    /// The instance, or why there is none to look at.
+    async fn there(&self, region: &Region) -> Result<Instance, Vec<Finding>> {
+        match self.look(region).await {
+            Ok(Some(seen)) => Ok(seen),
+            Ok(None) => {
+                let name = self.plan.regions.get(region).map(|p| p.instance.as_str()).unwrap_or_default();
+                let message = format!("there is no DB instance {name} in {region}");
+                let hint = "it was deleted or renamed, or the plan names another; make the replica anew";
+                Err(vec![finding(code::AWS_MISSING, Severity::Blocker, message, hint)])
+            }
+            Err(failure) => Err(vec![not_asked(failure)]),
+        }
+    }
+
+    pub(super) async fn before_stop(&self, region: &Region) -> Vec<Finding> {
+        let seen = match self.there(region).await {
+            Ok(seen) => seen,
+            Err(found) => return found,
+        };
+        let (component, closed) = (&self.component, self.closed(region));
+        let mut found = Vec::new();
+        if closed.is_empty() {
+            let message = format!("nothing can stop the writes of {component} in {region}");
+            let hint = "give the instance `closed_groups` and `open_groups`";
+            found.push(finding(code::AWS_NO_CLOSED_GROUPS, Severity::Blocker, message, hint));
+        }
+        if seen.source.is_none() && seen.groups == closed && !closed.is_empty() {
+            let message = format!("clients of {component} in {region} are shut out although it is the writer");
+            let hint = "an earlier run was left in its middle: go on with it or undo it";
+            found.push(finding(code::AWS_HALF_DONE, Severity::Warning, message, hint));
+        }
+        found
+    }
+
+    pub(super) async fn before_promotion(&self, region: &Region) -> Vec<Finding> {
+        let seen = match self.there(region).await {
+            Ok(seen) => seen,
+            Err(found) => return found,
+        };
+        let component = &self.component;
+        let mut found = Vec::new();
+        match self.role_of(region, Some(&seen)).role {
+            Some(Role::Standby { streaming: true, .. }) => {}
+            Some(Role::Standby { .. }) => {
+                let message = format!("{component} in {region} does not replicate ({})", seen.status);
+                let hint = "wait until it does; without it a planned move is refused";
+                found.push(finding(code::AWS_NOT_IN_STEP, Severity::Blocker, message, hint));
+            }
+            Some(Role::Writer) => {
+                let message = format!("{component} in {region} is the writer already, or was promoted by hand");
+                let hint = "`pilotlight status` shows who writes";
+                found.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, hint));
+            }
+            _ => {
+                let message = format!("{component} in {region} is {} and no replica", seen.status);
+                found.push(finding(code::AWS_HALF_DONE, Severity::Blocker, message, "let it join again first"));
+            }
+        }
+        match self.lag(region, true).await {
+            Ok(Some(lag)) if lag.value > FAR.as_secs_f64() => {
+                let message = format!("{component} in {region} is {:.0} s behind", lag.value);
+                let hint = "a failover now loses that much; a planned move waits for it";
+                found.push(finding(code::AWS_FAR_BEHIND, Severity::Warning, message, hint));
+            }
+            Ok(_) => {}
+            Err(failure) => found.push(Finding { severity: Severity::Warning, ..not_asked(failure) }),
+        }
+        if !seen.protected {
+            let message = format!("{component} in {region} is not protected from deletion");
+            found.push(finding(code::AWS_UNPROTECTED, Severity::Note, message, "turn deletion protection on"));
+        }
+        found
+    }
+
+    pub(super) async fn before_rejoin(&self, region: &Region) -> Vec<Finding> {
+        self.there(region).await.err().unwrap_or_default()
+    }
+}

@@ -1,0 +1,136 @@
+//! Shutting clients out and letting them in again.
+
+use super::look::{REBOOTED, STOPPED_AT};
+use super::{Handle, RdsDriver};
+use crate::instance::Instance;
+use aws_sdk_rds::types::Tag;
+use pilotlight_core::effect::FenceAssurance;
+use pilotlight_core::id::Region;
+use pilotlight_core::outcome::{Failure, Outcome, Output};
+use pilotlight_driver::Context;
+
+impl RdsDriver {
+    /// One step further: close, reboot, note the moment. Done when the moment is noted.
+    pub(super) async fn stop(&self, region: &Region, context: &Context) -> Result<Outcome, Failure> {
+        let component = &self.component;
+        let (seen, closed) = (self.must(region).await?, self.closed(region));
+        let going_on = Handle::Stop { region: region.clone() }.accepted();
+        if seen.source.is_some() {
+            return Ok(Outcome::Skipped {
+                why: format!("{component} in {region} is a replica and acknowledges nothing"),
+            });
+        }
+        if closed.is_empty() {
+            return Err(Failure::rejected(format!("nothing can stop the writes of {component} in {region}"))
+                .hint("give the instance `closed_groups` and `open_groups`; `pilotlight explain PL-0376` says why"));
+        }
+        if seen.is_fenced(&closed) {
+            let text = format!("clients of {component} in {region} are shut out and their sessions were ended");
+            let position = seen.stopped_at.map(|at| self.position(at));
+            let assurance = Some(FenceAssurance::ConnectionsCut);
+            return Ok(Outcome::Done { output: Output { position, assurance, text, ..Output::default() } });
+        }
+        if seen.groups != closed {
+            if !(seen.serves() || seen.is_stopped()) {
+                return Err(busy(component.as_str(), region, &seen));
+            }
+            // Marks of an earlier stop would be believed.
+            self.unmark(region, &seen, context).await?;
+            self.regroup(region, closed.into_iter().collect(), context).await?;
+            return Ok(going_on);
+        }
+        if !seen.groups_settled || !(seen.serves() || seen.is_stopped()) {
+            return Ok(going_on);
+        }
+        if !seen.rebooted && seen.serves() {
+            let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
+            let send = || client.reboot_db_instance().db_instance_identifier(name).send();
+            let call = self.call(region, "RebootDBInstance");
+            self.access.change(call, context.deadline / 4, send).await.map_err(|r| r.failure())?;
+            self.mark(region, &seen, REBOOTED, "yes", context).await?;
+            return Ok(going_on);
+        }
+        // It is back, and closed: whatever was acknowledged was so before now.
+        let now = self.access.clock().wall().0.to_string();
+        self.mark(region, &seen, STOPPED_AT, &now, context).await?;
+        Ok(going_on)
+    }
+
+    /// Takes a stop back, unless another instance was promoted meanwhile.
+    pub(super) async fn resume_writes(&self, region: &Region, context: &Context) -> Result<Outcome, Failure> {
+        let seen = self.raw(region, &self.place(region)?.instance).await?;
+        let replicas = seen.as_ref().map(|s| s.read_replica_db_instance_identifiers()).unwrap_or_default();
+        let others = self.plan.regions.iter().filter(|(r, _)| *r != region);
+        let lost = others.filter(|(_, i)| !replicas.iter().any(|arn| arn.rsplit(':').next() == Some(&i.instance)));
+        if let Some((other, _)) = lost.into_iter().next() {
+            return Err(Failure::rejected(format!("{} in {other} follows {region} no more", self.component))
+                .hint("it may have been promoted; `pilotlight status` shows who writes"));
+        }
+        self.open(region, context).await
+    }
+
+    pub(super) async fn open(&self, region: &Region, context: &Context) -> Result<Outcome, Failure> {
+        let (component, seen) = (&self.component, self.must(region).await?);
+        let open = self.place(region)?.open_groups.clone();
+        if self.closed(region).is_empty()
+            || (!seen.is_closed(&self.closed(region)) && seen.groups_settled && seen.serves())
+        {
+            return match seen.stopped_at {
+                None => Ok(Outcome::Skipped { why: format!("clients reach {component} in {region}") }),
+                Some(_) => {
+                    self.unmark(region, &seen, context).await?;
+                    Ok(Outcome::done_with(format!("clients reach {component} in {region} again")))
+                }
+            };
+        }
+        if seen.groups == self.closed(region) {
+            if !seen.serves() {
+                return Err(busy(component.as_str(), region, &seen));
+            }
+            self.regroup(region, open, context).await?;
+        }
+        Ok(Handle::Open { region: region.clone() }.accepted())
+    }
+
+    pub(super) async fn regroup(&self, region: &Region, groups: Vec<String>, context: &Context) -> Result<(), Failure> {
+        let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
+        let send = || {
+            let call = client.modify_db_instance().db_instance_identifier(name).apply_immediately(true);
+            call.set_vpc_security_group_ids(Some(groups.clone())).send()
+        };
+        let call = self.call(region, "ModifyDBInstance");
+        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
+    }
+
+    async fn mark(
+        &self,
+        region: &Region,
+        seen: &Instance,
+        key: &str,
+        value: &str,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        let client = self.rds(region).await?;
+        let tag = Tag::builder().key(key).value(value).build();
+        let send = || client.add_tags_to_resource().resource_name(&seen.arn).tags(tag.clone()).send();
+        let call = self.call(region, "AddTagsToResource");
+        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
+    }
+
+    async fn unmark(&self, region: &Region, seen: &Instance, context: &Context) -> Result<(), Failure> {
+        if !seen.rebooted && seen.stopped_at.is_none() {
+            return Ok(());
+        }
+        let client = self.rds(region).await?;
+        let send = || {
+            let call = client.remove_tags_from_resource().resource_name(&seen.arn);
+            call.tag_keys(REBOOTED).tag_keys(STOPPED_AT).send()
+        };
+        let call = self.call(region, "RemoveTagsFromResource");
+        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
+    }
+}
+
+pub(super) fn busy(component: &str, region: &Region, seen: &Instance) -> Failure {
+    Failure::transient(format!("{component} in {region} is {}", seen.status))
+}

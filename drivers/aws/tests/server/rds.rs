@@ -1,0 +1,228 @@
+//! RDS read replicas: the batteries of replicated data and of fencing, and the bad days.
+
+use crate::ground::{EAST, Ground, WEST, context};
+use async_trait::async_trait;
+use pilotlight_aws::RdsDriver;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
+use pilotlight_core::plan::aws::{RdsInstance, RdsPlan};
+use pilotlight_driver::battery::{Bench, DataBench, Pair, fence, replicated};
+use pilotlight_driver::guard::Guarded;
+use pilotlight_driver::{Context, Driver};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Instances of their own, with the driver behind a guard.
+struct Bed<'a> {
+    ground: &'a Ground,
+    name: String,
+    driver: Guarded<RdsDriver>,
+    _folder: tempfile::TempDir,
+}
+
+impl<'a> Bed<'a> {
+    async fn make(ground: &'a Ground, closable: bool) -> Bed<'a> {
+        let name = ground.fresh("db");
+        ground.seed(json!({"rds": [{"instances": [[EAST, name], [WEST, name]]}]})).await;
+        let folder = tempfile::tempdir().unwrap();
+        let instance = |_: &str| RdsInstance {
+            instance: name.clone(),
+            address: None,
+            open_groups: vec!["sg-open".to_owned()],
+            closed_groups: if closable { vec!["sg-closed".to_owned()] } else { Vec::new() },
+        };
+        let plan = RdsPlan { regions: [EAST, WEST].map(|r| (Region::from(r), instance(r))).into() };
+        let driver = RdsDriver::new(Component::from("database"), plan, ground.access());
+        let driver = Guarded::open(driver, folder.path()).unwrap();
+        let bed = Bed { ground, name, driver, _folder: folder };
+        bed.until(WEST, |s| matches!(s.role, Some(Role::Standby { streaming: true, .. }))).await;
+        bed
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As at the beginning, under the same names: a battery may ask for another pair.
+    async fn renew(&self) {
+        if self.look(EAST).await.role == Some(Role::Writer) {
+            return;
+        }
+        let body = json!({"name": self.name});
+        self.ground.server.tell("by-hand/forget-instances", body).await.unwrap();
+        self.ground.seed(json!({"rds": [{"instances": [[EAST, self.name], [WEST, self.name]]}]})).await;
+        self.until(WEST, |s| matches!(s.role, Some(Role::Standby { streaming: true, .. }))).await;
+    }
+
+    async fn look(&self, region: &str) -> State {
+        let target = Target { component: "database".into(), region: Some(region.into()) };
+        self.driver().observe(&target).await.unwrap()
+    }
+
+    async fn until(&self, region: &str, is: impl Fn(&State) -> bool) -> State {
+        let until = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let seen = self.look(region).await;
+            if is(&seen) {
+                return seen;
+            }
+            assert!(tokio::time::Instant::now() < until, "{region} is still {seen:?}");
+        }
+    }
+
+    async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        let mut answer = self.driver().apply(effect, context).await;
+        let until = tokio::time::Instant::now() + Duration::from_secs(30);
+        while let Ok(Outcome::Accepted { handle }) = &answer {
+            assert!(tokio::time::Instant::now() < until, "{effect:?} does not end");
+            answer = self.driver().resume(handle, context).await;
+        }
+        answer
+    }
+
+    async fn codes(&self, effect: &Effect) -> Vec<String> {
+        self.driver().preflight(effect).await.unwrap().into_iter().map(|f| f.code).collect()
+    }
+}
+
+impl Bench for Bed<'_> {
+    fn driver(&self) -> &dyn Driver {
+        &self.driver
+    }
+}
+
+#[async_trait]
+impl DataBench for Bed<'_> {
+    async fn pair(&self) -> Pair {
+        self.renew().await;
+        Pair { component: "database".into(), writer: EAST.into(), standby: WEST.into() }
+    }
+
+    async fn write(&self, region: &Region) -> Result<u64, String> {
+        let body = json!({"region": region.as_str(), "name": self.name()});
+        Ok(self.ground.server.tell("write", body).await?["number"].as_u64().unwrap())
+    }
+
+    async fn held(&self, region: &Region) -> BTreeSet<u64> {
+        let asked = self.ground.server.ask(&format!("held?region={region}&name={}", self.name())).await;
+        let numbers = asked.unwrap_or_default()["numbers"].as_array().cloned().unwrap_or_default();
+        numbers.iter().filter_map(serde_json::Value::as_u64).collect()
+    }
+
+    async fn kill(&self, region: &Region) {
+        let body = json!({"region": region.as_str(), "name": self.name()});
+        self.ground.server.tell("by-hand/stop-instance", body).await.unwrap();
+    }
+}
+
+fn promote() -> Effect {
+    Effect::Promote { component: "database".into(), region: WEST.into() }
+}
+
+fn stop() -> Effect {
+    Effect::StopWrites { component: "database".into(), region: EAST.into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rds_keeps_the_laws_of_replicated_data() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make(&ground, true).await;
+    replicated(&bed).await.assert_kept();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rds_keeps_the_laws_of_fencing() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make(&ground, true).await;
+    fence(&bed).await.assert_kept();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_calls_only_the_targets_region_and_the_old_instance_is_kept() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make(&ground, true).await;
+    let sent = bed.write(&EAST.into()).await.unwrap();
+    let server = &ground.server;
+    server.tell("regions/us-east-1", json!({"control": "hang", "data": "down"})).await.unwrap();
+    let since = ground.now().await;
+    bed.done(&promote(), &context(2, "promote")).await.unwrap();
+    assert_eq!(ground.calls(since, EAST).await, Vec::<String>::new());
+    let lost = !bed.held(&WEST.into()).await.contains(&sent);
+    bed.write(&WEST.into()).await.unwrap();
+    // Both write now: nothing stopped the old one. It is fenced, renamed, and a replica takes its name.
+    server.tell("regions/us-east-1", json!({"control": "up", "data": "up"})).await.unwrap();
+    assert_eq!(bed.look(EAST).await.role, Some(Role::Writer));
+    let rejoin = Effect::Rejoin { component: "database".into(), region: EAST.into(), upstream: WEST.into() };
+    let early = bed.driver().apply(&rejoin, &context(3, "early")).await.unwrap_err();
+    assert_eq!(early.kind, FailureKind::Rejected, "{early}");
+    let fence = Effect::Fence { component: "database".into(), region: EAST.into() };
+    bed.done(&fence, &context(3, "fence")).await.unwrap();
+    let outcome = bed.done(&rejoin, &context(3, "rejoin")).await.unwrap();
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    let kept = format!("{}-before-3", bed.name());
+    let held = server.ask(&format!("held?region={EAST}&name={kept}")).await.unwrap();
+    assert!(held["numbers"].as_array().unwrap().contains(&json!(sent)), "{held} lacks {sent} (lost here: {lost})");
+    let seen = bed.look(EAST).await;
+    assert!(matches!(seen.role, Some(Role::Standby { streaming: true, .. })), "{seen:?}");
+    assert_eq!(bed.codes(&promote()).await, ["PL-0365"], "moved already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_whose_reply_is_lost_goes_on_from_what_aws_shows() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make(&ground, true).await;
+    for action in ["ModifyDBInstance", "RebootDBInstance"] {
+        let fault = json!({"kind": "lose-reply", "service": "rds", "action": action, "times": 1});
+        ground.server.tell("faults", fault).await.unwrap();
+        let context = context(1, action);
+        let lost = bed.done(&stop(), &context).await.unwrap_err();
+        assert_eq!(lost.kind, FailureKind::OutcomeUnknown, "{lost}");
+    }
+    let since = ground.now().await;
+    let outcome = bed.done(&stop(), &context(1, "again")).await.unwrap();
+    assert!(outcome.output().unwrap().position.is_some(), "{outcome:?}");
+    let calls = ground.calls(since, EAST).await;
+    assert!(!calls.contains(&"ModifyDBInstance".to_owned()), "it was closed already: {calls:?}");
+    assert_eq!(bed.codes(&stop()).await, ["PL-0377"], "a writer that is shut is a run left half done");
+    let resume = Effect::ResumeWrites { component: "database".into(), region: EAST.into() };
+    bed.done(&resume, &context(1, "resume")).await.unwrap();
+    bed.write(&EAST.into()).await.unwrap();
+    // Somebody else writes: now it stays shut.
+    bed.done(&stop(), &context(1, "third")).await.unwrap();
+    bed.done(&promote(), &context(1, "promote")).await.unwrap();
+    let refused = bed.driver().apply(&resume, &context(1, "late")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_name_what_a_move_would_stumble_over() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make(&ground, false).await;
+    assert_eq!(bed.codes(&promote()).await, Vec::<String>::new());
+    assert_eq!(bed.codes(&stop()).await, ["PL-0376"]);
+    let refused = bed.driver().apply(&stop(), &context(1, "stop")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
+    assert_eq!(bed.look(EAST).await.role, Some(Role::Writer));
+
+    let far = Bed::make(&ground, true).await;
+    ground.server.tell("lag", json!({"region": WEST, "name": far.name(), "seconds": 900.0})).await.unwrap();
+    assert_eq!(far.codes(&promote()).await, ["PL-0367"]);
+    let seen = far.look(WEST).await;
+    assert_eq!(seen.lag.unwrap().seconds_ms, Some(Duration::from_secs(900)));
+
+    // AWS's own client sees what we see, and takes the replica away.
+    let name = far.name();
+    let shown = ground.awscli(WEST, &["rds", "describe-db-instances", "--db-instance-identifier", name]);
+    let source = shown["DBInstances"][0]["ReadReplicaSourceDBInstanceIdentifier"].as_str().unwrap();
+    assert!(source.contains(EAST), "{shown}");
+    let delete = ["rds", "delete-db-instance", "--skip-final-snapshot", "--db-instance-identifier", name];
+    ground.awscli(WEST, &["rds", "modify-db-instance", "--no-deletion-protection", "--db-instance-identifier", name]);
+    far.until(WEST, |s| s.facts.get("instance").is_some_and(|i| i == "available")).await;
+    ground.awscli(WEST, &delete);
+    assert_eq!(far.codes(&promote()).await, ["PL-0364"]);
+    let refused = far.driver().apply(&promote(), &context(1, "gone")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
+}
