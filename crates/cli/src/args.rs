@@ -46,7 +46,7 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Runbook(RunbookVerb),
     /// Moves the writer to another region without the old one (unplanned)
-    Failover(MoveArgs),
+    Failover(FailoverArgs),
     /// Moves the writer to another region with the help of the old one, losing nothing (planned)
     Switchover(MoveArgs),
     /// Moves the writer back to the region the plan calls home (planned)
@@ -332,6 +332,18 @@ pub(crate) struct MoveArgs {
     /// Prints JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FailoverArgs {
+    #[command(flatten)]
+    pub(crate) movement: MoveArgs,
+    /// You say that the old writer there is off for certain; for one that nobody was to replace
+    ///
+    /// A writer without a candidate needs no lease, so its silence proves nothing. Your name goes into the journal and the
+    /// report. Refused while anything of the writer is seen.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) writer_is_off: Option<String>,
 }
 
 #[derive(Debug, Args)]

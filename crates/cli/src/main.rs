@@ -78,7 +78,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Hold(verb) => runtime("hold")?.block_on(command::hold::run(&verb)),
         Verb::Status(args) => runtime("status")?.block_on(command::status::run(&args)),
         Verb::Runbook(args::RunbookVerb::Show(args)) => runtime("runbook")?.block_on(command::runbook::show(&args)),
-        Verb::Failover(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Failover, &args)),
+        Verb::Failover(args) => runtime("move")?.block_on(command::moves::failover(args)),
         Verb::Switchover(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Switchover, &args)),
         Verb::Failback(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Failback, &args)),
         Verb::Rejoin(args) => runtime("move")?.block_on(command::moves::rejoin(args)),

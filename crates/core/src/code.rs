@@ -212,6 +212,7 @@ catalogue! {
     DEMO_START = "PL-0801", Failed;
     DEMO_UNFINISHED = "PL-0802", Failed;
     LAB_NETWORK = "PL-0816", Failed;
+    WRITER_STILL_SEEN = "PL-0830", Refused;
 }
 
 impl Code {

@@ -52,6 +52,9 @@ pub struct Derivation<'a> {
     pub candidate: Option<&'a Region>,
     /// Who answers for it.
     pub consent: Consent,
+    /// The person who says that the old writer is off. Counts only with [`Consent::Given`], and only where nothing better
+    /// can be had.
+    pub attested_by: Option<&'a str>,
 }
 
 /// Who answers for a move: decides whether a fence below the policy's least is good enough.

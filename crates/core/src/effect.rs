@@ -20,7 +20,14 @@ pub enum Effect {
     /// Makes sure the copy acknowledges nothing any more, by force. Its output holds the [`FenceAssurance`].
     Fence { component: Component, region: Region },
     /// Waits until the lease that `region` may hold on `unit` has provably run out. Done by the engine itself.
-    AwaitLapse { unit: Unit, region: Region },
+    /// `attested_by` names the person who says that every copy of the unit there is off: the lease of a writer that nobody
+    /// was to replace bounds nothing.
+    AwaitLapse {
+        unit: Unit,
+        region: Region,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attested_by: Option<String>,
+    },
     /// Names `region` as the one that may hold the unit's lease from now on. Done by the engine itself.
     Grant { unit: Unit, region: Region },
     /// Shortens a following stop: asks the copy to write out what it holds in memory. Users notice nothing.
@@ -187,6 +194,8 @@ pub enum FenceAssurance {
     TrafficOnly,
     /// Its connections were cut.
     ConnectionsCut,
+    /// A person says so, by name, and nothing that was seen speaks against it. Never good enough without that person.
+    PersonAttested,
     /// The provider says so.
     ProviderAttested,
     /// Its lease has run out by the arithmetic of `lease`; holds if the holder keeps to it.
@@ -201,6 +210,7 @@ impl std::fmt::Display for FenceAssurance {
             FenceAssurance::None => "none",
             FenceAssurance::TrafficOnly => "traffic only",
             FenceAssurance::ConnectionsCut => "connections cut",
+            FenceAssurance::PersonAttested => "person attested",
             FenceAssurance::ProviderAttested => "provider attested",
             FenceAssurance::Lapsed => "lapsed",
             FenceAssurance::Proven => "proven",

@@ -110,6 +110,11 @@ impl Runbook {
         any
     }
 
+    /// It rests on the word of a person that the old writer is off.
+    pub fn is_attested(&self) -> bool {
+        self.steps.iter().any(|s| matches!(s.effect, Effect::AwaitLapse { attested_by: Some(_), .. }))
+    }
+
     /// The step of that id.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
         self.steps.iter().find(|s| &s.id == id)

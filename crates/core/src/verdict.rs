@@ -232,6 +232,22 @@ fn weigh_services(judgement: &mut Judgement) {
     }
 }
 
+/// What speaks against a person who says that the writer in that region is off: whoever hears, sees or follows it, and a port
+/// that nobody has looked at since its agent fell silent. Empty when nothing does.
+pub fn signs_of_life(plan: &Plan, unit: &Unit, writer: &Region, sight: &Sight) -> Vec<Evidence> {
+    let bench = Bench { plan, unit, sight };
+    let mut signs = Vec::new();
+    if sight.hears(plan, writer) {
+        signs.push(bench.controller(format!("the agent of {writer} is heard")));
+    }
+    let ports = bench.ports_of(writer);
+    signs.extend(ports.into_iter().filter(|(a, _)| a.is_none_or(|a| a == PortAnswer::Answers)).map(|(_, e)| e));
+    let elsewhere = bench.ports_from_elsewhere(writer).into_iter();
+    signs.extend(elsewhere.filter(|(a, _)| *a == PortAnswer::Answers).map(|(_, e)| e));
+    signs.extend(bench.followers_of(writer));
+    signs
+}
+
 type Finding = (Verdict, Scope, Vec<Evidence>);
 
 struct Bench<'a> {

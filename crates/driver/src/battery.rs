@@ -279,7 +279,7 @@ fn one_of_each(region: &Region) -> Vec<Effect> {
         timeout_ms: Duration::from_millis(100),
     };
     vec![
-        Effect::AwaitLapse { unit: "battery".into(), region: region() },
+        Effect::AwaitLapse { unit: "battery".into(), region: region(), attested_by: None },
         Effect::Grant { unit: "battery".into(), region: region() },
         Effect::Fence { component: component(), region: region() },
         Effect::Promote { component: component(), region: region() },

@@ -246,7 +246,7 @@ async fn try_start(
     cause: Cause,
 ) -> Result<RunId, Refusal> {
     let writer = moves::writer_of(desk, record).await?;
-    let runbook = desk.derive(intent, &writer, consent).map_err(|r| Refusal::from(&r))?;
+    let runbook = desk.derive(intent, &writer, consent, None).map_err(|r| Refusal::from(&r))?;
     moves::start(desk, runbook, cause).await
 }
 

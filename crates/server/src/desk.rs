@@ -231,6 +231,7 @@ impl Desk {
         intent: &Intent,
         writer: &Region,
         consent: Consent,
+        attested_by: Option<&str>,
     ) -> Result<Runbook, derive::Refusal> {
         let sight = self.sight(&intent.unit);
         let reachable: BTreeSet<Region> =
@@ -252,6 +253,7 @@ impl Desk {
             reachable: &reachable,
             candidate: sight.candidate.as_ref(),
             consent,
+            attested_by,
         })
     }
 }

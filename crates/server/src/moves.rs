@@ -10,6 +10,7 @@ use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
 use pilotlight_core::run::Cause;
 use pilotlight_core::runbook::Runbook;
+use pilotlight_core::verdict::signs_of_life;
 use pilotlight_engine::StartError;
 use pilotlight_engine::journal::AppendError;
 use pilotlight_engine::storage::StorageError;
@@ -92,7 +93,13 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
     let intent = Intent { unit, verb: request.verb, mode, target: Placement::in_region(&target) };
     let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
     let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
-    let mut runbook = desk.derive(&intent, &writer, Consent::Given).map_err(refused)?;
+    let attested_by = attested(desk, request, &intent.unit, &writer)?;
+    let mut runbook = desk.derive(&intent, &writer, Consent::Given, attested_by).map_err(refused)?;
+    if attested_by.is_some() && !runbook.is_attested() {
+        let what =
+            format!("nobody's word is needed: this {} proves by itself that the old writer is silent", request.verb);
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, "leave --writer-is-off out"));
+    }
     if let Some(by) = &request.waive_rescue
         && !runbook.waive_rescue(by)
     {
@@ -100,6 +107,32 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
         return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, "leave --waive-rescue out"));
     }
     Ok(runbook)
+}
+
+/// Who says that the old writer is off, unless somebody still sees it.
+fn attested<'a>(
+    desk: &Desk,
+    request: &'a MoveRequest,
+    unit: &Unit,
+    writer: &Region,
+) -> Result<Option<&'a str>, Refusal> {
+    let Some(region) = &request.writer_is_off else { return Ok(None) };
+    if request.verb != Verb::Failover || region != writer {
+        let what = format!("the writer of unit {unit} is in {writer}, and only a failover goes without it");
+        let hint = format!("for example: pilotlight failover --writer-is-off {writer}");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, hint));
+    }
+    let signs = signs_of_life(&desk.plan, unit, writer, &desk.sight(unit));
+    if signs.is_empty() {
+        return Ok(Some(&request.by));
+    }
+    let refusal = Refusal::new(
+        StatusCode::CONFLICT,
+        code::WRITER_STILL_SEEN.as_str(),
+        format!("the writer in {writer} cannot be taken for off: something of it is still seen"),
+        "turn it off, wait some seconds and ask again; a writer that is heard needs nobody's word",
+    );
+    Err(refusal.evidence(signs.iter().map(ToString::to_string)))
 }
 
 /// Starts what a person asks for, or says what it would do.
@@ -116,6 +149,9 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     let judged = desk.judged(unit);
     let evidence = judged.as_ref().and_then(|j| j.judgement.as_ref()).map(|j| j.evidence.clone()).unwrap_or_default();
     let mut why = if request.why.is_empty() { "asked for by hand".to_owned() } else { request.why };
+    if runbook.is_attested() {
+        why.push_str(&format!("; {} says that the writer in {} is off", request.by, runbook.from));
+    }
     if let Some(name) = request.waive_rescue {
         why.push_str(&format!("; {name} waives what a rescue bundle lacks"));
     }

@@ -171,6 +171,7 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
 async fn preflight(operator: &Operator) -> Vec<Looked> {
     let request = MoveRequest {
         waive_rescue: None,
+        writer_is_off: None,
         verb: Verb::Switchover,
         unit: None,
         target: None,

@@ -1,6 +1,6 @@
 //! `pilotlight failover | switchover | failback | rejoin`.
 
-use crate::args::{MoveArgs, MoveVerb, RejoinArgs};
+use crate::args::{FailoverArgs, MoveArgs, MoveVerb, RejoinArgs};
 use crate::command::watch;
 use crate::connect;
 use crate::error::{CliError, Exit};
@@ -25,16 +25,30 @@ impl From<MoveVerb> for Verb {
 
 /// Makes a returned region a standby again.
 pub(crate) async fn rejoin(args: RejoinArgs) -> Result<ExitCode, CliError> {
-    request(MoveVerb::Rejoin, &args.movement, args.waive_rescue).await
+    let word = Word { waive_rescue: args.waive_rescue, ..Word::default() };
+    request(MoveVerb::Rejoin, &args.movement, word).await
+}
+
+/// Moves the writer without its region; a person may say that it is off.
+pub(crate) async fn failover(args: FailoverArgs) -> Result<ExitCode, CliError> {
+    let word = Word { writer_is_off: args.writer_is_off.map(Region::new), ..Word::default() };
+    request(MoveVerb::Failover, &args.movement, word).await
+}
+
+/// What a person answers for by name.
+#[derive(Default)]
+struct Word {
+    waive_rescue: Option<String>,
+    writer_is_off: Option<Region>,
 }
 
 /// Any other move.
 pub(crate) async fn run(verb: MoveVerb, args: &MoveArgs) -> Result<ExitCode, CliError> {
-    request(verb, args, None).await
+    request(verb, args, Word::default()).await
 }
 
 /// Shows what will be touched, asks, starts the run and follows it.
-async fn request(verb: MoveVerb, args: &MoveArgs, waive_rescue: Option<String>) -> Result<ExitCode, CliError> {
+async fn request(verb: MoveVerb, args: &MoveArgs, word: Word) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
     let operator = Operator::of(&plan)?;
     let request = MoveRequest {
@@ -43,7 +57,8 @@ async fn request(verb: MoveVerb, args: &MoveArgs, waive_rescue: Option<String>) 
         target: args.to.as_deref().map(Region::new),
         mode: None,
         dry_run: true,
-        waive_rescue,
+        waive_rescue: word.waive_rescue,
+        writer_is_off: word.writer_is_off,
         by: connect::whoami(),
         why: String::new(),
     };
@@ -56,6 +71,12 @@ async fn request(verb: MoveVerb, args: &MoveArgs, waive_rescue: Option<String>) 
     }
     if !args.yes {
         show_dry_run(false, &runbook.intent.verb, &runbook.from, &runbook.intent.target.writer, &steps)?;
+        if let Some(region) = &request.writer_is_off {
+            println!(
+                "You, {}, say that the writer in {region} is off and stays off. If it is not, two regions write.\n",
+                request.by
+            );
+        }
         confirm(plan.application.as_str())?;
     }
     let run = submit(&operator, &MoveRequest { dry_run: false, ..request }).await?;
@@ -73,10 +94,32 @@ async fn request(verb: MoveVerb, args: &MoveArgs, waive_rescue: Option<String>) 
 /// Starts a move without asking; answers its run.
 pub(crate) async fn start(operator: &Operator, verb: &str, to: &str, by: &str) -> Result<RunId, CliError> {
     let verb = if verb == "failback" { Verb::Failback } else { Verb::Switchover };
-    let target = Some(Region::new(to));
-    let (waive_rescue, by, why) = (None, by.to_owned(), String::new());
-    let request = MoveRequest { verb, unit: None, target, mode: None, dry_run: false, waive_rescue, by, why };
+    submit(operator, &simple(verb, to, by)).await
+}
+
+/// Starts a failover without asking; `off` is the region whose writer is said to be off.
+pub(crate) async fn start_failover(
+    operator: &Operator,
+    to: &str,
+    by: &str,
+    off: Option<&str>,
+) -> Result<RunId, CliError> {
+    let request = MoveRequest { writer_is_off: off.map(Region::new), ..simple(Verb::Failover, to, by) };
     submit(operator, &request).await
+}
+
+fn simple(verb: Verb, to: &str, by: &str) -> MoveRequest {
+    MoveRequest {
+        verb,
+        unit: None,
+        target: Some(Region::new(to)),
+        mode: None,
+        dry_run: false,
+        waive_rescue: None,
+        writer_is_off: None,
+        by: by.to_owned(),
+        why: String::new(),
+    }
 }
 
 async fn submit(operator: &Operator, request: &MoveRequest) -> Result<RunId, CliError> {

@@ -56,6 +56,12 @@ impl Snapshot {
         (candidate == Some(region)).then_some(()).ok_or_else(|| format!("the candidate is {candidate:?}"))
     }
 
+    /// Its agent is not heard.
+    pub(crate) fn is_silent(&self, region: &str) -> Result<(), String> {
+        let heard = self.region(region).is_some_and(|r| r.heard);
+        (!heard).then_some(()).ok_or_else(|| format!("the agent of {region} is heard"))
+    }
+
     /// The region has the writer, its agent is heard, the verdict is healthy.
     pub(crate) fn is_healthy_in(&self, region: &str) -> Result<(), String> {
         self.writer_in(region)?;

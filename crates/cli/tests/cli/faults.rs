@@ -79,6 +79,12 @@ fn deaths_at_random_instants_leave_one_writer_and_runs_that_end() {
 }
 
 #[test]
+fn a_person_may_say_that_an_unopposed_writer_is_off_and_not_against_what_is_seen() {
+    let table = play(&["--case", "unopposed", "-n", "1"]);
+    assert!(rounds(&table, "unopposed").iter().all(|r| r["moved"] == true), "{table:#}");
+}
+
+#[test]
 fn relays_do_where_there_are_no_namespaces() {
     let table = play(&["--case", "cut,return", "-n", "1", "--net", "relays"]);
     assert_eq!(table["net"], "relays on loopback");

@@ -47,6 +47,7 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
     let from = survey.from();
     let mut steps = Vec::new();
     let mut wait = false;
+    let mut attested_by = None;
     for data in &survey.data {
         // The API of a lost region is lost with it, so nothing is fenced through it either.
         let direct = data.descriptor.can(Capability::Fence) && survey.answers(from);
@@ -64,9 +65,12 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
         // The lease bounds what was acknowledged beside the candidate; what a writer without one acknowledged, nothing does.
         if !survey.is_admitted() && by_fence < FenceAssurance::Proven {
             let (unit, region) = (survey.d.intent.unit.clone(), survey.to().clone());
-            return Err(Refusal::NotAdmitted { unit, region, possible });
+            attested_by = survey.d.attested_by.filter(|_| survey.d.consent == Consent::Given);
+            if attested_by.is_none() {
+                return Err(Refusal::NotAdmitted { unit, region, possible });
+            }
         }
-        wait |= waits;
+        wait |= waits || attested_by.is_some();
         if direct {
             steps.push(draft.add(fence(survey, data, from).once(opened.iter().cloned())));
         }
@@ -81,7 +85,7 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
         }
     }
     if wait {
-        steps.push(draft.add(await_lapse(survey).once(opened.iter().cloned())));
+        steps.push(draft.add(await_lapse(survey, attested_by).once(opened.iter().cloned())));
     }
     Ok(steps)
 }
@@ -107,13 +111,20 @@ pub(super) fn fence(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> St
     }
 }
 
-fn await_lapse(survey: &Survey<'_>) -> Step {
+fn await_lapse(survey: &Survey<'_>, attested_by: Option<&str>) -> Step {
     let (unit, region) = (survey.d.intent.unit.clone(), survey.from().clone());
     let title = format!("Wait until the lease of {region} is over");
-    let why = format!("{region} cannot be fenced from here; when its lease is over, it has fenced itself.");
+    let why = match attested_by {
+        None => format!("{region} cannot be fenced from here; when its lease is over, it has fenced itself."),
+        Some(person) => format!(
+            "{person} says that the writer in {region} is off. Nobody was to replace it, so the end of its lease alone \
+             would prove nothing."
+        ),
+    };
     let limit = limits::await_lapse(survey.d.plan.policy.lease);
     let id = format!("await-lapse-{region}");
-    step(id, Phase::Fence, Effect::AwaitLapse { unit, region }, limit).say(title, why)
+    let attested_by = attested_by.map(str::to_owned);
+    step(id, Phase::Fence, Effect::AwaitLapse { unit, region, attested_by }, limit).say(title, why)
 }
 
 fn grant(survey: &Survey<'_>) -> Step {

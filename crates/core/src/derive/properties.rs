@@ -124,7 +124,7 @@ prop_compose! {
             !by_agent || t.region.as_ref().is_some_and(|r| reachable.contains(r))
         });
         let intent = Intent { unit: unit(), verb, mode, target: placement };
-        Scene { plan, descriptors, intent, writer: "east".into(), seen, reachable, consent }
+        Scene { plan, descriptors, intent, writer: "east".into(), seen, reachable, consent, attested_by: None }
     }
 }
 

@@ -111,7 +111,8 @@ impl Refusal {
             Refusal::NothingToRejoin { .. } => "nothing has to be done",
             Refusal::NoTraffic => "name a region with a share above zero",
             Refusal::NotAdmitted { .. } => {
-                "start the agent beside the old writer, so that its fence can be proven; `pilotlight explain PL-0231` has more"
+                "start the agent beside the old writer, so that its fence can be proven; `pilotlight explain PL-0231` has more, \
+                 also for a writer that you know to be off"
             }
             Refusal::HookSilent { .. } => "start the agent there, or take the command out of the plan",
         }

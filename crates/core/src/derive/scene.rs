@@ -18,6 +18,7 @@ pub(super) struct Scene {
     pub(super) seen: BTreeMap<Target, State>,
     pub(super) reachable: BTreeSet<Region>,
     pub(super) consent: Consent,
+    pub(super) attested_by: Option<&'static str>,
 }
 
 impl Scene {
@@ -31,6 +32,7 @@ impl Scene {
             reachable: &self.reachable,
             candidate: None,
             consent: self.consent,
+            attested_by: self.attested_by,
         })
     }
 }

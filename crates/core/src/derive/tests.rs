@@ -2,7 +2,7 @@
 
 use super::scene::Scene;
 use super::*;
-use crate::effect::{Capability, FenceAssurance, Guard};
+use crate::effect::{Capability, Effect, FenceAssurance, Guard};
 use crate::fixture::{
     FENCED, descriptors, dns, exec, looks, plan, postgres, process, standby, target, unit, usual, webhook,
 };
@@ -28,6 +28,7 @@ impl Scene {
             writer: "east".into(),
             reachable: plan.regions.iter().cloned().collect(),
             consent: Consent::Policy,
+            attested_by: None,
             plan,
         }
     }
@@ -327,4 +328,47 @@ fn every_step_says_what_and_why_and_ids_never_clash() {
             assert!(!step.title.is_empty() && step.why.ends_with('.'), "{}: {:?} {:?}", step.id, step.title, step.why);
         }
     }
+}
+
+/// West follows, the store has no candidate, and the writer's region is silent.
+fn unopposed() -> Scene {
+    let mut scene = Scene::new(usual(), Verb::Failover, "west").without("east");
+    scene.plan.policy.guarantee = crate::plan::Guarantee::Bounded;
+    for descriptor in scene.descriptors.values_mut().filter(|d| d.can(Capability::Replicated)) {
+        descriptor.capabilities.insert(Capability::Confirmed);
+    }
+    scene.consent = Consent::Given;
+    scene
+}
+
+#[test]
+fn nobody_takes_the_place_of_a_silent_unopposed_writer_without_a_persons_word() {
+    let mut scene = unopposed();
+    let refused = scene.derive().unwrap_err();
+    assert!(matches!(refused, Refusal::NotAdmitted { .. }), "{refused}");
+    scene.attested_by = Some("ada");
+    let runbook = scene.runbook();
+    assert!(runbook.is_attested());
+    let lapse = runbook.steps.iter().find(|s| matches!(s.effect, Effect::AwaitLapse { .. })).unwrap();
+    assert!(lapse.why.contains("ada says"), "{}", lapse.why);
+    let promote = runbook.steps.iter().find(|s| matches!(s.effect, Effect::Promote { .. })).unwrap();
+    assert!(runbook.before(&promote.id).contains(&lapse.id), "promoted before the lease was waited out");
+}
+
+#[test]
+fn a_persons_word_counts_only_when_that_person_started_the_move_and_only_where_it_is_needed() {
+    for consent in [Consent::Policy, Consent::AskFirst] {
+        let scene = Scene { consent, attested_by: Some("ada"), ..unopposed() };
+        assert!(scene.derive().is_err(), "{consent:?} took a person's word");
+    }
+    // A candidate is admitted, or the writer answers and is fenced on the spot: its word adds nothing.
+    let fenced = Scene {
+        attested_by: Some("ada"),
+        reachable: Scene::new(usual(), Verb::Failover, "west").reachable,
+        ..unopposed()
+    };
+    assert!(!fenced.runbook().is_attested());
+    let mut best_effort = Scene { attested_by: Some("ada"), ..unopposed() };
+    best_effort.plan.policy.guarantee = crate::plan::Guarantee::BestEffort;
+    assert!(!best_effort.runbook().is_attested());
 }

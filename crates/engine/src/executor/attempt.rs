@@ -115,7 +115,10 @@ impl Attempt {
             Context { unit: self.unit.clone(), epoch: self.epoch, key, deadline, cancel: self.cancel.clone() };
         let doing = async {
             match effect {
-                Effect::AwaitLapse { unit, .. } => lease::await_lapse(&self.parts, &self.run, unit, &context).await,
+                Effect::AwaitLapse { unit, region, attested_by } => {
+                    let lapsed = lease::await_lapse(&self.parts, &self.run, unit, &context).await;
+                    lease::attest(lapsed, region, attested_by.as_deref())
+                }
                 Effect::Grant { unit, region } => lease::grant(&self.parts, &self.run, unit, region, &context).await,
                 _ => self.parts.driver.apply(effect, &context).await,
             }

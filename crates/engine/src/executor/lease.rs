@@ -26,6 +26,14 @@ pub(super) async fn await_lapse(parts: &Parts, run: &RunId, unit: &Unit, context
     }
 }
 
+/// The lease is over, and that proves nothing of a writer that needed none: what counts is a person's word.
+pub(super) fn attest(lapsed: Returned, region: &Region, by: Option<&str>) -> Returned {
+    let (Ok(Outcome::Done { mut output }), Some(by)) = (lapsed.clone(), by) else { return lapsed };
+    output.assurance = Some(FenceAssurance::PersonAttested);
+    output.text = format!("{by} says that the writer in {region} is off");
+    Ok(Outcome::Done { output })
+}
+
 /// Names the region in the store; its agent is granted the lease at its next heartbeat.
 pub(super) async fn grant(parts: &Parts, run: &RunId, unit: &Unit, region: &Region, context: &Context) -> Returned {
     // Whoever writes from now on starts unopposed: its own agent admits a candidate when it waits for one.

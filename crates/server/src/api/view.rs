@@ -215,6 +215,9 @@ pub struct MoveRequest {
     /// The person who lets a returned copy be rewound although what only it holds cannot be kept whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waive_rescue: Option<String>,
+    /// Who asks says that every copy of the writer in this region is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer_is_off: Option<Region>,
     /// Who asks.
     pub by: String,
     /// Why, for the journal.

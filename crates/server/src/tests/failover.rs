@@ -93,6 +93,24 @@ async fn a_controller_killed_in_the_middle_of_a_failover_continues_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_says_that_a_writer_is_off_while_it_is_seen_or_where_it_is_not_needed() {
+    let mut lab = Lab::up(|p| p.policy.mode = pilotlight_core::plan::DecisionMode::Manual).await;
+    let (status, refused) = lab.start_failover_past("east").await.unwrap_err();
+    assert_eq!((status, refused.code.as_str()), (409, "PL-0830"));
+    assert!(refused.evidence.iter().any(|e| e.contains("agent of east is heard")), "{refused:?}");
+    let (_, refused) = lab.start_failover_past("west").await.unwrap_err();
+    assert!(refused.message.contains("the writer of unit"), "{refused:?}");
+    lab.lose("east");
+    // This plan is best effort: the end of the lease is enough, and nobody's word is needed.
+    until("nothing is seen of east", async || {
+        let (_, refused) = lab.start_failover_past("east").await.unwrap_err();
+        if refused.message.contains("nobody's word is needed") { Ok(()) } else { Err(format!("{refused:?}")) }
+    })
+    .await;
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_without_controller_silences_its_writer_when_the_lease_is_over() {
     let mut lab = Lab::up(|_| ()).await;
     lab.kill_controller();

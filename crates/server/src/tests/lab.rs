@@ -285,6 +285,7 @@ impl Lab {
     ) -> Result<MoveReply, (u16, ErrorBody)> {
         let request = MoveRequest {
             waive_rescue: None,
+            writer_is_off: None,
             verb,
             unit: None,
             target: target.map(Region::from),
@@ -292,6 +293,22 @@ impl Lab {
             dry_run,
             by: "ada".to_owned(),
             why: "a test".to_owned(),
+        };
+        self.send("/v1/moves", &request).await
+    }
+
+    /// A failover to west by somebody who says that the writer in a region is off.
+    pub(super) async fn start_failover_past(&self, region: &str) -> Result<MoveReply, (u16, ErrorBody)> {
+        let request = MoveRequest {
+            waive_rescue: None,
+            writer_is_off: Some(region.into()),
+            verb: Verb::Failover,
+            unit: None,
+            target: Some("west".into()),
+            mode: None,
+            dry_run: true,
+            by: "ada".to_owned(),
+            why: String::new(),
         };
         self.send("/v1/moves", &request).await
     }

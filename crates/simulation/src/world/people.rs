@@ -41,6 +41,7 @@ async fn ask(front: &Offstage, wish: FaultKind, open: Option<RunId>) -> String {
     };
     if let Some(verb) = verb {
         let request = MoveRequest {
+            writer_is_off: None,
             verb,
             unit: None,
             target: None,

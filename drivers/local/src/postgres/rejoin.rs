@@ -129,7 +129,13 @@ impl PostgresDriver {
             Some(answer) => Some(stand_of(&directory, answer)),
             None => self.stand(&directory, work).await?,
         };
-        let theirs = self.look_upstream(upstream).await?;
+        let theirs = match self.look_upstream(upstream).await {
+            Ok(theirs) => theirs,
+            Err(silent) if running.is_none() && own.is_some() && self.is_standbys_data(&directory).await? => {
+                return self.start_alone(upstream, context.epoch, work, &silent).await;
+            }
+            Err(silent) => return Err(silent),
+        };
         let chosen = way(own.as_ref(), &theirs);
         tracing::info!(component = %self.component, region = %self.region, %upstream, ?chosen, "rejoin");
         let mut told = match &chosen {
@@ -152,6 +158,26 @@ impl PostgresDriver {
         })?;
         Marker::clear(&self.state_dir, &self.component)?;
         self.await_streaming(upstream, work, began, &mut told).await
+    }
+
+    /// What lies there was left by a standby: started as one, it changes nothing that could be missed later.
+    async fn is_standbys_data(&self, directory: &Directory) -> Result<bool, Failure> {
+        let control = Control::of(directory, &self.programs).await?;
+        Ok(self.marker().is_none() && !super::look::was_writer(directory, &control))
+    }
+
+    /// Nobody is there to follow or to compare with, and a standby that lies still could not take over from who is lost.
+    async fn start_alone(
+        &self,
+        upstream: &Region,
+        epoch: Epoch,
+        work: &Work<'_>,
+        silent: &Failure,
+    ) -> Result<Outcome, Failure> {
+        self.start_as_standby(upstream, epoch, work).await?;
+        let warning =
+            format!("it was started as the standby it was; {upstream} could not be asked: {}", silent.message);
+        Ok(Outcome::Warned { output: Output::default(), warning })
     }
 
     /// Where the copy stands, whether it runs or not; a writer is refused.

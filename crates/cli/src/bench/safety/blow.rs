@@ -4,6 +4,7 @@ use super::case::Case;
 use super::lane::{Lane, Writers};
 use crate::command::moves;
 use crate::demo::DemoError;
+use crate::error::CliError;
 use crate::follow::Follower;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::Event;
@@ -18,6 +19,7 @@ const ENOUGH: usize = 40;
 /// Watched after what thawed or came back, for an acknowledgement that must not be.
 const WATCH: Duration = Duration::from_millis(1_500);
 const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What was done besides the case's name.
 #[derive(Default)]
@@ -55,6 +57,7 @@ pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writer
             lane.pair().stage().start_agent(victim)?;
             Ok(Struck::default())
         }
+        Case::Unopposed => attest(lane, writers).await,
         Case::Postgres => {
             let victim = lane.pair().writer();
             lane.pair().stage().kill_postmaster(victim)?;
@@ -200,6 +203,52 @@ async fn at_random(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoErr
     }
     tokio::time::sleep(WATCH).await;
     Ok(Struck { detail: format!("{loss}, after {} ms the {death} is killed", after.as_millis()), thawed, paused })
+}
+
+/// An unopposed writer is lost. Nobody takes its place without a person's word, and not against what is seen.
+async fn attest(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoError> {
+    let (victim, standby) = (lane.pair().writer(), lane.pair().standby());
+    let operator = lane.pair().scene().operator.clone();
+    let ask = async |off: Option<&str>| moves::start_failover(&operator, standby, "the benchmark", off).await;
+    lane.pair().stage().kill_region(standby);
+    let alone = |s: &crate::demo::watch::Snapshot| match s.is_candidate(standby) {
+        Ok(()) => Err(format!("{standby} is the candidate")),
+        Err(_) => Ok(()),
+    };
+    lane.pair().scene().until("the writer to be unopposed", PATIENCE, alone).await?;
+    refused_with("PL-0830", ask(Some(victim)).await)?;
+    lane.pair().stage().kill_region(victim);
+    lane.pair().stage().start_agent(standby)?;
+    // A writer whose agent is still thought to be there would be fenced, not attested.
+    lane.pair().scene().until("the writer's region to be silent", PATIENCE, |s| s.is_silent(victim)).await?;
+    // Until its agent and its database are there, other refusals come first.
+    let end = SystemClock.mono() + PATIENCE;
+    while let Err(e) = refused_with("PL-0231", ask(None).await) {
+        if SystemClock.mono() > end {
+            return Err(e);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let run = loop {
+        match ask(Some(victim)).await {
+            Ok(run) => break run,
+            // The controller looks at the writer's port now and then.
+            Err(e) if SystemClock.mono() > end => return Err(DemoError::Refused(format!("{:#}", e.cause))),
+            Err(_) => tokio::time::sleep(LOOK).await,
+        }
+    };
+    lane.pair().finish(run).await?;
+    lane.until_new(writers, ENOUGH).await?;
+    lane.pair().stage().start_agent(victim)?;
+    Ok(Struck::default())
+}
+
+fn refused_with(code: &str, answer: Result<RunId, CliError>) -> Result<(), DemoError> {
+    match answer {
+        Err(e) if e.code.as_deref() == Some(code) => Ok(()),
+        Err(e) => Err(DemoError::Ended(format!("refused with {:?}, not {code}: {:#}", e.code, e.cause))),
+        Ok(run) => Err(DemoError::Ended(format!("{run} was started, although {code} stands against it"))),
+    }
 }
 
 /// The failover that the controller starts by itself.

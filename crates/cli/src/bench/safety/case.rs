@@ -21,6 +21,8 @@ pub(crate) enum Case {
     Random,
     /// Every process of the region is killed
     Node,
+    /// The writer has lost its standby and is lost then; a person says that it is off
+    Unopposed,
     /// PostgreSQL is killed; it is started again in place
     Postgres,
     /// A planned move

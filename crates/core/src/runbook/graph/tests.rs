@@ -23,6 +23,7 @@ fn switchover() -> Runbook {
         reachable: &["east".into(), "west".into()].into(),
         candidate: None,
         consent: Consent::Given,
+        attested_by: None,
     })
     .expect("all is well")
 }

@@ -164,6 +164,7 @@ impl Stage {
             reachable: &reachable,
             candidate: Some(&intent.target.writer),
             consent: self.consent,
+            attested_by: None,
         });
         derived.unwrap_or_else(|refusal| panic!("{:?}: {refusal}", self.scene))
     }

@@ -40,7 +40,7 @@ fn runs() -> Vec<RunView> {
     let (database, entry) = (Component::from("database"), Component::from("entry"));
     let (east, west) = (Region::from("east"), Region::from("west"));
     let promote = Effect::Promote { component: database.clone(), region: west.clone() };
-    let lapse = Effect::AwaitLapse { unit: "payments".into(), region: east.clone() };
+    let lapse = Effect::AwaitLapse { unit: "payments".into(), region: east.clone(), attested_by: None };
     let route = Effect::Route { component: entry, shares: [(west.clone(), 100)].into() };
     let rejoin = Effect::Rejoin { component: database, region: east, upstream: west };
     let failover = [
