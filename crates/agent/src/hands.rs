@@ -3,7 +3,8 @@
 //! Invariants:
 //! - one effect at a time per copy; only the guard's fence does not wait for its turn;
 //! - an effect that makes a writer needs a valid lease under an epoch at least as new as its own, and is cancelled when
-//!   the lease ends under it. If it did its work all the same, `upkeep` sees a writer without a lease and fences it;
+//!   the lease ends under it. If it did its work all the same, `upkeep` sees a writer without a lease and fences it. The one
+//!   exception is the agent's own restart of an unopposed writer ([`Hands::restart_unopposed`]);
 //! - an effect that names another region is refused.
 
 use crate::AgentParts;
@@ -115,6 +116,28 @@ impl Hands {
     ) -> Result<Outcome, Failure> {
         let context = self.own_context(target, effect, deadline);
         self.perform(Some(target), Some(decided_at), effect, &context).await
+    }
+
+    /// Starts a dead writer that nobody can replace, and that therefore needs no lease.
+    pub(crate) async fn restart_unopposed(
+        &self,
+        _turn: &Turn,
+        target: &Target,
+        decided_at: u64,
+        effect: &Effect,
+        deadline: Duration,
+    ) -> Result<Outcome, Failure> {
+        let context = self.own_context(target, effect, deadline);
+        let running = self.picture.begin(target, true);
+        let unopposed = self.picture.view(&context.unit).is_some_and(|v| {
+            v.writer.as_ref() == Some(&self.region) && v.candidate.is_none() && v.epoch >= context.epoch
+        });
+        if running.generation != decided_at + 1 || !unopposed {
+            return Err(Failure::transient("the copy or its unit has changed meanwhile; nothing was done"));
+        }
+        let longest = deadline + GRACE;
+        let answer = within(&*self.clock, longest, self.driver.apply(effect, &context)).await;
+        answer.unwrap_or_else(|| Err(Failure::unknown(format!("no end within {longest:?}"))))
     }
 
     /// Writes a sentinel, or keeps the writer ready for a rescue: changes nothing that another effect could stumble over, so it takes no turn.

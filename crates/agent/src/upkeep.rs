@@ -77,10 +77,17 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
             agent.hands.fence_at_once(target, &why).await;
         }
         LocalAction::RestartWriter => {
-            tracing::warn!(%component, "the writer lies still under a valid lease: starting it in place");
+            let leased = agent.leases.is_valid(&now.unit);
+            let why = if leased { "under a valid lease" } else { "and nobody can take its place" };
+            tracing::warn!(%component, "the writer lies still {why}: starting it in place");
             agent.picture.note_restart(target, agent.clock.mono());
             let effect = Effect::ResumeWrites { component, region };
-            trouble.note(target, agent.hands.own(turn, target, now.generation, &effect, RESTART_DEADLINE).await);
+            let started = if leased {
+                agent.hands.own(turn, target, now.generation, &effect, RESTART_DEADLINE).await
+            } else {
+                agent.hands.restart_unopposed(turn, target, now.generation, &effect, RESTART_DEADLINE).await
+            };
+            trouble.note(target, started);
         }
         LocalAction::StartStandby { upstream } => {
             tracing::info!(%component, %upstream, "the standby lies still or has no name: making it follow");

@@ -164,6 +164,11 @@ catalogue! {
     WEBHOOK_URL = "PL-0332", Failed;
     GATE_NOT_STARTED = "PL-0335", Failed;
     NO_KERNEL_FENCE = "PL-0336", Failed;
+    SESSIONS_DO_NOT_WAIT = "PL-0340", Failed;
+    COUNTED_BY_MISTAKE = "PL-0341", Failed;
+    MINORS_DIFFER = "PL-0342", Failed;
+    OLD_MINOR = "PL-0343", Failed;
+    ALWAYS_THE_CANDIDATE = "PL-0344", Failed;
     RESCUE_NO_ROOM = "PL-0345", Failed;
     RESCUE_NOT_LOGICAL = "PL-0346", Failed;
     RESCUE_SLOT_UNBOUNDED = "PL-0347", Failed;

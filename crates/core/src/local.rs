@@ -4,7 +4,8 @@
 //! keeps a writer that may write, silences one that may not, and starts a standby that lies still.
 //!
 //! Invariants, each a property test below:
-//! - nothing starts a writer without a valid lease, and nothing starts a fenced copy;
+//! - nothing starts a writer without a valid lease but an unopposed one that died, where the plan says to restart it: it
+//!   needs no lease to write either; and nothing starts a fenced copy;
 //! - no action makes a standby a writer: only a run's promotion does that;
 //! - a writer that another region has replaced is always fenced, and so is one whose lease is over, unless gates close with
 //!   the lease: then it acknowledges what its candidate has, and nothing else.
@@ -110,9 +111,16 @@ pub fn decide(local: &Local) -> LocalAction {
 }
 
 impl Local<'_> {
-    /// The store names this region and its lease is valid.
+    /// The store names this region, and its lease is valid or not needed.
     fn may_restart(&self) -> bool {
-        self.lease_valid && matches!(self.writer(), Writer::Me)
+        matches!(self.writer(), Writer::Me) && (self.lease_valid || self.is_restarted_without())
+    }
+
+    /// Nobody can take its place, so a dead one is not waited for by anybody. Should the newest answer be old and a candidate
+    /// admitted since, then by this agent, which had made the writer wait for it before: it still does when it is back.
+    fn is_restarted_without(&self) -> bool {
+        let restarts = matches!(self.on_writer_death, OnWriterDeath::Restart { .. });
+        self.gated && restarts && self.unit.is_some_and(|u| u.candidate.is_none())
     }
 
     /// This agent process has not seen the copy write, but its region has held the lease, and parts of a server without

@@ -12,6 +12,7 @@
 
 mod capacity;
 mod command;
+mod confirmed;
 mod fence;
 mod message;
 mod probe;
@@ -22,6 +23,7 @@ mod traffic;
 
 pub use capacity::{CapacityBench, capacity};
 pub use command::{CommandBench, command};
+pub use confirmed::confirmed;
 pub use fence::fence;
 pub use message::{MessageBench, message};
 pub use probe::{ProbeBench, probe};

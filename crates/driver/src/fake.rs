@@ -41,11 +41,14 @@ impl FakeDriver {
 
     /// Every capability, stop and promotion as separate steps, epochs refused on the spot: like PostgreSQL beside an agent.
     pub fn everything(world: &World) -> Self {
-        use Capability::{Capacity, Command, Fence, Message, Probe, Replicated, Rescue, Sentinel, Traffic};
+        use Capability::{Capacity, Command, Confirmed, Fence, Message, Probe, Replicated, Rescue, Sentinel, Traffic};
         Self::new(
             world,
             Descriptor {
-                capabilities: [Replicated, Fence, Rescue, Sentinel, Traffic, Capacity, Command, Probe, Message].into(),
+                capabilities: [
+                    Replicated, Fence, Confirmed, Rescue, Sentinel, Traffic, Capacity, Command, Probe, Message,
+                ]
+                .into(),
                 guard: Guard::Enforced,
                 fence_assurance: FenceAssurance::Proven,
                 atomic_switch: false,

@@ -194,6 +194,7 @@ impl Keeper {
             for order in orders {
                 self.heard = SystemClock.mono();
                 match order {
+                    Order::Stand { site } => self.stand(site),
                     Order::Until { at_us } => self.until = Order::moment(at_us),
                     Order::End => end = true,
                 }
@@ -203,6 +204,17 @@ impl Keeper {
         });
         self.agents = agents;
         end
+    }
+
+    /// Name and socket are the process's own: with another of either it is another gate, which the agent finds out by the word.
+    fn stand(&mut self, site: Site) {
+        if site.name == self.site.name && site.socket == self.site.socket && site != self.site {
+            // Also for another limit alone: the server was asked for the old one, and what was told last was reckoned by it.
+            self.link = None;
+            self.until = Mono::default();
+            self.retry_at = SystemClock.mono();
+            self.site = site;
+        }
     }
 
     fn word(&self) -> Word {

@@ -8,7 +8,8 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the gate stands and what it is called. Given once, at its start.
+/// Where the gate stands and what it is called. Given at its start, and again by each agent that begins to speak to it: a plan
+/// may have changed meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// The name under which the writer waits for it.
@@ -28,9 +29,14 @@ pub struct Site {
 }
 
 /// From the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 pub enum Order {
+    /// Stand there from now on. A link made for another site is given up and made again.
+    Stand {
+        /// Where.
+        site: Site,
+    },
     /// Confirm until then, in microseconds of the machine's monotonic clock. Replaces what was told before.
     Until {
         /// The moment.

@@ -165,8 +165,32 @@ fn gates_end_writes_with_the_lease_so_nothing_is_fenced_then() {
     assert_eq!(decide(&Local { unit: Some(&moving), ..over.clone() }), LocalAction::None);
     assert_eq!(decide(&Local { unit: None, ..over.clone() }), LocalAction::None);
     assert_eq!(word(&decide(&Local { unit: Some(&others), ..over.clone() })), "fence", "another region is the writer");
+    let opposed = opposed(&mine);
     let torn = Local { role: &Role::Unresponsive, remains: true, ..over };
-    assert_eq!(word(&decide(&torn)), "fence", "backends without their postmaster have nothing left to lose");
+    let said = decide(&Local { unit: Some(&opposed), ..torn.clone() });
+    assert_eq!(word(&said), "fence", "backends without their postmaster have nothing left to lose");
+    assert_eq!(word(&decide(&torn)), "restart", "nobody can take its place");
+}
+
+#[test]
+fn a_dead_unopposed_writer_is_restarted_without_a_lease_where_the_plan_says_restart() {
+    let region = Region::from("east");
+    let (mine, others) = (view(Some("east")), view(Some("west")));
+    let dead = Local { lease_valid: false, gated: true, ..base(&region, &mine, &DOWN_WRITER, &[]) };
+    assert_eq!(word(&decide(&dead)), "restart");
+    let opposed = opposed(&mine);
+    assert_eq!(
+        decide(&Local { unit: Some(&opposed), ..dead.clone() }),
+        LocalAction::None,
+        "somebody may take its place"
+    );
+    assert_eq!(decide(&Local { gated: false, ..dead.clone() }), LocalAction::None, "it would not wait for a candidate");
+    assert_eq!(decide(&Local { unit: None, ..dead.clone() }), LocalAction::None, "nothing was heard");
+    assert_eq!(word(&decide(&Local { unit: Some(&others), ..dead.clone() })), "fence", "replaced");
+    let failover = Local { on_writer_death: OnWriterDeath::Failover, ..dead.clone() };
+    assert_eq!(decide(&failover), LocalAction::None, "giving it up is a matter for who holds the lease");
+    let tried = [Mono(Duration::from_secs(990))];
+    assert_eq!(word(&decide(&Local { restarts: &tried, ..dead })), "give up");
 }
 
 #[test]
@@ -224,6 +248,12 @@ fn a_fresh_agent_asks_before_it_fences() {
     let local = Local { unit: None, lease_valid: false, ..base(&region, &unit, &Role::Writer, &[]) };
     assert_eq!(decide(&Local { asked: false, ..local.clone() }), LocalAction::None);
     assert_eq!(word(&decide(&local)), "fence");
+}
+
+/// The same with a candidate in the store.
+fn opposed(view: &UnitView) -> UnitView {
+    let candidate = crate::candidate::Admitted { region: Region::from("west"), names: Default::default() };
+    UnitView { candidate: Some(candidate), ..view.clone() }
 }
 
 fn base<'a>(region: &'a Region, unit: &'a UnitView, role: &'a Role, restarts: &'a [Mono]) -> Local<'a> {
@@ -292,7 +322,8 @@ proptest! {
         let mine = writer == Some(Some("east"));
         let others = writer == Some(Some("west"));
         if action == LocalAction::RestartWriter {
-            prop_assert!(lease_valid && mine);
+            let restarts = matches!(policy, OnWriterDeath::Restart { .. });
+            prop_assert!((lease_valid || (gated && restarts)) && mine);
             let remains = role == Role::Unresponsive && was_writer && remains;
             let died = matches!(role, Role::Down { was_writer: true, .. });
             prop_assert!(died || remains, "only a dead writer is restarted");

@@ -2,7 +2,7 @@
 
 use super::{
     Bench, CapacityBench, CommandBench, DataBench, MessageBench, Pair, ProbeBench, RescueBench, TrafficBench, capacity,
-    command, fence, message, probe, replicated, rescue, sentinel, traffic,
+    command, confirmed, fence, message, probe, replicated, rescue, sentinel, traffic,
 };
 use crate::fake::{FakeDriver, Misbehaviour, World};
 use crate::guard::Guarded;
@@ -235,6 +235,7 @@ async fn the_bare_fake_keeps_every_law() {
     assert_eq!(data.fake.world.violations(), []);
     for report in [
         fence(&Data::new(Fake::bare())).await,
+        confirmed(&Data::new(Fake::bare())).await,
         sentinel(&Data::without_lag(Fake::bare())).await,
         rescue(&Data::without_lag(Fake::bare())).await,
     ] {
@@ -244,7 +245,7 @@ async fn the_bare_fake_keeps_every_law() {
 
 #[tokio::test(start_paused = true)]
 async fn the_guarded_fake_keeps_every_law() {
-    let folders: Vec<_> = std::iter::repeat_with(|| TempDir::new().unwrap()).take(9).collect();
+    let folders: Vec<_> = std::iter::repeat_with(|| TempDir::new().unwrap()).take(10).collect();
     let next = AtomicU64::new(0);
     let make = || {
         let folder = &folders[usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap()];
@@ -254,6 +255,7 @@ async fn the_guarded_fake_keeps_every_law() {
     for report in [
         replicated(&Data::new(make())).await,
         fence(&Data::new(make())).await,
+        confirmed(&Data::new(make())).await,
         sentinel(&Data::without_lag(make())).await,
         rescue(&Data::without_lag(make())).await,
     ] {
@@ -286,6 +288,7 @@ enum Sabotage {
     FenceOnlyTalks,
     StopOnlyTalks,
     ApplyOnlyTalks,
+    WaitOnlyTalks,
 }
 
 #[async_trait]
@@ -329,6 +332,9 @@ impl Driver for Saboteur {
         if self.sabotage == Sabotage::ApplyOnlyTalks && matches!(effect, Effect::ApplyRescue { .. }) {
             return Ok(Outcome::done());
         }
+        if self.sabotage == Sabotage::WaitOnlyTalks && matches!(effect, Effect::WaitFor { .. }) {
+            return Ok(Outcome::done());
+        }
         let mut outcome = self.fake.apply(effect, context).await;
         if self.sabotage == Sabotage::StopHidesItsPosition
             && let (Effect::StopWrites { .. }, Ok(Outcome::Done { output })) = (effect, &mut outcome)
@@ -362,6 +368,10 @@ async fn a_broken_law_is_found_by_name() {
     }
     let report = rescue(&Data { replay_lag: 0, ..sabotaged(Sabotage::ApplyOnlyTalks) }).await;
     assert!(report.broke("after-an-apply-nothing-is-missing"), "{report}");
+    let report = confirmed(&sabotaged(Sabotage::WaitOnlyTalks)).await;
+    for law in ["what-it-waits-for-is-seen", "without-the-candidate-nothing-is-acknowledged"] {
+        assert!(report.broke(law), "{law}: {report}");
+    }
     let report = fence(&sabotaged(Sabotage::FenceOnlyTalks)).await;
     for law in ["a-fence-says-how-sure-it-is", "a-fenced-copy-takes-no-writes", "a-fenced-copy-is-seen-fenced"] {
         assert!(report.broke(law), "{law}: {report}");

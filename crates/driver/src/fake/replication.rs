@@ -52,6 +52,15 @@ impl Model {
         if copy.role != Role::Writer {
             return Err(Failure::rejected(format!("{component} in {region} is {:?} and takes no writes", copy.role)));
         }
+        let waits = copy.waits.clone();
+        if let (Some(name), false) = (&waits.candidate, waits.gate)
+            && client
+            && !self.streaming_from(component, region).any(|(r, _)| r.as_str() == name)
+        {
+            return Err(Failure::transient(format!("{component} in {region} waits for {name}")));
+        }
+        let place = (component.clone(), region.clone());
+        let copy = self.copies.get_mut(&place).expect("it was there a moment ago");
         copy.received += 1;
         copy.applied = copy.received;
         let (number, lineage) = (copy.received, copy.lineage);

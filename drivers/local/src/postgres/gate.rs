@@ -112,7 +112,7 @@ impl PostgresGate {
     }
 
     /// What the process last said.
-    pub(super) fn word(&self) -> Option<Word> {
+    pub fn word(&self) -> Option<Word> {
         self.shared.lock().word.clone()
     }
 }
@@ -186,7 +186,7 @@ fn keep(shared: &Shared, process: &mut Process, lease: Duration, stall_at: Optio
         let until = wanted.until(lease, stall_at);
         drop(wanted);
         let Some(until) = until else { continue };
-        let word = process.tell(Order::until(until));
+        let word = process.tell(&Order::until(until));
         shared.lock().word = word;
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Border: reads only. A blocker makes the effect fail; a warning makes a failover slower or lossier; both say what to do.
 
+mod waits;
+
 use super::PostgresDriver;
 use super::session::{Session, SqlError, column};
 use pilotlight_core::effect::Effect;
@@ -70,6 +72,12 @@ impl PostgresDriver {
             }
         };
         let mut found = own.as_ref().map(|settings| of_server(&here, settings, effect)).unwrap_or_default();
+        if self.confirmed.waits && own.is_some() {
+            found.extend(self.of_waits(&here).await);
+        }
+        if let (Effect::Promote { .. }, Some(own)) = (effect, &own) {
+            found.extend(self.of_versions(&here, own).await);
+        }
         found.extend(self.rescue_findings(own.as_ref(), effect));
         if let Effect::Rejoin { upstream, .. } = effect {
             found.extend(self.of_rejoin(upstream, own.as_ref()).await?);

@@ -123,7 +123,17 @@ impl PostgresDriver {
             return Ok(());
         }
         let gate = self.gate()?.standby_name().to_owned();
-        self.until(work, "the gate is connected", |senders| senders.iter().any(|s| s.name == gate && s.streams)).await
+        loop {
+            let began = self.clock.mono();
+            let senders = self.senders().await?;
+            // Where writes stall at the RPO the gate opens only beside a candidate that is known to be fresh: this one.
+            self.tell_gate(waits.candidate.as_deref(), &senders, began);
+            if senders.iter().any(|s| s.name == gate && s.streams) {
+                return Ok(());
+            }
+            in_time(work, "the gate is connected", &senders)?;
+            work.pause(LOOK_AGAIN, "the gate is connected", &|| connected(&senders)).await?;
+        }
     }
 
     async fn narrow_and_widen(&self, waits: &Waits, wanted: &str, work: &Work<'_>) -> Result<(), Failure> {
@@ -217,12 +227,8 @@ impl PostgresDriver {
             if holds(&senders) {
                 return Ok(());
             }
-            let seen = || senders.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(", ");
-            // What is left is for putting it back.
-            if work.left() < ASK {
-                return Err(Failure::transient(format!("not in time: {what}; connected: {}", seen())));
-            }
-            work.pause(LOOK_AGAIN, what, &seen).await?;
+            in_time(work, what, &senders)?;
+            work.pause(LOOK_AGAIN, what, &|| connected(&senders)).await?;
         }
     }
 
@@ -273,15 +279,15 @@ impl PostgresDriver {
             uses.iter().filter(move |(_, n)| (**n > 1) == several).map(|(name, _)| (*name).to_owned()).collect()
         };
         (waiting.followers, waiting.doubled) = (names(false), names(true));
-        self.tell_gate(&waiting, &senders, began);
+        self.tell_gate(waiting.waits.candidate.as_deref(), &senders, began);
         Some(waiting)
     }
 
     /// The candidate had everything when the look began, if it lags by nothing now.
-    fn tell_gate(&self, waiting: &Waiting, senders: &[Sender], began: pilotlight_core::time::Mono) {
+    fn tell_gate(&self, candidate: Option<&str>, senders: &[Sender], began: pilotlight_core::time::Mono) {
         let Some(gate) = &self.confirmed.gate else { return };
-        let Some(name) = &waiting.waits.candidate else { return };
-        let flushed = senders.iter().filter(|s| s.streams && &s.name == name).filter_map(|s| s.flushed).min();
+        let Some(name) = candidate else { return };
+        let flushed = senders.iter().filter(|s| s.streams && s.name == name).filter_map(|s| s.flushed).min();
         let end = senders.iter().filter_map(|s| Some(Lsn(s.flushed?.0 + s.behind?))).max();
         let mut marks = self.marks.lock().expect("no holder of this lock panics");
         if let Some(at) = marks.held(flushed, end, began) {
@@ -338,6 +344,18 @@ impl Marks {
         }
         let flushed = flushed?;
         self.0.iter().rev().find(|(_, lsn)| *lsn <= flushed).map(|(at, _)| *at)
+    }
+}
+
+fn connected(senders: &[Sender]) -> String {
+    senders.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(", ")
+}
+
+/// What is left of the time is for putting the setting back.
+fn in_time(work: &Work<'_>, what: &str, senders: &[Sender]) -> Result<(), Failure> {
+    match work.left() < ASK {
+        true => Err(Failure::transient(format!("not in time: {what}; connected: {}", connected(senders)))),
+        false => Ok(()),
     }
 }
 

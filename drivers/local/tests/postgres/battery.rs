@@ -6,7 +6,7 @@ use pilotlight_core::effect::{Descriptor, Effect};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
-use pilotlight_core::plan::RescuePlan;
+use pilotlight_core::plan::{Guarantee, RescuePlan};
 use pilotlight_core::position::{Order, Position};
 use pilotlight_core::rescue::{Answer, Question};
 use pilotlight_driver::battery::{self, Bench, DataBench, RescueBench};
@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Both servers of the newest pair behind one driver, as the engine's router has them.
 #[derive(Default)]
@@ -61,11 +62,15 @@ impl Driver for Both {
     }
 }
 
+/// A write that waits for somebody who is not there is never acknowledged.
+const ACKNOWLEDGED: Duration = Duration::from_secs(2);
+
 struct RealBench {
     driver: Guarded<Both>,
     pairs: tokio::sync::Mutex<Vec<Pair>>,
     numbers: AtomicU64,
     rescue: RescuePlan,
+    guarantee: Guarantee,
     _ledger: tempfile::TempDir,
 }
 
@@ -82,6 +87,7 @@ impl RealBench {
             pairs: tokio::sync::Mutex::default(),
             numbers: AtomicU64::new(1),
             rescue,
+            guarantee: Guarantee::BestEffort,
             _ledger: ledger,
         };
         bench.next_pair(Pair::bare().await).await;
@@ -106,14 +112,19 @@ impl Bench for RealBench {
 impl DataBench for RealBench {
     async fn pair(&self) -> battery::Pair {
         self.pairs.lock().await.clear();
-        self.next_pair(Pair::started_rescuing(self.rescue.clone()).await).await;
+        let pair = match self.guarantee {
+            Guarantee::BestEffort => Pair::started_rescuing(self.rescue.clone()).await,
+            waits => Pair::started_with(waits).await,
+        };
+        self.next_pair(pair).await;
         battery::Pair { component: component(), writer: "east".into(), standby: "west".into() }
     }
 
     async fn write(&self, region: &Region) -> Result<u64, String> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let pairs = self.pairs.lock().await;
-        pairs[0].pay(region.as_str(), number).await.map(|()| number)
+        let paid = tokio::time::timeout(ACKNOWLEDGED, pairs[0].pay(region.as_str(), number)).await;
+        paid.map_err(|_| format!("not within {ACKNOWLEDGED:?}"))?.map(|()| number)
     }
 
     async fn held(&self, region: &Region) -> BTreeSet<u64> {
@@ -150,4 +161,10 @@ async fn fences_keep_their_laws() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinels_keep_their_laws() {
     battery::sentinel(&RealBench::new().await).await.assert_kept();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_keeps_its_laws() {
+    let bench = RealBench { guarantee: Guarantee::Strict, ..RealBench::new().await };
+    battery::confirmed(&bench).await.assert_kept();
 }

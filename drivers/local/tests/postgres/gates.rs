@@ -1,6 +1,6 @@
 //! What a writer waits for: with a gate, without one, and when somebody is frozen, killed or thawed.
 
-use crate::pair::{LEASE, Pair, component, eventually, moment, now};
+use crate::pair::{LEASE, Pair, component, eventually, gate_parts, moment, now};
 use crate::payer::Payer;
 use nix::sys::signal::Signal;
 use pilotlight_core::candidate::Waits;
@@ -59,12 +59,29 @@ impl Pair {
 
     /// East waits for west or the gate, proven, and the gate is renewed.
     pub async fn bounded() -> (Pair, Waits, CancellationToken) {
-        let pair = Pair::started_with(Guarantee::Bounded).await;
+        Pair::started_with(Guarantee::Bounded).await.bound().await
+    }
+
+    async fn bound(self) -> (Pair, Waits, CancellationToken) {
+        let pair = self;
         let renewing = pair.renew();
         let waits = Waits { candidate: Some(pair.name().await), gate: true };
         let done = pair.admits("east", &waits).await;
         println!("{done:?}");
         (pair, waits, renewing)
+    }
+
+    /// What a drill does that copies a standby with its configuration: another client of east under the candidate's name.
+    pub fn stranger(&self, waits: &Waits) -> pilotlight_gate::order::Site {
+        pilotlight_gate::order::Site {
+            name: waits.candidate.clone().expect("a candidate"),
+            host: "127.0.0.1".to_owned(),
+            port: self.server("east").port,
+            user: self.plan.user.clone(),
+            password: Some(crate::pair::PASSWORD.to_owned()),
+            sender_timeout_ms: 1_000,
+            socket: "stranger.sock".to_owned(),
+        }
     }
 
     /// Pays once, within the time or not at all.
@@ -164,6 +181,104 @@ async fn a_gate_that_was_frozen_is_not_believed_when_it_thaws_after_the_lease() 
     waiting.await.expect("no panic").expect("the candidate lets it go");
 }
 
+/// Looks as an agent does: that is how the gate hears how far the candidate is.
+fn look_on(pair: &Arc<Pair>) -> CancellationToken {
+    let (pair, stop) = (pair.clone(), CancellationToken::new());
+    let until = stop.clone();
+    tokio::spawn(async move {
+        while !until.is_cancelled() {
+            pair.look("east").await;
+            moment(Duration::from_millis(50)).await;
+        }
+    });
+    stop
+}
+
+/// How long until a payment is not acknowledged in time, if within `longest`.
+async fn stalls_within(pair: &Pair, from: u64, longest: Duration) -> Option<Duration> {
+    let began = now();
+    for number in from.. {
+        let at = now().since(began);
+        if pair.pays_within(number, Duration::from_millis(500)).await.is_err() {
+            return Some(at);
+        }
+        if now().since(began) > longest {
+            return None;
+        }
+        moment(Duration::from_millis(20)).await;
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_governor_stalls_writes_that_the_candidate_has_lacked_for_the_rpo_and_no_longer() {
+    let rpo = Duration::from_secs(1);
+    let (pair, _, _renewing) = Pair::started_stalling(rpo).await.bound().await;
+    let pair = Arc::new(pair);
+    let looking = look_on(&pair);
+    eventually("the candidate is known to have everything", || async {
+        pair.pays_within(u64::from(now().0.subsec_nanos()) + 1_000_000, Duration::from_millis(500)).await
+    })
+    .await;
+    pair.freeze("west", Signal::SIGSTOP);
+    let stalled = stalls_within(&pair, 1, rpo * 5).await;
+    pair.freeze("west", Signal::SIGCONT);
+    let stalled = stalled.expect("more was exposed than the RPO");
+    println!("writes stalled {} after the candidate froze", show_duration(stalled));
+    assert!(stalled <= rpo + Duration::from_millis(300), "{stalled:?}");
+    eventually("writes go on", || pair.pays_within(u64::from(now().0.subsec_nanos()) + 2_000_000_000, LEASE)).await;
+    looking.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_governor_writes_go_on_past_the_rpo() {
+    let (pair, _, _renewing) = Pair::bounded().await;
+    let pair = Arc::new(pair);
+    let looking = look_on(&pair);
+    pair.freeze("west", Signal::SIGSTOP);
+    let stalled = stalls_within(&pair, 1, Duration::from_secs(3)).await;
+    pair.freeze("west", Signal::SIGCONT);
+    assert_eq!(stalled, None, "the plan exposes");
+    looking.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_gate_takes_what_a_changed_plan_says() {
+    let (pair, _, _renewing) = Pair::bounded().await;
+    let process = || async {
+        let word = pair.gates["east"].word();
+        word.filter(|w| w.linked).map(|w| w.pid).ok_or_else(|| "it is not linked".to_owned())
+    };
+    let before = eventually("a linked gate", process).await;
+    let client = pair.client("east").await.expect("a client");
+    client.batch_execute(&format!("ALTER ROLE {} PASSWORD 'another'", pair.plan.user)).await.expect("a new password");
+    // The plan is changed and the agent started again: it finds the gate of before.
+    let mut parts = gate_parts(pair.root.path(), &pair.plan, "east");
+    (parts.password, parts.lease) = (Some("another".to_owned()), LEASE * 2);
+    let changed = pilotlight_local::postgres::PostgresGate::new(parts).expect("a gate");
+    let stop = CancellationToken::new();
+    let (gate, until) = (changed.clone(), stop.clone());
+    tokio::spawn(async move {
+        while !until.is_cancelled() {
+            gate.allow(now() + LEASE * 2);
+            moment(LEASE / 6).await;
+        }
+    });
+    let sender = "SELECT pid FROM pg_stat_replication WHERE application_name LIKE 'pl_gate%'";
+    let old = client.query(sender, &[]).await.expect("senders").first().map(|r| r.get::<_, i32>(0));
+    // Whatever ends the connection: only the new password opens another.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE application_name LIKE 'pl_gate%'";
+    client.query(end, &[]).await.expect("an end");
+    eventually("the gate is linked again", || async {
+        let senders = client.query(sender, &[]).await.map_err(|e| e.to_string())?;
+        let new = senders.first().map(|r| r.get::<_, i32>(0));
+        if new.is_some() && new != old { Ok(()) } else { Err(format!("{old:?}, then {new:?}; {:?}", changed.word())) }
+    })
+    .await;
+    assert_eq!(changed.word().map(|w| w.pid), Some(before), "the process is the same: no commit waited for a new one");
+    stop.cancel();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn promoting_under_four_writers_with_a_frozen_gate_loses_nothing() {
     let (pair, _, renewing) = Pair::bounded().await;
@@ -248,17 +363,7 @@ async fn a_session_that_waives_the_wait_is_not_covered() {
 async fn a_standby_under_a_name_that_another_copy_uses_is_no_candidate() {
     let (pair, waits, _renewing) = Pair::bounded().await;
     let name = waits.candidate.clone().unwrap();
-    // What a drill does that copies a standby with its configuration.
-    let stranger = pilotlight_gate::order::Site {
-        name: name.clone(),
-        host: "127.0.0.1".to_owned(),
-        port: pair.server("east").port,
-        user: pair.plan.user.clone(),
-        password: Some(crate::pair::PASSWORD.to_owned()),
-        sender_timeout_ms: 1_000,
-        socket: "stranger.sock".to_owned(),
-    };
-    let _copy = pilotlight_gate::link(&stranger).expect("another client under the same name");
+    let _copy = pilotlight_gate::link(&pair.stranger(&waits)).expect("another client under the same name");
     let seen = eventually("the name is seen to be used twice", || async {
         let waiting = pair.look("east").await.waiting.unwrap_or_default();
         if waiting.doubled.is_empty() { Err(format!("{waiting:?}")) } else { Ok(waiting) }

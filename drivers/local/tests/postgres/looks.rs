@@ -71,6 +71,32 @@ async fn a_preflight_names_what_is_wrong_with_a_real_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_names_who_does_not_wait() {
+    let (pair, waits, _renewing) = Pair::bounded().await;
+    let stop = Effect::StopWrites { component: component(), region: "east".into() };
+    let codes = async || {
+        let found = pair.east.preflight(&stop).await.unwrap();
+        let ours = |f: &pilotlight_core::outcome::Finding| f.code.starts_with("PL-034").then(|| f.code.clone());
+        (found.iter().filter_map(ours).collect::<Vec<_>>(), format!("{found:?}"))
+    };
+    assert_eq!(codes().await.0, Vec::<String>::new());
+    let client = pair.client("east").await.unwrap();
+    for sql in ["CREATE ROLE careless", "ALTER ROLE careless SET synchronous_commit = off"] {
+        client.batch_execute(sql).await.unwrap();
+    }
+    client.batch_execute("ALTER DATABASE postgres SET synchronous_commit = 'local'").await.unwrap();
+    let (found, said) = codes().await;
+    assert_eq!(found, ["PL-0340"]);
+    assert!(said.contains("role careless in every database") && said.contains("database postgres"), "{said}");
+    let _copy = pilotlight_gate::link(&pair.stranger(&waits)).expect("another client under the candidate's name");
+    eventually("the name is seen to be used twice", || async {
+        let (found, said) = codes().await;
+        if found == ["PL-0340", "PL-0341"] { Ok(()) } else { Err(said) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_target_is_refused() {
     let pair = Pair::bare().await;
     assert!(pair.east.observe(&target("west")).await.is_err());

@@ -129,15 +129,20 @@ impl Pair {
 
     /// The same whose writers are confirmed as the guarantee has it.
     pub async fn bare_with(guarantee: Guarantee) -> Pair {
-        Pair::made(guarantee, RescuePlan::default()).await
+        Pair::made(guarantee, RescuePlan::default(), None).await
     }
 
     /// The same with a rescue of its own.
     pub async fn bare_rescuing(rescue: RescuePlan) -> Pair {
-        Pair::made(Guarantee::BestEffort, rescue).await
+        Pair::made(Guarantee::BestEffort, rescue, None).await
     }
 
-    async fn made(guarantee: Guarantee, rescue: RescuePlan) -> Pair {
+    /// A pair under `bounded` whose writes stall once the candidate has lacked something for so long.
+    pub async fn started_stalling(rpo: Duration) -> Pair {
+        Pair::made(Guarantee::Bounded, RescuePlan::default(), Some(rpo)).await.with_both().await
+    }
+
+    async fn made(guarantee: Guarantee, rescue: RescuePlan, stall_at: Option<Duration>) -> Pair {
         let turn = TURNS.acquire().await.expect("never closed");
         let root = folder();
         // The account of the server must be let through.
@@ -148,7 +153,10 @@ impl Pair {
         let mut plan = plan_of(root.path(), &[("east", free_port()), ("west", free_port())]);
         plan.rescue = rescue;
         let gates: BTreeMap<&str, Arc<PostgresGate>> = match guarantee {
-            Guarantee::Bounded => ["east", "west"].map(|r| (r, gate(&root, &plan, r))).into(),
+            Guarantee::Bounded => {
+                let gate = |r| PostgresGate::new(GateParts { stall_at, ..gate_parts(root.path(), &plan, r) });
+                ["east", "west"].map(|r| (r, gate(r).expect("a gate"))).into()
+            }
             Guarantee::Strict | Guarantee::BestEffort => BTreeMap::new(),
         };
         let made = |region: &str| {
@@ -418,11 +426,11 @@ fn plan_of(root: &Path, ports: &[(&str, u16)]) -> PostgresPlan {
 }
 
 /// This test program is the gate's program too: see `gate_process`.
-fn gate(root: &TempDir, plan: &PostgresPlan, region: &str) -> Arc<PostgresGate> {
-    PostgresGate::new(GateParts {
+pub fn gate_parts(root: &Path, plan: &PostgresPlan, region: &str) -> GateParts {
+    GateParts {
         program: std::env::current_exe().expect("this program"),
         args: ["--exact", "gates::gate_process", "--ignored", "--nocapture"].map(str::to_owned).into(),
-        folder: root.path().join(region).join("agent"),
+        folder: root.join(region).join("agent"),
         component: component().to_string(),
         host: "127.0.0.1".to_owned(),
         port: plan.regions[&Region::from(region)].port,
@@ -430,8 +438,7 @@ fn gate(root: &TempDir, plan: &PostgresPlan, region: &str) -> Arc<PostgresGate> 
         password: Some(PASSWORD.to_owned()),
         lease: LEASE,
         stall_at: None,
-    })
-    .expect("a gate")
+    }
 }
 
 fn new_driver(root: &Path, plan: &PostgresPlan, region: &str, confirmed: Confirmed) -> PostgresDriver {

@@ -10,6 +10,7 @@ use pilotlight_core::id::RunId;
 use pilotlight_core::run::Event;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_lab::database;
 use pilotlight_lab::net::Place;
 use pilotlight_lab::region::Process;
 use std::time::Duration;
@@ -76,6 +77,13 @@ pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writer
             lane.net().cut_off(Place::Third)?;
             hold(lane).await
         }
+        Case::Controllers => {
+            lane.pair().stage().kill_controllers();
+            let held = hold(lane).await;
+            lane.pair().stage().restart_controllers()?;
+            held
+        }
+        Case::Alone => alone(lane, writers).await,
         Case::Agent => {
             let both = n % 2 == 1;
             let region = lane.pair().writer();
@@ -205,17 +213,61 @@ async fn at_random(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoErr
     Ok(Struck { detail: format!("{loss}, after {} ms the {death} is killed", after.as_millis()), thawed, paused })
 }
 
+/// Nobody can take its place and nobody grants it a lease: a dead writer is restarted in place all the same.
+async fn alone(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoError> {
+    let (victim, standby) = (lane.pair().writer(), lane.pair().standby());
+    lane.pair().stage().kill_region(standby);
+    until_unopposed(lane, standby).await?;
+    until_it_waits_for_nobody(lane).await?;
+    lane.pair().stage().kill_controllers();
+    tokio::time::sleep(lane.lease * 2).await;
+    lane.pair().stage().kill_postmaster(victim)?;
+    let at = SystemClock.mono();
+    let back = |w: &Writers| w.b.look(|log| log.acks.iter().rev().take_while(|a| a.sent > at).count());
+    let end = at + PATIENCE;
+    // What was sent after the death and acknowledged was acknowledged by the restarted server.
+    while back(writers) < ENOUGH && SystemClock.mono() < end {
+        tokio::time::sleep(LOOK).await;
+    }
+    let came_back = back(writers) >= ENOUGH;
+    lane.pair().stage().restart_controllers()?;
+    lane.pair().stage().start_agent(standby)?;
+    if came_back { Ok(Struck::default()) } else { Err(DemoError::Ended("the writer was not restarted".to_owned())) }
+}
+
+/// The writer's agent has heard that it has no candidate, and its server has been told.
+async fn until_it_waits_for_nobody(lane: &mut Lane) -> Result<(), DemoError> {
+    let end = SystemClock.mono() + PATIENCE;
+    let database = lane.pair().database();
+    loop {
+        let seen = database::column(&database, "select current_setting('synchronous_standby_names')").await;
+        let seen = seen.map_err(|e| DemoError::Ended(format!("the writer cannot be asked: {e}")))?;
+        if seen.iter().all(String::is_empty) {
+            return Ok(());
+        }
+        if SystemClock.mono() > end {
+            let what = "the writer to wait for nobody".to_owned();
+            return Err(DemoError::Waited { what, seconds: PATIENCE.as_secs(), seen: seen.join(", ") });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn until_unopposed(lane: &mut Lane, standby: &str) -> Result<(), DemoError> {
+    let alone = |s: &crate::demo::watch::Snapshot| match s.is_candidate(standby) {
+        Ok(()) => Err(format!("{standby} is the candidate")),
+        Err(_) => Ok(()),
+    };
+    lane.pair().scene().until("the writer to be unopposed", PATIENCE, alone).await
+}
+
 /// An unopposed writer is lost. Nobody takes its place without a person's word, and not against what is seen.
 async fn attest(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoError> {
     let (victim, standby) = (lane.pair().writer(), lane.pair().standby());
     let operator = lane.pair().scene().operator.clone();
     let ask = async |off: Option<&str>| moves::start_failover(&operator, standby, "the benchmark", off).await;
     lane.pair().stage().kill_region(standby);
-    let alone = |s: &crate::demo::watch::Snapshot| match s.is_candidate(standby) {
-        Ok(()) => Err(format!("{standby} is the candidate")),
-        Err(_) => Ok(()),
-    };
-    lane.pair().scene().until("the writer to be unopposed", PATIENCE, alone).await?;
+    until_unopposed(lane, standby).await?;
     refused_with("PL-0830", ask(Some(victim)).await)?;
     lane.pair().stage().kill_region(victim);
     lane.pair().stage().start_agent(standby)?;

@@ -23,12 +23,16 @@ pub(crate) enum Case {
     Node,
     /// The writer has lost its standby and is lost then; a person says that it is off
     Unopposed,
+    /// The standby's region is lost, then every controller for longer than a lease, then PostgreSQL is killed
+    Alone,
     /// PostgreSQL is killed; it is started again in place
     Postgres,
     /// A planned move
     Switchover,
     /// The third place, with controller and names, is cut off
     Third,
+    /// Every controller is killed, for longer than a lease
+    Controllers,
     /// The writer's agent is frozen, every other time with its gate
     Agent,
     /// Only the two regions are cut from each other
@@ -56,8 +60,8 @@ impl Case {
     /// What should come of it.
     pub(crate) fn expects(self) -> Expect {
         match self {
-            Case::Third | Case::Agent | Case::Link | Case::LinkThird => Expect::Holds,
-            Case::Postgres | Case::Leader | Case::Latency => Expect::Stays,
+            Case::Third | Case::Controllers | Case::Agent | Case::Link | Case::LinkThird => Expect::Holds,
+            Case::Postgres | Case::Alone | Case::Leader | Case::Latency => Expect::Stays,
             _ => Expect::Moves,
         }
     }

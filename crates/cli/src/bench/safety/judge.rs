@@ -73,6 +73,8 @@ pub(crate) struct Round {
     pub(crate) missing: u64,
     /// Looks at the name that found no address.
     pub(crate) empty_names: u64,
+    /// The writer's server is not the process that it was before.
+    pub(crate) restarted: bool,
     /// The load of the machine when the fault was made.
     pub(crate) load: f64,
     /// Why the round is no result.
@@ -117,6 +119,7 @@ impl Round {
             (self.empty_names > 0, "the name was empty"),
             (self.moved && expects != Expect::Moves, "the writer was moved"),
             (!self.moved && expects == Expect::Moves, "the writer was not moved"),
+            (self.restarted && expects == Expect::Holds, "the writer was fenced or restarted"),
             (self.acked == 0, "nothing was acknowledged"),
         ];
         wrong.iter().find(|(is, _)| *is).map(|(_, text)| (*text).to_owned())

@@ -163,6 +163,7 @@ impl Lane {
     pub(super) async fn play(&mut self, case: Case, n: u32) -> Result<Round, DemoError> {
         let server = SocketAddr::new(self.net().address(Place::Third), self.pair().stage().sites.dns_port);
         let watch = Watch::start(server, NAME).map_err(|e| DemoError::at("the watch over the name", e))?;
+        let born = self.born().await?;
         let writers = self.write().await?;
         // Faults are spread over the time between two renewals, and a little more.
         let phase = self.chance(700);
@@ -182,10 +183,22 @@ impl Lane {
         let mut round = judge(&Seen { at, until, thawed, paused, old, a: &a, b: &b, held: &held, kept: &kept });
         (round.case, round.n, round.detail) = (case.name(), n, detail);
         (round.load, round.empty_names) = (load, watch.empty());
+        round.restarted = self.born().await? != born;
         if case.expects() != Expect::Moves && round.moved {
             round.detail.push_str(" (was not to move)");
         }
         Ok(round)
+    }
+
+    /// When the writer's server was started.
+    async fn born(&mut self) -> Result<Vec<String>, DemoError> {
+        let database = self.pair().database();
+        let asked = database::column(&database, "select pg_postmaster_start_time()::text").await;
+        asked.map_err(|e| DemoError::Database {
+            region: "the lane".to_owned(),
+            what: "say when it was started",
+            source: Box::new(e),
+        })
     }
 
     /// Starts both clients and waits until both are under way.

@@ -4,8 +4,22 @@ use crate::gate;
 use crate::plan::{BeyondRpo, ComponentPlan, Guarantee, Plan};
 use crate::time::show_duration;
 
+/// What a provider keeps and we can only ask for.
+const PROVIDED: &str = "what is the provider's rests on the provider's word: a move is one call to it, and it says when the old \
+    writer takes no more writes; no lease or gate of ours stands beside that";
+
 /// One sentence.
 pub(super) fn rests_on(plan: &Plan) -> String {
+    let held = || plan.components.values().filter(|c| !c.copies().is_empty());
+    let provided = held().any(ComponentPlan::is_managed);
+    match (held().any(|c| !c.is_managed()), provided) {
+        (false, true) => PROVIDED.to_owned(),
+        (true, true) => format!("{}. Besides, {PROVIDED}", ours(plan)),
+        (_, false) => ours(plan),
+    }
+}
+
+fn ours(plan: &Plan) -> String {
     let lease = show_duration(plan.policy.lease);
     match plan.policy.guarantee {
         Guarantee::Strict => {
@@ -42,6 +56,16 @@ pub(super) fn rests_on(plan: &Plan) -> String {
 
 /// One line for each thing.
 pub(super) fn unproven(plan: &Plan) -> Vec<String> {
+    let held = || plan.components.values().filter(|c| !c.copies().is_empty());
+    let provided = held().any(ComponentPlan::is_managed);
+    let mut lines = if provided && held().all(ComponentPlan::is_managed) { Vec::new() } else { of_ours(plan) };
+    if provided {
+        lines.push("a writer that its provider has lost sight of may go on until the provider stops it".to_owned());
+    }
+    lines
+}
+
+fn of_ours(plan: &Plan) -> Vec<String> {
     match plan.policy.guarantee {
         Guarantee::Strict => waits(plan),
         Guarantee::Bounded => {

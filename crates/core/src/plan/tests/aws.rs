@@ -3,7 +3,7 @@
 use crate::code;
 use crate::id::Region;
 use crate::plan::aws::{AwsComponent, RecordPolicy, RecordType};
-use crate::plan::{Kind, Plan};
+use crate::plan::{Kind, Plan, meaning};
 
 const PLAN: &str = r#"
 application: payments
@@ -105,4 +105,16 @@ fn faults_of_aws_have_codes() {
         let found = faults(swap(from, to));
         assert!(found.contains(&code), "{from} as {to}: {found:?}");
     }
+}
+
+#[test]
+fn what_a_provider_keeps_is_not_promised_as_ours() {
+    let plan = Plan::read(PLAN, "plan.yaml").expect("no fault");
+    let words = meaning(&plan);
+    assert!(words.guarantee.starts_with("what is the provider's"), "{}", words.guarantee);
+    let said = format!("{} {}", words.guarantee, words.unproven.join(" "));
+    for ours in ["bounded:", "gate may confirm", "what the gate confirmed", "synchronous_commit"] {
+        assert!(!said.contains(ours), "{ours}: {said}");
+    }
+    assert!(words.unproven.iter().any(|line| line.contains("its provider has lost sight of")), "{said}");
 }

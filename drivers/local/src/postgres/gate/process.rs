@@ -37,7 +37,7 @@ impl Process {
 
     /// Says it, and returns the answer. A process that is not there is started and hears it soon; one that does not answer
     /// is ended, and replaced next time.
-    pub(super) fn tell(&mut self, order: Order) -> Option<Word> {
+    pub(super) fn tell(&mut self, order: &Order) -> Option<Word> {
         let answered = self.exchange(order).or_else(|_| {
             self.open = None;
             self.exchange(order)
@@ -56,12 +56,18 @@ impl Process {
         }
     }
 
-    fn exchange(&mut self, order: Order) -> io::Result<Word> {
-        let stream = match &mut self.open {
-            Some(open) => open,
-            None => self.open.insert(connect(&self.parts.folder, &self.site.socket)?),
-        };
-        let mut line = serde_json::to_vec(&order)?;
+    fn exchange(&mut self, order: &Order) -> io::Result<Word> {
+        if self.open.is_none() {
+            self.open = Some(connect(&self.parts.folder, &self.site.socket)?);
+            // It may have been started for an earlier plan: another port, password or lease.
+            self.say(&Order::Stand { site: self.site.clone() })?;
+        }
+        self.say(order)
+    }
+
+    fn say(&mut self, order: &Order) -> io::Result<Word> {
+        let stream = self.open.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
         stream.get_mut().write_all(&line)?;
         let mut answer = String::new();
@@ -117,9 +123,10 @@ impl Process {
         std::thread::Builder::new().name("gate-reaper".to_owned()).spawn(move || child.wait())?;
         // It answers at its socket within a few milliseconds.
         let until = SystemClock.mono() + START_AGAIN;
-        while self.open.is_none() && SystemClock.mono() < until {
-            self.open = connect(&self.parts.folder, &self.site.socket).ok();
-            if self.open.is_none() {
+        let mut there = false;
+        while !there && SystemClock.mono() < until {
+            there = connect(&self.parts.folder, &self.site.socket).is_ok();
+            if !there {
                 std::thread::park_timeout(Duration::from_millis(5));
             }
         }

@@ -1,0 +1,133 @@
+//! What undermines the promise that a writer waits, and minor versions that do: of a running server.
+
+use super::super::PostgresDriver;
+use super::super::session::column;
+use super::{ASK_TIMEOUT, Settings, ask, finding};
+use pilotlight_core::outcome::{Finding, Severity};
+use std::collections::BTreeMap;
+
+/// One row per kind of trouble, with whom it is about. Values of roles and databases stand as they were given.
+const ASK: &str = "SELECT 'loose' AS name, string_agg(coalesce('role ' || r.rolname, 'every role') || ' in ' || \
+    coalesce('database ' || d.datname, 'every database') || ': ' || c, '; ') AS who \
+    FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, \
+    unnest(s.setconfig) c WHERE lower(c) ~ '^synchronous_commit=(off|local|false|no|0)$' \
+    UNION ALL SELECT 'server', (SELECT max(setting) FROM pg_file_settings WHERE name = 'synchronous_commit' AND applied \
+    AND setting IN ('off', 'local', 'remote_apply')) \
+    UNION ALL SELECT 'counted', string_agg(DISTINCT application_name, ', ') FROM (SELECT application_name, sync_priority, \
+    count(*) OVER (PARTITION BY application_name) AS times FROM pg_stat_replication) a \
+    WHERE (times > 1 AND position('\"' || application_name || '\"' IN current_setting('synchronous_standby_names')) > 0) \
+    OR (sync_priority > 0 AND application_name NOT LIKE 'pl\\_%')";
+
+/// What was asked, by kind; absent where there is no trouble.
+type Troubles = BTreeMap<String, String>;
+
+/// Before these a server does not wait for anybody in the first moment after its start (release notes of May 2025).
+const WAITS_FROM: [(u32, u32); 5] = [(13, 21), (14, 18), (15, 13), (16, 9), (17, 5)];
+
+impl PostgresDriver {
+    /// Sessions that do not wait, connections that count and should not.
+    pub(super) async fn of_waits(&self, here: &str) -> Vec<Finding> {
+        let Ok(rows) = self.look.rows(ASK, ASK_TIMEOUT, true).await else { return Vec::new() };
+        let pair = |row| Some((column(row, "name")?.to_owned(), column(row, "who")?.to_owned()));
+        troubles(here, &rows.iter().filter_map(pair).collect())
+    }
+
+    /// Against each other copy that answers; a major version that differs has a finding of its own.
+    pub(super) async fn of_versions(&self, here: &str, own: &Settings) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let Some(ours) = version(own) else { return found };
+        found.extend(self.confirmed.waits.then(|| old(here, ours)).flatten());
+        for region in self.plan.regions.keys().filter(|r| **r != self.region) {
+            let Ok(server) = self.peer(region) else { continue };
+            let Ok(settings) = ask(&self.session_of(server)).await else { continue };
+            let Some(theirs) = version(&settings) else { continue };
+            let there = format!("{} in {region}", self.component);
+            found.extend(self.confirmed.waits.then(|| old(&there, theirs)).flatten());
+            found.extend(differ((here, ours), (&there, theirs)));
+        }
+        found
+    }
+}
+
+/// Major and minor.
+fn version(settings: &Settings) -> Option<(u32, u32)> {
+    let number: u32 = settings.get("server_version_num")?.parse().ok()?;
+    Some((number / 10_000, number % 10_000))
+}
+
+fn old(who: &str, (major, minor): (u32, u32)) -> Option<Finding> {
+    let (_, from) = WAITS_FROM.into_iter().find(|(of, _)| *of == major)?;
+    (minor < from).then(|| {
+        let message =
+            format!("{who} is version {major}.{minor}: in the first moment after a start it waits for nobody");
+        finding("PL-0343", Severity::Warning, message, &format!("install {major}.{from} or newer"))
+    })
+}
+
+fn differ((here, ours): (&str, (u32, u32)), (there, theirs): (&str, (u32, u32))) -> Option<Finding> {
+    (ours.0 == theirs.0 && ours.1 != theirs.1).then(|| {
+        let message = format!("{here} is version {}.{}, {there} is version {}.{}", ours.0, ours.1, theirs.0, theirs.1);
+        let hint = "install the same minor version everywhere: after a move the other one's mistakes are yours";
+        finding("PL-0342", Severity::Note, message, hint)
+    })
+}
+
+fn troubles(here: &str, seen: &Troubles) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(who) = seen.get("loose") {
+        let message = format!("{here} lets some sessions acknowledge without waiting ({who})");
+        let hint = "ALTER ROLE or ALTER DATABASE ... RESET synchronous_commit, or set `connection_fence`";
+        found.push(finding("PL-0340", Severity::Warning, message, hint));
+    }
+    match seen.get("server").map(String::as_str) {
+        Some("remote_apply") => {
+            let message = format!("{here} has synchronous_commit = remote_apply: every commit waits for the candidate");
+            let hint =
+                "set synchronous_commit = on: the gate never claims to have replayed, so it cannot confirm these";
+            found.push(finding("PL-0344", Severity::Warning, message, hint));
+        }
+        Some(value) => {
+            let message = format!("{here} has synchronous_commit = {value}: no session waits");
+            found.push(finding("PL-0340", Severity::Warning, message, "set synchronous_commit = on"));
+        }
+        None => {}
+    }
+    if let Some(names) = seen.get("counted") {
+        let message = format!("{here} takes connections for its candidate that are not, or not alone ({names})");
+        let hint =
+            "give each standby an application_name of its own; a copied configuration must not be started as it is";
+        found.push(finding("PL-0341", Severity::Warning, message, hint));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_trouble_has_its_finding() {
+        for (name, who, code) in [
+            ("loose", "role app in every database: synchronous_commit=off", "PL-0340"),
+            ("server", "local", "PL-0340"),
+            ("server", "remote_apply", "PL-0344"),
+            ("counted", "pl_1_db_west_7", "PL-0341"),
+        ] {
+            let found = troubles("db in east", &[(name.to_owned(), who.to_owned())].into());
+            assert_eq!(found.len(), 1, "{name}: {found:?}");
+            assert_eq!(found[0].code, code);
+            assert!(found[0].message.contains("db in east") && !found[0].hint.is_empty());
+        }
+        assert_eq!(troubles("db in east", &Troubles::new()), []);
+    }
+
+    #[test]
+    fn old_and_different_minor_versions_are_named() {
+        assert!(old("db", (15, 12)).is_some_and(|f| f.hint.contains("15.13")));
+        assert_eq!((old("db", (15, 13)), old("db", (18, 0))), (None, None));
+        assert!(differ(("a", (15, 13)), ("b", (15, 14))).is_some());
+        // That is PL-0312, and a blocker.
+        assert_eq!(differ(("a", (15, 13)), ("b", (16, 13))), None);
+        assert_eq!(differ(("a", (15, 13)), ("b", (15, 13))), None);
+    }
+}
