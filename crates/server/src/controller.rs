@@ -12,6 +12,7 @@ use crate::desk::{Desk, Judged};
 use crate::{hold, moves};
 use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
+use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::Role;
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::recording::{self, Scene};
@@ -46,10 +47,19 @@ pub(crate) async fn run(desk: Arc<Desk>) {
         tokio::select! {
             biased;
             () = beats.passes(heard) => {}
-            () = desk.clock.sleep(TICK) => {}
+            () = desk.clock.sleep(next_round(&desk)) => {}
             () = desk.shutdown.cancelled() => return,
         }
     }
+}
+
+/// A lease that ends before the next round makes it come at its end: nothing is decided before, and users wait for it.
+fn next_round(desk: &Desk) -> Duration {
+    let left = |unit: &Unit| match desk.engine.granter().sight(unit) {
+        LeaseSight::Held { left } | LeaseSight::WaitingOutStart { left } => Some(left),
+        LeaseSight::Lapsed => None,
+    };
+    desk.plan.units().into_iter().filter_map(left).min().map_or(TICK, |left| left.min(TICK))
 }
 
 /// Changes the candidate as the writer's agent wishes. The next answer to it shows what came of it; until then it asks with

@@ -51,6 +51,12 @@ pub(crate) struct Round {
     /// From B's last acknowledgement by the old side to its first by the new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outage_ms: Option<f64>,
+    /// From the fault to the start of the failover, by the run's own records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decided_ms: Option<f64>,
+    /// From the fault to the end of its promotion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) promoted_ms: Option<f64>,
     /// The first acknowledgement by the new side less the last decision of the old one, before anything thawed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gap_ms: Option<f64>,
@@ -96,11 +102,13 @@ impl Round {
             return format!("lane {lane} {case} {n}: FAILED, {why}");
         }
         format!(
-            "lane {lane} {case} {n}{}{detail}: {}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
+            "lane {lane} {case} {n}{}{detail}: {}{}{}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
              {missing} missing, {late} late, {in_flight} in flight, {dual} by two",
             if detail.is_empty() { "" } else { ", " },
             if self.moved { "moved" } else { "stayed" },
             ms("outage", self.outage_ms),
+            ms("decided after", self.decided_ms),
+            ms("promoted after", self.promoted_ms),
             ms("guard gap", self.gap_ms),
             ms("after the thaw", self.thaw_gap_ms),
             self.silence_ms

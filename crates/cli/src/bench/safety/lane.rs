@@ -10,7 +10,10 @@ use crate::bench::pair::{Pair, SMALL_BUFFERS};
 use crate::demo::DemoError;
 use crate::demo::plan::{Controllers, NAME, Settings};
 use crate::wiring;
-use pilotlight_core::time::{Mono, show_duration};
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::RunId;
+use pilotlight_core::run::RunView;
+use pilotlight_core::time::{Mono, Wall, show_duration};
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::database;
 use pilotlight_lab::folder;
@@ -168,7 +171,8 @@ impl Lane {
         // Faults are spread over the time between two renewals, and a little more.
         let phase = self.chance(700);
         tokio::time::sleep(Duration::from_millis(phase)).await;
-        let (load, at) = (load(), SystemClock.mono());
+        let (load, at, wall) = (load(), SystemClock.mono(), SystemClock.wall());
+        let before = self.pair().last_failover().await;
         let struck = blow::strike(self, case, n, &writers).await;
         let until = SystemClock.mono();
         let old = writers.old;
@@ -183,11 +187,24 @@ impl Lane {
         let mut round = judge(&Seen { at, until, thawed, paused, old, a: &a, b: &b, held: &held, kept: &kept });
         (round.case, round.n, round.detail) = (case.name(), n, detail);
         (round.load, round.empty_names) = (load, watch.empty());
+        (round.decided_ms, round.promoted_ms) = self.split(before, wall).await;
         round.restarted = self.born().await? != born;
         if case.expects() != Expect::Moves && round.moved {
             round.detail.push_str(" (was not to move)");
         }
         Ok(round)
+    }
+
+    /// When the failover of this round was started and had promoted, in milliseconds after the fault.
+    async fn split(&mut self, before: Option<RunId>, at: Wall) -> (Option<f64>, Option<f64>) {
+        let Some(run) = self.pair().last_failover().await.filter(|run| Some(run) != before.as_ref()) else {
+            return (None, None);
+        };
+        let operator = self.pair().scene().operator;
+        let Ok(view) = operator.get::<RunView>(&format!("/v1/runs/{run}")).await else { return (None, None) };
+        let after = |wall: Wall| wall.0.saturating_sub(at.0) as f64;
+        let promote = view.steps.iter().find(|s| matches!(s.effect, Effect::Promote { .. }));
+        (Some(after(view.started)), promote.and_then(|s| s.ended).map(after))
     }
 
     /// When the writer's server was started.

@@ -92,7 +92,14 @@ fn of(case: Case, rounds: &[&Round], lease_ms: f64) -> Vec<Figure> {
                 Case::Cut | Case::Freeze => Figure::at_most(format!("{name}: outage"), &outage, bound),
                 _ => Figure::shown(format!("{name}: outage"), &outage),
             };
-            let mut figures = vec![outage, Figure::positive(format!("{name}: guard gap"), &gap)];
+            let part = |what: &str, of: fn(&Round) -> Option<f64>| {
+                let values: Vec<f64> = rounds.iter().filter_map(|r| of(r)).collect();
+                (!values.is_empty()).then(|| Figure::shown(format!("{name}: {what} after"), &values))
+            };
+            let parts = [part("decided", |r| r.decided_ms), part("promoted", |r| r.promoted_ms)];
+            let mut figures = vec![outage];
+            figures.extend(parts.into_iter().flatten());
+            figures.push(Figure::positive(format!("{name}: guard gap"), &gap));
             if !thaw.is_empty() {
                 figures.push(Figure::positive(format!("{name}: guard gap after the thaw"), &thaw));
             }
