@@ -34,6 +34,7 @@ mod look;
 mod observe;
 mod outlook;
 mod picture;
+mod ready;
 mod rescue;
 mod sentinel;
 mod upkeep;
@@ -142,7 +143,7 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
             format!("look at {}", seen.component)
         });
         tasks.spawn(async move {
-            upkeep::run(&keeper, &kept).await;
+            tokio::join!(upkeep::run(&keeper, &kept), ready::check(&keeper, &kept));
             format!("upkeep of {}", kept.component)
         });
         if agent.plan.components.get(&target.component).is_some_and(ComponentPlan::keeps_rows) {

@@ -48,7 +48,7 @@ async fn signalled(agent: &Agent, target: &Target) {
 async fn look(agent: &Agent, target: &Target) -> State {
     match within(&*agent.clock, LONGEST, agent.driver.observe(target)).await {
         Some(Ok(state)) => state,
-        Some(Err(e)) => unseen(agent, target, e.message),
+        Some(Err(e)) => unseen(agent, target, e.with_hint()),
         None => unseen(agent, target, format!("the look took longer than {LONGEST:?}")),
     }
 }

@@ -8,7 +8,7 @@ use crate::hands::Turn;
 use crate::picture::Situation;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::local::{Local, LocalAction, decide};
-use pilotlight_core::observation::{Role, Target};
+use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Decides and acts until shutdown.
 pub(crate) async fn run(agent: &Agent, target: &Target) {
     let signals = agent.picture.signals(target);
-    let mut trouble = Trouble::default();
+    let (mut trouble, mut sight) = (Trouble::default(), Sight::default());
     let mut adopted = false;
     loop {
         tokio::select! {
@@ -39,6 +39,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
         // A run's effect has the turn: it will be followed by a look, and that by a decision.
         let Some(turn) = agent.hands.try_turn(target) else { continue };
         let Some(situation) = agent.picture.situation(target) else { continue };
+        sight.note(target, &situation.state);
         if situation.state.role.is_some() {
             keep_copy(agent, target, &turn, &situation, &mut trouble).await;
         } else if !adopted {
@@ -135,5 +136,55 @@ impl Trouble {
                 false
             }
         }
+    }
+}
+
+/// Logs once that a copy cannot be seen, or that there is nothing to see, until it says something else or is seen again.
+#[derive(Default)]
+struct Sight(Option<String>);
+
+impl Sight {
+    fn note(&mut self, target: &Target, state: &State) {
+        match self.news(state) {
+            None => {}
+            Some(Some(says)) => {
+                tracing::warn!(component = %target.component, "nothing can be decided about this copy: {says}");
+            }
+            Some(None) => tracing::info!(component = %target.component, "the copy is seen again"),
+        }
+    }
+
+    /// What has changed: what is said now, or that it is seen again.
+    fn news(&mut self, state: &State) -> Option<Option<String>> {
+        let unseen = state.role == Some(Role::Unknown) || state.facts.get("data").is_some_and(|d| d == "none");
+        let says = unseen.then(|| state.says().unwrap_or("it does not say why").to_owned());
+        (says != self.0).then(|| {
+            self.0.clone_from(&says);
+            says
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_cannot_be_seen_is_told_once_with_its_reason() {
+        let mut sight = Sight::default();
+        let state = |role: Role, says: &str| State {
+            role: Some(role),
+            facts: [("says".to_owned(), says.to_owned())].into(),
+            ..State::default()
+        };
+        assert_eq!(sight.news(&state(Role::Writer, "")), None);
+        let missing = state(Role::Unknown, "PL-0701: pg_controldata is not there");
+        assert_eq!(sight.news(&missing), Some(Some("PL-0701: pg_controldata is not there".to_owned())));
+        assert_eq!(sight.news(&missing), None, "once");
+        assert_eq!(sight.news(&state(Role::Unknown, "another reason")), Some(Some("another reason".to_owned())));
+        assert_eq!(sight.news(&state(Role::Writer, "")), Some(None));
+        let mut empty = state(Role::Down { clean: true, was_writer: false }, "there is no database in /data");
+        empty.facts.insert("data".to_owned(), "none".to_owned());
+        assert_eq!(sight.news(&empty), Some(Some("there is no database in /data".to_owned())));
     }
 }

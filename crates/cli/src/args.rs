@@ -320,7 +320,7 @@ pub(crate) struct MoveArgs {
     /// Where to; may be left out when only one other region is there
     #[arg(long, value_name = "REGION")]
     pub(crate) to: Option<String>,
-    /// Touches nothing; says what each step would do and why
+    /// Touches nothing; says what each step would do and why; ends with 1 when something would make it fail
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Does not ask for the application's name

@@ -7,7 +7,8 @@
 //! sections "What happened" and "What to do"; refusals also say "Why Pilotlight stops here".
 //!
 //! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
-//! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab.
+//! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `086x` sight
+//! and clocks.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -218,6 +219,8 @@ catalogue! {
     DEMO_UNFINISHED = "PL-0802", Failed;
     LAB_NETWORK = "PL-0816", Failed;
     WRITER_STILL_SEEN = "PL-0830", Refused;
+
+    NOT_SEEN = "PL-0860", Refused;
 }
 
 impl Code {

@@ -84,10 +84,27 @@ pub struct State {
     /// The newest epoch the guard of this target has seen.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epoch: Option<Epoch>,
-    /// Further evidence for people: `timeline`, `pid`, `receiver`. One is read by the agent too: `postmaster: dead` with
+    /// Further evidence for people: `timeline`, `pid`, `receiver`, `says` (see [`State::says`]), `data: none` where there
+    /// is nothing that could be started. One is read by the agent too: `postmaster: dead` with
     /// [`Role::Unresponsive`] says that the main process is gone and parts of it are left.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, String>,
+}
+
+impl State {
+    /// What stands behind the role, in the words of whoever looked: why it is not known, why nobody answers.
+    pub fn says(&self) -> Option<&str> {
+        self.facts.get("look").or_else(|| self.facts.get("says")).map(String::as_str)
+    }
+
+    /// A sentence about the copy, with what stands behind it.
+    pub fn because(&self, sentence: impl Into<String>) -> String {
+        let sentence = sentence.into();
+        match self.says() {
+            Some(says) => format!("{sentence}: {says}"),
+            None => sentence,
+        }
+    }
 }
 
 /// What must be seen before a step may start, or after it before the next may.
@@ -157,7 +174,12 @@ impl Condition {
                     Holds::No(format!("published shares are {shares:?}"))
                 }
             }
-            (_, State { role: Some(role), .. }) => self.holds_for_role(role),
+            (_, State { role: Some(role), .. }) => match self.holds_for_role(role) {
+                Holds::Unknown(why) if matches!(role, Role::Unknown | Role::Unresponsive) => {
+                    Holds::Unknown(seen.because(why))
+                }
+                holds => holds,
+            },
             _ => Holds::Unknown("nothing was seen that could answer".to_owned()),
         }
     }

@@ -1,5 +1,6 @@
 //! What became of an effect: the word that is journaled.
 
+use crate::code::{self, Code};
 use crate::effect::FenceAssurance;
 use crate::position::Position;
 use crate::rescue::Bundle;
@@ -126,6 +127,23 @@ impl Failure {
         self
     }
 
+    /// The code at the head of the message, where a driver put one, and the rest of the message.
+    pub fn coded(&self) -> (Option<Code>, &str) {
+        let code = |head: &str| head.starts_with("PL-").then(|| Code::find(head)).flatten();
+        match self.message.split_once(": ").and_then(|(head, rest)| Some((code(head)?, rest))) {
+            Some((code, rest)) => (Some(code), rest),
+            None => (None, &self.message),
+        }
+    }
+
+    /// Message and hint on one line.
+    pub fn with_hint(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// Adds what a program printed.
     #[must_use]
     pub fn output(mut self, output: impl Into<String>) -> Self {
@@ -157,4 +175,37 @@ pub struct Finding {
     pub message: String,
     /// What to do about it.
     pub hint: String,
+}
+
+impl Finding {
+    /// What could not be looked at: nothing says that an effect on it would work, so it stands in the way.
+    pub fn unseen(what: &str, failure: &Failure) -> Self {
+        let (code, message) = failure.coded();
+        let hint = "mend what it says and ask again; nothing says that a move would work while this cannot be seen";
+        Self {
+            code: code.unwrap_or(code::NOT_SEEN).to_string(),
+            severity: Severity::Blocker,
+            message: format!("{what}: {message}"),
+            hint: failure.hint.clone().unwrap_or_else(|| hint.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_stands_in_the_way_with_code_and_hint() {
+        let coded = Failure::rejected("PL-0701: pg_controldata is not in /nowhere").hint("install it");
+        let found = Finding::unseen("database in west", &coded);
+        assert_eq!((found.code.as_str(), found.severity), ("PL-0701", Severity::Blocker));
+        assert_eq!(found.message, "database in west: pg_controldata is not in /nowhere");
+        assert_eq!((found.hint.as_str(), coded.with_hint().contains("; install it")), ("install it", true));
+        for plain in ["the agent of west is silent", "PL-9999: no such code", "not at the head: PL-0701: x"] {
+            let found = Finding::unseen("it", &Failure::unreachable(plain));
+            assert_eq!((found.code.as_str(), found.message), ("PL-0860", format!("it: {plain}")));
+            assert!(!found.hint.is_empty());
+        }
+    }
 }

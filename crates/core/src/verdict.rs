@@ -450,11 +450,13 @@ fn read_role(component: &Component, state: &State) -> (Verdict, String) {
         Some(Role::Down { .. }) => {
             (Verdict::Suspect, format!("{component} is down; its agent starts it again or gives it up"))
         }
-        Some(Role::Unresponsive) => (Verdict::Suspect, format!("{component} runs but does not answer")),
+        Some(Role::Unresponsive) => (Verdict::Suspect, state.because(format!("{component} runs but does not answer"))),
         Some(Role::Standby { .. }) => {
             (Verdict::Unknown, format!("{component} follows another copy although it should be the writer"))
         }
-        Some(Role::Unknown) | None => (Verdict::Unknown, format!("the role of {component} could not be seen")),
+        Some(Role::Unknown) | None => {
+            (Verdict::Unknown, state.because(format!("the role of {component} could not be seen")))
+        }
     }
 }
 

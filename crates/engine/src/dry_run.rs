@@ -5,12 +5,13 @@
 use crate::granter::Granter;
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::StepId;
-use pilotlight_core::observation::{Condition, Holds};
+use pilotlight_core::id::{Region, StepId};
+use pilotlight_core::observation::{Condition, Holds, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding};
 use pilotlight_core::runbook::{Runbook, Step};
 use pilotlight_driver::Driver;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What would happen at a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,9 @@ pub(crate) async fn dry_run(driver: &dyn Driver, granter: &Granter, runbook: &Ru
     let mut steps = Vec::new();
     for step in &runbook.steps {
         let (would, mut findings) = look(driver, granter, step).await;
+        // Each thing once: preflight and condition may fail for the same reason.
+        let mut told = BTreeSet::new();
+        findings.retain(|f| told.insert(f.message.clone()));
         if rejoins_what_is_promoted(step, runbook) {
             findings.retain(|f| f.code != code::UPSTREAM_STANDBY.as_str());
         }
@@ -88,27 +92,37 @@ async fn look(driver: &dyn Driver, granter: &Granter, step: &Step) -> (Would, Ve
         }
         _ => {}
     }
-    let findings = match driver.preflight(&step.effect).await {
+    let mut findings = match driver.preflight(&step.effect).await {
         Ok(findings) => findings,
-        Err(failure) => return (not_seen(&failure), Vec::new()),
+        Err(failure) => {
+            let effect = &step.effect;
+            let place = effect.component().map_or(step.id.as_str(), |c| c.as_str());
+            return (not_seen(&failure), vec![unseen(place, effect.region(), &failure)]);
+        }
     };
-    (conditions(driver, step).await, findings)
+    let would = conditions(driver, step).await.unwrap_or_else(|(target, failure)| {
+        findings.push(unseen(target.component.as_str(), target.region.as_ref(), &failure));
+        not_seen(&failure)
+    });
+    (would, findings)
 }
 
-async fn conditions(driver: &dyn Driver, step: &Step) -> Would {
+fn unseen(what: &str, region: Option<&Region>, failure: &Failure) -> Finding {
+    Finding::unseen(&region.map_or(what.to_owned(), |r| format!("{what} in {r}")), failure)
+}
+
+/// Fails with what could not be looked at.
+async fn conditions(driver: &dyn Driver, step: &Step) -> Result<Would, (Target, Failure)> {
     if let Some(after) = &step.after
         && let Ok(Holds::Yes) = see(driver, after).await
     {
-        return Would::AlreadySo;
+        return Ok(Would::AlreadySo);
     }
-    match &step.before {
-        None => Would::Act,
-        Some(before) => match see(driver, before).await {
-            Ok(Holds::Yes) => Would::Act,
-            Ok(Holds::No(why) | Holds::Unknown(why)) => Would::WaitFirst { why },
-            Err(failure) => not_seen(&failure),
-        },
-    }
+    let Some(before) = &step.before else { return Ok(Would::Act) };
+    Ok(match see(driver, before).await.map_err(|e| (before.target().clone(), e))? {
+        Holds::Yes => Would::Act,
+        Holds::No(why) | Holds::Unknown(why) => Would::WaitFirst { why },
+    })
 }
 
 async fn see(driver: &dyn Driver, condition: &Condition) -> Result<Holds, Failure> {

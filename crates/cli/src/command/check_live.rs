@@ -15,6 +15,7 @@ use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{Kind, Plan};
 use pilotlight_core::verdict::PortAnswer;
+use pilotlight_engine::dry_run::DryStep;
 use pilotlight_local::probe::names::Names;
 use pilotlight_server::PortLook;
 use pilotlight_server::api::view::{MoveReply, MoveRequest, StatusView};
@@ -181,18 +182,7 @@ async fn preflight(operator: &Operator) -> Vec<Looked> {
         why: "check --live".to_owned(),
     };
     match operator.post("/v1/moves", &request).await {
-        Ok(MoveReply::DryRun { steps, .. }) => {
-            let mut seen: Vec<Looked> = Vec::new();
-            for finding in steps.into_iter().flat_map(|s| s.findings) {
-                let one = Looked::bad(finding.code, finding.severity, finding.message, finding.hint);
-                // The same setting stands in the way of several steps.
-                if !seen.iter().any(|s| s.saw == one.saw) {
-                    seen.push(one);
-                }
-            }
-            seen.push(Looked::good("a switchover", "could be derived now"));
-            seen
-        }
+        Ok(MoveReply::DryRun { steps, .. }) => of_steps(steps),
         Ok(MoveReply::Started { run }) => {
             vec![Looked::bad(
                 "a switchover",
@@ -204,5 +194,51 @@ async fn preflight(operator: &Operator) -> Vec<Looked> {
         Err(e) => {
             vec![Looked::bad("a switchover", Severity::Warning, format!("{:#}", e.cause), e.hint.unwrap_or_default())]
         }
+    }
+}
+
+/// What the steps of a dry run would stumble over. Only what nothing stands in the way of is good.
+fn of_steps(steps: Vec<DryStep>) -> Vec<Looked> {
+    let mut seen: Vec<Looked> = Vec::new();
+    for finding in steps.into_iter().flat_map(|s| s.findings) {
+        let one = Looked::bad(finding.code, finding.severity, finding.message, finding.hint);
+        // The same setting stands in the way of several steps.
+        if !seen.iter().any(|s| s.saw == one.saw) {
+            seen.push(one);
+        }
+    }
+    if seen.iter().all(|s| s.severity != Some(Severity::Blocker)) {
+        seen.push(Looked::good("a switchover", "could be derived now"));
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilotlight_core::effect::Effect;
+    use pilotlight_core::outcome::Failure;
+    use pilotlight_engine::dry_run::Would;
+
+    fn step(would: Would, findings: Vec<Finding>) -> DryStep {
+        let effect = Effect::Promote { component: "database".into(), region: "west".into() };
+        DryStep { id: "promote".into(), title: String::new(), why: String::new(), effect, would, findings }
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_seen_is_a_blocker_told_once_and_no_switchover_is_promised() {
+        let failure = Failure::rejected("PL-0701: pg_rewind is not in /nowhere").hint("install it");
+        let unseen = || {
+            let would = Would::NotSeen { why: failure.message.clone() };
+            step(would, vec![Finding::unseen("database in west", &failure)])
+        };
+        let seen = of_steps(vec![step(Would::Act, vec![]), unseen(), unseen()]);
+        let [one] = seen.as_slice() else { panic!("{seen:?}") };
+        assert_eq!(
+            (one.what.as_str(), one.severity, one.hint.as_str()),
+            ("PL-0701", Some(Severity::Blocker), "install it")
+        );
+        let good = of_steps(vec![step(Would::Act, vec![])]);
+        assert_eq!((good.len(), good[0].severity), (1, None));
     }
 }

@@ -57,6 +57,7 @@ fn block_of(code: Code) -> &'static str {
         Some("PL-05") => "journal and store",
         Some("PL-06") => "runs and steps",
         Some("PL-07") => "drivers",
+        _ if code >= code::NOT_SEEN => "sight and clocks",
         _ => "lab and demo",
     }
 }

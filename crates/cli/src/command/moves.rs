@@ -6,6 +6,7 @@ use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
 use pilotlight_core::id::{Region, RunId};
+use pilotlight_core::outcome::Severity;
 use pilotlight_core::placement::Verb;
 use pilotlight_engine::dry_run::{DryStep, Would};
 use pilotlight_server::api::view::{MoveReply, MoveRequest};
@@ -67,7 +68,8 @@ async fn request(verb: MoveVerb, args: &MoveArgs, word: Word) -> Result<ExitCode
     };
     if args.dry_run {
         show_dry_run(args.json, &runbook.intent.verb, &runbook.from, &runbook.intent.target.writer, &steps)?;
-        return Ok(ExitCode::SUCCESS);
+        let blocked = steps.iter().flat_map(|s| &s.findings).any(|f| f.severity == Severity::Blocker);
+        return Ok(if blocked { Exit::Failed.into() } else { ExitCode::SUCCESS });
     }
     if !args.yes {
         show_dry_run(false, &runbook.intent.verb, &runbook.from, &runbook.intent.target.writer, &steps)?;

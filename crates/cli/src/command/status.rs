@@ -145,7 +145,7 @@ fn component_text(component: &ComponentStatus) -> String {
     let State { role, position, lag, waiting, capacity, shares, .. } = &component.state;
     let mut parts = Vec::new();
     if let Some(role) = role {
-        parts.push(role_text(role));
+        parts.push(role_text(role, &component.state));
     }
     if let Some(waiting) = waiting {
         parts.push(format!("waits for {}", waiting.waits));
@@ -169,8 +169,11 @@ fn component_text(component: &ComponentStatus) -> String {
     format!("{:<14} {}", component.component, parts.join(", "))
 }
 
-fn role_text(role: &Role) -> String {
+fn role_text(role: &Role, state: &State) -> String {
     match role {
+        Role::Down { .. } if state.facts.get("data").is_some_and(|d| d == "none") => {
+            state.says().unwrap_or("there is no database").to_owned()
+        }
         Role::Writer => "writer".to_owned(),
         Role::Standby { upstream, streaming } => {
             let of = upstream.as_ref().map(|u| format!(" of {u}")).unwrap_or_default();
@@ -180,8 +183,8 @@ fn role_text(role: &Role) -> String {
             let what = if *was_writer { "the writer" } else { "a standby" };
             format!("DOWN ({}, was {what})", if *clean { "stopped in order" } else { "crashed" })
         }
-        Role::Unresponsive => "DOES NOT ANSWER".to_owned(),
+        Role::Unresponsive => state.because("DOES NOT ANSWER"),
         Role::Fenced { assurance } => format!("fenced ({assurance})"),
-        Role::Unknown => "unknown".to_owned(),
+        Role::Unknown => state.because("CANNOT BE SEEN"),
     }
 }

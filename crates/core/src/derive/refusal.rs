@@ -63,6 +63,9 @@ pub enum Refusal {
          possible is `{possible}`"
     )]
     NotAdmitted { unit: Unit, region: Region, possible: FenceAssurance },
+    /// PL-0860
+    #[error("only a standby can take over, and {component} in {region} {says}")]
+    TargetUnseen { component: Component, region: Region, says: String },
 }
 
 impl Refusal {
@@ -86,6 +89,7 @@ impl Refusal {
             Refusal::Incapable { .. } => "PL-0215",
             Refusal::HookSilent { .. } => "PL-0216",
             Refusal::NotAdmitted { .. } => "PL-0231",
+            Refusal::TargetUnseen { .. } => "PL-0860",
         }
     }
 
@@ -99,6 +103,7 @@ impl Refusal {
             Refusal::SourceNotWriter { .. } => "repair the writer first, or run `pilotlight failover`",
             Refusal::TargetSilent { .. } => "start the agent there, or choose another region",
             Refusal::TargetNotStandby { .. } => "make it a standby first with `pilotlight rejoin`",
+            Refusal::TargetUnseen { .. } => "mend what its agent says of it; `pilotlight status` shows when it is seen",
             Refusal::TargetNotStreaming { .. } => "repair its replication first; `pilotlight status` shows its lag",
             Refusal::FenceTooWeak { .. } => {
                 "make sure by hand that the old writer is off, then run `pilotlight failover`"

@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, Say, step};
 use super::moves::{fence, target};
-use super::survey::{Data, Survey, words};
+use super::survey::{Data, Survey};
 use super::{Refusal, limits, surround};
 use crate::effect::{Capability, Effect};
 use crate::id::{Component, Region, StepId};
@@ -24,7 +24,7 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
             }
             if *survey.role(data.name, writer) != Role::Writer {
                 let (component, region) = (data.name.clone(), writer.clone());
-                let says = words(survey.role(data.name, writer)).to_owned();
+                let says = survey.says(data.name, writer);
                 return Err(Refusal::SourceNotWriter { component, region, says });
             }
             let silent = match survey.role(data.name, region) {

@@ -83,6 +83,16 @@ impl<'a> Survey<'a> {
         self.d.seen.get(&target).and_then(|s| s.role.as_ref()).unwrap_or(&Role::Unknown)
     }
 
+    /// What the copy is, as the end of a sentence, with the reason where it could not be seen.
+    pub(super) fn says(&self, component: &Component, region: &Region) -> String {
+        let target = Target { component: component.clone(), region: Some(region.clone()) };
+        let role = self.role(component, region);
+        match self.d.seen.get(&target) {
+            Some(state) if matches!(role, Role::Unknown | Role::Unresponsive) => state.because(words(role)),
+            _ => words(role).to_owned(),
+        }
+    }
+
     /// The new writer holds what the guarantee promises: the old one waited for it, or the guarantee asks for no such thing.
     pub(super) fn is_admitted(&self) -> bool {
         !self.d.plan.waits_for_candidate(&self.d.intent.unit) || self.d.candidate == Some(self.to())
@@ -168,10 +178,10 @@ impl<'a> Survey<'a> {
                 }
                 Role::Standby { .. } => {}
                 role => {
-                    return Err(Refusal::TargetNotStandby {
-                        component,
-                        region: to.clone(),
-                        says: words(role).to_owned(),
+                    let (region, says) = (to.clone(), self.says(data.name, to));
+                    return Err(match role {
+                        Role::Unknown => Refusal::TargetUnseen { component, region, says },
+                        _ => Refusal::TargetNotStandby { component, region, says },
                     });
                 }
             }
@@ -203,7 +213,7 @@ impl<'a> Survey<'a> {
             let role = self.role(data.name, from);
             if *role != Role::Writer {
                 let (component, region) = (data.name.clone(), from.clone());
-                return Err(Refusal::SourceNotWriter { component, region, says: words(role).to_owned() });
+                return Err(Refusal::SourceNotWriter { component, region, says: self.says(data.name, from) });
             }
         }
         for data in &self.data {
@@ -221,7 +231,7 @@ impl<'a> Survey<'a> {
 }
 
 /// A role as the end of a sentence.
-pub(super) fn words(role: &Role) -> &'static str {
+fn words(role: &Role) -> &'static str {
     match role {
         Role::Writer => "is a writer",
         Role::Standby { streaming: true, .. } => "is a standby",

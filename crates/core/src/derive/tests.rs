@@ -299,7 +299,7 @@ fn every_other_obstacle_is_a_refusal_with_its_own_code() {
         (case(Verb::Failback, "west").role("database", "east", Role::Unresponsive), "PL-0205"),
         (case(Verb::Failover, "west").without("west"), "PL-0206"),
         (case(Verb::Failover, "west").role("database", "west", down), "PL-0207"),
-        (case(Verb::Failover, "west").role("database", "west", Role::Unknown), "PL-0207"),
+        (case(Verb::Failover, "west").role("database", "west", Role::Unknown), "PL-0860"),
         (case(Verb::Switchover, "west").role("database", "west", standby("east", false)), "PL-0208"),
         (empty, "PL-0210"),
         (driverless, "PL-0211"),

@@ -204,6 +204,7 @@ impl Reason {
         Some(match self {
             Reason::Held { .. } => code::HELD,
             Reason::ServiceUnhealthy { .. } | Reason::ServiceNotForLong { .. } => code::SERVICE_UNHEALTHY,
+            Reason::Unclear => code::NOT_SEEN,
             Reason::Minority { .. } | Reason::AllDown => code::MINORITY,
             Reason::AttemptFailed { .. } => code::ATTEMPT_FAILED,
             Reason::CoolDown { .. } => code::COOLING_DOWN,

@@ -1,9 +1,10 @@
 //! Every word with the observations that lead to it, and every decision that follows.
 
 use super::*;
+use crate::code;
 use crate::fixture::{FENCED, looks, standby, target, unit, usual};
 use crate::id::RunId;
-use crate::observation::Sentinel;
+use crate::observation::{Condition, Holds, Sentinel};
 use crate::placement::{Intent, Mode, Verb};
 use crate::plan::{DecisionMode, RejoinMode};
 use crate::position::{Lag, LagQuality};
@@ -219,6 +220,25 @@ fn evidence_says_who_what_and_how_old() {
     assert_eq!(judgement.scope.to_string(), "region east");
     let wire = serde_json::to_string(&judgement).expect("plain data");
     assert_eq!(serde_json::from_str::<Judgement>(&wire).expect("reads back"), judgement);
+}
+
+#[test]
+fn a_copy_that_cannot_be_seen_says_why_wherever_it_is_met() {
+    let says = "PL-0701: pg_controldata is not in /nowhere; install it";
+    for role in [Role::Unknown, Role::Unresponsive] {
+        let mut sight = calm().role("east", role);
+        for (state, _) in sight.agents.values_mut().flat_map(|a| a.seen.values_mut()) {
+            state.facts.insert("says".to_owned(), says.to_owned());
+        }
+        let evidence = judge(&sight).evidence[0].to_string();
+        assert!(evidence.contains(says), "{evidence}");
+        let (target, (state, _)) = sight.agents[&"east".into()].seen.iter().next().expect("one copy");
+        let holds = Condition::IsWriter { target: target.clone() }.holds(state);
+        assert!(matches!(&holds, Holds::Unknown(why) if why.contains(says)), "{holds:?}");
+    }
+    let held = decided(&usual(), &calm().role("east", Role::Unknown), &History::default());
+    assert_eq!(held, Decision::Hold(Reason::Unclear));
+    assert_eq!(Reason::Unclear.code(), Some(code::NOT_SEEN));
 }
 
 fn failover_to(region: &str) -> Intent {

@@ -5,6 +5,8 @@ use super::wait::until;
 use crate::api::view::{AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
+use pilotlight_core::observation::Target;
+use pilotlight_core::outcome::Failure;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::DecisionMode;
 use pilotlight_core::run::{Condition, RunView};
@@ -67,6 +69,35 @@ async fn what_cannot_be_done_is_refused_with_code_and_evidence() {
     assert_eq!((status, body.code.as_str()), (404, "PL-0601"), "{body:?}");
     let error = lab.ask::<RunView>("/v1/runs/failover-1").await.unwrap_err();
     assert!(error.contains("404") && error.contains("PL-0601"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_cannot_be_seen_is_refused_and_told_with_its_reason() {
+    let lab = Lab::up(|_| ()).await;
+    let says = "PL-0701: pg_controldata is not in /nowhere";
+    let of = |region: &str| Target { component: "database".into(), region: Some(region.into()) };
+    let missing = || Some(Failure::rejected(says).hint("install it"));
+    lab.world.blind(&of("west"), missing());
+    let refused = until("the standby is not seen any more", async || {
+        match lab.start_move(Verb::Switchover, Some("west"), true).await {
+            Err((_, body)) if body.code == "PL-0860" => Ok(body),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    assert!(refused.message.contains(says) && refused.message.contains("install it"), "{refused:?}");
+    assert!(refused.hint.contains("mend") && !refused.hint.contains("rejoin"), "{refused:?}");
+
+    lab.world.blind(&of("east"), missing());
+    let status = lab.until("the writer is not seen", |s| s.is("unknown")).await;
+    let evidence = format!("{:?}", status.units[0].judgement.as_ref().unwrap().evidence);
+    assert!(evidence.contains(says), "{evidence}");
+    let DecisionView::Hold { code, .. } = &status.units[0].decision else { panic!("{status:#?}") };
+    assert_eq!(code.as_deref(), Some("PL-0860"));
+    lab.world.blind(&of("east"), None);
+    lab.world.blind(&of("west"), None);
+    lab.until("all is seen again", |s| s.is_well("east")).await;
+    assert_eq!(lab.runs().await, vec![]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

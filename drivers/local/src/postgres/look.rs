@@ -248,6 +248,7 @@ impl PostgresDriver {
             return State { role, position: marker.position, facts, ..State::default() };
         }
         if !directory.holds_data() {
+            facts.insert("data".to_owned(), "none".to_owned());
             facts.insert("says".to_owned(), format!("there is no database in {}", directory.path().display()));
             return State { role: Some(Role::Down { clean: true, was_writer: false }), facts, ..State::default() };
         }
@@ -260,7 +261,7 @@ impl PostgresDriver {
                 State { role: Some(Role::Down { clean, was_writer }), position, facts, ..State::default() }
             }
             Err(failure) => {
-                facts.insert("says".to_owned(), failure.message);
+                facts.insert("says".to_owned(), failure.with_hint());
                 State { role: Some(Role::Unknown), facts, ..State::default() }
             }
         }

@@ -42,12 +42,8 @@ fn finding(code: &str, severity: Severity, message: impl Into<String>, hint: &st
 impl PostgresDriver {
     /// Everything that the effect would stumble over.
     pub(super) async fn findings(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
-        let directory = self.directory();
-        for program in ["postgres", "pg_controldata", "pg_rewind", "pg_basebackup", "pg_waldump"] {
-            self.programs.find(program, directory.version().as_deref())?;
-        }
-        self.programs.account()?;
         let here = format!("{} in {}", self.component, self.region);
+        let mut found = self.of_programs(&here);
         let own = match ask(&self.look).await {
             Ok(settings) => Some(settings),
             // A copy that is down is what a rejoin is for, and a fence needs no answer.
@@ -63,15 +59,16 @@ impl PostgresDriver {
                 None
             }
             Err(error) => {
-                return Ok(vec![finding(
+                found.push(finding(
                     "PL-0301",
                     Severity::Blocker,
                     format!("{here} does not answer: {error}"),
                     "start it, or look at its log and at the user, password and database of the plan",
-                )]);
+                ));
+                return Ok(found);
             }
         };
-        let mut found = own.as_ref().map(|settings| of_server(&here, settings, effect)).unwrap_or_default();
+        found.extend(own.iter().flat_map(|settings| of_server(&here, settings, effect)));
         if self.confirmed.waits && own.is_some() {
             found.extend(self.of_waits(&here).await);
         }
@@ -83,6 +80,15 @@ impl PostgresDriver {
             found.extend(self.of_rejoin(upstream, own.as_ref()).await?);
         }
         Ok(found)
+    }
+
+    /// PostgreSQL's programs, and the account they run as. A server goes on without them, until somebody has to act.
+    fn of_programs(&self, here: &str) -> Vec<Finding> {
+        let version = self.directory().version();
+        let programs = ["postgres", "pg_controldata", "pg_rewind", "pg_basebackup", "pg_waldump"];
+        let missing = programs.iter().find_map(|p| self.programs.find(p, version.as_deref()).err());
+        let account = self.programs.account().err();
+        missing.into_iter().chain(account).map(|failure| Finding::unseen(here, &failure)).collect()
     }
 
     async fn of_rejoin(

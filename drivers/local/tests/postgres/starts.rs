@@ -4,7 +4,7 @@ use crate::pair::{Pair, component, eventually, target};
 use nix::sys::signal::Signal;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Role;
-use pilotlight_core::outcome::{FailureKind, Outcome};
+use pilotlight_core::outcome::{FailureKind, Outcome, Severity};
 use pilotlight_driver::Driver;
 use pilotlight_local::postgres::cluster;
 use std::path::PathBuf;
@@ -112,7 +112,16 @@ async fn a_missing_program_and_a_busy_port_end_in_one_clear_message() {
     let failure = without.apply(&resume, &pair.context(Duration::from_secs(5))).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Rejected);
     assert!(failure.message.contains("PL-0701") && failure.hint.is_some(), "{failure:?}");
-    assert_eq!(without.observe(&target("east")).await.unwrap().role, Some(Role::Unknown));
+    let seen = without.observe(&target("east")).await.unwrap();
+    assert_eq!(seen.role, Some(Role::Unknown));
+    let says = seen.says().unwrap_or_default();
+    assert!(says.contains("PL-0701") && says.contains("/nowhere") && says.contains("bin_dir"), "{says}");
+    let found = without.preflight(&resume).await.unwrap();
+    assert_eq!((found[0].code.as_str(), found[0].severity), ("PL-0701", Severity::Blocker));
+    assert!(found[0].message.starts_with("database in east: ") && !found[0].hint.is_empty(), "{found:?}");
+    let checkpoint = Effect::Checkpoint { component: component(), region: "east".into() };
+    let codes = without.preflight(&checkpoint).await.unwrap().into_iter().map(|f| f.code).collect::<Vec<_>>();
+    assert_eq!(codes, ["PL-0701", "PL-0301"], "a missing program hides nothing else");
 
     let taken = std::net::TcpListener::bind(("127.0.0.1", pair.server("east").port)).unwrap();
     let failure = pair.resume("east").await.unwrap_err();

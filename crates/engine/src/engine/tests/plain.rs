@@ -1,9 +1,12 @@
 //! What goes well.
 
 use super::scene::{SCENES, Scene, Stage};
+use crate::dry_run::Would;
 use crate::engine::StartError;
 use crate::store::UnitsError;
 use pilotlight_core::id::Epoch;
+use pilotlight_core::observation::Target;
+use pilotlight_core::outcome::{Failure, Severity};
 use pilotlight_core::run::{Cause, Condition, Event, RunResult, StepStatus};
 
 #[tokio::test(start_paused = true)]
@@ -96,6 +99,29 @@ async fn a_dry_run_touches_nothing_and_names_every_step() {
         assert_eq!(life.engine.unit(&stage.unit()).await.unwrap().unwrap().epoch, Epoch(1));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dry_run_cannot_see_stands_in_the_way() {
+    let stage = Stage::new(Scene::Switchover);
+    let life = stage.life().await;
+    let runbook = stage.runbook().await;
+    let west = Target { component: "database".into(), region: Some("west".into()) };
+    let failure = Failure::rejected("PL-0701: pg_rewind is not in /nowhere").hint("install it");
+    stage.world.blind(&west, Some(failure));
+    let steps = life.engine.dry_run(&runbook).await;
+    let found: Vec<_> = steps.iter().flat_map(|s| &s.findings).collect();
+    assert!(!found.is_empty() && steps.iter().any(|s| matches!(s.would, Would::NotSeen { .. })), "{steps:#?}");
+    for finding in found {
+        assert_eq!((finding.code.as_str(), finding.severity), ("PL-0701", Severity::Blocker));
+        assert_eq!((finding.message.as_str(), finding.hint.as_str()), UNSEEN);
+    }
+    stage.world.lose("west");
+    let steps = life.engine.dry_run(&runbook).await;
+    let lost: Vec<_> = steps.iter().filter(|s| matches!(s.would, Would::NotSeen { .. })).collect();
+    assert!(!lost.is_empty() && lost.iter().all(|s| s.findings[0].code == "PL-0860"), "{lost:#?}");
+}
+
+const UNSEEN: (&str, &str) = ("database in west: pg_rewind is not in /nowhere", "install it");
 
 #[tokio::test(start_paused = true)]
 async fn a_step_that_is_done_says_so_with_its_times() {
