@@ -37,6 +37,8 @@ pub(crate) struct Follower {
     run: RunId,
     patience: Option<(Duration, Mono)>,
     state: Option<RunState>,
+    /// Why it stands still, as last told.
+    stalled: Option<String>,
     /// Every record so far.
     pub(crate) records: Vec<Record>,
 }
@@ -44,7 +46,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// Follows from the first record on.
     pub(crate) fn new(run: RunId) -> Self {
-        Self { run, patience: None, state: None, records: Vec::new() }
+        Self { run, patience: None, state: None, stalled: None, records: Vec::new() }
     }
 
     /// It must be over within that time from now.
@@ -73,7 +75,12 @@ impl Follower {
         }
         let known = self.records.len();
         match self.fetch(operator).await {
-            Ok(new) => new.into_iter().for_each(|record| self.take(record, narrator)),
+            Ok(new) => {
+                new.records.into_iter().for_each(|record| self.take(record, narrator));
+                if let Some(news) = self.news(new.stalled) {
+                    narrator.event(&news);
+                }
+            }
             Err(e) if e.exit == Exit::Usage => return Err(Stopped::Refused(e)),
             Err(e) => {
                 narrator.waiting(&format!("waiting for the controller: {:#}", e.cause));
@@ -83,11 +90,22 @@ impl Follower {
         Ok(&self.records[known..])
     }
 
-    async fn fetch(&self, operator: &Operator) -> Result<Vec<Record>, CliError> {
+    /// What to tell of a run whose records cannot be written: once, and that it goes on.
+    fn news(&mut self, stalled: Option<String>) -> Option<String> {
+        if stalled == self.stalled {
+            return None;
+        }
+        self.stalled = stalled;
+        Some(match &self.stalled {
+            Some(why) => format!("the run stands still and goes on by itself: {why}"),
+            None => "the run goes on: its records are written again".to_owned(),
+        })
+    }
+
+    async fn fetch(&self, operator: &Operator) -> Result<RecordsView, CliError> {
         let from = self.records.last().map_or(1, |r| r.seq + 1);
         let path = format!("/v1/runs/{}/records?from={from}&wait_ms={}", self.run, NEXT_RECORD.as_millis());
-        let view: RecordsView = operator.get(&path).await?;
-        Ok(view.records)
+        operator.get(&path).await
     }
 
     fn take(&mut self, record: Record, narrator: &mut Narrator) {
@@ -138,4 +156,21 @@ impl Follower {
 pub(crate) fn mono_of(at: Wall) -> Mono {
     let (now, wall) = (SystemClock.mono(), SystemClock.wall());
     Mono(now.0.saturating_sub(wall.since(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_stands_still_is_told_once_and_so_is_its_going_on() {
+        let mut follower = Follower::new(RunId::new("switchover-1"));
+        let full = || Some("PL-0501: the journal cannot be written: no space is left".to_owned());
+        assert_eq!(follower.news(None), None);
+        let told = follower.news(full()).expect("it is news");
+        assert!(told.contains("PL-0501") && told.contains("by itself") && !told.contains("person"), "{told}");
+        assert_eq!(follower.news(full()), None, "once");
+        assert!(follower.news(None).is_some_and(|t| t.contains("goes on")));
+        assert_eq!(follower.news(None), None);
+    }
 }

@@ -80,7 +80,22 @@ impl StorageError {
         code.as_str()
     }
 
-    /// What a person can do.
+    /// What a person can do when it kept something from beginning: there is nothing that goes on by itself.
+    pub fn hint_at_start(&self) -> &'static str {
+        match self {
+            StorageError::Full { .. } => "nothing was started; free some space, then ask again",
+            StorageError::Unreachable { .. } => {
+                "nothing was started; is the store up, and is there a way to it? then ask again"
+            }
+            StorageError::Io { .. } | StorageError::Closed => "nothing was started; look at the disk, then ask again",
+            StorageError::Damaged { .. }
+            | StorageError::Locked { .. }
+            | StorageError::Denied { .. }
+            | StorageError::Unconditional { .. } => self.hint(),
+        }
+    }
+
+    /// What a person can do about a run that stands still.
     pub fn hint(&self) -> &'static str {
         match self {
             StorageError::Full { .. } => "free some space; the run goes on by itself, nothing is lost",

@@ -40,11 +40,16 @@ pub(crate) fn storage(error: &StorageError) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.code(), chain(error), error.hint())
 }
 
+/// The same at a start: there is no run that could go on.
+fn not_started(error: &StorageError) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.code(), chain(error), error.hint_at_start())
+}
+
 /// Hands a runbook to the engine.
 pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result<RunId, Refusal> {
     desk.engine.start(runbook, cause).await.map_err(|e| match &e {
         StartError::Unit(UnitsError::Busy { unit, run }) => already_moving(unit, run),
-        StartError::Unit(UnitsError::Storage(e)) | StartError::Journal(AppendError::Storage(e)) => storage(e),
+        StartError::Unit(UnitsError::Storage(e)) | StartError::Journal(AppendError::Storage(e)) => not_started(e),
         StartError::Unit(UnitsError::Deposed { .. }) => Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             code::NOT_THE_LEADER.as_str(),

@@ -133,7 +133,7 @@ fn note(view: &RunView, records: &[Record]) -> Option<(String, String)> {
             };
             Some(("ended".to_owned(), format!("{what} {end}; {look}")))
         }
-        Condition::Running | Condition::Unwinding { .. } => None,
+        Condition::Running | Condition::Unwinding { .. } | Condition::Stalled { .. } => None,
     }
 }
 

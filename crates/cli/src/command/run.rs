@@ -104,8 +104,10 @@ async fn send(operator: &Operator, run: &str, request: &ControlRequest) -> Resul
     Ok(ExitCode::SUCCESS)
 }
 
-fn standing(condition: &Condition) -> String {
+/// How a run stands, in a few words.
+pub(crate) fn standing(condition: &Condition) -> String {
     match condition {
+        Condition::Stalled { why } => format!("stands still and goes on by itself: {why}"),
         Condition::Running => "running".to_owned(),
         Condition::Unwinding { why } => format!("unwinding: {why}"),
         Condition::Waiting { why } => format!("waits for a person: {}", why.join("; ")),

@@ -3,6 +3,7 @@
 mod matrix;
 
 use crate::args::ViewArgs;
+use crate::command::run::standing;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -78,12 +79,13 @@ fn text(status: &StatusView) -> String {
     for run in &status.open_runs {
         let _ = writeln!(
             out,
-            "\nopen run {}: {} from {} to {}, since {}",
+            "\nopen run {}: {} from {} to {}, since {}\n  {}",
             run.run,
             run.verb,
             run.from,
             run.to,
-            show_wall(run.started)
+            show_wall(run.started),
+            standing(&run.condition)
         );
     }
     out

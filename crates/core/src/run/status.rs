@@ -123,6 +123,8 @@ pub enum Condition {
     Running,
     /// What was done is being taken back, or the last steps finish before the run ends.
     Unwinding { why: String },
+    /// Its records cannot be written, so nothing new starts; it goes on by itself once they can.
+    Stalled { why: String },
     /// A person must act; says what can be done, one line each.
     Waiting { why: Vec<String> },
     /// Over.

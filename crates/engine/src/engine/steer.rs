@@ -66,6 +66,11 @@ pub enum ControlError {
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 impl Engine {
+    /// Why a run stands still although no person is waited for: its records cannot be written.
+    pub fn stalled(&self, run: &RunId) -> Option<String> {
+        self.0.active().get(run)?.live.stalled_for()
+    }
+
     /// Grants a person's wish. Returns when it is durable.
     pub async fn control(&self, run: &RunId, control: Control, by: &str) -> Result<(), ControlError> {
         let ask = self.0.active().get(run).map(|active| active.ask.clone());
@@ -87,13 +92,18 @@ impl Engine {
 }
 
 impl Live {
-    /// The run for people; a journal that cannot be written is what it waits for then.
+    /// The run for people; a journal that cannot be written is where it stands then.
     pub(super) fn view(&self) -> RunView {
         let mut view = self.state().view();
-        if let Some(error) = self.stalled() {
-            let why = format!("the journal cannot be written: {error}; {}", error.hint());
-            view.condition = Condition::Waiting { why: vec![why] };
+        if let Some(why) = self.stalled_for() {
+            view.condition = Condition::Stalled { why };
         }
         view
+    }
+
+    /// Why it stands still, if the journal cannot be written, for people.
+    pub(super) fn stalled_for(&self) -> Option<String> {
+        let error = self.stalled()?;
+        Some(format!("{}: the journal cannot be written: {error}; {}", error.code(), error.hint()))
     }
 }

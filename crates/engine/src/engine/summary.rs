@@ -4,7 +4,7 @@ use super::{Engine, result_of};
 use crate::storage::StorageError;
 use pilotlight_core::id::{Application, Epoch, Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
-use pilotlight_core::run::{Condition, Event, Record, RunState};
+use pilotlight_core::run::{Condition, Event, Record, RunState, RunView};
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
 
@@ -60,9 +60,7 @@ impl RunSummary {
         })
     }
 
-    /// Of a run that goes on, or of one that is over.
-    pub(super) fn of(state: &RunState) -> Self {
-        let view = state.view();
+    fn of(view: RunView) -> Self {
         Self {
             run: view.run,
             application: view.application,
@@ -81,7 +79,7 @@ impl RunSummary {
     }
 
     pub(super) fn of_ended(state: &RunState) -> Option<Self> {
-        state.ended().map(|_| Self::of(state))
+        state.ended().map(|_| Self::of(state.view()))
     }
 }
 
@@ -114,7 +112,7 @@ impl Engine {
     async fn summary(&self, run: &RunId, head: u64) -> Result<Option<RunSummary>, StorageError> {
         let live = self.0.active().get(run).map(|active| std::sync::Arc::clone(&active.live));
         if let Some(live) = live {
-            return Ok(Some(RunSummary::of(&live.state())));
+            return Ok(Some(RunSummary::of(live.view())));
         }
         if let Some(known) = self.0.ended().get(run) {
             return Ok(Some(known.clone()));

@@ -59,7 +59,7 @@ pub(super) async fn records(
         records.retain(|r| r.seq >= from);
         let left = end.since(desk.clock.mono());
         if !records.is_empty() || ended || left.is_zero() || desk.shutdown.is_cancelled() {
-            return Ok(Json(RecordsView { records, ended }));
+            return Ok(Json(RecordsView { records, ended, stalled: desk.engine.stalled(&run) }));
         }
         tokio::select! {
             _ = news.recv() => {}

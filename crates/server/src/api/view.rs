@@ -193,6 +193,9 @@ pub struct RecordsView {
     pub records: Vec<Record>,
     /// None will follow.
     pub ended: bool,
+    /// Why none can be written now: the run stands still and goes on by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<String>,
 }
 
 /// `POST /v1/moves`.

@@ -59,12 +59,15 @@ async fn a_full_disk_holds_the_run_and_room_lets_it_go_on() {
     let run = stage.start(&life).await;
     disk.limit_pages(Some(0)).await;
     let full = |v: &pilotlight_core::run::RunView| match &v.condition {
-        Condition::Waiting { why } => why.iter().any(|w| w.contains("no space is left")),
+        Condition::Stalled { why } => why.contains("PL-0501") && why.contains("no space is left"),
         Condition::Ended { .. } => true,
         _ => false,
     };
     let view = life.until(&run, "says that the disk is full", full).await;
-    assert!(matches!(view.condition, Condition::Waiting { .. }), "{view:#?}");
+    assert!(matches!(view.condition, Condition::Stalled { .. }), "{view:#?}");
+    let listed = life.engine.runs().await.unwrap();
+    assert!(matches!(listed[0].condition, Condition::Stalled { .. }), "{listed:#?}");
+    assert!(life.engine.stalled(&run).is_some_and(|why| why.contains("goes on by itself")));
     let sent = stage.world.calls();
     let refused = life.engine.control(&run, crate::Control::Abort, "ada").await.unwrap_err();
     assert!(matches!(refused, crate::ControlError::Stalled(StorageError::Full { .. })), "{refused:?}");
@@ -73,6 +76,7 @@ async fn a_full_disk_holds_the_run_and_room_lets_it_go_on() {
     let over = |v: &pilotlight_core::run::RunView| v.ended.is_some();
     let view = life.until(&run, "ends once there is room", over).await;
     assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{view:#?}");
+    assert_eq!(life.engine.stalled(&run), None);
     stage.check_settled(&view, "after the disk was full");
     life.kill().await;
 }
