@@ -19,7 +19,7 @@ mod words;
 
 pub(crate) use candidate::astray;
 pub use candidate::{Candidate, Hurdle, Returned};
-pub use decide::{Decision, History, Hold, LastFailover, REJOIN_PAUSE, Reason, decide};
+pub use decide::{Decision, History, Hold, LastFailover, REJOIN_PAUSE, Reason, Unread, decide};
 pub use reach::{Cell, Contact, Quorum, Reach, Row};
 pub use sight::{AgentSight, Outlook, PortAnswer, PortSight, Sight};
 pub use words::{Foresight, decisions, foresee};

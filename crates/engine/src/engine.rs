@@ -85,8 +85,9 @@ struct Inner {
     ended: Mutex<BTreeMap<RunId, RunSummary>>,
     /// Held from the first write of a run until it is walked, so that no recovery takes it for one that never began.
     beginning: tokio::sync::Mutex<()>,
-    /// Runs that cannot be read, so that each is told of once.
+    /// Runs that cannot be read, so that each is told of once: by recoveries, and by lists.
     left: Mutex<BTreeSet<RunId>>,
+    left_out: Mutex<BTreeSet<RunId>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -140,6 +141,7 @@ impl Engine {
             ids: Mutex::new(ids),
             ended: Mutex::default(),
             beginning: tokio::sync::Mutex::default(),
+            left_out: Mutex::default(),
             left: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -325,6 +327,10 @@ impl Inner {
 
     fn ended(&self) -> MutexGuard<'_, BTreeMap<RunId, RunSummary>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn left_out(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `failover-20261121-004512-7`: what, when, and the epoch, counted on where two units would get the same.

@@ -10,6 +10,7 @@ use crate::api::Refusal;
 use crate::api::view::DecisionView;
 use crate::desk::{Desk, Judged};
 use crate::{hold, moves};
+use pilotlight_core::code::{self, Code};
 use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::lease::LeaseSight;
@@ -18,7 +19,7 @@ use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::recording::{self, Scene};
 use pilotlight_core::run::{Cause, Condition, RunResult};
 use pilotlight_core::time::{Mono, Wall};
-use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Verdict};
+use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Unread, Verdict};
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// Between two attempts to start a run that was refused: what refuses it rarely changes faster.
 const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two attempts to read a history that could not be read: somebody may have put it back.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs until shutdown.
 pub(crate) async fn run(desk: Arc<Desk>) {
@@ -83,15 +87,47 @@ struct Round {
     unwell_since: Option<Wall>,
     /// The verdict, and since when it has been that.
     word: Option<(Verdict, Mono)>,
-    failed_rejoins: BTreeMap<Region, Wall>,
-    /// The last automatic failover has ended, and not well.
-    failed_over_badly: bool,
-    /// The version of the unit's record that these belong to.
-    read_at: Option<u64>,
+    past: Past,
+    /// The version of the unit's record that the past belongs to, and when it was read.
+    read_at: Option<(u64, Mono)>,
     refused: Option<(Mono, Refusal)>,
 }
 
+/// What became of earlier runs of the unit.
+#[derive(Default)]
+struct Past {
+    failed_rejoins: BTreeMap<Region, Wall>,
+    rejoins_unread: Option<Unread>,
+    /// The last automatic failover has ended, and not well.
+    failed_over_badly: bool,
+    failover_unread: Option<Unread>,
+}
+
+impl Past {
+    fn unread(&self) -> Vec<&Unread> {
+        self.failover_unread.iter().chain(&self.rejoins_unread).collect()
+    }
+}
+
 impl Round {
+    /// Reads the past anew when the unit's record has changed, and again after a while where it could not be read. Says
+    /// once what cannot be read.
+    async fn remember(&mut self, desk: &Desk, record: &UnitRecord, now: Mono) {
+        match self.read_at {
+            Some((version, _)) if version != record.version => self.refused = None,
+            Some((_, at)) if self.past.unread().is_empty() || now.since(at) < READ_AGAIN => return,
+            _ => {}
+        }
+        let past = past(desk, record).await;
+        if past.unread() != self.past.unread() {
+            for unread in past.unread() {
+                tracing::error!(unit = %record.unit, "an earlier run cannot be read: {}: {}", unread.code, unread.why);
+            }
+        }
+        self.past = past;
+        self.read_at = Some((record.version, now));
+    }
+
     /// One line when something changes.
     fn log(&mut self, unit: &Unit, judged: &Judged) {
         let word = judged.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string());
@@ -130,16 +166,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     if round.word.is_none_or(|(word, _)| word != judgement.verdict) {
         round.word = Some((judgement.verdict, sight.now));
     }
-    if round.read_at != Some(record.version) {
-        round.refused = None;
-        match past(desk, &record).await {
-            Ok((rejoins, failover)) => {
-                (round.failed_rejoins, round.failed_over_badly) = (rejoins, failover);
-                round.read_at = Some(record.version);
-            }
-            Err(e) => tracing::error!(%unit, "the history of the unit cannot be read: {e}"),
-        }
-    }
+    round.remember(desk, &record, sight.now).await;
     let history = history(desk, &record, round, sight.now);
     let now = desk.clock.wall();
     let decided = verdict::decide(&desk.plan, unit, &judgement, &history, now);
@@ -169,25 +196,41 @@ fn history(desk: &Desk, record: &UnitRecord, round: &Round, now: Mono) -> Histor
         run: f.run.clone(),
         at: f.at,
         acknowledged: f.acknowledged_by.is_some(),
-        failed: round.failed_over_badly,
+        failed: round.past.failed_over_badly,
+        unread: round.past.failover_unread.clone(),
     });
     History {
         hold: hold::read(&desk.hold),
         same_for: round.word.map_or(Duration::ZERO, |(_, since)| now.since(since)),
         running: record.run.clone(),
         last_failover,
-        failed_rejoins: round.failed_rejoins.clone(),
+        failed_rejoins: round.past.failed_rejoins.clone(),
+        rejoins_unread: round.past.rejoins_unread.clone(),
     }
 }
 
 /// What became of the last rejoin of each region, and whether the last automatic failover ended badly.
-async fn past(desk: &Desk, record: &UnitRecord) -> Result<(BTreeMap<Region, Wall>, bool), StorageError> {
-    let rejoins = failed_rejoins(desk, &record.unit).await?;
-    let Some(last) = record.failed_over.as_ref().filter(|f| f.automatic) else { return Ok((rejoins, false)) };
-    let view = desk.engine.view(&last.run).await?;
-    let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
-    let ended = view.map(|v| v.condition).filter(|c| matches!(c, Condition::Ended { .. }));
-    Ok((rejoins, ended.is_some_and(|c| !well.contains(&c))))
+async fn past(desk: &Desk, record: &UnitRecord) -> Past {
+    let mut past = Past::default();
+    match failed_rejoins(desk, &record.unit).await {
+        Ok(rejoins) => past.failed_rejoins = rejoins,
+        Err(e) => past.rejoins_unread = Some(unread(&e)),
+    }
+    let Some(last) = record.failed_over.as_ref().filter(|f| f.automatic) else { return past };
+    match desk.engine.view(&last.run).await {
+        Ok(view) => {
+            let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
+            let ended = view.map(|v| v.condition).filter(|c| matches!(c, Condition::Ended { .. }));
+            past.failed_over_badly = ended.is_some_and(|c| !well.contains(&c));
+        }
+        Err(e) => past.failover_unread = Some(unread(&e)),
+    }
+    past
+}
+
+fn unread(error: &StorageError) -> Unread {
+    let code = Code::find(error.code()).unwrap_or(code::JOURNAL_DAMAGED);
+    Unread { code, why: error.to_string() }
 }
 
 /// The newest rejoin of each region, where it did not end well.

@@ -3,12 +3,14 @@
 //! Time is real, leases are short. Nothing sleeps to wait for something: every wait is for a level, with a deadline and what
 //! was seen last.
 
+mod damage;
 mod door;
 mod failover;
 mod health;
 mod lab;
 mod notes;
 mod policy;
+mod ports;
 mod quiet;
 mod several;
 mod steering;

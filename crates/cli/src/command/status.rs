@@ -3,7 +3,6 @@
 mod matrix;
 
 use crate::args::ViewArgs;
-use crate::command::run::standing;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -85,7 +84,7 @@ fn text(status: &StatusView) -> String {
             run.from,
             run.to,
             show_wall(run.started),
-            standing(&run.condition)
+            crate::command::run::standing(&run.condition)
         );
     }
     out

@@ -33,6 +33,18 @@ pub struct History {
     pub last_failover: Option<LastFailover>,
     /// When the last rejoin that did not end well was started, per region.
     pub failed_rejoins: BTreeMap<Region, Wall>,
+    /// What became of earlier rejoins cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejoins_unread: Option<Unread>,
+}
+
+/// Records of an earlier run that cannot be read, so that nobody knows how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// The page that says more.
+    pub code: Code,
+    /// What was found, naming the run.
+    pub why: String,
 }
 
 /// A person's wish that nothing starts by itself: the file that `policy.hold_file` names is there.
@@ -74,6 +86,9 @@ pub struct LastFailover {
     /// It has ended and did not do what it was to do.
     #[serde(default)]
     pub failed: bool,
+    /// How it ended cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Unread>,
 }
 
 /// What to do.
@@ -138,6 +153,12 @@ pub enum Reason {
         "{run} was to fail over and did not end well; one attempt, then people: `pilotlight acknowledge`, or move by hand"
     )]
     AttemptFailed { run: RunId },
+    /// The history is damaged, or does not answer.
+    #[error(
+        "how an earlier run ended cannot be read ({}), so nothing is started on top of it: put its records back, or look at \
+         the regions, then `pilotlight acknowledge`, or move by hand", unread.why
+    )]
+    HistoryUnread { unread: Unread },
     /// Replay lag.
     #[error("{region} holds {bytes} bytes that it has not replayed, the policy allows {allowed}: decide by hand")]
     ReplayBehind { region: Region, bytes: u64, allowed: u64 },
@@ -205,6 +226,7 @@ impl Reason {
             Reason::Held { .. } => code::HELD,
             Reason::ServiceUnhealthy { .. } | Reason::ServiceNotForLong { .. } => code::SERVICE_UNHEALTHY,
             Reason::Unclear => code::NOT_SEEN,
+            Reason::HistoryUnread { unread } => unread.code,
             Reason::Minority { .. } | Reason::AllDown => code::MINORITY,
             Reason::AttemptFailed { .. } => code::ATTEMPT_FAILED,
             Reason::CoolDown { .. } => code::COOLING_DOWN,
@@ -300,6 +322,9 @@ fn replace(
         return Decision::Hold(Reason::Held { hold: hold.clone() });
     }
     if let Some(last) = history.last_failover.as_ref().filter(|l| !l.acknowledged) {
+        if let Some(unread) = &last.unread {
+            return Decision::Hold(Reason::HistoryUnread { unread: unread.clone() });
+        }
         if last.failed {
             return Decision::Hold(Reason::AttemptFailed { run: last.run.clone() });
         }
@@ -334,6 +359,11 @@ fn choose<'a>(plan: &Plan, candidates: &'a [Candidate]) -> Result<&'a Candidate,
 }
 
 fn rejoin(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
+    // Said while all is well too: a person who mends it now is not surprised by it in an outage.
+    let failover = history.last_failover.as_ref().filter(|l| !l.acknowledged).and_then(|l| l.unread.as_ref());
+    if let Some(unread) = failover.or(history.rejoins_unread.as_ref()) {
+        return Decision::Hold(Reason::HistoryUnread { unread: unread.clone() });
+    }
     let (Some(writer), Some(first)) = (&judgement.writer, judgement.returned.first()) else {
         return Decision::Hold(Reason::Healthy);
     };

@@ -1,15 +1,16 @@
 //! Every word with the observations that lead to it, and every decision that follows.
 
 use super::*;
-use crate::code;
 use crate::fixture::{FENCED, looks, standby, target, unit, usual};
 use crate::id::RunId;
-use crate::observation::{Condition, Holds, Sentinel};
+use crate::observation::Sentinel;
 use crate::placement::{Intent, Mode, Verb};
 use crate::plan::{DecisionMode, RejoinMode};
 use crate::position::{Lag, LagQuality};
 use crate::time::{Mono, Wall};
 use std::collections::BTreeMap;
+
+mod unseen;
 
 const NOW: u64 = 100_000;
 
@@ -222,25 +223,6 @@ fn evidence_says_who_what_and_how_old() {
     assert_eq!(serde_json::from_str::<Judgement>(&wire).expect("reads back"), judgement);
 }
 
-#[test]
-fn a_copy_that_cannot_be_seen_says_why_wherever_it_is_met() {
-    let says = "PL-0701: pg_controldata is not in /nowhere; install it";
-    for role in [Role::Unknown, Role::Unresponsive] {
-        let mut sight = calm().role("east", role);
-        for (state, _) in sight.agents.values_mut().flat_map(|a| a.seen.values_mut()) {
-            state.facts.insert("says".to_owned(), says.to_owned());
-        }
-        let evidence = judge(&sight).evidence[0].to_string();
-        assert!(evidence.contains(says), "{evidence}");
-        let (target, (state, _)) = sight.agents[&"east".into()].seen.iter().next().expect("one copy");
-        let holds = Condition::IsWriter { target: target.clone() }.holds(state);
-        assert!(matches!(&holds, Holds::Unknown(why) if why.contains(says)), "{holds:?}");
-    }
-    let held = decided(&usual(), &calm().role("east", Role::Unknown), &History::default());
-    assert_eq!(held, Decision::Hold(Reason::Unclear));
-    assert_eq!(Reason::Unclear.code(), Some(code::NOT_SEEN));
-}
-
 fn failover_to(region: &str) -> Intent {
     let target = crate::placement::Placement::in_region(&region.into());
     Intent { unit: unit(), verb: Verb::Failover, mode: Mode::Ungraceful, target }
@@ -259,7 +241,13 @@ fn policy_and_history_decide_what_a_loss_leads_to() {
     let moving = History { running: Some(RunId::new("r1")), ..History::default() };
     assert_eq!(decided(&plan, &gone(), &moving), Decision::Hold(Reason::RunMoving { run: RunId::new("r1") }));
     let before = |at, acknowledged| History {
-        last_failover: Some(LastFailover { run: RunId::new("r1"), at: Wall(at), acknowledged, failed: false }),
+        last_failover: Some(LastFailover {
+            run: RunId::new("r1"),
+            at: Wall(at),
+            acknowledged,
+            failed: false,
+            unread: None,
+        }),
         ..History::default()
     };
     let left = Duration::from_millis(3_600_000 - 1_000);
@@ -419,7 +407,7 @@ fn a_hold_keeps_everything_automatic_from_starting() {
 #[test]
 fn a_failed_attempt_is_the_last_until_somebody_has_seen_it() {
     let last = |failed, acknowledged| {
-        let last = LastFailover { run: RunId::new("r1"), at: Wall(0), acknowledged, failed };
+        let last = LastFailover { run: RunId::new("r1"), at: Wall(0), acknowledged, failed, unread: None };
         History { last_failover: Some(last), ..History::default() }
     };
     let mut plan = usual();

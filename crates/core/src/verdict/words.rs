@@ -3,7 +3,10 @@
 //!
 //! Nothing in here is a second description of [`decide`]: each line is what `decide` answers to a judgement of that verdict.
 
-use super::{Candidate, Decision, History, Hold, Judgement, LastFailover, Quorum, Returned, Scope, Verdict, decide};
+use super::{
+    Candidate, Decision, History, Hold, Judgement, LastFailover, Quorum, Returned, Scope, Unread, Verdict, decide,
+};
+use crate::code;
 use crate::health::{Health, Question, ServiceHealth};
 use crate::id::{HealthCheck, Region, RunId, Unit};
 use crate::plan::{DecisionMode, HealthPlan, Plan, RejoinMode};
@@ -255,19 +258,23 @@ fn candidate(plan: &Plan) -> Candidate {
 /// What a person or the past may have in the way.
 fn histories(plan: &Plan) -> Vec<(String, History)> {
     let run = || RunId::new("RUN");
-    let last = |failed| LastFailover { run: run(), at: NOW, acknowledged: false, failed };
+    let last = |failed| LastFailover { run: run(), at: NOW, acknowledged: false, failed, unread: None };
     let file =
         plan.policy.hold_file.as_ref().map_or("`hold` in `controller.state`".to_owned(), |f| f.display().to_string());
     let hold = Hold { file, by: String::new(), since: None, why: String::new() };
     let held = History { hold: Some(hold), ..History::default() };
     let cooling = History { last_failover: Some(last(false)), ..History::default() };
     let failed = History { last_failover: Some(last(true)), ..History::default() };
+    let unread = Unread { code: code::JOURNAL_DAMAGED, why: "RUN, record 7".to_owned() };
+    let damaged = LastFailover { unread: Some(unread), ..last(false) };
+    let damaged = History { last_failover: Some(damaged), ..History::default() };
     let moving = History { running: Some(run()), ..History::default() };
     let mut all = vec![("a person holds everything automatic".to_owned(), held)];
     if !plan.policy.cool_down.is_zero() {
         all.push(("an automatic failover a short while ago".to_owned(), cooling));
     }
     all.push(("the last automatic failover did not end well".to_owned(), failed));
+    all.push(("how the last automatic failover ended cannot be read".to_owned(), damaged));
     all.push(("a run moves the unit, a paused one too".to_owned(), moving));
     all
 }

@@ -101,7 +101,11 @@ impl Engine {
         for (run, head) in self.0.parts.journal.heads().await? {
             match self.summary(&run, head).await {
                 Ok(summary) => runs.extend(summary),
-                Err(error @ StorageError::Damaged { .. }) => tracing::warn!(%run, "left out of a list: {error}"),
+                Err(error @ StorageError::Damaged { .. }) => {
+                    if self.0.left_out().insert(run.clone()) {
+                        tracing::warn!(%run, "left out of every list: {}: {error}", error.code());
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -1,24 +1,20 @@
 //! Two regions in a fake world, their agents and a controller, each on a runtime of its own so that it can be killed.
 
+use super::damage::Damage;
+use super::ports::FakePorts;
 use super::wait::until;
 use crate::api::view::{ErrorBody, MoveReply, MoveRequest, RunsView, StatusView};
-use crate::{
-    Assemble, ControllerParts, Door, Hub, Listen, PortLook, RemoteAgent, ServeError, ServerParts, Standing, serve,
-};
-use async_trait::async_trait;
+use crate::{Assemble, ControllerParts, Door, Hub, Listen, RemoteAgent, ServeError, ServerParts, Standing, serve};
 use pilotlight_agent::{
     AgentParts, FileNotes, GuardRuns, HttpWay, ObserverParts, fresh_instance, observe, run as run_agent,
 };
-use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard, Pace, Probe};
+use pilotlight_core::effect::{Capability, Descriptor, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{Component, Region, RunId};
 use pilotlight_core::lease::LeaseSight;
-use pilotlight_core::observation::{Role, Target};
-use pilotlight_core::outcome::Failure;
+use pilotlight_core::observation::Role;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{Guarantee, OnWriterDeath, Plan, RejoinMode, SAMPLE};
 use pilotlight_core::run::{Condition, RunResult, RunView};
-use pilotlight_core::verdict::PortAnswer;
-use pilotlight_driver::Driver;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_driver::fake::{FakeDriver, Violation, World};
 use pilotlight_driver::guard::{Guarded, Ledger, OpenError};
@@ -50,6 +46,8 @@ pub(super) struct Lab {
     pub(super) address: SocketAddr,
     /// What agents dial.
     pub(super) controllers: Vec<String>,
+    /// Set: what ended failovers wrote cannot be read.
+    pub(super) damaged: Damage,
     folder: TempDir,
     controller: Option<Process>,
     agents: BTreeMap<String, Process>,
@@ -109,7 +107,17 @@ impl Lab {
         plan.controller.members[0].url = format!("http://{address}");
         plan.controller.members[0].state = folder.path().join("controller");
         let controllers = vec![format!("http://{address}")];
-        Self { world, plan, client, address, controllers, folder, controller: None, agents: BTreeMap::new() }
+        Self {
+            world,
+            plan,
+            client,
+            address,
+            controllers,
+            damaged: Damage::default(),
+            folder,
+            controller: None,
+            agents: BTreeMap::new(),
+        }
     }
 
     /// Everything runs and is well.
@@ -125,12 +133,12 @@ impl Lab {
 
     pub(super) fn start_controller(&mut self) {
         let (world, plan, address) = (self.world.clone(), self.plan.clone(), self.address);
-        let folder = self.folder.path().join("controller");
+        let (folder, damaged) = (self.folder.path().join("controller"), self.damaged.clone());
         self.controller = Some(Process::start(|shutdown| async move {
             // The kernel lets go of a killed controller's lock and port a moment later.
             let parts = until("the controller can start", async || {
                 let listener = TcpListener::bind(address).map_err(|e| e.to_string())?;
-                alone(&world, &plan, &folder, Listen::On(listener), shutdown.clone())
+                alone(&world, &plan, &folder, &damaged, Listen::On(listener), shutdown.clone())
             });
             serve(parts.await).await.unwrap();
         }));
@@ -392,12 +400,13 @@ fn alone(
     world: &World,
     plan: &Plan,
     folder: &Path,
+    damaged: &Damage,
     listen: Listen,
     shutdown: CancellationToken,
 ) -> Result<ControllerParts, String> {
     let (journal, store) = pilotlight_engine::sqlite::open(folder).map_err(|e| e.to_string())?;
     let ledger = Arc::new(Ledger::open(&folder.join("guard")).map_err(|e| e.to_string())?);
-    let shelf = Shelf { journal: Arc::new(journal), store: Arc::new(store), ledger };
+    let shelf = Shelf { journal: Arc::new(damaged.over(journal)), store: Arc::new(store), ledger };
     let standing = Standing {
         name: "controller".to_owned(),
         url: String::new(),
@@ -474,23 +483,7 @@ pub(super) fn reports(folder: &Path) -> PathBuf {
 pub(super) async fn serve_on_taken_port(lab: &Lab) -> ServeError {
     let folder = lab.folder().join("second");
     let listen = Listen::At(lab.address);
-    serve(alone(&lab.world, &lab.plan, &folder, listen, CancellationToken::new()).unwrap()).await.unwrap_err()
-}
-
-/// Dials the fake world: what writes or follows answers.
-struct FakePorts(World);
-
-#[async_trait]
-impl PortLook for FakePorts {
-    async fn look(&self, target: &Target) -> PortAnswer {
-        match FakeDriver::everything(&self.0).observe(target).await.map(|s| s.role) {
-            Ok(Some(Role::Writer | Role::Standby { .. })) => PortAnswer::Answers,
-            Ok(_) => PortAnswer::Refused,
-            Err(_) => PortAnswer::Unreachable,
-        }
-    }
-
-    async fn ask(&self, probe: &Probe) -> Result<String, Failure> {
-        self.0.asked(probe).map(|()| "answered".to_owned())
-    }
+    serve(alone(&lab.world, &lab.plan, &folder, &lab.damaged, listen, CancellationToken::new()).unwrap())
+        .await
+        .unwrap_err()
 }

@@ -84,7 +84,13 @@ fn where_the_plan_says_so_the_writer_moves_with_it_and_loses_nothing() {
     let Decision::Start(intent) = due else { panic!("{due:?}") };
     assert_eq!((intent.verb, intent.mode), (Verb::Switchover, Mode::Graceful));
     assert_eq!(intent.target, Placement::in_region(&"west".into()));
-    let last = LastFailover { run: "switchover-1".into(), at: Wall(4_999_000), acknowledged: false, failed: false };
+    let last = LastFailover {
+        run: "switchover-1".into(),
+        at: Wall(4_999_000),
+        acknowledged: false,
+        failed: false,
+        unread: None,
+    };
     let cooling = History { last_failover: Some(last), ..History::default() };
     assert!(says(&decided(&plan, &sick(60), &cooling).1).contains("moved the writer a short while ago"));
     let mut asks = plan;
