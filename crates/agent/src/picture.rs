@@ -41,7 +41,8 @@ struct Inner {
     units: BTreeMap<Unit, UnitView>,
     epochs: BTreeMap<Unit, Epoch>,
     asked: bool,
-    sentinel: Option<Sentinel>,
+    /// The newest sentinel, and the first one whose time can be held against its.
+    sentinel: Option<(Sentinel, u64)>,
     wishes: BTreeMap<Unit, Wish>,
     copies: BTreeMap<Target, Copy>,
 }
@@ -225,7 +226,7 @@ impl Picture {
     }
 
     /// Everything seen, for the heartbeat.
-    pub(crate) fn seen(&self, now: Mono) -> (Vec<Seen>, Option<Sentinel>) {
+    pub(crate) fn seen(&self, now: Mono) -> (Vec<Seen>, Option<(Sentinel, u64)>) {
         let inner = self.lock();
         let seen = inner.copies.iter().filter_map(|(target, copy)| {
             let (state, began) = copy.look.clone()?;
@@ -298,9 +299,9 @@ impl Picture {
         }
     }
 
-    /// A sentinel was written.
-    pub(crate) fn note_sentinel(&self, sentinel: Sentinel) {
-        self.lock().sentinel = Some(sentinel);
+    /// A sentinel was written, with a wall clock that was not set since `steady_from`.
+    pub(crate) fn note_sentinel(&self, sentinel: Sentinel, steady_from: u64) {
+        self.lock().sentinel = Some((sentinel, steady_from));
     }
 }
 

@@ -221,6 +221,7 @@ catalogue! {
     WRITER_STILL_SEEN = "PL-0830", Refused;
 
     NOT_SEEN = "PL-0860", Refused;
+    CLOCK_SET = "PL-0861", Failed;
 }
 
 impl Code {

@@ -46,6 +46,10 @@ pub struct Heartbeat {
     /// Newest sentinel it wrote as the writer's agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentinel: Option<Sentinel>,
+    /// The first sentinel since this agent was started, or since its wall clock was last set: the times of older ones say
+    /// nothing of the newest.
+    #[serde(default)]
+    pub steady_from: u64,
     /// What it sees of the other places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortSeen>,

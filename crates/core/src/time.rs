@@ -12,9 +12,15 @@ use std::time::Duration;
 pub struct Wall(pub u64);
 
 impl Wall {
-    /// Milliseconds from `earlier` to `self`, 0 when the clock went back.
+    /// Milliseconds from `earlier` to `self`, 0 when the clock went back: for people. Where 0 would be good news, see
+    /// [`Wall::checked_since`].
     pub fn since(self, earlier: Wall) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Time from `earlier` to `self`; nothing when the clock went back.
+    pub fn checked_since(self, earlier: Wall) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).map(Duration::from_millis)
     }
 }
 
@@ -35,6 +41,48 @@ impl std::ops::Add<Duration> for Mono {
     type Output = Mono;
     fn add(self, by: Duration) -> Mono {
         Mono(self.0 + by)
+    }
+}
+
+/// Two readings of two clocks are not one instant, and a wall clock may be slewed by one part in two thousand.
+const CLOCK_SLACK: Duration = Duration::from_millis(250);
+const SLEW: u32 = 1_000;
+
+/// The wall clock was set: it went otherwise than the steady one since the last reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockSet {
+    /// By so much.
+    Forward(Duration),
+    /// By so much.
+    Back(Duration),
+}
+
+impl std::fmt::Display for ClockSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ClockSet::Forward(by) => write!(f, "set forward by {}", show_duration(*by)),
+            ClockSet::Back(by) => write!(f, "set back by {}", show_duration(*by)),
+        }
+    }
+}
+
+/// Notices when a machine's wall clock is set. Wall times of before and after say nothing of each other.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClockWatch(Option<(Wall, Mono)>);
+
+impl ClockWatch {
+    /// Takes a reading of both clocks of one machine.
+    pub fn read(&mut self, wall: Wall, mono: Mono) -> Option<ClockSet> {
+        let (before, then) = self.0.replace((wall, mono))?;
+        let steady = mono.since(then);
+        let expected = Duration::from_millis(before.0) + steady;
+        let shown = Duration::from_millis(wall.0);
+        let slack = CLOCK_SLACK + steady / SLEW;
+        let (forward, back) = (shown.saturating_sub(expected), expected.saturating_sub(shown));
+        if forward > slack {
+            return Some(ClockSet::Forward(forward));
+        }
+        (back > slack).then_some(ClockSet::Back(back))
     }
 }
 
@@ -133,6 +181,28 @@ mod tests {
         for text in ["", "3", "s", "3 parsecs", "-1s", "PT3ms", "1e400h"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_is_noticed_and_one_that_is_slewed_is_not() {
+        let ms = Duration::from_millis;
+        for (wall, mono, expected) in [
+            (61_000, 1_000, None),
+            (61_240, 1_000, None),
+            (60_760, 1_000, None),
+            (61_251 + 1, 1_000, Some(ClockSet::Forward(ms(252)))),
+            (60_000, 1_000, Some(ClockSet::Back(ms(1_000)))),
+            (3_661_000, 1_000, Some(ClockSet::Forward(ms(3_600_000)))),
+            (0, 1_000, Some(ClockSet::Back(ms(61_000)))),
+            // Ten minutes of sleep, slewed by a third of a second.
+            (660_300, 600_000, None),
+        ] {
+            let mut watch = ClockWatch::default();
+            assert_eq!(watch.read(Wall(60_000), Mono(ms(5_000))), None, "the first reading says nothing");
+            assert_eq!(watch.read(Wall(wall), Mono(ms(5_000 + mono))), expected, "{wall} after {mono}");
+            assert_eq!(watch.read(Wall(wall + 10), Mono(ms(5_010 + mono))), None, "it is told once");
+        }
+        assert_eq!(ClockSet::Back(ms(3_600_000)).to_string(), "set back by 1 h 00 min");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use pilotlight_core::observation::Role;
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::recording::{self, Scene};
 use pilotlight_core::run::{Cause, Condition, RunResult};
-use pilotlight_core::time::{Mono, Wall};
+use pilotlight_core::time::{ClockWatch, Mono, Wall};
 use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Unread, Verdict};
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
@@ -40,7 +40,14 @@ pub(crate) async fn run(desk: Arc<Desk>) {
     let beats = desk.hub.beats();
     let mut rounds: BTreeMap<Unit, Round> =
         desk.plan.units().into_iter().map(|u| (u.clone(), Round::default())).collect();
+    let mut clocks = ClockWatch::default();
     loop {
+        if let Some(set) = clocks.read(desk.clock.wall(), desk.clock.mono()) {
+            let code = code::CLOCK_SET;
+            tracing::warn!(
+                "{code}: the controller's wall clock was {set}; nothing is decided by it, times in records look odd"
+            );
+        }
         let heard = beats.get();
         for (unit, round) in &mut rounds {
             grant_wish(&desk, unit).await;
@@ -88,6 +95,8 @@ struct Round {
     /// The verdict, and since when it has been that.
     word: Option<(Verdict, Mono)>,
     past: Past,
+    /// The newest failover, how old it was by the wall clock when it was first met, and when that was.
+    met: Option<(RunId, Duration, Mono)>,
     /// The version of the unit's record that the past belongs to, and when it was read.
     read_at: Option<(u64, Mono)>,
     refused: Option<(Mono, Refusal)>,
@@ -128,6 +137,18 @@ impl Round {
         self.read_at = Some((record.version, now));
     }
 
+    /// How long ago that failover was: by the steady clock since it was first met.
+    fn ago(&mut self, run: &RunId, at: Wall, now: Mono, wall: Wall) -> Duration {
+        match &self.met {
+            Some((met, age, when)) if met == run => *age + now.since(*when),
+            _ => {
+                let age = wall.since(at);
+                self.met = Some((run.clone(), age, now));
+                age
+            }
+        }
+    }
+
     /// One line when something changes.
     fn log(&mut self, unit: &Unit, judged: &Judged) {
         let word = judged.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string());
@@ -156,7 +177,12 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     let record = desk.engine.granter().unit(unit);
     let sight = desk.sight(unit);
     let Some(record) = record else {
-        return Judged { judgement: None, decision: enter(desk, unit, &sight).await, unwell_since: None };
+        return Judged {
+            judgement: None,
+            decision: enter(desk, unit, &sight).await,
+            unwell_since: None,
+            cooling_down: None,
+        };
     };
     let judgement = verdict::verdict(&desk.plan, unit, record.writer.as_ref(), &sight);
     round.unwell_since = match judgement.verdict {
@@ -167,9 +193,11 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         round.word = Some((judgement.verdict, sight.now));
     }
     round.remember(desk, &record, sight.now).await;
-    let history = history(desk, &record, round, sight.now);
     let now = desk.clock.wall();
+    let history = history(desk, &record, round, sight.now, now);
     let decided = verdict::decide(&desk.plan, unit, &judgement, &history, now);
+    let bars = history.last_failover.as_ref().filter(|l| !l.acknowledged);
+    let cooling_down = bars.map(|l| l.cooling_down(&desk.plan, now)).filter(|left| !left.is_zero());
     desk.record(Scene {
         at: now,
         unit: unit.clone(),
@@ -187,17 +215,19 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         Decision::Start(intent) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
         Decision::Ask(intent) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
     };
-    Judged { judgement: Some(judgement), decision, unwell_since: round.unwell_since }
+    Judged { judgement: Some(judgement), decision, unwell_since: round.unwell_since, cooling_down }
 }
 
-fn history(desk: &Desk, record: &UnitRecord, round: &Round, now: Mono) -> History {
+fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall: Wall) -> History {
     let automatic = record.failed_over.as_ref().filter(|f| f.automatic);
+    let ago = automatic.map(|f| round.ago(&f.run, f.at, now, wall));
     let last_failover = automatic.map(|f| LastFailover {
         run: f.run.clone(),
         at: f.at,
         acknowledged: f.acknowledged_by.is_some(),
         failed: round.past.failed_over_badly,
         unread: round.past.failover_unread.clone(),
+        ago,
     });
     History {
         hold: hold::read(&desk.hold),

@@ -67,6 +67,8 @@ pub(crate) struct Judged {
     pub(crate) decision: DecisionView,
     /// Since when the verdict has been another than healthy.
     pub(crate) unwell_since: Option<Wall>,
+    /// For how long the last automatic failover bars the next one.
+    pub(crate) cooling_down: Option<Duration>,
 }
 
 impl Desk {

@@ -72,7 +72,8 @@ struct Inner {
     sequence: u64,
     last_heard: Option<Mono>,
     seen: BTreeMap<Target, (State, Mono)>,
-    sentinel: Option<Sentinel>,
+    /// With the first one whose time can be held against its.
+    sentinel: Option<(Sentinel, u64)>,
     tasks: Tasks,
 }
 
@@ -140,7 +141,12 @@ impl Hub {
     pub fn agents(&self) -> BTreeMap<Region, AgentSight> {
         let sight = |(region, session): (&Region, &Session)| {
             let inner = session.lock();
-            let agent = AgentSight { last_heard: inner.last_heard, seen: inner.seen.clone(), sentinel: inner.sentinel };
+            let agent = AgentSight {
+                last_heard: inner.last_heard,
+                seen: inner.seen.clone(),
+                sentinel: inner.sentinel.map(|(s, _)| s),
+                steady_from: inner.sentinel.map_or(0, |(_, from)| from),
+            };
             (region.clone(), agent)
         };
         self.sessions.iter().map(sight).collect()
@@ -180,7 +186,7 @@ impl Hub {
         }
         inner.sequence = heartbeat.sequence;
         inner.last_heard = Some(now);
-        inner.sentinel = heartbeat.sentinel.or(inner.sentinel);
+        inner.sentinel = heartbeat.sentinel.map(|s| (s, heartbeat.steady_from)).or(inner.sentinel);
         for seen in heartbeat.sees {
             let began = Mono(now.0.saturating_sub(seen.age_ms));
             inner.seen.insert(seen.target, (seen.state, began));

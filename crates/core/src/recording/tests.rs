@@ -17,6 +17,7 @@ fn scene(plan: &Plan, ms: u64) -> Scene {
         last_heard: Some(at(heard)),
         seen: [(target("database", region), (looks(role), at(heard)))].into(),
         sentinel: None,
+        steady_from: 0,
     };
     let mut west = agent("west", standby("east", lost == 0), ms);
     west.seen.values_mut().for_each(|(s, _)| {

@@ -1,8 +1,8 @@
 //! Who could take over, how much would be lost by it, and who came back.
 //!
 //! The exposure of a candidate is how much newest acknowledged time it may miss. Where sentinels are written it is the
-//! distance of two times of the *writer's* clock: the last sentinel written and the newest one the candidate shows. Else it
-//! is the copy's own lag, less the time the writer has been silent, because a dead writer's copy seems to age.
+//! distance of two times of the *writer's* clock, which was not set in between: the last sentinel written and the newest one
+//! the candidate shows. Else it is the copy's own lag, less the time the writer has been silent, because a dead writer's copy seems to age.
 
 use super::Sight;
 use crate::id::{Region, Unit};
@@ -144,8 +144,14 @@ fn weigh(
 }
 
 fn sentinel_gap(copy: &State, writer: Option<&Region>, sight: &Sight) -> Option<Duration> {
-    let written = sight.agents.get(writer?)?.sentinel?;
-    Some(written.written.since(copy.sentinel?.written))
+    let writer = sight.agents.get(writer?)?;
+    let (written, shown) = (writer.sentinel?, copy.sentinel?);
+    if shown.number >= written.number {
+        return Some(Duration::ZERO);
+    }
+    // A wall clock that was set in between would make much of little, or little of much.
+    let steady = shown.number >= writer.steady_from;
+    written.written.checked_since(shown.written).filter(|_| steady)
 }
 
 fn lag_gap(lag: &Lag, writer: Option<&Region>, sight: &Sight) -> Option<Duration> {

@@ -10,6 +10,7 @@ use crate::health::{Health, Question};
 use crate::id::{Region, RunId, Unit};
 use crate::placement::{Intent, Mode, Placement, Verb};
 use crate::plan::{DecisionMode, Plan, RejoinMode};
+use crate::position::option_ms;
 use crate::time::{Wall, as_ms, show_duration, show_wall};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -79,8 +80,12 @@ impl std::fmt::Display for Hold {
 pub struct LastFailover {
     /// Its run.
     pub run: RunId,
-    /// When it was started. Wall time: the cool-down outlives a restart of the machine, and is policy, not safety.
+    /// When it was started, for people and for a controller that was not there.
     pub at: Wall,
+    /// How long ago that is, counted on the controller's steady clock since it first met this failover. Before that the wall
+    /// clock counts: the cool-down outlives a restart of the machine, and is policy, not safety.
+    #[serde(rename = "ago_ms", with = "option_ms", default)]
+    pub ago: Option<Duration>,
     /// A person has seen it and allows the next.
     pub acknowledged: bool,
     /// It has ended and did not do what it was to do.
@@ -89,6 +94,13 @@ pub struct LastFailover {
     /// How it ended cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<Unread>,
+}
+
+impl LastFailover {
+    /// For how long it still bars the next one.
+    pub fn cooling_down(&self, plan: &Plan, now: Wall) -> Duration {
+        plan.policy.cool_down.saturating_sub(self.ago.unwrap_or_else(|| now.since(self.at)))
+    }
 }
 
 /// What to do.
@@ -328,7 +340,7 @@ fn replace(
         if last.failed {
             return Decision::Hold(Reason::AttemptFailed { run: last.run.clone() });
         }
-        let left = plan.policy.cool_down.saturating_sub(now.since(last.at));
+        let left = last.cooling_down(plan, now);
         if left > Duration::ZERO {
             return Decision::Hold(Reason::CoolDown { run: last.run.clone(), left });
         }

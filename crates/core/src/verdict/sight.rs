@@ -66,6 +66,9 @@ pub struct AgentSight {
     pub seen: BTreeMap<Target, (State, Mono)>,
     /// The newest sentinel it wrote as the writer's agent; kept after it stopped.
     pub sentinel: Option<Sentinel>,
+    /// The first sentinel whose time can be held against the newest one's: the writer's wall clock was not set since.
+    #[serde(default)]
+    pub steady_from: u64,
 }
 
 /// What came of dialling a port.

@@ -34,6 +34,7 @@ pub(super) fn calm() -> Sight {
         last_heard: Some(at(NOW - 200)),
         seen: BTreeMap::from([(target("database", region), (state, at(NOW - 300)))]),
         sentinel: None,
+        steady_from: 0,
     };
     let west = State { lag: Some(lag(Some(0), Some(20))), ..looks(standby("east", true)) };
     Sight {
@@ -247,6 +248,7 @@ fn policy_and_history_decide_what_a_loss_leads_to() {
             acknowledged,
             failed: false,
             unread: None,
+            ago: None,
         }),
         ..History::default()
     };
@@ -313,10 +315,10 @@ fn sentinels_measure_exposure_on_the_writers_clock() {
     plan.policy.max_lag_bytes = Some(1_000);
     for (held, opens) in [(55_000, true), (54_999, false)] {
         let mut sight = with_lag(gone(), None);
-        let written = |ms| Some(Sentinel { number: 7, written: Wall(ms) });
-        sight.agents.get_mut(&Region::from("east")).expect("known").sentinel = written(60_000);
+        let written = |number, ms| Some(Sentinel { number, written: Wall(ms) });
+        sight.agents.get_mut(&Region::from("east")).expect("known").sentinel = written(12, 60_000);
         let west = sight.agents.get_mut(&Region::from("west")).expect("known");
-        west.seen.values_mut().for_each(|(state, _)| state.sentinel = written(held));
+        west.seen.values_mut().for_each(|(state, _)| state.sentinel = written(7, held));
         let decision = decided(&plan, &sight, &History::default());
         assert_eq!(matches!(decision, Decision::Start(_)), opens, "{decision:?}");
     }
@@ -407,7 +409,7 @@ fn a_hold_keeps_everything_automatic_from_starting() {
 #[test]
 fn a_failed_attempt_is_the_last_until_somebody_has_seen_it() {
     let last = |failed, acknowledged| {
-        let last = LastFailover { run: RunId::new("r1"), at: Wall(0), acknowledged, failed, unread: None };
+        let last = LastFailover { run: RunId::new("r1"), at: Wall(0), acknowledged, failed, unread: None, ago: None };
         History { last_failover: Some(last), ..History::default() }
     };
     let mut plan = usual();

@@ -258,7 +258,7 @@ fn candidate(plan: &Plan) -> Candidate {
 /// What a person or the past may have in the way.
 fn histories(plan: &Plan) -> Vec<(String, History)> {
     let run = || RunId::new("RUN");
-    let last = |failed| LastFailover { run: run(), at: NOW, acknowledged: false, failed, unread: None };
+    let last = |failed| LastFailover { run: run(), at: NOW, acknowledged: false, failed, unread: None, ago: None };
     let file =
         plan.policy.hold_file.as_ref().map_or("`hold` in `controller.state`".to_owned(), |f| f.display().to_string());
     let hold = Hold { file, by: String::new(), since: None, why: String::new() };

@@ -43,10 +43,9 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
     let judged = desk.judged(unit);
     let why = "not judged yet: the controller has just started".to_owned();
     let hold = || DecisionView::Hold { why, code: None };
-    let cooling_down = record.as_ref().and_then(|r| r.failed_over.as_ref()).and_then(|f| {
-        let until = Wall(f.at.0 + millis(desk.plan.policy.cool_down));
-        let bars = f.automatic && f.acknowledged_by.is_none() && until > desk.clock.wall();
-        bars.then(|| CoolingDown { run: f.run.clone(), until })
+    let cooling_down = judged.as_ref().and_then(|j| j.cooling_down).and_then(|left| {
+        let run = record.as_ref().and_then(|r| r.failed_over.as_ref()).map(|f| f.run.clone())?;
+        Some(CoolingDown { run, until: Wall(desk.clock.wall().0 + millis(left)) })
     });
     UnitStatus {
         unit: unit.clone(),

@@ -48,6 +48,7 @@ fn heartbeat(instance: &str, sequence: u64, sees: Vec<Seen>) -> Heartbeat {
         sequence,
         sees,
         sentinel: None,
+        steady_from: 0,
         ports: vec![],
         health: vec![],
         wishes: vec![],

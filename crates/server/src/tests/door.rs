@@ -16,6 +16,7 @@ fn heartbeat(region: &str, version: u32) -> Heartbeat {
         sequence: 1,
         sees: vec![],
         sentinel: None,
+        steady_from: 0,
         ports: vec![],
         health: vec![],
         wishes: vec![],

@@ -44,7 +44,8 @@ pub(super) struct Figures {
 pub(super) fn lag(f: &Figures) -> Lag {
     let age = f.newest.map(|n| f.now.since(n.at));
     let caught_up = f.newest.filter(|n| f.replayed >= n.end).and(age);
-    let sentinel = f.sentinel.map(|s| f.wall.since(s.written));
+    // One from the future was written by another clock than ours: it is no bound.
+    let sentinel = f.sentinel.and_then(|s| f.wall.checked_since(s.written));
     Lag {
         received_bytes: f.newest.map(|n| n.end.0.saturating_sub(f.received.0)),
         replay_bytes: Some(f.received.0.saturating_sub(f.replayed.0)),
@@ -90,6 +91,12 @@ mod tests {
     fn the_newest_sentinel_bounds_the_seconds() {
         let sentinel = Some(Sentinel { number: 9, written: Wall(49_750) });
         assert_eq!(lag(&Figures { sentinel, ..figures() }).seconds_ms, Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn a_sentinel_from_the_future_bounds_nothing() {
+        let ahead = Figures { sentinel: Some(Sentinel { number: 9, written: Wall(50_001) }), ..figures() };
+        assert_eq!(lag(&ahead).seconds_ms, lag(&figures()).seconds_ms);
     }
 
     #[test]

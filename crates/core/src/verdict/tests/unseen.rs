@@ -13,6 +13,7 @@ fn a_history_that_cannot_be_read_holds_what_would_be_started_on_top_of_it() {
         acknowledged,
         failed: false,
         unread: Some(unread()),
+        ago: None,
     };
     let held = Decision::Hold(Reason::HistoryUnread { unread: unread() });
     let history = |acknowledged| History { last_failover: Some(last(acknowledged)), ..History::default() };
@@ -43,4 +44,67 @@ fn a_copy_that_cannot_be_seen_says_why_wherever_it_is_met() {
     let held = decided(&usual(), &calm().role("east", Role::Unknown), &History::default());
     assert_eq!(held, Decision::Hold(Reason::Unclear));
     assert_eq!(Reason::Unclear.code(), Some(code::NOT_SEEN));
+}
+
+/// The writer wrote sentinel 20 at 60 s of its wall clock, which was last set before `steady_from`; the copy shows that one.
+fn sentinels(shown: u64, shown_at: u64, steady_from: u64) -> Sight {
+    let mut sight = with_lag(gone(), None);
+    let east = sight.agents.get_mut(&Region::from("east")).expect("known");
+    east.sentinel = Some(Sentinel { number: 20, written: Wall(60_000) });
+    east.steady_from = steady_from;
+    let west = sight.agents.get_mut(&Region::from("west")).expect("known");
+    let sentinel = Some(Sentinel { number: shown, written: Wall(shown_at) });
+    west.seen.values_mut().for_each(|(state, _)| state.sentinel = sentinel);
+    sight
+}
+
+#[test]
+fn a_wall_clock_that_was_set_neither_hides_nor_invents_a_loss() {
+    let unknown = Decision::Hold(Reason::LagUnknown { region: "west".into() });
+    let rpo = usual().objectives.rpo;
+    let past = |ms| Decision::Hold(Reason::PastRpo { region: "west".into(), exposure: Duration::from_millis(ms), rpo });
+    let starts = Decision::Start(failover_to("west"));
+    for (what, sight, expected) in [
+        ("nothing was set, two seconds are missing", sentinels(18, 58_000, 1), starts.clone()),
+        ("nothing was set, twenty seconds are missing", sentinels(2, 40_000, 1), past(20_000)),
+        ("set back by an hour in between", sentinels(18, 3_658_000, 19), unknown.clone()),
+        ("set back by so little that the times still rise", sentinels(2, 59_000, 19), unknown.clone()),
+        ("set forward by an hour in between", sentinels(18, 0, 19), unknown.clone()),
+        ("set back, and the agent does not know it", sentinels(18, 3_658_000, 1), unknown),
+        ("set, and the copy shows one that was written since", sentinels(19, 59_000, 19), starts.clone()),
+        ("it shows the newest, whatever the clock said", sentinels(20, 3_600_000, 1), starts.clone()),
+        ("it shows one of which the agent has not told yet", sentinels(21, 0, 1), starts),
+    ] {
+        assert_eq!(decided(&usual(), &sight, &History::default()), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_cool_down_goes_by_the_steady_clock_where_the_controller_was_there() {
+    let mut plan = usual();
+    plan.policy.cool_down = Duration::from_secs(3_600);
+    let judgement = judge(&gone());
+    let second = Duration::from_secs(1);
+    for (what, now, ago, left) in [
+        ("the wall clock was set forward by a day", 86_400_000, Some(second), Some(3_599)),
+        ("the wall clock was set back by a day", 0, Some(3_600 * second), None),
+        ("the controller was not there", 87_000_000, None, Some(3_000)),
+        ("not there, and the clock was set back", 0, None, Some(3_600)),
+    ] {
+        let last = LastFailover {
+            run: RunId::from("failover-1"),
+            at: Wall(86_400_000),
+            acknowledged: false,
+            failed: false,
+            unread: None,
+            ago,
+        };
+        let history = History { last_failover: Some(last), ..History::default() };
+        let held = match decide(&plan, &unit(), &judgement, &history, Wall(now)) {
+            Decision::Hold(Reason::CoolDown { left, .. }) => Some(left.as_secs()),
+            Decision::Start(_) => None,
+            other => panic!("{what}: {other:?}"),
+        };
+        assert_eq!(held, left, "{what}");
+    }
 }
