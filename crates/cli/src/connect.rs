@@ -32,13 +32,19 @@ pub(crate) fn secret(reference: &SecretRef) -> Result<String, CliError> {
             text.lines().next().unwrap_or_default().trim().to_owned()
         }
     };
-    if value.is_empty() {
+    let complain = |what: &str| {
         let place = match reference {
             SecretRef::Env(name) => format!("the environment variable {name}"),
             SecretRef::File(path) => format!("the first line of {}", path.display()),
         };
-        return Err(CliError::say(Exit::Usage, format!("{place} is empty, and the plan takes a secret from it"))
-            .code(code::SECRET_MISSING.as_str()));
+        CliError::say(Exit::Usage, format!("{place} {what}")).code(code::SECRET_MISSING.as_str())
+    };
+    if value.is_empty() {
+        return Err(complain("is empty, and the plan takes a secret from it"));
+    }
+    if value.chars().any(char::is_control) {
+        let what = "holds a line break or another control character, which no secret of a plan may have";
+        return Err(complain(what).hint("was it copied with the end of its line? set it anew, without"));
     }
     Ok(value)
 }

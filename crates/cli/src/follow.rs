@@ -145,7 +145,8 @@ impl Follower {
             Event::StepHolds { step } => format!("{}: done", title(step)),
             Event::StepFailed { step, why } => format!("{}: failed, {why}", title(step)),
             Event::Stuck { step, why } => format!("{}: stuck, {why}", title(step)),
-            Event::Paused { why, .. } => format!("the run waits for a person: {why}"),
+            Event::Paused { by, why } if why.is_empty() => format!("the run was paused by {by}"),
+            Event::Paused { by, why } => format!("the run was paused by {by}: {why}"),
             Event::RunEnded { result } => format!("the run has ended: {result}"),
             _ => return None,
         })

@@ -4,6 +4,7 @@ mod text;
 
 use crate::args::{RescueApplyArgs, RescueShowArgs, RescueVerb, ViewArgs};
 use crate::command::moves::confirm;
+use crate::command::run::in_path;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -35,7 +36,7 @@ async fn show(args: &RescueShowArgs) -> Result<ExitCode, CliError> {
         (Some(folder), _) => offline(folder, args.passphrase_file.as_deref(), args.from, most)?,
         (None, Some(name)) => {
             let plan = connect::read_plan(&args.view.plan.plan)?;
-            let path = format!("/v1/rescue/{name}?from={}&most={most}", args.from);
+            let path = format!("/v1/rescue/{}?from={}&most={most}", in_path(name, "rescue bundle")?, args.from);
             Operator::of(&plan)?.get(&path).await?
         }
         (None, None) => {
@@ -68,7 +69,7 @@ async fn apply(args: &RescueApplyArgs) -> Result<ExitCode, CliError> {
     let operator = Operator::of(&plan)?;
     let request = RescueRequest { by: connect::whoami() };
     if args.dry_run || !args.yes {
-        let path = format!("/v1/rescue/{}/classify", args.name);
+        let path = format!("/v1/rescue/{}/classify", in_path(&args.name, "rescue bundle")?);
         let compared: RescueReply = operator.post_long(&path, &request).await?;
         if args.dry_run {
             return tell(args.json, &compared, text::compared);
@@ -76,7 +77,7 @@ async fn apply(args: &RescueApplyArgs) -> Result<ExitCode, CliError> {
         eprint!("{}", text::compared(&compared));
         confirm(plan.application.as_str())?;
     }
-    let path = format!("/v1/rescue/{}/apply", args.name);
+    let path = format!("/v1/rescue/{}/apply", in_path(&args.name, "rescue bundle")?);
     let applied: RescueReply = operator.post_long(&path, &request).await?;
     tell(args.json, &applied, text::applied)
 }

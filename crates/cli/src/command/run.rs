@@ -5,6 +5,7 @@ use crate::command::watch;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
+use pilotlight_core::code;
 use pilotlight_core::id::{RunId, StepId};
 use pilotlight_core::run::{Condition, RunView};
 use pilotlight_core::time::{show_duration, show_wall};
@@ -35,10 +36,25 @@ fn operator(plan: &Path) -> Result<Operator, CliError> {
     Operator::of(&connect::read_plan(plan)?)
 }
 
+/// A name that stands in a path of the API: anything else than what Pilotlight gives out would ask for something else.
+pub(crate) fn in_path<'a>(name: &'a str, what: &str) -> Result<&'a str, CliError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !name.is_empty() && name.chars().all(legal) {
+        return Ok(name);
+    }
+    let (code, list) = match what {
+        "run" => (code::NO_SUCH_RUN, "pilotlight run list"),
+        _ => (code::NO_SUCH_BUNDLE, "pilotlight rescue list"),
+    };
+    Err(CliError::say(Exit::Usage, format!("{name:?} is no name of a {what}"))
+        .code(code.as_str())
+        .hint(format!("see `{list}` for those there are")))
+}
+
 /// The run of that name, else the newest.
 pub(crate) async fn named_or_newest(operator: &Operator, name: Option<&str>) -> Result<RunId, CliError> {
     if let Some(name) = name {
-        return Ok(RunId::new(name));
+        return Ok(RunId::new(in_path(name, "run")?));
     }
     let view: RunsView = operator.get("/v1/runs").await?;
     let newest = view.runs.into_iter().next().map(|r| r.run);
@@ -99,6 +115,7 @@ async fn steer_step(action: Action, args: &RunStepArgs) -> Result<ExitCode, CliE
 }
 
 async fn send(operator: &Operator, run: &str, request: &ControlRequest) -> Result<ExitCode, CliError> {
+    let run = in_path(run, "run")?;
     let view: RunView = operator.post(&format!("/v1/runs/{run}/control"), request).await?;
     print_view(&view);
     Ok(ExitCode::SUCCESS)

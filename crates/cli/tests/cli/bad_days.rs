@@ -93,6 +93,10 @@ fn a_missing_or_empty_secret_has_a_code_and_its_name() {
         let (code, _, err) = said(&pilotlight(folder.path()).args(words).env("PILOTLIGHT_TOKEN", "").output().unwrap());
         assert_eq!(code, 2, "{err}");
         assert!(err.contains("PL-0121") && err.contains("empty"), "{err}");
+        let broken = pilotlight(folder.path()).args(words).env("PILOTLIGHT_TOKEN", "sec\nret").output().unwrap();
+        let (code, _, err) = said(&broken);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("PL-0121") && err.contains("line break") && !err.contains("ret\""), "{err}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the plan is there");
 }
@@ -117,5 +121,23 @@ fn a_reader_that_stops_early_is_no_defect() {
         let mut err = String::new();
         child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
         assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""), "{words:?}");
+    }
+}
+
+#[test]
+fn a_name_that_would_lead_elsewhere_is_refused_before_anybody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path(), &free());
+    for words in [
+        &["run", "show", "../../etc/passwd"][..],
+        &["run", "watch", "a?b"],
+        &["run", "pause", "a/b"],
+        &["report", "a b"],
+        &["rescue", "show", "../status"],
+    ] {
+        let (code, _, err) = said(&tried(folder.path(), words));
+        assert_eq!(code, 2, "{words:?}: {err}");
+        let told = if words[0] == "rescue" { "PL-0603" } else { "PL-0601" };
+        assert!(err.contains(told) && err.contains("list") && err.contains(words[words.len() - 1]), "{words:?}: {err}");
     }
 }
