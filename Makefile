@@ -15,7 +15,7 @@ demo: tools postgres build ## lose a region on real PostgreSQL and be back (ARGS
 	@$(TARGET_DIR)/release/pilotlight demo $(ARGS)
 
 build: tools ## build the release binary
-	$(CARGO) build --release --locked --package pilotlight
+	@$(CARGO) build --release --locked --package pilotlight
 
 test: tools postgres engines ## run every test, those on real PostgreSQL included
 	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)

@@ -32,16 +32,27 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Returns when somebody asks this process to end (SIGINT or SIGTERM).
 pub(crate) async fn interrupt() {
-    let wait = async |kind| match signal(kind) {
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+    }
+}
+
+/// The same for what a person looks at: when its terminal closes (SIGHUP) it ends too and leaves nothing behind.
+pub(crate) async fn interrupt_or_hangup() {
+    tokio::select! {
+        () = interrupt() => {}
+        () = wait(SignalKind::hangup()) => {}
+    }
+}
+
+async fn wait(kind: SignalKind) {
+    match signal(kind) {
         Ok(mut stream) => {
             stream.recv().await;
         }
         // Without a handler the signal ends the process, which is what is asked for.
         Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
     }
 }
 

@@ -83,6 +83,18 @@ impl Objective {
     }
 }
 
+/// All promises together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objectives {
+    /// Measured, and kept.
+    Met,
+    /// At least one was broken.
+    Missed,
+    /// None was broken, and not all were measured.
+    NotMeasured,
+}
+
 /// One run and its effect on users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Move {
@@ -406,12 +418,19 @@ pub struct Guarantee {
 }
 
 impl Report {
-    /// Whether every promise was kept: RTO and RPO measured and met, every run done, nothing acknowledged twice.
-    pub fn objectives_met(&self) -> bool {
-        let kept = [self.rto, self.rpo].iter().all(|o| o.met() == Some(true));
+    /// What became of the promises: kept only when RTO and RPO were measured and met, every run is done and nothing was
+    /// acknowledged twice. A move that no client watched breaks no promise and keeps none.
+    pub fn objectives(&self) -> Objectives {
+        let promises = [self.rto.met(), self.rpo.met()];
         let done = self.moves.iter().all(|m| m.result.starts_with("done"));
         let single = self.moves.iter().filter_map(|m| m.impact.as_ref()).all(|i| i.dual_acked.count == 0);
-        kept && done && single
+        if promises.contains(&Some(false)) || !done || !single {
+            Objectives::Missed
+        } else if promises.contains(&None) {
+            Objectives::NotMeasured
+        } else {
+            Objectives::Met
+        }
     }
 }
 

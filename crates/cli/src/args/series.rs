@@ -13,15 +13,15 @@ pub(crate) struct BenchArgs {
     /// How often each
     #[arg(long, short = 'n', default_value_t = 10)]
     pub(crate) runs: u32,
+    /// `policy.guarantee`
+    #[arg(long, value_enum, default_value_t = GuaranteeArg::Bounded)]
+    pub(crate) guarantee: GuaranteeArg,
     /// The lease of the region case
     #[arg(long, default_value = "3s", value_name = "DURATION")]
     pub(crate) lease: String,
     /// What the controllers of the leader case share
     #[arg(long, value_enum, default_value_t = SharedArg::Folder)]
     pub(crate) store: SharedArg,
-    /// `policy.guarantee` of the leader case
-    #[arg(long, value_enum, default_value_t = GuaranteeArg::Bounded)]
-    pub(crate) guarantee: GuaranteeArg,
     /// Also writes every measurement there, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

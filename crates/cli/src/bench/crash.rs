@@ -27,8 +27,12 @@ impl Case for Crash {
 }
 
 /// Measures `runs` failovers, a floor before each.
-pub(crate) async fn measure(runs: u32, progress: &(dyn Fn(&str) + Sync)) -> Result<Series, DemoError> {
-    let pair = Pair::start(rounds::settings("failover", SMALL_BUFFERS)).await?;
+pub(crate) async fn measure(
+    runs: u32,
+    guarantee: &'static str,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Series, DemoError> {
+    let pair = Pair::start(rounds::settings(guarantee, "failover", SMALL_BUFFERS)).await?;
     let name = "postmaster killed, agent alive, failover";
     rounds::measure(&Crash, pair, name, 3.0, runs, progress).await
 }

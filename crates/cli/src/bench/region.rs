@@ -21,9 +21,10 @@ fn bound(lease: Duration) -> Duration {
     lease.mul_f64(1.1) + Duration::from_millis(500)
 }
 
-/// Measures `runs` losses of a region. Two series: PostgreSQL level, and through the name.
+/// Measures `runs` losses of a region under a guarantee. Two series: PostgreSQL level, and through the name.
 pub(crate) async fn measure(
     runs: u32,
+    guarantee: &'static str,
     lease: Duration,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<[Series; 2], DemoError> {
@@ -31,7 +32,7 @@ pub(crate) async fn measure(
         lease: format!("{}ms", lease.as_millis()),
         rpo: "5s",
         on_postmaster_death: "restart",
-        guarantee: "best-effort",
+        guarantee,
         rate: 100,
         rows: false,
         shared_buffers: SMALL_BUFFERS,

@@ -28,12 +28,16 @@ pub(super) trait Case: Sync {
 }
 
 /// The settings of a pair under test.
-pub(super) fn settings(on_postmaster_death: &'static str, shared_buffers: &'static str) -> Settings {
+pub(super) fn settings(
+    guarantee: &'static str,
+    on_postmaster_death: &'static str,
+    shared_buffers: &'static str,
+) -> Settings {
     Settings {
         lease: "3s".to_owned(),
         rpo: "5s",
         on_postmaster_death,
-        guarantee: "best-effort",
+        guarantee,
         rate: 1,
         rows: false,
         shared_buffers,

@@ -31,9 +31,14 @@ impl Case for Planned {
 }
 
 /// Measures `runs` switchovers, a floor before each.
-pub(crate) async fn measure(runs: u32, dirty: bool, progress: &(dyn Fn(&str) + Sync)) -> Result<Series, DemoError> {
+pub(crate) async fn measure(
+    runs: u32,
+    guarantee: &'static str,
+    dirty: bool,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Series, DemoError> {
     let buffers = if dirty { LARGE_BUFFERS } else { SMALL_BUFFERS };
-    let pair = Pair::start(rounds::settings("restart", buffers)).await?;
+    let pair = Pair::start(rounds::settings(guarantee, "restart", buffers)).await?;
     let name = if dirty { "planned switchover, 500 MB of dirty buffers" } else { "planned switchover, 100 writes/s" };
     rounds::measure(&Planned { dirty }, pair, name, 2.0, runs, progress).await
 }

@@ -4,7 +4,7 @@ use crate::args::{BenchArgs, BenchCase};
 use crate::bench::leader;
 use crate::bench::series::{Series, head};
 use crate::bench::{crash, region, switchover};
-use crate::command::interrupt;
+use crate::command::interrupt_or_hangup;
 use crate::demo::DemoError;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
@@ -19,7 +19,7 @@ pub(crate) async fn run(args: BenchArgs) -> Result<ExitCode, CliError> {
     })?;
     let series = tokio::select! {
         series = measure(&args, lease) => series?,
-        () = interrupt() => return Ok(Exit::Interrupted.into()),
+        () = interrupt_or_hangup() => return Ok(Exit::Interrupted.into()),
     };
     println!("{}", head());
     for one in &series {
@@ -35,17 +35,18 @@ pub(crate) async fn run(args: BenchArgs) -> Result<ExitCode, CliError> {
 
 async fn measure(args: &BenchArgs, lease: Duration) -> Result<Vec<Series>, DemoError> {
     let progress = |text: &str| eprintln!("  {text}");
+    let (runs, guarantee) = (args.runs, args.guarantee.word());
     let mut series = Vec::new();
     for case in &args.cases {
         match case {
-            BenchCase::Crash => series.push(crash::measure(args.runs, &progress).await?),
-            BenchCase::Region => series.extend(region::measure(args.runs, lease, &progress).await?),
-            BenchCase::Switchover => series.push(switchover::measure(args.runs, false, &progress).await?),
+            BenchCase::Crash => series.push(crash::measure(runs, guarantee, &progress).await?),
+            BenchCase::Region => series.extend(region::measure(runs, guarantee, lease, &progress).await?),
+            BenchCase::Switchover => series.push(switchover::measure(runs, guarantee, false, &progress).await?),
             BenchCase::Leader => {
-                let asked = leader::Asked { runs: args.runs, lease, guarantee: args.guarantee.word() };
+                let asked = leader::Asked { runs, lease, guarantee };
                 series.extend(leader::measure(asked, args.store.into(), &progress).await?);
             }
-            BenchCase::Dirty => series.push(switchover::measure(args.runs, true, &progress).await?),
+            BenchCase::Dirty => series.push(switchover::measure(runs, guarantee, true, &progress).await?),
         }
     }
     Ok(series)

@@ -1,7 +1,7 @@
 //! `pilotlight demo`: plays the acts, prints the figures, writes the report, leaves nothing behind.
 
 use crate::args::{DemoArgs, FaultArg};
-use crate::command::interrupt;
+use crate::command::interrupt_or_hangup;
 use crate::demo::DemoError;
 use crate::demo::acts::{self, Lost, Moved};
 use crate::demo::evidence::{self, Played};
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
         return Err(CliError::say(Exit::Usage, format!("{} is not a duration", args.lag)).hint("for example 1500ms"));
     };
     // Listened for before anything exists, so that Ctrl-C never finds the demo without its cleaner.
-    let interrupted = interrupt();
+    let interrupted = interrupt_or_hangup();
     tokio::pin!(interrupted);
     let mut narrator = Narrator::new(if args.json { Voice::Stderr } else { Voice::Stdout });
     let mut stage = Stage::prepare(settings(&args), args.keep)?;

@@ -2,7 +2,7 @@
 
 use crate::args::{NetArg, SafetyArgs};
 use crate::bench::safety::{self, Case, Order, Table, show};
-use crate::command::interrupt;
+use crate::command::interrupt_or_hangup;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
 use clap::ValueEnum;
@@ -30,7 +30,7 @@ pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
     };
     let measured = tokio::select! {
         measured = safety::measure(&order) => measured?,
-        () = interrupt() => return Ok(Exit::Interrupted.into()),
+        () = interrupt_or_hangup() => return Ok(Exit::Interrupted.into()),
     };
     let table = Table::of(&order, measured);
     print!("{}", show(&table));

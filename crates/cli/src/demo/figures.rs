@@ -223,7 +223,7 @@ pub(crate) fn checks(
 /// The closing table, for a terminal.
 pub(crate) fn table(figures: &Figures) -> String {
     let mut out = String::new();
-    let row = |a: &str, b: &str, c: &str, d: &str| format!("  {a:<42} {b:<18} {c:<16} {d}\n");
+    let row = |a: &str, b: &str, c: &str, d: &str| format!("  {a:<46} {b:<18} {c:<16} {d}\n");
     out.push_str(&row("", "objective", "measured", ""));
     for check in &figures.checks {
         out.push_str(&row(
@@ -247,7 +247,7 @@ pub(crate) fn table(figures: &Figures) -> String {
     }
     let r = &figures.rescue;
     let told = format!("lost: {}, in the bundle: {}, applied: {}", r.lost, r.in_bundle, r.applied);
-    out.push_str(&format!("  {:<42} {told}\n", "rescue of acknowledged payments"));
+    out.push_str(&format!("  {:<46} {told}\n", "rescue of acknowledged payments"));
     out.push_str(&row("failover: failed or in doubt", "", &f.failed.to_string(), ""));
     out.push_str(&parts_line("failover: RTO", f.rto_ms, &f.parts));
     out.push_str(&parts_line("switchover: outage", figures.switchover.outage_ms, &figures.switchover.parts));

@@ -3,6 +3,7 @@
 pub(super) mod aws;
 pub(super) mod dns;
 pub(super) mod exec;
+pub(super) mod literal;
 pub(super) mod postgres;
 pub(super) mod process;
 pub(super) mod webhook;
@@ -69,7 +70,7 @@ pub(super) fn command(record: &Record, idempotent: bool) -> Option<CommandLine> 
     (!argv.is_empty()).then_some(CommandLine { argv, env, idempotent })
 }
 
-/// Exactly one of `command` and `shell`.
+/// Exactly one of `command` and `shell`, and no secret in it.
 pub(super) fn check_command(record: &Record, out: &mut Collector<'_>) {
     match (record.given("command"), record.given("shell")) {
         (true, true) => {
@@ -93,6 +94,7 @@ pub(super) fn check_command(record: &Record, out: &mut Collector<'_>) {
         }
         _ => {}
     }
+    literal::check(record, out);
 }
 
 pub(super) fn build(application: &Application, record: &Record) -> Option<ComponentPlan> {

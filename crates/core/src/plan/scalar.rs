@@ -1,6 +1,7 @@
 //! Single values: text against a shape. No places and no faults here; the reader adds those.
 
 use super::address::{NotUrl, is_host, parse_url, split_host};
+use super::components::literal::carries_password;
 use super::shape::Shape;
 use super::value::Datum;
 use crate::code::{self, Code};
@@ -152,9 +153,7 @@ fn domain(text: &str) -> Result<Datum, Misfit> {
 
 fn dsn(text: &str) -> Result<Datum, Misfit> {
     let text = filled(text)?;
-    let in_url =
-        text.split_once("://").and_then(|(_, rest)| rest.split_once('@')).is_some_and(|(u, _)| u.contains(':'));
-    if in_url || text.to_ascii_lowercase().replace(' ', "").contains("password=") {
+    if carries_password(&text) {
         return Err(Misfit {
             code: code::PLAN_LITERAL_SECRET,
             says: "holds a password".into(),

@@ -4,7 +4,7 @@ mod moves;
 mod sections;
 
 use super::figures::{count, length};
-use super::{Objective, Report};
+use super::{Objective, Objectives, Report};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use pilotlight_core::time::{Wall, show_wall};
 
@@ -54,10 +54,10 @@ fn head(report: &Report) -> Markup {
                 (moment(report, 0))
                 @if let Some(last) = last { " to " (moment(report, last)) ", " (length(last)) }
             }
-            @if report.objectives_met() {
-                p class="badge good" { "Objectives met" }
-            } @else {
-                p class="badge bad" { "Objectives not met" }
+            @match report.objectives() {
+                Objectives::Met => p class="badge good" { "Objectives met" },
+                Objectives::Missed => p class="badge bad" { "Objectives not met" },
+                Objectives::NotMeasured => p class="badge open" { "Done; objectives not measured from outside" },
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Puts a report on disk: each file appears whole or not at all.
 
-use super::{Report, page};
+use super::{Objectives, Report, page};
+use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -25,12 +26,21 @@ pub struct WriteError {
     pub cause: io::Error,
 }
 
+/// The report for machines, which need not work out what became of the promises.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    objectives: Objectives,
+}
+
 impl Report {
     /// Writes `report.json` and `report.html` into `folder`, which is made if it is missing. Blocks on the disk.
     pub fn write(&self, folder: &Path) -> Result<Paths, WriteError> {
         std::fs::create_dir_all(folder).map_err(|cause| WriteError { path: folder.to_owned(), cause })?;
         let paths = Paths { json: folder.join("report.json"), html: folder.join("report.html") };
-        let mut json = serde_json::to_string_pretty(self).expect("a report has only string keys and plain numbers");
+        let document = Document { report: self, objectives: self.objectives() };
+        let mut json = serde_json::to_string_pretty(&document).expect("a report has only string keys and plain numbers");
         json.push('\n');
         replace(&paths.json, &json)?;
         replace(&paths.html, &page(self))?;
