@@ -1,11 +1,12 @@
 //! Measures moves on this machine, beside the floor: what nobody can beat. Run by `cargo xtask bench failover`.
 //!
-//! Every figure is the longest silence a client saw; each case and its floor take turns, so that a machine that gets
+//! Every outage is the longest silence a client saw; each case and its floor take turns, so that a machine that gets
 //! slower gets slower for both.
 
 pub(crate) mod crash;
 pub(crate) mod figure;
 pub(crate) mod floor;
+pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod leader;
 pub(crate) mod pair;

@@ -8,7 +8,6 @@ use crate::narrator::Narrator;
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
 use pilotlight_core::outcome::Outcome;
-use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Event, Record, RunState};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -129,9 +128,11 @@ impl Follower {
             Event::RunStarted { epoch, runbook, cause, .. } => {
                 let intent = &runbook.intent;
                 let to = &intent.target.writer;
-                match intent.verb {
-                    Verb::Rejoin => format!("rejoin begins, the writer stays in {to}, epoch {epoch}: {}", cause.why),
-                    verb => format!("{verb} to {to} begins, epoch {epoch}: {}", cause.why),
+                let verb = intent.verb;
+                if runbook.stays() {
+                    format!("{verb} begins, the writer stays in {to}, epoch {epoch}: {}", cause.why)
+                } else {
+                    format!("{verb} to {to} begins, epoch {epoch}: {}", cause.why)
                 }
             }
             Event::Recovered { by } => format!("a controller goes on with the run ({by})"),

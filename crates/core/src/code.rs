@@ -128,6 +128,7 @@ catalogue! {
     NOT_CONFIRMED = "PL-0225", Refused;
     SERVICE_UNHEALTHY = "PL-0226", Refused;
     NOT_ADMITTED = "PL-0231", Refused;
+    MAY_LOSE = "PL-0232", Refused;
 
     RESCUE_INCOMPLETE = "PL-0238", Refused;
     RESCUE_DAMAGED = "PL-0239", Refused;

@@ -73,6 +73,7 @@ pub fn derive(d: &Derivation<'_>) -> Result<Runbook, Refusal> {
     let survey = Survey::take(d)?;
     let mut draft = match (d.intent.verb, d.intent.mode) {
         (Verb::Rejoin, _) => rejoin::rejoin(&survey)?,
+        _ if survey.stays() => moves::lead_to_writer(&survey),
         (_, Mode::Ungraceful) => moves::ungraceful(&survey)?,
         (_, Mode::Graceful) => moves::graceful(&survey),
     };

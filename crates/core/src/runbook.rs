@@ -98,6 +98,11 @@ pub struct Runbook {
 }
 
 impl Runbook {
+    /// The writer is where it is to be: copies rejoin it, or users are led to it.
+    pub fn stays(&self) -> bool {
+        self.from == self.intent.target.writer
+    }
+
     /// A person lets copies be rewound although what only they hold cannot be kept; returns whether any step asks for it.
     pub fn waive_rescue(&mut self, by: &str) -> bool {
         let mut any = false;

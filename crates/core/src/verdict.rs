@@ -13,6 +13,7 @@
 
 mod candidate;
 mod decide;
+mod foresee;
 mod reach;
 mod sight;
 mod words;

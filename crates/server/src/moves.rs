@@ -145,7 +145,9 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     let runbook = derive(desk, &request).await?;
     if request.dry_run {
         let steps = desk.engine.dry_run(&runbook).await;
-        return Ok(MoveReply::DryRun { runbook: Box::new(runbook), steps });
+        let judgement = desk.judged(&runbook.intent.unit).and_then(|j| j.judgement);
+        let findings = judgement.and_then(|j| j.foresee(&runbook.intent)).into_iter().collect();
+        return Ok(MoveReply::DryRun { runbook: Box::new(runbook), steps, findings });
     }
     let unit = &runbook.intent.unit;
     if let Some(run) = desk.engine.granter().unit(unit).and_then(|r| r.run) {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     /// What is measured
-    #[arg(value_enum, default_values_t = [BenchCase::Crash, BenchCase::Region, BenchCase::Switchover, BenchCase::Dirty])]
+    #[arg(value_enum, default_values_t = [BenchCase::Crash, BenchCase::Region, BenchCase::Switchover, BenchCase::Dirty, BenchCase::Idle])]
     pub(crate) cases: Vec<BenchCase>,
     /// How often each
     #[arg(long, short = 'n', default_value_t = 10)]
@@ -122,4 +122,6 @@ pub(crate) enum BenchCase {
     Dirty,
     /// One of three controllers is killed or frozen while it leads
     Leader,
+    /// What a controller with nothing to do holds in memory
+    Idle,
 }

@@ -55,6 +55,12 @@ impl Figure {
         self
     }
 
+    /// Memory, not milliseconds.
+    pub(crate) fn mebibytes(mut self) -> Self {
+        self.unit = "MiB";
+        self
+    }
+
     /// The line above those of figures.
     pub(crate) fn head() -> String {
         format!("{:<58} {:>4} {:>9} {:>9} {:>9}     target", "", "n", "median", "least", "most")

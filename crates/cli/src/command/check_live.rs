@@ -3,6 +3,7 @@
 //! Changes nothing: dials ports, asks names, asks the controller what it hears and what a dry run of a move finds.
 
 use crate::args::CheckArgs;
+use crate::command::status::led_elsewhere;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -163,6 +164,10 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
                 "is `pilotlight agent` running there, with the right token?",
             )
         });
+    }
+    for line in status.units.iter().flat_map(led_elsewhere) {
+        let (what, hint) = line.split_once("; ").unwrap_or((line.as_str(), ""));
+        seen.push(Looked::bad("traffic", Severity::Warning, what, hint));
     }
     seen.extend(preflight(&operator).await);
     seen

@@ -6,8 +6,9 @@ use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
 use pilotlight_core::id::{Region, RunId};
-use pilotlight_core::outcome::Severity;
+use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::placement::Verb;
+use pilotlight_core::runbook::Runbook;
 use pilotlight_engine::dry_run::{DryStep, Would};
 use pilotlight_server::api::view::{MoveReply, MoveRequest};
 use std::io::{BufRead, IsTerminal, Write};
@@ -63,16 +64,16 @@ async fn request(verb: MoveVerb, args: &MoveArgs, word: Word) -> Result<ExitCode
         by: connect::whoami(),
         why: String::new(),
     };
-    let MoveReply::DryRun { runbook, steps } = operator.post("/v1/moves", &request).await? else {
+    let MoveReply::DryRun { runbook, steps, findings } = operator.post("/v1/moves", &request).await? else {
         return Err(CliError::say(Exit::Bug, "the controller started a run although only a dry run was asked for"));
     };
     if args.dry_run {
-        show_dry_run(args.json, &runbook.intent.verb, &runbook.from, &runbook.intent.target.writer, &steps)?;
+        show_dry_run(args.json, &runbook, &steps, &findings)?;
         let blocked = steps.iter().flat_map(|s| &s.findings).any(|f| f.severity == Severity::Blocker);
         return Ok(if blocked { Exit::Failed.into() } else { ExitCode::SUCCESS });
     }
     if !args.yes {
-        show_dry_run(false, &runbook.intent.verb, &runbook.from, &runbook.intent.target.writer, &steps)?;
+        show_dry_run(false, &runbook, &steps, &findings)?;
         if let Some(region) = &request.writer_is_off {
             println!(
                 "You, {}, say that the writer in {region} is off and stays off. If it is not, two regions write.\n",
@@ -133,13 +134,13 @@ async fn submit(operator: &Operator, request: &MoveRequest) -> Result<RunId, Cli
     }
 }
 
-fn show_dry_run(json: bool, verb: &Verb, from: &Region, to: &Region, steps: &[DryStep]) -> Result<(), CliError> {
+fn show_dry_run(json: bool, runbook: &Runbook, steps: &[DryStep], findings: &[Finding]) -> Result<(), CliError> {
     if json {
         let text = serde_json::to_string_pretty(steps).map_err(|e| CliError::new(Exit::Bug, e))?;
         println!("{text}");
         return Ok(());
     }
-    println!("{verb} from {from} to {to}. Nothing was touched. Each step, what it would do now, and why:\n");
+    println!("{}. Nothing was touched. Each step, what it would do now, and why:\n", runbook.headline());
     for (number, step) in steps.iter().enumerate() {
         let would = match &step.would {
             Would::Act => "would be done".to_owned(),
@@ -150,14 +151,14 @@ fn show_dry_run(json: bool, verb: &Verb, from: &Region, to: &Region, steps: &[Dr
         println!("{:>3}. {} [{would}]\n     {}", number + 1, step.title, step.why);
     }
     println!();
-    show_findings(steps);
+    show_findings(findings.iter().chain(steps.iter().flat_map(|s| &s.findings)));
     Ok(())
 }
 
 /// What stands in the way, each once although it may concern several steps.
-fn show_findings(steps: &[DryStep]) {
+fn show_findings<'a>(findings: impl Iterator<Item = &'a Finding>) {
     let mut told: Vec<&str> = Vec::new();
-    for finding in steps.iter().flat_map(|s| &s.findings) {
+    for finding in findings {
         if told.contains(&finding.message.as_str()) {
             continue;
         }

@@ -120,6 +120,9 @@ fn unit_text(out: &mut String, unit: &UnitStatus) {
             )
         }
     };
+    for line in led_elsewhere(unit) {
+        let _ = writeln!(out, "  USERS ARE LED ELSEWHERE  {line}");
+    }
     if let Some(cooling) = &unit.cooling_down {
         let _ = writeln!(
             out,
@@ -140,6 +143,13 @@ fn service_text(out: &mut String, service: &ServiceHealth) {
         let (age, took) = (show_duration(voice.age_ms), show_duration(voice.took_ms));
         let _ = writeln!(out, "    - {}: {}: {} (took {took}, {age} ago)", voice.by, voice.health, voice.says);
     }
+}
+
+/// What leads users past the writer, and the verb that ends it.
+pub(crate) fn led_elsewhere(unit: &UnitStatus) -> Vec<String> {
+    let Some(writer) = &unit.writer else { return Vec::new() };
+    let verb = format!("`pilotlight switchover --to {writer}` leads them there and leaves the writer alone");
+    unit.led_elsewhere.iter().map(|road| format!("{road} does not lead to {writer}, the writer; {verb}")).collect()
 }
 
 fn component_text(component: &ComponentStatus) -> String {

@@ -199,6 +199,11 @@ impl Stage {
         Ok(())
     }
 
+    /// The process of the first controller.
+    pub(crate) fn controller_pid(&self) -> Option<i32> {
+        self.controllers.first().map(|(_, child)| child.pid())
+    }
+
     /// One of several controllers.
     pub(crate) fn controller(&mut self, name: &str) -> Option<&mut Child> {
         self.controllers.iter_mut().find(|(known, _)| *known == name).map(|(_, child)| child)

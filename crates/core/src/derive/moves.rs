@@ -1,4 +1,5 @@
-//! The two ways to move the writer: with the source (switchover, failback) and without it (failover).
+//! The two ways to move the writer, with the source (switchover, failback) and without it (failover), and the way to lead
+//! users to a writer that is where it is to be.
 
 use super::draft::{Draft, Say, step};
 use super::survey::{Data, Survey};
@@ -39,6 +40,16 @@ pub(super) fn graceful(survey: &Survey<'_>) -> Draft {
     let grant = draft.add(named.undone_by(undo).else_do(OnFailure::Undo));
     let writers = promote_all(survey, &mut draft, &grant, &rooms);
     surround::after_promotion(survey, &mut draft, &writers, &rooms);
+    draft
+}
+
+/// The writer is where it is to be and users are led elsewhere: everything of a move that comes after its promotion.
+pub(super) fn lead_to_writer(survey: &Survey<'_>) -> Draft {
+    let mut draft = Draft::default();
+    surround::tell_start(survey, &mut draft);
+    let mut ready = surround::before_move(survey, &mut draft);
+    ready.extend(surround::make_room(survey, &mut draft, &ready, OnFailure::Pause));
+    surround::after_promotion(survey, &mut draft, &[], &ready);
     draft
 }
 

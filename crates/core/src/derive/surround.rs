@@ -10,13 +10,14 @@ use crate::observation::{Condition, Role, Target};
 use crate::placement::{Mode, Verb};
 use crate::plan::{ExecPlan, Hook};
 use crate::runbook::{OnFailure, Phase, Step};
+use std::collections::BTreeSet;
 
 /// Tells people that it starts. Nothing waits for it.
 pub(super) fn tell_start(survey: &Survey<'_>, draft: &mut Draft) {
     let (verb, unit) = (survey.d.intent.verb, &survey.d.intent.unit);
     let (application, from, to) = (&survey.d.plan.application, survey.from(), survey.to());
     let message = match verb {
-        Verb::Rejoin => format!("{application}: {verb} of {unit} started, the writer stays in {to}"),
+        _ if survey.stays() => format!("{application}: {verb} of {unit} started, the writer stays in {to}"),
         _ => format!("{application}: {verb} of {unit} from {from} to {to} started"),
     };
     for messenger in &survey.messengers {
@@ -137,9 +138,12 @@ pub(super) fn after_promotion(
     let closed = commands(survey, draft, Hook::AfterMove, Phase::Verify, why, &served, OnFailure::GoOn);
     let end = if closed.is_empty() { &served } else { &closed };
     tell_end(survey, draft, end);
-    follow_all(survey, draft, writers);
-    let dark = survey.from();
-    if survey.answers(dark) && !survey.lit().any(|r| r == dark) {
+    if !survey.stays() {
+        follow_all(survey, draft, writers);
+    }
+    let led = survey.roads.iter().filter_map(|road| survey.shares(road)).flatten();
+    let left: BTreeSet<&Region> = led.chain([survey.from()]).collect();
+    for dark in left.into_iter().filter(|r| survey.answers(r) && !survey.lit().any(|lit| lit == *r)) {
         shrink(survey, draft, dark, &served);
     }
 }

@@ -44,6 +44,7 @@ impl<'a> Survey<'a> {
         }
         match (d.intent.verb, d.intent.mode) {
             (Verb::Rejoin, _) => {}
+            _ if survey.stays() => survey.check_stay()?,
             (_, mode) => {
                 survey.check_target(mode)?;
                 if mode == Mode::Graceful {
@@ -62,6 +63,11 @@ impl<'a> Survey<'a> {
     /// Where it is, or was.
     pub(super) fn from(&self) -> &'a Region {
         self.d.writer
+    }
+
+    /// The writer is there already.
+    pub(super) fn stays(&self) -> bool {
+        self.to() == self.from()
     }
 
     /// Regions that are to get traffic.
@@ -156,8 +162,34 @@ impl<'a> Survey<'a> {
         if self.lit().next().is_none() {
             return Err(Refusal::NoTraffic);
         }
-        if self.d.intent.verb != Verb::Rejoin && self.to() == self.from() {
+        Ok(())
+    }
+
+    /// The writer is where it is to be, so only traffic can be what is wanted: where it is led to is seen, and it is
+    /// elsewhere.
+    fn check_stay(&self) -> Result<(), Refusal> {
+        let lit: BTreeSet<&Region> = self.lit().collect();
+        if !self.roads.iter().any(|road| self.shares(road).is_some_and(|led| led != lit)) {
             return Err(Refusal::AlreadyThere { unit: self.d.intent.unit.clone(), region: self.to().clone() });
+        }
+        self.check_writer(self.to())?;
+        self.check_lit()
+    }
+
+    /// The regions a road leads users to now; `None` when it is not seen or nothing was published.
+    pub(super) fn shares(&self, road: &Component) -> Option<BTreeSet<&'a Region>> {
+        let seen = self.d.seen.get(&Target { component: road.clone(), region: None })?;
+        let shares = seen.shares.as_ref()?;
+        Some(shares.iter().filter(|(_, share)| **share > 0).map(|(region, _)| region).collect())
+    }
+
+    fn check_writer(&self, region: &Region) -> Result<(), Refusal> {
+        for data in &self.data {
+            let role = self.role(data.name, region);
+            if *role != Role::Writer {
+                let says = self.says(data.name, region);
+                return Err(Refusal::SourceNotWriter { component: data.name.clone(), region: region.clone(), says });
+            }
         }
         Ok(())
     }
@@ -186,6 +218,11 @@ impl<'a> Survey<'a> {
                 }
             }
         }
+        self.check_lit()
+    }
+
+    /// Where traffic is to go, everything it needs has a place.
+    fn check_lit(&self) -> Result<(), Refusal> {
         for region in self.lit() {
             let rooms = self.rooms.iter().map(|(name, regions, _)| (*name, regions.contains(&region)));
             let roads = self.roads.iter().map(|name| (*name, self.d.plan.components[*name].routes().contains(&region)));
@@ -205,17 +242,11 @@ impl<'a> Survey<'a> {
 
     fn check_source(&self) -> Result<(), Refusal> {
         let from = self.from();
-        for data in &self.data {
-            // What is called from outside needs the source too: a provider hands over only from a region that answers.
-            if !self.answers(from) {
-                return Err(Refusal::SourceSilent { region: from.clone() });
-            }
-            let role = self.role(data.name, from);
-            if *role != Role::Writer {
-                let (component, region) = (data.name.clone(), from.clone());
-                return Err(Refusal::SourceNotWriter { component, region, says: self.says(data.name, from) });
-            }
+        // What is called from outside needs the source too: a provider hands over only from a region that answers.
+        if !self.answers(from) {
+            return Err(Refusal::SourceSilent { region: from.clone() });
         }
+        self.check_writer(from)?;
         for data in &self.data {
             let writes = |r: &&Region| *self.role(data.name, r) == Role::Writer;
             if let Some(region) = self.bystanders(data.name).into_iter().find(writes) {

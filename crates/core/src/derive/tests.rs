@@ -314,6 +314,32 @@ fn every_other_obstacle_is_a_refusal_with_its_own_code() {
 }
 
 #[test]
+fn users_who_are_led_elsewhere_are_led_to_the_writer_and_nothing_else_happens() {
+    let led = |region: &str| {
+        let mut scene = Scene::new(usual(), Verb::Switchover, "east");
+        let name = Target { component: "name".into(), region: None };
+        let shares = Some([(region.into(), 100)].into());
+        scene.seen.insert(name, State { shares, ..State::default() });
+        scene
+    };
+    assert_eq!(led("east").refusal().code(), "PL-0201", "they are there already");
+    let stray = led("west");
+    let graph = [
+        "notify-start-chat",
+        "scale-payments-east",
+        "route-name < scale-payments-east",
+        "verify-1 < route-name",
+        "verify-2 < verify-1",
+        "notify-end-chat < verify-2",
+        "scale-down-payments-west < verify-2",
+    ];
+    assert_eq!(stray.graph(), graph);
+    assert!(stray.runbook().stays() && stray.runbook().headline().ends_with("the writer stays in east"));
+    let lost = led("west").role("database", "east", FENCED);
+    assert_eq!(lost.refusal().code(), "PL-0205", "nobody is led to a region that takes no writes");
+}
+
+#[test]
 fn every_step_says_what_and_why_and_ids_never_clash() {
     let regions = ["b-c", "c", "east"];
     let components = vec![("a", postgres(&regions)), ("a-b", postgres(&regions))];

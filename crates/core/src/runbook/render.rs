@@ -2,7 +2,7 @@
 
 use super::{OnFailure, Runbook, Step};
 use crate::id::StepId;
-use crate::placement::{Mode, Verb};
+use crate::placement::Mode;
 use crate::time::show_duration;
 use std::fmt::Write;
 
@@ -14,10 +14,10 @@ impl Runbook {
             Mode::Graceful => "with the source, nothing lost",
             Mode::Ungraceful => "without the source, loss measured",
         };
-        match verb {
-            Verb::Rejoin => format!("{}: {verb} of {unit}, the writer stays in {to}", self.application),
-            _ => format!("{}: {verb} of {unit} from {} to {to}, {how}", self.application, self.from),
+        if self.stays() {
+            return format!("{}: {verb} of {unit}, the writer stays in {to}", self.application);
         }
+        format!("{}: {verb} of {unit} from {} to {to}, {how}", self.application, self.from)
     }
 
     /// For a terminal: the steps in waves, each with what it waits for.

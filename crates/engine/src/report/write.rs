@@ -40,7 +40,8 @@ impl Report {
         std::fs::create_dir_all(folder).map_err(|cause| WriteError { path: folder.to_owned(), cause })?;
         let paths = Paths { json: folder.join("report.json"), html: folder.join("report.html") };
         let document = Document { report: self, objectives: self.objectives() };
-        let mut json = serde_json::to_string_pretty(&document).expect("a report has only string keys and plain numbers");
+        let mut json =
+            serde_json::to_string_pretty(&document).expect("a report has only string keys and plain numbers");
         json.push('\n');
         replace(&paths.json, &json)?;
         replace(&paths.html, &page(self))?;

@@ -3,12 +3,13 @@
 use super::view::{ComponentStatus, CoolingDown, DecisionView, RegionStatus, StatusView, UnitStatus};
 use crate::desk::Desk;
 use crate::hold;
-use pilotlight_core::id::{Region, Unit};
+use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::run::Condition;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::Sight;
 use pilotlight_engine::storage::StorageError;
+use pilotlight_engine::store::UnitRecord;
 use std::time::Duration;
 
 pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
@@ -47,6 +48,7 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
         let run = record.as_ref().and_then(|r| r.failed_over.as_ref()).map(|f| f.run.clone())?;
         Some(CoolingDown { run, until: Wall(desk.clock.wall().0 + millis(left)) })
     });
+    let led_elsewhere = record.as_ref().map(|r| led_elsewhere(desk, r)).unwrap_or_default();
     UnitStatus {
         unit: unit.clone(),
         epoch: record.as_ref().map(|r| r.epoch),
@@ -57,7 +59,19 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
         judgement: judged.and_then(|j| j.judgement),
         lease: desk.engine.granter().sight(unit),
         cooling_down,
+        led_elsewhere,
     }
+}
+
+/// What leads users past the writer while no run is there to change that.
+fn led_elsewhere(desk: &Desk, record: &UnitRecord) -> Vec<Component> {
+    let (Some(writer), None) = (&record.writer, &record.run) else { return Vec::new() };
+    let past = |state: &State| {
+        state.shares.as_ref().is_some_and(|s| s.values().any(|n| *n > 0) && s.get(writer).is_none_or(|n| *n == 0))
+    };
+    let looks = desk.shared();
+    let roads = looks.iter().filter(|(_, (state, _))| past(state)).map(|(target, _)| &target.component);
+    roads.filter(|c| desk.plan.components.get(*c).is_some_and(|p| p.unit == record.unit)).cloned().collect()
 }
 
 fn millis(d: Duration) -> u64 {

@@ -6,6 +6,7 @@ use pilotlight_core::id::{Application, Component, Epoch, Region, RunId, StepId, 
 use pilotlight_core::leader::Term;
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::State;
+use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Verb};
 use pilotlight_core::position::option_ms;
 use pilotlight_core::rescue::{Damaged, Listed};
@@ -118,6 +119,9 @@ pub struct UnitStatus {
     /// The automatic failover that bars the next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooling_down: Option<CoolingDown>,
+    /// What leads users only to regions without the writer, although nothing moves it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub led_elsewhere: Vec<Component>,
 }
 
 /// What the controller does about a unit.
@@ -297,6 +301,9 @@ pub enum MoveReply {
         runbook: Box<Runbook>,
         /// Each step with what would become of it now.
         steps: Vec<DryStep>,
+        /// What should be known of the move as a whole.
+        #[serde(default)]
+        findings: Vec<Finding>,
     },
 }
 

@@ -45,9 +45,9 @@ async fn a_dry_run_and_a_runbook_touch_nothing() {
     let lab = Lab::up(|_| ()).await;
     let sentinels = |a: &pilotlight_driver::fake::Applied| !matches!(a.effect, Effect::WriteSentinel { .. });
     let before = lab.world.journal().into_iter().filter(sentinels).count();
-    let MoveReply::DryRun { runbook, steps } = lab.start_move(Verb::Failover, Some("west"), true).await.unwrap() else {
-        panic!("it was started")
-    };
+    let reply = lab.start_move(Verb::Failover, Some("west"), true).await.unwrap();
+    let MoveReply::DryRun { runbook, steps, findings } = reply else { panic!("it was started") };
+    assert_eq!(findings.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(), ["PL-0232"], "east is not lost");
     assert_eq!(steps.len(), runbook.steps.len());
     let shown: Runbook = lab.ask("/v1/runbook?verb=failover&target=west").await.unwrap();
     assert_eq!(shown, *runbook);
