@@ -4,6 +4,7 @@
 //! slower gets slower for both.
 
 pub(crate) mod crash;
+pub(crate) mod failback;
 pub(crate) mod figure;
 pub(crate) mod floor;
 pub(crate) mod idle;

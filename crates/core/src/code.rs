@@ -175,6 +175,9 @@ catalogue! {
     RESCUE_NOT_LOGICAL = "PL-0346", Failed;
     RESCUE_SLOT_UNBOUNDED = "PL-0347", Failed;
     RESCUE_READABLE = "PL-0348", Failed;
+    BUILT_ANEW = "PL-0350", Failed;
+    REJOIN_REFUSED = "PL-0351", Failed;
+    WILL_REWIND = "PL-0352", Failed;
     AWS_NOT_ASKED = "PL-0361", Failed;
     AWS_DENIED = "PL-0362", Failed;
     AWS_WRONG_ACCOUNT = "PL-0363", Failed;
@@ -221,6 +224,7 @@ catalogue! {
     LAB_NETWORK = "PL-0816", Failed;
     WRITER_STILL_SEEN = "PL-0830", Refused;
 
+    PLAN_SHARES = "PL-0840", Usage;
     NOT_SEEN = "PL-0860", Refused;
     CLOCK_SET = "PL-0861", Failed;
 }

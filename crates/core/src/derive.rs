@@ -7,7 +7,8 @@
 //! - before a copy becomes the writer, every other possible writer of the component has been fenced, stopped or its lease
 //!   waited out, and the lease was granted to the new region: all of that is among the step's needs, near or far;
 //! - in whatever order the graph allows, and wherever it stops, at most one copy of a component takes writes;
-//! - traffic is led only to a region whose writer writes and whose instances are ready, and always to one at least;
+//! - traffic is led only to a region whose writer writes and whose instances are ready, and always to one at least; only a
+//!   failback by shares leads some of it where the writer is not, as the plan says;
 //! - undone from anywhere before the point of no return, the old region is the one writer again.
 //!
 //! The shapes stand in [`moves`] (failover, switchover, failback) and [`rejoin`]; what surrounds every move (hooks,
@@ -18,6 +19,7 @@ mod limits;
 mod moves;
 mod refusal;
 mod rejoin;
+mod shares;
 mod surround;
 mod survey;
 

@@ -68,6 +68,25 @@ pub enum Effect {
     SetCapacity { component: Component, region: Region, instances: u32 },
     /// Publishes the share of traffic per region, in per cent. Never empty, never all zero.
     Route { component: Component, shares: BTreeMap<Region, u32> },
+    /// Leads traffic on all these roads by `shares` and watches; too many bad answers lead it back to `former`, and then it
+    /// has failed. Done by the engine itself, out of [`Effect::Route`] and [`Effect::Watch`].
+    Shift {
+        roads: Vec<Component>,
+        shares: BTreeMap<Region, u32>,
+        former: BTreeMap<Region, u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watch: Option<Watch>,
+    },
+    /// Asks probes for a while; fails as soon as too many answers are bad. Changes nothing.
+    Watch { watch: Watch },
+    /// Waits until the copy has kept up for so long without a break. Done by the engine itself.
+    Soak {
+        component: Component,
+        region: Region,
+        #[serde(with = "as_ms")]
+        for_ms: Duration,
+        most_bytes: u64,
+    },
     /// Runs a program of the user's. `region` names the agent that runs it; none means the controller.
     Command { region: Option<Region>, command: CommandLine },
     /// Asks whether something works; changes nothing.
@@ -173,6 +192,41 @@ impl Probe {
     }
 }
 
+/// What is asked while a share of the traffic is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The questions.
+    pub probes: Vec<Watched>,
+    /// How often each is asked.
+    #[serde(with = "as_ms")]
+    pub every_ms: Duration,
+    /// For how long.
+    #[serde(with = "as_ms")]
+    pub for_ms: Duration,
+    /// Per cent of bad answers that are borne.
+    pub max_errors: u32,
+}
+
+/// One question of a [`Watch`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// How people call it.
+    pub name: String,
+    /// The question.
+    pub probe: Probe,
+    /// A good answer that took longer is a bad one.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::position::option_ms")]
+    pub latency_ms: Option<Duration>,
+}
+
+impl Watch {
+    /// How often each probe is asked in all, at least once.
+    pub fn rounds(&self) -> u32 {
+        let rounds = self.for_ms.as_millis() / self.every_ms.as_millis().max(1);
+        u32::try_from(rounds).unwrap_or(u32::MAX).max(1)
+    }
+}
+
 /// The request a probe makes. A `POST` has an empty body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -250,7 +304,7 @@ pub enum Capability {
     Capacity,
     /// command.
     Command,
-    /// verify.
+    /// verify, watch.
     Probe,
     /// notify.
     Message,
@@ -323,9 +377,15 @@ impl Effect {
             | Effect::WriteSentinel { component, .. }
             | Effect::WaitFor { component, .. }
             | Effect::SetCapacity { component, .. }
+            | Effect::Soak { component, .. }
             | Effect::Route { component, .. }
             | Effect::Notify { component, .. } => Some(component),
-            Effect::AwaitLapse { .. } | Effect::Grant { .. } | Effect::Command { .. } | Effect::Verify { .. } => None,
+            Effect::AwaitLapse { .. }
+            | Effect::Grant { .. }
+            | Effect::Shift { .. }
+            | Effect::Watch { .. }
+            | Effect::Command { .. }
+            | Effect::Verify { .. } => None,
         }
     }
 
@@ -347,17 +407,20 @@ impl Effect {
             | Effect::KeepRescue { region, .. }
             | Effect::WriteSentinel { region, .. }
             | Effect::WaitFor { region, .. }
+            | Effect::Soak { region, .. }
             | Effect::SetCapacity { region, .. } => Some(region),
             Effect::Switch { to, .. } => Some(to),
             Effect::Command { region, .. } | Effect::Verify { region, .. } => region.as_ref(),
-            Effect::Route { .. } | Effect::Notify { .. } => None,
+            Effect::Route { .. } | Effect::Shift { .. } | Effect::Watch { .. } | Effect::Notify { .. } => None,
         }
     }
 
     /// The capability a driver needs for it; `None` for what the engine does itself.
     pub fn capability(&self) -> Option<Capability> {
         Some(match self {
-            Effect::AwaitLapse { .. } | Effect::Grant { .. } => return None,
+            Effect::AwaitLapse { .. } | Effect::Grant { .. } | Effect::Shift { .. } | Effect::Soak { .. } => {
+                return None;
+            }
             Effect::Fence { .. } => Capability::Fence,
             Effect::WaitFor { .. } => Capability::Confirmed,
             Effect::Checkpoint { .. }
@@ -375,7 +438,7 @@ impl Effect {
             Effect::SetCapacity { .. } => Capability::Capacity,
             Effect::Route { .. } => Capability::Traffic,
             Effect::Command { .. } => Capability::Command,
-            Effect::Verify { .. } => Capability::Probe,
+            Effect::Verify { .. } | Effect::Watch { .. } => Capability::Probe,
             Effect::Notify { .. } => Capability::Message,
         })
     }

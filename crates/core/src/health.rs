@@ -119,6 +119,46 @@ impl Opinion {
     }
 }
 
+/// Answers counted while a share of the traffic is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// All answers.
+    pub asked: u32,
+    /// The bad ones.
+    pub bad: u32,
+    /// What the last bad one was.
+    pub last: String,
+}
+
+impl Tally {
+    /// Counts one answer; `latency` makes a good one bad that took longer.
+    pub fn count(&mut self, name: &str, answer: &Answer, latency: Option<Duration>) {
+        self.asked += 1;
+        let slow = latency.filter(|most| answer.took > *most);
+        let bad = match (&answer.result, slow) {
+            (Err(why), _) => why.clone(),
+            (Ok(says), Some(_)) => format!("{says}, after {}", show_duration(answer.took)),
+            (Ok(_), None) => return,
+        };
+        self.bad += 1;
+        self.last = format!("{name}: {bad}");
+    }
+
+    /// More than `max_errors` per cent of `of` answers are bad.
+    pub fn exceeds(&self, max_errors: u32, of: u32) -> bool {
+        u64::from(self.bad) * 100 > u64::from(max_errors) * u64::from(of)
+    }
+
+    /// The end in words: whether no more were bad than are borne.
+    pub fn end(&self, max_errors: u32) -> Result<String, String> {
+        let Self { asked, bad, last } = self;
+        match self.exceeds(max_errors, *asked) {
+            false => Ok(format!("{bad} of {asked} answers were bad, {max_errors} % are borne")),
+            true => Err(format!("{bad} of {asked} answers were bad, {max_errors} % are borne; the last: {last}")),
+        }
+    }
+}
+
 /// One observer's part in [`ServiceHealth`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voice {

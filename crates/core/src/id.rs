@@ -111,6 +111,15 @@ impl EffectKey {
         Self(format!("{run}/{step}/undo-{attempt}"))
     }
 
+    /// The key of one part of an effect that consists of several: `run/step.part/attempt`.
+    #[must_use]
+    pub fn part(&self, part: &str) -> Self {
+        match self.0.rsplit_once('/') {
+            Some((step, attempt)) => Self(format!("{step}.{part}/{attempt}")),
+            None => Self(format!("{}.{part}", self.0)),
+        }
+    }
+
     /// The key as text, safe to be used as a file name once `/` is replaced.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -105,6 +105,19 @@ impl State {
             None => sentence,
         }
     }
+
+    /// A copy follows, and neither lacks nor has yet to replay more than this; else why not.
+    pub fn keeps_up(&self, most_bytes: u64) -> Result<(), String> {
+        if !matches!(self.role, Some(Role::Standby { streaming: true, .. })) {
+            return Err("it receives no changes".to_owned());
+        }
+        let lag = self.lag.as_ref().ok_or("it does not say how far it is behind")?;
+        let known = lag.received_bytes.or(lag.replay_bytes).ok_or("it does not say how far it is behind")?;
+        match known.max(lag.replay_bytes.unwrap_or_default()) {
+            behind if behind > most_bytes => Err(format!("it is {behind} bytes behind, {most_bytes} are allowed")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What must be seen before a step may start, or after it before the next may.

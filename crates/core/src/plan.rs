@@ -12,6 +12,7 @@ mod components;
 mod contradiction;
 mod controller;
 mod document;
+mod failback;
 mod fault;
 mod health;
 mod meaning;
@@ -30,7 +31,9 @@ mod value;
 
 pub use address::Endpoint;
 pub use controller::{EtcdPlan, S3Plan, StorePlan};
+pub use failback::{FailbackPlan, ShiftOrder};
 pub use fault::{Fault, Faults};
+pub use health::HealthPlan;
 pub use meaning::{Meaning, meaning};
 pub use reference::reference;
 pub use schema::schema;
@@ -66,6 +69,8 @@ pub struct Plan {
     pub aws: aws::AwsPlan,
     /// `health`: what is asked of services again and again, by name.
     pub health: BTreeMap<HealthCheck, HealthPlan>,
+    /// `failback`: how the service is taken home; as every planned move when it is absent.
+    pub failback: Option<FailbackPlan>,
     /// `verify`: what must work at the end of a move, in order.
     pub verify: Vec<Probe>,
     /// `measure`: what the outside client does.
@@ -417,31 +422,6 @@ pub enum Hook {
 pub struct WebhookPlan {
     /// Where a JSON object with `text` is posted (Slack-compatible).
     pub url: SecretRef,
-}
-
-/// One of `health`. Either `probe` or `regions` says what is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HealthPlan {
-    /// Whose service it is.
-    pub unit: Unit,
-    /// What is asked of the service as a whole.
-    pub probe: Option<Probe>,
-    /// What is asked in each region.
-    pub regions: BTreeMap<Region, Probe>,
-    /// How often each observer asks.
-    pub every: Duration,
-    /// So many failures in a row make it unhealthy.
-    pub failures: u32,
-    /// So many good answers in a row make it healthy again.
-    pub recoveries: u32,
-    /// A good answer that took longer is a failure.
-    pub latency: Option<Duration>,
-    /// Who asks, as [`Plan::askers`] reads it; everybody when it is empty.
-    pub from: Vec<String>,
-    /// So many must say unhealthy; more than half when it is absent.
-    pub quorum: Option<usize>,
-    /// Unhealthy where the writer is for so long, the writer is moved with it.
-    pub move_after: Option<Duration>,
 }
 
 /// The outside client.

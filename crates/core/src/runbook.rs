@@ -72,6 +72,9 @@ pub struct Step {
     /// Time for one attempt, the wait for `after` included.
     #[serde(with = "as_ms")]
     pub deadline_ms: Duration,
+    /// Time for `after` to be seen once the effect is over, where that is less than what is left of the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::position::option_ms")]
+    pub settle_ms: Option<Duration>,
     /// Further attempts after a failure that changed nothing.
     pub retries: u32,
     /// How to take it back; `None` means no way back.

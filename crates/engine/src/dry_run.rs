@@ -5,13 +5,13 @@
 use crate::granter::Granter;
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::{Region, StepId};
+use pilotlight_core::id::{Component, Region, StepId};
 use pilotlight_core::observation::{Condition, Holds, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding};
 use pilotlight_core::runbook::{Runbook, Step};
 use pilotlight_driver::Driver;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What would happen at a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,17 @@ async fn look(driver: &dyn Driver, granter: &Granter, step: &Step) -> (Would, Ve
             let named = granter.unit(unit).is_some_and(|u| u.writer.as_ref() == Some(region));
             return (if named { Would::AlreadySo } else { Would::Act }, Vec::new());
         }
+        Effect::Soak { component, region, most_bytes, .. } => {
+            let target = Target { component: component.clone(), region: Some(region.clone()) };
+            return match driver.observe(&target).await {
+                Ok(state) => {
+                    let would = state.keeps_up(*most_bytes).map_or_else(|why| Would::WaitFirst { why }, |()| Would::Act);
+                    (would, Vec::new())
+                }
+                Err(failure) => (not_seen(&failure), vec![unseen(component.as_str(), Some(region), &failure)]),
+            };
+        }
+        Effect::Shift { roads, shares, .. } => return shift(driver, roads, shares).await,
         _ => {}
     }
     let mut findings = match driver.preflight(&step.effect).await {
@@ -109,6 +120,21 @@ async fn look(driver: &dyn Driver, granter: &Granter, step: &Step) -> (Would, Ve
 
 fn unseen(what: &str, region: Option<&Region>, failure: &Failure) -> Finding {
     Finding::unseen(&region.map_or(what.to_owned(), |r| format!("{what} in {r}")), failure)
+}
+
+/// What each road would stumble over.
+async fn shift(driver: &dyn Driver, roads: &[Component], shares: &BTreeMap<Region, u32>) -> (Would, Vec<Finding>) {
+    let mut findings = Vec::new();
+    for road in roads {
+        match driver.preflight(&Effect::Route { component: road.clone(), shares: shares.clone() }).await {
+            Ok(found) => findings.extend(found),
+            Err(failure) => {
+                findings.push(unseen(road.as_str(), None, &failure));
+                return (not_seen(&failure), findings);
+            }
+        }
+    }
+    (Would::Act, findings)
 }
 
 /// Fails with what could not be looked at.

@@ -13,6 +13,7 @@ mod attempt;
 mod commit;
 mod lease;
 mod look;
+mod shift;
 
 use crate::granter::Granter;
 use crate::journal::Journal;

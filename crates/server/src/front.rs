@@ -4,7 +4,7 @@
 //! itself what it knows, and refuses everything else with the leader's address.
 
 use crate::api::Refusal;
-use crate::api::view::{ControllerView, DecisionView, LeaderView, StatusView, UnitStatus};
+use crate::api::view::{ControllerView, DecisionView, LeaderView, RegionStatus, StatusView, UnitStatus};
 use crate::hold;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -183,12 +183,23 @@ async fn standing_by(front: &Front, path: &str) -> Response {
             code::NO_LEADER.as_str(),
             match trouble {
                 Some(why) => format!("controller {} does not know who leads: {why}", view.name),
+                None if front.store.is_none() => STARTING.to_owned(),
                 None => format!("controller {} does not lead, and knows nobody who does", view.name),
             },
-            "another takes over within `controller.leader_lease` and a bit, once the store answers",
+            match front.store {
+                None => "ask again in a moment",
+                Some(_) => "another takes over within `controller.leader_lease` and a bit, once the store answers",
+            },
         ),
     };
     refusal.into_response()
+}
+
+/// The only controller has no one to stand by for: it is on its way.
+const STARTING: &str = "the controller is starting: it takes up its runs, and has heard no agent yet";
+
+fn not_heard(region: &pilotlight_core::id::Region) -> RegionStatus {
+    RegionStatus { region: region.clone(), heard_ms: None, heard: false, components: Vec::new() }
 }
 
 /// What a controller that stands by can say: what the store holds, and nothing that agents have said.
@@ -202,6 +213,7 @@ async fn status(front: &Front) -> StatusView {
     let why = match (&view.trouble, &view.leader) {
         (Some(why), _) => format!("controller {} does not know who leads: {why}", view.name),
         (None, Some(leader)) => format!("controller {} stands by; {} decides", view.name, leader.name),
+        (None, None) if front.store.is_none() => STARTING.to_owned(),
         (None, None) => format!("controller {} stands by, and nobody leads", view.name),
     };
     let unit = |name: &pilotlight_core::id::Unit| {
@@ -228,7 +240,7 @@ async fn status(front: &Front) -> StatusView {
         uptime_ms: front.clock.mono().since(front.began),
         at: front.clock.wall(),
         units: plan.units().into_iter().map(unit).collect(),
-        regions: Vec::new(),
+        regions: plan.regions.iter().filter(|_| front.store.is_none()).map(not_heard).collect(),
         shared: Vec::new(),
         open_runs: Vec::new(),
         hold: hold::read(&front.hold),

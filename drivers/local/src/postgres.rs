@@ -15,6 +15,7 @@ mod control;
 mod directory;
 mod durable;
 mod fence;
+mod forecast;
 mod gate;
 mod lag;
 mod look;

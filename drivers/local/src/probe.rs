@@ -8,6 +8,7 @@ mod http;
 pub mod names;
 mod sql;
 mod tcp;
+mod watch;
 
 pub use names::{Names, SystemNames};
 pub use tcp::port;
@@ -113,10 +114,16 @@ impl Driver for ProbeDriver {
     }
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
-        probe_of(effect).map(|_| Vec::new())
+        match effect {
+            Effect::Watch { .. } => Ok(Vec::new()),
+            other => probe_of(other).map(|_| Vec::new()),
+        }
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        if let Effect::Watch { watch } = effect {
+            return self.watch(watch, context).await;
+        }
         let probe = probe_of(effect)?;
         let asked = name(probe);
         match self.ask(probe, context.deadline).await {

@@ -124,4 +124,6 @@ pub(crate) enum BenchCase {
     Leader,
     /// What a controller with nothing to do holds in memory
     Idle,
+    /// Home by shares of the traffic; and with instances at home that do not answer
+    Failback,
 }

@@ -137,6 +137,7 @@ impl Stand {
             shared_buffers: SMALL_BUFFERS,
             net: Want::Plain,
             controllers,
+            shares: false,
         };
         let pair = Pair::start(settings).await?;
         Ok(Self { pair, lead: asked.lease / 2, what, _cluster: cluster })

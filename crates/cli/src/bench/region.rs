@@ -38,6 +38,7 @@ pub(crate) async fn measure(
         shared_buffers: SMALL_BUFFERS,
         net: Want::Plain,
         controllers: Controllers::One,
+        shares: false,
     })
     .await?;
     let around = lease + Duration::from_secs(3);

@@ -43,6 +43,7 @@ pub(super) fn settings(
         shared_buffers,
         net: Want::Plain,
         controllers: Controllers::One,
+        shares: false,
     }
 }
 

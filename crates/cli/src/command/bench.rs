@@ -4,7 +4,7 @@ use crate::args::{BenchArgs, BenchCase};
 use crate::bench::figure::Figure;
 use crate::bench::leader;
 use crate::bench::series::{Series, head};
-use crate::bench::{crash, idle, region, switchover};
+use crate::bench::{crash, failback, idle, region, switchover};
 use crate::command::interrupt_or_hangup;
 use crate::demo::DemoError;
 use crate::error::{CliError, Exit};
@@ -61,6 +61,7 @@ async fn measure(args: &BenchArgs, lease: Duration) -> Result<Measured, DemoErro
             }
             BenchCase::Idle => figures.push(idle::measure(runs, guarantee, &progress).await?),
             BenchCase::Dirty => series.push(switchover::measure(runs, guarantee, true, &progress).await?),
+            BenchCase::Failback => series.extend(failback::measure(runs, &progress).await?),
         }
     }
     Ok(Measured { series, figures })

@@ -104,6 +104,8 @@ pub(crate) struct Settings {
     pub(crate) net: Want,
     /// One controller on SQLite, or three on what they share.
     pub(crate) controllers: Controllers,
+    /// Traffic goes home by shares that health checks watch; instances write to whichever region has the writer.
+    pub(crate) shares: bool,
 }
 
 /// The controllers of a show.
@@ -210,7 +212,8 @@ components:
     }
     plan.push_str("  service:\n    kind: process\n    active: 2\n    standby: 1\n    regions:\n");
     for site in [&sites.east, &sites.west] {
-        let _ = writeln!(plan, "      {}: {{ command: {} }}", site.name, service_command(sites, site, net));
+        let dsn = if settings.shares { dsn_of_writer(sites, site, net)? } else { dsn_beside(site, net) };
+        let _ = writeln!(plan, "      {}: {{ command: {} }}", site.name, service_command(sites, site, dsn));
     }
     plan.push_str("    ready:\n");
     for site in [&sites.east, &sites.west] {
@@ -234,7 +237,21 @@ measure: {{ url: "{url}/pay", rate: {rate} }}
         west = sites.west.address,
         url = service_url(sites),
     );
+    if settings.shares {
+        plan.push_str(&by_shares(sites));
+    }
     Ok(plan)
+}
+
+/// How the service goes home when it goes by shares, and what watches it.
+fn by_shares(sites: &Sites) -> String {
+    let url = |site| format!("{{ http: {{ url: \"http://{}/health\" }} }}", service_address(sites, site));
+    format!(
+        "health:\n  front:\n    regions: {{ east: {}, west: {} }}\n    every: 500ms\n\
+         failback: {{ shares: [10, 50, 100], watch: 3s, every: 200ms, max_errors: 40, soak: 1s }}\n",
+        url(&sites.east),
+        url(&sites.west)
+    )
 }
 
 /// Where users pay, by name.
@@ -246,9 +263,22 @@ fn service_address(sites: &Sites, site: &RegionSite) -> String {
     std::net::SocketAddr::new(site.address, sites.service_port).to_string()
 }
 
-fn service_command(sites: &Sites, site: &RegionSite, net: &Net) -> String {
+/// The region's own database.
+fn dsn_beside(site: &RegionSite, net: &Net) -> String {
     let (host, port) = (net.address(site.place), site.database_port);
-    let dsn = format!("host={host} port={port} user=postgres dbname=postgres");
+    format!("host={host} port={port} user=postgres dbname=postgres")
+}
+
+/// Whichever of the two databases takes writes, the region's own asked first.
+fn dsn_of_writer(sites: &Sites, site: &RegionSite, net: &Net) -> Result<String, NetError> {
+    let other = if site.name == sites.east.name { &sites.west } else { &sites.east };
+    let (here, there) = (net.address(site.place), net.way(Some(site.place), other.place, other.database_port)?);
+    let (port, host) = (site.database_port, there.ip());
+    let ports = format!("{port},{}", there.port());
+    Ok(format!("host={here},{host} port={ports} user=postgres dbname=postgres target_session_attrs=read-write"))
+}
+
+fn service_command(sites: &Sites, site: &RegionSite, dsn: String) -> String {
     let words = [
         path_word(&sites.program),
         "payments".to_owned(),

@@ -48,7 +48,7 @@ impl Place {
 
     fn who_does(&self, effect: &Effect) -> &dyn Driver {
         match effect {
-            Effect::Verify { .. } => &self.probes,
+            Effect::Verify { .. } | Effect::Watch { .. } => &self.probes,
             _ => &self.commands,
         }
     }

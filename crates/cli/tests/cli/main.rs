@@ -13,4 +13,5 @@ mod proxy;
 mod reference;
 mod replay;
 mod several;
+mod shares;
 mod wait;

@@ -39,6 +39,7 @@ pub(super) fn step(id: impl Into<String>, phase: Phase, effect: Effect, limit: L
         before: None,
         after: None,
         deadline_ms: limit.deadline,
+        settle_ms: None,
         retries: limit.retries,
         undo: None,
         on_failure: OnFailure::Pause,

@@ -3,7 +3,7 @@
 //! A deadline is for one attempt and holds the wait for the post-condition. It is not an estimate: it is the time after
 //! which going on waiting is worse than a person looking. Retries only follow failures that changed nothing.
 
-use crate::effect::{Pace, Probe};
+use crate::effect::{Pace, Probe, Watch};
 use crate::lease::granters_lease;
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub(super) const SWITCH: Limit = limit(900, 0);
 /// May copy a whole database anew: a TB at 50 MB/s. Users notice nothing, and a region that has just come back answers
 /// slowly at first: two refused connections must not leave it without a copy.
 pub(super) const REJOIN: Limit = limit(6 * 3_600, 10);
+/// A copy that was started streams within seconds, or its upstream is gone: waiting on would only hold the unit.
+pub(super) const FOLLOWS: Duration = Duration::from_secs(120);
 /// Copies the tail of a log and, where rows are wanted, a whole data directory on one disk: a TB at 200 MB/s.
 pub(super) const RESCUE: Limit = limit(2 * 3_600, 10);
 /// Processes start in seconds, machines in minutes; a provider that is short of machines takes some more.
@@ -86,6 +88,17 @@ pub(super) const fn route(pace: Pace) -> Limit {
         Pace::Seconds => limit(10, 5),
         Pace::Minutes => limit(300, 5),
     }
+}
+/// A share is published, watched, and led back if it must be: three times what a route takes, and the watch between.
+pub(super) fn shift(pace: Pace, watch: Option<&Watch>) -> Limit {
+    let route = route(pace);
+    let longest = |w: &Watch| w.probes.iter().map(|p| p.probe.timeout()).max().unwrap_or_default();
+    let watched = watch.map(|w| w.for_ms + longest(w) + Duration::from_secs(5)).unwrap_or_default();
+    Limit { deadline: route.deadline * 3 + watched, ..route }
+}
+/// Twice the time, and some minutes for a copy that has to catch up first. Users notice nothing.
+pub(super) fn soak(long: Duration) -> Limit {
+    Limit { deadline: long * 2 + Duration::from_secs(600), retries: 0 }
 }
 /// A note must not hold anything up.
 pub(super) const NOTIFY: Limit = limit(10, 2);

@@ -3,7 +3,7 @@
 
 use super::draft::{Draft, Say, step};
 use super::survey::{Data, Survey};
-use super::{Consent, Refusal, limits, surround};
+use super::{Consent, Refusal, limits, shares, surround};
 use crate::effect::{Capability, Effect, FenceAssurance, HandOver};
 use crate::id::{Component, Region, StepId};
 use crate::observation::{Condition, Role, Target};
@@ -28,6 +28,12 @@ pub(super) fn graceful(survey: &Survey<'_>) -> Draft {
     surround::tell_start(survey, &mut draft);
     let opened = surround::before_move(survey, &mut draft);
     let rooms = surround::make_room(survey, &mut draft, &opened, OnFailure::Undo);
+    let soaked = shares::soak(survey, &mut draft, &opened);
+    let mut opened = [opened, soaked].concat();
+    if let (Some(plan), true) = (shares::wanted(survey), shares::traffic_first(survey)) {
+        let needs = [opened.clone(), rooms.clone()].concat();
+        opened = shares::shift_all(survey, &mut draft, plan, needs);
+    }
     let mut ready = Vec::new();
     for data in survey.data.iter().filter(|d| !d.descriptor.atomic_switch) {
         let flushed = draft.add(checkpoint(survey, data.name).once(opened.clone()));

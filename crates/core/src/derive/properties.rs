@@ -7,7 +7,7 @@ use crate::fixture::{FENCED, descriptors, dns, exec, looks, plan, postgres, proc
 use crate::id::StepId;
 use crate::observation::Role;
 use crate::placement::Placement;
-use crate::plan::{Hook, Kind};
+use crate::plan::{FailbackPlan, Hook, Kind, ShiftOrder};
 use crate::runbook::{OnFailure, Step};
 use proptest::prelude::*;
 
@@ -80,6 +80,21 @@ fn adapt(descriptor: &mut Descriptor, sort: Sort) {
     };
 }
 
+fn failback() -> impl Strategy<Value = FailbackPlan> {
+    let order = prop::sample::select(vec![ShiftOrder::WriterFirst, ShiftOrder::TrafficFirst]);
+    (order, prop::sample::select(vec![vec![100], vec![10, 100], vec![10, 50, 100]]), 0..2_u64).prop_map(
+        |(order, shares, soak)| FailbackPlan {
+            order,
+            shares,
+            watch: std::time::Duration::from_secs(60),
+            every: std::time::Duration::from_secs(1),
+            max_errors: 1,
+            soak: std::time::Duration::from_secs(soak),
+            max_lag_bytes: 1,
+        },
+    )
+}
+
 prop_compose! {
     fn scene()(count in 2..=4usize)(
         components in components(&REGIONS[..count]),
@@ -91,9 +106,11 @@ prop_compose! {
         verb in prop::sample::select(vec![Verb::Failover, Verb::Failover, Verb::Switchover, Verb::Failback, Verb::Rejoin]),
         shared in prop::bool::weighted(0.2),
         consent in prop::sample::select(vec![Consent::Policy, Consent::AskFirst, Consent::Given]),
+        home in prop::option::of(failback()),
         count in Just(count),
     ) -> Scene {
-        let plan = plan(&REGIONS[..count], components);
+        let mut plan = plan(&REGIONS[..count], components);
+        plan.failback = home;
         let mut descriptors = descriptors(&plan);
         let mut seen = BTreeMap::new();
         for (index, name) in DATA.iter().enumerate() {
@@ -192,7 +209,10 @@ impl<'a> World<'a> {
                 let copy = (component.clone(), region.clone());
                 prop_assert!(!self.writers.contains(&copy), "{component} in {region} still writes");
             }
+            Effect::Shift { shares, .. } => self.shift(shares)?,
             Effect::Checkpoint { .. }
+            | Effect::Watch { .. }
+            | Effect::Soak { .. }
             | Effect::ClassifyRescue { .. }
             | Effect::ApplyRescue { .. }
             | Effect::KeepRescue { .. }
@@ -210,6 +230,27 @@ impl<'a> World<'a> {
         prop_assert_eq!(self.writers_of(component), 0, "another {} writes", component);
         prop_assert_eq!(self.holder.as_ref(), Some(region), "the lease is not with {}", region);
         self.writers.insert((component.clone(), region.clone()));
+        Ok(())
+    }
+
+    /// Shares go home, and home is ready for them; with the writer first, it is there.
+    fn shift(&self, shares: &BTreeMap<Region, u32>) -> Result<(), TestCaseError> {
+        let to = &self.scene.intent.target.writer;
+        prop_assert_eq!(shares.values().sum::<u32>(), 100);
+        if shares.get(to).is_none_or(|s| *s == 0) {
+            // Back to where it was before.
+            return Ok(());
+        }
+        let order = self.scene.plan.failback.as_ref().map(|f| f.order);
+        for component in self.scene.data().into_iter().filter(|_| order == Some(ShiftOrder::WriterFirst)) {
+            prop_assert!(self.writers.contains(&(component, to.clone())), "a share for {to} before it writes");
+        }
+        for (name, component) in &self.scene.plan.components {
+            if component.capacity().is_some() {
+                let there = self.instances.get(&(name.clone(), to.clone()));
+                prop_assert_eq!(there, Some(&2), "a share for {} without {}", to, name);
+            }
+        }
         Ok(())
     }
 

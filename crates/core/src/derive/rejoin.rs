@@ -70,9 +70,12 @@ pub(super) fn follow(component: &Component, region: &Region, upstream: &Region) 
     let effect = Effect::Rejoin { component: component.clone(), region: region.clone(), upstream: upstream.clone() };
     let title = format!("Make {component} in {region} a standby of {upstream}");
     let why = "Until it follows again, there is nothing to fail over to.";
-    step(format!("rejoin-{component}-{region}"), Phase::Rejoin, effect, limits::REJOIN)
+    let follow = step(format!("rejoin-{component}-{region}"), Phase::Rejoin, effect, limits::REJOIN)
         .say(title, why)
         .until(Condition::Follows { target: target(component, region), upstream: upstream.clone() })
+        // The unit is free again then: a writer that is lost meanwhile can be replaced.
+        .else_do(OnFailure::Undo);
+    Step { settle_ms: Some(limits::FOLLOWS), ..follow }
 }
 
 /// The same at the end of a move: users are served already, so a failure is a warning.

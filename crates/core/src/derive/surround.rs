@@ -3,7 +3,7 @@
 use super::draft::{Draft, Say, step};
 use super::moves::target;
 use super::survey::Survey;
-use super::{limits, rejoin};
+use super::{limits, rejoin, shares};
 use crate::effect::Effect;
 use crate::id::{Component, Region, StepId};
 use crate::observation::{Condition, Role, Target};
@@ -131,8 +131,10 @@ pub(super) fn after_promotion(
     let why = "The plan wants it done when the new writer writes and before traffic comes.";
     let hooked = commands(survey, draft, Hook::BeforeRoute, Phase::Promote, why, &promoted, OnFailure::Pause);
     let ready: Vec<StepId> = [&promoted, rooms, &hooked].into_iter().flatten().cloned().collect();
-    let routed: Vec<StepId> =
-        survey.roads.iter().map(|road| draft.add(route(survey, road).once(ready.clone()))).collect();
+    let routed: Vec<StepId> = match shares::wanted(survey).filter(|_| !shares::traffic_first(survey)) {
+        Some(plan) => shares::shift_all(survey, draft, plan, ready.clone()),
+        None => survey.roads.iter().map(|road| draft.add(route(survey, road).once(ready.clone()))).collect(),
+    };
     let served = verify(survey, draft, if routed.is_empty() { ready } else { routed });
     let why = "The plan wants it done when everything is verified.";
     let closed = commands(survey, draft, Hook::AfterMove, Phase::Verify, why, &served, OnFailure::GoOn);

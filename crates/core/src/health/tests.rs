@@ -169,6 +169,21 @@ fn an_observer_that_is_not_heard_has_no_opinion() {
     assert_eq!(judged[0].health, Health::Unknown);
 }
 
+#[test]
+fn answers_are_counted_and_the_last_bad_one_is_kept() {
+    let mut tally = Tally::default();
+    for _ in 0..99 {
+        tally.count("front", &answer(true, 10), Some(Duration::from_millis(100)));
+    }
+    assert_eq!(tally.end(0), Ok("0 of 99 answers were bad, 0 % are borne".to_owned()));
+    tally.count("front", &answer(true, 250), Some(Duration::from_millis(100)));
+    assert!(tally.end(1).is_ok(), "one in a hundred is one per cent");
+    let says = "1 of 100 answers were bad, 0 % are borne; the last: front: answered 200, after 250 ms";
+    assert_eq!(tally.end(0), Err(says.to_owned()));
+    tally.count("front", &answer(false, 10), None);
+    assert!(tally.exceeds(1, 101) && !tally.exceeds(1, 200), "of what will be asked in all, it may still be borne");
+}
+
 proptest! {
     /// Whatever is answered, the mind changes only at the end of a row of the length that the plan asks for.
     #[test]

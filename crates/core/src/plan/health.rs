@@ -1,17 +1,44 @@
 //! `health`: what is asked of services again and again, from where, and what an answer counts for.
 
+use super::Plan;
 use super::fault::{At, Collector, nearest};
 use super::probe;
 use super::shape::{Key, Section, Shape, at_least_ms, default, follows, one_of, optional};
 use super::value::{Record, Value};
-use super::{HealthPlan, Plan};
 use crate::code;
 use crate::effect::Probe;
 use crate::health::Question;
 use crate::id::{Application, HealthCheck, Region, Unit};
 use crate::time::show_duration;
 use crate::verdict::Witness;
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One of `health`. Either `probe` or `regions` says what is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HealthPlan {
+    /// Whose service it is.
+    pub unit: Unit,
+    /// What is asked of the service as a whole.
+    pub probe: Option<Probe>,
+    /// What is asked in each region.
+    pub regions: BTreeMap<Region, Probe>,
+    /// How often each observer asks.
+    pub every: Duration,
+    /// So many failures in a row make it unhealthy.
+    pub failures: u32,
+    /// So many good answers in a row make it healthy again.
+    pub recoveries: u32,
+    /// A good answer that took longer is a failure.
+    pub latency: Option<Duration>,
+    /// Who asks, as [`Plan::askers`] reads it; everybody when it is empty.
+    pub from: Vec<String>,
+    /// So many must say unhealthy; more than half when it is absent.
+    pub quorum: Option<usize>,
+    /// Unhealthy where the writer is for so long, the writer is moved with it.
+    pub move_after: Option<Duration>,
+}
 
 const TIMES: Shape = Shape::Count { least: 1, most: 100 };
 

@@ -5,7 +5,9 @@ use super::fault::{At, Collector, Faults, Spot};
 use super::reader::Reader;
 use super::shape::{Section, Shape, follows, optional, required};
 use super::value::Record;
-use super::{Plan, components, contradiction, controller, health, measure, objectives, policy, probe, scalar};
+use super::{
+    Plan, components, contradiction, controller, failback, health, measure, objectives, policy, probe, scalar,
+};
 use crate::code;
 use crate::id::{Application, Region};
 
@@ -33,6 +35,7 @@ pub(super) static SECTION: Section = Section {
             Shape::PerName(&health::SHAPE),
             "Health checks of services, by name. `status` shows them, and they are part of every verdict's evidence.",
         ),
+        optional("failback", Shape::Record(&failback::SECTION), "How the service is taken home."),
         optional(
             "verify",
             Shape::List { of: &probe::SHAPE, least: 0 },
@@ -130,6 +133,9 @@ fn check(root: &Record, out: &mut Collector<'_>) {
         probe::check(value, out);
     }
     health::check_all(root, out);
+    if let Some(record) = root.record("failback") {
+        failback::check(record, root, out);
+    }
     contradiction::check(root, out);
 }
 
@@ -144,6 +150,10 @@ fn build(root: &Record) -> Option<Plan> {
         components: components::build_all(&application, root)?,
         aws: components::aws::build_access(root.record("aws"))?,
         health: health::build_all(&application, root)?,
+        failback: match root.record("failback") {
+            Some(record) => Some(failback::build(record)?),
+            None => None,
+        },
         verify: root.list("verify").iter().map(probe::build).collect::<Option<_>>()?,
         measure: match root.record("measure") {
             Some(record) => Some(measure::build(record)?),

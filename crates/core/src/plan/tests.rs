@@ -2,6 +2,7 @@
 
 mod aws;
 mod controllers;
+mod failback;
 mod faults;
 mod health;
 mod tables;

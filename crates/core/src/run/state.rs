@@ -478,6 +478,11 @@ impl StepState {
 fn leaves_nothing(effect: &Effect) -> bool {
     matches!(
         effect,
-        Effect::Checkpoint { .. } | Effect::AwaitPosition { .. } | Effect::Verify { .. } | Effect::Notify { .. }
+        Effect::Checkpoint { .. }
+            | Effect::AwaitPosition { .. }
+            | Effect::Verify { .. }
+            | Effect::Watch { .. }
+            | Effect::Soak { .. }
+            | Effect::Notify { .. }
     )
 }

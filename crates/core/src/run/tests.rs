@@ -38,6 +38,7 @@ fn step(id: &str, needs: &[&str], effect: Effect) -> Step {
         before: None,
         after: None,
         deadline_ms: Duration::from_secs(1),
+        settle_ms: None,
         retries: 0,
         undo: None,
         on_failure: OnFailure::Pause,

@@ -64,7 +64,7 @@ impl Runbook {
         {
             return Err(Unsound::UnorderedHandOver { id, from: from.clone() });
         }
-        if let Effect::Route { shares, .. } = &step.effect
+        if let Effect::Route { shares, .. } | Effect::Shift { shares, .. } = &step.effect
             && shares.values().all(|share| *share == 0)
         {
             return Err(Unsound::RouteToNowhere { id });

@@ -5,7 +5,8 @@ use super::rescue::Kept;
 use super::violation::Violation;
 use crate::Context;
 use pilotlight_core::candidate::Waits;
-use pilotlight_core::effect::{CommandLine, Descriptor, Effect, FenceAssurance, HandOver, Probe};
+use pilotlight_core::effect::{CommandLine, Descriptor, Effect, FenceAssurance, HandOver, Probe, Watch};
+use pilotlight_core::health::{Answer, Tally};
 use pilotlight_core::id::{BundleId, Component, EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, Sentinel, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome, Output};
@@ -164,7 +165,7 @@ impl Model {
         context: &Context,
     ) -> Result<Outcome, Failure> {
         match effect {
-            Effect::AwaitLapse { .. } | Effect::Grant { .. } => {
+            Effect::AwaitLapse { .. } | Effect::Grant { .. } | Effect::Shift { .. } | Effect::Soak { .. } => {
                 Err(Failure::unsupported("the engine does this itself"))
             }
             Effect::Fence { component, region } => self.fence(component, region, descriptor.fence_assurance),
@@ -196,6 +197,7 @@ impl Model {
             Effect::Route { component, shares } => self.route(component, shares),
             Effect::Command { command, .. } => self.command(command, context),
             Effect::Verify { probe, .. } => self.verify(probe),
+            Effect::Watch { watch } => self.watch(watch),
             Effect::Notify { message, .. } => {
                 self.notes.push(message.clone());
                 Ok(Outcome::done())
@@ -438,6 +440,16 @@ impl Model {
                 Err(Failure::rejected(format!("{name} ended with exit code {exit}")).output(text))
             }
         }
+    }
+
+    /// Time stands still here: every round gives the answers of this moment.
+    fn watch(&self, watch: &Watch) -> Result<Outcome, Failure> {
+        let mut tally = Tally::default();
+        for watched in &watch.probes {
+            let result = self.verify(&watched.probe).map(|_| "answered".to_owned()).map_err(|f| f.message);
+            tally.count(&watched.name, &Answer { result, took: std::time::Duration::ZERO }, watched.latency_ms);
+        }
+        tally.end(watch.max_errors).map(Outcome::done_with).map_err(Failure::rejected)
     }
 
     pub(super) fn verify(&self, probe: &Probe) -> Result<Outcome, Failure> {

@@ -6,6 +6,7 @@ mod kills;
 mod people;
 mod plain;
 mod scene;
+mod shares;
 mod starts;
 mod stored;
 mod witness;

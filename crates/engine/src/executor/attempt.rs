@@ -10,6 +10,7 @@
 //! Whether an end is already there is the driver's to say (`Skipped`): it knows best, and its guard has to see the new
 //! epoch in any case. Only an opaque command is left out by the engine itself when its post-condition already holds.
 
+use super::shift::Shift;
 use super::{Parts, lease, look};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{EffectKey, Epoch, RunId, Unit};
@@ -120,6 +121,13 @@ impl Attempt {
                     lease::attest(lapsed, region, attested_by.as_deref())
                 }
                 Effect::Grant { unit, region } => lease::grant(&self.parts, &self.run, unit, region, &context).await,
+                Effect::Shift { roads, shares, former, watch } => {
+                    self.shift(&Shift { roads, shares, former, watch: watch.as_ref() }, &context).await
+                }
+                Effect::Soak { component, region, for_ms, most_bytes } => {
+                    let target = Target { component: component.clone(), region: Some(region.clone()) };
+                    self.soak(target, *for_ms, *most_bytes, &context).await
+                }
                 _ => self.parts.driver.apply(effect, &context).await,
             }
         };
@@ -184,6 +192,8 @@ impl Attempt {
 
     async fn observe(&self, until: Mono) {
         let Some(after) = &self.step.after else { return };
+        let settled = self.step.settle_ms.map(|longest| self.parts.clock.mono() + longest);
+        let until = settled.map_or(until, |settled| settled.min(until));
         match self.await_condition(after, until).await {
             Ok(()) => self.say(Event::StepHolds { step: self.step.id.clone() }).await,
             Err(last) => self.failed(format!("it was done, but its end was not seen: {last}")).await,

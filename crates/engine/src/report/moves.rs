@@ -105,7 +105,7 @@ fn turning_points(view: &RunView, origin: Origin) -> Vec<Event> {
     };
     let silent = ends(|e| matches!(e, Effect::Fence { .. } | Effect::AwaitLapse { .. } | Effect::StopWrites { .. }));
     let promoted = ends(|e| matches!(e, Effect::Promote { .. } | Effect::Switch { .. }));
-    let routed = ends(|e| matches!(e, Effect::Route { .. }));
+    let routed = ends(|e| matches!(e, Effect::Route { .. } | Effect::Shift { .. }));
     let decided = match (view.cause.automatic, view.intent.mode) {
         (true, _) => format!("Decided: {}", view.cause.why),
         (false, Mode::Graceful | Mode::Ungraceful) => format!("Started by {}", view.cause.by),

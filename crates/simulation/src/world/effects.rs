@@ -107,6 +107,9 @@ impl World {
             | Effect::ClassifyRescue { .. }
             | Effect::ApplyRescue { .. }
             | Effect::WaitFor { .. }
+            | Effect::Shift { .. }
+            | Effect::Watch { .. }
+            | Effect::Soak { .. }
             | Effect::Grant { .. } => Some(Err(Failure::unsupported("there is nothing here that does this"))),
         };
         let Some(done) = done else { return self.after(AGAIN, Event::JobGoesOn(Box::new(job))) };

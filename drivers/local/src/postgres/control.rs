@@ -21,6 +21,8 @@ pub(super) struct Control {
     pub(super) redo: Lsn,
     /// Bytes of a WAL segment.
     pub(super) segment_bytes: u64,
+    /// It has data checksums, or hint bits in its log: without either it cannot be rewound.
+    pub(super) comparable: bool,
 }
 
 impl Control {
@@ -41,6 +43,7 @@ impl Control {
         let fields: BTreeMap<&str, &str> =
             text.lines().filter_map(|l| l.split_once(':')).map(|(k, v)| (k.trim(), v.trim())).collect();
         let system = (*fields.get("Database system identifier")?).to_owned();
+        let checksums = fields.get("Data page checksum version").is_some_and(|v| *v != "0");
         Some(Control {
             state: (*fields.get("Database cluster state")?).to_owned(),
             checkpoint: Place {
@@ -49,6 +52,7 @@ impl Control {
                 lsn: fields.get("Latest checkpoint location")?.parse().ok()?,
             },
             redo: fields.get("Latest checkpoint's REDO location")?.parse().ok()?,
+            comparable: checksums || fields.get("wal_log_hints setting").is_some_and(|v| *v == "on"),
             segment_bytes: fields.get("Bytes per WAL segment")?.parse().ok()?,
             system,
         })
@@ -89,7 +93,17 @@ Latest checkpoint location:           0/3000060
 Latest checkpoint's REDO location:    0/3000060
 Latest checkpoint's TimeLineID:       2
 Bytes per WAL segment:                16777216
+wal_log_hints setting:                off
+Data page checksum version:           0
 ";
+
+    #[test]
+    fn checksums_or_hint_bits_make_pages_comparable() {
+        let of = |text: &str| Control::read(text).unwrap().comparable;
+        assert!(!of(TEXT));
+        assert!(of(&TEXT.replace("checksum version:           0", "checksum version:           1")));
+        assert!(of(&TEXT.replace("setting:                off", "setting:                on")));
+    }
 
     #[test]
     fn the_last_checkpoint_of_a_clean_stop_is_the_hand_over() {

@@ -120,7 +120,11 @@ impl PostgresDriver {
             let hint = "streaming replication needs the same major version on both sides";
             found.push(finding("PL-0312", Severity::Blocker, message, hint));
         }
-        if let Ok(theirs) = self.look_upstream(upstream).await
+        let theirs = self.look_upstream(upstream).await;
+        if let Ok(theirs) = &theirs {
+            found.extend(self.forecast(theirs).await);
+        }
+        if let Ok(theirs) = theirs
             && let Some(free) = self.directory().path().parent().and_then(super::rebuild::free_bytes)
             && free < theirs.bytes
         {

@@ -3,8 +3,9 @@
 use super::PostgresDriver;
 use super::directory::Directory;
 use super::durable;
+use super::forecast::Rate;
 use super::programs::Call;
-use super::upstream::Upstream;
+use super::upstream::{Upstream, way_to};
 use super::work::Work;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::Failure;
@@ -13,6 +14,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+/// Keeps a dead connection from being waited for.
+pub(super) const LOST_SOON: &str = "keepalives_idle=2 keepalives_interval=1 keepalives_count=5 tcp_user_timeout=10000";
 
 impl PostgresDriver {
     /// Makes the copy beside, then changes places with the old one.
@@ -35,7 +39,9 @@ impl PostgresDriver {
         };
         clear().map_err(|e: io::Error| Failure::transient(format!("cannot make {}: {e}", new.display())))?;
         has_room(&new, theirs.bytes)?;
+        let started = work.now();
         let output = self.base_backup(&new, upstream, work).await?;
+        Rate { bytes: theirs.bytes, took: work.now().since(started) }.keep(&self.state_dir);
 
         self.stop_for_rejoin(work).await?;
         if directory.holds_data() {
@@ -57,23 +63,10 @@ impl PostgresDriver {
         let server = self.peer(upstream)?;
         let version = self.directory().version();
         let call = Call { program: "pg_basebackup", version: version.as_deref(), folder: new };
-        let (port, target) = (server.port.to_string(), new.display().to_string());
-        let args = [
-            "-D",
-            &target,
-            "-h",
-            &server.host,
-            "-p",
-            &port,
-            "-U",
-            &self.plan.user,
-            "-X",
-            "stream",
-            "-c",
-            "fast",
-            "--no-password",
-            "--verbose",
-        ];
+        // A source that is lost must be noticed within seconds: until then the copy cannot be told anything else.
+        let source = format!("{} {LOST_SOON}", way_to(&self.plan, server));
+        let target = new.display().to_string();
+        let args = ["-D", &target, "-d", &source, "-X", "stream", "-c", "fast", "--no-password", "--verbose"];
         let ended = self.programs.run(call, &args, work.left(), &work.stop).await?;
         if ended.success {
             return Ok(ended.output);

@@ -67,7 +67,12 @@ impl PostgresDriver {
         directory.disarm().map_err(|e| Failure::transient(format!("cannot remove standby.signal: {e}")))?;
         let version = directory.version();
         let call = Call { program: "pg_rewind", version: version.as_deref(), folder: directory.path() };
-        let source = format!("{} dbname={}", way_to(&self.plan, server), quote(&self.plan.database));
+        let source = format!(
+            "{} dbname={} {}",
+            way_to(&self.plan, server),
+            quote(&self.plan.database),
+            super::rebuild::LOST_SOON
+        );
         let mut args = vec![
             "--target-pgdata".to_owned(),
             directory.path().display().to_string(),

@@ -89,6 +89,10 @@ async fn a_writer_that_cannot_be_rewound_is_built_anew() {
     std::fs::set_permissions(broken.join("pg_rewind"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let driver = pair.driver_with("east", |server| server.bin_dir = Some(broken.clone()));
     let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
+    let found = driver.preflight(&effect).await.unwrap();
+    let foretold = found.iter().find(|f| f.code == "PL-0352").unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(foretold.message.contains("will be rewound to"), "{foretold:?}");
+    assert!(foretold.message.contains("was never measured here"), "{foretold:?}");
     let rejoined = driver.apply(&effect, &pair.context(Duration::from_secs(60))).await.unwrap();
     let text = &rejoined.output().unwrap().text;
     assert!(text.contains("built anew") && text.contains("made to fail"), "{text}");

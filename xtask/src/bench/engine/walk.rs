@@ -74,6 +74,7 @@ pub(super) fn step(id: String, needs: Vec<StepId>, retries: u32) -> Step {
         before: None,
         after: None,
         deadline_ms: Duration::from_secs(60),
+        settle_ms: None,
         retries,
         undo: None,
         on_failure: OnFailure::Pause,

@@ -83,6 +83,7 @@ impl Lane {
             rows: false,
             shared_buffers: SMALL_BUFFERS,
             net: order.net,
+            shares: false,
         };
         let pair = Pair::start(settings).await?;
         let chance = order.seed.wrapping_add(number as u64 * 7_919);

@@ -37,6 +37,7 @@ fn step(on_failure: OnFailure, after: bool) -> Step {
         before: None,
         after: after.then_some(Condition::IsWriter { target }),
         deadline_ms: Duration::from_secs(1),
+        settle_ms: None,
         retries: 1,
         undo: None,
         on_failure,

@@ -44,7 +44,8 @@ async fn aborted_at_any_record_it_is_undone_or_left_but_never_half_undone() {
             if view.past_return {
                 let undone = view.steps.iter().find(|s| s.status == StepStatus::Undone);
                 assert!(undone.is_none(), "{scene:?}, record {n}: {undone:?}");
-            } else if matches!(scene, Scene::Switchover | Scene::ProviderSwitch) {
+            } else if matches!(scene, Scene::Switchover | Scene::ProviderSwitch | Scene::Home | Scene::HomeTrafficFirst)
+            {
                 assert_eq!(stage.world.writers("database"), ["east".into()], "{scene:?}, record {n}: {view:#?}");
                 let unit = life.engine.unit(&stage.unit()).await.unwrap().unwrap();
                 assert_eq!(unit.writer, Some("east".into()), "{scene:?}, record {n}");

@@ -12,7 +12,7 @@ use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region, RunId, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
-use pilotlight_core::plan::{Kind, Plan, SAMPLE};
+use pilotlight_core::plan::{FailbackPlan, Kind, Plan, SAMPLE, ShiftOrder};
 use pilotlight_core::run::{Cause, RunView};
 use pilotlight_core::runbook::Runbook;
 use pilotlight_driver::Driver;
@@ -36,11 +36,22 @@ pub(super) enum Scene {
     ProviderSwitch,
     /// The lost region is back.
     Rejoin,
+    /// A failback by shares, the writer first.
+    Home,
+    /// The same, traffic first.
+    HomeTrafficFirst,
 }
 
 /// Every scene, for loops.
-pub(super) const SCENES: [Scene; 5] =
-    [Scene::RegionLost, Scene::WriterDead, Scene::Switchover, Scene::ProviderSwitch, Scene::Rejoin];
+pub(super) const SCENES: [Scene; 7] = [
+    Scene::RegionLost,
+    Scene::WriterDead,
+    Scene::Switchover,
+    Scene::ProviderSwitch,
+    Scene::Rejoin,
+    Scene::Home,
+    Scene::HomeTrafficFirst,
+];
 
 const EAST: &str = "east";
 const WEST: &str = "west";
@@ -72,6 +83,17 @@ impl Drop for Life {
     }
 }
 
+impl Scene {
+    /// The order of a failback by shares.
+    pub(super) fn by_shares(self) -> Option<ShiftOrder> {
+        match self {
+            Scene::Home => Some(ShiftOrder::WriterFirst),
+            Scene::HomeTrafficFirst => Some(ShiftOrder::TrafficFirst),
+            _ => None,
+        }
+    }
+}
+
 impl Stage {
     pub(super) fn new(scene: Scene) -> Self {
         let world = World::new()
@@ -92,6 +114,15 @@ impl Stage {
             // Its payments and its name are moved by drivers that do not switch; one unit is enough for them.
             plan.components.retain(|name, _| name.as_str() != "warm-cache");
         }
+        plan.failback = scene.by_shares().map(|order| FailbackPlan {
+            order,
+            shares: vec![50, 100],
+            watch: Duration::from_secs(60),
+            every: Duration::from_secs(1),
+            max_errors: 1,
+            soak: Duration::from_secs(5),
+            max_lag_bytes: 1_000_000,
+        });
         let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
         let (store, consent, clock) = (Arc::new(MemoryStore::new()), Consent::Given, TokioClock::new());
         Self { scene, world, driver, plan, store, journal, consent, witness: Witness::default(), clock }
@@ -118,7 +149,7 @@ impl Stage {
                     was_writer: true,
                 });
             }
-            Scene::Switchover | Scene::ProviderSwitch => {}
+            Scene::Switchover | Scene::ProviderSwitch | Scene::Home | Scene::HomeTrafficFirst => {}
         }
     }
 
@@ -148,6 +179,7 @@ impl Stage {
             Scene::RegionLost | Scene::WriterDead => (Verb::Failover, Mode::Ungraceful, WEST),
             Scene::Switchover | Scene::ProviderSwitch => (Verb::Switchover, Mode::Graceful, WEST),
             Scene::Rejoin => (Verb::Rejoin, Mode::Graceful, EAST),
+            Scene::Home | Scene::HomeTrafficFirst => (Verb::Failback, Mode::Graceful, WEST),
         };
         let intent = Intent { unit: self.unit(), verb, mode, target: Placement::in_region(&to.into()) };
         let reachable: BTreeSet<Region> = match self.scene {
@@ -272,7 +304,7 @@ impl Stage {
         if self.scene != Scene::Rejoin {
             assert_eq!(self.world.shares("name"), BTreeMap::from([(to, 100)]), "{:?}, {what}", self.scene);
         }
-        if matches!(self.scene, Scene::Switchover | Scene::ProviderSwitch) {
+        if matches!(self.scene, Scene::Switchover | Scene::ProviderSwitch | Scene::Home | Scene::HomeTrafficFirst) {
             assert_eq!(self.world.missing(DATABASE, WEST), [], "{:?}, {what}: a planned move lost writes", self.scene);
         }
     }

@@ -33,10 +33,13 @@ pub(super) struct Watched {
 impl Watched {
     async fn look(&self, key: &EffectKey) {
         let run = RunId::from(key.as_str().split('/').next().unwrap());
+        // A part of an effect is covered by the intent of the whole.
+        let parts: Vec<&str> = key.as_str().split('/').map(|part| part.split('.').next().unwrap()).collect();
+        let whole = parts.join("/");
         let records = self.journal.read(&run, 1, usize::MAX).await.unwrap();
         let intends = |record: &Record| match &record.event {
-            Event::StepStarted { step, attempt } => EffectKey::new(&run, step, *attempt) == *key,
-            Event::UndoStarted { step, attempt } => EffectKey::undo(&run, step, *attempt) == *key,
+            Event::StepStarted { step, attempt } => EffectKey::new(&run, step, *attempt).as_str() == whole,
+            Event::UndoStarted { step, attempt } => EffectKey::undo(&run, step, *attempt).as_str() == whole,
             _ => false,
         };
         if !records.iter().any(intends) {

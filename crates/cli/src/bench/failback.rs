@@ -1,0 +1,133 @@
+//! Going home by shares: a failback whose traffic follows the writer in steps, and one whose instances at home do not answer.
+//!
+//! What is measured: how long writers wait over the whole move, and how long the traffic of a share stays with instances that
+//! do not answer before it goes back.
+
+use super::pair::{self, Pair};
+use super::rounds::{self, AROUND};
+use super::series::{Series, ms};
+use crate::command::moves;
+use crate::demo::DemoError;
+use crate::demo::plan::Settings;
+use crate::follow::Follower;
+use pilotlight_core::id::RunId;
+use pilotlight_core::outcome::FailureKind;
+use pilotlight_core::run::{Condition, Event, RunResult, RunState};
+use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_server::api::view::{Action, ControlRequest};
+use std::time::Duration;
+
+/// Three shares are watched for three seconds each.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// One planned move of the writer, and nothing of the shares: users of both regions are served while they shift.
+const UNNOTICED: Duration = Duration::from_secs(1);
+/// A probe that gets no answer takes two seconds, the watch three: then it is over, and a name is published.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// The first share.
+const FIRST: &str = "shift-10-east";
+
+/// Measures `runs` failbacks of each kind.
+pub(crate) async fn measure(runs: u32, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Series>, DemoError> {
+    let settings = Settings { shares: true, ..rounds::settings("restart", pair::SMALL_BUFFERS) };
+    let mut pair = Pair::start(settings).await?;
+    let (mut gaps, mut backs, mut lost) = (Vec::new(), Vec::new(), [0, 0]);
+    for run in 1..=runs {
+        away(&mut pair).await?;
+        let (gap, gone) = well(&mut pair).await?;
+        progress(&format!("failback by shares {run}/{runs}: longest gap between writes {gap:.0} ms"));
+        gaps.push(gap);
+        lost[0] += gone;
+        away(&mut pair).await?;
+        let (back, gone) = sick(&mut pair).await?;
+        progress(&format!("home does not answer {run}/{runs}: traffic is back after {back:.0} ms"));
+        backs.push(back);
+        lost[1] += gone;
+    }
+    pair.close();
+    let series = |name: &str, outage_ms, bound: Duration, lost| Series {
+        name: name.to_owned(),
+        outage_ms,
+        floor_ms: Vec::new(),
+        target: format!("at most {} s", bound.as_secs()),
+        bound_ms: ms(bound),
+        lost,
+    };
+    Ok(vec![
+        series("failback by shares: gap between writes", gaps, UNNOTICED, lost[0]),
+        series("a share fails: traffic is back", backs, BACK_WITHIN, lost[1]),
+    ])
+}
+
+/// The writer is in west afterwards, and all traffic.
+async fn away(pair: &mut Pair) -> Result<(), DemoError> {
+    let run = start(pair, "switchover", "west").await?;
+    pair.finish(run).await?;
+    pair.settle().await
+}
+
+async fn start(pair: &mut Pair, verb: &str, to: &str) -> Result<RunId, DemoError> {
+    let run = moves::start(&pair.scene().operator, verb, to, "the benchmark").await;
+    run.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))
+}
+
+/// Every share is served: the longest gap between writes, and what was lost.
+async fn well(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
+    let writer = pair.write().await?;
+    tokio::time::sleep(AROUND).await;
+    let at = SystemClock.mono();
+    let run = start(pair, "failback", "east").await?;
+    let mut run = Follower::new(run).within(PATIENCE);
+    let ended = |event: &Event| matches!(event, Event::RunEnded { .. });
+    pair.until_record(&mut run, ended).await?;
+    ended_well(run.state())?;
+    tokio::time::sleep(AROUND).await;
+    let log = writer.stop().await;
+    pair.settle().await?;
+    Ok((ms(log.longest_gap(at)), pair::lost(&log, &pair.database()).await?))
+}
+
+/// The instances at home stop answering with the first share: it goes back, the run waits, a person mends it and resumes.
+async fn sick(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
+    let writer = pair.write().await?;
+    let id = start(pair, "failback", "east").await?;
+    let mut run = Follower::new(id.clone()).within(PATIENCE);
+    let first = |event: &Event| matches!(event, Event::StepStarted { step, .. } if step.as_str() == FIRST);
+    pair.until_record(&mut run, first).await?;
+    pair.stage().freeze("east", |p| p.words.get(1).is_some_and(|verb| verb == "payments"));
+    let frozen = SystemClock.mono();
+    let failed = |event: &Event| {
+        matches!(event, Event::StepReturned { step, result: Err(f), .. }
+            if step.as_str() == FIRST && f.kind == FailureKind::Rejected && f.message.contains("traffic is back at west 100 %"))
+    };
+    let back = pair.until_record(&mut run, failed).await;
+    let back = back.and_then(|()| waits(run.state()).map(|()| SystemClock.mono()));
+    let seen = pair.scene().until("all traffic to be back in west", PATIENCE, |s| s.routed_to("west")).await;
+    pair.stage().thaw();
+    let back: Mono = back?;
+    seen?;
+    let ask = ControlRequest { action: Action::Resume, step: None, by: "the benchmark".to_owned(), why: String::new() };
+    let resumed: Result<serde_json::Value, _> =
+        pair.scene().operator.post(&format!("/v1/runs/{id}/control"), &ask).await;
+    resumed.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
+    pair.until_record(&mut run, |event| matches!(event, Event::RunEnded { .. })).await?;
+    ended_well(run.state())?;
+    let log = writer.stop().await;
+    pair.settle().await?;
+    Ok((ms(back.since(frozen)), pair::lost(&log, &pair.database()).await?))
+}
+
+fn waits(state: Option<&RunState>) -> Result<(), DemoError> {
+    match state.map(RunState::condition) {
+        Some(Condition::Waiting { .. }) => Ok(()),
+        other => Err(DemoError::Refused(format!("the run does not wait for a person: {other:?}"))),
+    }
+}
+
+/// A copy that takes long to follow again is worth a warning; [`Pair::settle`] waits for it.
+fn ended_well(state: Option<&RunState>) -> Result<(), DemoError> {
+    match state.and_then(RunState::ended) {
+        Some((RunResult::Done | RunResult::DoneWithWarnings, _)) => Ok(()),
+        other => Err(DemoError::Refused(format!("the failback ended otherwise: {other:?}"))),
+    }
+}

@@ -1,0 +1,169 @@
+//! Traffic that goes home by shares, each watched before the next, and back to the share before when too much fails.
+//!
+//! One writer always: shares only say which instances users meet. Those of the region without the writer write across, and
+//! the plan says by its order which region that is.
+
+use super::draft::{Draft, Say, step};
+use super::limits;
+use super::survey::Survey;
+use crate::effect::{Effect, Watch, Watched};
+use crate::health::Question;
+use crate::id::{Region, StepId};
+use crate::observation::Target;
+use crate::placement::Verb;
+use crate::plan::{FailbackPlan, ShiftOrder};
+use crate::runbook::{OnFailure, Phase, Step};
+use std::collections::BTreeMap;
+
+/// What the plan says of taking the service home, if that is what this move is and one region is to have all traffic.
+pub(super) fn wanted<'a>(survey: &Survey<'a>) -> Option<&'a FailbackPlan> {
+    let home = survey.d.intent.verb == Verb::Failback && survey.lit().all(|r| r == survey.to());
+    survey.d.plan.failback.as_ref().filter(|_| home)
+}
+
+/// Whether traffic moves before the writer.
+pub(super) fn traffic_first(survey: &Survey<'_>) -> bool {
+    wanted(survey).is_some_and(|f| f.order == ShiftOrder::TrafficFirst)
+}
+
+/// The copies at home must have kept up for a while; what the stop waits for.
+pub(super) fn soak(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Vec<StepId> {
+    let Some(plan) = wanted(survey).filter(|f| !f.soak.is_zero()) else { return Vec::new() };
+    let one = |component: &crate::id::Component| {
+        let region = survey.to();
+        let (for_ms, most_bytes) = (plan.soak, plan.max_lag_bytes);
+        let effect = Effect::Soak { component: component.clone(), region: region.clone(), for_ms, most_bytes };
+        let title = format!("Let {component} in {region} keep up for {}", crate::time::show_duration(plan.soak));
+        let why = "A copy that has just come back may fall behind again; the writer moves to one that holds its pace.";
+        step(format!("soak-{component}-{region}"), Phase::Prepare, effect, limits::soak(plan.soak))
+            .say(title, why)
+            .once(opened.iter().cloned())
+            .else_do(OnFailure::Undo)
+    };
+    survey.data.iter().map(|d| one(d.name)).map(|s| draft.add(s)).collect()
+}
+
+/// One step per share, each after the one before; returns the last. Nothing where nothing leads traffic.
+pub(super) fn shift_all(
+    survey: &Survey<'_>,
+    draft: &mut Draft,
+    plan: &FailbackPlan,
+    needs: Vec<StepId>,
+) -> Vec<StepId> {
+    if survey.roads.is_empty() {
+        return needs;
+    }
+    let start = published(survey);
+    let (mut former, mut needs) = (start.clone(), needs);
+    for share in &plan.shares {
+        let shares = mixed(&start, survey.to(), *share);
+        let shift = shift(survey, plan, *share, &shares, &former).once(needs);
+        needs = vec![draft.add(shift)];
+        former = shares;
+    }
+    needs
+}
+
+fn shift(
+    survey: &Survey<'_>,
+    plan: &FailbackPlan,
+    share: u32,
+    shares: &BTreeMap<Region, u32>,
+    former: &BTreeMap<Region, u32>,
+) -> Step {
+    let roads: Vec<_> = survey.roads.iter().map(|road| (*road).clone()).collect();
+    let watch = watch(survey, plan);
+    let long = crate::time::show_duration(plan.watch);
+    let title = match &watch {
+        Some(_) => format!("Lead {share} % of the traffic to {} and watch it for {long}", survey.to()),
+        None => format!("Lead {share} % of the traffic to {}", survey.to()),
+    };
+    let why = format!("With more than {} % of bad answers it goes back, and a person looks.", plan.max_errors);
+    let pace = survey.roads.iter().map(|road| survey.pace(road)).max().unwrap_or_default();
+    let limit = limits::shift(pace, watch.as_ref());
+    let back = |from, to| Effect::Shift { roads: roads.clone(), shares: to, former: from, watch: None };
+    let undo = back(shares.clone(), former.clone());
+    let effect = Effect::Shift { roads: roads.clone(), shares: shares.clone(), former: former.clone(), watch };
+    step(format!("shift-{share}-{}", survey.to()), Phase::Route, effect, limit).say(title, why).undone_by(undo)
+}
+
+/// What is asked while a share is watched: the health checks that say how users at home fare; without any, the plan's proofs.
+fn watch(survey: &Survey<'_>, plan: &FailbackPlan) -> Option<Watch> {
+    let d = survey.d;
+    let here = |q: &Question| q.region.is_none() || q.region.as_ref() == Some(survey.to());
+    let checks = d.plan.health.iter().filter(|(_, check)| check.unit == d.intent.unit);
+    let of_check = checks.flat_map(|(name, check)| {
+        let asked = check.questions(name).into_iter().filter(|(question, _)| here(question));
+        asked.map(|(question, probe)| Watched {
+            name: question.to_string(),
+            probe: probe.clone(),
+            latency_ms: check.latency,
+        })
+    });
+    let mut probes: Vec<Watched> = of_check.collect();
+    if probes.is_empty() {
+        let proof = |(i, probe): (usize, &crate::effect::Probe)| Watched {
+            name: format!("proof {}", i + 1),
+            probe: probe.clone(),
+            latency_ms: None,
+        };
+        probes = d.plan.verify.iter().enumerate().map(proof).collect();
+    }
+    let (every_ms, for_ms, max_errors) = (plan.every, plan.watch, plan.max_errors);
+    (!probes.is_empty()).then_some(Watch { probes, every_ms, for_ms, max_errors })
+}
+
+/// The shares that are published now, as far as they were seen.
+fn published(survey: &Survey<'_>) -> BTreeMap<Region, u32> {
+    let seen = survey.roads.iter().find_map(|road| {
+        let target = Target { component: (*road).clone(), region: None };
+        survey.d.seen.get(&target)?.shares.clone()
+    });
+    let some = seen.filter(|shares| shares.values().any(|s| *s > 0));
+    some.unwrap_or_else(|| BTreeMap::from([(survey.from().clone(), 100)]))
+}
+
+/// `share` per cent for `to`; the others keep their proportions in what is left.
+fn mixed(start: &BTreeMap<Region, u32>, to: &Region, share: u32) -> BTreeMap<Region, u32> {
+    let others: Vec<(&Region, u32)> = start.iter().filter(|(r, s)| *r != to && **s > 0).map(|(r, s)| (r, *s)).collect();
+    let all: u32 = others.iter().map(|(_, s)| s).sum();
+    let left = 100 - share.min(100);
+    let mut shares: BTreeMap<Region, u32> =
+        others.iter().map(|(r, s)| ((*r).clone(), left * s / all)).filter(|(_, s)| *s > 0).collect();
+    let given: u32 = shares.values().sum();
+    shares.insert(to.clone(), 100 - given);
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shares(of: &[(&str, u32)]) -> BTreeMap<Region, u32> {
+        of.iter().map(|(r, s)| (Region::from(*r), *s)).collect()
+    }
+
+    #[test]
+    fn the_others_keep_their_proportions() {
+        let west = shares(&[("west", 100)]);
+        assert_eq!(mixed(&west, &"east".into(), 10), shares(&[("east", 10), ("west", 90)]));
+        assert_eq!(mixed(&west, &"east".into(), 100), shares(&[("east", 100)]));
+        let two = shares(&[("north", 25), ("west", 75)]);
+        assert_eq!(mixed(&two, &"east".into(), 60), shares(&[("east", 60), ("north", 10), ("west", 30)]));
+        assert_eq!(mixed(&shares(&[("east", 100)]), &"east".into(), 10), shares(&[("east", 100)]));
+    }
+
+    proptest! {
+        #[test]
+        fn shares_add_up_and_home_gets_at_least_its_own(
+            start in prop::collection::btree_map(prop::sample::select(vec!["east", "west", "north"]), 0..100_u32, 1..3), share in 1..=100_u32,
+        ) {
+            let start: BTreeMap<Region, u32> = start.into_iter().map(|(r, s)| (r.into(), s)).collect();
+            let mixed = mixed(&start, &"east".into(), share);
+            prop_assert_eq!(mixed.values().sum::<u32>(), 100);
+            prop_assert!(mixed[&Region::from("east")] >= share);
+            prop_assert!(mixed.values().all(|s| *s > 0));
+        }
+    }
+}

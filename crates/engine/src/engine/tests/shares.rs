@@ -1,0 +1,105 @@
+//! Traffic that goes home by shares: each watched, and back to the one before when too much fails.
+
+use super::scene::{Scene, Stage};
+use crate::engine::Control;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::id::Region;
+use pilotlight_core::run::{Condition, RunResult, StepStatus};
+use std::collections::BTreeMap;
+
+const BOTH: [Scene; 2] = [Scene::Home, Scene::HomeTrafficFirst];
+
+/// What the sample's `verify` asks.
+const PAY: &str = "http://pay.demo.test:8080/pay";
+
+fn shares(of: &[(&str, u32)]) -> BTreeMap<Region, u32> {
+    of.iter().map(|(r, s)| (Region::from(*r), *s)).collect()
+}
+
+/// Every share that was published, in order.
+fn published(stage: &Stage) -> Vec<u32> {
+    let west = Region::from("west");
+    let of = |e: &Effect| match e {
+        Effect::Route { shares, .. } => Some(shares.get(&west).copied().unwrap_or_default()),
+        _ => None,
+    };
+    stage.world.journal().iter().filter_map(|a| of(&a.effect)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_follows_in_shares_or_goes_ahead_in_them() {
+    for scene in BOTH {
+        let stage = Stage::new(scene);
+        let life = stage.life().await;
+        let run = stage.start(&life).await;
+        let view = life.settled(&run).await;
+        assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{view:#?}");
+        assert_eq!(published(&stage)[..2], [50, 100], "{scene:?}");
+        let at = |is: fn(&Effect) -> bool| stage.world.journal().iter().position(|a| is(&a.effect)).unwrap();
+        let promoted = at(|e| matches!(e, Effect::Promote { .. }));
+        let shifted = at(|e| matches!(e, Effect::Route { .. }));
+        assert_eq!(promoted < shifted, scene == Scene::Home, "{scene:?}");
+        let soaked = view.steps.iter().find(|s| s.id.as_str() == "soak-database-west").unwrap();
+        assert!(soaked.output.as_ref().is_some_and(|o| o.text.contains("kept up for 5")), "{soaked:#?}");
+        stage.check_settled(&view, "undisturbed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_is_served_badly_goes_back_and_waits_for_a_person() {
+    for scene in BOTH {
+        let stage = Stage::new(scene);
+        // Well with half of the traffic, not with all.
+        stage.world.on_effect(
+            |e| matches!(e, Effect::Route { shares, .. } if shares.get(&Region::from("west")) == Some(&100)),
+            1,
+            pilotlight_driver::fake::Misbehaviour::DelayReply(std::time::Duration::from_secs(1)),
+        );
+        let life = stage.life().await;
+        let run = stage.start(&life).await;
+        life.until(&run, "leads all of the traffic", |_| published(&stage).contains(&100)).await;
+        stage.world.probe_works(PAY, false);
+        let view = life.settled(&run).await;
+        let Condition::Waiting { why } = &view.condition else { panic!("{scene:?}: {view:#?}") };
+        assert!(why[0].contains("traffic is back at east 50 %, west 50 %"), "{scene:?}: {why:?}");
+        assert_eq!(stage.world.shares("name"), shares(&[("east", 50), ("west", 50)]), "{scene:?}");
+        stage.world.probe_works(PAY, true);
+        life.engine.control(&run, Control::Resume, "ada").await.unwrap();
+        let view = life.settled(&run).await;
+        assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{scene:?}: {view:#?}");
+        stage.check_settled(&view, "resumed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_first_can_be_taken_back_as_a_whole() {
+    let stage = Stage::new(Scene::HomeTrafficFirst);
+    stage.world.probe_works(PAY, false);
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    let view = life.settled(&run).await;
+    assert!(view.steps.iter().any(|s| s.id.as_str() == "shift-50-west" && s.status == StepStatus::Failed), "{view:#?}");
+    life.engine.control(&run, Control::Abort, "ada").await.unwrap();
+    let ended = |v: &pilotlight_core::run::RunView| matches!(v.condition, Condition::Ended { .. });
+    life.until(&run, "ends", ended).await;
+    assert_eq!(stage.world.shares("name"), shares(&[("east", 100)]));
+    assert_eq!(stage.world.writers("database"), [Region::from("east")]);
+    stage.check("taken back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_does_not_keep_up_moves_nothing() {
+    let mut stage = Stage::new(Scene::Home);
+    stage.world.set_lag("database", "west", 0, 2);
+    stage.plan.failback.as_mut().unwrap().max_lag_bytes = 1;
+    let life = stage.life().await;
+    for _ in 0..5 {
+        stage.world.write("database", "east").unwrap();
+    }
+    let run = stage.start(&life).await;
+    let view = life.settled(&run).await;
+    let soak = view.steps.iter().find(|s| s.id.as_str() == "soak-database-west").unwrap();
+    assert!(soak.note.as_deref().unwrap_or_default().contains("2 bytes behind, 1 are allowed"), "{soak:#?}");
+    assert_eq!(view.condition, Condition::Ended { result: RunResult::Undone }, "{view:#?}");
+    assert_eq!(stage.world.writers("database"), [Region::from("east")]);
+}
