@@ -94,7 +94,8 @@ async fn look(driver: &dyn Driver, granter: &Granter, step: &Step) -> (Would, Ve
             let target = Target { component: component.clone(), region: Some(region.clone()) };
             return match driver.observe(&target).await {
                 Ok(state) => {
-                    let would = state.keeps_up(*most_bytes).map_or_else(|why| Would::WaitFirst { why }, |()| Would::Act);
+                    let would =
+                        state.keeps_up(*most_bytes).map_or_else(|why| Would::WaitFirst { why }, |()| Would::Act);
                     (would, Vec::new())
                 }
                 Err(failure) => (not_seen(&failure), vec![unseen(component.as_str(), Some(region), &failure)]),

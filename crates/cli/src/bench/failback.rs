@@ -28,8 +28,12 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 const FIRST: &str = "shift-10-east";
 
 /// Measures `runs` failbacks of each kind.
-pub(crate) async fn measure(runs: u32, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Series>, DemoError> {
-    let settings = Settings { shares: true, ..rounds::settings("restart", pair::SMALL_BUFFERS) };
+pub(crate) async fn measure(
+    runs: u32,
+    guarantee: &'static str,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<Series>, DemoError> {
+    let settings = Settings { shares: true, ..rounds::settings(guarantee, "restart", pair::SMALL_BUFFERS) };
     let mut pair = Pair::start(settings).await?;
     let (mut gaps, mut backs, mut lost) = (Vec::new(), Vec::new(), [0, 0]);
     for run in 1..=runs {

@@ -61,7 +61,7 @@ async fn measure(args: &BenchArgs, lease: Duration) -> Result<Measured, DemoErro
             }
             BenchCase::Idle => figures.push(idle::measure(runs, guarantee, &progress).await?),
             BenchCase::Dirty => series.push(switchover::measure(runs, guarantee, true, &progress).await?),
-            BenchCase::Failback => series.extend(failback::measure(runs, &progress).await?),
+            BenchCase::Failback => series.extend(failback::measure(runs, guarantee, &progress).await?),
         }
     }
     Ok(Measured { series, figures })
