@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use pilotlight_driver::clock::{Clock, SystemClock};
-use pilotlight_simulation::{Bug, Law, Options, Story, live, shrink};
+use pilotlight_simulation::{Bug, Law, Options, Promise, Story, live, shrink};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +19,7 @@ struct Asked {
     log: bool,
     only: Option<Vec<usize>>,
     bug: Option<Bug>,
+    promise: Option<Promise>,
 }
 
 /// What all seeds came to.
@@ -31,6 +32,10 @@ struct Tally {
     moves: AtomicU64,
     excused: AtomicU64,
     virtual_ms: AtomicU64,
+    terms: AtomicU64,
+    aborted: AtomicU64,
+    /// Seeds and failovers of each guarantee.
+    by_promise: [(AtomicU64, AtomicU64); Promise::ALL.len()],
 }
 
 /// A failover counts as whole with so many events in its world.
@@ -46,6 +51,13 @@ impl Tally {
         add(&self.moves, story.moves);
         add(&self.excused, story.excused);
         add(&self.virtual_ms, u64::try_from(story.lasted.as_millis()).unwrap_or(0));
+        add(&self.terms, story.terms);
+        add(&self.aborted, story.aborted);
+        if let Some(setup) = story.setup {
+            let (seeds, failovers) = &self.by_promise[setup.promise as usize];
+            add(seeds, 1);
+            add(failovers, story.failovers);
+        }
     }
 
     fn line(&self, seconds: f64, of: u64) -> String {
@@ -112,33 +124,51 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
 }
 
 fn options(asked: &Asked, log: bool) -> Options {
-    Options { bug: asked.bug, log, ..Options::default() }
+    Options { bug: asked.bug, log, promise: asked.promise, ..Options::default() }
 }
 
 fn sum_up(asked: &Asked, tally: &Tally, took: Duration) {
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!("{}", tally.line(took.as_secs_f64(), asked.seeds));
-    let per_core = get(&tally.whole) as f64 / took.as_secs_f64().max(0.001) / asked.jobs as f64;
+    let (seeds, whole) = (get(&tally.seeds), get(&tally.whole));
+    println!("seeds {} to {}, {:.1} s", asked.first, asked.first + seeds.saturating_sub(1), took.as_secs_f64());
     println!(
-        "seeds {} to {}: {} moves, {} of them failovers ({} whole, of {WHOLE} events and more: {per_core:.0} a second \
-         and job), {} events, {:.0} s of virtual time in {:.1} s; {} times a law was broken where the guarantee does not \
-         promise it",
-        asked.first,
-        asked.first + get(&tally.seeds).saturating_sub(1),
+        "  {whole} whole failovers (in worlds of {WHOLE} events and more) among {} moves: {:.0} in each second of one core, \
+         {:.0} events each, worlds without one included",
         get(&tally.moves),
-        get(&tally.failovers),
-        get(&tally.whole),
+        whole as f64 / processor().unwrap_or(took.as_secs_f64() * asked.jobs as f64).max(0.001),
+        get(&tally.events) as f64 / whole.max(1) as f64,
+    );
+    for (promise, (seeds, failovers)) in Promise::ALL.iter().zip(&tally.by_promise) {
+        println!("  {:14}{} worlds, {} failovers", promise.name(), get(seeds), get(failovers));
+    }
+    println!(
+        "  {} events, {:.0} s of virtual time, {} terms of leaders, {} runs ended by a person, {} times a law was broken \
+         where the guarantee does not promise it",
         get(&tally.events),
         get(&tally.virtual_ms) as f64 / 1e3,
-        took.as_secs_f64(),
+        get(&tally.terms),
+        get(&tally.aborted),
         get(&tally.excused),
     );
+}
+
+/// What the processor has spent on this process, in seconds; `None` where the system does not say.
+fn processor() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
+    // In user and in system mode, in hundredths of a second.
+    Some((ticks(11)? + ticks(12)?) / 100.0)
 }
 
 fn report(asked: &Asked, seed: u64, story: &Story) {
     let Some(broken) = &story.broken else { return };
     println!("\nseed {seed} breaks a law: {broken}");
     println!("  the law: {}", broken.law.says());
+    if let Some(setup) = story.setup {
+        println!("  its guarantee: {}, controllers: {}", setup.promise.name(), if setup.several { 2 } else { 1 });
+    }
     println!("  its faults:");
     story.faults.iter().for_each(|fault| println!("    {fault}"));
     let (shortest, again) = shrink(seed, &options(asked, false), broken.law);
@@ -152,7 +182,8 @@ fn report(asked: &Asked, seed: u64, story: &Story) {
     println!("  the end of its log:");
     log[log.len().saturating_sub(60)..].iter().for_each(|line| println!("    {line}"));
     let bug = asked.bug.map_or(String::new(), |b| format!(" --bug {}", b.name()));
-    println!("\nall of it: cargo xtask simulate --first {seed} --log{bug}");
+    let promise = asked.promise.map_or(String::new(), |p| format!(" --guarantee {}", p.name()));
+    println!("\nall of it: cargo xtask simulate --first {seed} --log{bug}{promise}");
 }
 
 fn show(asked: &Asked) -> ExitCode {
@@ -174,7 +205,7 @@ fn show(asked: &Asked) -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> anyhow::Result<Asked> {
-    let mut asked = Asked { seeds: 10_000, first: 0, jobs: 1, log: false, only: None, bug: None };
+    let mut asked = Asked { seeds: 10_000, first: 0, jobs: 1, log: false, only: None, bug: None, promise: None };
     let mut rest = arguments.iter();
     while let Some(word) = rest.next() {
         if word == "--laws" {
@@ -194,6 +225,12 @@ fn read(arguments: &[String]) -> anyhow::Result<Asked> {
             "--only" => {
                 let numbers = value.split(',').map(str::parse).collect::<Result<_, _>>();
                 asked.only = Some(numbers.context("--only needs the numbers of faults, such as 0,2")?);
+            }
+            "--guarantee" => {
+                let found = Promise::ALL.into_iter().find(|p| p.name() == value);
+                let known = Promise::ALL.map(Promise::name).join(", ");
+                asked.promise =
+                    Some(found.with_context(|| format!("no guarantee is called {value}; there are {known}"))?);
             }
             "--bug" => {
                 let known = Bug::ALL.iter().map(|b| format!("  {:24}{}", b.name(), b.what())).collect::<Vec<_>>();

@@ -22,7 +22,7 @@ pub(crate) use candidate::astray;
 pub use candidate::{Candidate, Hurdle, Returned};
 pub use decide::{Decision, History, Hold, LastFailover, REJOIN_PAUSE, Reason, Unread, decide};
 pub use reach::{Cell, Contact, Quorum, Reach, Row};
-pub use sight::{AgentSight, Outlook, PortAnswer, PortSight, Sight};
+pub use sight::{AgentSight, Outlook, PortAnswer, PortSight, Sight, fresh_within};
 pub use words::{Foresight, decisions, foresee};
 
 use crate::health::{self, Health, Question, ServiceHealth};

@@ -198,7 +198,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     let decided = verdict::decide(&desk.plan, unit, &judgement, &history, now);
     let bars = history.last_failover.as_ref().filter(|l| !l.acknowledged);
     let cooling_down = bars.map(|l| l.cooling_down(&desk.plan, now)).filter(|left| !left.is_zero());
-    desk.record(Scene {
+    desk.record(|| Scene {
         at: now,
         unit: unit.clone(),
         writer: record.writer.clone(),

@@ -18,7 +18,7 @@ use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkReques
 use pilotlight_core::recording::Scene;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::time::{Mono, Wall};
-use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight, Witness};
+use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight, Witness, fresh_within};
 use pilotlight_driver::checkup::Checkup;
 use pilotlight_driver::clock::Clock;
 use pilotlight_engine::Engine;
@@ -194,10 +194,20 @@ impl Desk {
     }
 
     /// Keeps a scene, if it is worth it and anything is kept.
-    pub(crate) fn record(&self, scene: Scene) {
+    pub(crate) fn record(&self, scene: impl FnOnce() -> Scene) {
         let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(recorder) = &mut recorder.0 {
-            recorder.note(&self.plan, scene);
+            recorder.note(&self.plan, scene());
+        }
+    }
+
+    /// The region was heard lately. Asked many times a second, so it makes no whole [`Sight`] where agents are what is heard.
+    pub(crate) fn hears(&self, unit: &Unit, region: &Region) -> bool {
+        match self.plan.expects_agent(region) {
+            true => {
+                self.hub.last_heard(region).is_some_and(|at| self.clock.mono().since(at) <= fresh_within(&self.plan))
+            }
+            false => self.sight(unit).hears(&self.plan, region),
         }
     }
 

@@ -5,7 +5,8 @@
 
 use crate::api::Refusal;
 use crate::api::view::{ControllerView, DecisionView, LeaderView, RegionStatus, StatusView, UnitStatus};
-use crate::hold;
+use crate::desk::Desk;
+use crate::{api, hold};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -24,7 +25,7 @@ use pilotlight_engine::lead::Lead;
 use pilotlight_engine::store::{Store, UnitRecord, Units};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tower::ServiceExt;
@@ -49,9 +50,16 @@ pub(crate) struct Front {
 /// What this controller is now.
 #[derive(Default)]
 struct Standing {
-    leading: Option<(Lead, Router)>,
+    leading: Option<Arc<Leading>>,
     leader: Option<LeaderRecord>,
     trouble: Option<String>,
+}
+
+/// A term, with its API once somebody has asked for it.
+pub(crate) struct Leading {
+    pub(crate) lead: Lead,
+    pub(crate) desk: Arc<Desk>,
+    api: OnceLock<Router>,
 }
 
 impl Front {
@@ -71,9 +79,9 @@ impl Front {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It leads, and this is its API.
-    pub(crate) fn leads(&self, lead: Lead, api: Router) {
-        self.standing().leading = Some((lead, api));
+    /// It leads, from this desk.
+    pub(crate) fn leads(&self, lead: Lead, desk: Arc<Desk>) {
+        self.standing().leading = Some(Arc::new(Leading { lead, desk, api: OnceLock::new() }));
     }
 
     /// It stands by.
@@ -93,13 +101,13 @@ impl Front {
         }
     }
 
-    fn leading(&self) -> Option<(Lead, Router)> {
-        self.standing().leading.clone().filter(|(lead, _)| lead.is_valid())
+    pub(crate) fn leading(&self) -> Option<Arc<Leading>> {
+        self.standing().leading.clone().filter(|leading| leading.lead.is_valid())
     }
 
     fn view(&self) -> ControllerView {
         let standing = self.standing();
-        let lead = standing.leading.as_ref().map(|(lead, _)| lead).filter(|lead| lead.is_valid());
+        let lead = standing.leading.as_ref().map(|leading| &leading.lead).filter(|lead| lead.is_valid());
         let leader = standing.leader.as_ref().map(|l| LeaderView { name: l.name.clone(), url: l.url.clone() });
         ControllerView {
             name: self.name.clone(),
@@ -154,8 +162,9 @@ async fn controller(State(front): State<Arc<Front>>) -> Json<ControllerView> {
 }
 
 async fn pass_on(State(front): State<Arc<Front>>, request: Request) -> Response {
-    let Some((lead, api)) = front.leading() else { return standing_by(&front, request.uri().path()).await };
-    let mut response = match api.oneshot(request).await {
+    let Some(leading) = front.leading() else { return standing_by(&front, request.uri().path()).await };
+    let (lead, api) = (&leading.lead, leading.api.get_or_init(|| api::router(leading.desk.clone())));
+    let mut response = match api.clone().oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };

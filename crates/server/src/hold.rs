@@ -14,10 +14,14 @@ const MOST: u64 = 4_096;
 
 /// The hold, if there is one. A place that cannot be looked at may hold a file: in doubt, hold.
 pub fn read(file: &Path) -> Option<Hold> {
-    let mut hold = Hold { file: file.display().to_string(), by: String::new(), since: None, why: String::new() };
+    // Most often there is none, and this is asked many times a second.
     let found = match std::fs::metadata(file) {
-        Ok(found) => found,
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return None,
+        found => found,
+    };
+    let mut hold = Hold { file: file.display().to_string(), by: String::new(), since: None, why: String::new() };
+    let found = match found {
+        Ok(found) => found,
         Err(e) => {
             hold.why = format!("it cannot be seen whether the file is there: {e}");
             return Some(hold);

@@ -152,6 +152,11 @@ impl Hub {
         self.sessions.iter().map(sight).collect()
     }
 
+    /// When the region's agent was heard last.
+    pub fn last_heard(&self, region: &Region) -> Option<Mono> {
+        self.sessions.get(region).and_then(|s| s.lock().last_heard)
+    }
+
     /// What every observer but the controller said of the other places.
     pub fn outlooks(&self) -> BTreeMap<Witness, Outlook> {
         self.said().iter().map(|(witness, said)| (witness.clone(), said.outlook.clone())).collect()
@@ -231,8 +236,7 @@ impl Hub {
 
     /// The agent was heard lately; else a text that says how long it is silent.
     fn hears(&self, region: &Region, within: Duration) -> Result<(), String> {
-        let heard = self.sessions.get(region).and_then(|s| s.lock().last_heard);
-        let silent = heard.map(|at| self.clock.mono().since(at));
+        let silent = self.last_heard(region).map(|at| self.clock.mono().since(at));
         match silent {
             Some(silent) if silent <= within => Ok(()),
             Some(silent) => Err(format!("the agent of {region} is silent for {}", show_duration(silent))),

@@ -24,7 +24,7 @@ mod serve;
 mod traffic;
 
 pub use hub::{Hub, RemoteAgent};
-pub use offstage::Offstage;
+pub use offstage::{Offstage, OffstageTerm};
 pub use pilotlight_driver::port::PortLook;
 pub use recorder::RecordingTo;
 pub use serve::{Assemble, ControllerParts, Door, Listen, ServeError, ServerParts, Standing, bind, serve};

@@ -60,7 +60,7 @@ fn wanted(desk: &Desk) -> Vec<(Target, Duration)> {
     let mut wanted = Vec::new();
     for unit in desk.plan.units() {
         let Some(writer) = desk.engine.granter().unit(unit).and_then(|r| r.writer) else { continue };
-        let every = if desk.sight(unit).hears(&desk.plan, &writer) { CALM } else { SILENT };
+        let every = if desk.hears(unit, &writer) { CALM } else { SILENT };
         for (component, plan) in desk.plan.in_unit(unit) {
             if plan.copies().contains(&&writer) {
                 let target = Target { component: component.clone(), region: Some(writer.clone()) };
@@ -130,7 +130,7 @@ fn managed_targets(desk: &Desk) -> Vec<Target> {
     targets
 }
 
-async fn within<T>(desk: &Desk, longest: Duration, look: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(desk: &Desk, longest: Duration, look: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         seen = look => Some(seen),

@@ -34,6 +34,10 @@ type Told = BTreeSet<(RunId, String)>;
 
 /// Tells until shutdown.
 pub(crate) async fn run(desk: Arc<Desk>) {
+    if desk.plan.units().into_iter().all(|unit| messengers(&desk, unit).next().is_none()) {
+        // The plan names nobody to tell.
+        return desk.shutdown.cancelled().await;
+    }
     let mut records = desk.engine.subscribe();
     let mut told = Told::new();
     catch_up(&desk, &mut told).await;

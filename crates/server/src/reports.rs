@@ -16,6 +16,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
     let mut records = desk.engine.subscribe();
     loop {
         let published = tokio::select! {
+            biased;
             published = records.recv() => published,
             () = desk.shutdown.cancelled() => return,
         };

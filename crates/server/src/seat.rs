@@ -186,7 +186,12 @@ impl Seat {
     /// The others need not wait. Called when nothing is granted or sent any more.
     async fn resign(&self, record: LeaderRecord, version: u64) {
         let resigned = LeaderRecord { resigned: true, ..record };
-        if tokio::time::timeout(RESIGN, self.put(&resigned, Some(version))).await.is_ok_and(|put| put.is_ok()) {
+        let put = tokio::select! {
+            biased;
+            put = self.put(&resigned, Some(version)) => put.is_ok(),
+            () = self.clock.sleep(RESIGN) => false,
+        };
+        if put {
             tracing::info!(term = %resigned.term, "gave up the lead");
         }
     }

@@ -10,7 +10,7 @@ use crate::hub::Hub;
 use crate::looks;
 use crate::recorder::RecordingTo;
 use crate::seat::Seat;
-use crate::{api, controller, notes, others, reports, traffic};
+use crate::{controller, notes, others, reports, traffic};
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -197,19 +197,10 @@ pub async fn serve(parts: ControllerParts) -> Result<(), ServeError> {
         None => None,
     };
     let front = Arc::new(Front::new(plan, clock.clone(), (door.token, door.agent_token), &standing));
-    let Standing { name, url, store, lease, .. } = standing;
     let handle = Handle::new();
     let service = front::router(front.clone());
     let mut answering = tokio::spawn(answer(service, listener, tls, handle.clone()));
-    let working = async {
-        match store {
-            None => term(&front, &assemble, Lead::alone(), &shutdown).await,
-            Some(store) => {
-                let (front, shutdown) = (front.clone(), shutdown.clone());
-                take_turns(&Seat { store, clock, lease, name, url, front, shutdown }, &assemble).await
-            }
-        }
-    };
+    let working = work_by_turns(&front, standing, &assemble, &shutdown);
     let ended = tokio::select! {
         biased;
         ended = working => ended,
@@ -222,6 +213,19 @@ pub async fn serve(parts: ControllerParts) -> Result<(), ServeError> {
     }
     tracing::info!("the controller has ended");
     ended
+}
+
+/// Everything but the answers: the only controller leads, one of several does so by turns, until shutdown.
+pub(crate) async fn work_by_turns(
+    front: &Arc<Front>,
+    standing: Standing,
+    assemble: &Assemble,
+    shutdown: &CancellationToken,
+) -> Result<(), ServeError> {
+    let Standing { name, url, store, lease, .. } = standing;
+    let Some(store) = store else { return term(front, assemble, Lead::alone(), shutdown).await };
+    let (clock, front, shutdown) = (front.clock.clone(), front.clone(), shutdown.clone());
+    take_turns(&Seat { store, clock, lease, name, url, front, shutdown }, assemble).await
 }
 
 /// Stands by and leads by turns until shutdown.
@@ -258,7 +262,7 @@ async fn term(front: &Arc<Front>, assemble: &Assemble, lead: Lead, over: &Cancel
     // The term may end by itself; then its tasks end, and whoever called goes on.
     let desk =
         Arc::new(Desk::new(front.plan.clone(), front.clock.clone(), front.hold.clone(), parts, over.child_token()));
-    front.leads(lead.clone(), api::router(desk.clone()));
+    front.leads(lead.clone(), desk.clone());
     let first = match take_up(&desk).await {
         // With several controllers the store may be away for a moment; `others` below tries again.
         Err(why) if lead.is_contested() => {
@@ -275,7 +279,7 @@ async fn term(front: &Arc<Front>, assemble: &Assemble, lead: Lead, over: &Cancel
     desk.shutdown.cancel();
     if !lead.is_contested() {
         desk.engine.shutdown().await;
-    } else if tokio::time::timeout(TERM_ENDS, desk.engine.shutdown()).await.is_err() {
+    } else if looks::within(&desk, TERM_ENDS, desk.engine.shutdown()).await.is_none() {
         // It must not hold up the next term: its lead is over, and what comes of it is refused.
         tracing::warn!(term = %lead.term(), "an effect of the term goes on; nothing follows from it");
     }
@@ -283,7 +287,7 @@ async fn term(front: &Arc<Front>, assemble: &Assemble, lead: Lead, over: &Cancel
 }
 
 /// Goes on with the runs that an earlier controller left.
-pub(crate) async fn take_up(desk: &Desk) -> Result<(), StorageError> {
+async fn take_up(desk: &Desk) -> Result<(), StorageError> {
     for run in desk.engine.continue_held().await? {
         tracing::info!(%run, "goes on where an earlier controller left it");
     }
@@ -320,7 +324,7 @@ async fn work(desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) -> Result<(), Serv
 }
 
 /// Spawns everything that looks and decides; each ends at shutdown and never before.
-pub(crate) fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) {
+fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) {
     let (decides, dials, shares) = (desk.clone(), desk.clone(), desk.clone());
     let (publishes, follows, asks) = (desk.clone(), desk.clone(), desk.clone());
     tasks.spawn(async move {

@@ -2,22 +2,29 @@
 
 use crate::bug::Bug;
 use crate::drivers::{PlaceDriver, descriptors, of_place};
-use crate::exchange::{Exchange, Letter, Order, Reply};
-use crate::place::Place;
+use crate::exchange::{Exchange, Heard, Letter, Order, Reply};
+use crate::gate::SimGate;
+use crate::place::{MEMBERS, Place};
 use crate::process::Process;
 use crate::timeline::ProcessClock;
 use async_trait::async_trait;
 use pilotlight_agent::{AgentParts, GuardRuns, Notes, Way, WayError};
+use pilotlight_core::candidate::Wish;
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::Unit;
+use pilotlight_core::id::{Component, Unit};
 use pilotlight_core::plan::Plan;
-use pilotlight_core::protocol::{Answer, Heartbeat, HeartbeatReply, Job, Task, TaskResult, WorkReply, WorkRequest};
+use pilotlight_core::protocol::{
+    Answer, Heartbeat, HeartbeatReply, Job, Task, TaskResult, UnitView, WorkReply, WorkRequest,
+};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::gate::Gate;
 use pilotlight_driver::guard::{Guarded, Ledger, MemoryLog};
+use pilotlight_driver::level::Level;
 use pilotlight_driver::{Context, Driver};
 use pilotlight_engine::router::Router;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -31,6 +38,11 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    /// The region has held the lease, long ago.
+    pub(crate) fn once_held(&self, unit: Unit) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(unit, Mono::default());
+    }
+
     /// The machine has booted: its clock has begun anew, so what was noted is only known to have been.
     pub(crate) fn rebooted(&self) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,28 +62,73 @@ impl Notes for Folder {
     }
 }
 
-/// The way to whichever controller answers.
+/// The way to whichever controller leads: as the real one, the last that answered is asked first, then all others.
 struct Post {
     exchange: Exchange,
     place: Place,
     clock: ProcessClock,
     driver: Arc<PlaceDriver>,
     bug: Option<Bug>,
+    members: &'static [Place],
+    /// The one that answered last.
+    leads: AtomicUsize,
+    /// Grows when that is another one.
+    moved: Level,
+    /// The newest term that was heard.
+    term: AtomicU64,
+    /// What was heard last of the only unit.
+    last: Mutex<Option<UnitView>>,
 }
 
 impl Post {
     async fn send<T>(
         &self,
         within: Duration,
-        letter: impl FnOnce(Reply<Result<T, WayError>>) -> Letter,
+        letter: impl Fn(Reply<Heard<T>>) -> Letter + Send,
+    ) -> Result<T, WayError> {
+        let (first, moved) = (self.leads.load(Ordering::Relaxed), self.moved.get());
+        let mut failed = None;
+        for number in 0..self.members.len() {
+            let at = (first + number) % self.members.len();
+            let asked = tokio::select! {
+                biased;
+                answer = self.ask(at, within, &letter) => answer,
+                () = self.moved.passes(moved) => Err(unreachable("another controller leads now")),
+            };
+            match asked {
+                Ok(answer) => {
+                    if self.leads.swap(at, Ordering::Relaxed) != at {
+                        self.moved.step();
+                    }
+                    return Ok(answer);
+                }
+                Err(e @ WayError::Refused { .. }) => return Err(e),
+                Err(e) => failed = Some(e),
+            }
+        }
+        Err(failed.unwrap_or_else(|| unreachable("nobody to ask")))
+    }
+
+    async fn ask<T>(
+        &self,
+        at: usize,
+        within: Duration,
+        letter: &(impl Fn(Reply<Heard<T>>) -> Letter + Send),
     ) -> Result<T, WayError> {
         let (reply, answer): (_, oneshot::Receiver<_>) = Reply::new(self.clock.process);
-        self.exchange.leave(Order::Post { from: self.place, letter: letter(reply) });
-        tokio::select! {
+        let to = self.members[at];
+        let letter = letter(reply);
+        self.exchange.leave(Order::Post { from: self.place, to, letter });
+        let (term, answer) = tokio::select! {
             biased;
-            answer = answer => answer.unwrap_or_else(|_| Err(unreachable("the connection was closed"))),
-            () = self.clock.sleep(within) => Err(unreachable("no answer in time")),
+            answer = answer => answer.unwrap_or_else(|_| Err(unreachable("the connection was closed")))?,
+            () = self.clock.sleep(within) => return Err(unreachable("no answer in time")),
+        };
+        let newest = self.term.fetch_max(term.0, Ordering::Relaxed).max(term.0);
+        if term.0 < newest && self.bug != Some(Bug::OldTermObeyed) {
+            return Err(unreachable("it leads an older term"));
         }
+        Ok(answer)
     }
 
     /// A planted bug: the order goes to the driver past everything that would stop it.
@@ -93,8 +150,16 @@ impl Post {
             };
             let (reply, _answer) = Reply::new(clock.process);
             let result = Box::new(TaskResult { region: place.region(), id: task.id, answer });
-            exchange.leave(Order::Post { from: place, letter: Letter::Result(result, reply) });
+            exchange.leave(Order::Post { from: place, to: Place::Control, letter: Letter::Result(result, reply) });
         });
+    }
+
+    /// A planted bug: whoever is offered is wished for at once.
+    fn hasty_wish(&self) -> Option<Wish> {
+        let view = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let hasty = self.bug == Some(Bug::EarlyAdmission) && view.candidate.is_none();
+        let candidate = view.offered.first().filter(|_| hasty)?.clone();
+        Some(Wish { unit: view.unit, epoch: view.epoch, candidacy: view.candidacy, candidate: Some(candidate) })
     }
 
     fn is_past(&self, job: &Job) -> bool {
@@ -114,20 +179,22 @@ pub(crate) fn unreachable(why: &str) -> WayError {
 impl Way for Post {
     async fn heartbeat(&self, heartbeat: &Heartbeat, within: Duration) -> Result<HeartbeatReply, WayError> {
         let sent = self.clock.mono();
-        let heartbeat = Box::new(heartbeat.clone());
-        let mut reply = self.send(within, |reply| Letter::Heartbeat(heartbeat, reply)).await?;
+        let mut heartbeat = Box::new(heartbeat.clone());
+        heartbeat.wishes.extend(self.hasty_wish());
+        let mut reply = self.send(within, |reply| Letter::Heartbeat(heartbeat.clone(), reply)).await?;
         if self.bug == Some(Bug::LongLease) {
             reply.units.iter_mut().for_each(|view| view.lease_ms = view.lease_ms.map(|lease| lease * 2));
         }
         if let Some(lease) = reply.units.iter().find_map(|v| v.lease_ms) {
             self.exchange.leave(Order::Believes { place: self.place, until: sent + lease });
         }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = reply.units.first().cloned();
         Ok(reply)
     }
 
     async fn work(&self, request: &WorkRequest, within: Duration) -> Result<WorkReply, WayError> {
         let request = request.clone();
-        let mut reply = self.send(within, |reply| Letter::Work(request, reply)).await?;
+        let mut reply = self.send(within, |reply| Letter::Work(request.clone(), reply)).await?;
         let (past, rest) = reply.tasks.into_iter().partition(|task| self.is_past(&task.job));
         reply.tasks = rest;
         let past: Vec<Task> = past;
@@ -137,7 +204,7 @@ impl Way for Post {
 
     async fn result(&self, result: &TaskResult, within: Duration) -> Result<(), WayError> {
         let result = Box::new(result.clone());
-        self.send(within, |reply| Letter::Result(result, reply)).await
+        self.send(within, |reply| Letter::Result(result.clone(), reply)).await
     }
 }
 
@@ -157,8 +224,14 @@ pub(crate) fn start(start: Start<'_>) -> Process {
     let Start { plan, exchange, clock, place, folder, bug, life } = start;
     let process = Process::start();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-    let driver =
-        Arc::new(PlaceDriver { exchange: exchange.clone(), place, process: clock.process, descriptor: of_place() });
+    let gate = SimGate::of(&plan, exchange, place, bug);
+    let driver = Arc::new(PlaceDriver {
+        exchange: exchange.clone(),
+        place,
+        clock: clock.clone(),
+        descriptor: of_place(),
+        gate: gate.clone(),
+    });
     let ledger = Arc::new(Ledger::on_memory(&folder.guard, shared.clone()));
     let guarded: Arc<dyn Driver> = Arc::new(Guarded::with(driver.clone(), ledger.clone()));
     let region = place.region();
@@ -168,15 +241,27 @@ pub(crate) fn start(start: Start<'_>) -> Process {
     for name in described.keys() {
         router = router.component(name, Some(&region), guarded.clone());
     }
-    let way = Post { exchange: exchange.clone(), place, clock, driver: driver.clone(), bug };
+    let members = if plan.controller.store.is_shared() { &MEMBERS[..] } else { &MEMBERS[..1] };
+    let way = Post {
+        exchange: exchange.clone(),
+        place,
+        clock,
+        driver: driver.clone(),
+        bug,
+        members,
+        leads: AtomicUsize::new(0),
+        moved: Level::default(),
+        term: AtomicU64::new(0),
+        last: Mutex::default(),
+    };
+    let gates = gate.map(|gate| (Component::from("database"), vec![gate as Arc<dyn Gate>]));
     let parts = AgentParts {
         region,
         plan,
         driver: Arc::new(router),
         ledger,
         descriptors: described,
-
-        gates: BTreeMap::new(),
+        gates: gates.into_iter().collect(),
         clock: shared,
         port_look: driver,
         way: Arc::new(way),

@@ -51,6 +51,28 @@ bugs! {
     GuardForgets = "guard-forgets",
     /// A name is withdrawn before it is published anew.
     NameWithdrawn = "name-withdrawn",
+    /// The gate is told to confirm for a lease longer than the lease.
+    GateOutlivesLease = "gate-outlives-lease",
+    /// The server goes on believing a gate that was silent, as it does with its own default.
+    SilentGateBelieved = "silent-gate-believed",
+    /// The gate confirms by a clock that it read once, at its last order.
+    GateNeverLooks = "gate-never-looks",
+    /// The gate does not close when the candidate is older than the RPO, where it should.
+    NoGovernor = "no-governor",
+    /// A candidate is admitted before the writer waits for it.
+    EarlyAdmission = "early-admission",
+    /// The candidate is called proven although it lacks what was acknowledged before.
+    UnprovenCandidate = "unproven-candidate",
+    /// The writer waits for nobody, and says that it waits.
+    WaitsInNameOnly = "waits-in-name-only",
+    /// The promotion takes what has not arrived yet for received.
+    EarlyPromotion = "early-promotion",
+    /// An agent obeys a controller of an older term.
+    OldTermObeyed = "old-term-obeyed",
+    /// The store looks at the condition of a write and ignores it.
+    StoreIgnoresVersions = "store-ignores-versions",
+    /// A lost answer of an agent is taken for done.
+    LostIsDone = "lost-is-done",
     /// A rescue bundle is called whole and holds nothing.
     CaptureLies = "capture-lies",
 }

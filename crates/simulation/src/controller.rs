@@ -20,47 +20,45 @@ use pilotlight_driver::{Context, Driver};
 use pilotlight_engine::granter::Granter;
 use pilotlight_engine::lead::Lead;
 use pilotlight_engine::router::Router;
+use pilotlight_engine::store::Store;
 use pilotlight_engine::{Engine, EngineParts};
 use pilotlight_server::hub::{Hub, RemoteAgent};
-use pilotlight_server::{Offstage, ServerParts};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use pilotlight_server::{Assemble, Offstage, ServeError, ServerParts, Standing};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A controller's process; its front is there once it has read its disk.
+/// A controller's process and what the world says to it.
 pub(crate) struct Controller {
     pub(crate) process: Process,
-    pub(crate) front: Arc<OnceLock<Offstage>>,
+    pub(crate) front: Offstage,
 }
 
 /// What a controller is started with.
 pub(crate) struct Start<'a> {
     pub(crate) plan: Arc<Plan>,
+    pub(crate) place: Place,
     pub(crate) exchange: &'a Exchange,
     pub(crate) clock: ProcessClock,
     pub(crate) disk: &'a Disk,
     pub(crate) guard: &'a MemoryLog,
-    pub(crate) deposed: Arc<AtomicBool>,
+    pub(crate) cut: Arc<AtomicU32>,
     pub(crate) bug: Option<Bug>,
-    pub(crate) life: u32,
 }
 
 /// Starts a controller's process.
 pub(crate) fn start(start: &Start<'_>) -> Controller {
     let process = Process::start();
-    let front = Arc::new(OnceLock::new());
-    let (parts, sets) = (Parts::of(start), front.clone());
+    let parts = Arc::new(Parts::of(start));
+    let shared: Arc<dyn Clock> = Arc::new(start.clock.clone());
+    let front = Offstage::new(start.plan.clone(), shared, &parts.standing());
+    let works = front.clone();
     process.spawn(async move {
-        let offstage = loop {
-            match parts.open().await {
-                Ok(offstage) => break offstage,
-                // As a supervisor would: it ended because its disk failed, and is started again.
-                Err(_) => parts.clock.sleep(Duration::from_millis(200)).await,
-            }
-        };
-        let _ = sets.set(offstage.clone());
-        while offstage.run().await.is_err() {
+        let shutdown = CancellationToken::new();
+        let assemble = parts.clone().assemble();
+        // As a supervisor would: it ended because its disk failed, and is started again.
+        while works.run(parts.standing(), &assemble, &shutdown).await.is_err() {
             parts.clock.sleep(Duration::from_millis(200)).await;
         }
     });
@@ -69,90 +67,113 @@ pub(crate) fn start(start: &Start<'_>) -> Controller {
 
 struct Parts {
     plan: Arc<Plan>,
+    place: Place,
+    exchange: Exchange,
     clock: ProcessClock,
     disk: Disk,
-    driver: Arc<dyn Driver>,
-    port_look: Arc<PlaceDriver>,
-    hub: Arc<Hub>,
+    cut: Arc<AtomicU32>,
+    /// Its own effects, past the guard of its own folder.
+    own: Arc<dyn Driver>,
     bug: Option<Bug>,
-    life: u32,
-    deposed: Arc<AtomicBool>,
 }
 
 impl Parts {
     fn of(start: &Start<'_>) -> Self {
-        let Start { plan, exchange, clock, disk, guard, deposed, bug, life } = start;
-        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let policy = &plan.policy;
-        let hub = Hub::of_life(format!("life{life}"), shared.clone(), &plan.regions, policy.renew, policy.lease);
-        let place = || PlaceDriver {
+        let Start { plan, place, exchange, clock, disk, guard, cut, bug } = start;
+        let driver = place_driver(exchange, *place, clock);
+        let ledger = Arc::new(Ledger::on_memory(guard, Arc::new(clock.clone())));
+        Self {
+            plan: plan.clone(),
+            place: *place,
             exchange: (*exchange).clone(),
-            place: Place::Control,
-            process: clock.process,
-            descriptor: of_place(),
-        };
-        let ledger = Arc::new(Ledger::on_memory(guard, shared));
-        let own: Arc<dyn Driver> = Arc::new(Guarded::with(place(), ledger));
-        let mut router = Router::new().here(own.clone());
-        for region in &plan.regions {
+            clock: clock.clone(),
+            disk: (*disk).clone(),
+            cut: cut.clone(),
+            own: Arc::new(Guarded::with(driver, ledger)),
+            bug: *bug,
+        }
+    }
+
+    fn access(&self) -> Arc<Access> {
+        Arc::new(Access { disk: self.disk.clone(), clock: self.clock.clone(), cut: self.cut.clone() })
+    }
+
+    fn standing(&self) -> Standing {
+        let several = self.plan.controller.store.is_shared();
+        Standing {
+            name: self.place.name().to_owned(),
+            url: format!("http://{}", self.place.name()),
+            store: several.then(|| self.access() as Arc<dyn Store>),
+            lease: self.plan.leader_lease(),
+            // Nobody makes such a file in a simulated world.
+            hold: std::path::PathBuf::new(),
+        }
+    }
+
+    fn assemble(self: Arc<Self>) -> Assemble {
+        Box::new(move |lead| {
+            let parts = self.clone();
+            Box::pin(async move { parts.term(lead).await })
+        })
+    }
+
+    fn router(&self, hub: &Arc<Hub>) -> Router {
+        let mut router = Router::new().here(self.own.clone());
+        for region in &self.plan.regions {
             router = router.region(region, Arc::new(RemoteAgent::new(hub.clone(), region.clone(), of_place())));
         }
-        for (name, described) in descriptors(plan) {
+        for (name, described) in descriptors(&self.plan) {
             if !described.needs_agent {
-                router = router.component(&name, None, own.clone());
+                router = router.component(&name, None, self.own.clone());
                 continue;
             }
-            for region in &plan.regions {
+            for region in &self.plan.regions {
                 let agent = RemoteAgent::new(hub.clone(), region.clone(), described.clone());
                 router = router.component(&name, Some(region), Arc::new(agent));
             }
         }
-        let driver: Arc<dyn Driver> = match bug {
-            Some(Bug::BlindRetry) => Arc::new(Doctored(router)),
-            _ => Arc::new(router),
-        };
-        Self {
-            plan: plan.clone(),
-            clock: clock.clone(),
-            disk: (*disk).clone(),
-            driver,
-            port_look: Arc::new(place()),
-            hub,
-            bug: *bug,
-            life: *life,
-            deposed: deposed.clone(),
-        }
+        router
     }
 
-    async fn open(&self) -> Result<Offstage, pilotlight_engine::storage::StorageError> {
+    async fn term(&self, lead: Lead) -> Result<ServerParts, ServeError> {
+        let (plan, policy) = (&self.plan, &self.plan.policy);
         let shared: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let life = format!("life{}-{}", self.clock.process, lead.term());
+        let hub = Hub::of_life(life, shared.clone(), &plan.regions, policy.renew, policy.lease);
+        let router = self.router(&hub);
+        let driver: Arc<dyn Driver> = match self.bug {
+            Some(bug @ (Bug::BlindRetry | Bug::LostIsDone)) => Arc::new(Doctored(router, bug)),
+            _ => Arc::new(router),
+        };
         let granters: Arc<dyn Clock> = match self.bug {
             Some(bug @ (Bug::EarlyLapse | Bug::NoWaitAtStart)) => {
                 Arc::new(Hasty { clock: self.clock.clone(), began: self.clock.mono(), bug })
             }
             _ => shared.clone(),
         };
-        let access = || Access { disk: self.disk.clone(), clock: self.clock.clone(), deposed: self.deposed.clone() };
         let engine = Engine::open(EngineParts {
-            store: Arc::new(access()),
-            journal: Arc::new(access()),
-            driver: self.driver.clone(),
-            clock: shared.clone(),
-            granter: Arc::new(Granter::new(granters, self.plan.policy.lease)),
-            name: format!("controller {}", self.life),
-            lead: Lead::alone(),
+            store: self.access(),
+            journal: self.access(),
+            driver,
+            clock: shared,
+            granter: Arc::new(Granter::new(granters, policy.lease)),
+            name: self.place.name().to_owned(),
+            lead: lead.clone(),
         });
-        let parts = ServerParts {
+        Ok(ServerParts {
             engine: engine.await?,
-            descriptors: descriptors(&self.plan),
-            hub: self.hub.clone(),
-            port_look: self.port_look.clone(),
+            descriptors: descriptors(plan),
+            hub,
+            port_look: Arc::new(place_driver(&self.exchange, self.place, &self.clock)),
             reports: None,
             recording: None,
-            lead: Lead::alone(),
-        };
-        Ok(Offstage::new(self.plan.clone(), shared, parts, CancellationToken::new()))
+            lead,
+        })
     }
+}
+
+fn place_driver(exchange: &Exchange, place: Place, clock: &ProcessClock) -> PlaceDriver {
+    PlaceDriver { exchange: exchange.clone(), place, clock: clock.clone(), descriptor: of_place(), gate: None }
 }
 
 /// Planted bugs of the granter: a clock that runs away, or one that has run for long when it starts.
@@ -184,7 +205,7 @@ impl Clock for Hasty {
 }
 
 /// A planted bug of whoever reads an answer.
-struct Doctored(Router);
+struct Doctored(Router, Bug);
 
 #[async_trait]
 impl Driver for Doctored {
@@ -205,6 +226,9 @@ impl Driver for Doctored {
         if let Err(failure) = &mut answer
             && failure.kind == FailureKind::OutcomeUnknown
         {
+            if self.1 == Bug::LostIsDone {
+                return Ok(Outcome::done());
+            }
             failure.kind = FailureKind::Transient;
         }
         answer

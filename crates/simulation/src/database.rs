@@ -6,10 +6,11 @@
 
 use crate::place::Place;
 use crate::timeline::Nanos;
+use pilotlight_core::candidate::{Waiting, Waits};
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::observation::{Role, Sentinel, State};
 use pilotlight_core::position::{Lag, LagQuality, Position};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// One WAL record that matters.
@@ -66,6 +67,13 @@ pub(crate) struct Sender {
     pub(crate) pumping: bool,
     /// Entries the standby has confirmed to have flushed.
     pub(crate) confirmed: usize,
+    /// The name under which the standby came.
+    pub(crate) name: Option<u64>,
+}
+
+/// The name of a standby.
+pub(crate) fn name_text(number: u64) -> String {
+    format!("pl_{number}")
 }
 
 #[derive(Debug, Clone)]
@@ -88,6 +96,14 @@ pub(crate) struct Database {
     pub(crate) sender: Option<Sender>,
     /// Writes that reached it while it was frozen.
     pub(crate) held_up: Vec<u32>,
+    /// What commits wait for, as it stands in its settings.
+    pub(crate) waits: Waits,
+    /// For what that was proven, as its agent has noted.
+    pub(crate) proven: Option<Waits>,
+    /// A standby: the number in the name under which it follows.
+    pub(crate) name: Option<u64>,
+    /// Commits that wait: the write, and the entries that somebody must have confirmed.
+    pub(crate) waiting: VecDeque<(u32, usize)>,
 }
 
 impl Database {
@@ -106,6 +122,10 @@ impl Database {
             receiver: None,
             sender: None,
             held_up: Vec::new(),
+            waits: Waits::default(),
+            proven: None,
+            name: None,
+            waiting: VecDeque::new(),
         }
     }
 
@@ -125,6 +145,7 @@ impl Database {
         (self.receiver, self.sender) = (None, None);
         (self.frozen, self.stopping) = (false, false);
         self.held_up.clear();
+        self.waiting.clear();
         // What a dead process had not flushed is not on the disk.
         self.wal.truncate(self.flushed);
     }
@@ -155,11 +176,32 @@ impl Database {
         length == 0 || self.wal.get(length - 1).is_some_and(|e| e.number == last)
     }
 
+    pub(crate) fn holds(&self, write: u32) -> bool {
+        self.wal.iter().rev().any(|e| e.what == What::Write(write))
+    }
+
+    /// Every client's write on it.
+    pub(crate) fn written(&self) -> BTreeSet<u32> {
+        self.wal.iter().filter_map(|e| if let What::Write(write) = e.what { Some(write) } else { None }).collect()
+    }
+
     pub(crate) fn newest_sentinel(&self) -> Option<Sentinel> {
         self.wal.iter().rev().find_map(|e| match e.what {
             What::Sentinel(sentinel) => Some(sentinel),
             What::Write(_) => None,
         })
+    }
+
+    /// What it waits for and who follows, if it writes.
+    fn shows_waiting(&self) -> Option<Waiting> {
+        let followers = self.sender.and_then(|s| s.name).map(name_text).into_iter().collect();
+        Some(Waiting { waits: self.waits.clone(), followers, ..Waiting::default() })
+    }
+
+    /// How far the candidate and the server itself are, if it has one that streams.
+    pub(crate) fn ends(&self) -> Option<(usize, usize)> {
+        let sender = self.sender.filter(|s| s.name.is_some() && s.name.map(name_text) == self.waits.candidate)?;
+        Some((sender.confirmed, self.flushed))
     }
 
     /// What a look shows.
@@ -191,6 +233,8 @@ impl Database {
             lag: (runs && self.server == Server::Standby).then(|| self.lag()),
             sentinel: if runs { self.newest_sentinel() } else { None },
             position: runs.then(|| self.position()),
+            waiting: if runs && self.is_primary() { self.shows_waiting() } else { None },
+            follows_as: self.name.filter(|_| runs && self.server == Server::Standby).map(name_text),
             role: Some(role),
             facts,
             ..State::default()

@@ -6,6 +6,7 @@
 use crate::place::Place;
 use pilotlight_agent::WayError;
 use pilotlight_core::effect::Effect;
+use pilotlight_core::leader::Term;
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TaskResult, WorkReply, WorkRequest};
@@ -37,32 +38,36 @@ impl<T> Reply<T> {
 
 /// What came of an effect.
 pub(crate) type Done = Result<Outcome, Failure>;
-/// What came of a look.
-pub(crate) type Seen = Result<State, Failure>;
+/// What came of a look: with it, where a writer's candidate and the writer itself are.
+pub(crate) type Seen = Result<(State, Option<(usize, usize)>), Failure>;
+/// What came of a letter, with the term of whoever answered.
+pub(crate) type Heard<T> = Result<(Term, T), WayError>;
 
-/// A message of an agent to the controller.
+/// A message of an agent to a controller.
 #[derive(Debug)]
 pub(crate) enum Letter {
-    Heartbeat(Box<Heartbeat>, Reply<Result<HeartbeatReply, WayError>>),
-    Work(WorkRequest, Reply<Result<WorkReply, WayError>>),
-    Result(Box<TaskResult>, Reply<Result<(), WayError>>),
+    Heartbeat(Box<Heartbeat>, Reply<Heard<HeartbeatReply>>),
+    Work(WorkRequest, Reply<Heard<WorkReply>>),
+    Result(Box<TaskResult>, Reply<Heard<()>>),
 }
 
 /// An answer to a letter on its way back.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Heartbeat(Result<HeartbeatReply, WayError>, Reply<Result<HeartbeatReply, WayError>>),
-    Work(Result<WorkReply, WayError>, Reply<Result<WorkReply, WayError>>),
-    Result(Result<(), WayError>, Reply<Result<(), WayError>>),
+    Heartbeat(Heard<HeartbeatReply>, Reply<Heard<HeartbeatReply>>),
+    Work(Heard<WorkReply>, Reply<Heard<WorkReply>>),
+    Result(Heard<()>, Reply<Heard<()>>),
 }
 
 /// One thing that is asked of the world.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// An agent sends a letter.
-    Post { from: Place, letter: Letter },
-    /// The controller of that life answers a letter that it had to wait with.
-    Answer { life: u32, to: Place, answer: Answer },
+    /// An agent sends a letter to the controller at a place.
+    Post { from: Place, to: Place, letter: Letter },
+    /// A controller answers a letter that it had to wait with.
+    Answer { from: Place, to: Place, answer: Answer },
+    /// An agent tells its gate until when it may confirm.
+    Gate { place: Place, until: Mono },
     /// A driver at `place` looks.
     Observe { place: Place, target: Target, reply: Reply<Seen> },
     /// A driver at `place` acts.

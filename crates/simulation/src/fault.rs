@@ -1,7 +1,7 @@
 //! What goes wrong in a world, decided before it begins: a list that can be printed, shortened and tried again.
 
 use crate::chance::Chance;
-use crate::place::{PLACES, Place, REGIONS};
+use crate::place::{MEMBERS, PLACES, Place, REGIONS};
 use std::time::Duration;
 
 /// One thing that goes wrong.
@@ -17,12 +17,17 @@ pub struct Fault {
 /// What goes wrong, or what a person does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
-    /// kill -9, started again at the end.
-    KillController,
+    /// kill -9 of the controller there, started again at the end.
+    KillController(Place),
     /// Stopped and continued.
-    PauseController,
-    /// Another controller takes over while this one is stopped; at the end it goes on, deposed.
+    PauseController(Place),
+    /// Whichever leads is stopped for so long that another takes over; at the end it goes on, deposed.
     ChangeLeader,
+    /// The controller there does not reach the store, where that is somewhere else.
+    CutStore(Place),
+    /// Beside a writer.
+    KillGate(Place),
+    FreezeGate(Place),
     KillAgent(Place),
     PauseAgent(Place),
     /// The postmaster alone is killed; its sessions go on for a while.
@@ -70,21 +75,29 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// By then everything has been installed: the writer's agent has held the lease once. What happens to a writer that never
-/// was anybody's is a hole (docs/failure-cases.md).
-const EARLIEST: Duration = Duration::from_millis(600);
+/// By then agents and controllers have met, and the writer's agent holds the lease.
+const EARLIEST: Duration = Duration::from_millis(350);
 
-/// The faults of a seed, in order. One that leads to a failover comes first in most of them, because most of what can go
-/// wrong goes wrong around one.
-pub(crate) fn schedule(chance: &mut Chance) -> Vec<Fault> {
+/// By then a new installation is there, too. What happens to a writer that never was anybody's is a hole
+/// (docs/failure-cases.md).
+const INSTALLED: Duration = Duration::from_millis(1_300);
+
+/// The faults of a seed, in order. Those that lead to a failover come one after the other, there and back again, because
+/// most of what can go wrong goes wrong around one.
+pub(crate) fn schedule(chance: &mut Chance, fresh: bool) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let first = EARLIEST + ms(chance.between(0, 500));
-    if chance.per_cent(95) {
-        faults.push(main_fault(chance, first));
+    let begin = if fresh { INSTALLED } else { EARLIEST };
+    let mut at = begin + ms(chance.between(0, 500));
+    let mut writer = Place::East;
+    for _ in 0..chance.between(1, 6) {
+        let fault = main_fault(chance, at, writer);
+        at += fault.lasts.max(ms(1_400)) + ms(chance.between(300, 1_300));
+        writer = writer.other();
+        faults.push(fault);
     }
-    let others = chance.between(0, 4);
-    for _ in 0..others {
-        let at = EARLIEST + ms(chance.between(0, 3_300));
+    let end = u64::try_from((at - begin).as_millis()).unwrap_or(u64::MAX);
+    for _ in 0..chance.between(0, 5) {
+        let at = begin + ms(chance.between(0, end));
         faults.push(side_fault(chance, at));
     }
     faults.sort_by_key(|f| f.at);
@@ -92,14 +105,15 @@ pub(crate) fn schedule(chance: &mut Chance) -> Vec<Fault> {
 }
 
 /// Takes the writer away, or asks for a move of it.
-fn main_fault(chance: &mut Chance, at: Duration) -> Fault {
-    let lasts = ms(chance.between(1_500, 3_000));
-    let (kind, lasts) = match chance.between(0, 10) {
-        0..=2 => (FaultKind::LoseRegion(Place::East), lasts),
-        3..=5 => (FaultKind::CutOff(Place::East), lasts),
-        6 => (FaultKind::Cut(Place::Control, Place::East), lasts),
-        7 => (FaultKind::KillDatabase(Place::East), Duration::ZERO),
-        8 => (FaultKind::KillPostmaster(Place::East), Duration::ZERO),
+fn main_fault(chance: &mut Chance, at: Duration, writer: Place) -> Fault {
+    let lasts = ms(chance.between(1_300, 2_400));
+    let (kind, lasts) = match chance.between(0, 20) {
+        0..=6 => (FaultKind::LoseRegion(writer), lasts),
+        7..=13 => (FaultKind::CutOff(writer), lasts),
+        14 => (FaultKind::Cut(Place::Control, writer), lasts),
+        15 => (FaultKind::KillDatabase(writer), Duration::ZERO),
+        16 => (FaultKind::KillPostmaster(writer), Duration::ZERO),
+        17 | 18 => (FaultKind::PauseMachine(writer), lasts),
         _ => (FaultKind::Switchover, Duration::ZERO),
     };
     Fault { at, lasts, kind }
@@ -111,10 +125,15 @@ fn side_fault(chance: &mut Chance, at: Duration) -> Fault {
     let from = if from == to { Place::Control } else { from };
     let short = ms(chance.between(50, 2_000));
     let moment = Duration::ZERO;
-    let (kind, lasts) = match chance.between(0, 31) {
-        0 | 1 => (FaultKind::KillController, short),
-        2 => (FaultKind::PauseController, short),
-        3 => (FaultKind::ChangeLeader, short),
+    let member = if chance.per_cent(70) { Place::Control } else { chance.of(&MEMBERS) };
+    let (kind, lasts) = match chance.between(0, 37) {
+        0 | 1 => (FaultKind::KillController(member), short),
+        2 => (FaultKind::PauseController(member), short),
+        3 | 31 => (FaultKind::ChangeLeader, short * 2),
+        32 => (FaultKind::CutStore(member), short),
+        33 => (FaultKind::KillGate(region), moment),
+        34 | 35 => (FaultKind::FreezeGate(region), short * 2),
+        36 => (FaultKind::LoseMessages(region, region.other()), short),
         4 => (FaultKind::KillAgent(region), short),
         5 => (FaultKind::PauseAgent(region), short),
         6 => (FaultKind::KillPostmaster(region), moment),

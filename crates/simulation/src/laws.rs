@@ -30,7 +30,7 @@ macro_rules! laws {
 }
 
 laws! {
-    /// No side acknowledges anything once another side was promoted after it.
+    /// No side acknowledges anything that the new side lacks once another side was promoted.
     OldSideSilent = "old-side-silent",
     /// At most one copy can acknowledge.
     OneWriter = "one-writer",
@@ -42,6 +42,12 @@ laws! {
     NoOldEpoch = "no-old-epoch",
     /// The loss that is measured from outside is the loss that happened.
     LossIsReported = "loss-is-reported",
+    /// While the store has a candidate, the writer acknowledges nothing without it or the gate.
+    CandidateIsAwaited = "candidate-is-awaited",
+    /// Under strict, an automatic failover loses nothing that was acknowledged.
+    StrictLosesNothing = "strict-loses-nothing",
+    /// Where writes stall beyond the RPO, an automatic failover loses no more than that.
+    RpoHolds = "rpo-holds",
     /// A planned move loses nothing.
     HandOverLosesNothing = "hand-over-loses-nothing",
     /// What was acknowledged is on the new writer, on a disk, or was kept before a rewind.
@@ -84,6 +90,8 @@ pub(crate) struct Laws {
     pub(crate) excused: u64,
     /// The newest promotion: its timeline and region.
     pub(crate) reign: (u32, Option<Place>),
+    /// Where a promotion has begun: from then on the old side is the old side.
+    pub(crate) heir: Option<Place>,
     /// Acknowledged writes, by the copy that decided it.
     pub(crate) acknowledged: Vec<(u32, Place)>,
     /// Kept before a rewind.
@@ -91,9 +99,9 @@ pub(crate) struct Laws {
     /// On a disk that an excused loss threw away.
     pub(crate) written_off: BTreeSet<u32>,
     /// Until when each region's agent believes in its lease, in true time.
-    pub(crate) believes_until: [Nanos; 4],
+    pub(crate) believes_until: [Nanos; 5],
     /// Until when each region's lease was granted at the most, in true time.
-    pub(crate) granted_until: [Nanos; 4],
+    pub(crate) granted_until: [Nanos; 5],
     /// The newest run number that has applied an effect at each place.
     pub(crate) newest: BTreeMap<Place, u64>,
     /// How often each thing that may not be repeated was done.

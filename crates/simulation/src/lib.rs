@@ -17,9 +17,11 @@ mod database;
 mod drivers;
 mod exchange;
 mod fault;
+mod gate;
 mod laws;
 mod place;
 mod process;
+mod setup;
 mod shrink;
 mod storage;
 mod timeline;
@@ -28,17 +30,14 @@ mod world;
 pub use bug::Bug;
 pub use fault::Fault;
 pub use laws::{Broken, Law};
+pub use setup::{Promise, Setup};
 pub use shrink::shrink;
 pub use world::{Options, Story};
 
-use pilotlight_core::plan::Plan;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, LazyLock, Once};
+use std::sync::Once;
 use world::World;
-
-static PLAN: LazyLock<Arc<Plan>> =
-    LazyLock::new(|| Arc::new(Plan::read(include_str!("plan.yaml"), "plan.yaml").expect("the plan has no fault")));
 
 thread_local! {
     /// What broke down on this thread.
@@ -51,7 +50,7 @@ static HOOK: Once = Once::new();
 pub fn live(seed: u64, options: &Options) -> Story {
     HOOK.call_once(listen_for_panics);
     PANIC.with_borrow_mut(Option::take);
-    let lived = catch_unwind(AssertUnwindSafe(|| World::new(seed, options, &PLAN).run()));
+    let lived = catch_unwind(AssertUnwindSafe(|| World::new(seed, options).run()));
     let panic = PANIC.with_borrow_mut(Option::take);
     let mut story = lived.unwrap_or_default();
     if let (Some(what), None) = (panic, &story.broken) {

@@ -1,4 +1,4 @@
-//! Where things are, and what lies between: four places, and a way from each to each that can be cut, slow or lossy, one
+//! Where things are, and what lies between: five places, and a way from each to each that can be cut, slow or lossy, one
 //! direction at a time.
 
 use crate::chance::Chance;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A place that can be lost or cut off as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
-    /// The controller and the DNS authority.
+    /// The controller, or the first of two, and the DNS authority.
     Control,
     /// A region.
     East,
@@ -17,12 +17,16 @@ pub(crate) enum Place {
     West,
     /// Clients.
     Outside,
+    /// The second controller.
+    Spare,
 }
 
 /// Every place.
-pub(crate) const PLACES: [Place; 4] = [Place::Control, Place::East, Place::West, Place::Outside];
+pub(crate) const PLACES: [Place; 5] = [Place::Control, Place::East, Place::West, Place::Outside, Place::Spare];
 /// The two that are regions.
 pub(crate) const REGIONS: [Place; 2] = [Place::East, Place::West];
+/// Where controllers are.
+pub(crate) const MEMBERS: [Place; 2] = [Place::Control, Place::Spare];
 
 impl Place {
     pub(crate) fn index(self) -> usize {
@@ -48,6 +52,7 @@ impl Place {
             Place::East => "east",
             Place::West => "west",
             Place::Outside => "outside",
+            Place::Spare => "spare",
         }
     }
 
@@ -72,7 +77,7 @@ pub(crate) struct Way {
 
 /// All ways.
 #[derive(Debug, Default)]
-pub(crate) struct Network([[Way; 4]; 4]);
+pub(crate) struct Network([[Way; 5]; 5]);
 
 impl Network {
     pub(crate) fn way(&self, from: Place, to: Place) -> &Way {

@@ -7,15 +7,16 @@ use crate::bug::Bug;
 use crate::chance::Chance;
 use crate::timeline::ProcessClock;
 use async_trait::async_trait;
+use pilotlight_core::candidate::Admitted;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::{Event, Record};
 use pilotlight_core::time::Wall;
 use pilotlight_driver::clock::Clock;
 use pilotlight_engine::journal::{AppendError, Journal, MemoryJournal};
 use pilotlight_engine::storage::StorageError;
-use pilotlight_engine::store::{MemoryStore, PutError, Store, Versioned};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use pilotlight_engine::store::{MemoryStore, PutError, Store, UnitRecord, Versioned};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) struct Disk {
     bug: Option<Bug>,
     /// Half of all writes fail.
     trouble: Arc<AtomicBool>,
+    /// Something was appended that nobody has looked at.
+    news: Arc<AtomicBool>,
     truth: Arc<Mutex<Truth>>,
 }
 
@@ -39,6 +42,12 @@ struct Truth {
     broken: Option<String>,
     epochs: BTreeMap<RunId, u64>,
     ended: Vec<RunId>,
+    /// Started by nobody's wish.
+    automatic: BTreeSet<RunId>,
+    /// A record of theirs was torn in two by a crash.
+    torn: BTreeSet<RunId>,
+    /// The newest record of each unit.
+    units: BTreeMap<String, UnitRecord>,
     /// Durable in name only, of the life that wrote them.
     volatile: Vec<(RunId, u64, (Wall, Event))>,
 }
@@ -51,12 +60,23 @@ impl Disk {
             chance: Arc::new(Mutex::new(chance)),
             bug,
             trouble: Arc::default(),
+            news: Arc::default(),
             truth: Arc::default(),
         }
     }
 
     pub(crate) fn set_trouble(&self, trouble: bool) {
         self.trouble.store(trouble, Ordering::Relaxed);
+    }
+
+    /// Something was appended since this was last asked.
+    pub(crate) fn has_news(&self) -> bool {
+        self.news.swap(false, Ordering::Relaxed)
+    }
+
+    fn note(&self, run: &RunId, first: u64, events: &[(Wall, Event)]) {
+        self.truth().note(run, first, events);
+        self.news.store(true, Ordering::Relaxed);
     }
 
     /// The first durable record that was changed.
@@ -69,6 +89,31 @@ impl Disk {
         self.truth().epochs.get(run).copied()
     }
 
+    /// Nobody asked for that run.
+    pub(crate) fn is_automatic(&self, run: &RunId) -> bool {
+        self.truth().automatic.contains(run)
+    }
+
+    /// Nobody can read that run any more: it waits for a person.
+    pub(crate) fn is_torn(&self, run: &RunId) -> bool {
+        self.truth().torn.contains(run)
+    }
+
+    /// What the store has of every unit.
+    pub(crate) fn units(&self) -> Vec<UnitRecord> {
+        self.truth().units.values().cloned().collect()
+    }
+
+    /// How often the lead has changed hands.
+    pub(crate) fn terms(&self) -> u64 {
+        self.truth().units.values().map(|unit| unit.term.0).max().unwrap_or_default()
+    }
+
+    /// Who may be promoted, as the store has it.
+    pub(crate) fn candidate(&self) -> Option<Admitted> {
+        self.truth().units.values().find_map(|unit| unit.candidate.clone())
+    }
+
     /// Runs whose end is durable and was not taken before.
     pub(crate) fn ended(&self) -> Vec<RunId> {
         std::mem::take(&mut self.truth().ended)
@@ -77,6 +122,22 @@ impl Disk {
     /// The controller's process is gone: what it had not really written is gone too.
     pub(crate) fn process_died(&self) {
         self.truth().volatile.clear();
+    }
+
+    pub(crate) async fn put(&self, key: &str, value: Vec<u8>, if_version: Option<u64>) -> Result<u64, PutError> {
+        let unit = key.strip_prefix("unit/").and_then(|_| serde_json::from_slice::<UnitRecord>(&value).ok());
+        let version = match self.bug {
+            // The condition is looked at, and then ignored.
+            Some(Bug::StoreIgnoresVersions) => {
+                let newest = self.store.get(key).await?.map(|found| found.version);
+                self.store.put(key, value, newest).await?
+            }
+            _ => self.store.put(key, value, if_version).await?,
+        };
+        if let Some(unit) = unit {
+            self.truth().units.insert(key.to_owned(), UnitRecord { version, ..unit });
+        }
+        Ok(version)
     }
 
     fn truth(&self) -> MutexGuard<'_, Truth> {
@@ -101,8 +162,11 @@ impl Disk {
 impl Truth {
     fn note(&mut self, run: &RunId, first: u64, events: &[(Wall, Event)]) {
         for ((_, event), seq) in events.iter().zip(first..) {
-            if let Event::RunStarted { epoch, .. } = event {
+            if let Event::RunStarted { epoch, cause, .. } = event {
                 self.epochs.insert(run.clone(), epoch.0);
+                if cause.automatic {
+                    self.automatic.insert(run.clone());
+                }
             }
             if let Event::RunEnded { .. } = event {
                 self.ended.push(run.clone());
@@ -119,16 +183,51 @@ impl Truth {
 pub(crate) struct Access {
     pub(crate) disk: Disk,
     pub(crate) clock: ProcessClock,
-    /// Another controller has taken over: the store takes nothing from this one any more. Appends to the journal are a
-    /// race all the same.
-    pub(crate) deposed: Arc<AtomicBool>,
+    /// How many faults stand between it and the disk, where that is somewhere else.
+    pub(crate) cut: Arc<AtomicU32>,
+}
+
+/// An append that a crash may tear in two.
+struct UnderWay<'a> {
+    disk: &'a Disk,
+    run: &'a RunId,
+    kept: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        // Only what is kept can be torn; the disk of a healthy machine tears nothing.
+        if self.kept && self.disk.trouble.load(Ordering::Relaxed) && self.disk.chance().per_cent(30) {
+            self.disk.truth().torn.insert(self.run.clone());
+        }
+    }
 }
 
 fn failed(what: &str) -> StorageError {
     StorageError::Io { what: what.to_owned(), why: "the disk says no".to_owned() }
 }
 
+/// A store that is cut off says so after this.
+const SILENCE: Duration = Duration::from_millis(300);
+
 impl Access {
+    /// Waits for what never comes.
+    async fn reach(&self) -> Result<(), StorageError> {
+        if self.cut.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        self.clock.sleep(SILENCE).await;
+        Err(StorageError::Unreachable { what: "the store".to_owned(), why: "no answer in time".to_owned() })
+    }
+
+    fn readable(&self, run: &RunId) -> Result<(), StorageError> {
+        if !self.disk.is_torn(run) {
+            return Ok(());
+        }
+        let (file, place) = ("journal".into(), format!("run {run}"));
+        Err(StorageError::Damaged { file, place, why: "a record does not fit its checksum".to_owned() })
+    }
+
     /// A planted bug: only the next append brings this one to the disk.
     async fn append_later(&self, run: &RunId, first: u64, events: Vec<(Wall, Event)>) -> Result<(), AppendError> {
         let earlier: Vec<_> = self.disk.truth().volatile.drain(..).collect();
@@ -138,11 +237,11 @@ impl Access {
         let edge = |(_, event): &(Wall, Event)| matches!(event, Event::RunStarted { .. } | Event::RunEnded { .. });
         if events.iter().any(edge) {
             self.disk.journal.append(run, first, events.clone()).await?;
-            self.disk.truth().note(run, first, &events);
+            self.disk.note(run, first, &events);
             return Ok(());
         }
+        self.disk.note(run, first, &events);
         let mut truth = self.disk.truth();
-        truth.note(run, first, &events);
         truth.volatile.extend(events.into_iter().zip(first..).map(|(event, seq)| (run.clone(), seq, event)));
         Ok(())
     }
@@ -151,11 +250,14 @@ impl Access {
 #[async_trait]
 impl Journal for Access {
     async fn append(&self, run: &RunId, first: u64, events: Vec<(Wall, Event)>) -> Result<(), AppendError> {
+        self.reach().await?;
+        self.readable(run)?;
         let (before, after, fails) = self.disk.weather();
         self.clock.sleep(before).await;
         if fails == Some(false) {
             return Err(failed("appending").into());
         }
+        let mut under_way = UnderWay { disk: &self.disk, run, kept: false };
         if self.disk.bug == Some(Bug::ForgetsIntent) {
             return self.append_later(run, first, events).await;
         }
@@ -165,14 +267,17 @@ impl Journal for Access {
                 for (event, seq) in events.iter().zip(first..) {
                     truth.overwritten.insert((run.clone(), seq), event.clone());
                 }
-                truth.note(run, first, &events);
+                drop(truth);
+                self.disk.note(run, first, &events);
             }
             kept => {
                 kept?;
-                self.disk.truth().note(run, first, &events);
+                self.disk.note(run, first, &events);
             }
         }
+        under_way.kept = true;
         self.clock.sleep(after).await;
+        under_way.kept = false;
         match fails {
             Some(_) => Err(failed("appending").into()),
             None => Ok(()),
@@ -180,6 +285,8 @@ impl Journal for Access {
     }
 
     async fn read(&self, run: &RunId, from: u64, limit: usize) -> Result<Vec<Record>, StorageError> {
+        self.reach().await?;
+        self.readable(run)?;
         let mut records = self.disk.journal.read(run, from, limit).await?;
         if self.disk.bug == Some(Bug::JournalOverwrites) {
             let truth = self.disk.truth();
@@ -193,6 +300,7 @@ impl Journal for Access {
     }
 
     async fn heads(&self) -> Result<Vec<(RunId, u64)>, StorageError> {
+        self.reach().await?;
         self.disk.journal.heads().await
     }
 }
@@ -200,16 +308,18 @@ impl Journal for Access {
 #[async_trait]
 impl Store for Access {
     async fn get(&self, key: &str) -> Result<Option<Versioned>, StorageError> {
+        self.reach().await?;
         self.disk.store.get(key).await
     }
 
     async fn put(&self, key: &str, value: Vec<u8>, if_version: Option<u64>) -> Result<u64, PutError> {
+        self.reach().await?;
         let (before, after, fails) = self.disk.weather();
         self.clock.sleep(before).await;
-        if fails == Some(false) || self.deposed.load(Ordering::Relaxed) {
+        if fails == Some(false) {
             return Err(failed("putting").into());
         }
-        let version = self.disk.store.put(key, value, if_version).await?;
+        let version = self.disk.put(key, value, if_version).await?;
         self.clock.sleep(after).await;
         match fails {
             Some(_) => Err(failed("putting").into()),
@@ -218,6 +328,7 @@ impl Store for Access {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, StorageError> {
+        self.reach().await?;
         self.disk.store.list(prefix).await
     }
 }

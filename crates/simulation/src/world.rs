@@ -4,6 +4,7 @@
 //! one at a time until they have nothing left to do. So a seed is a world, byte for byte.
 
 mod clients;
+mod commits;
 mod effects;
 mod events;
 mod faults;
@@ -11,6 +12,7 @@ mod letters;
 mod people;
 mod replication;
 mod settle;
+mod waits;
 
 use crate::agent::Folder;
 use crate::bug::Bug;
@@ -19,12 +21,14 @@ use crate::database::Database;
 use crate::exchange::{Exchange, Letter, Order};
 use crate::fault::Fault;
 use crate::laws::{Broken, Law, Laws};
-use crate::place::{Network, Place, REGIONS};
+use crate::place::{MEMBERS, Network, Place, REGIONS};
 use crate::process::Process;
+use crate::setup::{Promise, Setup};
 use crate::storage::Disk;
 use crate::timeline::{Machine, Nanos, ProcessClock, Timeline, nanos};
 use crate::{agent, controller};
 use clients::{Client, Write};
+use commits::GateSite;
 use events::{Entry, Event};
 use pilotlight_core::id::Region;
 use pilotlight_core::plan::Plan;
@@ -32,8 +36,8 @@ use pilotlight_driver::guard::MemoryLog;
 use pilotlight_server::Offstage;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// What a world is made from besides its seed.
@@ -45,6 +49,8 @@ pub struct Options {
     pub log: bool,
     /// Other faults than the seed's.
     pub faults: Option<Vec<Fault>>,
+    /// Another guarantee than the seed's.
+    pub promise: Option<Promise>,
 }
 
 /// What became of a world.
@@ -56,6 +62,10 @@ pub struct Story {
     pub log: Vec<String>,
     /// The faults it had.
     pub faults: Vec<Fault>,
+    /// What was installed.
+    pub setup: Option<Setup>,
+    /// Terms of leaders, where there were several controllers.
+    pub terms: u64,
     /// Things that happened.
     pub events: u64,
     /// Failovers that ran to their end.
@@ -76,11 +86,20 @@ struct Site {
     paused: bool,
 }
 
-/// The controller of one life.
-struct Leader {
+/// A controller's place.
+#[derive(Default)]
+struct ControllerSite {
+    running: Option<Running>,
+    /// Faults between it and the store.
+    cut: Arc<AtomicU32>,
+    /// What it knows of its own effects.
+    guard: MemoryLog,
+}
+
+/// A controller of one life.
+struct Running {
     process: usize,
-    front: Arc<OnceLock<Offstage>>,
-    deposed: Arc<AtomicBool>,
+    front: Offstage,
     /// Letters that arrived while it was paused.
     inbox: Vec<(Place, Letter)>,
 }
@@ -92,6 +111,8 @@ struct AgentSite {
     lives: u32,
     /// When it last began to run, after a start or a pause.
     runs_since: Nanos,
+    /// Its machine is paused as a whole until then, or was a moment ago.
+    machine_excused: Nanos,
 }
 
 /// The DNS authority, which is kept by a process of its own and never fails here.
@@ -117,16 +138,19 @@ pub(crate) struct World {
     exchange: Exchange,
     sites: Vec<Site>,
     dirty: BTreeSet<usize>,
-    machines: [usize; 4],
-    leader: Option<Leader>,
-    deposed: Vec<usize>,
-    controllers: u32,
+    machines: [usize; 5],
+    setup: Setup,
+    controllers: [ControllerSite; 2],
+    /// Leaders that a fault has stopped, by its number.
+    stopped: BTreeMap<usize, Place>,
+    gates: [GateSite; 2],
+    /// Names given to standbys.
+    names: u64,
     disk: Disk,
-    guard: MemoryLog,
     agents: [AgentSite; 2],
     databases: [Database; 2],
     instances: [Instances; 2],
-    powered: [bool; 4],
+    powered: [bool; 5],
     network: Network,
     name: Name,
     clients: Vec<Client>,
@@ -153,7 +177,9 @@ const AT_ONCE: u64 = 20_000;
 const LONGEST: Nanos = 300_000_000_000;
 
 impl World {
-    pub(crate) fn new(seed: u64, options: &Options, plan: &Arc<Plan>) -> Self {
+    pub(crate) fn new(seed: u64, options: &Options) -> Self {
+        let mut setup = Setup::of(seed);
+        setup.promise = options.promise.unwrap_or(setup.promise);
         let mut chance = Chance::new(seed, 1);
         let timeline = Arc::new(Timeline::default());
         let steps_count = options.bug == Some(Bug::ClockStep);
@@ -162,29 +188,31 @@ impl World {
             let ahead = Duration::from_millis(chance.between(60_000, 90_000_000));
             timeline.add_machine(Machine { drift_ppm, ahead, unseen: 0, stopped_at: None, step_ms: 0, steps_count })
         };
-        let machines = [machine(), machine(), machine(), machine()];
+        let machines = [machine(), machine(), machine(), machine(), machine()];
         let faults = match &options.faults {
             Some(faults) => faults.clone(),
-            None => crate::fault::schedule(&mut Chance::new(seed, 2)),
+            None => crate::fault::schedule(&mut Chance::new(seed, 2), setup.fresh),
         };
-        let agent = || AgentSite { process: None, folder: Folder::default(), lives: 0, runs_since: 0 };
+        let agent =
+            || AgentSite { process: None, folder: Folder::default(), lives: 0, runs_since: 0, machine_excused: 0 };
         let mut world = Self {
-            plan: plan.clone(),
+            plan: setup.plan(),
+            setup,
             chance,
             queue: BinaryHeap::new(),
             exchange: Exchange::default(),
             sites: Vec::new(),
             dirty: BTreeSet::new(),
             machines,
-            leader: None,
-            deposed: Vec::new(),
-            controllers: 0,
+            controllers: Default::default(),
+            stopped: BTreeMap::new(),
+            gates: Default::default(),
+            names: 0,
             disk: Disk::new(Chance::new(seed, 3), options.bug),
-            guard: MemoryLog::default(),
             agents: [agent(), agent()],
             databases: [Database::new(Place::East, true), Database::new(Place::West, false)],
             instances: [Instances { desired: 0, ready_at: 0 }; 2],
-            powered: [true; 4],
+            powered: [true; 5],
             network: Network::default(),
             name: Name::default(),
             clients: Vec::new(),
@@ -210,13 +238,18 @@ impl World {
 
     fn begin(&mut self) {
         self.laws.reign = (1, Some(Place::East));
-        self.start_controller();
+        self.laws.heir = Some(Place::East);
+        if !self.setup.fresh {
+            self.settle_down();
+        }
+        self.start_controller(Place::Control);
+        self.start_controller(Place::Spare);
         for place in REGIONS {
             self.start_agent(place);
         }
         self.begin_clients();
         for standby in REGIONS {
-            self.after(Duration::from_millis(5), Event::Reconnect { standby });
+            self.after(Duration::from_millis(5), Event::Reconnect { standby, again: true });
         }
         for (number, fault) in self.faults.clone().into_iter().enumerate() {
             self.after(fault.at, Event::Fault(number));
@@ -269,6 +302,9 @@ impl World {
                 self.take_order(order);
             }
         }
+        if !self.disk.has_news() {
+            return;
+        }
         if let Some(what) = self.disk.broken() {
             self.broke(Law::JournalStands, what);
         }
@@ -279,8 +315,9 @@ impl World {
 
     fn take_order(&mut self, order: Order) {
         match order {
-            Order::Post { from, letter } => self.post(from, letter),
-            Order::Answer { life, to, answer } => self.answer_later(life, to, answer),
+            Order::Post { from, to, letter } => self.post(from, to, letter),
+            Order::Answer { from, to, answer } => self.send_back(from, to, answer),
+            Order::Gate { place, until } => self.tell_gate(place, until),
             Order::Observe { place, target, reply } => self.observe(place, target, reply),
             Order::Apply { place, effect, context, reply } => self.apply(place, *effect, *context, reply),
             Order::Dial { from, region, reply } => self.dial(from, region, reply),
@@ -348,25 +385,38 @@ impl World {
         self.sites.len() - 1
     }
 
-    fn start_controller(&mut self) {
+    fn controller(&mut self, member: Place) -> &mut ControllerSite {
+        &mut self.controllers[usize::from(member != Place::Control)]
+    }
+
+    /// Where the controller is that leads and is not stopped.
+    fn leader(&self) -> Option<Place> {
+        let leads = |site: &ControllerSite| {
+            site.running.as_ref().is_some_and(|r| !self.sites[r.process].paused && r.front.leading().is_some())
+        };
+        MEMBERS.into_iter().zip(&self.controllers).find(|(_, site)| leads(site)).map(|(place, _)| place)
+    }
+
+    fn start_controller(&mut self, member: Place) {
+        if self.controller(member).running.is_some() || member != Place::Control && !self.setup.several {
+            return;
+        }
         let number = self.new_site();
-        self.controllers += 1;
-        let deposed = Arc::new(AtomicBool::new(false));
+        let (cut, guard) = (self.controller(member).cut.clone(), self.controller(member).guard.clone());
         let started = controller::start(&controller::Start {
             plan: self.plan.clone(),
+            place: member,
             exchange: &self.exchange,
-            clock: self.clock(Place::Control, number),
+            clock: self.clock(member, number),
             disk: &self.disk,
-            guard: &self.guard,
-            deposed: deposed.clone(),
+            guard: &guard,
+            cut,
             bug: self.bug,
-            life: self.controllers,
         });
         self.sites[number].process = Some(started.process);
-        self.leader = Some(Leader { process: number, front: started.front, deposed, inbox: Vec::new() });
+        self.controller(member).running = Some(Running { process: number, front: started.front, inbox: Vec::new() });
         self.dirty.insert(number);
-        let life = self.controllers;
-        self.note(|| format!("controller {life} starts"));
+        self.note(|| format!("the controller of {} starts", member.name()));
     }
 
     fn start_agent(&mut self, place: Place) {

@@ -103,7 +103,7 @@ pub struct PortSight {
 }
 
 /// An agent heard within this time is there.
-pub(crate) fn fresh_within(plan: &Plan) -> Duration {
+pub fn fresh_within(plan: &Plan) -> Duration {
     plan.policy.renew * 2 + LATE
 }
 

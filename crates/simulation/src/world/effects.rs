@@ -2,12 +2,15 @@
 
 use super::World;
 use super::events::{Event, Job};
+use super::waits::Phase;
 use crate::bug::Bug;
 use crate::database::{Entry, Lies, Server, What};
 use crate::exchange::{Done, Reply, Seen};
 use crate::laws::Law;
 use crate::place::Place;
+use crate::setup::Promise;
 use crate::timeline::nanos;
+use pilotlight_core::candidate::Waits;
 use pilotlight_core::effect::{Effect, FenceAssurance, HandOver};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Capacity, Role, State, Target};
@@ -39,7 +42,8 @@ impl World {
             }
             _ => State::default(),
         };
-        reply.send(Ok(state));
+        let ends = region.filter(|_| state.waiting.is_some()).and_then(|region| self.database(region).ends());
+        reply.send(Ok((state, ends)));
     }
 
     fn capacity(&mut self, region: Place) -> Capacity {
@@ -53,10 +57,10 @@ impl World {
         if !matches!(effect, Effect::WriteSentinel { .. }) {
             self.note(|| format!("{} begins {} of {}: {}", place.name(), context.key, context.epoch, word(&effect)));
         }
-        self.check_epoch(place, &context);
-        let life = if place == Place::Control { 0 } else { self.database(place).life };
+        self.check_epoch(if matches!(effect, Effect::Route { .. }) { Place::Outside } else { place }, &context);
+        let life = if place == Place::East || place == Place::West { self.database(place).life } else { 0 };
         let until = self.now() + nanos(context.deadline);
-        let job = Job { place, effect, context, reply, life, until };
+        let job = Job { place, effect, context, reply, life, until, phase: Phase::default() };
         let takes = match &job.effect {
             Effect::Fence { .. } => self.some_ms(4, 60),
             Effect::Checkpoint { .. } => self.some_ms(5, 100),
@@ -85,7 +89,12 @@ impl World {
     }
 
     /// An effect is over, or looks whether it can be.
-    pub(super) fn go_on(&mut self, job: Job) {
+    pub(super) fn go_on(&mut self, mut job: Job) {
+        if let Effect::WaitFor { waits, .. } = &job.effect {
+            let waits = waits.clone();
+            let done = self.wait_for(&mut job, &waits);
+            return self.end_or_go_on(job, done);
+        }
         let done = match &job.effect {
             Effect::Fence { .. } => Some(self.fence(&job)),
             Effect::Checkpoint { .. } => Some(self.checkpoint(&job)),
@@ -101,6 +110,7 @@ impl World {
             Effect::Route { shares, .. } => Some(self.route(&job, &shares.clone())),
             Effect::Command { .. } => Some(self.command(&job)),
             Effect::Verify { .. } => Some(self.verify()),
+            Effect::WaitFor { .. } => None,
             Effect::Switch { .. }
             | Effect::Notify { .. }
             | Effect::AwaitLapse { .. }
@@ -112,6 +122,10 @@ impl World {
             | Effect::Soak { .. }
             | Effect::Grant { .. } => Some(Err(Failure::unsupported("there is nothing here that does this"))),
         };
+        self.end_or_go_on(job, done);
+    }
+
+    fn end_or_go_on(&mut self, job: Job, done: Option<Done>) {
         let Some(done) = done else { return self.after(AGAIN, Event::JobGoesOn(Box::new(job))) };
         if !matches!(job.effect, Effect::WriteSentinel { .. }) {
             self.note(|| format!("{} ends {}: {done:?}", job.place.name(), job.context.key));
@@ -203,6 +217,10 @@ impl World {
         }
         copy.server = Server::Primary;
         (copy.fenced, copy.stopping) = (false, false);
+        // One that believes in a lease that is over does not become the rightful one by that.
+        if self.laws.granted_until[job.place.index()] >= self.now() {
+            self.laws.heir = Some(job.place);
+        }
         self.check_one_writer(job.place);
         Ok(Outcome::done())
     }
@@ -224,6 +242,9 @@ impl World {
         if copy.server == Server::Standby && !copy.frozen {
             copy.receiver = None;
             copy.server = Server::Busy;
+            // It waits for nobody until its agent has found a candidate.
+            (copy.waits, copy.proven) = (Waits::default(), None);
+            self.laws.heir = Some(place);
             self.check_lease(place, "is promoted");
         }
         self.some_ms(30, 250)
@@ -231,6 +252,7 @@ impl World {
 
     fn promoted(&mut self, job: &Job) -> Done {
         let timeline = self.laws.reign.0 + 1;
+        let early = self.bug == Some(Bug::EarlyPromotion);
         let copy = self.database(job.place);
         match (copy.server, copy.lies) {
             (Server::Primary, _) => return Ok(Outcome::Skipped { why: "it is the writer already".to_owned() }),
@@ -239,6 +261,10 @@ impl World {
             _ => return Err(Failure::transient("it is no standby that runs")),
         }
         copy.server = Server::Primary;
+        if early {
+            copy.wal.pop();
+            copy.flushed = copy.wal.len();
+        }
         (copy.lies, copy.fenced, copy.stopping, copy.timeline) = (Lies::AsWriter, false, false, timeline);
         let output = Output { position: Some(copy.position()), ..Output::default() };
         self.laws.reign = (timeline, Some(job.place));
@@ -248,6 +274,8 @@ impl World {
         if run.starts_with("switchover") || run.starts_with("failback") {
             self.check_hand_over(job.place);
         }
+        let automatic = run.split('/').next().is_some_and(|run| self.disk.is_automatic(&run.into()));
+        self.check_loss(job.place, automatic);
         Ok(Outcome::Done { output })
     }
 
@@ -277,6 +305,7 @@ impl World {
     fn rejoin(&mut self, job: &Job, upstream: &Region) -> Done {
         let Some(upstream) = Place::of(upstream) else { return Err(Failure::rejected("no such region")) };
         let broken = self.network.is_broken(job.place, upstream);
+        let waits = self.setup.promise != Promise::BestEffort;
         let source = &self.databases[upstream.index() - 1];
         let copy = &self.databases[job.place.index() - 1];
         if copy.life != job.life {
@@ -291,10 +320,17 @@ impl World {
         if broken || !source.is_primary() || source.frozen || source.stopping {
             return Err(Failure::transient("its upstream is no writer that answers"));
         }
-        if copy.receiver.is_some() && copy.lies == (Lies::AsStandby { upstream }) {
+        let named = copy.name.is_some() || !waits;
+        if named && copy.receiver.is_some() && copy.lies == (Lies::AsStandby { upstream }) {
             return Ok(Outcome::Skipped { why: "it follows already".to_owned() });
         }
         self.rewind(job.place, upstream);
+        if waits {
+            // A name that nobody has used.
+            self.names += 1;
+            self.database(job.place).name = Some(self.names);
+        }
+        self.hang_up_receiver(job.place);
         Ok(Outcome::done())
     }
 
@@ -360,6 +396,9 @@ impl World {
 
     fn route(&mut self, job: &Job, shares: &BTreeMap<Region, u32>) -> Done {
         let epoch = job.context.epoch.0;
+        if job.place != Place::Control && self.network.is_broken(job.place, Place::Control) {
+            return Err(Failure::transient("the authority does not answer"));
+        }
         if epoch < self.name.epoch {
             return Err(Failure::rejected("the authority has seen a newer epoch"));
         }

@@ -1,11 +1,13 @@
 //! What can happen next, and the one place that lets it happen.
 
 use super::World;
+use super::waits::Phase;
 use crate::exchange::{Answer, Done, Letter, Reply, Seen};
 use crate::place::Place;
 use crate::timeline::Nanos;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Target;
+use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::PortAnswer;
 use pilotlight_driver::Context;
 use std::cmp::Ordering;
@@ -44,11 +46,13 @@ pub(crate) struct Job {
     pub(crate) life: u64,
     /// When it gives up.
     pub(crate) until: Nanos,
+    /// Where a change of what the writer waits for is.
+    pub(crate) phase: Phase,
 }
 
 pub(crate) enum Event {
-    /// A letter arrives at the controller.
-    LetterArrives { from: Place, letter: Letter },
+    /// A letter arrives at the controller of a place.
+    LetterArrives { from: Place, to: Place, letter: Letter },
     /// Its answer arrives at the agent.
     AnswerArrives { answer: Answer },
     /// A look is over.
@@ -72,7 +76,19 @@ pub(crate) enum Event {
     /// The standby's confirmation reaches the primary.
     WalConfirmed { to: Place, stream: u64, upto: usize },
     /// A standby without a stream tries again.
-    Reconnect { standby: Place },
+    Reconnect { standby: Place, again: bool },
+    /// A gate hears until when it may confirm.
+    GateTold { place: Place, until: Mono },
+    /// A gate connects to its server.
+    GateLinks { place: Place, life: u64 },
+    /// WAL reaches a gate.
+    GateGets { place: Place, life: u64, at: usize },
+    /// A gate that has looked at the clock sends.
+    GateSends { place: Place, life: u64, at: usize },
+    /// A gate's word reaches its server.
+    GateConfirms { place: Place, life: u64, at: usize, late: bool },
+    /// A gate that was killed is started again.
+    GateReturns { place: Place },
     /// What was left of a dead postmaster ends.
     OrphansEnd { place: Place, life: u64 },
     /// A fault begins.
@@ -86,7 +102,7 @@ pub(crate) enum Event {
 impl World {
     pub(super) fn happen(&mut self, event: Event) {
         match event {
-            Event::LetterArrives { from, letter } => self.letter_arrives(from, letter),
+            Event::LetterArrives { from, to, letter } => self.letter_arrives(from, to, letter),
             Event::AnswerArrives { answer } => self.answer_arrives(answer),
             Event::Looked { place, target, reply } => self.looked(place, &target, reply),
             Event::JobGoesOn(job) => self.go_on(*job),
@@ -101,7 +117,13 @@ impl World {
             Event::WriteAnswered { write, ok } => self.write_answered(write, ok),
             Event::WalArrives { to, stream, upto } => self.wal_arrives(to, stream, upto),
             Event::WalConfirmed { to, stream, upto } => self.wal_confirmed(to, stream, upto),
-            Event::Reconnect { standby } => self.reconnect(standby),
+            Event::Reconnect { standby, again } => self.reconnect(standby, again),
+            Event::GateTold { place, until } => self.gate_told(place, until),
+            Event::GateLinks { place, life } => self.gate_links(place, life),
+            Event::GateGets { place, life, at } => self.gate_gets(place, life, at),
+            Event::GateSends { place, life, at } => self.gate_sends(place, life, at),
+            Event::GateConfirms { place, life, at, late } => self.gate_confirms(place, life, at, late),
+            Event::GateReturns { place } => self.gate_returns(place),
             Event::OrphansEnd { place, life } => self.orphans_end(place, life),
             Event::Fault(number) => self.fault_begins(number),
             Event::FaultEnds(number) => self.fault_ends(number),

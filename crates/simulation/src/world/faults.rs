@@ -13,16 +13,19 @@ use std::time::Duration;
 const ORPHANS: Duration = Duration::from_secs(4);
 
 /// What an agent needs after it begins to run again until it has done what it should have done meanwhile.
-const CATCH_UP: Nanos = 900_000_000;
+pub(super) const CATCH_UP: Nanos = 900_000_000;
 
 impl World {
     pub(super) fn fault_begins(&mut self, number: usize) {
         let fault = self.faults[number];
         self.note(|| format!("fault {number}: {fault}"));
         match fault.kind {
-            FaultKind::KillController => self.kill_controller(),
-            FaultKind::PauseController => self.pause_leader(true),
-            FaultKind::ChangeLeader => self.change_leader(),
+            FaultKind::KillController(member) => self.kill_controller(member),
+            FaultKind::PauseController(member) => self.pause_controller(member, true),
+            FaultKind::ChangeLeader => self.stop_leader(number),
+            FaultKind::CutStore(member) => self.cut_store(member, true),
+            FaultKind::KillGate(place) => self.kill_gate(place),
+            FaultKind::FreezeGate(place) => self.freeze_gate(place, true),
             FaultKind::KillAgent(place) => self.kill_agent(place),
             FaultKind::PauseAgent(place) => self.pause_agent(place, true),
             FaultKind::KillPostmaster(place) => self.kill_postmaster(place),
@@ -51,13 +54,15 @@ impl World {
         let fault = self.faults[number];
         self.note(|| format!("fault {number} ends"));
         match fault.kind {
-            FaultKind::KillController => {
-                if self.leader.is_none() {
-                    self.start_controller();
+            FaultKind::KillController(member) => self.start_controller(member),
+            FaultKind::PauseController(member) => self.pause_controller(member, false),
+            FaultKind::ChangeLeader => {
+                if let Some(member) = self.stopped.remove(&number) {
+                    self.pause_controller(member, false);
                 }
             }
-            FaultKind::PauseController => self.pause_leader(false),
-            FaultKind::ChangeLeader => self.wake_deposed(),
+            FaultKind::CutStore(member) => self.cut_store(member, false),
+            FaultKind::FreezeGate(place) => self.freeze_gate(place, false),
             FaultKind::KillAgent(place) => self.start_agent(place),
             FaultKind::PauseAgent(place) => self.pause_agent(place, false),
             FaultKind::FreezeDatabase(place) => self.freeze(place, false),
@@ -70,42 +75,42 @@ impl World {
         }
     }
 
-    fn kill_controller(&mut self) {
-        let Some(leader) = self.leader.take() else { return };
-        self.sites[leader.process].process = None;
+    fn kill_controller(&mut self, member: Place) {
+        let Some(controller) = self.controller(member).running.take() else { return };
+        self.sites[controller.process].process = None;
         self.disk.process_died();
     }
 
-    fn pause_leader(&mut self, paused: bool) {
-        let Some(leader) = &mut self.leader else { return };
-        self.sites[leader.process].paused = paused;
+    fn pause_controller(&mut self, member: Place, paused: bool) {
+        let Some(controller) = &mut self.controller(member).running else { return };
+        let process = controller.process;
+        let inbox = if paused { Vec::new() } else { std::mem::take(&mut controller.inbox) };
+        self.sites[process].paused = paused;
         if paused {
             return;
         }
-        let (process, front) = (leader.process, leader.front.get().cloned());
-        let inbox = std::mem::take(&mut leader.inbox);
         self.dirty.insert(process);
         // What came while it was stopped is read now, whoever still waits for it.
         for (from, letter) in inbox {
-            if let Some(front) = &front {
-                self.hear(front, from, letter);
-            }
+            self.letter_read(from, member, letter);
         }
     }
 
-    /// A stopped controller is taken over; nobody has killed it.
-    fn change_leader(&mut self) {
-        let Some(leader) = self.leader.take() else { return };
-        self.sites[leader.process].paused = true;
-        leader.deposed.store(true, Ordering::Relaxed);
-        self.deposed.push(leader.process);
-        self.start_controller();
+    /// Stops whoever leads.
+    fn stop_leader(&mut self, number: usize) {
+        if let Some(member) = self.leader() {
+            self.stopped.insert(number, member);
+            self.pause_controller(member, true);
+        }
     }
 
-    fn wake_deposed(&mut self) {
-        for process in self.deposed.clone() {
-            self.sites[process].paused = false;
-            self.dirty.insert(process);
+    /// The only controller has its store on its own disk.
+    fn cut_store(&mut self, member: Place, begins: bool) {
+        let cut = self.controller(member).cut.clone();
+        match begins {
+            true if self.setup.several => _ = cut.fetch_add(1, Ordering::Relaxed),
+            true => {}
+            false => _ = cut.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)),
         }
     }
 
@@ -178,6 +183,7 @@ impl World {
         self.database(place).kill();
         // Nobody is left who could hang up.
         self.hang_up(place, false);
+        self.lose_gate(place);
         self.instances[place.index() - 1].desired = 0;
         self.agent(place).folder.rebooted();
     }
@@ -195,6 +201,7 @@ impl World {
 
     fn pause_machine(&mut self, place: Place, paused: bool) {
         self.pause_agent(place, paused);
+        self.excuse_machine(place, paused);
         self.freeze(place, paused);
         let now = self.now();
         // It has not seen the time of the pause, so it believes in its lease for up to a whole one more.

@@ -13,76 +13,87 @@ use pilotlight_agent::WayError;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply};
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::PortAnswer;
-use pilotlight_server::Offstage;
+use pilotlight_server::OffstageTerm;
 use pilotlight_server::hub::Unwelcome;
 use std::time::Duration;
 
 impl World {
-    /// An agent sends a letter.
-    pub(super) fn post(&mut self, from: Place, letter: Letter) {
-        let way = *self.network.way(from, Place::Control);
+    /// An agent sends a letter to the controller at a place.
+    pub(super) fn post(&mut self, from: Place, to: Place, letter: Letter) {
+        let way = *self.network.way(from, to);
         if way.cuts > 0 || (way.lossy > 0 && self.chance.per_cent(way.lossy)) {
             return;
         }
         if way.doubling > 0 && self.chance.per_cent(way.doubling) {
             let copy = again(&letter);
-            let late = self.network.takes(from, Place::Control, &mut self.chance) * 3;
-            self.at(self.now() + late, Event::LetterArrives { from, letter: copy });
+            let late = self.network.takes(from, to, &mut self.chance) * 3;
+            self.at(self.now() + late, Event::LetterArrives { from, to, letter: copy });
         }
-        let takes = self.network.takes(from, Place::Control, &mut self.chance);
-        self.at(self.now() + takes, Event::LetterArrives { from, letter });
+        let takes = self.network.takes(from, to, &mut self.chance);
+        self.at(self.now() + takes, Event::LetterArrives { from, to, letter });
     }
 
-    pub(super) fn letter_arrives(&mut self, from: Place, letter: Letter) {
-        if self.network.is_cut(from, Place::Control) {
-            return;
-        }
-        let Some(leader) = &mut self.leader else { return self.refuse(from, letter) };
-        if self.sites[leader.process].paused {
-            leader.inbox.push((from, letter));
-            return;
-        }
-        match leader.front.get().cloned() {
-            Some(front) => self.hear(&front, from, letter),
-            None => self.refuse(from, letter),
+    pub(super) fn letter_arrives(&mut self, from: Place, to: Place, letter: Letter) {
+        if !self.network.is_cut(from, to) {
+            self.letter_read(from, to, letter);
         }
     }
 
-    /// Nobody listens on the port.
-    fn refuse(&mut self, to: Place, letter: Letter) {
-        let refused = || unreachable("connection refused");
+    pub(super) fn letter_read(&mut self, from: Place, to: Place, letter: Letter) {
+        let number = usize::from(to != Place::Control);
+        let running = &mut self.controllers[number].running;
+        let Some(controller) = running else { return self.refuse(from, to, letter, "connection refused") };
+        if self.sites[controller.process].paused {
+            controller.inbox.push((from, letter));
+            return;
+        }
+        let process = controller.process;
+        match controller.front.leading() {
+            Some(term) => self.hear(process, &term, from, to, letter),
+            None => self.refuse(from, to, letter, "it does not lead"),
+        }
+    }
+
+    /// Nobody listens on the port, or it is somebody who does not lead.
+    fn refuse(&mut self, to: Place, by: Place, letter: Letter, why: &str) {
+        let refused = || unreachable(why);
         let answer = match letter {
             Letter::Heartbeat(_, reply) => Answer::Heartbeat(Err(refused()), reply),
             Letter::Work(_, reply) => Answer::Work(Err(refused()), reply),
             Letter::Result(_, reply) => Answer::Result(Err(refused()), reply),
         };
-        self.send_back(to, answer);
+        self.send_back(by, to, answer);
     }
 
-    pub(super) fn hear(&mut self, front: &Offstage, from: Place, letter: Letter) {
-        let Some(process) = self.leader.as_ref().map(|l| l.process) else { return };
+    fn hear(&mut self, process: usize, front: &OffstageTerm, from: Place, by: Place, letter: Letter) {
         self.dirty.insert(process);
+        let term = front.term();
         match letter {
             Letter::Heartbeat(heartbeat, reply) => {
-                let answer = self.heartbeat(front, from, *heartbeat);
-                self.send_back(from, Answer::Heartbeat(answer, reply));
+                let answer = self.heartbeat(front, from, *heartbeat).map(|answer| (term, answer));
+                self.send_back(by, from, Answer::Heartbeat(answer, reply));
             }
             Letter::Result(result, reply) => {
-                let answer = front.result(*result).map_err(|e| unwelcome(&e));
-                self.send_back(from, Answer::Result(answer, reply));
+                let answer = front.result(*result).map(|()| (term, ())).map_err(|e| unwelcome(&e));
+                self.send_back(by, from, Answer::Result(answer, reply));
             }
             Letter::Work(request, reply) => {
-                let (front, exchange, life) = (front.clone(), self.exchange.clone(), self.controllers);
+                let (front, exchange) = (front.clone(), self.exchange.clone());
                 let Some(process) = &self.sites[process].process else { return };
                 process.spawn(async move {
-                    let answer = front.work(&request).await.map_err(|e| unwelcome(&e));
-                    exchange.leave(Order::Answer { life, to: from, answer: Answer::Work(answer, reply) });
+                    let answer = front.work(&request).await.map(|work| (term, work)).map_err(|e| unwelcome(&e));
+                    exchange.leave(Order::Answer { from: by, to: from, answer: Answer::Work(answer, reply) });
                 });
             }
         }
     }
 
-    fn heartbeat(&mut self, front: &Offstage, from: Place, heartbeat: Heartbeat) -> Result<HeartbeatReply, WayError> {
+    fn heartbeat(
+        &mut self,
+        front: &OffstageTerm,
+        from: Place,
+        heartbeat: Heartbeat,
+    ) -> Result<HeartbeatReply, WayError> {
         let mut reply = front.heartbeat(heartbeat).map_err(|e| unwelcome(&e))?;
         if self.bug == Some(Bug::GrantAfterRevoke) {
             for view in &mut reply.units {
@@ -101,19 +112,12 @@ impl World {
         Ok(reply)
     }
 
-    /// The controller has waited with its answer; one of a dead life is not sent.
-    pub(super) fn answer_later(&mut self, life: u32, to: Place, answer: Answer) {
-        if life == self.controllers && self.leader.is_some() {
-            self.send_back(to, answer);
-        }
-    }
-
-    fn send_back(&mut self, to: Place, answer: Answer) {
-        let way = *self.network.way(Place::Control, to);
+    pub(super) fn send_back(&mut self, from: Place, to: Place, answer: Answer) {
+        let way = *self.network.way(from, to);
         if way.cuts > 0 || (way.lossy > 0 && self.chance.per_cent(way.lossy)) {
             return;
         }
-        let takes = self.network.takes(Place::Control, to, &mut self.chance);
+        let takes = self.network.takes(from, to, &mut self.chance);
         self.at(self.now() + takes, Event::AnswerArrives { answer });
     }
 

@@ -4,10 +4,11 @@
 use super::World;
 use crate::exchange::Order;
 use crate::fault::FaultKind;
+use crate::setup::UNIT;
 use pilotlight_core::id::{RunId, Unit};
 use pilotlight_core::placement::Verb;
 use pilotlight_engine::Control;
-use pilotlight_server::Offstage;
+use pilotlight_server::OffstageTerm;
 use pilotlight_server::api::view::MoveRequest;
 
 /// Who asks.
@@ -15,8 +16,9 @@ const PERSON: &str = "somebody";
 
 impl World {
     pub(super) fn person(&mut self, wish: FaultKind) {
-        let Some(leader) = &self.leader else { return };
-        let (number, Some(front)) = (leader.process, leader.front.get().cloned()) else { return };
+        let Some(member) = self.leader() else { return };
+        let Some(leader) = &self.controller(member).running else { return };
+        let (number, Some(front)) = (leader.process, leader.front.leading()) else { return };
         if self.sites[number].paused {
             return;
         }
@@ -31,7 +33,7 @@ impl World {
     }
 }
 
-async fn ask(front: &Offstage, wish: FaultKind, open: Option<RunId>) -> String {
+async fn ask(front: &OffstageTerm, wish: FaultKind, open: Option<RunId>) -> String {
     let verb = match wish {
         FaultKind::Switchover => Some(Verb::Switchover),
         FaultKind::Failback => Some(Verb::Failback),
@@ -57,7 +59,7 @@ async fn ask(front: &Offstage, wish: FaultKind, open: Option<RunId>) -> String {
         };
     }
     if wish == FaultKind::Acknowledge {
-        let unit = Unit::from("main");
+        let unit = Unit::from(UNIT);
         return front.engine().acknowledge(&unit, PERSON).await.map_or_else(|e| e.to_string(), |_| "noted".to_owned());
     }
     let Some(run) = open else { return "nothing is under way".to_owned() };

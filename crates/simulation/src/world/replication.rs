@@ -13,24 +13,27 @@ const RECEIVER_TIMEOUT: Duration = Duration::from_millis(700);
 
 impl World {
     /// The standby looks after its stream: makes one where it has none, gives up one that is silent.
-    pub(super) fn reconnect(&mut self, standby: Place) {
-        self.after(Duration::from_millis(250), Event::Reconnect { standby });
+    pub(super) fn reconnect(&mut self, standby: Place, again: bool) {
+        if again {
+            self.after(Duration::from_millis(250), Event::Reconnect { standby, again });
+        }
         let now = self.now();
         let broken = self.network.is_broken(standby, standby.other());
+        let silent = broken || !self.powered[standby.other().index()] || self.database(standby.other()).frozen;
         let copy = self.database(standby);
         if copy.server != Server::Standby || copy.frozen {
             return;
         }
         let Lies::AsStandby { upstream } = copy.lies else { return };
         if let Some(receiver) = &mut copy.receiver {
-            if !broken {
+            if !silent {
                 receiver.last_word = now;
             } else if now - receiver.last_word > nanos(RECEIVER_TIMEOUT) {
                 copy.receiver = None;
             }
             return;
         }
-        if upstream == standby || broken {
+        if upstream == standby || silent {
             return;
         }
         let source = &self.databases[upstream.index() - 1];
@@ -40,13 +43,22 @@ impl World {
         }
         self.streams += 1;
         let stream = self.streams;
-        let (held, timeline, end_told) = (copy.wal.len(), source.timeline, source.flushed);
+        let (held, timeline, end_told, name) = (copy.wal.len(), source.timeline, source.flushed, copy.name);
         let copy = self.database(standby);
         copy.receiver = Some(Receiver { stream, last_word: now, end_told });
         copy.timeline = timeline;
-        self.database(upstream).sender = Some(Sender { stream, pumping: false, confirmed: held });
+        self.database(upstream).sender = Some(Sender { stream, pumping: false, confirmed: held, name });
         self.note(|| format!("{} streams from {}, from {held} on", standby.name(), upstream.name()));
         self.pump(upstream);
+        self.candidate_confirms(upstream);
+    }
+
+    /// The standby ends its connection.
+    pub(super) fn hang_up_receiver(&mut self, standby: Place) {
+        self.database(standby).receiver = None;
+        if !self.network.is_cut(standby, standby.other()) {
+            self.database(standby.other()).sender = None;
+        }
     }
 
     /// Sends what is flushed and was not sent.
@@ -99,6 +111,7 @@ impl World {
         if let Some(sender) = self.database(to).sender.as_mut().filter(|s| s.stream == stream) {
             sender.confirmed = sender.confirmed.max(upto);
             self.pump(to);
+            self.candidate_confirms(to);
         }
     }
 

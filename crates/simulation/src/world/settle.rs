@@ -2,31 +2,33 @@
 
 use super::events::Event;
 use super::{Story, World};
-use crate::database::What;
+use crate::database::name_text;
 use crate::fault::FaultKind;
 use crate::laws::Law;
 use crate::place::{Place, REGIONS};
+use crate::setup::{Promise, UNIT};
 use crate::timeline::Nanos;
-use pilotlight_core::id::RunId;
+use pilotlight_core::candidate::{Admitted, Waits};
+use pilotlight_core::id::{Component, Epoch, RunId, Unit};
 use pilotlight_core::leader::Term;
 use pilotlight_core::measure::{Sample, loss};
 use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::Guarantee;
 use pilotlight_core::run::{Condition, Event as RunEvent, Record, RunResult, RunState};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_engine::journal::Journal;
-use pilotlight_engine::store::{UnitRecord, Units};
+use pilotlight_engine::store::UnitRecord;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// A world is at rest when nothing has been under way for so long.
-const QUIET: Nanos = 700_000_000;
+const QUIET: Nanos = 400_000_000;
 
 /// A person ends a run that is still under way so long after the last fault.
-const PATIENCE: Nanos = 30_000_000_000;
+const PATIENCE: Nanos = 8_000_000_000;
 
 /// The disk in memory answers at once.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
@@ -37,6 +39,43 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl World {
+    /// An installation that has run for long: the unit is entered, its candidate admitted, the name published.
+    pub(super) fn settle_down(&mut self) {
+        let (unit, home) = (Unit::from(UNIT), Place::East);
+        let waits = Waits {
+            candidate: (self.setup.promise != Promise::BestEffort).then(|| name_text(1)),
+            gate: self.plan.policy.guarantee == Guarantee::Bounded,
+        };
+        let names = |name: &String| [(Component::from("database"), name.clone())].into();
+        let record = UnitRecord {
+            unit: unit.clone(),
+            epoch: Epoch(1),
+            writer: Some(home.region()),
+            run: None,
+            failed_over: None,
+            candidate: waits
+                .candidate
+                .as_ref()
+                .map(|name| Admitted { region: home.other().region(), names: names(name) }),
+            candidacy: 1,
+            term: Term::default(),
+            version: 0,
+        };
+        let value = serde_json::to_vec(&record).expect("a unit record has only names and numbers");
+        at_once(self.disk.put(&format!("unit/{UNIT}"), value, None)).expect("the store is empty");
+        if waits.candidate.is_some() {
+            self.names = 1;
+            self.database(home.other()).name = Some(1);
+        }
+        let copy = self.database(home);
+        (copy.proven, copy.waits) = (Some(waits.clone()), waits);
+        self.agent(home).folder.once_held(unit);
+        self.name.shares = [(home.region(), 100)].into();
+        (self.name.published, self.name.epoch) = (true, 1);
+        self.instances[0].desired = 2;
+        self.instances[1].desired = 1;
+    }
+
     fn records(&self, run: &RunId) -> Vec<Record> {
         at_once(self.disk.journal.read(run, 1, usize::MAX)).unwrap_or_default()
     }
@@ -56,9 +95,9 @@ impl World {
     /// Looks whether everything is at rest; the faults are over by the last of their ends.
     pub(super) fn check(&mut self) {
         let now = self.now();
-        self.after(Duration::from_millis(300), Event::Check);
+        self.after(Duration::from_millis(200), Event::Check);
         let over = self.faults.iter().all(|f| crate::timeline::nanos(f.at + f.lasts) <= now);
-        let quiet = over && self.leader.is_some() && self.moving().is_empty() && self.has_writer_or_reason();
+        let quiet = over && self.leader().is_some() && self.moving().is_empty() && self.has_writer_or_reason();
         self.come_to_the_rescue(over, quiet);
         self.quiet_since = if quiet { self.quiet_since.or(Some(now)) } else { None };
     }
@@ -86,7 +125,7 @@ impl World {
     fn moving(&self) -> Vec<(RunId, String)> {
         let units = self.units();
         let moves = |(run, _): (RunId, u64)| {
-            if !units.iter().any(|unit| unit.run.as_ref() == Some(&run)) {
+            if !units.iter().any(|unit| unit.run.as_ref() == Some(&run)) || self.disk.is_torn(&run) {
                 return None;
             }
             let records = self.records(&run);
@@ -103,7 +142,7 @@ impl World {
     }
 
     fn units(&self) -> Vec<UnitRecord> {
-        at_once(Units::new(Arc::new(self.disk.store.clone()), Term::default()).all()).unwrap_or_default()
+        self.disk.units()
     }
 
     /// The unit is not held by a run that is over.
@@ -163,8 +202,7 @@ impl World {
     }
 
     fn written_on(&self, place: Place) -> BTreeSet<u32> {
-        let entries = self.databases[place.index() - 1].wal.iter();
-        entries.filter_map(|e| if let What::Write(write) = e.what { Some(write) } else { None }).collect()
+        self.databases[place.index() - 1].written()
     }
 
     pub(super) fn end(mut self) -> Story {
@@ -178,6 +216,8 @@ impl World {
             broken: self.laws.broken,
             log: self.log.unwrap_or_default(),
             faults: self.faults,
+            setup: Some(self.setup),
+            terms: self.disk.terms(),
             events: self.events,
             failovers: self.failovers,
             moves: self.moves,

@@ -1,0 +1,102 @@
+//! What kind of installation a world has: its guarantee, and how many controllers share its store.
+
+use crate::chance::Chance;
+use pilotlight_core::plan::{BeyondRpo, Guarantee, Plan};
+use std::sync::{Arc, LazyLock};
+
+/// The only unit of every world's plan: named like the application.
+pub(crate) const UNIT: &str = "payments";
+
+/// What "one writer" rests on in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    /// `guarantee: best-effort`.
+    BestEffort,
+    /// `guarantee: bounded`, `beyond_rpo: expose`.
+    Bounded,
+    /// `guarantee: bounded`, `beyond_rpo: stall`.
+    Governed,
+    /// `guarantee: strict`.
+    Strict,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    /// The guarantee.
+    pub promise: Promise,
+    /// Two controllers share the store, and one of them leads.
+    pub several: bool,
+    /// Everything begins with the world; else it has run for long.
+    pub fresh: bool,
+}
+
+impl Promise {
+    /// Every one.
+    pub const ALL: [Promise; 4] = [Promise::BestEffort, Promise::Bounded, Promise::Governed, Promise::Strict];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Promise::BestEffort => "best-effort",
+            Promise::Bounded => "bounded",
+            Promise::Governed => "bounded-stall",
+            Promise::Strict => "strict",
+        }
+    }
+
+    fn keys(self) -> &'static str {
+        match self {
+            Promise::BestEffort => "guarantee: best-effort",
+            Promise::Bounded => "guarantee: bounded",
+            Promise::Governed => "guarantee: bounded\n  beyond_rpo: stall",
+            Promise::Strict => "guarantee: strict",
+        }
+    }
+}
+
+impl Setup {
+    /// The setup of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut chance = Chance::new(seed, 4);
+        let promise = match chance.between(0, 100) {
+            0..=29 => Promise::BestEffort,
+            30..=64 => Promise::Bounded,
+            65..=79 => Promise::Governed,
+            _ => Promise::Strict,
+        };
+        Self { promise, several: chance.per_cent(40), fresh: chance.per_cent(12) }
+    }
+
+    /// Its plan.
+    pub(crate) fn plan(self) -> Arc<Plan> {
+        let at = self.promise as usize * 2 + usize::from(self.several);
+        PLANS[at].clone()
+    }
+}
+
+static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| {
+    let setups = Promise::ALL
+        .into_iter()
+        .flat_map(|promise| [false, true].map(|several| Setup { promise, several, fresh: true }));
+    setups.map(|setup| Arc::new(read(setup))).collect()
+});
+
+/// The only one; two that share a store.
+const CONTROLLERS: [&str; 2] = [
+    "listen: 127.0.0.1:7400\n  state: state/controller",
+    "members: { a: { listen: \"127.0.0.1:7401\" }, b: { listen: \"127.0.0.1:7402\" } }\n  store: { folder: shared }",
+];
+
+fn read(setup: Setup) -> Plan {
+    let text = include_str!("plan.yaml").replace("CONTROLLERS", CONTROLLERS[usize::from(setup.several)]);
+    let rpo = if setup.promise == Promise::Governed { "1s" } else { "60s" };
+    let text = text.replace("GUARANTEE", setup.promise.keys()).replace("RPO", rpo);
+    let plan = Plan::read(&text, "plan.yaml").expect("the plan has no fault");
+    debug_assert!(match setup.promise {
+        Promise::Governed => plan.policy.beyond_rpo == BeyondRpo::Stall,
+        Promise::Strict => plan.policy.guarantee == Guarantee::Strict,
+        _ => true,
+    });
+    plan
+}
