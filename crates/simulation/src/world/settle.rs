@@ -84,9 +84,9 @@ impl World {
         at_once(self.disk.journal.heads()).unwrap_or_default()
     }
 
-    /// The run that is under way, for whoever steers it.
+    /// The run that is under way, for whoever steers it: the one that holds the unit.
     pub(super) fn open_run(&self) -> Option<RunId> {
-        self.runs().into_iter().map(|(run, _)| run).find(|run| {
+        self.units().into_iter().find_map(|unit| unit.run).filter(|run| {
             let records = self.records(run);
             !matches!(records.last().map(|r| &r.event), Some(RunEvent::RunEnded { .. }))
         })
