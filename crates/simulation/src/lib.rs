@@ -34,7 +34,7 @@ pub use setup::{Promise, Setup};
 pub use shrink::shrink;
 pub use world::{Options, Story};
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use world::World;
@@ -42,6 +42,8 @@ use world::World;
 thread_local! {
     /// What broke down on this thread.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// A world is lived through on this thread now: what breaks down is the world's.
+    static LIVING: Cell<bool> = const { Cell::new(false) };
 }
 
 static HOOK: Once = Once::new();
@@ -50,7 +52,9 @@ static HOOK: Once = Once::new();
 pub fn live(seed: u64, options: &Options) -> Story {
     HOOK.call_once(listen_for_panics);
     PANIC.with_borrow_mut(Option::take);
+    LIVING.set(true);
     let lived = catch_unwind(AssertUnwindSafe(|| World::new(seed, options).run()));
+    LIVING.set(false);
     let panic = PANIC.with_borrow_mut(Option::take);
     let mut story = lived.unwrap_or_default();
     if let (Some(what), None) = (panic, &story.broken) {
@@ -63,6 +67,9 @@ pub fn live(seed: u64, options: &Options) -> Story {
 fn listen_for_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        if !LIVING.try_with(Cell::get).unwrap_or(false) {
+            return before(info);
+        }
         let ours = PANIC.try_with(|panic| {
             let mut panic = panic.borrow_mut();
             if panic.is_none() {
