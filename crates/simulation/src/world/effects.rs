@@ -116,7 +116,6 @@ impl World {
             | Effect::AwaitLapse { .. }
             | Effect::ClassifyRescue { .. }
             | Effect::ApplyRescue { .. }
-            | Effect::WaitFor { .. }
             | Effect::Shift { .. }
             | Effect::Watch { .. }
             | Effect::Soak { .. }
