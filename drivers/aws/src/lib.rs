@@ -10,6 +10,7 @@
 //!   rates that AWS publishes.
 
 pub mod cluster;
+pub mod datastore;
 pub mod instance;
 pub mod rate;
 pub mod refusal;
@@ -25,6 +26,8 @@ mod autoscaling;
 mod call;
 #[cfg(feature = "sdk")]
 mod ecs;
+#[cfg(feature = "sdk")]
+mod elasticache;
 #[cfg(feature = "sdk")]
 mod finding;
 #[cfg(feature = "sdk")]
@@ -47,6 +50,8 @@ pub use aurora::AuroraDriver;
 pub use autoscaling::AutoscalingDriver;
 #[cfg(feature = "sdk")]
 pub use ecs::EcsDriver;
+#[cfg(feature = "sdk")]
+pub use elasticache::ElastiCacheDriver;
 #[cfg(feature = "sdk")]
 pub use rds::RdsDriver;
 #[cfg(feature = "sdk")]

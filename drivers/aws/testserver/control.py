@@ -60,6 +60,7 @@ def route(method, path, given, calls, faults, rates):
             return {}
         case ("POST", ["regions", name]):
             database.before_change_of(name)
+            cache.before_change_of()
             region(name).update(given)
             database.after_change_of(name)
             return region(name)
@@ -83,7 +84,7 @@ def route(method, path, given, calls, faults, rates):
         case ("POST", ["by-hand", "forget-instances"]):
             return database.forget(given["name"])
         case ("POST", ["lag"]):
-            return database.set_lag(given)
+            return cache.set_lag(given) if given.get("store") == "cache" else database.set_lag(given)
         case ("POST", ["lose-tasks"]):
             return compute.lose_tasks(given["region"], given["cluster"], given["service"], int(given["count"]))
         case ("GET", ["running"]):

@@ -7,6 +7,7 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 
+import cache
 import database
 from world import LOCK
 
@@ -18,7 +19,10 @@ def replica_lag(region, dimensions):
 
 
 # Namespace and name to what is asked for its value: region and dimensions, to a number or None.
-MODELLED = {("AWS/RDS", "ReplicaLag"): replica_lag}
+MODELLED = {
+    ("AWS/RDS", "ReplicaLag"): replica_lag,
+    ("AWS/ElastiCache", "GlobalDatastoreReplicationLag"): cache.replication_lag,
+}
 
 
 def get_metric_statistics(self):

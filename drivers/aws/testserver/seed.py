@@ -15,6 +15,8 @@ def make(port, wanted):
         aurora(port, one)
     for one in wanted.get("rds", []):
         rds(port, one)
+    for one in wanted.get("caches", []):
+        made.setdefault("caches", {})[one["name"]] = datastore(port, one)
     for one in wanted.get("ecs", []):
         ecs(port, one)
     for one in wanted.get("groups", []):
@@ -70,6 +72,23 @@ def rds(port, one):
             VpcSecurityGroupIds=["sg-open"],
             DeletionProtection=True,
         )
+
+
+def datastore(port, one):
+    """A replication group of the same name in each region; the first is the primary."""
+    first, *others = one["regions"]
+    group = {"ReplicationGroupId": one["name"], "ReplicationGroupDescription": one["name"]}
+    primary = client(port, "elasticache", first)
+    primary.create_replication_group(Engine="redis", CacheNodeType="cache.r6g.large", NumCacheClusters=2, **group)
+    made = primary.create_global_replication_group(
+        GlobalReplicationGroupIdSuffix=one["name"], PrimaryReplicationGroupId=one["name"]
+    )
+    name = made["GlobalReplicationGroup"]["GlobalReplicationGroupId"]
+    for region in others:
+        client(port, "elasticache", region).create_replication_group(
+            GlobalReplicationGroupId=name, NumCacheClusters=2, **group
+        )
+    return name
 
 
 def ecs(port, one):

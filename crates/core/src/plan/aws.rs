@@ -36,6 +36,9 @@ pub enum AwsComponent {
     Aurora(AuroraPlan),
     /// An RDS instance and its read replicas in other regions.
     Rds(RdsPlan),
+    /// An ElastiCache Global Datastore.
+    #[serde(rename = "elasticache")]
+    ElastiCache(ElastiCachePlan),
     /// An ECS service in each region.
     Ecs(EcsPlan),
     /// An EC2 Auto Scaling group in each region.
@@ -84,6 +87,26 @@ pub struct RdsInstance {
     pub open_groups: Vec<String>,
     /// Security groups with which nobody does: the way to stop writes. Empty: there is none.
     pub closed_groups: Vec<String>,
+}
+
+/// `kind: elasticache`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ElastiCachePlan {
+    /// Id of the global datastore, with the prefix that AWS gave it.
+    pub global_datastore: String,
+    /// `detach`: a group may be taken out of the datastore when the global call fails.
+    pub may_detach: bool,
+    /// One member per region.
+    pub regions: BTreeMap<Region, ElastiCacheMember>,
+}
+
+/// A member of a global datastore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ElastiCacheMember {
+    /// Id of the replication group.
+    pub group: String,
+    /// `HOST:PORT` of its primary endpoint, dialled as a second opinion.
+    pub address: Option<String>,
 }
 
 /// `kind: ecs`.
@@ -210,6 +233,7 @@ impl AwsComponent {
         match self {
             AwsComponent::Aurora(a) => a.regions.keys().collect(),
             AwsComponent::Rds(r) => r.regions.keys().collect(),
+            AwsComponent::ElastiCache(e) => e.regions.keys().collect(),
             _ => Vec::new(),
         }
     }
@@ -219,6 +243,9 @@ impl AwsComponent {
         match self {
             AwsComponent::Aurora(a) => a.regions.iter().filter_map(|(r, m)| Some((r, m.address.as_deref()?))).collect(),
             AwsComponent::Rds(d) => d.regions.iter().filter_map(|(r, i)| Some((r, i.address.as_deref()?))).collect(),
+            AwsComponent::ElastiCache(e) => {
+                e.regions.iter().filter_map(|(r, m)| Some((r, m.address.as_deref()?))).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -258,6 +285,11 @@ impl AwsComponent {
                 let stops = if stops { "security groups stop writes" } else { "nothing can stop writes" };
                 let places = places(r.regions.keys().collect());
                 format!("an RDS instance and its read replicas in {places}; {stops}")
+            }
+            AwsComponent::ElastiCache(e) => {
+                let detach = if e.may_detach { "may be taken out" } else { "is never taken out" };
+                let places = places(e.regions.keys().collect());
+                format!("ElastiCache global datastore {} in {places}; a copy {detach}", e.global_datastore)
             }
             AwsComponent::Ecs(e) => {
                 format!("an ECS service, {} tasks where the traffic is and {} elsewhere", e.active, e.standby)

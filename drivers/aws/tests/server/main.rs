@@ -8,5 +8,6 @@
 mod aurora;
 mod capacity;
 mod dns;
+mod elasticache;
 mod ground;
 mod rds;

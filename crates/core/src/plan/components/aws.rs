@@ -3,6 +3,7 @@
 pub(super) mod aurora;
 pub(super) mod autoscaling;
 pub(super) mod ecs;
+pub(super) mod elasticache;
 pub(super) mod rds;
 pub(super) mod route53;
 pub(super) mod sns;
@@ -74,6 +75,7 @@ pub(super) fn build(record: &Record) -> Option<AwsComponent> {
     Some(match record.kind {
         "aurora" => AwsComponent::Aurora(aurora::build(record)?),
         "rds" => AwsComponent::Rds(rds::build(record)?),
+        "elasticache" => AwsComponent::ElastiCache(elasticache::build(record)?),
         "ecs" => AwsComponent::Ecs(ecs::build(record)?),
         "autoscaling" => AwsComponent::Autoscaling(autoscaling::build(record)?),
         "route53" => AwsComponent::Route53(route53::build(record)?),

@@ -30,6 +30,10 @@ components:
     regions:
       us-east-1: { instance: ledger, open_groups: [sg-1], closed_groups: [sg-2] }
       us-west-2: { instance: ledger, address: "ledger.example.com:5432", open_groups: [sg-3], closed_groups: [sg-4] }
+  cart:
+    kind: elasticache
+    global_datastore: ldgnf-cart
+    regions: { us-east-1: { group: cart }, us-west-2: { group: cart, address: "cart.example.com:6379" } }
   web:
     kind: ecs
     active: 6
@@ -69,7 +73,7 @@ fn every_kind_is_read_and_says_what_it_is_for_the_rest() {
     let regions = |names: [&str; 2]| names.map(Region::from);
     let both = regions(["us-east-1", "us-west-2"]);
     let part = |name: &str| &plan.components[&name.into()];
-    for data in ["database", "ledger"] {
+    for data in ["database", "ledger", "cart"] {
         assert_eq!(part(data).copies(), both.iter().collect::<Vec<_>>());
     }
     let (places, instances) = part("web").capacity().expect("it runs");
