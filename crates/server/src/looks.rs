@@ -4,14 +4,16 @@
 //! Border: how to dial a port is given ([`PortLook`]); what follows from the answers is decided elsewhere.
 
 use crate::desk::Desk;
+use crate::quiet::Quiet;
 use pilotlight_core::effect::Capability;
 use pilotlight_core::observation::Target;
+use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::{PortAnswer, PortSight};
 use pilotlight_driver::port::PortLook;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -92,15 +94,23 @@ pub(crate) async fn managed(desk: Arc<Desk>) {
     let targets = managed_targets(&desk);
     let mut under_way: BTreeMap<Target, tokio::task::AbortHandle> = BTreeMap::new();
     let mut looks = JoinSet::new();
+    let quiet = Arc::new(Mutex::new(Quiet::new(desk.clock.mono(), managed_counts_for(&desk.plan))));
     while !desk.shutdown.is_cancelled() {
         for target in &targets {
             if under_way.get(target).is_some_and(|look| !look.is_finished()) {
                 continue;
             }
-            let (desk, wanted) = (desk.clone(), target.clone());
+            let Some(region) = target.region.clone() else { continue };
+            if !quiet.lock().unwrap_or_else(PoisonError::into_inner).may_look(&region, desk.clock.mono()) {
+                continue;
+            }
+            let (desk, wanted, quiet) = (desk.clone(), target.clone(), quiet.clone());
             let look = looks.spawn(async move {
                 let began = desk.clock.mono();
                 let seen = within(&desk, LONGEST_MANAGED, desk.engine.driver().observe(&wanted)).await;
+                if seen.as_ref().is_some_and(|s| !matches!(s, Err(f) if f.kind == FailureKind::Unreachable)) {
+                    quiet.lock().unwrap_or_else(PoisonError::into_inner).answered(region, desk.clock.mono());
+                }
                 if let Some(Ok(state)) = seen {
                     desk.saw_managed(wanted, state, began);
                 }

@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::call::Call;
+use crate::finding::there;
 use async_trait::async_trait;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LifecycleState};
@@ -133,16 +134,11 @@ impl Driver for AutoscalingDriver {
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
         let Effect::SetCapacity { region, .. } = effect else { return Ok(Vec::new()) };
-        let blocker = |code: code::Code, message: String, hint: &str| {
-            vec![Finding { code: code.to_string(), severity: Severity::Blocker, message, hint: hint.to_owned() }]
-        };
-        Ok(match self.group(region).await {
-            Ok(Some(group)) => self.findings(&group, region),
-            Ok(None) => {
-                let message = format!("there is no Auto Scaling group {} in {region}", self.name(region)?);
-                blocker(code::AWS_MISSING, message, "compare `regions` of the component with the account")
-            }
-            Err(f) => blocker(code::AWS_NOT_ASKED, f.message.clone(), f.hint.as_deref().unwrap_or_default()),
+        let what = format!("Auto Scaling group {} in {region}", self.name(region)?);
+        let hint = "compare `regions` of the component with the account";
+        Ok(match there(self.group(region).await, &what, hint) {
+            Ok(group) => self.findings(&group, region),
+            Err(found) => found,
         })
     }
 
@@ -157,15 +153,12 @@ impl Driver for AutoscalingDriver {
         let Handle { autoscaling: region, instances } =
             serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
         let group = self.must(&region).await?;
-        // Its own policies may have asked for more meanwhile; that is no failure.
-        Ok(if in_service(&group) >= instances && group.desired_capacity() >= i32::try_from(instances).ok() {
-            if in_service(&group) == instances || instances == self.plan.active {
-                Outcome::done_with(format!("{} instances of {} serve in {region}", in_service(&group), self.component))
-            } else {
-                Outcome::Accepted { handle: handle.to_owned() }
-            }
-        } else {
-            Outcome::Accepted { handle: handle.to_owned() }
+        // Its own policies may have asked for more meanwhile; that is no failure where the traffic is.
+        let (serve, asked) = (in_service(&group), group.desired_capacity());
+        let enough = serve == instances || (serve > instances && instances == self.plan.active);
+        Ok(match enough && asked >= i32::try_from(instances).ok() {
+            true => Outcome::done_with(format!("{serve} instances of {} serve in {region}", self.component)),
+            false => Outcome::Accepted { handle: handle.to_owned() },
         })
     }
 }

@@ -5,15 +5,15 @@
 
 use crate::access::Access;
 use crate::call::Call;
+use crate::finding::there;
 use crate::refusal::Said;
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{CapacityProviderStrategyItem, DeploymentRolloutState, Service};
-use pilotlight_core::code;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, Pace};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{Capacity, State, Target};
-use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
+use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::plan::aws::EcsPlan;
 use pilotlight_driver::{Context, Driver};
 use serde::{Deserialize, Serialize};
@@ -170,17 +170,10 @@ impl Driver for EcsDriver {
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
         let Effect::SetCapacity { region, .. } = effect else { return Ok(Vec::new()) };
         let place = self.plan.regions.get(region).map(|p| format!("{}/{}", p.cluster, p.service)).unwrap_or_default();
-        let blocker = |code: code::Code, message: String, hint: &str| {
-            vec![Finding { code: code.to_string(), severity: Severity::Blocker, message, hint: hint.to_owned() }]
-        };
-        Ok(match self.service(region).await {
-            Ok(Some(_)) => Vec::new(),
-            Ok(None) => {
-                let hint = "compare `regions` of the component with the account";
-                blocker(code::AWS_MISSING, format!("there is no ECS service {place} in {region}"), hint)
-            }
-            Err(f) => blocker(code::AWS_NOT_ASKED, f.message.clone(), f.hint.as_deref().unwrap_or_default()),
-        })
+        let hint = "compare `regions` of the component with the account";
+        Ok(there(self.service(region).await, &format!("ECS service {place} in {region}"), hint)
+            .err()
+            .unwrap_or_default())
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {

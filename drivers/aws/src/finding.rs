@@ -12,3 +12,12 @@ pub(crate) fn not_asked(failure: Failure) -> Finding {
     let hint = failure.hint.unwrap_or_default();
     finding(code::AWS_NOT_ASKED, Severity::Blocker, failure.message, &hint)
 }
+
+/// What was looked at, or the finding that it is not there or was not to be asked.
+pub(crate) fn there<T>(seen: Result<Option<T>, Failure>, what: &str, hint: &str) -> Result<T, Vec<Finding>> {
+    match seen {
+        Ok(Some(seen)) => Ok(seen),
+        Ok(None) => Err(vec![finding(code::AWS_MISSING, Severity::Blocker, format!("there is no {what}"), hint)]),
+        Err(failure) => Err(vec![not_asked(failure)]),
+    }
+}

@@ -1,7 +1,7 @@
 //! What would stand in the way of a move, found before it.
 
 use super::RdsDriver;
-use crate::finding::{finding, not_asked};
+use crate::finding::{finding, not_asked, there};
 use crate::instance::Instance;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
@@ -15,16 +15,9 @@ const FAR: Duration = Duration::from_secs(60);
 impl RdsDriver {
     /// The instance, or why there is none to look at.
     async fn there(&self, region: &Region) -> Result<Instance, Vec<Finding>> {
-        match self.look(region).await {
-            Ok(Some(seen)) => Ok(seen),
-            Ok(None) => {
-                let name = self.plan.regions.get(region).map(|p| p.instance.as_str()).unwrap_or_default();
-                let message = format!("there is no DB instance {name} in {region}");
-                let hint = "it was deleted or renamed, or the plan names another; make the replica anew";
-                Err(vec![finding(code::AWS_MISSING, Severity::Blocker, message, hint)])
-            }
-            Err(failure) => Err(vec![not_asked(failure)]),
-        }
+        let name = self.plan.regions.get(region).map(|p| p.instance.as_str()).unwrap_or_default();
+        let hint = "it was deleted or renamed, or the plan names another; make the replica anew";
+        there(self.look(region).await, &format!("DB instance {name} in {region}"), hint)
     }
 
     pub(super) async fn before_stop(&self, region: &Region) -> Vec<Finding> {
