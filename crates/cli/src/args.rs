@@ -24,6 +24,9 @@ pub(crate) enum Verb {
     Demo(DemoArgs),
     /// Writes a commented plan to start from
     Init(InitArgs),
+    /// Writes a plan from what another tool made
+    #[command(subcommand)]
+    Import(ImportVerb),
     /// Finds what is wrong with a plan; with --live also with what it names
     Check(CheckArgs),
     /// Runs the controller, or one of several
@@ -184,6 +187,26 @@ impl FaultArg {
 pub(crate) struct InitArgs {
     /// Where to write it
     #[arg(default_value = "pilotlight.yaml")]
+    pub(crate) plan: PathBuf,
+    /// Replaces an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// What a plan is made of.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportVerb {
+    /// From a state of Terraform: its resources, and its output `pilotlight` if it has one
+    Terraform(ImportTerraformArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportTerraformArgs {
+    /// The folder of the configuration, a state file, or a file with what `terraform show -json` prints
+    #[arg(value_name = "STATE_OR_FOLDER")]
+    pub(crate) source: PathBuf,
+    /// Where to write the plan
+    #[arg(long = "plan", short = 'p', default_value = "pilotlight.yaml", value_name = "FILE")]
     pub(crate) plan: PathBuf,
     /// Replaces an existing file
     #[arg(long)]

@@ -11,6 +11,7 @@ pub(crate) mod dns;
 pub(crate) mod explain;
 pub(crate) mod gate;
 pub(crate) mod hold;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod measure;
 pub(crate) mod moves;

@@ -69,6 +69,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.verb {
         Verb::Demo(args) => runtime("demo")?.block_on(command::demo::run(args)),
         Verb::Init(args) => command::offline::init(&args),
+        Verb::Import(args::ImportVerb::Terraform(args)) => command::import::terraform(&args),
         Verb::Check(args) if args.live => runtime("check")?.block_on(command::check_live::run(&args)),
         Verb::Check(args) => command::offline::check(&args),
         Verb::Serve(args) => runtime("serve")?.block_on(command::serve::run(&args)),

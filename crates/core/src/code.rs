@@ -7,8 +7,8 @@
 //! sections "What happened" and "What to do"; refusals also say "Why Pilotlight stops here".
 //!
 //! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
-//! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `086x` sight
-//! and clocks.
+//! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `085x`
+//! imports, `086x` sight and clocks.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -225,6 +225,9 @@ catalogue! {
     WRITER_STILL_SEEN = "PL-0830", Refused;
 
     PLAN_SHARES = "PL-0840", Usage;
+    IMPORT_NO_STATE = "PL-0850", Usage;
+    IMPORT_EMPTY = "PL-0851", Usage;
+    IMPORT_GAP = "PL-0852", Usage;
     NOT_SEEN = "PL-0860", Refused;
     CLOCK_SET = "PL-0861", Failed;
 }

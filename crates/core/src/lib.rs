@@ -30,5 +30,6 @@ pub mod recording;
 pub mod rescue;
 pub mod run;
 pub mod runbook;
+pub mod terraform;
 pub mod time;
 pub mod verdict;

@@ -40,6 +40,11 @@ pub use schema::schema;
 
 pub mod facet;
 
+/// The words that `kind` of a component takes.
+pub fn component_kinds() -> impl Iterator<Item = &'static str> {
+    components::KINDS.variants.iter().map(|variant| variant.word)
+}
+
 use crate::effect::{CommandLine, FenceAssurance, Probe};
 use crate::id::{Application, Component, HealthCheck, Observer, Region, Unit};
 use serde::Serialize;

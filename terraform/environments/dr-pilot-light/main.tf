@@ -51,8 +51,16 @@ module "database" {
   master_password_version = var.master_password_version
   kms_key_arns            = { primary = module.keys_primary.arn, standby = module.keys_standby.arn }
   networks = {
-    primary = { subnet_group = var.networks.primary.db_subnet_group, security_group_ids = var.networks.primary.db_security_group_ids }
-    standby = { subnet_group = var.networks.standby.db_subnet_group, security_group_ids = var.networks.standby.db_security_group_ids }
+    primary = {
+      subnet_group       = var.networks.primary.db_subnet_group
+      security_group_ids = var.networks.primary.db_security_group_ids
+      closed_group_ids   = var.networks.primary.db_closed_group_ids
+    }
+    standby = {
+      subnet_group       = var.networks.standby.db_subnet_group
+      security_group_ids = var.networks.standby.db_security_group_ids
+      closed_group_ids   = var.networks.standby.db_closed_group_ids
+    }
   }
   tags = var.tags
 }

@@ -67,6 +67,7 @@ variable "networks" {
       security_group_ids    = list(string)
       db_subnet_group       = string
       db_security_group_ids = list(string)
+      db_closed_group_ids   = optional(list(string), [])
       load_balancer         = string
       target_group_arn      = optional(string)
     })
@@ -75,6 +76,7 @@ variable "networks" {
       security_group_ids    = list(string)
       db_subnet_group       = string
       db_security_group_ids = list(string)
+      db_closed_group_ids   = optional(list(string), [])
       load_balancer         = string
       target_group_arn      = optional(string)
     })

@@ -91,6 +91,13 @@ resource "aws_db_instance" "primary" {
     ignore_changes = [
       # After a failover this instance may follow the other one; setting it back would make a new instance.
       replicate_source_db,
+      # Pilotlight renames and keeps the instance that wrote before; renaming it back would collide with its successor.
+      identifier,
+      # Pilotlight shuts clients out by other groups in a planned move; Terraform must not let them in again.
+      vpc_security_group_ids,
+      # How far a planned move has come.
+      tags["pilotlight:rebooted"], tags["pilotlight:stopped-at"],
+      tags_all["pilotlight:rebooted"], tags_all["pilotlight:stopped-at"],
       # A storage that grew by itself does not shrink.
       allocated_storage,
     ]
@@ -130,6 +137,13 @@ resource "aws_db_instance" "standby" {
     ignore_changes = [
       # Pilotlight promotes the replica: it follows nobody then. Setting it back would throw the new writer away.
       replicate_source_db,
+      # Pilotlight renames and keeps the instance that wrote before; renaming it back would collide with its successor.
+      identifier,
+      # Pilotlight shuts clients out by other groups in a planned move; Terraform must not let them in again.
+      vpc_security_group_ids,
+      # How far a planned move has come.
+      tags["pilotlight:rebooted"], tags["pilotlight:stopped-at"],
+      tags_all["pilotlight:rebooted"], tags_all["pilotlight:stopped-at"],
     ]
   }
 }

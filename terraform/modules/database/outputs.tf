@@ -3,8 +3,20 @@ output "component" {
   value = {
     kind = "rds"
     regions = {
-      (data.aws_region.primary.name) = { instance = aws_db_instance.primary.identifier }
-      (data.aws_region.standby.name) = { instance = aws_db_instance.standby.identifier }
+      (data.aws_region.primary.name) = merge(
+        { instance = aws_db_instance.primary.identifier },
+        length(var.networks.primary.closed_group_ids) == 0 ? {} : {
+          open_groups   = var.networks.primary.security_group_ids
+          closed_groups = var.networks.primary.closed_group_ids
+        },
+      )
+      (data.aws_region.standby.name) = merge(
+        { instance = aws_db_instance.standby.identifier },
+        length(var.networks.standby.closed_group_ids) == 0 ? {} : {
+          open_groups   = var.networks.standby.security_group_ids
+          closed_groups = var.networks.standby.closed_group_ids
+        },
+      )
     }
   }
 }

@@ -80,10 +80,10 @@ variable "kms_key_arns" {
 }
 
 variable "networks" {
-  description = "Subnet group and security groups in each region. The subnets span at least two zones."
+  description = "Subnet group and security groups in each region; closed ones let nobody in, for planned moves. The subnets span at least two zones."
   type = object({
-    primary = object({ subnet_group = string, security_group_ids = list(string) })
-    standby = object({ subnet_group = string, security_group_ids = list(string) })
+    primary = object({ subnet_group = string, security_group_ids = list(string), closed_group_ids = optional(list(string), []) })
+    standby = object({ subnet_group = string, security_group_ids = list(string), closed_group_ids = optional(list(string), []) })
   })
 }
 

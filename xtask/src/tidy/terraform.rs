@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// back, or replaced, by the first `terraform plan` after a failover.
 const MOVED: &[(&str, &[&str])] = &[
     ("aws_autoscaling_group", &["min_size", "max_size", "desired_capacity"]),
-    ("aws_db_instance", &["replicate_source_db"]),
+    ("aws_db_instance", &["replicate_source_db", "identifier", "vpc_security_group_ids"]),
     ("aws_ecs_service", &["desired_count", "capacity_provider_strategy"]),
     ("aws_eks_node_group", &["scaling_config"]),
     ("aws_elasticache_global_replication_group", &["primary_replication_group_id"]),

@@ -53,10 +53,21 @@ impl InitError {
 
 /// Writes the plan and says what comes next.
 pub(crate) fn run(request: &Request<'_>, out: &mut dyn Write) -> Result<(), InitError> {
-    let path = request.plan;
+    write(request.plan, SAMPLE, request.force)?;
+    // The plan is written; a closed pipe must not make that look like a failure.
+    let _ = writeln!(
+        out,
+        "wrote {0}\nnext: put your hosts and ports in, then  pilotlight check {0}",
+        request.plan.display()
+    );
+    Ok(())
+}
+
+/// Puts a plan there as a whole.
+pub(crate) fn write(path: &Path, text: &str, force: bool) -> Result<(), InitError> {
     let not_written = |cause| InitError::NotWritten { path: path.to_owned(), cause };
     // A dangling link counts as being there: writing through it would surprise whoever made it.
-    if !request.force && path.symlink_metadata().is_ok() {
+    if !force && path.symlink_metadata().is_ok() {
         return Err(InitError::Exists(path.to_owned()));
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -65,15 +76,12 @@ pub(crate) fn run(request: &Request<'_>, out: &mut dyn Write) -> Result<(), Init
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(not_written)?;
-    file.write_all(SAMPLE.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(not_written)?;
-    let kept = if request.force { file.persist(path) } else { file.persist_noclobber(path) };
-    kept.map_err(|e| match e.error.kind() {
+    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(not_written)?;
+    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    kept.map(drop).map_err(|e| match e.error.kind() {
         io::ErrorKind::AlreadyExists => InitError::Exists(path.to_owned()),
         _ => not_written(e.error),
-    })?;
-    // The plan is written; a closed pipe must not make that look like a failure.
-    let _ = writeln!(out, "wrote {0}\nnext: put your hosts and ports in, then  pilotlight check {0}", path.display());
-    Ok(())
+    })
 }
 
 #[cfg(test)]

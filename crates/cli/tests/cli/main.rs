@@ -6,6 +6,7 @@ mod bad_days;
 mod demo;
 mod faults;
 mod hold;
+mod import;
 mod offline;
 mod operator;
 mod program;

@@ -38,7 +38,7 @@ variables {
   }
   networks = {
     primary = { subnet_group = "data", security_group_ids = ["sg-1"] }
-    standby = { subnet_group = "data", security_group_ids = ["sg-2"] }
+    standby = { subnet_group = "data", security_group_ids = ["sg-2"], closed_group_ids = ["sg-3"] }
   }
 }
 
@@ -62,8 +62,32 @@ run "both_are_encrypted_protected_and_in_two_zones" {
   }
 
   assert {
-    condition     = output.component.regions["us-west-2"].instance == "shop-us-west-2"
+    condition     = output.component.regions["us-west-2"].instance == "shop-us-west-2" && output.component.regions["us-west-2"].closed_groups == tolist(["sg-3"])
     error_message = "the plan would name another instance"
+  }
+}
+
+# What stands for a planned move: clients are shut out past Terraform.
+run "what_pilotlight_moves_is_left_alone" {
+  providers = {
+    aws.primary = aws.primary
+    aws.standby = aws.standby
+  }
+
+  variables {
+    name = "another"
+    networks = {
+      primary = { subnet_group = "data", security_group_ids = ["sg-9"] }
+      standby = { subnet_group = "data", security_group_ids = ["sg-9"] }
+    }
+  }
+
+  assert {
+    condition = (
+      aws_db_instance.primary.vpc_security_group_ids == toset(["sg-1"]) && aws_db_instance.primary.identifier == "shop-us-east-1" &&
+      aws_db_instance.standby.vpc_security_group_ids == toset(["sg-2"]) && aws_db_instance.standby.identifier == "shop-us-west-2"
+    )
+    error_message = "Terraform would let clients into an instance that was shut"
   }
 }
 

@@ -1,0 +1,165 @@
+//! Components that can be read off resources alone.
+
+use super::Gap;
+use super::state::{Resource, State};
+use crate::plan::component_kinds;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Resources that hold something a failover must bring along, and the kind of component they would be.
+const NOT_READ: &[(&str, &str)] = &[
+    ("aws_db_instance", "rds"),
+    ("aws_elasticache_global_replication_group", "elasticache"),
+    ("aws_eks_node_group", "eks"),
+    ("aws_globalaccelerator_listener", "global-accelerator"),
+    ("aws_s3_bucket_replication_configuration", "s3"),
+];
+
+pub(super) fn components(state: &State, gaps: &mut Vec<Gap>) -> Map<String, Value> {
+    let mut found = Map::new();
+    found.extend(aurora(state, gaps));
+    found.extend(counted(state, gaps, "aws_ecs_service", service));
+    found.extend(counted(state, gaps, "aws_autoscaling_group", group));
+    found.extend(records(state, gaps));
+    let said = state.outputs.contains_key(super::OUTPUT);
+    for (kind, component) in NOT_READ {
+        for resource in state.of_kind(kind).filter(|_| !said) {
+            let what = match component_kinds().any(|known| known == *component) {
+                true => format!("a component `kind: {component}` is not read off resources"),
+                false => format!("this version has no kind `{component}`"),
+            };
+            gaps.push(Gap::new(
+                &resource.address,
+                what,
+                "name it in an output `pilotlight`, or write it into the plan",
+            ));
+        }
+    }
+    found
+}
+
+/// Members by the global cluster they name.
+fn aurora(state: &State, gaps: &mut Vec<Gap>) -> Vec<(String, Value)> {
+    let mut by_cluster: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for member in state.of_kind("aws_rds_cluster") {
+        let (Some(global), Some(name)) = (member.text("global_cluster_identifier"), member.text("cluster_identifier"))
+        else {
+            let what = "a cluster that belongs to no global cluster has no copy in another region";
+            gaps.push(Gap::new(&member.address, what, "adopt it into a global cluster first"));
+            continue;
+        };
+        let Some(region) = region_of(member, gaps) else { continue };
+        by_cluster.entry(global).or_default().insert(region, json!({"cluster": name}));
+    }
+    let component = |(global, regions): (&str, Map<String, Value>)| {
+        (global.to_owned(), json!({"kind": "aurora", "global_cluster": global, "regions": regions}))
+    };
+    by_cluster.into_iter().map(component).collect()
+}
+
+/// What a counted resource is called, how many it has, and how it stands in `regions`.
+type Counted = fn(&Resource) -> Option<(String, u64, Value)>;
+
+fn service(resource: &Resource) -> Option<(String, u64, Value)> {
+    let name = resource.text("name")?;
+    let cluster = resource.text("cluster")?.rsplit('/').next()?;
+    let place = json!({"cluster": cluster, "service": name});
+    Some((name.to_owned(), resource.number("desired_count")?, place))
+}
+
+fn group(resource: &Resource) -> Option<(String, u64, Value)> {
+    let name = resource.text("name")?;
+    Some((name.to_owned(), resource.number("desired_capacity")?, json!(name)))
+}
+
+/// Resources of one name in several regions; the largest count is the active one.
+fn counted(state: &State, gaps: &mut Vec<Gap>, kind: &str, read: Counted) -> Vec<(String, Value)> {
+    let mut by_name: BTreeMap<String, (Vec<u64>, Map<String, Value>)> = BTreeMap::new();
+    for resource in state.of_kind(kind) {
+        let Some(region) = region_of(resource, gaps) else { continue };
+        let Some((name, count, place)) = read(resource) else { continue };
+        let entry = by_name.entry(name).or_default();
+        entry.0.push(count);
+        entry.1.insert(region, place);
+    }
+    let word = if kind == "aws_ecs_service" { "ecs" } else { "autoscaling" };
+    let mut components = Vec::new();
+    for (name, (counts, regions)) in by_name {
+        let (most, least) = (counts.iter().max().copied().unwrap_or(1), counts.iter().min().copied().unwrap_or(0));
+        if regions.len() < 2 {
+            let hint = "give it the same name in the other region, or write the component by hand";
+            gaps.push(Gap::new(&name, format!("{kind} of this name is in one region only"), hint));
+            continue;
+        }
+        components.push((name, json!({"kind": word, "active": most.max(1), "standby": least, "regions": regions})));
+    }
+    components
+}
+
+/// Records of one name by region: their set identifiers must be the regions.
+fn records(state: &State, gaps: &mut Vec<Gap>) -> Vec<(String, Value)> {
+    let mut by_name: BTreeMap<(&str, &str, &str), Vec<&Resource>> = BTreeMap::new();
+    for record in state.of_kind("aws_route53_record") {
+        let (Some(zone), Some(name), Some(kind)) = (record.text("zone_id"), record.text("name"), record.text("type"))
+        else {
+            continue;
+        };
+        if record.text("set_identifier").is_some() {
+            by_name.entry((zone, name, kind)).or_default().push(record);
+        }
+    }
+    let mut components = Vec::new();
+    for ((zone, name, kind), records) in by_name {
+        let is_region = |r: &&Resource| r.text("set_identifier").is_some_and(looks_like_a_region);
+        if let Some(other) = records.iter().find(|r| !is_region(r)) {
+            let what =
+                format!("the set identifier `{}` is no region", other.text("set_identifier").unwrap_or_default());
+            gaps.push(Gap::new(
+                &other.address,
+                what,
+                "Pilotlight knows its records by the regions' names: rename the sets",
+            ));
+            continue;
+        }
+        let has = |key: &str| records.iter().any(|r| r.values[key].as_array().is_some_and(|a| !a.is_empty()));
+        let policy = if has("failover_routing_policy") { "failover" } else { "weighted" };
+        let answers: Map<String, Value> =
+            records.iter().filter_map(|r| Some((r.text("set_identifier")?.to_owned(), answer(r)))).collect();
+        let mut component =
+            json!({"kind": "route53", "zone": zone, "name": name, "type": kind, "policy": policy, "answers": answers});
+        if let Some(ttl) = records.iter().find_map(|r| r.number("ttl")).filter(|ttl| *ttl > 0) {
+            component["ttl"] = json!(ttl);
+        }
+        components.push(("name".to_owned(), component));
+    }
+    components
+}
+
+fn answer(record: &Resource) -> Value {
+    let mut answer = match &record.values["alias"][0] {
+        Value::Object(alias) => json!({"alias": {"name": alias["name"], "zone": alias["zone_id"]}}),
+        _ => json!({"value": record.values["records"][0]}),
+    };
+    if let Some(check) = record.text("health_check_id") {
+        answer["health_check"] = json!(check);
+    }
+    answer
+}
+
+fn region_of(resource: &Resource, gaps: &mut Vec<Gap>) -> Option<String> {
+    let region = resource.region().map(str::to_owned);
+    if region.is_none() {
+        gaps.push(Gap::new(
+            &resource.address,
+            "its ARN is not in the state, so its region is unknown",
+            "run `terraform refresh`",
+        ));
+    }
+    region
+}
+
+/// `us-east-1`.
+fn looks_like_a_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.len() >= 3 && parts.last().is_some_and(|p| p.len() == 1 && p.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,0 +1,149 @@
+//! States by hand, and what becomes of them.
+
+use super::{Imported, StateError, import};
+use crate::plan::Plan;
+use serde_json::{Value, json};
+
+fn shown(outputs: &Value, resources: &[(&str, &str, Value)]) -> String {
+    let resources: Vec<Value> = resources
+        .iter()
+        .map(|(address, kind, values)| json!({"address": address, "mode": "managed", "type": kind, "values": values}))
+        .collect();
+    let module = json!({"child_modules": [{"resources": resources}]});
+    json!({"format_version": "1.0", "values": {"outputs": outputs, "root_module": module}}).to_string()
+}
+
+fn cluster(region: &str) -> (&'static str, &'static str, Value) {
+    let arn = format!("arn:aws:rds:{region}:1:cluster:shop-{region}");
+    let name = format!("shop-{region}");
+    (
+        "aws_rds_cluster.x",
+        "aws_rds_cluster",
+        json!({"arn": arn, "cluster_identifier": name, "global_cluster_identifier": "shop"}),
+    )
+}
+
+fn service(region: &str, count: u64) -> (&'static str, &'static str, Value) {
+    let values = json!({
+        "id": format!("arn:aws:ecs:{region}:1:service/web/web"), "name": "web", "desired_count": count,
+        "cluster": format!("arn:aws:ecs:{region}:1:cluster/web"),
+    });
+    ("aws_ecs_service.x", "aws_ecs_service", values)
+}
+
+fn record(region: &str, policy: &str) -> (&'static str, &'static str, Value) {
+    let mut values = json!({
+        "zone_id": "Z1", "name": "pay.example.com", "type": "A", "set_identifier": region, "ttl": 0,
+        "alias": [{"name": format!("{region}.example.com"), "zone_id": "Z2"}], "health_check_id": "check",
+    });
+    values[policy] = json!([{}]);
+    ("aws_route53_record.x", "aws_route53_record", values)
+}
+
+fn whats(imported: &Imported) -> Vec<&str> {
+    imported.findings.iter().map(|gap| gap.what.as_str()).collect()
+}
+
+#[test]
+fn a_plan_is_read_off_resources_alone() {
+    let policy = "failover_routing_policy";
+    let resources = [
+        cluster("us-east-1"),
+        cluster("us-west-2"),
+        service("us-east-1", 6),
+        service("us-west-2", 1),
+        record("us-east-1", policy),
+        record("us-west-2", policy),
+    ];
+    let imported = import(&shown(&json!({}), &resources)).unwrap();
+    let plan = Plan::read(&imported.plan, "plan").unwrap_or_else(|e| panic!("{e:?}\n{}", imported.plan));
+    assert_eq!(plan.components.len(), 3, "{}", imported.plan);
+    for part in ["active: 6", "standby: 1", "policy: failover", "global_cluster: shop", "rto: 1h  # change this"] {
+        assert!(imported.plan.contains(part), "{part} is missing in\n{}", imported.plan);
+    }
+    let missing: Vec<&str> = whats(&imported);
+    assert_eq!(missing.len(), 2, "{missing:?}");
+    assert!(missing.iter().all(|what| what.contains("a value to change")), "{missing:?}");
+}
+
+#[test]
+fn the_output_goes_before_what_is_read() {
+    let output = json!({"pilotlight": {"value": {
+        "application": "shop", "regions": ["us-west-2", "us-east-1"], "objectives": {"rto": "900s", "rpo": "60s"},
+        "components": {"front": {"kind": "ecs", "active": 8, "standby": 2, "regions": {
+            "us-east-1": {"cluster": "web", "service": "web"}, "us-west-2": {"cluster": "web", "service": "web"}}}},
+    }}});
+    let resources = [service("us-east-1", 6), service("us-west-2", 1), cluster("us-east-1"), cluster("us-west-2")];
+    let imported = import(&shown(&output, &resources)).unwrap();
+    let plan = Plan::read(&imported.plan, "plan").unwrap();
+    assert_eq!(plan.home.as_str(), "us-west-2");
+    assert!(imported.plan.contains("active: 8") && !imported.plan.contains("active: 6"), "{}", imported.plan);
+    // What the output does not name is taken over, and said.
+    assert_eq!(whats(&imported), ["the output `pilotlight` does not name this aurora; it was taken over"]);
+}
+
+#[test]
+fn what_cannot_be_said_is_a_finding_and_never_a_guess() {
+    let output = json!({"pilotlight": {"value": {
+        "application": "shop", "objectives": {"rto": "900s", "rpo": "60s"},
+        "components": {
+            "search": {"kind": "opensearch"},
+            "gone": {"kind": "ecs", "active": 1, "regions": {
+                "us-east-1": {"cluster": "web", "service": "gone"}, "us-west-2": {"cluster": "web", "service": "web"}}},
+        },
+    }}});
+    let resources = [service("us-west-2", 1), cluster("us-west-2")];
+    let imported = import(&shown(&output, &resources)).unwrap();
+    let whats = whats(&imported);
+    for part in ["no kind `opensearch`", "no resource of the state is called `gone`", "in one region only"] {
+        assert!(whats.iter().any(|what| what.contains(part)), "{part} is missing in {whats:?}");
+    }
+    assert!(!imported.plan.contains("opensearch"), "{}", imported.plan);
+    let alone =
+        ("aws_rds_cluster.a", "aws_rds_cluster", json!({"arn": "arn:aws:rds:r:1:c", "cluster_identifier": "a"}));
+    let (address, kind, mut values) = record("us-east-1", "weighted_routing_policy");
+    values["set_identifier"] = json!("blue");
+    let resources = [alone, (address, kind, values), service("us-east-1", 6), service("us-west-2", 1)];
+    let imported = import(&shown(&json!({}), &resources)).unwrap();
+    let whats = super::tests::whats(&imported);
+    for part in ["belongs to no global cluster", "`blue` is no region"] {
+        assert!(whats.iter().any(|what| what.contains(part)), "{part} is missing in {whats:?}");
+    }
+}
+
+#[test]
+fn a_state_file_is_read_like_what_is_shown() {
+    let instance = |region: &str, count| json!({"index_key": region, "attributes": service(region, count).2});
+    let resource = json!({"mode": "managed", "module": "module.web", "type": "aws_ecs_service", "name": "this",
+        "instances": [instance("us-east-1", 3), instance("us-west-2", 0)]});
+    let file = json!({"version": 4, "outputs": {}, "resources": [resource]}).to_string();
+    let imported = import(&file).unwrap();
+    assert!(imported.plan.contains("active: 3") && imported.plan.contains("standby: 0"), "{}", imported.plan);
+}
+
+#[test]
+fn what_is_no_state_is_refused_with_its_reason() {
+    assert!(matches!(import("{"), Err(StateError::NotJson(_))));
+    for (text, said) in [
+        (r#"{"planned_values": {}}"#, "a plan of Terraform"),
+        (r#"{"version": 3, "modules": []}"#, "another version"),
+        (r#"{"a": 1}"#, "no state"),
+        ("[]", "no state"),
+    ] {
+        let error = import(text).unwrap_err().to_string();
+        assert!(error.contains(said), "{text}: {error}");
+    }
+    assert_eq!(import(r#"{"format_version": "1.0"}"#), Err(StateError::Empty));
+    assert_eq!(import(&shown(&json!({}), &[])), Err(StateError::Empty));
+}
+
+#[test]
+fn words_that_yaml_would_misread_are_quoted() {
+    for name in ["on", "1e3", "a: b", "", "- x", "#", "\"", "12"] {
+        let output = json!({"pilotlight": {"value": {"application": name, "components": {
+            "people": {"kind": "sns", "topic": "arn:aws:sns:us-west-2:1:t"}}}}});
+        let imported = import(&shown(&output, &[])).unwrap();
+        let line = imported.plan.lines().find(|l| l.starts_with("application:")).unwrap();
+        assert_eq!(line, format!("application: {}", json!(name)), "{}", imported.plan);
+    }
+}
