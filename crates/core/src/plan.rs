@@ -30,6 +30,7 @@ mod shape;
 mod value;
 
 pub use address::Endpoint;
+pub use components::component_kinds;
 pub use controller::{EtcdPlan, S3Plan, StorePlan};
 pub use failback::{FailbackPlan, ShiftOrder};
 pub use fault::{Fault, Faults};
@@ -39,11 +40,6 @@ pub use reference::reference;
 pub use schema::schema;
 
 pub mod facet;
-
-/// The words that `kind` of a component takes.
-pub fn component_kinds() -> impl Iterator<Item = &'static str> {
-    components::KINDS.variants.iter().map(|variant| variant.word)
-}
 
 use crate::effect::{CommandLine, FenceAssurance, Probe};
 use crate::id::{Application, Component, HealthCheck, Observer, Region, Unit};

@@ -135,6 +135,13 @@ module "rights" {
   name         = var.name
   trusted_arns = var.controller_arns
   resources = {
+    # Instances by the beginning of their names: an old writer is renamed and kept. A new replica needs the groups it joins.
+    rds = concat(
+      [for arn in module.database.instance_arns : "${arn}*"],
+      [for region in [var.primary_region, var.standby_region] : "arn:aws:rds:${region}:*:subgrp:*"],
+      [for region in [var.primary_region, var.standby_region] : "arn:aws:rds:${region}:*:pg:*"],
+      [for region in [var.primary_region, var.standby_region] : "arn:aws:rds:${region}:*:og:*"],
+    )
     ecs     = [module.service_primary.service_arn, module.service_standby.service_arn]
     route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
     sns     = [module.monitoring.topics.standby]

@@ -4,6 +4,7 @@
 
 mod bad_days;
 mod demo;
+mod examples;
 mod faults;
 mod hold;
 mod import;

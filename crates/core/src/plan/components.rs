@@ -42,6 +42,11 @@ pub(super) static KINDS: Kinds = Kinds {
     ],
 };
 
+/// The words that `kind` of a component takes.
+pub fn component_kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.variants.iter().map(|variant| variant.word)
+}
+
 /// The keys of a command, for sections that have one.
 pub(super) const fn argv() -> Key {
     optional(
