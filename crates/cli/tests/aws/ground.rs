@@ -83,6 +83,15 @@ components:
         fs::write(self.folder.path().join("pilotlight.yaml"), plan).unwrap();
     }
 
+    /// Puts a plan of the project there, with a free port for the controller and the server for AWS.
+    pub(crate) fn write_text(&self, text: &str) {
+        let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let text = text.replace("listen: 127.0.0.1:7400", &format!("listen: {listen}"));
+        let endpoint = self.server.endpoint();
+        let text = format!("{text}\naws: {{ endpoint: \"{endpoint}\", account: \"123456789012\" }}\n");
+        fs::write(self.folder.path().join("pilotlight.yaml"), text).unwrap();
+    }
+
     /// The binary with a token and keys that the test server takes.
     pub(crate) fn pilotlight(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pilotlight"));
@@ -109,11 +118,28 @@ components:
         serde_json::from_str(&out).unwrap_or_default()
     }
 
-    /// Starts the controller and waits until it knows the unit and leads users to it.
-    pub(crate) async fn serve(&mut self) {
+    fn start(&mut self) {
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         let mut command = self.pilotlight(&["serve"]);
         self.serving = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// Starts the controller and waits until the unit is healthy and both regions are heard, whatever the plan has.
+    pub(crate) async fn serve_any(&mut self) {
+        self.start();
+        self.until("the unit to be healthy and both regions to be heard", |ground| {
+            let status = ground.status();
+            let verdict = status["units"][0]["judgement"]["verdict"].clone();
+            let regions = status["regions"].as_array().cloned().unwrap_or_default();
+            let heard = regions.len() == 2 && regions.iter().all(|r| r["heard"] == true);
+            if verdict == "healthy" && heard { Ok(()) } else { Err(format!("{status}\n{}", ground.log())) }
+        })
+        .await;
+    }
+
+    /// Starts the controller and waits until it knows the unit and leads users to it.
+    pub(crate) async fn serve(&mut self) {
+        self.start();
         self.until("the unit to be healthy and the name to lead home", |ground| {
             let status = ground.status();
             let verdict = status["units"][0]["judgement"]["verdict"].clone();
