@@ -13,6 +13,8 @@ import sys
 import threading
 
 os.environ.setdefault("MOTO_ECS_SERVICE_RUNNING", "0")
+# Roles take policies that AWS keeps.
+os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: E402

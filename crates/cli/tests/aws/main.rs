@@ -7,4 +7,5 @@
 mod examples;
 mod ground;
 mod moves;
+mod terraform;
 mod wait;
