@@ -129,7 +129,8 @@ impl Stand {
         };
         let settings = Settings {
             lease: format!("{}ms", asked.lease.as_millis()),
-            rpo: "5s",
+            // Longer than any lease that is asked for: losing a controller must not move the writer.
+            rpo: "60s",
             on_postmaster_death: "restart",
             guarantee: asked.guarantee,
             rate: 1,
