@@ -34,6 +34,9 @@ fn wanted(plan: &Plan) -> Value {
                 instances.sort_by_key(|(region, _)| *region != plan.home);
                 add("rds", json!({"instances": instances}));
             }
+            AwsComponent::ElastiCache(cache) => {
+                panic!("no example named ElastiCache so far: let the server make {}", cache.global_datastore)
+            }
             AwsComponent::Ecs(ecs) => {
                 for (region, place) in &ecs.regions {
                     let tasks = if *region == plan.home { ecs.active } else { ecs.standby };
