@@ -14,7 +14,8 @@ mod error;
 pub use error::WayError;
 
 use async_trait::async_trait;
-use error::{Refusal, root_cause};
+use error::Refusal;
+use pilotlight_core::cause;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TERM_HEADER, TaskResult, WorkReply, WorkRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -176,7 +177,7 @@ async fn moved(leads: &mut watch::Receiver<Option<usize>>, at: usize) {
 impl Dial {
     async fn send(&self, at: usize, path: &str, body: &[u8], timeout: Duration) -> Result<Vec<u8>, WayError> {
         let url = &self.bases[at];
-        let unreachable = |e: reqwest::Error| WayError::Unreachable { url: url.clone(), why: root_cause(&e) };
+        let unreachable = |e: reqwest::Error| WayError::Unreachable { url: url.clone(), why: cause::root(&e) };
         let request = self.client.post(format!("{url}{path}")).bearer_auth(&self.token).timeout(timeout);
         let request = request.header("content-type", "application/json").body(body.to_vec());
         let response = request.send().await.map_err(unreachable)?;

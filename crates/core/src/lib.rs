@@ -7,6 +7,7 @@
 //! reached, [`derive`] makes a [`runbook`], [`run`] is the state machine that walks it, [`measure`] says what it took.
 
 pub mod candidate;
+pub mod cause;
 pub mod code;
 pub mod derive;
 pub mod effect;

@@ -36,6 +36,7 @@ use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use pilotlight_core::cause;
 use pilotlight_core::code;
 use pilotlight_core::id::{Region, Unit};
 use pilotlight_core::placement::{Mode, Verb};
@@ -133,7 +134,7 @@ async fn acknowledge(
     Body(request): Body<AcknowledgeRequest>,
 ) -> Result<StatusCode, Refusal> {
     desk.engine.acknowledge(&unit, &request.by).await.map_err(|e| {
-        Refusal::new(StatusCode::CONFLICT, code::NOTHING_KNOWN.as_str(), moves::chain(&e), "see `pilotlight status`")
+        Refusal::new(StatusCode::CONFLICT, code::NOTHING_KNOWN.as_str(), cause::chain(&e), "see `pilotlight status`")
     })?;
     tracing::info!(%unit, by = request.by, "the last failover was acknowledged");
     Ok(StatusCode::NO_CONTENT)

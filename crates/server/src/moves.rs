@@ -4,6 +4,7 @@ use crate::api::Refusal;
 use crate::api::view::{MoveReply, MoveRequest};
 use crate::desk::Desk;
 use axum::http::StatusCode;
+use pilotlight_core::cause::chain;
 use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
@@ -69,20 +70,6 @@ pub(crate) fn already_moving(unit: &Unit, run: &RunId) -> Refusal {
         format!("run {run} moves unit {unit}"),
         format!("wait for its end, or see `pilotlight run show {run}`"),
     )
-}
-
-/// An error with its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// What a person asks for, as a runbook.

@@ -11,6 +11,7 @@ use object_store::{
     BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
     UpdateVersion,
 };
+use pilotlight_core::cause::chain;
 use pilotlight_engine::storage::StorageError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,18 +143,4 @@ impl Objects for S3 {
     async fn remove(&self, name: &str) -> Result<(), StorageError> {
         self.store.delete(&self.path(name)).await.map_err(|e| self.failed(&e))
     }
-}
-
-/// An error with its causes on one line: which request, and what the server said.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -6,6 +6,7 @@ use crate::refusal::Said;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use pilotlight_core::cause::chain;
 use pilotlight_core::outcome::Failure;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
@@ -141,17 +142,6 @@ fn never_left(failure: &aws_smithy_runtime_api::client::result::DispatchFailure)
     let Some(error) = failure.as_connector_error() else { return false };
     let text = format!("{error:?}");
     text.contains("ConnectError") || text.contains("(Connect") || text.contains("Credentials")
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 /// Something between 0 and 1 that differs from process to process and from call to call. Not for secrets.

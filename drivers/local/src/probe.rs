@@ -140,19 +140,5 @@ fn probe_of(effect: &Effect) -> Result<&Probe, Failure> {
     }
 }
 
-/// A failure with everything a chain of errors says.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        let said = deeper.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = deeper.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests;

@@ -5,13 +5,13 @@
 
 use crate::redact::Redactor;
 use async_trait::async_trait;
+use pilotlight_core::cause;
 use pilotlight_core::effect::{Capability, Descriptor, Effect};
 use pilotlight_core::id::{Component, EffectKey};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
 use pilotlight_driver::{Context, Driver};
 use std::collections::VecDeque;
-use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 
 /// Keys remembered; a run sends a handful of messages.
@@ -45,7 +45,8 @@ impl WebhookDriver {
             .timeout(context.deadline);
         let who = &self.component;
         let response = request.send().await.map_err(|e| {
-            let why = why(&e.without_url());
+            // The innermost cause only: the outer ones name the URL's host, which for some services is part of the secret.
+            let why = cause::root(&e.without_url());
             Failure::transient(format!("the message was not sent through {who}: {why}"))
         })?;
         let status = response.status();
@@ -65,15 +66,6 @@ impl WebhookDriver {
     fn sent(&self) -> std::sync::MutexGuard<'_, VecDeque<EffectKey>> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The innermost cause only: the outer ones name the URL's host, which for some services is part of the secret.
-fn why(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[async_trait]

@@ -57,12 +57,3 @@ impl WayError {
         }
     }
 }
-
-/// The innermost cause, which names the address or the deadline; the outer layers only repeat the URL.
-pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}

@@ -3,12 +3,13 @@
 use super::view::{Action, ControlRequest, RecordsView, RunsView};
 use super::{Body, Refusal};
 use crate::desk::Desk;
-use crate::moves::{chain, storage};
+use crate::moves::storage;
 use crate::reports;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pilotlight_core::cause::chain;
 use pilotlight_core::code;
 use pilotlight_core::id::{RunId, StepId};
 use pilotlight_core::run::{Event, RunView};

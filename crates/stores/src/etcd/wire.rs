@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use pilotlight_core::cause;
 use pilotlight_engine::storage::StorageError;
 use serde::Deserialize;
 use std::time::Duration;
@@ -93,7 +94,7 @@ pub(super) async fn post(
         request = request.header("authorization", token);
     }
     let failed = |e: reqwest::Error| {
-        let why = format!("{endpoint}: {}", root_cause(&e));
+        let why = format!("{endpoint}: {}", cause::root(&e));
         if e.is_connect() { Failure::NotSent(why) } else { Failure::NoAnswer(why) }
     };
     let response = request.send().await.map_err(failed)?;
@@ -105,12 +106,4 @@ pub(super) async fn post(
     let complaint = serde_json::from_slice::<Complaint>(&text).unwrap_or(Complaint { error: String::new(), code: 0 });
     let why = format!("{endpoint}: {status} {}", complaint.error);
     Err(if DENIED.contains(&complaint.code) { Failure::Denied(why) } else { Failure::NoAnswer(why) })
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

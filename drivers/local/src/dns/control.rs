@@ -1,10 +1,10 @@
 //! The authority's control interface, and what its answers mean to a run.
 
+use pilotlight_core::cause;
 use pilotlight_core::outcome::{Failure, FailureKind};
 use pilotlight_core::plan::DnsPlan;
 use pilotlight_core::protocol::dns::{NamePut, NameView, PutReply, Refusal};
 use reqwest::{Response, StatusCode};
-use std::error::Error;
 use std::time::Duration;
 
 /// Talks about one name.
@@ -52,7 +52,7 @@ impl Control {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        Failure::unreachable(format!("the DNS authority at {} does not answer: {}", self.base, cause(error)))
+        Failure::unreachable(format!("the DNS authority at {} does not answer: {}", self.base, why(error)))
     }
 
     /// The request may have arrived, unless there was no connection.
@@ -60,7 +60,7 @@ impl Control {
         if error.is_connect() || error.is_builder() {
             return self.unreachable(error);
         }
-        Failure::unknown(format!("the DNS authority did not say whether it published {}: {}", self.name, cause(error)))
+        Failure::unknown(format!("the DNS authority did not say whether it published {}: {}", self.name, why(error)))
     }
 
     async fn refused(&self, kind: FailureKind, response: Response) -> Failure {
@@ -76,13 +76,9 @@ impl Control {
 }
 
 /// The innermost cause; the outer ones repeat the URL.
-fn cause(error: &reqwest::Error) -> String {
+fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
-    let mut inner: &dyn Error = error;
-    while let Some(next) = inner.source() {
-        inner = next;
-    }
-    inner.to_string()
+    cause::root(error)
 }

@@ -1,6 +1,6 @@
 //! HTTP requests as probes.
 
-use super::chain;
+use pilotlight_core::cause::chain;
 use pilotlight_core::effect::{HttpMethod, Probe};
 use pilotlight_core::outcome::Failure;
 use reqwest::{Response, StatusCode, Url};

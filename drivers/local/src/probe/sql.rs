@@ -1,6 +1,7 @@
 //! SQL statements as probes, on PostgreSQL's protocol without TLS.
 
-use super::{Names, chain};
+use super::Names;
+use pilotlight_core::cause::chain;
 use pilotlight_core::outcome::Failure;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
