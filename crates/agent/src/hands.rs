@@ -15,7 +15,7 @@ use pilotlight_core::id::{EffectKey, Region, RunId, StepId};
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_core::plan::Plan;
-use pilotlight_driver::clock::Clock;
+use pilotlight_driver::clock::{Clock, within};
 use pilotlight_driver::guard::Ledger;
 use pilotlight_driver::{Context, Driver};
 use std::collections::BTreeMap;
@@ -135,9 +135,7 @@ impl Hands {
         if running.generation != decided_at + 1 || !unopposed {
             return Err(Failure::transient("the copy or its unit has changed meanwhile; nothing was done"));
         }
-        let longest = deadline + GRACE;
-        let answer = within(&*self.clock, longest, self.driver.apply(effect, &context)).await;
-        answer.unwrap_or_else(|| Err(Failure::unknown(format!("no end within {longest:?}"))))
+        self.drive(effect, &context).await
     }
 
     /// Writes a sentinel, or keeps the writer ready for a rescue: changes nothing that another effect could stumble over, so it takes no turn.
@@ -205,21 +203,24 @@ impl Hands {
         if overtaken || (makes_writer && !self.holds_lease(context)) {
             return Err(Failure::transient("the copy or its lease has changed meanwhile; nothing was done"));
         }
-        let longest = context.deadline + GRACE;
-        let applied = within(&*self.clock, longest, self.driver.apply(effect, context));
-        let answer = if makes_writer {
-            let mut applied = std::pin::pin!(applied);
-            tokio::select! {
-                biased;
-                answer = &mut applied => answer,
-                () = self.leases.over(&context.unit) => {
-                    context.cancel.cancel();
-                    applied.await
-                }
+        if !makes_writer {
+            return self.drive(effect, context).await;
+        }
+        let mut driven = std::pin::pin!(self.drive(effect, context));
+        tokio::select! {
+            biased;
+            answer = &mut driven => answer,
+            () = self.leases.over(&context.unit) => {
+                context.cancel.cancel();
+                driven.await
             }
-        } else {
-            applied.await
-        };
+        }
+    }
+
+    /// What the driver answers; one that does not end in time leaves the outcome unknown.
+    async fn drive(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        let longest = context.deadline + GRACE;
+        let answer = within(&*self.clock, longest, self.driver.apply(effect, context)).await;
         answer.unwrap_or_else(|| Err(Failure::unknown(format!("no end within {longest:?}"))))
     }
 
@@ -287,14 +288,5 @@ fn word(effect: &Effect) -> &'static str {
         Effect::WriteSentinel { .. } => "write-sentinel",
         Effect::WaitFor { .. } => "wait-for",
         _ => "effect",
-    }
-}
-
-/// The answer, or `None` when it took longer.
-pub(crate) async fn within<T>(clock: &dyn Clock, longest: Duration, call: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        answer = call => Some(answer),
-        () = clock.sleep(longest) => None,
     }
 }

@@ -4,8 +4,8 @@
 //! the heartbeat must go on.
 
 use crate::Agent;
-use crate::hands::within;
 use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_driver::clock::within;
 use std::time::Duration;
 
 /// Between two looks when nothing signals.

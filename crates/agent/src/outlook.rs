@@ -4,14 +4,13 @@
 //!
 //! Each port has a task of its own: one that hangs holds up no other.
 
-use crate::hands::within;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Target;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::PortSeen;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::PortAnswer;
-use pilotlight_driver::clock::Clock;
+use pilotlight_driver::clock::{Clock, within};
 use pilotlight_driver::port::PortLook;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,10 +4,10 @@
 //! Border: reads and logs. Nothing waits for it and nothing is decided from it.
 
 use crate::Agent;
-use crate::hands::within;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::{Finding, Severity};
+use pilotlight_driver::clock::within;
 use std::time::Duration;
 
 /// It reads files and asks its own server; what takes longer is told by the looks.

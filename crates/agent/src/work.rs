@@ -5,10 +5,10 @@
 
 use crate::Agent;
 use crate::WayError;
-use crate::hands::within;
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::protocol::{Answer, Job, JobContext, Task, TaskResult, VERSION, WorkRequest};
 use pilotlight_driver::Context;
+use pilotlight_driver::clock::within;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //!
 //! Each question has a task of its own: one that hangs holds up no other.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, within};
 use crate::port::PortLook;
 use pilotlight_core::effect::Probe;
 use pilotlight_core::health::{Answer, Opinion, Question};
@@ -103,10 +103,9 @@ impl Checkup {
     async fn ask(&self, asks: &Asks) -> bool {
         let began = self.clock.mono();
         let limit = asks.probe.timeout() + OVERDUE;
-        let result = tokio::select! {
-            biased;
-            result = self.look.ask(&asks.probe) => result.map_err(|failure| failure.message),
-            () = self.clock.sleep(limit) => Err(format!("no answer within {}", show_duration(limit))),
+        let result = match within(&*self.clock, limit, self.look.ask(&asks.probe)).await {
+            Some(result) => result.map_err(|failure| failure.message),
+            None => Err(format!("no answer within {}", show_duration(limit))),
         };
         let now = self.clock.mono();
         let answer = Answer { result, took: now.since(began) };

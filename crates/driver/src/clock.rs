@@ -20,6 +20,15 @@ pub trait Clock: Send + Sync {
     async fn sleep(&self, d: Duration);
 }
 
+/// What comes of `call`, or `None` when it took longer than that.
+pub async fn within<T>(clock: &dyn Clock, longest: Duration, call: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = call => Some(answer),
+        () = clock.sleep(longest) => None,
+    }
+}
+
 /// The machine's own clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;

@@ -11,6 +11,7 @@ use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::{PortAnswer, PortSight};
+use pilotlight_driver::clock::within;
 use pilotlight_driver::port::PortLook;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,7 @@ pub(crate) async fn ports(desk: Arc<Desk>, look: Arc<dyn PortLook>) {
             begun.insert(target.clone(), now);
             let (desk, look) = (desk.clone(), look.clone());
             looks.spawn(async move {
-                let answer = within(&desk, LONGEST, look.look(&target)).await;
+                let answer = within(&*desk.clock, LONGEST, look.look(&target)).await;
                 let answer = answer.unwrap_or(PortAnswer::Unreachable);
                 desk.saw_port(target, PortSight { answer, at: now });
             });
@@ -81,7 +82,7 @@ pub(crate) async fn shared(desk: Arc<Desk>) {
         for target in &targets {
             let began = desk.clock.mono();
             // One that does not answer keeps its last state, which ages.
-            if let Some(Ok(state)) = within(&desk, LONGEST * 2, desk.engine.driver().observe(target)).await {
+            if let Some(Ok(state)) = within(&*desk.clock, LONGEST * 2, desk.engine.driver().observe(target)).await {
                 desk.saw_shared(target.clone(), state, began);
             }
         }
@@ -107,7 +108,7 @@ pub(crate) async fn managed(desk: Arc<Desk>) {
             let (desk, wanted, quiet) = (desk.clone(), target.clone(), quiet.clone());
             let look = looks.spawn(async move {
                 let began = desk.clock.mono();
-                let seen = within(&desk, LONGEST_MANAGED, desk.engine.driver().observe(&wanted)).await;
+                let seen = within(&*desk.clock, LONGEST_MANAGED, desk.engine.driver().observe(&wanted)).await;
                 if seen.as_ref().is_some_and(|s| !matches!(s, Err(f) if f.kind == FailureKind::Unreachable)) {
                     quiet.lock().unwrap_or_else(PoisonError::into_inner).answered(region, desk.clock.mono());
                 }
@@ -138,14 +139,6 @@ fn managed_targets(desk: &Desk) -> Vec<Target> {
         targets.extend(places.map(|r| Target { component: component.clone(), region: Some(r.clone()) }));
     }
     targets
-}
-
-pub(crate) async fn within<T>(desk: &Desk, longest: Duration, look: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        seen = look => Some(seen),
-        () = desk.clock.sleep(longest) => None,
-    }
 }
 
 async fn pause(desk: &Desk, d: Duration) {

@@ -18,7 +18,7 @@ use pilotlight_core::code;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::Component;
 use pilotlight_core::plan::{Plan, Tls};
-use pilotlight_driver::clock::Clock;
+use pilotlight_driver::clock::{Clock, within};
 use pilotlight_driver::port::PortLook;
 use pilotlight_engine::Engine;
 use pilotlight_engine::lead::Lead;
@@ -279,7 +279,7 @@ async fn term(front: &Arc<Front>, assemble: &Assemble, lead: Lead, over: &Cancel
     desk.shutdown.cancel();
     if !lead.is_contested() {
         desk.engine.shutdown().await;
-    } else if looks::within(&desk, TERM_ENDS, desk.engine.shutdown()).await.is_none() {
+    } else if within(&*desk.clock, TERM_ENDS, desk.engine.shutdown()).await.is_none() {
         // It must not hold up the next term: its lead is over, and what comes of it is refused.
         tracing::warn!(term = %lead.term(), "an effect of the term goes on; nothing follows from it");
     }

@@ -20,6 +20,7 @@ use pilotlight_core::run::{Event, Returned};
 use pilotlight_core::runbook::Step;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::Context;
+use pilotlight_driver::clock::within;
 use pilotlight_driver::level::Level;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,13 +132,8 @@ impl Attempt {
                 _ => self.parts.driver.apply(effect, &context).await,
             }
         };
-        tokio::select! {
-            biased;
-            result = doing => result,
-            () = self.parts.clock.sleep(deadline + ANSWER_ON_ITS_WAY) => {
-                Err(Failure::unknown(format!("no answer came within {deadline:?}")))
-            }
-        }
+        let result = within(&*self.parts.clock, deadline + ANSWER_ON_ITS_WAY, doing).await;
+        result.unwrap_or_else(|| Err(Failure::unknown(format!("no answer came within {deadline:?}"))))
     }
 
     /// A driver that found its end already there hands over nothing; where a later step waits for a position, the copy
@@ -174,12 +170,7 @@ impl Attempt {
             }
             let (unit, key, cancel) = (self.unit.clone(), key.clone(), self.cancel.clone());
             let context = Context { unit, epoch: self.epoch, key, deadline, cancel };
-            let asked = tokio::select! {
-                biased;
-                answer = self.parts.driver.resume(handle, &context) => answer,
-                () = clock.sleep(deadline) => return None,
-            };
-            match asked {
+            match within(&**clock, deadline, self.parts.driver.resume(handle, &context)).await? {
                 Ok(Outcome::Accepted { .. }) => {}
                 // The question failed, not the work.
                 Err(f) if matches!(f.kind, FailureKind::Transient | FailureKind::Unreachable) => {}

@@ -7,6 +7,7 @@ use pilotlight_core::observation::{Condition, Holds};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::run::Returned;
 use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::within;
 use std::time::Duration;
 
 /// A condition is usually met at once or within milliseconds, and users wait for it.
@@ -32,14 +33,10 @@ impl Attempt {
     /// One look.
     async fn see(&self, condition: &Condition, until: Mono) -> Holds {
         let left = until.since(self.parts.clock.mono()).clamp(LOOK_FIRST, LOOK_TAKES);
-        let seen = tokio::select! {
-            biased;
-            seen = self.parts.driver.observe(condition.target()) => seen,
-            () = self.parts.clock.sleep(left) => return Holds::Unknown("it did not answer".to_owned()),
-        };
-        match seen {
-            Ok(state) => condition.holds(&state),
-            Err(failure) => Holds::Unknown(failure.message),
+        match within(&*self.parts.clock, left, self.parts.driver.observe(condition.target())).await {
+            Some(Ok(state)) => condition.holds(&state),
+            Some(Err(failure)) => Holds::Unknown(failure.message),
+            None => Holds::Unknown("it did not answer".to_owned()),
         }
     }
 

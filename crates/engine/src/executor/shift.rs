@@ -12,6 +12,7 @@ use pilotlight_core::placement::Placement;
 use pilotlight_core::run::Returned;
 use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::Context;
+use pilotlight_driver::clock::within;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -40,10 +41,9 @@ impl Attempt {
         let mut since: Option<Mono> = None;
         let mut last = "it was not seen yet".to_owned();
         loop {
-            let seen = tokio::select! {
-                biased;
-                seen = self.parts.driver.observe(&target) => seen.map_err(|f| f.message),
-                () = clock.sleep(SOAK_LONGEST) => Err("the look did not come back".to_owned()),
+            let seen = match within(&**clock, SOAK_LONGEST, self.parts.driver.observe(&target)).await {
+                Some(seen) => seen.map_err(|f| f.message),
+                None => Err("the look did not come back".to_owned()),
             };
             let now = clock.mono();
             match seen.and_then(|state| state.keeps_up(most_bytes)) {
