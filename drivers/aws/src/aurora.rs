@@ -15,6 +15,7 @@ mod preflight;
 mod switch;
 
 use crate::access::Access;
+use crate::place::place_of;
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{Component, Region};
@@ -82,8 +83,7 @@ impl Driver for AuroraDriver {
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
-        let region = target.region.as_ref().filter(|_| target.component == self.component);
-        let region = region.ok_or_else(|| Failure::unsupported(format!("{target:?} is not {}", self.component)))?;
+        let region = place_of(&self.component, target)?;
         self.known(region)?;
         Ok(self.look(region).await?.state(self))
     }

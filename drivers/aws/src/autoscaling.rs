@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::call::Call;
 use crate::finding::there;
+use crate::place::place_of;
 use async_trait::async_trait;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LifecycleState};
@@ -124,8 +125,7 @@ impl Driver for AutoscalingDriver {
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
-        let region = target.region.as_ref().filter(|_| target.component == self.component);
-        let region = region.ok_or_else(|| Failure::unsupported(format!("{target:?} is not {}", self.component)))?;
+        let region = place_of(&self.component, target)?;
         let group = self.must(region).await?;
         let desired = group.desired_capacity().and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
         let capacity = Some(Capacity { desired, ready: in_service(&group) });

@@ -6,6 +6,7 @@
 use crate::access::Access;
 use crate::call::Call;
 use crate::finding::there;
+use crate::place::place_of;
 use crate::refusal::Said;
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
@@ -152,8 +153,7 @@ impl Driver for EcsDriver {
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
-        let region = target.region.as_ref().filter(|_| target.component == self.component);
-        let region = region.ok_or_else(|| Failure::unsupported(format!("{target:?} is not {}", self.component)))?;
+        let region = place_of(&self.component, target)?;
         let service = self.must(region).await?;
         let capacity = Capacity { desired: count(service.desired_count()), ready: count(service.running_count()) };
         let mut facts = BTreeMap::new();

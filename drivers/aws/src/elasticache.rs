@@ -12,7 +12,8 @@ mod look;
 mod switch;
 
 use crate::access::Access;
-use crate::finding::{finding, not_asked};
+use crate::finding::{MOVED_BY_HAND, finding, not_asked};
+use crate::place::place_of;
 use async_trait::async_trait;
 use pilotlight_core::code;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
@@ -71,8 +72,7 @@ impl ElastiCacheDriver {
         match self.state(&seen).role {
             Some(Role::Standby { upstream: Some(of), .. }) if of != *from => {
                 let message = format!("the primary of {name} is in {of}, not in {from}");
-                let hint = "somebody moved it by hand; `pilotlight status` shows where it is";
-                vec![block(code::AWS_MOVED_BY_HAND, message, hint)]
+                vec![block(code::AWS_MOVED_BY_HAND, message, MOVED_BY_HAND)]
             }
             Some(Role::Standby { streaming: false, .. }) => {
                 let message = format!("{component} in {to} is not associated yet");
@@ -89,8 +89,7 @@ impl ElastiCacheDriver {
             },
             Some(Role::Writer) => {
                 let message = format!("{component} in {to} is the primary already, or stands alone");
-                let hint = "somebody moved it by hand; `pilotlight status` shows where it is";
-                vec![block(code::AWS_MOVED_BY_HAND, message, hint)]
+                vec![block(code::AWS_MOVED_BY_HAND, message, MOVED_BY_HAND)]
             }
             role => {
                 let message = format!("{component} in {to} is {role:?}");
@@ -114,8 +113,7 @@ impl Driver for ElastiCacheDriver {
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
-        let region = target.region.as_ref().filter(|_| target.component == self.component);
-        let region = region.ok_or_else(|| Failure::unsupported(format!("{target:?} is not {}", self.component)))?;
+        let region = place_of(&self.component, target)?;
         self.whole_state(region).await
     }
 

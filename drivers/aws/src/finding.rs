@@ -3,6 +3,9 @@
 use pilotlight_core::code::{self, Code};
 use pilotlight_core::outcome::{Failure, Finding, Severity};
 
+/// The hint where the writer is elsewhere than it was left.
+pub(crate) const MOVED_BY_HAND: &str = "somebody moved it by hand; `pilotlight status` shows where it is";
+
 pub(crate) fn finding(code: Code, severity: Severity, message: String, hint: &str) -> Finding {
     Finding { code: code.to_string(), severity, message, hint: hint.to_owned() }
 }

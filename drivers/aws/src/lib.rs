@@ -33,6 +33,8 @@ mod finding;
 #[cfg(feature = "sdk")]
 mod metrics;
 #[cfg(feature = "sdk")]
+mod place;
+#[cfg(feature = "sdk")]
 mod rds;
 #[cfg(feature = "sdk")]
 mod route53;

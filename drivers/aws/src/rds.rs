@@ -15,6 +15,7 @@ mod preflight;
 mod stop;
 
 use crate::access::Access;
+use crate::place::place_of;
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, HandOver, Pace};
 use pilotlight_core::id::{Component, Region};
@@ -101,8 +102,7 @@ impl Driver for RdsDriver {
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
-        let region = target.region.as_ref().filter(|_| target.component == self.component);
-        let region = region.ok_or_else(|| Failure::unsupported(format!("{target:?} is not {}", self.component)))?;
+        let region = place_of(&self.component, target)?;
         self.state(region).await
     }
 

@@ -2,7 +2,7 @@
 
 use super::AuroraDriver;
 use super::look::Seen;
-use crate::finding::finding;
+use crate::finding::{MOVED_BY_HAND, finding};
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
@@ -55,8 +55,7 @@ impl AuroraDriver {
             }
             Some(Role::Writer) => {
                 let message = format!("{component} in {to} is the writer already");
-                let hint = "somebody moved it by hand; `pilotlight status` shows where it is";
-                findings.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, hint));
+                findings.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, MOVED_BY_HAND));
             }
             role => {
                 let message = format!("{component} in {to} is {role:?}");

@@ -3,6 +3,7 @@
 use super::AuroraDriver;
 use super::look::Seen;
 use crate::cluster::region_of;
+use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
@@ -87,8 +88,9 @@ impl AuroraDriver {
         let writer = group.writer().and_then(|w| region_of(&w.arn));
         if writer.is_some_and(|w| w != self.access.name(from)) {
             let writer = writer.unwrap_or_default();
-            return Err(Failure::rejected(format!("the writer of {name} is in {writer}, not in {from}"))
-                .hint("somebody moved it by hand; `pilotlight status` shows where it is"));
+            return Err(
+                Failure::rejected(format!("the writer of {name} is in {writer}, not in {from}")).hint(MOVED_BY_HAND)
+            );
         }
         Ok(UnderWay::Nothing)
     }

@@ -2,6 +2,7 @@
 
 use super::ElastiCacheDriver;
 use super::look::Seen;
+use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
@@ -117,7 +118,7 @@ impl ElastiCacheDriver {
         match datastore.primary() {
             Some(primary) if primary.region != self.access.name(from) => {
                 let message = format!("the primary of {name} is in {}, not in {from}", primary.region);
-                Err(Failure::rejected(message).hint("somebody moved it by hand; `pilotlight status` shows where it is"))
+                Err(Failure::rejected(message).hint(MOVED_BY_HAND))
             }
             _ => Ok(false),
         }
