@@ -9,7 +9,6 @@
 use crate::desk::Desk;
 use pilotlight_core::effect::{Capability, Effect};
 use pilotlight_core::id::{Component, EffectKey, RunId, StepId, Unit};
-use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, Event, Record, RunResult, RunView, StepStatus};
 use pilotlight_driver::Context;
 use std::collections::BTreeSet;
@@ -118,10 +117,9 @@ async fn send(desk: &Desk, view: &RunView, messenger: &Component, key: EffectKey
 /// A name for the state the run is in, and what people should know of it; `None` where there is nothing to be told.
 fn note(view: &RunView, records: &[Record]) -> Option<(String, String)> {
     let (application, unit, verb) = (&view.application, &view.unit, view.intent.verb);
-    let what = match verb {
-        Verb::Rejoin => format!("{application}: {verb} of {unit}"),
-        _ => format!("{application}: {verb} of {unit} from {} to {}", view.from, view.intent.target.writer),
-    };
+    let (from, to) = (&view.from, &view.intent.target.writer);
+    let moves = if from == to { String::new() } else { format!(" from {from} to {to}") };
+    let what = format!("{application}: {verb} of {unit}{moves}");
     let look = format!("see `pilotlight run show {}`", view.run);
     match &view.condition {
         Condition::Waiting { why } => {

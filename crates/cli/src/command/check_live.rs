@@ -165,9 +165,8 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
             )
         });
     }
-    for line in status.units.iter().flat_map(led_elsewhere) {
-        let (what, hint) = line.split_once("; ").unwrap_or((line.as_str(), ""));
-        seen.push(Looked::bad("traffic", Severity::Warning, what, hint));
+    for (saw, hint) in status.units.iter().flat_map(led_elsewhere) {
+        seen.push(Looked::bad("traffic", Severity::Warning, saw, hint));
     }
     seen.extend(preflight(&operator).await);
     seen

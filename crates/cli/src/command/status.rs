@@ -120,8 +120,8 @@ fn unit_text(out: &mut String, unit: &UnitStatus) {
             )
         }
     };
-    for line in led_elsewhere(unit) {
-        let _ = writeln!(out, "  USERS ARE LED ELSEWHERE  {line}");
+    for (saw, hint) in led_elsewhere(unit) {
+        let _ = writeln!(out, "  USERS ARE LED ELSEWHERE  {saw}; {hint}");
     }
     if let Some(cooling) = &unit.cooling_down {
         let _ = writeln!(
@@ -145,11 +145,14 @@ fn service_text(out: &mut String, service: &ServiceHealth) {
     }
 }
 
-/// What leads users past the writer, and the verb that ends it.
-pub(crate) fn led_elsewhere(unit: &UnitStatus) -> Vec<String> {
+/// What leads users past the writer, each with the verb that ends it.
+pub(crate) fn led_elsewhere(unit: &UnitStatus) -> Vec<(String, String)> {
     let Some(writer) = &unit.writer else { return Vec::new() };
-    let verb = format!("`pilotlight switchover --to {writer}` leads them there and leaves the writer alone");
-    unit.led_elsewhere.iter().map(|road| format!("{road} does not lead to {writer}, the writer; {verb}")).collect()
+    let hint = format!("`pilotlight switchover --to {writer}` leads them there and leaves the writer alone");
+    unit.led_elsewhere
+        .iter()
+        .map(|road| (format!("{road} does not lead to {writer}, the writer"), hint.clone()))
+        .collect()
 }
 
 fn component_text(component: &ComponentStatus) -> String {
