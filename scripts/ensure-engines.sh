@@ -36,10 +36,8 @@ install_etcd() {
 }
 
 install_moto() {
-    command -v python3 >/dev/null 2>&1 || return 1
-    say "moto_server was not found; installing moto into $venv"
-    python3 -m venv "$venv" >&2 &&
-        timeout 300 "$venv/bin/pip" install --quiet --retries 1 'moto[server,s3]>=5.1' >&2
+    say "moto_server was not found; making its environment"
+    timeout 600 "$here/scripts/ensure-moto.sh"
 }
 
 command -v etcd >/dev/null 2>&1 || install_etcd ||
