@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod bad_days;
+mod bench;
 mod demo;
 mod examples;
 mod faults;

@@ -27,18 +27,20 @@ fn alone() -> bool {
     true
 }
 
-fn fence(pair: &Pair) -> KernelLease {
-    KernelLease::new("database", pair.server("east").port, [])
+/// A writer and a fence around its clients, not yet armed; `None` where the machine allows no fence, which is printed.
+async fn fenced() -> Option<(Pair, KernelLease)> {
+    if !alone() {
+        return None;
+    }
+    let pair = Pair::bare().await;
+    pair.start_writer().await;
+    let fence = KernelLease::new("database", pair.server("east").port, []);
+    Some((pair, fence))
 }
 
 #[tokio::test]
 async fn clients_pass_while_the_lease_runs_and_the_agent_always() {
-    if !alone() {
-        return;
-    }
-    let pair = Pair::bare().await;
-    pair.start_writer().await;
-    let fence = fence(&pair);
+    let Some((pair, fence)) = fenced().await else { return };
     fence.arm().expect("a closed fence");
     assert!(fence.is_armed().unwrap());
     let refused = pair.client("east").await.expect_err("no client passes a closed fence");
@@ -61,12 +63,7 @@ async fn clients_pass_while_the_lease_runs_and_the_agent_always() {
 
 #[tokio::test]
 async fn a_lease_that_nobody_renews_ends_old_connections_whatever_they_waive() {
-    if !alone() {
-        return;
-    }
-    let pair = Pair::bare().await;
-    pair.start_writer().await;
-    let fence = fence(&pair);
+    let Some((pair, fence)) = fenced().await else { return };
     fence.arm().expect("a closed fence");
     let lease = Duration::from_millis(1_500);
     fence.allow_for(lease).expect("an open fence");
@@ -89,12 +86,7 @@ async fn a_lease_that_nobody_renews_ends_old_connections_whatever_they_waive() {
 
 #[tokio::test]
 async fn the_agents_gate_keeps_the_kernels_lease() {
-    if !alone() {
-        return;
-    }
-    let pair = Pair::bare().await;
-    pair.start_writer().await;
-    let lease = fence(&pair);
+    let Some((pair, lease)) = fenced().await else { return };
     let gate = KernelGate::start(lease.clone(), "database", Arc::new(SystemClock)).expect("its thread");
     let passes = || async { pair.pay("east", now().0.as_nanos() as u64).await };
     gate.close();
