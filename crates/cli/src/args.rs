@@ -1,16 +1,21 @@
 //! What can be typed.
 
+mod demo;
 mod import;
+pub(crate) mod misuse;
 mod rescue;
 mod series;
 
+pub(crate) use demo::{DemoArgs, FaultArg};
 pub(crate) use import::{ImportTerraformArgs, ImportVerb};
 pub(crate) use rescue::{RescueApplyArgs, RescueShowArgs, RescueVerb};
 pub(crate) use series::{BenchArgs, BenchCase, NetArg, SafetyArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pilotlight_core::time::parse_duration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Keeps a second region ready, decides when the first is lost, moves the service there and measures what it took.
 #[derive(Debug, Parser)]
@@ -94,6 +99,10 @@ pub(crate) enum Verb {
     Proxy(ProxyArgs),
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "not a duration, such as 1500ms, 3s or 5m".to_owned())
+}
+
 /// What a proxy is between.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ProxyArgs {
@@ -134,55 +143,6 @@ pub(crate) struct ViewArgs {
     /// Prints JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DemoArgs {
-    /// What dies
-    #[arg(long, value_enum, default_value_t = FaultArg::Region)]
-    pub(crate) fault: FaultArg,
-    /// Prints one JSON document on stdout and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// How long a silent region may go on writing
-    #[arg(long, default_value = "3s", value_name = "DURATION")]
-    pub(crate) lease: String,
-    /// Payments a second
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
-    pub(crate) rate: u32,
-    /// How long replication is held back before the loss, so that payments are lost for certain
-    #[arg(long, default_value = "0s", value_name = "DURATION")]
-    pub(crate) lag: String,
-    /// Where the report goes
-    #[arg(long, default_value = "pilotlight-demo-report", value_name = "FOLDER")]
-    pub(crate) report: PathBuf,
-    /// Leaves the demo's folder with all logs behind
-    #[arg(long)]
-    pub(crate) keep: bool,
-}
-
-/// What the demo kills.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FaultArg {
-    /// Only PostgreSQL
-    Postmaster,
-    /// Every process of the region, the agent included
-    Region,
-    /// The agent alone: nothing may fail over
-    Agent,
-    /// The region, and then the controller in the middle of the failover
-    Controller,
-    /// Nothing dies: the region is cut off from everybody, and comes back
-    Partition,
-    /// Nothing dies: the agent alone stops answering; nothing may fail over
-    FreezeAgent,
-}
-
-impl FaultArg {
-    /// The agent alone is away, and the database beside it lives.
-    pub(crate) fn leaves_the_writer(self) -> bool {
-        matches!(self, FaultArg::Agent | FaultArg::FreezeAgent)
-    }
 }
 
 #[derive(Debug, Args)]
@@ -437,8 +397,8 @@ pub(crate) struct MeasureArgs {
     #[command(flatten)]
     pub(crate) view: ViewArgs,
     /// Ends by itself after this time
-    #[arg(long = "for", value_name = "DURATION")]
-    pub(crate) duration: Option<String>,
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
     /// Every request, one JSON object per line; made anew
     #[arg(long, default_value = "pilotlight-requests.jsonl", value_name = "FILE")]
     pub(crate) log: PathBuf,

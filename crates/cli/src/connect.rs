@@ -57,7 +57,9 @@ pub(crate) fn member<'a>(plan: &'a Plan, name: Option<&str>) -> Result<&'a Membe
             Some(name) => format!("the plan has no controller {name}"),
             None => "the plan has several controllers, and none was named".to_owned(),
         };
-        CliError::say(Exit::Usage, what).hint(format!("name one with --member: {}", known.join(", ")))
+        CliError::say(Exit::Usage, what)
+            .code(code::NO_SUCH_NAME.as_str())
+            .hint(format!("name one with --member: {}", known.join(", ")))
     })
 }
 
@@ -76,10 +78,10 @@ pub(crate) fn http_client(plan: &Plan) -> Result<reqwest::Client, CliError> {
 pub(crate) fn authority(file: &Path) -> Result<reqwest::Certificate, CliError> {
     let pem = std::fs::read(file)
         .with_context(|| format!("cannot read the certificate authority {}", file.display()))
-        .map_err(|e| CliError::new(Exit::Usage, e))?;
+        .map_err(|e| CliError::new(Exit::Usage, e).code(code::PLAN_TLS.as_str()))?;
     reqwest::Certificate::from_pem(&pem)
         .with_context(|| format!("{} holds no certificate", file.display()))
-        .map_err(|e| CliError::new(Exit::Usage, e))
+        .map_err(|e| CliError::new(Exit::Usage, e).code(code::PLAN_TLS.as_str()))
 }
 
 /// A client for addresses outside, such as a chat service: trusts what the system trusts.

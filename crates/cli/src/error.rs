@@ -1,5 +1,6 @@
 //! The one error of the command line: text, hint and exit code come from it and from nowhere else.
 
+use pilotlight_core::code::{self, Code};
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -91,16 +92,21 @@ impl CliError {
         if told {
             return;
         }
-        match &self.code {
-            Some(code) => eprintln!("error[{code}]: {:#}", self.cause),
-            None => eprintln!("error: {:#}", self.cause),
-        }
+        let code = self.code.as_deref().unwrap_or_else(|| of_exit(self.exit).as_str());
+        eprintln!("error[{code}]: {:#}", self.cause);
         if let Some(hint) = &self.hint {
             eprintln!("  hint: {hint}");
         }
-        if let Some(code) = &self.code {
-            eprintln!("  more: pilotlight explain {code}");
-        }
+        eprintln!("  more: pilotlight explain {code}");
+    }
+}
+
+/// The code of what has none of its own: what the machine refused, such as a thread, a client, a program of ours.
+fn of_exit(exit: Exit) -> Code {
+    match exit {
+        Exit::Bug => code::DEFECT,
+        Exit::Usage => code::COMMAND_LINE,
+        _ => code::MACHINE,
     }
 }
 

@@ -16,6 +16,7 @@ mod wiring;
 
 use args::{Cli, Verb};
 use clap::Parser;
+use clap::error::ErrorKind;
 use error::{CliError, Exit};
 use std::process::ExitCode;
 
@@ -24,9 +25,14 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are not errors; clap knows where each belongs.
-            let exit = if e.use_stderr() { ExitCode::from(Exit::Usage) } else { ExitCode::SUCCESS };
+            if e.use_stderr() && e.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                let typed: Vec<String> =
+                    std::env::args_os().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+                args::misuse::told(&e, &typed).print();
+                return Exit::Usage.into();
+            }
             let _ = e.print();
-            return exit;
+            return if e.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
     std::panic::set_hook(Box::new(report_bug));

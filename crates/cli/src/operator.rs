@@ -7,6 +7,7 @@ mod refused;
 
 use crate::connect;
 use crate::error::{CliError, Exit};
+use pilotlight_core::code;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -224,6 +225,7 @@ impl Operator {
         let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
         serde_json::from_slice(text).map_err(|e| {
             CliError::new(Exit::Failed, anyhow::Error::new(e).context("the controller answered something unexpected"))
+                .code(code::OTHER_VERSION.as_str())
                 .hint("is it of another version than this program?")
         })
     }

@@ -8,7 +8,7 @@
 //!
 //! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
 //! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `085x`
-//! imports, `086x` sight and clocks.
+//! imports, `086x` sight and clocks, `087x` words and bad days.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -230,6 +230,9 @@ catalogue! {
     IMPORT_GAP = "PL-0852", Usage;
     NOT_SEEN = "PL-0860", Refused;
     CLOCK_SET = "PL-0861", Failed;
+    COMMAND_LINE = "PL-0870", Usage;
+    NO_SUCH_NAME = "PL-0871", Usage;
+    MACHINE = "PL-0872", Failed;
 }
 
 impl Code {

@@ -4,6 +4,7 @@ use crate::args::AcknowledgeArgs;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
+use pilotlight_core::code;
 use pilotlight_core::id::Unit;
 use pilotlight_server::api::view::AcknowledgeRequest;
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ pub(crate) async fn run(args: &AcknowledgeArgs) -> Result<ExitCode, CliError> {
         (None, _) => {
             let names: Vec<&str> = units.into_iter().map(Unit::as_str).collect();
             return Err(CliError::say(Exit::Usage, "the plan has several units")
+                .code(code::NO_SUCH_NAME.as_str())
                 .hint(format!("name one with --unit: {}", names.join(", "))));
         }
     };

@@ -6,6 +6,7 @@ use crate::error::{CliError, Exit};
 use crate::{connect, wiring};
 use anyhow::Context;
 use pilotlight_agent::{AgentParts, FileNotes, GuardRuns, HttpWay};
+use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_driver::clock::SystemClock;
 use std::process::ExitCode;
@@ -21,13 +22,14 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
     if !plan.regions.contains(&region) {
         let known: Vec<&str> = plan.regions.iter().map(Region::as_str).collect();
         return Err(CliError::say(Exit::Usage, format!("the plan has no region {region}"))
+            .code(code::NO_SUCH_NAME.as_str())
             .hint(format!("its regions are {}", known.join(", "))));
     }
     let token = connect::secret(plan.controller.token_of_agents())?;
     let local = wiring::region::wire(&plan, &region, &args.state)?;
     let notes = FileNotes::open(&args.state)
         .with_context(|| format!("cannot use the state folder {} of the agent", args.state.display()))
-        .map_err(|e| CliError::new(Exit::Failed, e))?;
+        .map_err(|e| CliError::new(Exit::Failed, e).code(code::FILE_NOT_WRITTEN.as_str()))?;
     let way = HttpWay::new(connect::http_client(&plan)?, &plan.controller.urls(), token);
     let shutdown = CancellationToken::new();
     let crews = TaskTracker::new();

@@ -1,7 +1,7 @@
 //! `pilotlight demo`: plays the acts, prints the figures, writes the report, leaves nothing behind.
 
 use crate::args::{DemoArgs, FaultArg};
-use crate::command::interrupt_or_hangup;
+use crate::command::{interrupt_or_hangup, report};
 use crate::demo::DemoError;
 use crate::demo::acts::{self, Lost, Moved};
 use crate::demo::evidence::{self, Played};
@@ -13,7 +13,6 @@ use crate::error::{CliError, Exit};
 use crate::follow::Follower;
 use crate::narrator::{Narrator, Voice};
 use pilotlight_core::run::RunState;
-use pilotlight_core::time::parse_duration;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_engine::measure::{Client, ClientHandle, ClientParts};
 use pilotlight_lab::net::{Place, Threads, Want};
@@ -36,12 +35,7 @@ const USER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Plays it. Exit 0 only if all held.
 pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
-    if parse_duration(&args.lease).is_none() {
-        return Err(CliError::say(Exit::Usage, format!("{} is not a duration", args.lease)).hint("for example 3s"));
-    }
-    let Some(lag) = parse_duration(&args.lag) else {
-        return Err(CliError::say(Exit::Usage, format!("{} is not a duration", args.lag)).hint("for example 1500ms"));
-    };
+    report::writable(&args.report)?;
     // Listened for before anything exists, so that Ctrl-C never finds the demo without its cleaner.
     let interrupted = interrupt_or_hangup();
     tokio::pin!(interrupted);
@@ -50,7 +44,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     let figures = tokio::select! {
         biased;
         () = &mut interrupted => None,
-        figures = play(&mut stage, &mut narrator, &args, lag) => Some(figures),
+        figures = play(&mut stage, &mut narrator, &args) => Some(figures),
     };
     narrator.done_waiting();
     if matches!(figures, Some(Err(_))) {
@@ -77,7 +71,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
 fn settings(args: &DemoArgs) -> Settings {
     let on_postmaster_death = if args.fault == FaultArg::Postmaster { "failover" } else { "restart" };
     Settings {
-        lease: args.lease.clone(),
+        lease: format!("{}ms", args.lease.as_millis()),
         rpo: "5s",
         on_postmaster_death,
         guarantee: "bounded",
@@ -101,12 +95,7 @@ fn finish(args: &DemoArgs, narrator: &mut Narrator, figures: &Figures) -> Result
     Ok(if figures.objectives_met { ExitCode::SUCCESS } else { Exit::Failed.into() })
 }
 
-async fn play(
-    stage: &mut Stage,
-    narrator: &mut Narrator,
-    args: &DemoArgs,
-    lag: Duration,
-) -> Result<Figures, DemoError> {
+async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Result<Figures, DemoError> {
     let operator = stage.operator()?;
     let mut scene = Scene { stage, narrator, operator };
     let origin = evidence::origin();
@@ -122,7 +111,7 @@ async fn play(
     let paid = client.live().acked_last_second;
     scene.narrator.event(&format!("business as usual: {paid} payments in the last second"));
 
-    let Lost { at: lost_at, run: failover } = acts::lose(&mut scene, &client, args.fault, lag).await?;
+    let Lost { at: lost_at, run: failover } = acts::lose(&mut scene, &client, args.fault, args.lag).await?;
     scene.pass("payments go on", AFTERWARDS).await;
     let rejoin = acts::come_back(&mut scene, args.fault).await?;
     let rescued = acts::rescue(&mut scene).await?;
@@ -172,4 +161,25 @@ async fn start_client(scene: &Scene<'_>, rate: u32) -> Result<(ClientHandle, Thr
     let started = threads.run(Client::start(parts)).await;
     let client = started.map_err(|e| DemoError::at("the outside client", std::io::Error::other(e)))?;
     Ok((client, threads))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Verb};
+    use clap::Parser;
+
+    #[test]
+    fn every_lease_that_can_be_typed_makes_a_plan_without_faults() {
+        for lease in ["1s", "3s", "10s", "30s"] {
+            for fault in ["region", "postmaster"] {
+                let typed = ["pilotlight", "demo", "--lease", lease, "--fault", fault];
+                let Verb::Demo(args) = Cli::try_parse_from(typed).unwrap().verb else { panic!("the demo") };
+                let stage = Stage::prepare(settings(&args), false).unwrap_or_else(|e| panic!("{lease}, {fault}: {e}"));
+                assert_eq!(stage.plan.policy.lease, args.lease);
+                assert!(stage.plan.objectives.rto >= Duration::from_secs(10), "{lease}");
+                stage.close();
+            }
+        }
+    }
 }

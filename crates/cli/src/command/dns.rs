@@ -3,7 +3,7 @@
 use crate::args::DnsArgs;
 use crate::command::interrupt;
 use crate::connect;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
 use anyhow::Context;
 use pilotlight_core::code;
 use pilotlight_core::plan::SecretRef;
@@ -39,21 +39,20 @@ pub(crate) async fn run(args: &DnsArgs) -> Result<ExitCode, CliError> {
 
 fn refused(e: StartError) -> CliError {
     let (code, hint) = match &e {
-        StartError::Listen { .. } => (Some(code::PORT_IN_USE), "free the address, or choose another one"),
+        StartError::Listen { .. } => (code::PORT_IN_USE, "free the address, or choose another one"),
         StartError::Open(OpenError::InUse(_)) => {
-            (Some(code::STATE_IN_USE), "end the other authority, or give this one a folder of its own")
+            (code::STATE_IN_USE, "end the other authority, or give this one a folder of its own")
         }
-        StartError::Open(OpenError::Folder { .. }) => (Some(code::FILE_NOT_WRITTEN), "may this account write there?"),
-        StartError::Open(OpenError::Unreadable { .. }) => (
-            Some(code::JOURNAL_DAMAGED),
-            "restore the file, or remove it: the controller publishes anew with the next move",
-        ),
-        StartError::Tls { .. } | StartError::InTheOpen(_) => (Some(code::PLAN_TLS), "see --certificate and --key"),
-        StartError::NoZone | StartError::Zone { .. } | StartError::NoToken => (None, "see `pilotlight dns --help`"),
+        StartError::Open(OpenError::Folder { .. }) => (code::FILE_NOT_WRITTEN, "may this account write there?"),
+        StartError::Open(OpenError::Unreadable { .. }) => {
+            (code::JOURNAL_DAMAGED, "restore the file, or remove it: the controller publishes anew with the next move")
+        }
+        StartError::Tls { .. } | StartError::InTheOpen(_) => (code::PLAN_TLS, "see --certificate and --key"),
+        StartError::NoZone | StartError::Zone { .. } => {
+            (code::COMMAND_LINE, "name the zone that answers are given for, for example --zone shop.example")
+        }
+        StartError::NoToken => (code::SECRET_MISSING, "see --token-env"),
     };
-    let error = CliError::new(Exit::Failed, anyhow::Error::new(e).context("cannot start the DNS authority")).hint(hint);
-    match code {
-        Some(code) => error.code(code.as_str()),
-        None => error,
-    }
+    let cause = anyhow::Error::new(e).context("cannot start the DNS authority");
+    CliError::new(code.exit().into(), cause).code(code.as_str()).hint(hint)
 }

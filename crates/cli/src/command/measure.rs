@@ -8,9 +8,10 @@ use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::narrator::{Narrator, Voice};
 use anyhow::Context;
+use pilotlight_core::code;
 use pilotlight_core::measure::{self, Traffic};
 use pilotlight_core::plan::{Kind, Plan};
-use pilotlight_core::time::{as_ms, parse_duration, show_duration};
+use pilotlight_core::time::{as_ms, show_duration};
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_engine::measure::{Client, ClientHandle, ClientLog, ClientParts, client};
 use serde::Serialize;
@@ -37,13 +38,7 @@ struct Felt {
 /// Sends until Ctrl-C or the end of `--for`; exit 1 when a request failed.
 pub(crate) async fn run(args: &MeasureArgs) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.view.plan.plan)?;
-    let time = match args.duration.as_deref().map(|text| (text, parse_duration(text))) {
-        Some((text, None)) => {
-            return Err(CliError::say(Exit::Usage, format!("{text} is not a duration")).hint("for example 5m"));
-        }
-        Some((_, time)) => time,
-        None => None,
-    };
+    let time = args.duration;
     let client = start(&plan, args).await?;
     let mut narrator = Narrator::new(if args.view.json { Voice::Stderr } else { Voice::Stdout });
     tokio::select! {
@@ -64,10 +59,13 @@ pub(crate) async fn run(args: &MeasureArgs) -> Result<ExitCode, CliError> {
 async fn start(plan: &Plan, args: &MeasureArgs) -> Result<ClientHandle, CliError> {
     let measure = plan.measure.as_ref().ok_or_else(|| {
         CliError::say(Exit::Usage, "the plan has no `measure:` section")
+            .code(code::PLAN_KEY_MISSING.as_str())
             .hint("it says where users go and how often to try")
     })?;
     let dns_server = name_server(plan, &measure.url).ok_or_else(|| {
         CliError::say(Exit::Usage, format!("no DNS component of the plan answers the name in {}", measure.url))
+            .code(code::PLAN_CONTRADICTION.as_str())
+            .hint("name one of the plan's DNS names in `measure.url`")
     })?;
     let parts = ClientParts {
         url: measure.url.clone(),

@@ -5,7 +5,8 @@ use crate::command::run::named_or_newest;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
-use anyhow::Context;
+use pilotlight_core::code;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Writes report.html and report.json.
@@ -13,14 +14,28 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
     let operator = Operator::of(&plan)?;
     let run = named_or_newest(&operator, args.run.as_deref()).await?;
-    std::fs::create_dir_all(&args.output)
-        .with_context(|| format!("cannot make the folder {}", args.output.display()))
-        .map_err(|e| CliError::new(Exit::Usage, e))?;
+    writable(&args.output)?;
     for name in ["report.html", "report.json"] {
         let text = operator.get_text(&format!("/v1/runs/{run}/{name}")).await?;
         let path = args.output.join(name);
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, text).map_err(|e| not_written(&path, e))?;
         println!("{}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the folder and tries it, so that what takes long is not begun for a report that has no place.
+pub(crate) fn writable(folder: &Path) -> Result<(), CliError> {
+    std::fs::create_dir_all(folder).map_err(|e| not_written(folder, e))?;
+    let trial = folder.join(".pilotlight-trial");
+    std::fs::write(&trial, "a trial").and_then(|()| std::fs::remove_file(&trial)).map_err(|e| {
+        let _ = std::fs::remove_file(&trial);
+        not_written(folder, e)
+    })
+}
+
+fn not_written(path: &Path, cause: std::io::Error) -> CliError {
+    CliError::new(Exit::Failed, anyhow::Error::new(cause).context(format!("cannot write {}", path.display())))
+        .code(code::FILE_NOT_WRITTEN.as_str())
+        .hint("look at the folder: is it there, may you write to it, is there room?")
 }

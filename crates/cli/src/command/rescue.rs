@@ -41,6 +41,7 @@ async fn show(args: &RescueShowArgs) -> Result<ExitCode, CliError> {
         }
         (None, None) => {
             return Err(CliError::say(Exit::Usage, "no bundle was named")
+                .code(code::NO_SUCH_BUNDLE.as_str())
                 .hint("name one of `pilotlight rescue list`, or a folder with --bundle"));
         }
     };

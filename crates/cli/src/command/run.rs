@@ -58,7 +58,7 @@ pub(crate) async fn named_or_newest(operator: &Operator, name: Option<&str>) -> 
     }
     let view: RunsView = operator.get("/v1/runs").await?;
     let newest = view.runs.into_iter().next().map(|r| r.run);
-    newest.ok_or_else(|| CliError::say(Exit::Failed, "there was no run yet"))
+    newest.ok_or_else(|| CliError::say(Exit::Failed, "there was no run yet").code(code::NO_SUCH_RUN.as_str()))
 }
 
 async fn list(args: &ViewArgs) -> Result<ExitCode, CliError> {

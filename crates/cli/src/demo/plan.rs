@@ -1,9 +1,11 @@
 //! The plan of the demo, as a user would have written it.
 
+use pilotlight_core::time::parse_duration;
 use pilotlight_lab::net::{Net, NetError, Place, Want};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The name users pay at.
 pub(crate) const NAME: &str = "pay.demo.test";
@@ -88,7 +90,7 @@ impl Sites {
 pub(crate) struct Settings {
     /// `policy.lease`.
     pub(crate) lease: String,
-    /// `objectives.rpo`: past it a person decides.
+    /// `objectives.rpo`, at least: past it a person decides.
     pub(crate) rpo: &'static str,
     /// `policy.on_postmaster_death`.
     pub(crate) on_postmaster_death: &'static str,
@@ -149,6 +151,15 @@ impl Controllers {
 }
 
 impl Settings {
+    /// RTO and RPO. A plan that could not meet them is refused, so a longer lease promises less.
+    fn objectives(&self) -> (String, String) {
+        let lease = parse_duration(&self.lease).unwrap_or_default();
+        let at_least = |usual: Duration, needed: Duration| format!("{}ms", usual.max(needed).as_millis());
+        let rpo = parse_duration(self.rpo).unwrap_or_default();
+        let rto = at_least(Duration::from_secs(10), lease + Duration::from_secs(7));
+        (rto, at_least(rpo, lease + Duration::from_secs(2)))
+    }
+
     /// The writer waits for a candidate, so nobody is promoted by itself before there is one.
     pub(crate) fn waits(&self) -> bool {
         self.guarantee != "best-effort"
@@ -157,7 +168,8 @@ impl Settings {
 
 /// Writes the plan's text, with the addresses that somebody at `viewer` dials; `None` is the lab itself.
 pub(crate) fn text(sites: &Sites, settings: &Settings, net: &Net, viewer: Option<Place>) -> Result<String, NetError> {
-    let Settings { lease, rpo, on_postmaster_death, guarantee, rate, rows, controllers, .. } = settings;
+    let (rto, rpo) = settings.objectives();
+    let Settings { lease, on_postmaster_death, guarantee, rate, rows, controllers, .. } = settings;
     let mut plan = String::new();
     let control = net.way(viewer, Place::Third, sites.dns_control_port)?;
     let dns = net.way(None, Place::Third, sites.dns_port)?;
@@ -167,7 +179,7 @@ pub(crate) fn text(sites: &Sites, settings: &Settings, net: &Net, viewer: Option
         r#"# The plan of `pilotlight demo`.
 application: {APPLICATION}
 objectives:
-  rto: 10s
+  rto: {rto}
   rpo: {rpo}
 home: east
 regions: [east, west]

@@ -1,6 +1,7 @@
 //! Answers that are not what was asked for.
 
 use crate::error::{CliError, Exit};
+use pilotlight_core::code;
 use pilotlight_server::api::view::ErrorBody;
 use reqwest::{Response, StatusCode};
 
@@ -37,6 +38,8 @@ fn of(status: StatusCode, body: &[u8]) -> CliError {
             error.hint = Some(refused.hint).filter(|h| !h.is_empty());
             error
         }
-        Err(_) => CliError::say(exit, format!("the controller answered {status}: {}", String::from_utf8_lossy(body))),
+        Err(_) => CliError::say(exit, format!("the controller answered {status}: {}", String::from_utf8_lossy(body)))
+            .code(code::OTHER_VERSION.as_str())
+            .hint("is it Pilotlight that answers there, and of this version?"),
     }
 }

@@ -112,6 +112,42 @@ fn a_dns_authority_without_its_port_says_so() {
 }
 
 #[test]
+fn a_name_that_the_plan_does_not_have_is_told_with_those_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path(), &free());
+    for (words, known) in [
+        (&["agent", "--region", "mars", "--state", "agent"][..], "east, west"),
+        (&["serve", "--member", "mars"], "controller"),
+        (&["hold", "on", "--member", "mars"], "controller"),
+    ] {
+        let (code, _, err) = said(&tried(folder.path(), words));
+        assert_eq!(code, 2, "{words:?}: {err}");
+        assert!(err.contains("PL-0871") && err.contains("mars") && err.contains(known), "{words:?}: {err}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the plan is there");
+}
+
+#[test]
+fn a_zone_that_cannot_be_is_told_with_a_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["dns", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--zone", "a..b", "--state", "dns"];
+    let (code, _, err) = said(&tried(folder.path(), &words));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("PL-0870") && err.contains("a..b") && err.contains("--zone"), "{err}");
+}
+
+#[test]
+fn a_demo_that_has_no_place_for_its_report_does_not_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let command =
+        pilotlight(folder.path()).args(["demo", "--report", "/dev/null/x"]).env("TMPDIR", folder.path()).output();
+    let (code, out, err) = said(&command.unwrap());
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("PL-0004") && err.contains("/dev/null/x") && err.contains("hint:"), "{err}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "it began");
+}
+
+#[test]
 fn a_reader_that_stops_early_is_no_defect() {
     let folder = tempfile::tempdir().unwrap();
     for words in [&["explain", "--list"][..], &["check", "--schema"], &["explain", "PL-0104"]] {

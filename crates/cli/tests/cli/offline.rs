@@ -62,6 +62,24 @@ fn wrong_words_end_with_two_and_help_with_zero() {
 }
 
 #[test]
+fn what_is_not_understood_has_a_code_and_says_what_to_type() {
+    let folder = tempfile::tempdir().unwrap();
+    for (words, told) in [
+        (&["failover", "west"][..], "`pilotlight failover --to west`"),
+        (&["run", "pause"], "`pilotlight run list`"),
+        (&["demo", "--lease", "0s"], "from 1.0 s to 30.0 s"),
+        (&["demo", "--lease", "1h"], "from 1.0 s to 30.0 s"),
+        (&["demo", "--lag", "soon"], "not a duration"),
+        (&["measure", "--for", "soon"], "not a duration"),
+    ] {
+        let (code, out, err) = said(&run(folder.path(), words));
+        assert_eq!((code, out.as_str()), (2, ""), "{words:?}: {err}");
+        assert!(err.starts_with("error[PL-0870]: ") && err.contains(told), "{words:?}: {err}");
+        assert_eq!(err.matches("error").count() + err.matches("hint:").count(), 2, "{words:?}: {err}");
+    }
+}
+
+#[test]
 fn no_plan_no_controller_no_secret_are_three_different_messages() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, err) = said(&run(folder.path(), &["status"]));

@@ -1,0 +1,167 @@
+//! What was typed and is not understood: what clap says of it, with the code, and what to type instead.
+//!
+//! Border: words only. Nothing was read or asked yet when this is told.
+
+use super::Cli;
+use crate::error::{CliError, Exit};
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use pilotlight_core::code;
+use pilotlight_core::time::parse_duration;
+
+/// Options that a bare word may have been meant for, the likeliest first.
+const MEANT: [&str; 5] = ["to", "unit", "region", "name", "member"];
+
+/// Where the names that a verb wants are found.
+const LISTS: [(&str, &str, &str); 4] = [
+    ("<RUN>", "pilotlight run list", "RUN"),
+    ("<STEP>", "pilotlight run show RUN", "RUN STEP"),
+    ("<NAME>", "pilotlight rescue list", "NAME"),
+    ("<VERB>", "pilotlight status", "failover --to REGION"),
+];
+
+/// The error for a person. `typed` is without the program's own name.
+pub(crate) fn told(error: &clap::Error, typed: &[String]) -> CliError {
+    let verb = Verb::of(typed);
+    let hint = meant(error, &verb).unwrap_or_else(|| format!("see `{} --help`", verb.path));
+    CliError::say(Exit::Usage, said(error)).code(code::COMMAND_LINE.as_str()).hint(hint)
+}
+
+/// What clap says, without its own heading and its own hints of the same.
+fn said(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let ours = |line: &&str| !line.trim().is_empty() && !line.starts_with("For more information");
+    let lines: Vec<&str> = text.lines().filter(ours).map(|line| line.trim_start_matches("error: ")).collect();
+    lines.join("\n")
+}
+
+fn meant(error: &clap::Error, verb: &Verb) -> Option<String> {
+    match error.kind() {
+        ErrorKind::UnknownArgument => verb.option_for(&word(error, ContextKind::InvalidArg)?),
+        ErrorKind::InvalidSubcommand => elsewhere(&word(error, ContextKind::InvalidSubcommand)?),
+        ErrorKind::MissingRequiredArgument => verb.list_for(error),
+        _ => None,
+    }
+}
+
+fn word(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(word) => Some(word.clone()),
+        ContextValue::Strings(words) => words.first().cloned(),
+        _ => None,
+    }
+}
+
+/// `pilotlight pause R`: the verb is there, but one level down.
+fn elsewhere(word: &str) -> Option<String> {
+    if word == "help" {
+        return Some("did you mean `pilotlight --help`, or `pilotlight VERB --help`?".to_owned());
+    }
+    let all = Cli::command();
+    let outer = all.get_subcommands().find(|outer| outer.find_subcommand(word).is_some())?;
+    Some(format!("did you mean `pilotlight {} {word}`?", outer.get_name()))
+}
+
+/// The verb that was typed, as far as its words are known.
+struct Verb {
+    /// As it is typed.
+    path: String,
+    command: clap::Command,
+}
+
+impl Verb {
+    fn of(typed: &[String]) -> Self {
+        let mut verb = Verb { path: "pilotlight".to_owned(), command: Cli::command() };
+        for word in typed {
+            let Some(inner) = verb.command.find_subcommand(word).cloned() else { break };
+            verb.path = format!("{} {word}", verb.path);
+            verb.command = inner;
+        }
+        verb
+    }
+
+    fn has(&self, long: &str) -> bool {
+        self.command.get_arguments().any(|arg| arg.get_long() == Some(long))
+    }
+
+    /// A word without its option, or under the option of another verb.
+    fn option_for(&self, word: &str) -> Option<String> {
+        let meant = |long: &str, word: &str| Some(format!("did you mean `{} --{long} {word}`?", self.path));
+        if matches!(word, "--region" | "--target") && self.has("to") {
+            return meant("to", "REGION");
+        }
+        if word.starts_with('-') {
+            return None;
+        }
+        if parse_duration(word).is_some() && self.has("for") {
+            return meant("for", word);
+        }
+        let is_plan = word.ends_with(".yaml") || word.ends_with(".yml");
+        let options = if is_plan { &["plan"][..] } else { &MEANT };
+        let long = options.iter().find(|long| self.has(long))?;
+        meant(long, word)
+    }
+
+    /// A name was left out: where the names are.
+    fn list_for(&self, error: &clap::Error) -> Option<String> {
+        let missing = word(error, ContextKind::InvalidArg)?;
+        let (_, list, names) = LISTS.iter().find(|(name, _, _)| *name == missing)?;
+        Some(format!("see `{list}`, then type `{} {names}`", self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn hint(line: &str) -> String {
+        let typed: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let all = std::iter::once("pilotlight".to_owned()).chain(typed.iter().cloned());
+        let error = Cli::try_parse_from(all).expect_err("it is not understood");
+        let told = told(&error, &typed);
+        assert_eq!(told.code.as_deref(), Some("PL-0870"));
+        assert!(!told.cause.to_string().starts_with("error"), "{}", told.cause);
+        told.hint.expect("there is always a hint")
+    }
+
+    #[test]
+    fn a_word_without_its_option_is_told_with_it() {
+        for (typed, meant) in [
+            ("failover west", "`pilotlight failover --to west`"),
+            ("switchover west --yes", "`pilotlight switchover --to west`"),
+            ("failback home", "`pilotlight failback --to home`"),
+            ("rejoin east", "`pilotlight rejoin --to east`"),
+            ("failover --region west", "`pilotlight failover --to REGION`"),
+            ("runbook show failover west", "`pilotlight runbook show --to west`"),
+            ("acknowledge database", "`pilotlight acknowledge --unit database`"),
+            ("agent east", "`pilotlight agent --region east`"),
+            ("serve a", "`pilotlight serve --member a`"),
+            ("observe third", "`pilotlight observe --name third`"),
+            ("status plan.yaml", "`pilotlight status --plan plan.yaml`"),
+            ("measure 5m", "`pilotlight measure --for 5m`"),
+        ] {
+            assert!(hint(typed).contains(meant), "{typed}: {}", hint(typed));
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_left_out_is_told_with_where_names_are() {
+        for (typed, list) in [
+            ("run pause", "`pilotlight run list`, then type `pilotlight run pause RUN`"),
+            ("run skip r1", "`pilotlight run show RUN`, then type `pilotlight run skip RUN STEP`"),
+            ("rescue apply", "`pilotlight rescue list`"),
+            ("runbook show", "`pilotlight runbook show failover --to REGION`"),
+        ] {
+            assert!(hint(typed).contains(list), "{typed}: {}", hint(typed));
+        }
+    }
+
+    #[test]
+    fn a_verb_is_found_one_level_down_and_help_is_offered_for_all_else() {
+        assert_eq!(hint("pause r1"), "did you mean `pilotlight run pause`?");
+        assert!(hint("help").contains("`pilotlight --help`"));
+        assert_eq!(hint("demo --rate 0"), "see `pilotlight demo --help`");
+        assert_eq!(hint("measure everything"), "see `pilotlight measure --help`");
+    }
+}
