@@ -4,7 +4,8 @@ use crate::answer::Answerer;
 use crate::control;
 use crate::shelf::{OpenError, Shelf};
 use axum::Router;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hickory_proto::rr::Name;
 use hickory_server::Server;
 use std::io;
@@ -178,6 +179,7 @@ async fn run(
     answers.and(control.map_err(RunError::Control))
 }
 
+/// Without delay: a reply in two pieces would otherwise wait for the client's delayed acknowledgement.
 async fn serve(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
@@ -185,9 +187,10 @@ async fn serve(
     handle: axum_server::Handle<SocketAddr>,
 ) -> io::Result<()> {
     let service = routes.into_make_service();
+    let server = axum_server::from_tcp(listener)?.handle(handle);
     match tls {
-        Some(tls) => axum_server::from_tcp_rustls(listener, tls)?.handle(handle).serve(service).await,
-        None => axum_server::from_tcp(listener)?.handle(handle).serve(service).await,
+        Some(tls) => server.acceptor(RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor)).serve(service).await,
+        None => server.acceptor(NoDelayAcceptor).serve(service).await,
     }
 }
 

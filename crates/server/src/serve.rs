@@ -13,7 +13,8 @@ use crate::seat::Seat;
 use crate::{controller, notes, others, reports, traffic};
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use pilotlight_core::code;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::Component;
@@ -396,19 +397,24 @@ async fn answer(
     tls: Option<RustlsConfig>,
     handle: Handle<SocketAddr>,
 ) -> String {
-    let service = service.into_make_service();
-    let ended = match tls {
-        Some(tls) => match axum_server::from_tcp_rustls(listener, tls) {
-            Ok(server) => server.handle(handle).serve(service).await,
-            Err(e) => Err(e),
-        },
-        None => match axum_server::from_tcp(listener) {
-            Ok(server) => server.handle(handle).serve(service).await,
-            Err(e) => Err(e),
-        },
-    };
-    match ended {
+    match accept(service, listener, tls, handle).await {
         Ok(()) => "HTTP".to_owned(),
         Err(e) => format!("HTTP: {e}"),
+    }
+}
+
+/// Without delay: a reply to a waiting agent is written in more than one piece, and the second would wait for the
+/// acknowledgement of the first, which kernels hold back for 40 ms.
+async fn accept(
+    service: Router,
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    let service = service.into_make_service();
+    let server = axum_server::from_tcp(listener)?.handle(handle);
+    match tls {
+        Some(tls) => server.acceptor(RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor)).serve(service).await,
+        None => server.acceptor(NoDelayAcceptor).serve(service).await,
     }
 }
