@@ -178,6 +178,8 @@ catalogue! {
     BUILT_ANEW = "PL-0350", Failed;
     REJOIN_REFUSED = "PL-0351", Failed;
     WILL_REWIND = "PL-0352", Failed;
+    REBUILD_BY_HAND = "PL-0353", Failed;
+    REBUILD_TOO_LONG = "PL-0354", Failed;
     AWS_NOT_ASKED = "PL-0361", Failed;
     AWS_DENIED = "PL-0362", Failed;
     AWS_WRONG_ACCOUNT = "PL-0363", Failed;

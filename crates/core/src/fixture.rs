@@ -72,6 +72,8 @@ pub(crate) fn postgres(regions: &[&str]) -> Kind {
         sentinel: Duration::from_secs(1),
         rescue: Default::default(),
         connection_fence: ConnectionFence::None,
+        rebuild: Default::default(),
+        rejoin_within: Duration::from_secs(6 * 3_600),
         regions: regions.iter().map(server).collect(),
     })
 }

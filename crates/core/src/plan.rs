@@ -316,8 +316,23 @@ pub struct PostgresPlan {
     pub rescue: RescuePlan,
     /// `connection_fence`: what cuts clients off when the lease is over.
     pub connection_fence: ConnectionFence,
+    /// `rebuild`: who makes a copy anew.
+    pub rebuild: Rebuild,
+    /// `rejoin_within`: how long one attempt to make a copy follow may take.
+    pub rejoin_within: Duration,
     /// One server per region.
     pub regions: BTreeMap<Region, PostgresServer>,
+}
+
+/// Who makes a copy anew that can neither follow as it is nor be rewound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rebuild {
+    /// The rejoin itself.
+    #[default]
+    Automatic,
+    /// A person.
+    ByHand,
 }
 
 /// `rescue`: how lost changes are kept.

@@ -34,7 +34,7 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
             };
             let kept = data.descriptor.can(Capability::Rescue);
             let kept = kept.then(|| draft.add(rescue(data.name, region, writer).once(silent.clone())));
-            back.push(draft.add(follow(data.name, region, writer).once(silent).once(kept)));
+            back.push(draft.add(follow(survey, data, region, writer).once(silent).once(kept)));
         }
         if !back.is_empty() && !survey.lit().any(|r| r == region) {
             surround::shrink(survey, &mut draft, region, &back);
@@ -66,11 +66,13 @@ fn rescue(component: &Component, region: &Region, upstream: &Region) -> Step {
 }
 
 /// Makes a copy follow the writer.
-pub(super) fn follow(component: &Component, region: &Region, upstream: &Region) -> Step {
+pub(super) fn follow(survey: &Survey<'_>, data: &Data<'_>, region: &Region, upstream: &Region) -> Step {
+    let component = data.name;
+    let limit = limits::rejoin(survey.d.plan.components[component].rejoin_within());
     let effect = Effect::Rejoin { component: component.clone(), region: region.clone(), upstream: upstream.clone() };
     let title = format!("Make {component} in {region} a standby of {upstream}");
     let why = "Until it follows again, there is nothing to fail over to.";
-    let follow = step(format!("rejoin-{component}-{region}"), Phase::Rejoin, effect, limits::REJOIN)
+    let follow = step(format!("rejoin-{component}-{region}"), Phase::Rejoin, effect, limit)
         .say(title, why)
         .until(Condition::Follows { target: target(component, region), upstream: upstream.clone() })
         // The unit is free again then: a writer that is lost meanwhile can be replaced.
@@ -80,5 +82,5 @@ pub(super) fn follow(component: &Component, region: &Region, upstream: &Region) 
 
 /// The same at the end of a move: users are served already, so a failure is a warning.
 pub(super) fn follow_after_move(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> Step {
-    follow(data.name, region, survey.to()).else_do(OnFailure::GoOn)
+    follow(survey, data, region, survey.to()).else_do(OnFailure::GoOn)
 }

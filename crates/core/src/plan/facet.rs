@@ -52,6 +52,14 @@ impl ComponentPlan {
         matches!(&self.kind, Kind::Postgres(_))
     }
 
+    /// How long one attempt to make a copy of it follow may take; `None` where nothing is said.
+    pub fn rejoin_within(&self) -> Option<Duration> {
+        match &self.kind {
+            Kind::Postgres(p) => Some(p.rejoin_within),
+            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => None,
+        }
+    }
+
     /// Whether rows are kept that a lost writer acknowledged and never sent: its agent must keep it ready for that.
     pub fn keeps_rows(&self) -> bool {
         matches!(&self.kind, Kind::Postgres(p) if p.rescue.rows)

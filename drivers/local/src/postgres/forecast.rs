@@ -10,6 +10,7 @@ use super::rejoin::{Stand, Way, way};
 use super::upstream::Upstream;
 use pilotlight_core::code::{self, Code};
 use pilotlight_core::outcome::{Finding, Severity};
+use pilotlight_core::plan::{PostgresPlan, Rebuild};
 use pilotlight_core::time::show_duration;
 use std::path::Path;
 use std::time::Duration;
@@ -62,6 +63,19 @@ fn estimate(bytes: u64, rate: Option<Rate>) -> String {
     }
 }
 
+/// Why a copy of so many bytes may not be built anew by a program, with its code; `None` when it may.
+pub(super) fn barred(plan: &PostgresPlan, bytes: u64, rate: Option<Rate>) -> Option<(Code, String)> {
+    if plan.rebuild == Rebuild::ByHand {
+        return Some((code::REBUILD_BY_HAND, "the plan says `rebuild: by-hand`".to_owned()));
+    }
+    let time = rate.filter(|r| r.bytes > 0)?.time_of(bytes)?;
+    let most = show_duration(plan.rejoin_within);
+    (time > plan.rejoin_within).then(|| {
+        let why = format!("that would take longer than the {most} of `rejoin_within`: {}", estimate(bytes, rate));
+        (code::REBUILD_TOO_LONG, why)
+    })
+}
+
 /// What is known of a stopped copy besides where it stands.
 struct Fitness {
     /// Its pages can be compared: checksums or hint bits in the log.
@@ -70,7 +84,16 @@ struct Fitness {
     oldest: Option<super::lsn::Lsn>,
 }
 
-fn findings(here: &str, way: &Way, fitness: &Fitness, estimate: &str) -> Vec<Finding> {
+/// What building a copy anew means here.
+struct Anew {
+    /// Size and time.
+    estimate: String,
+    /// Why no program may do it.
+    barred: Option<(Code, String)>,
+}
+
+fn findings(here: &str, way: &Way, fitness: &Fitness, building: &Anew) -> Vec<Finding> {
+    let Anew { estimate, barred } = building;
     let finding = |code: Code, severity, message, hint: &str| Finding {
         code: code.to_string(),
         severity,
@@ -78,6 +101,12 @@ fn findings(here: &str, way: &Way, fitness: &Fitness, estimate: &str) -> Vec<Fin
         hint: hint.to_owned(),
     };
     let anew = |why: &str| {
+        if let Some((code, no)) = barred {
+            let message = format!("{here} cannot follow, because {why}, and is not built anew: {no}");
+            let hint =
+                "make the copy by hand and run `pilotlight rejoin`, or change the plan; there is no standby meanwhile";
+            return finding(*code, Severity::Blocker, message, hint);
+        }
         let message = format!("{here} will be built anew, because {why}: {estimate}");
         finding(code::BUILT_ANEW, Severity::Warning, message, "have that time and room; there is no standby meanwhile")
     };
@@ -95,9 +124,11 @@ fn findings(here: &str, way: &Way, fitness: &Fitness, estimate: &str) -> Vec<Fin
             vec![anew(&format!("it has no log of its own any more from {from}, where it left the upstream"))]
         }
         Way::Rewind { timeline, from } => {
-            let message = format!(
-                "{here} will be rewound to {from} of timeline {timeline}; built anew if that fails: {estimate}"
-            );
+            let otherwise = match barred {
+                None => format!("built anew if that fails: {estimate}"),
+                Some((_, no)) => format!("not built anew if that fails: {no}"),
+            };
+            let message = format!("{here} will be rewound to {from} of timeline {timeline}; {otherwise}");
             vec![finding(
                 code::WILL_REWIND,
                 Severity::Note,
@@ -116,10 +147,11 @@ impl PostgresDriver {
             return Vec::new();
         }
         let here = format!("{} in {}", self.component, self.region);
-        let estimate = estimate(theirs.bytes, Rate::last(&self.state_dir));
+        let rate = Rate::last(&self.state_dir);
+        let building = Anew { estimate: estimate(theirs.bytes, rate), barred: barred(&self.plan, theirs.bytes, rate) };
         if !directory.holds_data() {
             let nothing = Fitness { comparable: true, oldest: None };
-            return findings(&here, &way(None, theirs), &nothing, &estimate);
+            return findings(&here, &way(None, theirs), &nothing, &building);
         }
         let Ok(control) = Control::of(&directory, &self.programs).await else { return Vec::new() };
         let timeline = control.checkpoint.timeline;
@@ -132,7 +164,7 @@ impl PostgresDriver {
         };
         let first = segments.iter().map(|(_, number, _)| number * control.segment_bytes).min();
         let fitness = Fitness { comparable: control.comparable, oldest: first.map(super::lsn::Lsn) };
-        findings(&here, &way(Some(&own), theirs), &fitness, &estimate)
+        findings(&here, &way(Some(&own), theirs), &fitness, &building)
     }
 }
 
@@ -145,7 +177,8 @@ mod tests {
 
     fn found(way: &Way, comparable: bool, oldest: Option<u64>) -> Vec<(String, Severity, String)> {
         let fitness = Fitness { comparable, oldest: oldest.map(Lsn) };
-        let found = findings("db in east", way, &fitness, "1 MB");
+        let building = Anew { estimate: "1 MB".to_owned(), barred: None };
+        let found = findings("db in east", way, &fitness, &building);
         found.into_iter().map(|f| (f.code, f.severity, f.message)).collect()
     }
 
@@ -167,6 +200,30 @@ mod tests {
             assert_eq!((found[0].0.as_str(), found[0].1), (code, severity), "{way:?}");
             assert!(found[0].2.contains(says), "{}", found[0].2);
         }
+    }
+
+    fn plan(rebuild: Rebuild, within_s: u64) -> PostgresPlan {
+        let rejoin_within = Duration::from_secs(within_s);
+        PostgresPlan { rebuild, rejoin_within, ..super::super::upstream::plan_of_nobody() }
+    }
+
+    #[test]
+    fn a_copy_is_not_built_by_a_program_against_the_plan_or_beyond_its_time() {
+        let rate = Some(Rate { bytes: 1_000, took: Duration::from_secs(1) });
+        let code = |plan: &PostgresPlan, rate| barred(plan, 60_000, rate).map(|(code, _)| code);
+        assert_eq!(code(&plan(Rebuild::Automatic, 60), rate), None, "60 s are allowed and needed");
+        assert_eq!(code(&plan(Rebuild::Automatic, 59), rate), Some(code::REBUILD_TOO_LONG));
+        assert_eq!(code(&plan(Rebuild::Automatic, 1), None), None, "what was never measured is tried");
+        assert_eq!(code(&plan(Rebuild::ByHand, 60), None), Some(code::REBUILD_BY_HAND));
+
+        let building = Anew { estimate: "1 MB".to_owned(), barred: barred(&plan(Rebuild::ByHand, 60), 1, None) };
+        let fitness = Fitness { comparable: true, oldest: Some(Lsn(400)) };
+        let build = Way::Build { why: "it is too far behind".to_owned() };
+        let found = findings("db in east", &build, &fitness, &building);
+        assert_eq!((found[0].code.as_str(), found[0].severity), ("PL-0353", Severity::Blocker));
+        let found = findings("db in east", &REWIND, &fitness, &building);
+        assert_eq!((found[0].code.as_str(), found[0].severity), ("PL-0352", Severity::Note));
+        assert!(found[0].message.contains("not built anew if that fails: the plan says"), "{found:?}");
     }
 
     #[test]

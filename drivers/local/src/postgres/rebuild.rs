@@ -3,7 +3,7 @@
 use super::PostgresDriver;
 use super::directory::Directory;
 use super::durable;
-use super::forecast::Rate;
+use super::forecast::{Rate, barred};
 use super::programs::Call;
 use super::upstream::{Upstream, way_to};
 use super::work::Work;
@@ -27,6 +27,11 @@ impl PostgresDriver {
         why: &str,
         work: &Work<'_>,
     ) -> Result<String, Failure> {
+        if let Some((code, no)) = barred(&self.plan, theirs.bytes, Rate::last(&self.state_dir)) {
+            let here = format!("{} in {}", self.component, self.region);
+            let message = format!("{code}: {here} cannot follow, because {why}, and is not built anew: {no}");
+            return Err(Failure::rejected(message).hint(format!("`pilotlight explain {code}` says how to go on")));
+        }
         let began = work.now();
         let directory = self.directory();
         self.end_leftovers(&directory, work).await?;

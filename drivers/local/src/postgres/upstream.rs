@@ -172,22 +172,29 @@ fn unreachable(what: &str, error: &SqlError) -> Failure {
     Failure::transient(format!("{what}: {error}"))
 }
 
+/// A plan without servers, to be changed.
+#[cfg(test)]
+pub(super) fn plan_of_nobody() -> PostgresPlan {
+    PostgresPlan {
+        database: "postgres".to_owned(),
+        user: "postgres".to_owned(),
+        password: None,
+        sentinel: Duration::ZERO,
+        rescue: Default::default(),
+        connection_fence: Default::default(),
+        rebuild: Default::default(),
+        rejoin_within: Duration::from_secs(3_600),
+        regions: Default::default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pilotlight_core::plan::ConnectionFence;
 
     #[test]
     fn a_conninfo_is_read_as_it_was_written() {
-        let plan = PostgresPlan {
-            database: "postgres".to_owned(),
-            user: "o'brien".to_owned(),
-            password: None,
-            sentinel: Duration::ZERO,
-            rescue: Default::default(),
-            connection_fence: ConnectionFence::None,
-            regions: std::collections::BTreeMap::new(),
-        };
+        let plan = PostgresPlan { user: "o'brien".to_owned(), ..plan_of_nobody() };
         let server = PostgresServer {
             host: "db.east".to_owned(),
             port: 5433,

@@ -421,6 +421,8 @@ fn plan_of(root: &Path, ports: &[(&str, u16)]) -> PostgresPlan {
         sentinel: Duration::ZERO,
         rescue: Default::default(),
         connection_fence: Default::default(),
+        rebuild: Default::default(),
+        rejoin_within: Duration::from_secs(3_600),
         regions: ports.iter().map(server).collect(),
     }
 }

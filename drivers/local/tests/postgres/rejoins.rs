@@ -4,7 +4,8 @@ use crate::pair::{Pair, component};
 use nix::sys::signal::Signal;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Role;
-use pilotlight_core::outcome::FailureKind;
+use pilotlight_core::outcome::{FailureKind, Severity};
+use pilotlight_core::plan::Rebuild;
 use pilotlight_driver::Driver;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -113,6 +114,21 @@ async fn a_region_that_starts_from_nothing_is_built() {
     assert!(rejoined.output().unwrap().text.contains("built anew"), "{rejoined:?}");
     pair.streams("west").await;
     assert!(pair.paid("west").await.contains(&1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_not_built_where_the_plan_leaves_that_to_a_person() {
+    let mut pair = Pair::bare().await;
+    pair.plan.rebuild = Rebuild::ByHand;
+    pair.start_writer().await;
+    let driver = pair.driver_with("west", |_| {});
+    let effect = Effect::Rejoin { component: component(), region: "west".into(), upstream: "east".into() };
+    let found = driver.preflight(&effect).await.unwrap();
+    assert!(found.iter().any(|f| f.code == "PL-0353" && f.severity == Severity::Blocker), "{found:#?}");
+    let failure = driver.apply(&effect, &pair.context(Duration::from_secs(60))).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected);
+    assert!(failure.message.starts_with("PL-0353: "), "{failure}");
+    assert!(!pair.data_dir("west").exists() && !pair.data_dir("west").with_extension("rebuild").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

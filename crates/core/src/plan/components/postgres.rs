@@ -3,15 +3,20 @@
 use crate::code;
 use crate::id::Region;
 use crate::plan::fault::Collector;
-use crate::plan::shape::{Section, Shape, TIME, Word, default, optional, required, word};
+use crate::plan::shape::{Section, Shape, TIME, Word, at_least_ms, default, optional, required, word};
 use crate::plan::value::Record;
-use crate::plan::{ConnectionFence, PostgresPlan, PostgresServer, RescuePlan};
+use crate::plan::{ConnectionFence, PostgresPlan, PostgresServer, Rebuild, RescuePlan};
 use crate::time::show_duration;
 
 static FENCES: [Word; 3] = [
     word("none", "Nothing. What the guarantee leaves open, `check` says."),
     word("kernel", "A set of nftables whose element the kernel drops by its own timer. Linux; the agent is root."),
     word("proxy", "A process in front of the server. Clients must know no other way to it."),
+];
+
+static REBUILDS: [Word; 2] = [
+    word("automatic", "The rejoin, with `pg_basebackup`, beside the old copy."),
+    word("by-hand", "A person. A rejoin that cannot do without is refused and says why."),
 ];
 
 static SERVER: Section = Section {
@@ -94,6 +99,19 @@ pub(in crate::plan) static SECTION: Section = Section {
             "none",
             "What cuts clients off when the lease is over, also those that waive `synchronous_commit`.",
         ),
+        default(
+            "rebuild",
+            Shape::Choice(&REBUILDS),
+            "automatic",
+            "Who makes a copy anew that can neither follow as it is nor be rewound.",
+        ),
+        default(
+            "rejoin_within",
+            at_least_ms(1_000),
+            "6h",
+            "How long one attempt to make a copy follow may take, with rewinding or building it anew. A copy that would take \
+             longer to build, at the rate of the last one here, is not begun.",
+        ),
         required("regions", Shape::PerRegion { of: &Shape::Record(&SERVER), every: true }, "One server per region."),
     ],
 };
@@ -120,6 +138,11 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
             "proxy" => ConnectionFence::Proxy,
             _ => ConnectionFence::None,
         },
+        rebuild: match record.word("rebuild")? {
+            "by-hand" => Rebuild::ByHand,
+            _ => Rebuild::Automatic,
+        },
+        rejoin_within: record.duration("rejoin_within")?,
         regions: record
             .map("regions")
             .iter()
