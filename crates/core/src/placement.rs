@@ -55,6 +55,19 @@ impl std::fmt::Display for Verb {
     }
 }
 
+impl Verb {
+    /// What happens, in a few words. `back` is which regions follow again: a rejoin moves no writer.
+    pub fn told(self, from: &Region, to: &Region, back: &[Region]) -> String {
+        let back: Vec<&str> = back.iter().map(Region::as_str).collect();
+        match self {
+            Verb::Rejoin if back.is_empty() => format!("{self}, the writer stays in {to}"),
+            Verb::Rejoin => format!("{self} of {}", back.join(" and ")),
+            _ if from == to => format!("{self}, the writer stays in {to}"),
+            _ => format!("{self} from {from} to {to}"),
+        }
+    }
+}
+
 /// A target placement and how to get there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {

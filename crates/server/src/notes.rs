@@ -135,7 +135,9 @@ fn note(view: &RunView, records: &[Record]) -> Option<(String, String)> {
             };
             Some(("ended".to_owned(), format!("{what} {end}; {look}")))
         }
-        Condition::Running | Condition::Unwinding { .. } | Condition::Stalled { .. } => None,
+        Condition::Running | Condition::Pausing { .. } | Condition::Unwinding { .. } | Condition::Stalled { .. } => {
+            None
+        }
     }
 }
 

@@ -61,7 +61,7 @@ fn report(desk: &Desk, view: RunView) -> Report {
     let wall = view.cause.first_seen.unwrap_or(view.started);
     Session {
         plan: &desk.plan,
-        title: format!("{} of {} to {}", view.intent.verb, view.application, view.intent.target.writer),
+        title: format!("{}: {}", view.application, view.told()),
         // No client's samples: the monotonic origin is never used.
         origin: Origin { wall: Wall(wall.0), mono: Mono::default() },
         writer: view.from.clone(),

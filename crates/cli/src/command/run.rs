@@ -80,11 +80,10 @@ async fn list(args: &ViewArgs) -> Result<ExitCode, CliError> {
 fn entry(run: &RunSummary) -> String {
     let took = run.ended.map(|e| format!("{}, ", show_duration(e.since(run.started)))).unwrap_or_default();
     format!(
-        "{:<34} {}  {} -> {}\n    {took}{}; by {}: {}\n",
+        "{:<34} {}  {}\n    {took}{}; by {}: {}\n",
         run.run,
         show_wall(run.started),
-        run.from,
-        run.to,
+        run.told,
         standing(&run.condition),
         run.by,
         run.why
@@ -126,6 +125,10 @@ pub(crate) fn standing(condition: &Condition) -> String {
     match condition {
         Condition::Stalled { why } => format!("stands still and goes on by itself: {why}"),
         Condition::Running => "running".to_owned(),
+        Condition::Pausing { steps, why } => {
+            let steps: Vec<&str> = steps.iter().map(StepId::as_str).collect();
+            format!("waits once {} has ended: {}", steps.join(", "), why.join("; "))
+        }
         Condition::Unwinding { why } => format!("unwinding: {why}"),
         Condition::Waiting { why } => format!("waits for a person: {}", why.join("; ")),
         Condition::Ended { result } => result.to_string(),
@@ -133,7 +136,7 @@ pub(crate) fn standing(condition: &Condition) -> String {
 }
 
 fn print_view(view: &RunView) {
-    println!("{} of {}: {} to {}", view.run, view.application, view.from, view.intent.target.writer);
+    println!("{} of {}: {}", view.run, view.application, view.told());
     println!("  why      {} (by {})", view.cause.why, view.cause.by);
     for line in &view.cause.evidence {
         println!("           - {line}");

@@ -78,11 +78,9 @@ fn text(status: &StatusView) -> String {
     for run in &status.open_runs {
         let _ = writeln!(
             out,
-            "\nopen run {}: {} from {} to {}, since {}\n  {}",
+            "\nopen run {}: {}, since {}\n  {}",
             run.run,
-            run.verb,
-            run.from,
-            run.to,
+            run.told,
             show_wall(run.started),
             crate::command::run::standing(&run.condition)
         );
@@ -90,8 +88,18 @@ fn text(status: &StatusView) -> String {
     out
 }
 
+/// Where the writer is; without one, why.
+fn writer(unit: &UnitStatus) -> &str {
+    match (&unit.writer, &unit.run, unit.epoch) {
+        (Some(region), _, _) => region.as_str(),
+        (None, Some(_), _) => "nowhere (being moved)",
+        (None, None, None) => "not known yet (no writer was seen so far; the first that is seen is taken on)",
+        (None, None, Some(_)) => "nowhere (no run moves it)",
+    }
+}
+
 fn unit_text(out: &mut String, unit: &UnitStatus) {
-    let writer = unit.writer.as_ref().map_or("nowhere (being moved)", |w| w.as_str());
+    let writer = writer(unit);
     let epoch = unit.epoch.map_or_else(|| "-".to_owned(), |e| e.to_string());
     let _ = writeln!(out, "\nunit {}  writer {writer}  epoch {epoch}  {}", unit.unit, unit.lease);
     if let Some(region) = &unit.candidate {
@@ -200,5 +208,26 @@ fn role_text(role: &Role, state: &State) -> String {
         Role::Unresponsive => state.because("DOES NOT ANSWER"),
         Role::Fenced { assurance } => format!("fenced ({assurance})"),
         Role::Unknown => state.because("CANNOT BE SEEN"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(epoch: Option<u64>, run: Option<&str>, region: Option<&str>) -> UnitStatus {
+        serde_json::from_value(serde_json::json!({
+            "unit": "payments", "epoch": epoch, "writer": region, "run": run, "judgement": null,
+            "decision": { "decision": "hold", "why": "no data yet", "code": null }, "lease": { "lease": "lapsed" }
+        }))
+        .expect("a unit as the API sends it")
+    }
+
+    #[test]
+    fn a_unit_without_a_writer_says_why() {
+        assert_eq!(writer(&unit(Some(1), None, Some("east"))), "east");
+        assert!(writer(&unit(None, None, None)).contains("no writer was seen so far"));
+        assert_eq!(writer(&unit(Some(2), Some("failover-1"), None)), "nowhere (being moved)");
+        assert_eq!(writer(&unit(Some(2), None, None)), "nowhere (no run moves it)");
     }
 }

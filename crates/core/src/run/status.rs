@@ -121,6 +121,8 @@ pub struct StepView {
 pub enum Condition {
     /// Steps are under way.
     Running,
+    /// Nothing new starts; once the steps that are under way have ended, a person must act.
+    Pausing { steps: Vec<StepId>, why: Vec<String> },
     /// What was done is being taken back, or the last steps finish before the run ends.
     Unwinding { why: String },
     /// Its records cannot be written, so nothing new starts; it goes on by itself once they can.
@@ -163,6 +165,27 @@ pub struct RunView {
     pub steps: Vec<StepView>,
 }
 
+impl RunView {
+    /// What happens, in a few words.
+    pub fn told(&self) -> String {
+        let back = returning(self.steps.iter().map(|s| &s.effect));
+        self.intent.verb.told(&self.from, &self.intent.target.writer, &back)
+    }
+}
+
+/// The regions that effects make follow the writer again.
+pub fn returning<'a>(effects: impl Iterator<Item = &'a Effect>) -> Vec<Region> {
+    let mut back: Vec<Region> = Vec::new();
+    for effect in effects {
+        if let Effect::Rejoin { region, .. } = effect
+            && !back.contains(region)
+        {
+            back.push(region.clone());
+        }
+    }
+    back
+}
+
 impl RunState {
     /// The whole run for people.
     pub fn view(&self) -> RunView {
@@ -195,15 +218,21 @@ impl RunState {
         match (&self.abort, self.is_unwinding()) {
             (Some(by), _) => Condition::Unwinding { why: format!("{by} asked for its end") },
             (None, true) => Condition::Unwinding { why: "a step failed".to_owned() },
+            (None, false) if !why.is_empty() => Condition::Pausing { steps: self.under_way(), why },
             (None, false) => Condition::Running,
         }
+    }
+
+    fn under_way(&self) -> Vec<StepId> {
+        self.open().filter(|i| self.steps[*i].phase.is_in_flight()).map(|i| self.step(i).id.clone()).collect()
     }
 
     /// What only a person can bring forward, one line each; empty when the run goes on by itself.
     pub fn waits_for(&self) -> Vec<String> {
         let mut why = Vec::new();
         if let Some((by, reason)) = &self.paused {
-            why.push(format!("paused by {by}: {reason}; resume it or abort it"));
+            let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            why.push(format!("paused by {by}{reason}; resume it or abort it"));
         }
         for i in self.held() {
             let id = &self.step(i).id;

@@ -1,6 +1,7 @@
 //! Properties of the run state machine, over random runbooks and random but legal answers, and a few cases by hand.
 
 mod skip;
+mod standing;
 
 use super::{Cause, Command, Event, Phase, Record, Returned, RunResult, RunState};
 use crate::effect::{CommandLine, Effect, HandOver};

@@ -4,7 +4,7 @@ use super::{Engine, result_of};
 use crate::storage::StorageError;
 use pilotlight_core::id::{Application, Epoch, Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
-use pilotlight_core::run::{Condition, Event, Record, RunState, RunView};
+use pilotlight_core::run::{Condition, Event, Record, RunState, RunView, returning};
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub struct RunSummary {
     pub unit: Unit,
     /// The word for it.
     pub verb: Verb,
+    /// What happens, in a few words.
+    #[serde(default)]
+    pub told: String,
     /// Where the writer was.
     pub from: Region,
     /// Where it leads.
@@ -43,7 +46,10 @@ pub struct RunSummary {
 impl RunSummary {
     fn of_first(record: &Record) -> Option<Self> {
         let Event::RunStarted { run, unit, epoch, runbook, cause } = &record.event else { return None };
+        let intent = &runbook.intent;
+        let back = returning(runbook.steps.iter().map(|s| &s.effect));
         Some(Self {
+            told: intent.verb.told(&runbook.from, &intent.target.writer, &back),
             run: run.clone(),
             application: runbook.application.clone(),
             unit: unit.clone(),
@@ -62,6 +68,7 @@ impl RunSummary {
 
     fn of(view: RunView) -> Self {
         Self {
+            told: view.told(),
             run: view.run,
             application: view.application,
             unit: view.unit,

@@ -3,19 +3,19 @@
 use super::session::Origin;
 use super::{Event, Evidence, Ids, Impact, Mark, Move, Part, Rescued, Span, Step, StepEnd, Throughput};
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::Region;
 use pilotlight_core::measure::{self, RunTimes, Sample, StepTimes};
 use pilotlight_core::placement::{Mode, Verb};
 use pilotlight_core::rescue::{Bundle, Rows};
-use pilotlight_core::run::{Condition, RunView, StepStatus, StepView};
+use pilotlight_core::run::{Condition, RunView, StepStatus, StepView, returning};
 use pilotlight_core::time::show_wall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Tells a run.
 pub(super) fn of_run(view: &RunView, origin: Origin) -> Move {
+    let back = returning(view.steps.iter().map(|s| &s.effect));
     let to = match view.intent.verb {
-        Verb::Rejoin => rejoined(view).unwrap_or(&view.intent.target.writer),
+        Verb::Rejoin => back.first().unwrap_or(&view.intent.target.writer),
         _ => &view.intent.target.writer,
     };
     let evidence = |line: &String| match line.split_once(": ") {
@@ -57,13 +57,6 @@ fn rescued(bundle: &Bundle) -> Rescued {
         first: bundle.first.map(show_wall),
         complete: bundle.missing.is_none(),
     }
-}
-
-fn rejoined(view: &RunView) -> Option<&Region> {
-    view.steps.iter().find_map(|s| match &s.effect {
-        Effect::Rejoin { region, .. } => Some(region),
-        _ => None,
-    })
 }
 
 fn step(view: &StepView, origin: Origin) -> Step {

@@ -133,7 +133,7 @@ impl World {
                 return None;
             }
             match RunState::replay(&records).map(|state| state.view().condition) {
-                Ok(Condition::Running) => Some((run, "goes on".to_owned())),
+                Ok(Condition::Running | Condition::Pausing { .. }) => Some((run, "goes on".to_owned())),
                 Ok(_) => None,
                 Err(illegal) => Some((run, illegal.to_string())),
             }
