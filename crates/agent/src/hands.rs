@@ -11,7 +11,7 @@ use crate::AgentParts;
 use crate::lease::Leases;
 use crate::picture::Picture;
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::{EffectKey, Region, RunId, StepId};
+use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId};
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_core::plan::Plan;
@@ -80,8 +80,7 @@ impl Hands {
         }
         let heard = self.picture.epoch(&context.unit);
         if context.epoch < heard {
-            let (epoch, unit) = (context.epoch, &context.unit);
-            return Err(Failure::rejected(format!("epoch {epoch} of unit {unit} is older than epoch {heard}")));
+            return Err(Failure::stale(&context.unit, context.epoch, heard));
         }
         self.picture.raise(&context.unit, context.epoch);
         let target = self.target_of(effect);
@@ -259,6 +258,12 @@ impl Hands {
     fn target_of(&self, effect: &Effect) -> Option<Target> {
         let component = effect.component()?.clone();
         Some(Target { component, region: Some(self.region.clone()) })
+    }
+
+    /// The newest epoch of the target's unit that the guard here has seen.
+    pub(crate) fn newest_epoch(&self, target: &Target) -> Option<Epoch> {
+        let unit = &self.plan.components.get(&target.component)?.unit;
+        Some(self.ledger.epoch(unit)).filter(|newest| *newest > Epoch::default())
     }
 
     fn own_context(&self, target: &Target, effect: &Effect, deadline: Duration) -> Context {

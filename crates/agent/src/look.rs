@@ -27,7 +27,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
         let began = agent.clock.mono();
         let state = tokio::select! {
             biased;
-            state = look(agent, target) => state,
+            state = look(agent, target) => State { epoch: agent.hands.newest_epoch(target).max(state.epoch), ..state },
             () = agent.shutdown.cancelled() => return,
         };
         agent.picture.looked(target, generation, began, state);

@@ -379,6 +379,9 @@ pub(crate) struct AcknowledgeArgs {
     /// The unit; may be left out when the plan has one
     #[arg(long)]
     pub(crate) unit: Option<String>,
+    /// You have looked, and the controller's store is the one to go on with although it is behind (PL-0874)
+    #[arg(long)]
+    pub(crate) raise_epoch: bool,
 }
 
 #[derive(Debug, Args)]

@@ -235,6 +235,8 @@ catalogue! {
     COMMAND_LINE = "PL-0870", Usage;
     NO_SUCH_NAME = "PL-0871", Usage;
     MACHINE = "PL-0872", Failed;
+    STALE_EPOCH = "PL-0873", Refused;
+    STORE_BEHIND = "PL-0874", Refused;
 }
 
 impl Code {

@@ -2,6 +2,7 @@
 
 use crate::code::{self, Code};
 use crate::effect::FenceAssurance;
+use crate::id::{Epoch, Unit};
 use crate::position::Position;
 use crate::rescue::Bundle;
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,13 @@ impl Failure {
     /// Not this driver's work.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Unsupported, message)
+    }
+
+    /// An order of a run that another has overtaken; nothing changed.
+    pub fn stale(unit: &Unit, given: Epoch, newest: Epoch) -> Self {
+        let code = code::STALE_EPOCH;
+        Self::rejected(format!("{code}: epoch {given} of unit {unit} is older than epoch {newest}, which was seen here"))
+            .hint("another run came after this one, or the store of the controller is not the one that it was: see `pilotlight run list`")
     }
 
     /// Adds what a person could do.

@@ -6,12 +6,14 @@
 //!
 //! Invariants: two runs on one unit exclude each other; a run whose unit is held by another run is never driven.
 
+mod met;
 mod recover;
 mod steer;
 mod summary;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use met::Behind;
 pub use steer::{Control, ControlError};
 pub use summary::RunSummary;
 
@@ -23,7 +25,7 @@ use crate::lead::{Lead, LedDriver, LedJournal};
 use crate::storage::StorageError;
 use crate::store::{FailedOver, Store, UnitRecord, Units, UnitsError};
 use pilotlight_core::candidate::Wish;
-use pilotlight_core::id::{Region, RunId, Unit};
+use pilotlight_core::id::{Epoch, Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState, RunView};
 use pilotlight_core::runbook::{Runbook, Unsound};
@@ -67,6 +69,9 @@ pub enum StartError {
     /// The unit is unknown, or another run moves it.
     #[error(transparent)]
     Unit(#[from] UnitsError),
+    /// Its orders would be refused.
+    #[error(transparent)]
+    Behind(#[from] Behind),
     /// The journal could not take the first record.
     #[error("the start of the run could not be journaled")]
     Journal(#[from] AppendError),
@@ -83,6 +88,8 @@ struct Inner {
     /// Every run id ever given out here, so that none is given twice.
     ids: Mutex<BTreeSet<RunId>>,
     ended: Mutex<BTreeMap<RunId, RunSummary>>,
+    /// The newest epoch met of each unit.
+    met: Mutex<BTreeMap<Unit, Epoch>>,
     /// Held from the first write of a run until it is walked, so that no recovery takes it for one that never began.
     beginning: tokio::sync::Mutex<()>,
     /// Runs that cannot be read, so that each is told of once: by recoveries, and by lists.
@@ -140,6 +147,7 @@ impl Engine {
             active: Mutex::default(),
             ids: Mutex::new(ids),
             ended: Mutex::default(),
+            met: Mutex::default(),
             beginning: tokio::sync::Mutex::default(),
             left_out: Mutex::default(),
             left: Mutex::default(),
@@ -200,6 +208,9 @@ impl Engine {
         runbook.validate()?;
         let unit = runbook.intent.unit.clone();
         let _beginning = self.0.beginning.lock().await;
+        if let Some(behind) = self.behind(&unit) {
+            return Err(behind.into());
+        }
         let Taken { run, before, record } = self.take(&runbook, &unit, &cause).await?;
         let record = match record {
             Ok(record) => record,

@@ -41,6 +41,7 @@ use pilotlight_core::code;
 use pilotlight_core::id::{Region, Unit};
 use pilotlight_core::placement::{Mode, Verb};
 use pilotlight_core::runbook::Runbook;
+use pilotlight_engine::store::UnitsError;
 use serde::Deserialize;
 use std::sync::Arc;
 use view::{AcknowledgeRequest, MoveReply, MoveRequest, StatusView};
@@ -133,9 +134,20 @@ async fn acknowledge(
     Path(unit): Path<Unit>,
     Body(request): Body<AcknowledgeRequest>,
 ) -> Result<StatusCode, Refusal> {
-    desk.engine.acknowledge(&unit, &request.by).await.map_err(|e| {
-        Refusal::new(StatusCode::CONFLICT, code::NOTHING_KNOWN.as_str(), cause::chain(&e), "see `pilotlight status`")
-    })?;
+    let refused = |e: UnitsError| match &e {
+        UnitsError::Busy { unit, run } => moves::already_moving(unit, run),
+        _ => Refusal::new(
+            StatusCode::CONFLICT,
+            code::NOTHING_KNOWN.as_str(),
+            cause::chain(&e),
+            "see `pilotlight status`",
+        ),
+    };
+    if request.raise_epoch {
+        let record = desk.engine.raise_epoch(&unit).await.map_err(refused)?;
+        tracing::warn!(%unit, by = request.by, epoch = %record.epoch, "the epoch of the store was raised by hand");
+    }
+    desk.engine.acknowledge(&unit, &request.by).await.map_err(refused)?;
     tracing::info!(%unit, by = request.by, "the last failover was acknowledged");
     Ok(StatusCode::NO_CONTENT)
 }

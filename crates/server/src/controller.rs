@@ -176,6 +176,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     // The record first: what is seen must be held against a change that it shows.
     let record = desk.engine.granter().unit(unit);
     let sight = desk.sight(unit);
+    desk.meet_epochs(unit, &sight);
     let Some(record) = record else {
         return Judged {
             judgement: None,
@@ -207,13 +208,19 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         verdict: judgement.verdict,
         decision: recording::words(&decided),
     });
-    let decision = match decided {
-        Decision::Hold(reason) => {
+    let behind = desk.engine.behind(unit).filter(|_| record.run.is_none());
+    let decision = match (behind, decided) {
+        (Some(behind), _) => {
+            round.refused = None;
+            let why = format!("{behind}; {}", behind.hint());
+            DecisionView::Hold { why, code: Some(code::STORE_BEHIND.to_string()) }
+        }
+        (None, Decision::Hold(reason)) => {
             round.refused = None;
             DecisionView::Hold { why: reason.to_string(), code: reason.code().map(|c| c.to_string()) }
         }
-        Decision::Start(intent) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
-        Decision::Ask(intent) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
+        (None, Decision::Start(intent)) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
+        (None, Decision::Ask(intent)) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
     };
     Judged { judgement: Some(judgement), decision, unwell_since: round.unwell_since, cooling_down }
 }

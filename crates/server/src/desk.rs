@@ -151,6 +151,20 @@ impl Desk {
         }
     }
 
+    /// Tells the engine which epochs of a unit are known outside: to agents' guards, and to the authority of a name.
+    pub(crate) fn meet_epochs(&self, unit: &Unit, sight: &Sight) {
+        let named: Vec<&Component> = self.plan.in_unit(unit).map(|(name, _)| name).collect();
+        let of_unit = |(target, (state, _)): (&Target, &(State, Mono))| {
+            state.epoch.filter(|_| named.contains(&&target.component))
+        };
+        let looks = self.known();
+        let by_agents = sight.agents.values().flat_map(|agent| agent.seen.iter()).filter_map(of_unit);
+        let newest = by_agents.chain(looks.shared.iter().filter_map(of_unit)).max();
+        if let Some(newest) = newest {
+            self.engine.met(unit, newest);
+        }
+    }
+
     /// What is heard of each region: from its agent, and through the provider's API where that is how it is looked at. A
     /// region without an agent is heard while its API answers.
     fn voices(&self) -> BTreeMap<Region, AgentSight> {

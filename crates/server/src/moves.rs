@@ -12,10 +12,10 @@ use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
 use pilotlight_core::run::Cause;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::verdict::signs_of_life;
-use pilotlight_engine::StartError;
 use pilotlight_engine::journal::AppendError;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
+use pilotlight_engine::{Behind, StartError};
 
 /// Where the writer is, or was before the last move of the unit ended in the middle.
 pub(crate) async fn writer_of(desk: &Desk, record: &UnitRecord) -> Result<Region, Refusal> {
@@ -57,10 +57,16 @@ pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result
             chain(&e),
             "nothing was started; ask again, another controller leads",
         ),
+        StartError::Behind(behind) => store_behind(behind),
         StartError::Unit(_) | StartError::Journal(_) | StartError::Unsound(_) | StartError::Illegal(_) => {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, code::DEFECT.as_str(), chain(&e), "nothing was started")
         }
     })
+}
+
+/// The store is not the one that it was.
+pub(crate) fn store_behind(behind: &Behind) -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, code::STORE_BEHIND.as_str(), behind.to_string(), behind.hint())
 }
 
 pub(crate) fn already_moving(unit: &Unit, run: &RunId) -> Refusal {

@@ -93,6 +93,9 @@ impl Verb {
         if word.starts_with('-') {
             return None;
         }
+        if self.command.get_name() == "rejoin" {
+            return Some(format!("did you mean `{}`? it takes in every region that came back", self.path));
+        }
         if parse_duration(word).is_some() && self.has("for") {
             return meant("for", word);
         }
@@ -131,7 +134,7 @@ mod tests {
             ("failover west", "`pilotlight failover --to west`"),
             ("switchover west --yes", "`pilotlight switchover --to west`"),
             ("failback home", "`pilotlight failback --to home`"),
-            ("rejoin east", "`pilotlight rejoin --to east`"),
+            ("rejoin east", "`pilotlight rejoin`? it takes in every region"),
             ("failover --region west", "`pilotlight failover --to REGION`"),
             ("runbook show failover west", "`pilotlight runbook show --to west`"),
             ("acknowledge database", "`pilotlight acknowledge --unit database`"),

@@ -23,13 +23,11 @@ pub(crate) async fn run(args: &AcknowledgeArgs) -> Result<ExitCode, CliError> {
                 .hint(format!("name one with --unit: {}", names.join(", "))));
         }
     };
-    acknowledge(&Operator::of(&plan)?, &unit, &connect::whoami()).await?;
+    let request = AcknowledgeRequest { by: connect::whoami(), raise_epoch: args.raise_epoch };
+    Operator::of(&plan)?.post::<()>(&format!("/v1/units/{unit}/acknowledge"), &request).await?;
+    if args.raise_epoch {
+        println!("the store goes on from the newest epoch of {unit} that was seen");
+    }
     println!("acknowledged: the next automatic failover of {unit} need not wait for the cool-down");
     Ok(ExitCode::SUCCESS)
-}
-
-/// The same for callers that have an operator already.
-pub(crate) async fn acknowledge(operator: &Operator, unit: &Unit, by: &str) -> Result<(), CliError> {
-    let request = AcknowledgeRequest { by: by.to_owned() };
-    operator.post::<()>(&format!("/v1/units/{unit}/acknowledge"), &request).await
 }

@@ -7,6 +7,7 @@ use crate::error::{CliError, Exit};
 use crate::wiring::controller::{Ports, ledger, wire};
 use crate::wiring::place::Place;
 use crate::wiring::store::{self, Opened};
+use pilotlight_core::code;
 use pilotlight_core::plan::{Member, Plan};
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::guard::Ledger;
@@ -103,6 +104,12 @@ async fn parts(
         lead: lead.clone(),
     })
     .await?;
+    for unit in plan.units() {
+        engine.met(unit, ledger.epoch(unit));
+        if let Some(behind) = engine.behind(unit) {
+            tracing::error!(%unit, "{}: {behind}; {}", code::STORE_BEHIND, behind.hint());
+        }
+    }
     let probes = Place::of(plan, None).map_err(unmade)?.probes;
     let port_look = Arc::new(Ports::of(plan).asking(probes));
     let reports = Some(member.state.join("reports"));

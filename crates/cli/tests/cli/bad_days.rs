@@ -1,8 +1,11 @@
 //! Bad days of those who start the processes: one clear message with code and hint each, and nothing half-written.
 
 use crate::program::{pilotlight, said};
+use pilotlight_core::id::Epoch;
+use pilotlight_core::plan::Plan;
+use pilotlight_driver::guard::Ledger;
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -59,6 +62,27 @@ fn a_journal_that_lost_its_content_is_not_taken_for_a_new_one() {
         assert!(err.contains("PL-0502") && err.contains("hint:"), "{err}");
         assert_eq!(fs::read(state.join("pilotlight.db")).unwrap(), content, "the damaged file was changed");
     }
+}
+
+#[test]
+fn a_database_that_was_removed_beside_a_guard_that_remembers_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path(), &free());
+    let unit = Plan::read(&fs::read_to_string(folder.path().join("pilotlight.yaml")).unwrap(), "plan").unwrap();
+    let unit = unit.units().into_iter().next().unwrap().clone();
+    let guard = Ledger::open(&folder.path().join("state/guard")).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(guard.admit(&unit, Epoch(7))).unwrap();
+    drop(guard);
+    let mut command = pilotlight(folder.path());
+    command.arg("serve").env("PILOTLIGHT_TOKEN", "secret").stderr(Stdio::piped());
+    let mut serve = command.spawn().unwrap();
+    let mut lines = BufReader::new(serve.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = lines.find(|line| line.contains("PL-0874") || line.starts_with("error"));
+    serve.kill().unwrap();
+    serve.wait().unwrap();
+    let told = told.unwrap_or_default();
+    assert!(told.contains("PL-0874: the store has epoch 0") && told.contains("epoch 7 was seen"), "{told}");
+    assert!(told.contains("--raise-epoch"), "{told}");
 }
 
 #[test]

@@ -474,10 +474,7 @@ impl World {
 fn refuse_old_epoch(model: &mut Model, descriptor: &Descriptor, context: &Context) -> Result<(), Failure> {
     let newest = model.epochs.get(&context.unit).copied().unwrap_or_default();
     if descriptor.guard != Guard::CallerChecked && context.epoch < newest {
-        return Err(Failure::rejected(format!(
-            "epoch {} of unit {} is older than epoch {newest}, which was seen here",
-            context.epoch, context.unit
-        )));
+        return Err(Failure::stale(&context.unit, context.epoch, newest));
     }
     Ok(())
 }

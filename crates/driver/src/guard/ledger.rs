@@ -247,10 +247,7 @@ impl Book {
     fn admit(&mut self, unit: &Unit, epoch: Epoch) -> Result<(), Failure> {
         let seen = self.epochs.entry(unit.clone()).or_default();
         if epoch < seen.newest {
-            return Err(Failure::rejected(format!(
-                "epoch {epoch} of unit {unit} is older than epoch {}, which was seen here",
-                seen.newest
-            )));
+            return Err(Failure::stale(unit, epoch, seen.newest));
         }
         seen.newest = epoch;
         Ok(())

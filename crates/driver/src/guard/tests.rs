@@ -3,6 +3,7 @@
 use super::{Guarded, Ledger, OpenError};
 use crate::fake::{FakeDriver, Misbehaviour, World};
 use crate::{Context, Driver};
+use pilotlight_core::code;
 use pilotlight_core::effect::{CommandLine, Effect};
 use pilotlight_core::id::{EffectKey, Epoch};
 use pilotlight_core::observation::{Role, Sentinel};
@@ -116,6 +117,7 @@ async fn the_newest_epoch_outlives_the_process_and_bounces_what_is_older() {
     for effect in [promote(), command(true), sentinel] {
         let refused = guard.apply(&effect, &context("old", 6)).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::Rejected, "{effect:?}");
+        assert!(refused.coded().0 == Some(code::STALE_EPOCH) && refused.hint.is_some(), "{refused:?}");
     }
     assert_eq!(guard.resume("work", &context("old", 6)).await.unwrap_err().kind, FailureKind::Rejected);
     assert_eq!(world.writers("db"), []);

@@ -343,4 +343,7 @@ pub enum Action {
 pub struct AcknowledgeRequest {
     /// Who has looked at the last one.
     pub by: String,
+    /// Also goes on with a store that is behind what was seen: its epoch is raised.
+    #[serde(default)]
+    pub raise_epoch: bool,
 }

@@ -148,6 +148,16 @@ impl Lab {
         self.controller = None;
     }
 
+    /// Somebody removes the database of the controller, which does not run.
+    pub(super) fn forget_the_store(&self) {
+        for entry in std::fs::read_dir(self.folder.path().join("controller")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pilotlight.db")) {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
     pub(super) fn start_agent(&mut self, region: &str) {
         self.start_agent_of(region, AGENT_TOKEN);
     }

@@ -5,6 +5,7 @@ use super::wait::until;
 use crate::api::view::{AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
+use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::placement::Verb;
@@ -160,9 +161,38 @@ async fn one_failover_by_itself_then_a_person_acknowledges() {
         DecisionView::Start { .. } => false,
     };
     lab.until("it holds still", holds).await;
-    let by = AcknowledgeRequest { by: "ada".to_owned() };
+    let by = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: false };
     let unit = lab.status().await.unwrap().units[0].unit.clone();
     lab.send::<()>(&format!("/v1/units/{unit}/acknowledge"), &by).await.unwrap();
+    lab.until("east is well", |s| s.is_well("east")).await;
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_lost_moves_nothing_until_a_person_has_looked_and_leases_go_on() {
+    let mut lab = Lab::up(|_| ()).await;
+    started(lab.start_move(Verb::Switchover, None, false).await.unwrap());
+    lab.until_ended(1).await;
+    lab.until("west is well", |s| s.is_well("west") && s.knows_exposure()).await;
+    lab.kill_controller();
+    lab.forget_the_store();
+    lab.start_controller();
+    let behind = |s: &crate::api::view::StatusView| match &s.units[0].decision {
+        DecisionView::Hold { code, why } => code.as_deref() == Some("PL-0874") && why.contains("--raise-epoch"),
+        DecisionView::Start { .. } => false,
+    };
+    let held = |s: &crate::api::view::StatusView| matches!(s.units[0].lease, LeaseSight::Held { .. });
+    lab.until("it holds still and the lease goes on", |s| behind(s) && held(s)).await;
+    let (status, body) = lab.start_move(Verb::Failback, None, false).await.unwrap_err();
+    assert_eq!((status, body.code.as_str()), (409, "PL-0874"), "{body:?}");
+    let unit = lab.status().await.unwrap().units[0].unit.clone();
+    let word = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: true };
+    lab.send::<()>(&format!("/v1/units/{unit}/acknowledge"), &word).await.unwrap();
+    lab.until("west is well", |s| s.is_well("west") && !behind(s)).await;
+    until("the failback is allowed", async || {
+        lab.start_move(Verb::Failback, None, false).await.map(started).map_err(|e| format!("{e:?}"))
+    })
+    .await;
     lab.until("east is well", |s| s.is_well("east")).await;
     lab.no_rule_was_broken();
 }

@@ -4,7 +4,7 @@ use pilotlight_core::cause;
 use pilotlight_core::outcome::{Failure, FailureKind};
 use pilotlight_core::plan::DnsPlan;
 use pilotlight_core::protocol::dns::{NamePut, NameView, PutReply, Refusal};
-use reqwest::{Response, StatusCode};
+use reqwest::StatusCode;
 use std::time::Duration;
 
 /// Talks about one name.
@@ -29,8 +29,10 @@ impl Control {
         match response.status() {
             StatusCode::OK => Ok(Some(response.json().await.map_err(|e| self.unreachable(&e))?)),
             StatusCode::NOT_FOUND => Ok(None),
-            status if status.is_server_error() => Err(self.refused(FailureKind::Transient, response).await),
-            _ => Err(self.refused(FailureKind::Rejected, response).await),
+            status => {
+                let kind = if status.is_server_error() { FailureKind::Transient } else { FailureKind::Rejected };
+                Err(refused(kind, status, response.json().await.ok()))
+            }
         }
     }
 
@@ -48,7 +50,12 @@ impl Control {
             // It may have been stored before it went wrong.
             _ => FailureKind::OutcomeUnknown,
         };
-        Err(self.refused(kind, response).await)
+        let status = response.status();
+        let said = response.json::<Refusal>().await.ok();
+        match said.as_ref().and_then(|said| said.newest_epoch) {
+            Some(newest) => Err(Failure::stale(&put.unit, put.epoch, newest)),
+            None => Err(refused(kind, status, said)),
+        }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -62,16 +69,15 @@ impl Control {
         }
         Failure::unknown(format!("the DNS authority did not say whether it published {}: {}", self.name, why(error)))
     }
+}
 
-    async fn refused(&self, kind: FailureKind, response: Response) -> Failure {
-        let status = response.status();
-        let said = response.json::<Refusal>().await.map_or_else(|_| format!("status {status}"), |r| r.error);
-        let failure = Failure::new(kind, format!("the DNS authority refused: {said}"));
-        match status {
-            StatusCode::UNAUTHORIZED => failure.hint("give the authority and the controller the same token"),
-            StatusCode::INSUFFICIENT_STORAGE => failure.hint("make room on the disk of the authority"),
-            _ => failure,
-        }
+fn refused(kind: FailureKind, status: StatusCode, said: Option<Refusal>) -> Failure {
+    let said = said.map_or_else(|| format!("status {status}"), |refusal| refusal.error);
+    let failure = Failure::new(kind, format!("the DNS authority refused: {said}"));
+    match status {
+        StatusCode::UNAUTHORIZED => failure.hint("give the authority and the controller the same token"),
+        StatusCode::INSUFFICIENT_STORAGE => failure.hint("make room on the disk of the authority"),
+        _ => failure,
     }
 }
 

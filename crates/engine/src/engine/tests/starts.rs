@@ -5,7 +5,7 @@ use crate::engine::StartError;
 use crate::storage::StorageError;
 use crate::store::{FailedOver, PutError, Store, Units, UnitsError, Versioned};
 use async_trait::async_trait;
-use pilotlight_core::id::RunId;
+use pilotlight_core::id::{Epoch, RunId};
 use pilotlight_core::leader::Term;
 use pilotlight_core::run::{Cause, Condition, RunResult};
 use pilotlight_core::time::Wall;
@@ -35,6 +35,28 @@ impl Store for Failing {
     }
     async fn list(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, StorageError> {
         self.store.list(prefix).await
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_behind_what_was_met_starts_nothing_until_a_person_raises_it() {
+    for scene in SCENES {
+        let stage = Stage::new(scene);
+        let (life, unit) = (stage.life().await, stage.unit());
+        let runbook = stage.runbook_when_broken().await;
+        let stored = life.engine.unit(&unit).await.unwrap().unwrap().epoch;
+        life.engine.met(&unit, stored);
+        assert_eq!(life.engine.behind(&unit), None, "{scene:?}: the store's own epoch is no news");
+        let met = Epoch(stored.0 + 6);
+        life.engine.met(&unit, met);
+        life.engine.met(&unit, stored);
+        let refused = life.engine.start(runbook.clone(), Cause::default()).await;
+        assert!(matches!(&refused, Err(StartError::Behind(b)) if b.met == met && b.stored == stored), "{refused:?}");
+        assert_eq!(life.engine.unit(&unit).await.unwrap().unwrap().run, None, "{scene:?}: the unit was not taken");
+        life.engine.raise_epoch(&unit).await.unwrap();
+        let run = life.engine.start(runbook, Cause::default()).await.unwrap();
+        life.is_free(&unit).await;
+        assert_eq!(life.engine.view(&run).await.unwrap().unwrap().epoch, met.next(), "{scene:?}");
     }
 }
 
