@@ -7,7 +7,8 @@
 //! Invariant: an answer of an older term than one that was heard is no answer. So a leader that was frozen and goes on
 //! grants nothing and orders nothing here.
 //!
-//! An agent whose controllers are away for an hour says so once, not eighteen thousand times.
+//! An agent whose controllers are away for an hour says so once, not eighteen thousand times; one whose controllers answer
+//! and refuse by turns says each of them once a minute.
 
 mod error;
 
@@ -17,6 +18,9 @@ use async_trait::async_trait;
 use error::Refusal;
 use pilotlight_core::cause;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TERM_HEADER, TaskResult, WorkReply, WorkRequest};
+use pilotlight_core::time::Mono;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_driver::rarely::Rarely;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +47,7 @@ pub struct HttpWay {
     leads: watch::Sender<Option<usize>>,
     /// The code of the trouble that was logged last.
     logged: Mutex<Option<String>>,
+    rarely: Rarely,
 }
 
 /// What a request needs.
@@ -60,7 +65,12 @@ impl HttpWay {
     pub fn new(client: reqwest::Client, bases: &[String], token: String) -> Self {
         let bases = bases.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
         let dial = Dial { client, bases, token, term: AtomicU64::new(0) };
-        Self { dial: Arc::new(dial), leads: watch::Sender::new(Some(0)), logged: Mutex::new(None) }
+        Self {
+            dial: Arc::new(dial),
+            leads: watch::Sender::new(Some(0)),
+            logged: Mutex::new(None),
+            rarely: Rarely::default(),
+        }
     }
 
     /// Sends and waits at most `timeout` for the whole answer of one controller.
@@ -134,9 +144,7 @@ impl HttpWay {
     }
 
     fn log_change(&self, error: Option<&WayError>) {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let code = error.map(|e| e.code().to_owned());
-        if *logged == code {
+        if !self.is_news(error.map(WayError::code), SystemClock.mono()) {
             return;
         }
         match error {
@@ -146,7 +154,17 @@ impl HttpWay {
                 tracing::info!("the controller at {} answers", self.dial.bases[at]);
             }
         }
-        *logged = code;
+    }
+
+    /// Another kind of answer than the one that was told last. One that may not be told now is not taken for told: it is
+    /// told later if it lasts.
+    fn is_news(&self, code: Option<&str>, now: Mono) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = logged.as_deref() != code && self.rarely.may_say(code.unwrap_or("answers"), now);
+        if news {
+            *logged = code.map(str::to_owned);
+        }
+        news
     }
 }
 

@@ -21,6 +21,7 @@ pub mod gate;
 pub mod guard;
 pub mod level;
 pub mod port;
+pub mod rarely;
 
 use async_trait::async_trait;
 use pilotlight_core::effect::{Descriptor, Effect};

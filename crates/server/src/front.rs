@@ -21,10 +21,10 @@ use pilotlight_core::protocol::TERM_HEADER;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::Reach;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::rarely::Rarely;
 use pilotlight_engine::lead::Lead;
 use pilotlight_engine::store::{Store, UnitRecord, Units};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -42,8 +42,7 @@ pub(crate) struct Front {
     pub(crate) hold: PathBuf,
     /// What several controllers share.
     pub(crate) store: Option<Arc<dyn Store>>,
-    /// Somebody with a wrong token was logged, and nobody with the right one has come since.
-    stranger: AtomicBool,
+    strangers: Rarely,
     standing: Mutex<Standing>,
 }
 
@@ -71,8 +70,8 @@ impl Front {
     ) -> Self {
         let began = clock.mono();
         let (name, store, hold) = (standing.name.clone(), standing.store.clone(), standing.hold.clone());
-        let (stranger, standing) = (AtomicBool::new(false), Mutex::default());
-        Self { plan, clock, name, token, agent_token, began, hold, store, stranger, standing }
+        let (strangers, standing) = (Rarely::default(), Mutex::default());
+        Self { plan, clock, name, token, agent_token, began, hold, store, strangers, standing }
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
@@ -128,14 +127,14 @@ pub(crate) fn router(front: Arc<Front>) -> Router {
         .with_state(front)
 }
 
-/// A wrong token is logged once until a right one came: a stranger cannot fill the disk.
+/// A wrong token is logged rarely: a stranger cannot fill the disk, also while others come with the right one.
 async fn authorize(State(front): State<Arc<Front>>, request: Request, next: Next) -> Result<Response, Refusal> {
     if is_welcome(&front, &request) {
-        front.stranger.store(false, Ordering::Relaxed);
         return Ok(next.run(request).await);
     }
-    if !front.stranger.swap(true, Ordering::Relaxed) {
-        tracing::warn!(path = request.uri().path(), "refused a request with a wrong token ({})", code::WRONG_TOKEN);
+    if front.strangers.may_say("wrong token", front.clock.mono()) {
+        let (path, code) = (request.uri().path(), code::WRONG_TOKEN);
+        tracing::warn!(path, "refused a request with a wrong token ({code}); told once a minute at most");
     }
     Err(Refusal::new(
         StatusCode::UNAUTHORIZED,

@@ -2,7 +2,8 @@
 //! age, the oldest going first.
 //!
 //! Border: nothing waits for it and nothing rests on it. Lines go through a short queue to a task that writes; when the disk
-//! is slow or full, lines are dropped and the log says so once.
+//! is slow or full, lines are dropped and the log says so once. What a full disk took only in part is taken back, so that
+//! no file is without a whole line.
 
 use pilotlight_core::plan::{Plan, Recording};
 use pilotlight_core::recording::{FORMAT, Head, Line, Scene};
@@ -50,7 +51,8 @@ impl Recorder {
         let to = to.filter(|_| limits.size > 0)?;
         let (queue, lines) = mpsc::channel(QUEUE);
         let head = Head { format: FORMAT, application: plan.application.clone(), plan: to.plan_text };
-        let writing = Writing { folder: to.folder, limits: limits.clone(), head, lines, file: None, failed: false };
+        let writing =
+            Writing { folder: to.folder, limits: limits.clone(), head, lines, open, file: None, failed: false };
         Some((Self { limits, queue, last: BTreeMap::new(), dropped: false }, writing))
     }
 
@@ -76,8 +78,28 @@ pub(crate) struct Writing {
     limits: Recording,
     head: Head,
     lines: mpsc::Receiver<Scene>,
-    file: Option<(File, u64)>,
+    /// Makes a file that was not there.
+    open: fn(&Path) -> io::Result<File>,
+    file: Option<Kept>,
     failed: bool,
+}
+
+/// The file that is written.
+struct Kept {
+    file: File,
+    /// Of whole lines.
+    size: u64,
+}
+
+impl Kept {
+    /// Adds a line. After an error the file may end with a part of it.
+    fn add(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line).map_err(io::Error::other)?;
+        text.push(b'\n');
+        self.file.write_all(&text)?;
+        self.size += text.len() as u64;
+        Ok(())
+    }
 }
 
 impl Writing {
@@ -92,7 +114,7 @@ impl Writing {
             let Some(scene) = scene else { return shutdown.cancelled().await };
             let written = tokio::task::spawn_blocking(move || {
                 let result = self.write(scene);
-                self.say(result);
+                self.say(&result);
                 self
             });
             match written.await {
@@ -103,41 +125,43 @@ impl Writing {
         }
     }
 
-    fn say(&mut self, result: io::Result<()>) {
+    fn say(&mut self, result: &io::Result<()>) {
+        let folder = self.folder.display();
         match result {
-            Err(e) if !self.failed => {
-                tracing::warn!("observations cannot be recorded in {}: {e}", self.folder.display());
-            }
+            Err(e) if !self.failed => tracing::warn!("observations cannot be recorded in {folder}: {e}; trying on"),
+            Ok(()) if self.failed => tracing::info!("observations are recorded in {folder} again"),
             _ => {}
         }
-        self.failed = self.file.is_none();
+        self.failed = result.is_err();
     }
 
     fn write(&mut self, scene: Scene) -> io::Result<()> {
-        let at = scene.at;
+        let (at, line) = (scene.at, Line::Scene(Box::new(scene)));
         let most = (self.limits.size / FILES).max(1);
-        if self.file.as_ref().is_none_or(|(_, size)| *size >= most) {
-            self.file = None;
-            std::fs::create_dir_all(&self.folder)?;
-            prune(&self.folder, self.limits.size - self.limits.size / FILES, self.limits.keep)?;
-            let path = free_name(&self.folder, &stamp(at));
-            let mut file = OpenOptions::new().create_new(true).append(true).open(path)?;
-            let size = put(&mut file, &Line::Head(self.head.clone()))?;
-            self.file = Some((file, size));
+        if let Some(mut kept) = self.file.take().filter(|kept| kept.size < most) {
+            let added = kept.add(&line);
+            // A file that cannot be cut back to its whole lines is left; the next line begins a new one.
+            if added.is_ok() || kept.file.set_len(kept.size).is_ok() {
+                self.file = Some(kept);
+            }
+            return added;
         }
-        let Some((mut file, size)) = self.file.take() else { return Ok(()) };
-        // A file that could not be written to the end of a line is left; the next line begins a new one.
-        let added = put(&mut file, &Line::Scene(Box::new(scene)))?;
-        self.file = Some((file, size + added));
+        std::fs::create_dir_all(&self.folder)?;
+        prune(&self.folder, self.limits.size - self.limits.size / FILES, self.limits.keep)?;
+        let path = free_name(&self.folder, &stamp(at));
+        let mut kept = Kept { file: (self.open)(&path)?, size: 0 };
+        let begun = kept.add(&Line::Head(self.head.clone())).and_then(|()| kept.add(&line));
+        if let Err(e) = begun {
+            let _ = std::fs::remove_file(&path);
+            return Err(e);
+        }
+        self.file = Some(kept);
         Ok(())
     }
 }
 
-fn put(file: &mut File, line: &Line) -> io::Result<u64> {
-    let mut text = serde_json::to_vec(line).map_err(io::Error::other)?;
-    text.push(b'\n');
-    file.write_all(&text)?;
-    Ok(text.len() as u64)
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create_new(true).append(true).open(path)
 }
 
 fn free_name(folder: &Path, stamp: &str) -> PathBuf {

@@ -1,7 +1,6 @@
 //! Several controllers, played by listeners: who is asked, who is believed, and what is given up.
 
 use super::*;
-use pilotlight_driver::clock::{Clock, SystemClock};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
@@ -115,4 +114,19 @@ async fn a_request_that_waits_at_a_frozen_leader_is_given_up_when_another_is_fou
     let (waited, beaten) = tokio::join!(waiting, beating);
     assert_eq!((waited.unwrap(), beaten.unwrap()), (2, 2));
     assert!(clock.mono().since(began) < Duration::from_secs(300), "the long request was not waited out");
+}
+
+#[test]
+fn controllers_that_refuse_and_are_silent_by_turns_are_told_of_once_a_minute_each() {
+    let way = link(&[]);
+    let told = |from: u64, to: u64| {
+        let turn = |tenth: u64| [Some("PL-0402"), Some("PL-0403"), None][usize::try_from(tenth % 3).unwrap()];
+        let at = |tenth: u64| Mono::default() + Duration::from_millis(tenth * 100);
+        (from..to).filter(|tenth| way.is_news(turn(*tenth), at(*tenth))).count()
+    };
+    assert_eq!(told(0, 600), 3, "each once in the first minute");
+    assert_eq!(told(600, 1_200), 3, "and once in the next");
+    let later = Mono::default() + Duration::from_secs(300);
+    assert!(way.is_news(Some("PL-0402"), later));
+    assert!(!way.is_news(Some("PL-0402"), later + Duration::from_secs(3_600)), "what lasts is told once");
 }

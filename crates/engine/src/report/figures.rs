@@ -65,19 +65,33 @@ pub(super) fn width(text: &str) -> f64 {
     text.chars().map(|c| if "il.,:;|' ".contains(c) { 3.6 } else { 6.6 }).sum()
 }
 
-/// At most so wide, with an ellipsis where something was cut off.
-pub(super) fn fit(text: &str, most: f64) -> String {
-    if width(text) <= most {
-        return text.to_owned();
-    }
-    let mut kept = String::new();
-    for c in text.chars() {
-        if width(&kept) + width(&c.to_string()) + 8.0 > most {
-            break;
+/// In lines that are at most so wide, broken between words where that can be. Nothing is left out.
+pub(super) fn wrap(text: &str, most: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(" ") + width(word) <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.extend(pieces(word, most)),
         }
-        kept.push(c);
     }
-    format!("{}…", kept.trim_end())
+    lines
+}
+
+/// A word that is wider than a line is broken where the line ends.
+fn pieces(word: &str, most: f64) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for c in word.chars() {
+        let piece = pieces.last_mut().expect("it begins with one");
+        if !piece.is_empty() && width(piece) + width(&c.to_string()) > most {
+            pieces.push(c.to_string());
+        } else {
+            piece.push(c);
+        }
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -103,9 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_to_fit() {
-        assert_eq!(fit("short", 100.0), "short");
-        let cut = fit("promote the database in the western region", 120.0);
-        assert!(cut.ends_with('…') && width(&cut) <= 120.0, "{cut}");
+    fn long_texts_are_broken_into_lines_and_nothing_is_left_out() {
+        assert_eq!(wrap("short", 100.0), ["short"]);
+        assert_eq!(wrap("", 100.0), Vec::<String>::new());
+        let text = "promote the database in the-western-region-whose-name-is-longer-than-a-line for good";
+        let lines = wrap(text, 120.0);
+        assert!(lines.len() > 2 && lines.iter().all(|line| width(line) <= 120.0), "{lines:?}");
+        let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
+        assert_eq!(letters(&lines.concat()), letters(text));
     }
 }

@@ -26,6 +26,28 @@ fn the_same_report_gives_the_same_page() {
 }
 
 #[test]
+fn long_names_in_the_picture_are_whole_and_take_the_room_they_need() {
+    let mut report = demo();
+    let tall = |html: &str| html.matches("<text class=\"name\"").count();
+    let before = page(&report);
+    let title =
+        "Run twenty instances of the settlement batch importer in the north western region of the second provider";
+    report.moves[0].steps[1].title = title.to_owned();
+    let region = "a-region-whose-name-has-more-letters-than-fit-beside-its-lane";
+    report.lanes[0].region = region.to_owned();
+    let html = page(&report);
+    assert!(!html.contains('…'), "something is cut off");
+    assert!(tall(&html) > tall(&before) + 1, "the name takes lines of its own");
+    assert!(
+        html.contains(&format!("textLength=\"200\" lengthAdjust=\"spacingAndGlyphs\">{region}<")),
+        "pressed, whole"
+    );
+    let names = html.split("<text class=\"name\"").skip(1).filter_map(|text| text.split(['>', '<']).nth(1));
+    let joined = names.collect::<Vec<_>>().join(" ");
+    assert!(joined.contains(title), "{title} is not whole in {joined}");
+}
+
+#[test]
 fn json_is_read_back_as_it_was_written() {
     for report in [demo(), short(), long()] {
         let text = serde_json::to_string(&report).unwrap();

@@ -66,7 +66,7 @@ fn the_oldest_goes_first_and_the_whole_stays_within_its_size() {
     let limits = Recording { size: 40_000, keep: Duration::from_secs(3_600), every: Duration::from_secs(1) };
     let head = Head { format: FORMAT, application: plan.application.clone(), plan: SAMPLE.to_owned() };
     let (_queue, lines) = mpsc::channel(1);
-    let mut writing = Writing { folder: folder.path().into(), limits, head, lines, file: None, failed: false };
+    let mut writing = Writing { folder: folder.path().into(), limits, head, lines, open, file: None, failed: false };
     std::fs::write(folder.path().join("notes.txt"), "not ours").unwrap();
     for ms in 0..400 {
         writing.write(scene(&plan, ms * 1_000)).unwrap();
@@ -90,8 +90,35 @@ fn a_folder_that_cannot_be_written_is_an_error_and_no_more() {
     let limits = Recording { size: 40_000, keep: Duration::from_secs(3_600), every: Duration::from_secs(1) };
     let head = Head { format: FORMAT, application: plan.application.clone(), plan: String::new() };
     let (_queue, lines) = mpsc::channel(1);
-    let mut writing = Writing { folder: taken.clone(), limits, head, lines, file: None, failed: false };
+    let mut writing = Writing { folder: taken.clone(), limits, head, lines, open, file: None, failed: false };
     assert!(writing.write(scene(&plan, 1)).is_err());
     std::fs::remove_file(taken).unwrap();
     assert!(writing.write(scene(&plan, 2)).is_ok(), "tried again with the next line");
+}
+
+#[test]
+fn a_full_disk_leaves_no_file_without_a_line_and_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::read(SAMPLE, "sample.yaml").unwrap();
+    let limits = Recording { size: 1 << 20, keep: Duration::from_secs(3_600), every: Duration::from_secs(1) };
+    let head = Head { format: FORMAT, application: plan.application.clone(), plan: String::new() };
+    let (_queue, lines) = mpsc::channel(1);
+    let full: fn(&Path) -> io::Result<File> = |path| {
+        open(path)?;
+        OpenOptions::new().append(true).open("/dev/full")
+    };
+    let mut writing =
+        Writing { folder: folder.path().into(), limits, head, lines, open: full, file: None, failed: false };
+    for ms in [1, 1_000, 2_000] {
+        let result = writing.write(scene(&plan, ms));
+        assert!(result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::StorageFull), "{result:?}");
+        assert_eq!(files(folder.path()), Vec::<PathBuf>::new(), "nothing half-written is left");
+        writing.say(&result);
+        assert!(writing.failed, "it was said");
+    }
+    writing.open = open;
+    let result = writing.write(scene(&plan, 3_000));
+    assert!(result.is_ok());
+    writing.say(&result);
+    assert!(!writing.failed && files(folder.path()).len() == 1, "there is room again");
 }

@@ -1,7 +1,7 @@
 //! One band per region: what its copy was.
 
 use super::scale::{LEFT, RIGHT, Scale};
-use crate::report::figures::{fit, px, width};
+use crate::report::figures::{px, width};
 use crate::report::{Lane, LaneState, Report, Stay};
 use maud::{Markup, html};
 
@@ -31,7 +31,10 @@ pub(super) fn draw(report: &Report, scale: &Scale, name: &str, top: f64) -> Mark
         @for (row, lane) in report.lanes.iter().enumerate() {
             @let y = top + 4.0 + STRIDE * row as f64;
             @let colour = report.regions.iter().position(|r| *r == lane.region).unwrap_or(row) % 4;
-            text class="name" x=(px(LEFT - 10.0)) y=(px(y + 15.0)) text-anchor="end" { (fit(&lane.region, LEFT - 30.0)) }
+            // A lane is one line high: a name that is too long is pressed into it.
+            @let pressed = (width(&lane.region) > LEFT - 16.0).then(|| px(LEFT - 16.0));
+            text class="name" x=(px(LEFT - 10.0)) y=(px(y + 15.0)) text-anchor="end"
+                textLength=[pressed.as_ref()] lengthAdjust=[pressed.as_ref().map(|_| "spacingAndGlyphs")] { (lane.region) }
             rect class="lane" x=(px(LEFT)) y=(px(y)) width=(px(RIGHT - LEFT)) height=(px(BAND)) {}
             @for stay in lane.spans.iter().filter(|stay| scale.shows(stay.span)) {
                 (band(stay, scale, name, colour, y))

@@ -2,11 +2,13 @@
 
 use super::scale::{LEFT, RIGHT, Scale};
 use crate::report::Span;
-use crate::report::figures::{fit, length, px, width};
+use crate::report::figures::{length, px, width, wrap};
 use maud::{Markup, html};
 
 const STRIDE: f64 = 19.0;
 const TALL: f64 = 11.0;
+/// Between two lines of one name.
+const LINE: f64 = 13.0;
 
 /// A named bar.
 pub(in crate::report) struct Row {
@@ -21,16 +23,32 @@ pub(in crate::report) struct Row {
 }
 
 pub(super) fn height(rows: &[Row]) -> f64 {
-    if rows.is_empty() { 0.0 } else { STRIDE * rows.len() as f64 + 10.0 }
+    if rows.is_empty() { 0.0 } else { rows.iter().map(stride).sum::<f64>() + 10.0 }
+}
+
+/// A name is never cut off: a long one takes further lines, and its row the room for them.
+fn lines(row: &Row) -> Vec<String> {
+    wrap(&row.name, LEFT - 16.0)
+}
+
+fn stride(row: &Row) -> f64 {
+    STRIDE + LINE * lines(row).len().saturating_sub(1) as f64
 }
 
 pub(super) fn draw(rows: &[Row], scale: &Scale, top: f64) -> Markup {
+    let mut y = top + 6.0;
+    let mut placed = Vec::new();
+    for row in rows {
+        placed.push((row, y));
+        y += stride(row);
+    }
     html! {
-        @for (at, row) in rows.iter().enumerate() {
-            @let y = top + 6.0 + STRIDE * at as f64;
+        @for (row, y) in placed {
             g {
                 title { (row.name) }
-                text class="name" x=(px(LEFT - 10.0)) y=(px(y + 9.5)) text-anchor="end" { (fit(&row.name, LEFT - 16.0)) }
+                @for (at, line) in lines(row).iter().enumerate() {
+                    text class="name" x=(px(LEFT - 10.0)) y=(px(y + 9.5 + LINE * at as f64)) text-anchor="end" { (line) }
+                }
                 @match row.span {
                     Some(span) => (bar(row, span, scale, y)),
                     None => text class="beside" x=(px(LEFT + 6.0)) y=(px(y + 9.5)) { (row.word.as_deref().unwrap_or("not started")) },
