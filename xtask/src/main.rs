@@ -14,8 +14,9 @@ const USAGE: &str = "usage: cargo xtask TASK
                                           real moves of real PostgreSQL beside the floor
   bench safety [--repeat N] [--json FILE] [--case CASE] [--lanes N] [--net KIND] [--guarantee WORD]
                                           real cuts, freezes and deaths, and what two clients saw
-  simulate [--seeds N] [--first S] [--jobs J] [--bug NAME]
-                                          ourselves in seeded worlds of virtual time (docs/simulation.md)
+  simulate [--seeds N] [--first S] [--jobs J] [--failures F] [--bug NAME] [--guarantee WORD]
+                                          ourselves in seeded worlds of virtual time, on every core unless J says
+                                          otherwise, until F seeds have broken a law (docs/simulation.md)
   simulate --first S --log [--only I,J]   one seed's whole story
   simulate --seeds 0 --laws               what must hold in every world";
 

@@ -97,6 +97,16 @@ impl State {
         self.facts.get("look").or_else(|| self.facts.get("says")).map(String::as_str)
     }
 
+    /// It shows something else that is decided upon, not only other figures.
+    pub fn is_another(&self, than: &State) -> bool {
+        let kind = |s: &State| (s.capacity, s.epoch);
+        kind(self) != kind(than)
+            || self.role != than.role
+            || self.follows_as != than.follows_as
+            || self.waiting != than.waiting
+            || self.shares != than.shares
+    }
+
     /// A sentence about the copy, with what stands behind it.
     pub fn because(&self, sentence: impl Into<String>) -> String {
         let sentence = sentence.into();

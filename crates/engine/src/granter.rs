@@ -11,6 +11,7 @@ use pilotlight_core::lease::{self, LeaseSight};
 use pilotlight_core::protocol::UnitView;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::level::Level;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub struct Granter {
     clock: Arc<dyn Clock>,
     lease: Duration,
     units: Mutex<BTreeMap<Unit, Entry>>,
+    changes: Level,
 }
 
 struct Entry {
@@ -31,20 +33,27 @@ struct Entry {
 impl Granter {
     /// A granter that has just started: it waits one whole lease before it calls anything lapsed.
     pub fn new(clock: Arc<dyn Clock>, lease: Duration) -> Self {
-        Self { clock, lease, units: Mutex::default() }
+        Self { clock, lease, units: Mutex::default(), changes: Level::default() }
+    }
+
+    /// Grows whenever another record of a unit is known.
+    pub fn changes(&self) -> &Level {
+        &self.changes
     }
 
     /// The store has this now. Older news than what is known are ignored.
     pub fn knows(&self, record: &UnitRecord) {
         let mut units = self.units();
-        let entry = units.entry(record.unit.clone()).or_insert_with(|| Entry {
-            record: record.clone(),
-            lease: lease::Granter::started(self.clock.mono(), self.lease),
-            changed: None,
+        let mut news = false;
+        let entry = units.entry(record.unit.clone()).or_insert_with(|| {
+            news = true;
+            let lease = lease::Granter::started(self.clock.mono(), self.lease);
+            Entry { record: record.clone(), lease, changed: None }
         });
         if record.version < entry.record.version {
             return;
         }
+        news |= record.version > entry.record.version;
         if record.version > entry.record.version {
             entry.changed = Some(self.clock.mono());
         }
@@ -52,6 +61,10 @@ impl Granter {
         match record.writer {
             Some(_) => entry.lease.allow(),
             None => entry.lease.revoke(),
+        }
+        drop(units);
+        if news {
+            self.changes.step();
         }
     }
 

@@ -1,7 +1,8 @@
 //! The loop that judges, decides and starts runs.
 //!
-//! It is a reconciler: each round reads everything that is known now and needs no input; a heartbeat only makes the next
-//! round come sooner. What it decides is decided in core; what it starts is run by the engine.
+//! It is a reconciler: each round reads everything that is known now and needs no input; news only make the next round come
+//! sooner. While the writer is well, or a run has the unit, nothing but news or a silence can change what is decided, so
+//! rounds are few. What it decides is decided in core; what it starts is run by the engine.
 //!
 //! Invariant: a run is only started through the engine, which takes the unit first; two rounds, or two controllers, that
 //! decide the same start one run.
@@ -26,8 +27,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Between two rounds without a heartbeat.
+/// Between two rounds without news.
 const TICK: Duration = Duration::from_millis(50);
+
+/// The same while nothing but news is waited for: what it is then good for is a person's file and the age of what is shown.
+const CALM: Duration = Duration::from_millis(250);
 
 /// Between two attempts to start a run that was refused: what refuses it rarely changes faster.
 const START_AGAIN: Duration = Duration::from_secs(1);
@@ -37,7 +41,7 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs until shutdown.
 pub(crate) async fn run(desk: Arc<Desk>) {
-    let beats = desk.hub.beats();
+    let (news, changes) = (desk.hub.news(), desk.engine.granter().changes());
     let mut rounds: BTreeMap<Unit, Round> =
         desk.plan.units().into_iter().map(|u| (u.clone(), Round::default())).collect();
     let mut clocks = ClockWatch::default();
@@ -48,29 +52,40 @@ pub(crate) async fn run(desk: Arc<Desk>) {
                 "{code}: the controller's wall clock was {set}; nothing is decided by it, times in records look odd"
             );
         }
-        let heard = beats.get();
+        let (heard, known) = (news.get(), changes.get());
+        let mut calm = true;
         for (unit, round) in &mut rounds {
             grant_wish(&desk, unit).await;
             let judged = look_at(&desk, unit, round).await;
             round.log(unit, &judged);
+            calm &= is_calm(&desk, unit, &judged);
             desk.note_judged(unit, judged);
         }
         tokio::select! {
             biased;
-            () = beats.passes(heard) => {}
-            () = desk.clock.sleep(next_round(&desk)) => {}
+            () = news.passes(heard) => {}
+            () = changes.passes(known) => {}
+            () = desk.clock.sleep(next_round(&desk, calm)) => {}
             () = desk.shutdown.cancelled() => return,
         }
     }
 }
 
-/// A lease that ends before the next round makes it come at its end: nothing is decided before, and users wait for it.
-fn next_round(desk: &Desk) -> Duration {
+/// The writer is well, or a run has the unit.
+fn is_calm(desk: &Desk, unit: &Unit, judged: &Judged) -> bool {
+    judged.judgement.as_ref().is_some_and(|j| j.verdict == Verdict::Healthy)
+        || desk.engine.granter().unit(unit).is_some_and(|record| record.run.is_some())
+}
+
+/// A lease that ends before the next round, or an agent that is silent from then on, makes it come at that moment: nothing
+/// is decided before, and users wait for it.
+fn next_round(desk: &Desk, calm: bool) -> Duration {
+    let tick = if calm { desk.next_silence().min(CALM) } else { TICK };
     let left = |unit: &Unit| match desk.engine.granter().sight(unit) {
         LeaseSight::Held { left } | LeaseSight::WaitingOutStart { left } => Some(left),
         LeaseSight::Lapsed => None,
     };
-    desk.plan.units().into_iter().filter_map(left).min().map_or(TICK, |left| left.min(TICK))
+    desk.plan.units().into_iter().filter_map(left).min().map_or(tick, |left| left.min(tick))
 }
 
 /// Changes the candidate as the writer's agent wishes. The next answer to it shows what came of it; until then it asks with

@@ -32,6 +32,12 @@ use tokio_util::sync::CancellationToken;
 /// An agent that wants to wait longer asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// At the very moment it is not silent yet.
+const JUST_AFTER: Duration = Duration::from_millis(1);
+
+/// Between two looks at what has no moment of its own.
+const OFTEN: Duration = Duration::from_millis(50);
+
 /// See the module.
 pub(crate) struct Desk {
     pub(crate) plan: Arc<Plan>,
@@ -205,6 +211,7 @@ impl Desk {
 
     pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
         self.known().managed.insert(target, (state, began));
+        self.hub.news().step();
     }
 
     /// Keeps a scene, if it is worth it and anything is kept.
@@ -232,6 +239,21 @@ impl Desk {
 
     pub(crate) fn saw_port(&self, target: Target, port: PortSight) {
         self.known().ports.insert(target, port);
+        self.hub.news().step();
+    }
+
+    /// How long it takes until the next agent that is heard now counts as silent, if nothing more comes from it. Where
+    /// regions are looked at through an API, that is no matter of heartbeats, and it is looked at often.
+    pub(crate) fn next_silence(&self) -> Duration {
+        let now = self.clock.mono();
+        let left = |region: &Region| match self.plan.expects_agent(region) {
+            true => {
+                let heard = now.since(self.hub.last_heard(region)?);
+                fresh_within(&self.plan).checked_sub(heard).map(|left| left + JUST_AFTER)
+            }
+            false => Some(OFTEN),
+        };
+        self.plan.regions.iter().filter_map(left).min().unwrap_or(Duration::MAX)
     }
 
     pub(crate) fn saw_shared(&self, target: Target, state: State, began: Mono) {

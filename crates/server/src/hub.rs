@@ -45,8 +45,8 @@ pub struct Hub {
     lost_after: Duration,
     sessions: BTreeMap<Region, Session>,
     outlooks: Mutex<BTreeMap<Witness, Said>>,
-    /// Counts heartbeats of all agents.
-    beats: Level,
+    /// Grows with whatever decisions rest on.
+    news: Level,
 }
 
 /// What an observer said last.
@@ -128,13 +128,14 @@ impl Hub {
             lost_after: lease,
             sessions: regions.into_iter().map(session).collect(),
             outlooks: Mutex::default(),
-            beats: Level::default(),
+            news: Level::default(),
         })
     }
 
-    /// Changes with every heartbeat.
-    pub fn beats(&self) -> &Level {
-        &self.beats
+    /// Grows when somebody says something else than before, is heard again or wishes something: decide anew. Figures that
+    /// change with every look, and looks that have only become older, are no news.
+    pub fn news(&self) -> &Level {
+        &self.news
     }
 
     /// What every agent said and when it was heard, on this machine's clock.
@@ -171,9 +172,11 @@ impl Hub {
             return;
         }
         (said.instance, said.sequence) = (report.instance, report.sequence);
-        said.outlook = outlook(now, report.ports, report.health);
+        let news = said.learn(outlook(now, report.ports, report.health), self.silent_after);
         drop(all);
-        self.beats.step();
+        if news {
+            self.news.step();
+        }
     }
 
     fn said(&self) -> MutexGuard<'_, BTreeMap<Witness, Said>> {
@@ -190,17 +193,23 @@ impl Hub {
             return Ok(false);
         }
         inner.sequence = heartbeat.sequence;
+        let mut news = !heartbeat.wishes.is_empty();
         inner.last_heard = Some(now);
         inner.sentinel = heartbeat.sentinel.map(|s| (s, heartbeat.steady_from)).or(inner.sentinel);
         for seen in heartbeat.sees {
             let began = Mono(now.0.saturating_sub(seen.age_ms));
+            news |= inner.seen.get(&seen.target).is_none_or(|(before, _)| before.is_another(&seen.state));
             inner.seen.insert(seen.target, (seen.state, began));
         }
         drop(inner);
-        self.said().entry(Witness::Agent(heartbeat.region)).or_default().outlook =
-            outlook(now, heartbeat.ports, heartbeat.health);
+        let outlook = outlook(now, heartbeat.ports, heartbeat.health);
+        let mut said = self.said();
+        news |= said.entry(Witness::Agent(heartbeat.region)).or_default().learn(outlook, self.silent_after);
+        drop(said);
         session.beats.step();
-        self.beats.step();
+        if news {
+            self.news.step();
+        }
         Ok(true)
     }
 
@@ -273,6 +282,19 @@ fn outlook(now: Mono, ports: Vec<PortSeen>, health: Vec<HealthSeen>) -> Outlook 
     };
     let ports = ports.into_iter().map(port).collect();
     Outlook { heard: Some(now), ports, health: health.into_iter().map(opinion).collect() }
+}
+
+impl Said {
+    /// Takes in what it says now; returns whether that is news: another answer, or it is heard again.
+    fn learn(&mut self, outlook: Outlook, silent_after: Duration) -> bool {
+        let before = std::mem::replace(&mut self.outlook, outlook);
+        let now = &self.outlook;
+        let silent = before.heard.zip(now.heard).is_none_or(|(then, now)| now.since(then) > silent_after);
+        let ports =
+            |o: &Outlook| o.ports.iter().map(|(target, port)| (target.clone(), port.answer)).collect::<Vec<_>>();
+        let health = |o: &Outlook| o.health.iter().map(|(q, opinion)| (q.clone(), opinion.health)).collect::<Vec<_>>();
+        silent || ports(&before) != ports(now) || health(&before) != health(now)
+    }
 }
 
 impl Session {

@@ -30,9 +30,6 @@ const LEAST_MANAGED: Duration = Duration::from_secs(1);
 /// An API that has not answered by then does not answer.
 const LONGEST_MANAGED: Duration = Duration::from_secs(4);
 
-/// Between two rounds.
-const TICK: Duration = Duration::from_millis(50);
-
 /// A port that has not answered by then does not answer.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -40,10 +37,14 @@ const LONGEST: Duration = Duration::from_secs(1);
 pub(crate) async fn ports(desk: Arc<Desk>, look: Arc<dyn PortLook>) {
     let mut begun: BTreeMap<Target, Mono> = BTreeMap::new();
     let mut looks = JoinSet::new();
+    let changes = desk.engine.granter().changes();
     while !desk.shutdown.is_cancelled() {
+        let (known, now) = (changes.get(), desk.clock.mono());
+        let mut next = CALM.min(desk.next_silence());
         for (target, every) in wanted(&desk) {
-            let now = desk.clock.mono();
-            if begun.get(&target).is_some_and(|at| now.since(*at) < every) {
+            let left = begun.get(&target).map_or(Duration::ZERO, |at| every.saturating_sub(now.since(*at)));
+            next = next.min(if left.is_zero() { every } else { left });
+            if !left.is_zero() {
                 continue;
             }
             begun.insert(target.clone(), now);
@@ -55,7 +56,12 @@ pub(crate) async fn ports(desk: Arc<Desk>, look: Arc<dyn PortLook>) {
             });
         }
         while looks.try_join_next().is_some() {}
-        pause(&desk, TICK).await;
+        tokio::select! {
+            biased;
+            () = pause(&desk, next) => {}
+            // Perhaps the writer is another one.
+            () = changes.passes(known) => {}
+        }
     }
 }
 
@@ -93,6 +99,9 @@ pub(crate) async fn shared(desk: Arc<Desk>) {
 /// Looks through the provider's API at what needs no agent, until shutdown. A region whose API hangs holds up no other.
 pub(crate) async fn managed(desk: Arc<Desk>) {
     let targets = managed_targets(&desk);
+    if targets.is_empty() {
+        return desk.shutdown.cancelled().await;
+    }
     let mut under_way: BTreeMap<Target, tokio::task::AbortHandle> = BTreeMap::new();
     let mut looks = JoinSet::new();
     let quiet = Arc::new(Mutex::new(Quiet::new(desk.clock.mono(), managed_counts_for(&desk.plan))));

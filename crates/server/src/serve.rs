@@ -336,9 +336,9 @@ fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn
         looks::ports(dials, port_look).await;
         "looks at ports"
     });
-    let (checks, stop) = (desk.checkup.clone(), desk.shutdown.clone());
+    let (checks, hub, stop) = (desk.checkup.clone(), desk.hub.clone(), desk.shutdown.clone());
     tasks.spawn(async move {
-        checks.run(|| (), stop).await;
+        checks.run(move || hub.news().step(), stop).await;
         "health checks"
     });
     tasks.spawn(async move {

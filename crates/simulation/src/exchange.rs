@@ -89,7 +89,8 @@ impl Exchange {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(order);
     }
 
-    pub(crate) fn take(&self) -> Vec<Order> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Everything that was left, into an empty list.
+    pub(crate) fn take(&self, orders: &mut Vec<Order>) {
+        std::mem::swap(orders, &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

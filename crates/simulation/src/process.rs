@@ -27,8 +27,8 @@ impl Process {
         let parks = idle.clone();
         let on_park = move || {
             parks.reached.store(true, Ordering::Relaxed);
-            if let Some(waker) = parks.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                waker.wake();
+            if let Some(waker) = &*parks.waker.lock().unwrap_or_else(PoisonError::into_inner) {
+                waker.wake_by_ref();
             }
         };
         let runtime = Builder::new_current_thread().on_thread_park(on_park).build();
@@ -47,7 +47,10 @@ impl Process {
             if idle.reached.swap(false, Ordering::Relaxed) {
                 return Poll::Ready(());
             }
-            *idle.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            let mut waker = idle.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+                *waker = Some(context.waker().clone());
+            }
             Poll::Pending
         }));
     }

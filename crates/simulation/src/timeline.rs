@@ -74,17 +74,27 @@ struct Slot {
 impl Machine {
     fn mono(&self, now: Nanos) -> Mono {
         let now = self.stopped_at.map_or(now, |at| at.min(now));
-        let seen = i128::from(now.saturating_sub(self.unseen));
-        let shown = seen * i128::from(1_000_000 + self.drift_ppm) / 1_000_000;
-        let step = if self.steps_count { i128::from(self.step_ms) * 1_000_000 } else { 0 };
-        let shown = u64::try_from((shown + step).max(0)).unwrap_or(u64::MAX);
-        Mono(self.ahead + Duration::from_nanos(shown))
+        let shown = scaled(now.saturating_sub(self.unseen), self.rate(), 1_000_000);
+        let step = if self.steps_count { self.step_ms * 1_000_000 } else { 0 };
+        Mono(self.ahead + Duration::from_nanos(shown.saturating_add_signed(step)))
+    }
+
+    /// What it shows in a million units of true time.
+    fn rate(&self) -> u64 {
+        1_000_000_u64.saturating_add_signed(self.drift_ppm)
     }
 
     /// True time that passes while the clock shows `d`.
     fn takes(&self, d: Duration) -> Nanos {
-        let true_time = i128::from(nanos(d)) * 1_000_000 / i128::from(1_000_000 + self.drift_ppm);
-        u64::try_from(true_time).unwrap_or(u64::MAX / 4)
+        scaled(nanos(d), 1_000_000, self.rate())
+    }
+}
+
+/// `n * times / by`, in 64 bits where that is enough: it is done with every look at a clock.
+fn scaled(n: u64, times: u64, by: u64) -> u64 {
+    match n.checked_mul(times) {
+        Some(product) => product / by,
+        None => u64::try_from(u128::from(n) * u128::from(times) / u128::from(by)).unwrap_or(u64::MAX / 4),
     }
 }
 

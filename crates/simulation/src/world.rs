@@ -29,13 +29,12 @@ use crate::timeline::{Machine, Nanos, ProcessClock, Timeline, nanos};
 use crate::{agent, controller};
 use clients::{Client, Write};
 use commits::GateSite;
-use events::{Entry, Event};
+use events::{Agenda, Event};
 use pilotlight_core::id::Region;
 use pilotlight_core::plan::Plan;
 use pilotlight_driver::guard::MemoryLog;
 use pilotlight_server::Offstage;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -134,8 +133,10 @@ pub(crate) struct World {
     plan: Arc<Plan>,
     timeline: Arc<Timeline>,
     chance: Chance,
-    queue: BinaryHeap<Reverse<Entry>>,
+    agenda: Agenda,
     exchange: Exchange,
+    /// Emptied; only its memory is kept.
+    orders: Vec<Order>,
     sites: Vec<Site>,
     dirty: BTreeSet<usize>,
     machines: [usize; 5],
@@ -199,8 +200,9 @@ impl World {
             plan: setup.plan(),
             setup,
             chance,
-            queue: BinaryHeap::new(),
+            agenda: Agenda::default(),
             exchange: Exchange::default(),
+            orders: Vec::new(),
             sites: Vec::new(),
             dirty: BTreeSet::new(),
             machines,
@@ -268,7 +270,7 @@ impl World {
                 break;
             }
             let sleep = self.timeline.next();
-            let event = self.queue.peek().map(|Reverse(entry)| (entry.at, entry.number));
+            let event = self.agenda.next();
             let Some((at, _)) = [sleep, event].into_iter().flatten().min() else { break };
             self.events += 1;
             self.at_once = if at > self.timeline.now() { 0 } else { self.at_once + 1 };
@@ -285,23 +287,29 @@ impl World {
                 if let Some(process) = self.timeline.wake() {
                     self.dirty.insert(process);
                 }
-            } else if let Some(Reverse(entry)) = self.queue.pop() {
-                self.happen(entry.event);
+            } else if let Some(event) = self.agenda.take() {
+                self.happen(event);
             }
         }
         self.end()
     }
 
     fn run_processes(&mut self) {
+        if self.dirty.is_empty() {
+            return;
+        }
+        let mut orders = std::mem::take(&mut self.orders);
         while let Some(number) = self.dirty.pop_first() {
             let site = &self.sites[number];
             if let (Some(process), false) = (&site.process, site.paused) {
                 process.run();
             }
-            for order in self.exchange.take() {
+            self.exchange.take(&mut orders);
+            for order in orders.drain(..) {
                 self.take_order(order);
             }
         }
+        self.orders = orders;
         if !self.disk.has_news() {
             return;
         }
@@ -337,7 +345,7 @@ impl World {
 
     fn at(&mut self, at: Nanos, event: Event) {
         let number = self.timeline.count();
-        self.queue.push(Reverse(Entry { at, number, event }));
+        self.agenda.add(at, number, event);
     }
 
     /// A time by chance, in milliseconds.

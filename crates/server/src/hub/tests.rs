@@ -195,3 +195,27 @@ async fn an_agent_comes_back_when_the_one_that_took_over_has_gone() {
     assert_eq!(hub.heartbeat(heartbeat("a", 3, vec![])), Ok(true), "nobody else speaks for the region");
     assert_eq!(hub.heartbeat(heartbeat("b", 2, vec![])), Err(replaced), "now that one is replaced");
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_role_or_being_heard_again_is_news_and_figures_are_none() {
+    let hub = hub();
+    let target = Target { component: "database".into(), region: Some("east".into()) };
+    let seen = |role: Role, facts: &str| {
+        let state =
+            State { role: Some(role), facts: [("pid".to_owned(), facts.to_owned())].into(), ..State::default() };
+        vec![Seen { target: target.clone(), state, age_ms: Duration::ZERO }]
+    };
+    let mut sequence = 0;
+    let mut is_news = |sees: Vec<Seen>| {
+        let before = hub.news().get();
+        sequence += 1;
+        assert!(hub.heartbeat(heartbeat("a", sequence, sees)).unwrap());
+        hub.news().get() > before
+    };
+    assert!(is_news(seen(Role::Writer, "1")), "it was never heard");
+    assert!(!is_news(seen(Role::Writer, "2")));
+    assert!(is_news(seen(Role::Unresponsive, "2")));
+    assert!(!is_news(seen(Role::Unresponsive, "2")));
+    tokio::time::advance(LEASE).await;
+    assert!(is_news(seen(Role::Unresponsive, "2")), "it was silent");
+}

@@ -195,7 +195,9 @@ impl World {
 
     /// Starts the server on a writer's directory.
     fn begin_start(&mut self, place: Place) -> Duration {
-        self.check_lease(place, "is started as the writer");
+        if !self.is_unopposed(place) {
+            self.check_lease(place, "is started as the writer");
+        }
         let copy = self.database(place);
         let still = matches!(copy.server, Server::Down { .. } | Server::Orphans);
         if still && copy.lies == Lies::AsWriter {
@@ -291,6 +293,13 @@ impl World {
             let what = format!("write {write} was acknowledged and is not on {}", new.name());
             self.broke(Law::HandOverLosesNothing, what);
         }
+    }
+
+    /// Nobody but its region can become the writer, so it needs no lease to be started again.
+    fn is_unopposed(&self, place: Place) -> bool {
+        let region = place.region();
+        let gated = self.setup.promise != Promise::BestEffort;
+        gated && self.disk.units().iter().any(|unit| unit.writer.as_ref() == Some(&region) && unit.candidate.is_none())
     }
 
     /// The region was granted the lease, and by no clock has it ended.

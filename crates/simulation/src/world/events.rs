@@ -10,29 +10,38 @@ use pilotlight_core::observation::Target;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::PortAnswer;
 use pilotlight_driver::Context;
-use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-/// Something at a time; of what happens at one time, the older wish comes first.
-pub(crate) struct Entry {
-    pub(crate) at: Nanos,
-    pub(crate) number: u64,
-    pub(crate) event: Event,
+/// What happens when; of what happens at one time, the older wish comes first. Events are large and stay where they are:
+/// only their places are put in order.
+#[derive(Default)]
+pub(crate) struct Agenda {
+    order: BinaryHeap<Reverse<(Nanos, u64, usize)>>,
+    events: Vec<Option<Event>>,
+    free: Vec<usize>,
 }
 
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.number) == (other.at, other.number)
+impl Agenda {
+    pub(crate) fn add(&mut self, at: Nanos, number: u64, event: Event) {
+        let place = self.free.pop().unwrap_or(self.events.len());
+        match self.events.get_mut(place) {
+            Some(slot) => *slot = Some(event),
+            None => self.events.push(Some(event)),
+        }
+        self.order.push(Reverse((at, number, place)));
     }
-}
-impl Eq for Entry {}
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+
+    /// When the next one happens, and its number.
+    pub(crate) fn next(&self) -> Option<(Nanos, u64)> {
+        self.order.peek().map(|Reverse((at, number, _))| (*at, *number))
     }
-}
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
+
+    /// The next one, which then is over.
+    pub(crate) fn take(&mut self) -> Option<Event> {
+        let Reverse((_, _, place)) = self.order.pop()?;
+        self.free.push(place);
+        self.events[place].take()
     }
 }
 
