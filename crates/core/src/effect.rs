@@ -359,6 +359,37 @@ impl Descriptor {
 }
 
 impl Effect {
+    /// While it is under way, and once it is done, `writer` has the unit as before and users are led as before, or are again
+    /// when the run takes it back.
+    pub fn keeps_writer(&self, writer: &Region) -> bool {
+        match self {
+            Effect::Fence { region, .. } => region != writer,
+            Effect::Checkpoint { .. }
+            | Effect::Rejoin { .. }
+            | Effect::CaptureRescue { .. }
+            | Effect::ClassifyRescue { .. }
+            | Effect::KeepRescue { .. }
+            | Effect::WriteSentinel { .. }
+            | Effect::SetCapacity { .. }
+            | Effect::Shift { .. }
+            | Effect::Watch { .. }
+            | Effect::Soak { .. }
+            | Effect::Command { .. }
+            | Effect::Verify { .. }
+            | Effect::Notify { .. } => true,
+            Effect::AwaitLapse { .. }
+            | Effect::Grant { .. }
+            | Effect::StopWrites { .. }
+            | Effect::ResumeWrites { .. }
+            | Effect::AwaitPosition { .. }
+            | Effect::Promote { .. }
+            | Effect::Switch { .. }
+            | Effect::ApplyRescue { .. }
+            | Effect::WaitFor { .. }
+            | Effect::Route { .. } => false,
+        }
+    }
+
     /// The component it is done to, if it is done to one.
     pub fn component(&self) -> Option<&Component> {
         match self {

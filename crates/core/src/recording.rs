@@ -92,6 +92,7 @@ pub struct Difference {
 /// A decision in words.
 pub fn words(decision: &Decision) -> String {
     match decision {
+        Decision::End { run, intent } => format!("ends {run} for a {} to {}", intent.verb, intent.target.writer),
         Decision::Hold(reason) => format!("holds still: {reason}"),
         Decision::Start(intent) => format!("starts a {} to {}", intent.verb, intent.target.writer),
         Decision::Ask(intent) => format!("asks for a {} to {}", intent.verb, intent.target.writer),

@@ -21,6 +21,7 @@ use pilotlight_core::recording::{self, Scene};
 use pilotlight_core::run::{Cause, Condition, RunResult};
 use pilotlight_core::time::{ClockWatch, Mono, Wall};
 use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Unread, Verdict};
+use pilotlight_engine::Control;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
 use std::collections::BTreeMap;
@@ -210,7 +211,8 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     }
     round.remember(desk, &record, sight.now).await;
     let now = desk.clock.wall();
-    let history = history(desk, &record, round, sight.now, now);
+    let mut history = history(desk, &record, round, sight.now, now);
+    history.gives_way = gives_way(desk, &record, judgement.verdict).await;
     let decided = verdict::decide(&desk.plan, unit, &judgement, &history, now);
     let bars = history.last_failover.as_ref().filter(|l| !l.acknowledged);
     let cooling_down = bars.map(|l| l.cooling_down(&desk.plan, now)).filter(|left| !left.is_zero());
@@ -234,6 +236,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
             round.refused = None;
             DecisionView::Hold { why: reason.to_string(), code: reason.code().map(|c| c.to_string()) }
         }
+        (None, Decision::End { run, intent }) => end(desk, &run, &intent).await,
         (None, Decision::Start(intent)) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
         (None, Decision::Ask(intent)) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
     };
@@ -255,9 +258,29 @@ fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall:
         hold: hold::read(&desk.hold),
         same_for: round.word.map_or(Duration::ZERO, |(_, since)| now.since(since)),
         running: record.run.clone(),
+        gives_way: false,
         last_failover,
         failed_rejoins: round.past.failed_rejoins.clone(),
         rejoins_unread: round.past.rejoins_unread.clone(),
+    }
+}
+
+/// Whether the run that has the unit would be ended for a failover. Asked only when there may be one.
+async fn gives_way(desk: &Desk, record: &UnitRecord, verdict: Verdict) -> bool {
+    let grave = matches!(verdict, Verdict::WriterDead | Verdict::RegionLost | Verdict::Suspect);
+    let Some(run) = record.run.as_ref().filter(|_| grave) else { return false };
+    matches!(desk.engine.view(run).await, Ok(Some(view)) if view.gives_way())
+}
+
+/// Ends a run for a failover, which is decided anew when it has ended.
+async fn end(desk: &Desk, run: &RunId, intent: &Intent) -> DecisionView {
+    let then = format!("a {} of {} to {}", intent.verb, intent.unit, intent.target.writer);
+    match desk.engine.control(run, Control::Abort, "pilotlight").await {
+        Ok(()) => {
+            tracing::warn!(%run, "ended, and what it did is taken back: {then} is needed");
+            hold_still(format!("run {run} is being ended for {then}"))
+        }
+        Err(e) => hold_still(format!("run {run} stands in the way of {then} and cannot be ended: {e}")),
     }
 }
 

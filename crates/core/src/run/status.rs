@@ -4,7 +4,7 @@ use super::{Cause, Phase, RunResult, RunState};
 use crate::effect::Effect;
 use crate::id::{Application, Epoch, Region, RunId, StepId, Unit};
 use crate::outcome::{Failure, Output};
-use crate::placement::Intent;
+use crate::placement::{Intent, Verb};
 use crate::runbook;
 use crate::time::Wall;
 use serde::{Deserialize, Serialize};
@@ -170,6 +170,16 @@ impl RunView {
     pub fn told(&self) -> String {
         let back = returning(self.steps.iter().map(|s| &s.effect));
         self.intent.verb.told(&self.from, &self.intent.target.writer, &back)
+    }
+
+    /// A failover may have it ended: it was not to replace a lost writer, it goes on or waits, and all that it began keeps
+    /// the writer where it is, or will be taken back with it.
+    pub fn gives_way(&self) -> bool {
+        let open = matches!(self.condition, Condition::Running | Condition::Waiting { .. });
+        let began = || {
+            self.steps.iter().filter(|s| s.status != StepStatus::Waiting && s.status != StepStatus::AwaitingApproval)
+        };
+        open && self.intent.verb != Verb::Failover && began().all(|s| s.effect.keeps_writer(&self.from))
     }
 }
 

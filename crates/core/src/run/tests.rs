@@ -393,6 +393,27 @@ fn an_abort_undoes_newest_first_before_the_point_of_no_return() {
 }
 
 #[test]
+fn a_run_gives_way_until_it_touches_the_writer() {
+    let stop = Effect::StopWrites { component: component(), region: region() };
+    let scale = Effect::SetCapacity { component: component(), region: region(), instances: 2 };
+    let mut walk = Walk::new(vec![step("scale", &[], scale), step("stop", &["scale"], stop)]);
+    assert!(!walk.state.view().gives_way(), "a failover never does");
+    let gives_way = |walk: &Walk| {
+        let mut view = walk.state.view();
+        view.intent.verb = Verb::Switchover;
+        view.gives_way()
+    };
+    assert!(gives_way(&walk), "nothing has begun");
+    walk.done("scale");
+    assert!(gives_way(&walk), "instances do no harm");
+    walk.push(Event::Paused { by: "ada".into(), why: String::new() });
+    assert!(gives_way(&walk), "a paused one as well");
+    walk.push(Event::Resumed { by: "ada".into() });
+    walk.start("stop", 1);
+    assert!(!gives_way(&walk), "the writer may be stopped by now");
+}
+
+#[test]
 fn an_abort_after_the_point_of_no_return_leaves_everything() {
     let promote = Effect::Promote { component: component(), region: region() };
     let mut steps = vec![step("a", &[], command("a")), step("p", &["a"], promote), step("z", &["p"], command("z"))];

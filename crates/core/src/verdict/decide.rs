@@ -3,6 +3,8 @@
 //! Invariant: an automatic failover needs [`Verdict::WriterDead`] or [`Verdict::RegionLost`], no other run, no cool-down and
 //! a candidate that clears its hurdles. One attempt: what follows is a person's. A service alone moves a writer only where
 //! the plan says so, and gracefully.
+//!
+//! A run that prepares something else, and has not touched the writer, is ended for a failover: it could not succeed any more.
 
 use super::{Candidate, Hurdle, Judgement, Quorum, Scope, Verdict};
 use crate::code::{self, Code};
@@ -30,6 +32,9 @@ pub struct History {
     pub same_for: Duration,
     /// The run that moves it now, paused ones included.
     pub running: Option<RunId>,
+    /// That run was not to replace a lost writer, and has touched neither writer nor users for good.
+    #[serde(default)]
+    pub gives_way: bool,
     /// The last failover that nobody had asked for, whatever became of it.
     pub last_failover: Option<LastFailover>,
     /// When the last rejoin that did not end well was started, per region.
@@ -112,6 +117,8 @@ pub enum Decision {
     Start(Intent),
     /// Prepare this run; a person approves its first step.
     Ask(Intent),
+    /// End that run, which stands in the way of this one.
+    End { run: RunId, intent: Intent },
 }
 
 /// Why nothing is done.
@@ -255,7 +262,7 @@ impl Reason {
 /// Decides. `now` is only compared with the wall times of the history.
 pub fn decide(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
     if let Some(run) = &history.running {
-        return Decision::Hold(Reason::RunMoving { run: run.clone() });
+        return busy(plan, unit, judgement, history, now, run);
     }
     match judgement.verdict {
         Verdict::Healthy => rejoin(plan, unit, judgement, history, now),
@@ -268,6 +275,20 @@ pub fn decide(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History
         Verdict::AllDown => Decision::Hold(Reason::AllDown),
         Verdict::Unknown => Decision::Hold(Reason::Unclear),
     }
+}
+
+/// A run has the unit. It keeps it, unless it gives way and what would be decided without it is a failover.
+fn busy(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall, run: &RunId) -> Decision {
+    let run = run.clone();
+    if history.gives_way {
+        let free = History { running: None, ..history.clone() };
+        if let Decision::Start(intent) | Decision::Ask(intent) = decide(plan, unit, judgement, &free, now)
+            && intent.verb == Verb::Failover
+        {
+            return Decision::End { run, intent };
+        }
+    }
+    Decision::Hold(Reason::RunMoving { run })
 }
 
 /// A writer that its agent sees and that does not work is given up when the policy says for how long that is borne. Where

@@ -241,6 +241,12 @@ fn policy_and_history_decide_what_a_loss_leads_to() {
     assert_eq!(decided(&plan, &gone(), &calm_history), Decision::Start(failover_to("west")));
     let moving = History { running: Some(RunId::new("r1")), ..History::default() };
     assert_eq!(decided(&plan, &gone(), &moving), Decision::Hold(Reason::RunMoving { run: RunId::new("r1") }));
+    let early = History { gives_way: true, ..moving };
+    let ends = Decision::End { run: RunId::new("r1"), intent: failover_to("west") };
+    assert_eq!(decided(&plan, &gone(), &early), ends, "it prepared a move of a writer that is lost");
+    let held =
+        History { hold: Some(Hold { file: "h".into(), by: String::new(), since: None, why: String::new() }), ..early };
+    assert!(matches!(decided(&plan, &gone(), &held), Decision::Hold(Reason::RunMoving { .. })), "what bars a failover");
     let before = |at, acknowledged| History {
         last_failover: Some(LastFailover {
             run: RunId::new("r1"),

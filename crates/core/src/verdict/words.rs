@@ -76,7 +76,7 @@ pub fn foresee(plan: &Plan) -> Foresight {
         let says = |decision: String| format!("{verdict} ({}): {decision}", verdict.means());
         let judgement = judgement(plan, &unit, verdict);
         let list = match decide(plan, &unit, &judgement, &History::default(), NOW) {
-            Decision::Start(_) | Decision::Ask(_) => &mut foresight.starts,
+            Decision::Start(_) | Decision::Ask(_) | Decision::End { .. } => &mut foresight.starts,
             Decision::Hold(_) => &mut foresight.holds,
         };
         list.push(says(answer(plan, &unit, &judgement, &History::default())));
@@ -188,18 +188,30 @@ fn holds(plan: &Plan) -> String {
     }
     let mut lines = vec!["| when | what it says | page |".to_owned(), "|---|---|---|".to_owned()];
     for (what, decision) in rows {
-        let Decision::Hold(reason) = decision else { continue };
-        let page = reason.code().map_or_else(|| "-".to_owned(), |c| format!("[{c}](errors/{c}.md)"));
-        lines.push(format!("| {what} | {reason} | {page} |"));
+        let (says, code) = match &decision {
+            Decision::Hold(reason) => (reason.to_string(), reason.code()),
+            Decision::End { .. } => (in_words(&decision), Some(code::ALREADY_MOVING)),
+            Decision::Start(_) | Decision::Ask(_) => continue,
+        };
+        let page = code.map_or_else(|| "-".to_owned(), |c| format!("[{c}](errors/{c}.md)"));
+        lines.push(format!("| {what} | {says} | {page} |"));
     }
     lines.join("\n") + "\n"
 }
 
 fn answer(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History) -> String {
-    match decide(plan, unit, judgement, history, NOW) {
+    in_words(&decide(plan, unit, judgement, history, NOW))
+}
+
+fn in_words(decision: &Decision) -> String {
+    match decision {
         Decision::Start(intent) => format!("a {} to {} starts by itself", intent.verb, intent.target.writer),
         Decision::Ask(intent) => {
             format!("a {} to {} is prepared; a person approves its first step", intent.verb, intent.target.writer)
+        }
+        Decision::End { run, intent } => {
+            let (verb, to) = (intent.verb, &intent.target.writer);
+            format!("ends {run}, taking back what it did; then a {verb} to {to} starts by itself")
         }
         Decision::Hold(reason) => format!("holds still: {reason}"),
     }
@@ -269,13 +281,21 @@ fn histories(plan: &Plan) -> Vec<(String, History)> {
     let damaged = LastFailover { unread: Some(unread), ..last(false) };
     let damaged = History { last_failover: Some(damaged), ..History::default() };
     let moving = History { running: Some(run()), ..History::default() };
+    let early = History { gives_way: true, ..moving.clone() };
     let mut all = vec![("a person holds everything automatic".to_owned(), held)];
     if !plan.policy.cool_down.is_zero() {
         all.push(("an automatic failover a short while ago".to_owned(), cooling));
     }
     all.push(("the last automatic failover did not end well".to_owned(), failed));
     all.push(("how the last automatic failover ended cannot be read".to_owned(), damaged));
-    all.push(("a run moves the unit, a paused one too".to_owned(), moving));
+    all.push((
+        "a run moves the unit, a paused one too, and has touched the writer or is a failover".to_owned(),
+        moving,
+    ));
+    all.push((
+        "a run prepares a planned move or a rejoin, a paused one too, and has not touched the writer".to_owned(),
+        early,
+    ));
     all
 }
 

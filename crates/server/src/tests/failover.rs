@@ -5,8 +5,8 @@ use super::wait::until;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Role;
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::OnWriterDeath;
-use pilotlight_core::run::{Condition, Event};
+use pilotlight_core::plan::{FailbackPlan, OnWriterDeath, ShiftOrder};
+use pilotlight_core::run::{Condition, Event, RunResult};
 use std::time::Duration;
 
 fn follows(upstream: &'static str) -> impl Fn(&Role) -> bool {
@@ -54,6 +54,37 @@ async fn a_dead_database_is_given_up_at_once_where_the_plan_says_so() {
     assert!(run.cause.evidence.iter().any(|e| e.contains("given up and fenced")), "{:?}", run.cause);
     let waited = run.steps.iter().any(|s| matches!(s.effect, Effect::AwaitLapse { .. }));
     assert!(!waited, "a proven fence needs no lease to end: {:?}", run.steps);
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failback_that_has_only_begun_gives_way_to_a_failover() {
+    let minute = Duration::from_secs(60);
+    let mut lab = Lab::up(|p| {
+        p.home = "west".into();
+        p.failback = Some(FailbackPlan {
+            order: ShiftOrder::WriterFirst,
+            shares: vec![100],
+            watch: minute,
+            every: minute,
+            max_errors: 1,
+            soak: minute,
+            max_lag_bytes: u64::MAX,
+        });
+    })
+    .await;
+    lab.start_move(Verb::Failback, None, false).await.unwrap();
+    lab.until("the failback has begun", |s| s.units[0].run.is_some()).await;
+    lab.lose("east");
+    until("west takes over", async || match &lab.runs().await[..] {
+        [
+            (Verb::Failback, Condition::Ended { result: RunResult::Undone }),
+            (Verb::Failover, Condition::Ended { .. }),
+        ] => Ok(()),
+        other => Err(format!("{other:#?}")),
+    })
+    .await;
+    lab.until("west is well", |s| s.is_well("west")).await;
     lab.no_rule_was_broken();
 }
 
