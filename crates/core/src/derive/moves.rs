@@ -30,6 +30,7 @@ pub(super) fn graceful(survey: &Survey<'_>) -> Draft {
     let rooms = surround::make_room(survey, &mut draft, &opened, OnFailure::Undo);
     let soaked = shares::soak(survey, &mut draft, &opened);
     let mut opened = [opened, soaked].concat();
+    let (prepared, before_users) = (draft.steps.len(), [opened.clone(), rooms.clone()].concat());
     if let (Some(plan), true) = (shares::wanted(survey), shares::traffic_first(survey)) {
         let needs = [opened.clone(), rooms.clone()].concat();
         opened = shares::shift_all(survey, &mut draft, plan, needs);
@@ -46,6 +47,7 @@ pub(super) fn graceful(survey: &Survey<'_>) -> Draft {
     let grant = draft.add(named.undone_by(undo).else_do(OnFailure::Undo));
     let writers = promote_all(survey, &mut draft, &grant, &rooms);
     surround::after_promotion(survey, &mut draft, &writers, &rooms);
+    shares::ask_before_users(survey, &mut draft, prepared, &before_users);
     draft
 }
 

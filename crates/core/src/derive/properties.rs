@@ -82,17 +82,17 @@ fn adapt(descriptor: &mut Descriptor, sort: Sort) {
 
 fn failback() -> impl Strategy<Value = FailbackPlan> {
     let order = prop::sample::select(vec![ShiftOrder::WriterFirst, ShiftOrder::TrafficFirst]);
-    (order, prop::sample::select(vec![vec![100], vec![10, 100], vec![10, 50, 100]]), 0..2_u64).prop_map(
-        |(order, shares, soak)| FailbackPlan {
-            order,
-            shares,
-            watch: std::time::Duration::from_secs(60),
-            every: std::time::Duration::from_secs(1),
-            max_errors: 1,
-            soak: std::time::Duration::from_secs(soak),
-            max_lag_bytes: 1,
-        },
-    )
+    let shares = prop::sample::select(vec![vec![100], vec![10, 100], vec![10, 50, 100]]);
+    (order, shares, 0..2_u64, any::<bool>()).prop_map(|(order, shares, soak, approval)| FailbackPlan {
+        order,
+        shares,
+        watch: std::time::Duration::from_secs(60),
+        every: std::time::Duration::from_secs(1),
+        max_errors: 1,
+        approval,
+        soak: std::time::Duration::from_secs(soak),
+        max_lag_bytes: 1,
+    })
 }
 
 prop_compose! {

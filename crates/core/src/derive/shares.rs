@@ -43,6 +43,26 @@ pub(super) fn soak(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) ->
     survey.data.iter().map(|d| one(d.name)).map(|s| draft.add(s)).collect()
 }
 
+/// The first step from `prepared` on asks a person, once everything before it that it could wait for is done; what else
+/// waited for nothing but that comes after it.
+pub(super) fn ask_before_users(survey: &Survey<'_>, draft: &mut Draft, prepared: usize, ready: &[StepId]) {
+    if !wanted(survey).is_some_and(|plan| plan.approval) {
+        return;
+    }
+    let (before, after) = draft.steps.split_at_mut(prepared);
+    let Some((first, rest)) = after.split_first_mut() else { return };
+    first.approval = true;
+    for need in ready {
+        if !first.needs.contains(need) {
+            first.needs.push(need.clone());
+        }
+    }
+    let is_before = |need: &StepId| before.iter().any(|s| &s.id == need);
+    for step in rest.iter_mut().filter(|s| s.phase != Phase::Notify && s.needs.iter().all(is_before)) {
+        step.needs.push(first.id.clone());
+    }
+}
+
 /// One step per share, each after the one before; returns the last. Nothing where nothing leads traffic.
 pub(super) fn shift_all(
     survey: &Survey<'_>,

@@ -21,6 +21,8 @@ pub struct FailbackPlan {
     pub every: Duration,
     /// Per cent of bad answers that are borne.
     pub max_errors: u32,
+    /// A person approves the first step that users may notice.
+    pub approval: bool,
     /// How long the copy at home must have kept up.
     pub soak: Duration,
     /// What counts as keeping up.
@@ -73,6 +75,13 @@ pub(super) static SECTION: Section = Section {
              for a person. Asked are the health checks of home and of the service as a whole; without any, `verify`.",
         ),
         default(
+            "approval",
+            Shape::Flag,
+            "false",
+            "Waits for `pilotlight run approve` once everything is prepared, before the first step that users may notice: the \
+             low-traffic hour is yours to choose. An automatic failover does not wait for that.",
+        ),
+        default(
             "soak",
             TIME,
             "0s",
@@ -102,6 +111,7 @@ pub(super) fn build(record: &Record) -> Option<FailbackPlan> {
         watch: record.duration("watch")?,
         every: record.duration("every")?,
         max_errors: record.number32("max_errors")?,
+        approval: record.flag("approval")?,
         soak: record.duration("soak")?,
         max_lag_bytes: record.number("max_lag")?,
     })

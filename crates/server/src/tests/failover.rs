@@ -68,6 +68,7 @@ async fn a_failback_that_has_only_begun_gives_way_to_a_failover() {
             watch: minute,
             every: minute,
             max_errors: 1,
+            approval: false,
             soak: minute,
             max_lag_bytes: u64::MAX,
         });

@@ -12,6 +12,7 @@ fn by_shares(order: ShiftOrder) -> Scene {
         watch: second * 60,
         every: second,
         max_errors: 1,
+        approval: false,
         soak: second * 60,
         max_lag_bytes: 1_024,
     });
@@ -70,6 +71,24 @@ fn traffic_goes_ahead_of_the_writer_where_the_plan_says_so() {
         ..by_shares(ShiftOrder::TrafficFirst)
     };
     assert!(other.graph().iter().all(|s| !s.starts_with("shift") && !s.starts_with("soak")), "only a failback");
+}
+
+#[test]
+fn a_person_is_asked_once_all_is_ready_and_before_users_notice() {
+    for (order, asks, needs) in [
+        (ShiftOrder::WriterFirst, "checkpoint-database-east", "soak-database-west, scale-payments-west"),
+        (ShiftOrder::TrafficFirst, "shift-10-west", "soak-database-west, scale-payments-west"),
+    ] {
+        let mut scene = by_shares(order);
+        scene.plan.failback.as_mut().expect("made above").approval = true;
+        let runbook = scene.runbook();
+        let asking: Vec<&str> = runbook.steps.iter().filter(|s| s.approval).map(|s| s.id.as_str()).collect();
+        assert_eq!(asking, [asks], "{order:?}");
+        assert!(scene.graph().contains(&format!("{asks} < {needs}")), "{:#?}", scene.graph());
+        let free = |s: &&crate::runbook::Step| s.needs.is_empty() && s.phase != crate::runbook::Phase::Notify;
+        let unasked: Vec<&str> = runbook.steps.iter().filter(free).map(|s| s.id.as_str()).collect();
+        assert_eq!(unasked, ["scale-payments-west", "soak-database-west"], "{order:?}: only what prepares");
+    }
 }
 
 #[test]

@@ -120,6 +120,7 @@ impl Stage {
             watch: Duration::from_secs(60),
             every: Duration::from_secs(1),
             max_errors: 1,
+            approval: false,
             soak: Duration::from_secs(5),
             max_lag_bytes: 1_000_000,
         });
