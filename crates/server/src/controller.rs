@@ -10,19 +10,19 @@
 use crate::api::Refusal;
 use crate::api::view::DecisionView;
 use crate::desk::{Desk, Judged};
+use crate::past::{Past, past};
 use crate::{hold, moves};
-use pilotlight_core::code::{self, Code};
+use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::Role;
-use pilotlight_core::placement::{Intent, Verb};
+use pilotlight_core::placement::Intent;
 use pilotlight_core::recording::{self, Scene};
-use pilotlight_core::run::{Cause, Condition, RunResult};
+use pilotlight_core::run::Cause;
 use pilotlight_core::time::{ClockWatch, Mono, Wall};
-use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Unread, Verdict};
+use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Verdict};
 use pilotlight_engine::Control;
-use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,22 +116,6 @@ struct Round {
     /// The version of the unit's record that the past belongs to, and when it was read.
     read_at: Option<(u64, Mono)>,
     refused: Option<(Mono, Refusal)>,
-}
-
-/// What became of earlier runs of the unit.
-#[derive(Default)]
-struct Past {
-    failed_rejoins: BTreeMap<Region, Wall>,
-    rejoins_unread: Option<Unread>,
-    /// The last automatic failover has ended, and not well.
-    failed_over_badly: bool,
-    failover_unread: Option<Unread>,
-}
-
-impl Past {
-    fn unread(&self) -> Vec<&Unread> {
-        self.failover_unread.iter().chain(&self.rejoins_unread).collect()
-    }
 }
 
 impl Round {
@@ -282,51 +266,6 @@ async fn end(desk: &Desk, run: &RunId, intent: &Intent) -> DecisionView {
         }
         Err(e) => hold_still(format!("run {run} stands in the way of {then} and cannot be ended: {e}")),
     }
-}
-
-/// What became of the last rejoin of each region, and whether the last automatic failover ended badly.
-async fn past(desk: &Desk, record: &UnitRecord) -> Past {
-    let mut past = Past::default();
-    match failed_rejoins(desk, &record.unit).await {
-        Ok(rejoins) => past.failed_rejoins = rejoins,
-        Err(e) => past.rejoins_unread = Some(unread(&e)),
-    }
-    let Some(last) = record.failed_over.as_ref().filter(|f| f.automatic) else { return past };
-    match desk.engine.view(&last.run).await {
-        Ok(view) => {
-            let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
-            let ended = view.map(|v| v.condition).filter(|c| matches!(c, Condition::Ended { .. }));
-            past.failed_over_badly = ended.is_some_and(|c| !well.contains(&c));
-        }
-        Err(e) => past.failover_unread = Some(unread(&e)),
-    }
-    past
-}
-
-fn unread(error: &StorageError) -> Unread {
-    let code = Code::find(error.code()).unwrap_or(code::JOURNAL_DAMAGED);
-    Unread { code, why: error.to_string() }
-}
-
-/// The newest rejoin of each region, where it did not end well.
-async fn failed_rejoins(desk: &Desk, unit: &Unit) -> Result<BTreeMap<Region, Wall>, StorageError> {
-    let mut newest = BTreeMap::new();
-    // The newest first: the first that is met of a region counts.
-    for summary in desk.engine.readable_runs().await? {
-        let Condition::Ended { result } = summary.condition else { continue };
-        if &summary.unit != unit || summary.verb != Verb::Rejoin {
-            continue;
-        }
-        let Some(run) = desk.engine.view(&summary.run).await? else { continue };
-        let well = matches!(result, RunResult::Done | RunResult::DoneWithWarnings);
-        for region in run.steps.iter().filter_map(|s| s.effect.region()).filter(|r| **r != run.from) {
-            newest.entry(region.clone()).or_insert((run.started, well));
-        }
-        if newest.len() + 1 >= desk.plan.regions.len() {
-            break;
-        }
-    }
-    Ok(newest.into_iter().filter(|(_, (_, well))| !well).map(|(region, (at, _))| (region, at)).collect())
 }
 
 async fn start(

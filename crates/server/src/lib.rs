@@ -17,6 +17,7 @@ mod moves;
 mod notes;
 mod offstage;
 mod others;
+mod past;
 mod quiet;
 mod recorder;
 mod reports;

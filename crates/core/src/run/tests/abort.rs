@@ -1,0 +1,75 @@
+//! The end before the end: what is taken back, from where on there is only forward, and for whom a run gives way.
+
+use super::*;
+
+#[test]
+fn an_abort_undoes_newest_first_before_the_point_of_no_return() {
+    let mut steps =
+        vec![step("a", &[], command("a")), step("b", &["a"], command("b")), step("c", &["b"], command("c"))];
+    for s in &mut steps {
+        s.undo = Some(command("back"));
+    }
+    let mut walk = Walk::new(steps);
+    walk.done("a");
+    walk.done("b");
+    walk.push(Event::AbortAsked { by: "ada".into() });
+    for expected in ["b", "a"] {
+        let commands = walk.state.commands();
+        assert!(matches!(&commands[..], [Command::Undo { step, .. }] if step.as_str() == expected), "{commands:?}");
+        walk.push(Event::UndoStarted { step: expected.into(), attempt: 1 });
+        walk.push(Event::UndoReturned { step: expected.into(), attempt: 1, result: Ok(Outcome::done()) });
+    }
+    assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Undone }]);
+}
+
+#[test]
+fn a_run_gives_way_until_it_touches_the_writer() {
+    let stop = Effect::StopWrites { component: component(), region: region() };
+    let scale = Effect::SetCapacity { component: component(), region: region(), instances: 2 };
+    let mut walk = Walk::new(vec![step("scale", &[], scale), step("stop", &["scale"], stop)]);
+    assert!(!walk.state.view().gives_way(), "a failover never does");
+    let gives_way = |walk: &Walk| {
+        let mut view = walk.state.view();
+        view.intent.verb = Verb::Switchover;
+        view.gives_way()
+    };
+    assert!(gives_way(&walk), "nothing has begun");
+    walk.done("scale");
+    assert!(gives_way(&walk), "instances do no harm");
+    walk.push(Event::Paused { by: "ada".into(), why: String::new() });
+    assert!(gives_way(&walk), "a paused one as well");
+    walk.push(Event::Resumed { by: "ada".into() });
+    walk.start("stop", 1);
+    assert!(!gives_way(&walk), "the writer may be stopped by now");
+}
+
+#[test]
+fn an_abort_after_the_point_of_no_return_leaves_everything() {
+    let promote = Effect::Promote { component: component(), region: region() };
+    let mut steps = vec![step("a", &[], command("a")), step("p", &["a"], promote), step("z", &["p"], command("z"))];
+    steps[0].undo = Some(command("back"));
+    let mut walk = Walk::new(steps);
+    walk.done("a");
+    walk.start("p", 1);
+    walk.push(Event::AbortAsked { by: "ada".into() });
+    assert_eq!(walk.state.commands(), [], "the promotion is still under way");
+    let mut refused = RunState::replay(&walk.records).unwrap();
+    let no = Event::StepReturned { step: "p".into(), attempt: 1, result: Err(Failure::rejected("no")) };
+    refused.apply(&walk.record(no)).unwrap();
+    assert!(matches!(&refused.commands()[..], [Command::Undo { .. }]), "a promotion that was refused is no promotion");
+    walk.give("p", 1, Ok(Outcome::done()));
+    assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Aborted }]);
+}
+
+#[test]
+fn a_copy_that_was_the_writer_already_is_past_the_point_of_no_return_too() {
+    let promote = Effect::Promote { component: component(), region: region() };
+    let mut steps = vec![step("a", &[], command("a")), step("p", &["a"], promote), step("z", &["p"], command("z"))];
+    steps[0].undo = Some(command("back"));
+    let mut walk = Walk::new(steps);
+    walk.done("a");
+    walk.start("p", 1);
+    walk.give("p", 1, Ok(Outcome::Skipped { why: "it is the writer already".to_owned() }));
+    walk.push(Event::AbortAsked { by: "ada".into() });
+    assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Aborted }], "the old writer stays silent");
+}

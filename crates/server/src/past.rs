@@ -1,0 +1,74 @@
+//! What became of a unit's earlier runs, as far as it bears on what is decided next.
+
+use crate::desk::Desk;
+use pilotlight_core::code::{self, Code};
+use pilotlight_core::id::{Region, Unit};
+use pilotlight_core::placement::Verb;
+use pilotlight_core::run::{Condition, RunResult};
+use pilotlight_core::time::Wall;
+use pilotlight_core::verdict::Unread;
+use pilotlight_engine::storage::StorageError;
+use pilotlight_engine::store::UnitRecord;
+use std::collections::BTreeMap;
+
+/// What became of earlier runs of the unit.
+#[derive(Default)]
+pub(crate) struct Past {
+    pub(crate) failed_rejoins: BTreeMap<Region, Wall>,
+    pub(crate) rejoins_unread: Option<Unread>,
+    /// The last automatic failover has ended, and not well.
+    pub(crate) failed_over_badly: bool,
+    pub(crate) failover_unread: Option<Unread>,
+}
+
+impl Past {
+    /// Each run whose records cannot be read.
+    pub(crate) fn unread(&self) -> Vec<&Unread> {
+        self.failover_unread.iter().chain(&self.rejoins_unread).collect()
+    }
+}
+
+/// What became of the last rejoin of each region, and whether the last automatic failover ended badly.
+pub(crate) async fn past(desk: &Desk, record: &UnitRecord) -> Past {
+    let mut past = Past::default();
+    match failed_rejoins(desk, &record.unit).await {
+        Ok(rejoins) => past.failed_rejoins = rejoins,
+        Err(e) => past.rejoins_unread = Some(unread(&e)),
+    }
+    let Some(last) = record.failed_over.as_ref().filter(|f| f.automatic) else { return past };
+    match desk.engine.view(&last.run).await {
+        Ok(view) => {
+            let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
+            let ended = view.map(|v| v.condition).filter(|c| matches!(c, Condition::Ended { .. }));
+            past.failed_over_badly = ended.is_some_and(|c| !well.contains(&c));
+        }
+        Err(e) => past.failover_unread = Some(unread(&e)),
+    }
+    past
+}
+
+fn unread(error: &StorageError) -> Unread {
+    let code = Code::find(error.code()).unwrap_or(code::JOURNAL_DAMAGED);
+    Unread { code, why: error.to_string() }
+}
+
+/// The newest rejoin of each region, where it did not end well.
+async fn failed_rejoins(desk: &Desk, unit: &Unit) -> Result<BTreeMap<Region, Wall>, StorageError> {
+    let mut newest = BTreeMap::new();
+    // The newest first: the first that is met of a region counts.
+    for summary in desk.engine.readable_runs().await? {
+        let Condition::Ended { result } = summary.condition else { continue };
+        if &summary.unit != unit || summary.verb != Verb::Rejoin {
+            continue;
+        }
+        let Some(run) = desk.engine.view(&summary.run).await? else { continue };
+        let well = matches!(result, RunResult::Done | RunResult::DoneWithWarnings);
+        for region in run.steps.iter().filter_map(|s| s.effect.region()).filter(|r| **r != run.from) {
+            newest.entry(region.clone()).or_insert((run.started, well));
+        }
+        if newest.len() + 1 >= desk.plan.regions.len() {
+            break;
+        }
+    }
+    Ok(newest.into_iter().filter(|(_, (_, well))| !well).map(|(region, (at, _))| (region, at)).collect())
+}
