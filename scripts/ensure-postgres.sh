@@ -80,6 +80,7 @@ elif command -v dnf >/dev/null 2>&1; then
     say "PostgreSQL $LEAST or newer was not found; installing it with dnf"
     install_with_dnf
 elif command -v brew >/dev/null 2>&1; then
+    # Never tried: see docs/what-can-still-go-wrong.md.
     say "PostgreSQL $LEAST or newer was not found; installing it with brew"
     brew install postgresql@17
 else

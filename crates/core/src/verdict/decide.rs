@@ -182,7 +182,10 @@ pub enum Reason {
     #[error("{region} holds {bytes} bytes that it has not replayed, the policy allows {allowed}: decide by hand")]
     ReplayBehind { region: Region, bytes: u64, allowed: u64 },
     /// Does not fit.
-    #[error("what is seen is contradictory or incomplete: look at the evidence and decide by hand")]
+    #[error(
+        "what is seen is contradictory or incomplete: mend what the evidence names, and it goes on by itself; or make sure by hand \
+         that the writer's server and agent are off, then `pilotlight failover`"
+    )]
     Unclear,
     /// A run moves the unit.
     #[error("run {run} moves this unit: wait for its end, or resume or abort it")]

@@ -93,8 +93,9 @@ async fn a_copy_that_cannot_be_seen_is_refused_and_told_with_its_reason() {
     let status = lab.until("the writer is not seen", |s| s.is("unknown")).await;
     let evidence = format!("{:?}", status.units[0].judgement.as_ref().unwrap().evidence);
     assert!(evidence.contains(says), "{evidence}");
-    let DecisionView::Hold { code, .. } = &status.units[0].decision else { panic!("{status:#?}") };
+    let DecisionView::Hold { code, why } = &status.units[0].decision else { panic!("{status:#?}") };
     assert_eq!(code.as_deref(), Some("PL-0860"));
+    assert!(why.contains("mend what the evidence names") && why.contains("`pilotlight failover`"), "{why}");
     lab.world.blind(&of("east"), None);
     lab.world.blind(&of("west"), None);
     lab.until("all is seen again", |s| s.is_well("east")).await;
