@@ -6,7 +6,8 @@
 //! Invariants, each a property test over generated plans, observations and intents:
 //! - before a copy becomes the writer, every other possible writer of the component has been fenced, stopped or its lease
 //!   waited out, and the lease was granted to the new region: all of that is among the step's needs, near or far;
-//! - in whatever order the graph allows, and wherever it stops, at most one copy of a component takes writes;
+//! - in whatever order the graph allows, and wherever it stops, at most one copy of a component takes writes, but for what
+//!   has to be told to follow (`told_to_follow`): its old side takes them until users have gone;
 //! - traffic is led only to a region whose writer writes and whose instances are ready, and always to one at least; only a
 //!   failback by shares leads some of it where the writer is not, as the plan says;
 //! - undone from anywhere before the point of no return, the old region is the one writer again.

@@ -332,6 +332,10 @@ pub struct Descriptor {
     pub fence_assurance: FenceAssurance,
     /// Stop, hand over and promote are one call.
     pub atomic_switch: bool,
+    /// That call leaves the old side as it was: it takes writes until [`Effect::Rejoin`] tells it to follow, and what it
+    /// took until then still arrives. Nobody is fenced by the call. Of no meaning without `atomic_switch`.
+    #[serde(default)]
+    pub told_to_follow: bool,
     /// Done by an agent inside the region (else by the controller through an API).
     pub needs_agent: bool,
     /// How long its effects take.
@@ -347,9 +351,15 @@ impl Descriptor {
             guard: Guard::CallerChecked,
             fence_assurance: FenceAssurance::None,
             atomic_switch: false,
+            told_to_follow: false,
             needs_agent: false,
             pace: Pace::Seconds,
         }
+    }
+
+    /// Whether a runbook has to tell the old side to follow: no call of the provider does it.
+    pub fn needs_rejoin(&self) -> bool {
+        !self.atomic_switch || self.told_to_follow
     }
 
     /// Whether it has the capability.

@@ -128,6 +128,7 @@ fn descriptor(kind: &Kind) -> Descriptor {
         guard: Guard::Enforced,
         fence_assurance,
         atomic_switch: false,
+        told_to_follow: false,
         needs_agent,
         pace: Pace::Seconds,
     }

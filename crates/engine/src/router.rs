@@ -112,6 +112,7 @@ impl Driver for Router {
             guard: all.iter().map(|d| d.guard).max_by_key(weakness).unwrap_or(Guard::CallerChecked),
             fence_assurance: all.iter().map(|d| d.fence_assurance).min().unwrap_or(FenceAssurance::None),
             atomic_switch: all.iter().any(|d| d.atomic_switch),
+            told_to_follow: all.iter().any(|d| d.told_to_follow),
             needs_agent: all.iter().any(|d| d.needs_agent),
             pace: all.iter().map(|d| d.pace).max().unwrap_or_default(),
         }

@@ -86,6 +86,7 @@ fn of_kind(kind: &Kind) -> Descriptor {
         guard: Guard::Enforced,
         fence_assurance,
         atomic_switch: false,
+        told_to_follow: false,
         needs_agent,
         pace: Pace::Seconds,
     }
@@ -99,6 +100,7 @@ pub(crate) fn of_place() -> Descriptor {
         guard: Guard::Enforced,
         fence_assurance: FenceAssurance::Proven,
         atomic_switch: false,
+        told_to_follow: false,
         needs_agent: true,
         pace: Pace::Seconds,
     }

@@ -77,6 +77,7 @@ impl Driver for AuroraDriver {
             guard: Guard::CallerChecked,
             fence_assurance: FenceAssurance::ProviderAttested,
             atomic_switch: true,
+            told_to_follow: false,
             needs_agent: false,
             pace: Pace::Minutes,
         }

@@ -107,6 +107,7 @@ impl Driver for ElastiCacheDriver {
             guard: Guard::CallerChecked,
             fence_assurance: FenceAssurance::ProviderAttested,
             atomic_switch: true,
+            told_to_follow: false,
             needs_agent: false,
             pace: Pace::Minutes,
         }

@@ -14,6 +14,7 @@ pub mod datastore;
 pub mod instance;
 pub mod rate;
 pub mod refusal;
+pub mod replication;
 pub mod weight;
 
 #[cfg(feature = "sdk")]
@@ -42,6 +43,8 @@ mod route53;
 #[cfg(feature = "sdk")]
 mod identity;
 #[cfg(feature = "sdk")]
+mod s3;
+#[cfg(feature = "sdk")]
 mod sns;
 
 #[cfg(feature = "sdk")]
@@ -58,5 +61,7 @@ pub use elasticache::ElastiCacheDriver;
 pub use rds::RdsDriver;
 #[cfg(feature = "sdk")]
 pub use route53::Route53Driver;
+#[cfg(feature = "sdk")]
+pub use s3::S3Driver;
 #[cfg(feature = "sdk")]
 pub use sns::SnsDriver;

@@ -1,10 +1,10 @@
-//! CloudWatch: the newest value of a metric, as old as AWS publishes it.
+//! CloudWatch: the newest value of a metric, as old as AWS publishes it, and sums.
 
 use crate::access::Access;
 use crate::call::Call;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Statistic};
+use aws_sdk_cloudwatch::types::{Datapoint, Dimension, Statistic};
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::position::{Lag, LagQuality};
@@ -76,9 +76,34 @@ impl Access {
 
     /// The newest value, asked for now.
     pub(crate) async fn metric_now(&self, region: &Region, metric: &Metric) -> Result<Option<Value>, Failure> {
+        let points = self.points(region, metric, WINDOW, 60, Statistic::Maximum).await?;
+        let read = |d: &Datapoint| {
+            let at = u64::try_from(d.timestamp()?.to_millis().ok()?).ok()?;
+            Some(Value { value: d.maximum()?, at: Wall(at) })
+        };
+        let newest = points.iter().filter_map(read).max_by_key(|v| v.at);
+        let mut kept = self.kept().0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert((region.clone(), metric.clone()), (self.clock().mono(), newest));
+        Ok(newest)
+    }
+
+    /// The sum over a time until now; zero when there was nothing.
+    pub(crate) async fn total_now(&self, region: &Region, metric: &Metric, over: Duration) -> Result<f64, Failure> {
+        let points = self.points(region, metric, over, 3_600, Statistic::Sum).await?;
+        Ok(points.iter().filter_map(Datapoint::sum).sum())
+    }
+
+    async fn points(
+        &self,
+        region: &Region,
+        metric: &Metric,
+        over: Duration,
+        period: i32,
+        statistic: Statistic,
+    ) -> Result<Vec<Datapoint>, Failure> {
         let client = Client::new(&self.config(region).await?);
         let end = self.clock().wall();
-        let start = Wall(end.0.saturating_sub(u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX)));
+        let start = Wall(end.0.saturating_sub(u64::try_from(over.as_millis()).unwrap_or(u64::MAX)));
         let dimensions: Vec<Dimension> = metric
             .dimensions
             .iter()
@@ -86,19 +111,12 @@ impl Access {
             .collect();
         let send = || {
             let call = client.get_metric_statistics().namespace(metric.namespace).metric_name(metric.name);
-            let call = call.set_dimensions(Some(dimensions.clone())).period(60).statistics(Statistic::Maximum);
+            let call = call.set_dimensions(Some(dimensions.clone())).period(period).statistics(statistic.clone());
             call.start_time(moment(start)).end_time(moment(end)).send()
         };
         let call = Call { service: "monitoring", region: self.name(region), action: "GetMetricStatistics" };
         let answer = self.read(call, LOOK, send).await.map_err(|r| r.not_seen())?;
-        let read = |d: &aws_sdk_cloudwatch::types::Datapoint| {
-            let at = u64::try_from(d.timestamp()?.to_millis().ok()?).ok()?;
-            Some(Value { value: d.maximum()?, at: Wall(at) })
-        };
-        let newest = answer.datapoints().iter().filter_map(read).max_by_key(|v| v.at);
-        let mut kept = self.kept().0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert((region.clone(), metric.clone()), (self.clock().mono(), newest));
-        Ok(newest)
+        Ok(answer.datapoints.unwrap_or_default())
     }
 }
 

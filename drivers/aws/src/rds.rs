@@ -96,6 +96,7 @@ impl Driver for RdsDriver {
             guard: Guard::CallerChecked,
             fence_assurance: FenceAssurance::ConnectionsCut,
             atomic_switch: false,
+            told_to_follow: false,
             needs_agent: false,
             pace: Pace::Minutes,
         }

@@ -25,6 +25,7 @@ import compute  # noqa: E402
 import database  # noqa: E402
 import dns  # noqa: E402
 import metrics  # noqa: E402
+import objects  # noqa: E402
 from clock import CLOCK  # noqa: E402
 from door import Door  # noqa: E402
 
@@ -52,7 +53,7 @@ def main():
     args = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     CLOCK.speed = args.speed
-    for part in (database, dns, compute, cache, metrics):
+    for part in (database, dns, compute, cache, objects, metrics):
         part.install()
     app = Door(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", args.port, app, threaded=True, request_handler=Handler)

@@ -34,6 +34,7 @@ PHASES = {
     "change": 30.0,
     "health": 30.0,
     "cache-failover": 60.0,
+    "object-lag": 5.0,
 }
 
 

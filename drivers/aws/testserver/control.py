@@ -7,6 +7,7 @@ import cache
 import compute
 import database
 import dns
+import objects
 import seed
 from clock import CLOCK, PHASES
 from world import LOCK, region
@@ -61,6 +62,7 @@ def route(method, path, given, calls, faults, rates):
         case ("POST", ["regions", name]):
             database.before_change_of(name)
             cache.before_change_of()
+            objects.settle()
             region(name).update(given)
             database.after_change_of(name)
             return region(name)
@@ -84,7 +86,9 @@ def route(method, path, given, calls, faults, rates):
         case ("POST", ["by-hand", "forget-instances"]):
             return database.forget(given["name"])
         case ("POST", ["lag"]):
-            return cache.set_lag(given) if given.get("store") == "cache" else database.set_lag(given)
+            return STORES[given.get("store")].set_lag(given)
+        case ("POST", ["fail-copies"]):
+            return objects.fail(given)
         case ("POST", ["lose-tasks"]):
             return compute.lose_tasks(given["region"], given["cluster"], given["service"], int(given["count"]))
         case ("GET", ["running"]):
@@ -92,5 +96,9 @@ def route(method, path, given, calls, faults, rates):
     raise KeyError(path)
 
 
+# What holds rows, by the word of a test.
+STORES = {None: database, "cache": cache, "objects": objects}
+
+
 def store(given):
-    return cache.STORE if given.get("store") == "cache" else database.STORE
+    return STORES[given.get("store")].STORE

@@ -30,6 +30,11 @@ REST = {
         ("POST", r"/healthcheck/[^/]+$", "UpdateHealthCheck"),
         ("GET", r"/hostedzone/[^/]+$", "GetHostedZone"),
     ],
+    "s3": [
+        ("PUT", r"\?replication", "PutBucketReplication"),
+        ("GET", r"\?replication", "GetBucketReplication"),
+        ("GET", r"\?versioning", "GetBucketVersioning"),
+    ],
 }
 
 
@@ -109,6 +114,8 @@ def action_of(environ, service):
         environ["wsgi.input"] = io.BytesIO(body)
         return urllib.parse.parse_qs(body.decode()).get("Action", ["?"])[0]
     method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+    if service == "s3":
+        path = f"{path}?{environ.get('QUERY_STRING', '')}"
     for wanted, pattern, action in REST.get(service, []):
         if wanted == method and re.search(pattern, path):
             return action
@@ -156,6 +163,8 @@ def denied_code(call):
 def refuse(environ, start_response, call, status, code, message):
     if environ.get("HTTP_X_AMZ_TARGET"):
         body, kind = json.dumps({"__type": code, "message": message}), "application/x-amz-json-1.1"
+    elif call["service"] == "s3":
+        body, kind = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>", "application/xml"
     else:
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         body, kind = f"<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>", "text/xml"

@@ -9,6 +9,7 @@ from moto.core.utils import utcnow
 
 import cache
 import database
+import objects
 from world import LOCK
 
 original = CloudWatchResponse.get_metric_statistics
@@ -22,6 +23,9 @@ def replica_lag(region, dimensions):
 MODELLED = {
     ("AWS/RDS", "ReplicaLag"): replica_lag,
     ("AWS/ElastiCache", "GlobalDatastoreReplicationLag"): cache.replication_lag,
+    ("AWS/S3", "ReplicationLatency"): objects.replication_latency,
+    ("AWS/S3", "OperationsPendingReplication"): objects.operations_pending,
+    ("AWS/S3", "OperationsFailedReplication"): objects.operations_failed,
 }
 
 

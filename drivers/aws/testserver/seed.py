@@ -17,6 +17,8 @@ def make(port, wanted):
         rds(port, one)
     for one in wanted.get("caches", []):
         made.setdefault("caches", {})[one["name"]] = datastore(port, one)
+    for one in wanted.get("buckets", []):
+        buckets(port, one)
     for one in wanted.get("ecs", []):
         ecs(port, one)
     for one in wanted.get("groups", []):
@@ -89,6 +91,36 @@ def datastore(port, one):
             GlobalReplicationGroupId=name, NumCacheClusters=2, **group
         )
     return name
+
+
+def buckets(port, one):
+    """A bucket per region, each with a whole rule to the other; the first one's is enabled."""
+    regions = one["regions"]
+    for region, name in regions:
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3 = client(port, "s3", region)
+        s3.create_bucket(Bucket=name, **where)
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    for (region, name), (other_region, other), status in zip(regions, reversed(regions), ("Enabled", "Disabled")):
+        rule = {**whole_rule(other_region, other), "ID": one.get("rule", "everything"), "Status": status}
+        client(port, "s3", region).put_bucket_replication(
+            Bucket=name, ReplicationConfiguration={"Role": "arn:aws:iam::123456789012:role/copy", "Rules": [rule]}
+        )
+
+
+def whole_rule(region, bucket):
+    return {
+        "Priority": 0,
+        "Filter": {"Prefix": ""},
+        "DeleteMarkerReplication": {"Status": "Enabled"},
+        "SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}},
+        "Destination": {
+            "Bucket": f"arn:aws:s3:::{bucket}",
+            "EncryptionConfiguration": {"ReplicaKmsKeyID": f"arn:aws:kms:{region}:123456789012:key/k"},
+            "ReplicationTime": {"Status": "Enabled", "Time": {"Minutes": 15}},
+            "Metrics": {"Status": "Enabled", "EventThreshold": {"Minutes": 15}},
+        },
+    }
 
 
 def ecs(port, one):

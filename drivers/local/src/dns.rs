@@ -142,6 +142,7 @@ impl Driver for DnsDriver {
             guard: Guard::Enforced,
             fence_assurance: FenceAssurance::None,
             atomic_switch: false,
+            told_to_follow: false,
             needs_agent: false,
             pace: Pace::Seconds,
         }

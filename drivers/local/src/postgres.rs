@@ -76,6 +76,7 @@ pub fn descriptor() -> Descriptor {
         guard: Guard::Enforced,
         fence_assurance: FenceAssurance::Proven,
         atomic_switch: false,
+        told_to_follow: false,
         needs_agent: true,
         pace: Pace::Seconds,
     }

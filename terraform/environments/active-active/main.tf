@@ -132,6 +132,7 @@ module "rights" {
   trusted_arns = var.controller_arns
   resources = {
     aurora      = module.database.cluster_arns
+    s3          = module.objects.arns
     sns         = [module.monitoring.topics.standby]
     autoscaling = [module.group_primary.group_arn, module.group_standby.group_arn]
   }

@@ -157,6 +157,7 @@ module "rights" {
   trusted_arns = var.controller_arns
   resources = {
     aurora  = module.database.cluster_arns
+    s3      = module.objects.arns
     sns     = [module.monitoring.topics.standby]
     route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
     ecs = concat(

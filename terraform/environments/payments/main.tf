@@ -144,9 +144,11 @@ module "rights" {
   name         = var.name
   trusted_arns = var.controller_arns
   resources = {
-    aurora  = module.database.cluster_arns
-    sns     = [module.monitoring.topics.standby]
-    route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
+    aurora      = module.database.cluster_arns
+    elasticache = module.cache.group_arns
+    s3          = module.objects.arns
+    sns         = [module.monitoring.topics.standby]
+    route53     = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
   }
   tags = var.tags
 }

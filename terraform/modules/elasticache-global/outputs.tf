@@ -1,8 +1,8 @@
 output "component" {
   description = "This cache as a component of a plan of Pilotlight."
   value = {
-    kind         = "elasticache"
-    global_group = aws_elasticache_global_replication_group.this.global_replication_group_id
+    kind             = "elasticache"
+    global_datastore = aws_elasticache_global_replication_group.this.global_replication_group_id
     regions = {
       (data.aws_region.primary.name) = { group = aws_elasticache_replication_group.primary.replication_group_id }
       (data.aws_region.standby.name) = { group = aws_elasticache_replication_group.standby.replication_group_id }

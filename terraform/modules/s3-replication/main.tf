@@ -1,5 +1,6 @@
-# Two versioned, encrypted buckets that replicate to each other, so that failing back needs no new rules. Each direction
-# copies everything: all prefixes, delete markers, encrypted objects, within 15 minutes and with metrics of its lag.
+# Two versioned, encrypted buckets with a rule in each that copies everything to the other: all prefixes, delete markers,
+# encrypted objects, within 15 minutes and with metrics of its lag. The primary's is enabled, the standby's waits: a move by
+# Pilotlight turns them round.
 # A bucket that holds objects is not deleted by Terraform (`force_destroy` is not set). Objects that were there before the
 # rules are not copied by them: run a batch replication once.
 
@@ -19,7 +20,7 @@ locals {
 resource "aws_s3_bucket" "primary" {
   #checkov:skip=CKV_AWS_18:Where access is logged to is a matter of the account, not of this application
   #checkov:skip=CKV2_AWS_62:Nothing listens to events; replication has metrics of its own
-  #checkov:skip=CKV_AWS_144:It is replicated, in both directions; the check does not look into the inner module
+  #checkov:skip=CKV_AWS_144:It is replicated, by a rule in each; the check does not look into the inner module
   provider = aws.primary
   bucket   = local.primary
   tags     = var.tags
@@ -28,7 +29,7 @@ resource "aws_s3_bucket" "primary" {
 resource "aws_s3_bucket" "standby" {
   #checkov:skip=CKV_AWS_18:Where access is logged to is a matter of the account, not of this application
   #checkov:skip=CKV2_AWS_62:Nothing listens to events; replication has metrics of its own
-  #checkov:skip=CKV_AWS_144:It is replicated, in both directions; the check does not look into the inner module
+  #checkov:skip=CKV_AWS_144:It is replicated, by a rule in each; the check does not look into the inner module
   provider = aws.standby
   bucket   = local.standby
   tags     = var.tags
@@ -57,6 +58,7 @@ module "forth" {
   providers = { aws = aws.primary }
 
   name            = "${var.name}-forth"
+  enabled         = true
   source_bucket   = { id = aws_s3_bucket.primary.id, arn = aws_s3_bucket.primary.arn, kms_key_arn = var.kms_key_arn_primary }
   target_bucket   = { arn = aws_s3_bucket.standby.arn, kms_key_arn = var.kms_key_arn_standby }
   tags            = var.tags
@@ -68,6 +70,7 @@ module "back" {
   providers = { aws = aws.standby }
 
   name            = "${var.name}-back"
+  enabled         = false
   source_bucket   = { id = aws_s3_bucket.standby.id, arn = aws_s3_bucket.standby.arn, kms_key_arn = var.kms_key_arn_standby }
   target_bucket   = { arn = aws_s3_bucket.primary.arn, kms_key_arn = var.kms_key_arn_primary }
   tags            = var.tags

@@ -8,6 +8,16 @@ output "standby_bucket" {
   value       = aws_s3_bucket.standby.id
 }
 
+output "arns" {
+  description = "The buckets and the roles of their rules, for the policy of Pilotlight."
+  value = [
+    aws_s3_bucket.primary.arn,
+    aws_s3_bucket.standby.arn,
+    module.forth.role_arn,
+    module.back.role_arn,
+  ]
+}
+
 output "component" {
   description = "These buckets as a component of a plan of Pilotlight."
   value = {

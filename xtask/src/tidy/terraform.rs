@@ -16,6 +16,7 @@ const MOVED: &[(&str, &[&str])] = &[
     ("aws_globalaccelerator_endpoint_group", &["traffic_dial_percentage", "endpoint_configuration"]),
     ("aws_rds_cluster", &["global_cluster_identifier", "replication_source_identifier"]),
     ("aws_route53_health_check", &["invert_healthcheck", "disabled"]),
+    ("aws_s3_bucket_replication_configuration", &["rule[0].status"]),
 ];
 
 /// Blocks that are moved wherever they stand.
@@ -71,15 +72,15 @@ fn ignored<'a>(body: &[&'a str]) -> BTreeMap<&'a str, Reason> {
         let line = line.trim();
         let names = match line.strip_prefix("ignore_changes = [") {
             Some(rest) => {
-                inside = !rest.contains(']');
-                rest
+                inside = !rest.ends_with(']');
+                rest.strip_suffix(']').unwrap_or(rest)
             }
             None if inside => line,
             None => "",
         };
         inside &= !line.starts_with(']');
         if !line.starts_with('#') {
-            for name in names.split([',', ']']).map(str::trim).filter(|n| !n.is_empty()) {
+            for name in names.split(',').map(str::trim).filter(|n| !n.is_empty() && *n != "]") {
                 let reason = if above.starts_with('#') { Reason::Given } else { Reason::Missing };
                 found.insert(name, reason);
             }

@@ -36,6 +36,7 @@ impl Aws {
             AwsComponent::Aurora(plan) => Arc::new(pilotlight_aws::AuroraDriver::new(name, plan, access)),
             AwsComponent::Rds(plan) => Arc::new(pilotlight_aws::RdsDriver::new(name, plan, access)),
             AwsComponent::ElastiCache(plan) => Arc::new(pilotlight_aws::ElastiCacheDriver::new(name, plan, access)),
+            AwsComponent::S3(plan) => Arc::new(pilotlight_aws::S3Driver::new(name, plan, access)),
             AwsComponent::Ecs(plan) => Arc::new(pilotlight_aws::EcsDriver::new(name, plan, access)),
             AwsComponent::Autoscaling(plan) => Arc::new(pilotlight_aws::AutoscalingDriver::new(name, plan, access)),
             AwsComponent::Route53(plan) => Arc::new(pilotlight_aws::Route53Driver::new(name, plan, access)),

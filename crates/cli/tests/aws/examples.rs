@@ -37,7 +37,16 @@ fn wanted(plan: &Plan) -> Value {
                 add("rds", json!({"instances": instances}));
             }
             AwsComponent::ElastiCache(cache) => {
-                panic!("no example named ElastiCache so far: let the server make {}", cache.global_datastore)
+                let mut regions: Vec<_> = cache.regions.keys().collect();
+                regions.sort_by_key(|region| **region != plan.home);
+                // The server puts AWS's prefix before it; groups have the same name.
+                let name = cache.global_datastore.trim_start_matches("ldgnf-");
+                add("caches", json!({"name": name, "regions": regions}));
+            }
+            AwsComponent::S3(s3) => {
+                let mut buckets: Vec<_> = s3.regions.iter().map(|(r, b)| (r.clone(), b.bucket.clone())).collect();
+                buckets.sort_by_key(|(region, _)| *region != plan.home);
+                add("buckets", json!({"regions": buckets}));
             }
             AwsComponent::Ecs(ecs) => {
                 for (region, place) in &ecs.regions {
@@ -118,11 +127,12 @@ async fn run(example: &'static str, walk: Walk) {
         assert_eq!(code, 0, "{err}\n{}", asking.log());
         let (code, graph, err) = asking.said(&["runbook", "show", "failover", "--to", &to, "--format", "graph"]);
         assert_eq!(code, 0, "{err}");
-        // A replica that the server has only just begun to make stands in the way, and rightly so.
+        // A copy that the server has only just begun to make stands in the way, and rightly so.
         let end = SystemClock.mono() + Duration::from_secs(60);
         loop {
             let (code, dry, err) = asking.said(&["failover", "--to", &to, "--dry-run"]);
-            if !dry.contains("(creating)") || SystemClock.mono() > end {
+            let begun = ["(creating)", "is not associated yet"].iter().any(|word| dry.contains(word));
+            if !begun || SystemClock.mono() > end {
                 return (code, dry, err, words, graph);
             }
         }

@@ -192,7 +192,7 @@ fn await_position(survey: &Survey<'_>, data: &Data<'_>, stopped: &StepId) -> Ste
 fn promote_all(survey: &Survey<'_>, draft: &mut Draft, grant: &StepId, rooms: &[StepId]) -> Vec<(Component, StepId)> {
     let alone = survey.data.len() == 1;
     let promote = |data: &Data<'_>| {
-        let step = if data.descriptor.atomic_switch { switch(survey, data.name, alone) } else { promote(survey, data) };
+        let step = if data.descriptor.atomic_switch { switch(survey, data, alone) } else { promote(survey, data) };
         let id = draft.add(step.once([grant.clone()]).once(rooms.iter().cloned()));
         (data.name.clone(), id)
     };
@@ -215,12 +215,15 @@ fn promote(survey: &Survey<'_>, data: &Data<'_>) -> Step {
 }
 
 /// A switch that is refused has changed nothing, so a planned move of nothing else can still be undone.
-fn switch(survey: &Survey<'_>, component: &Component, alone: bool) -> Step {
-    let (from, to) = (survey.from(), survey.to());
+fn switch(survey: &Survey<'_>, data: &Data<'_>, alone: bool) -> Step {
+    let (component, from, to) = (data.name, survey.from(), survey.to());
     let allow_loss = survey.d.intent.mode == crate::placement::Mode::Ungraceful;
     let effect = Effect::Switch { component: component.clone(), from: from.clone(), to: to.clone(), allow_loss };
     let title = format!("Switch {component} from {from} to {to}");
-    let why = "The provider stops the old writer, hands over and makes the new one in one call.";
+    let why = match data.descriptor.told_to_follow {
+        false => "The provider stops the old writer, hands over and makes the new one in one call.".to_owned(),
+        true => format!("What is written in {to} is copied from now on. Nothing stops what still writes in {from}."),
+    };
     let on_failure = if alone && !allow_loss { OnFailure::Undo } else { OnFailure::Pause };
     step(format!("switch-{component}-{to}"), Phase::Promote, effect, limits::SWITCH)
         .say(title, why)

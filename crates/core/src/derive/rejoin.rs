@@ -18,7 +18,7 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
     let told = draft.steps.len();
     for region in survey.d.plan.regions.iter().filter(|r| *r != writer) {
         let mut back: Vec<StepId> = Vec::new();
-        for data in survey.data.iter().filter(|d| !d.descriptor.atomic_switch) {
+        for data in survey.data.iter().filter(|d| d.descriptor.needs_rejoin()) {
             if !survey.can_reach(data.descriptor, region) || !is_astray(survey, data, region) {
                 continue;
             }
@@ -29,6 +29,8 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
             }
             let silent = match survey.role(data.name, region) {
                 Role::Standby { .. } => None,
+                // What it took meanwhile is to arrive before it stops.
+                _ if data.descriptor.told_to_follow => None,
                 _ if data.descriptor.can(Capability::Fence) => Some(draft.add(fence(survey, data, region))),
                 _ => return Err(Refusal::Incapable { component: data.name.clone(), capability: Capability::Fence }),
             };

@@ -141,7 +141,7 @@ pub(super) fn after_promotion(
     let end = if closed.is_empty() { &served } else { &closed };
     tell_end(survey, draft, end);
     if !survey.stays() {
-        follow_all(survey, draft, writers);
+        follow_all(survey, draft, writers, &served);
     }
     let led = survey.roads.iter().filter_map(|road| survey.shares(road)).flatten();
     let left: BTreeSet<&Region> = led.chain([survey.from()]).collect();
@@ -176,10 +176,13 @@ fn verify(survey: &Survey<'_>, draft: &mut Draft, mut needs: Vec<StepId>) -> Vec
 
 /// The other copies follow the new writer: bystanders always, the old writer only when it took part. A lost one that comes
 /// back is another run.
-fn follow_all(survey: &Survey<'_>, draft: &mut Draft, writers: &[(Component, StepId)]) {
-    for data in survey.data.iter().filter(|d| !d.descriptor.atomic_switch) {
+///
+/// A copy that took writes until now follows only when users have gone.
+fn follow_all(survey: &Survey<'_>, draft: &mut Draft, writers: &[(Component, StepId)], served: &[StepId]) {
+    for data in survey.data.iter().filter(|d| d.descriptor.needs_rejoin()) {
         let promoted = writers.iter().filter(|(name, _)| name == data.name).map(|(_, id)| id.clone());
-        let promoted: Vec<StepId> = promoted.collect();
+        let left = served.iter().filter(|_| data.descriptor.told_to_follow).cloned();
+        let promoted: Vec<StepId> = promoted.chain(left).collect();
         let from = (survey.d.intent.mode == Mode::Graceful).then(|| survey.from());
         let standing = |region: &&Region| {
             let is_standby = matches!(survey.role(data.name, region), Role::Standby { .. });

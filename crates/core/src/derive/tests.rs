@@ -231,6 +231,26 @@ fn a_provider_that_switches_in_one_call_needs_one_step() {
     assert_eq!(lost.graph()[1..4], ["scale-payments-west", "grant-west", "switch-database-west < grant-west"]);
 }
 
+/// Like buckets: the call fences nothing, and the old side goes on until users have gone.
+#[test]
+fn what_has_to_be_told_to_follow_is_told_when_users_have_gone() {
+    let files = |d: &mut Descriptor| {
+        provider(d);
+        (d.told_to_follow, d.fence_assurance) = (true, FenceAssurance::TrafficOnly);
+    };
+    let planned = Scene::new(usual(), Verb::Switchover, "west").driver("database", files);
+    let graph = planned.graph();
+    let told = "rejoin-database-east < switch-database-west, verify-2".to_owned();
+    assert!(graph.contains(&told), "{graph:?}");
+    let mut lost = Scene::new(usual(), Verb::Failover, "west").without("east").driver("database", files);
+    assert_eq!(lost.refusal().code(), "PL-0209", "traffic only is less than lapsed");
+    lost.consent = Consent::Given;
+    assert!(lost.graph().iter().all(|step| !step.starts_with("rejoin-database-east")), "{:?}", lost.graph());
+    let back = Scene::new(usual(), Verb::Rejoin, "east").driver("database", files);
+    let back = back.role("database", "west", Role::Writer).role("database", "east", Role::Writer);
+    assert!(back.graph().iter().any(|step| step.starts_with("rejoin-database-west")), "{:?}", back.graph());
+}
+
 #[test]
 fn a_weak_fence_is_completed_by_the_lease_or_left_to_a_person() {
     let weak = |d: &mut Descriptor| d.fence_assurance = FenceAssurance::ConnectionsCut;

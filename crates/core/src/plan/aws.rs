@@ -39,6 +39,8 @@ pub enum AwsComponent {
     /// An ElastiCache Global Datastore.
     #[serde(rename = "elasticache")]
     ElastiCache(ElastiCachePlan),
+    /// Buckets in S3, one copied to the other.
+    S3(S3Plan),
     /// An ECS service in each region.
     Ecs(EcsPlan),
     /// An EC2 Auto Scaling group in each region.
@@ -107,6 +109,31 @@ pub struct ElastiCacheMember {
     pub group: String,
     /// `HOST:PORT` of its primary endpoint, dialled as a second opinion.
     pub address: Option<String>,
+}
+
+/// `kind: s3`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct S3Plan {
+    /// `existing_copied`: a batch replication has copied what was there before the rules.
+    pub existing_copied: bool,
+    /// Two buckets.
+    pub regions: BTreeMap<Region, S3Bucket>,
+}
+
+/// A bucket and the rule in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct S3Bucket {
+    /// Its name.
+    pub bucket: String,
+    /// Id of the replication rule in it that copies to the other bucket.
+    pub rule: String,
+}
+
+impl S3Plan {
+    /// The region of the other bucket.
+    pub fn other<'a>(&'a self, region: &Region) -> Option<&'a Region> {
+        self.regions.keys().find(|r| *r != region)
+    }
 }
 
 /// `kind: ecs`.
@@ -234,6 +261,7 @@ impl AwsComponent {
             AwsComponent::Aurora(a) => a.regions.keys().collect(),
             AwsComponent::Rds(r) => r.regions.keys().collect(),
             AwsComponent::ElastiCache(e) => e.regions.keys().collect(),
+            AwsComponent::S3(s) => s.regions.keys().collect(),
             _ => Vec::new(),
         }
     }
@@ -291,6 +319,10 @@ impl AwsComponent {
                 let places = places(e.regions.keys().collect());
                 format!("ElastiCache global datastore {} in {places}; a copy {detach}", e.global_datastore)
             }
+            AwsComponent::S3(s) => format!(
+                "buckets in {}; the serving one is copied to the other, and nothing stops writes to a bucket",
+                places(s.regions.keys().collect())
+            ),
             AwsComponent::Ecs(e) => {
                 format!("an ECS service, {} tasks where the traffic is and {} elsewhere", e.active, e.standby)
             }

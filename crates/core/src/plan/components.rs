@@ -35,6 +35,7 @@ pub(super) static KINDS: Kinds = Kinds {
         Variant { word: "aurora", section: &aws::aurora::SECTION },
         Variant { word: "rds", section: &aws::rds::SECTION },
         Variant { word: "elasticache", section: &aws::elasticache::SECTION },
+        Variant { word: "s3", section: &aws::s3::SECTION },
         Variant { word: "ecs", section: &aws::ecs::SECTION },
         Variant { word: "autoscaling", section: &aws::autoscaling::SECTION },
         Variant { word: "route53", section: &aws::route53::SECTION },

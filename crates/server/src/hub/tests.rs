@@ -61,6 +61,7 @@ fn remote(hub: &Arc<Hub>) -> Arc<RemoteAgent> {
         guard: Guard::Enforced,
         fence_assurance: FenceAssurance::Proven,
         atomic_switch: false,
+        told_to_follow: false,
         needs_agent: true,
         pace: Pace::Seconds,
     };

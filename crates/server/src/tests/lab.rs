@@ -381,6 +381,7 @@ fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {
         guard: Guard::Enforced,
         fence_assurance: FenceAssurance::Proven,
         atomic_switch: false,
+        told_to_follow: false,
         needs_agent: true,
         pace: Pace::Seconds,
     };

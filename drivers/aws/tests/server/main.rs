@@ -10,4 +10,5 @@ mod capacity;
 mod dns;
 mod elasticache;
 mod ground;
+mod objects;
 mod rds;

@@ -66,7 +66,7 @@ resource "aws_s3_bucket_replication_configuration" "this" {
   rule {
     id       = "everything"
     priority = 0
-    status   = "Enabled"
+    status   = var.enabled ? "Enabled" : "Disabled"
 
     filter {}
 
@@ -110,6 +110,9 @@ resource "aws_s3_bucket_replication_configuration" "this" {
   }
 
   lifecycle {
+    # Which of the two rules copies follows the service: a move enables one and disables the other.
+    ignore_changes = [rule[0].status]
+
     precondition {
       condition     = length(var.bucket_versions) == 2
       error_message = "Both buckets must keep versions before one replicates to the other."

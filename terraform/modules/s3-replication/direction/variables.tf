@@ -3,6 +3,11 @@ variable "name" {
   type        = string
 }
 
+variable "enabled" {
+  description = "Whether the rule copies at first. Afterwards that is Pilotlight's."
+  type        = bool
+}
+
 variable "source_bucket" {
   description = "Where objects are read."
   type        = object({ id = string, arn = string, kms_key_arn = string })

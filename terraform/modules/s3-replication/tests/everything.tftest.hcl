@@ -39,7 +39,7 @@ variables {
   kms_key_arn_standby = "arn:aws:kms:us-west-2:123456789012:key/22222222-2222-2222-2222-222222222222"
 }
 
-run "both_directions_copy_everything" {
+run "both_rules_copy_everything_and_one_is_enabled" {
   command = apply
 
   providers = {
@@ -71,6 +71,11 @@ run "both_directions_copy_everything" {
       rule.source_selection_criteria[0].sse_kms_encrypted_objects[0].status == "Enabled"
     ])
     error_message = "a direction leaves something out"
+  }
+
+  assert {
+    condition     = module.forth.rule.status == "Enabled" && module.back.rule.status == "Disabled"
+    error_message = "not exactly the primary bucket is copied"
   }
 }
 

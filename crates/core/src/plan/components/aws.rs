@@ -6,6 +6,7 @@ pub(super) mod ecs;
 pub(super) mod elasticache;
 pub(super) mod rds;
 pub(super) mod route53;
+pub(super) mod s3;
 pub(super) mod sns;
 
 use crate::code;
@@ -76,6 +77,7 @@ pub(super) fn build(record: &Record) -> Option<AwsComponent> {
         "aurora" => AwsComponent::Aurora(aurora::build(record)?),
         "rds" => AwsComponent::Rds(rds::build(record)?),
         "elasticache" => AwsComponent::ElastiCache(elasticache::build(record)?),
+        "s3" => AwsComponent::S3(s3::build(record)?),
         "ecs" => AwsComponent::Ecs(ecs::build(record)?),
         "autoscaling" => AwsComponent::Autoscaling(autoscaling::build(record)?),
         "route53" => AwsComponent::Route53(route53::build(record)?),
@@ -87,6 +89,7 @@ pub(super) fn build(record: &Record) -> Option<AwsComponent> {
 pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
     match record.kind {
         "rds" => rds::check(record, out),
+        "s3" => s3::check(record, out),
         "ecs" => ecs::check(record, out),
         "autoscaling" => autoscaling::check(record, out),
         "route53" => route53::check(record, out),

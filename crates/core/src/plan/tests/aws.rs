@@ -34,6 +34,9 @@ components:
     kind: elasticache
     global_datastore: ldgnf-cart
     regions: { us-east-1: { group: cart }, us-west-2: { group: cart, address: "cart.example.com:6379" } }
+  files:
+    kind: s3
+    regions: { us-east-1: { bucket: files-east }, us-west-2: { bucket: files-west, rule: back } }
   web:
     kind: ecs
     active: 6
@@ -73,7 +76,7 @@ fn every_kind_is_read_and_says_what_it_is_for_the_rest() {
     let regions = |names: [&str; 2]| names.map(Region::from);
     let both = regions(["us-east-1", "us-west-2"]);
     let part = |name: &str| &plan.components[&name.into()];
-    for data in ["database", "ledger", "cart"] {
+    for data in ["database", "ledger", "cart", "files"] {
         assert_eq!(part(data).copies(), both.iter().collect::<Vec<_>>());
     }
     let (places, instances) = part("web").capacity().expect("it runs");
@@ -104,6 +107,8 @@ fn faults_of_aws_have_codes() {
         ("standby: 1\n    active_provider", "standby: 7\n    active_provider", code::PLAN_CONTRADICTION),
         ("open_groups: [sg-3], ", "", code::PLAN_CONTRADICTION),
         ("active_max: 20", "active_max: 5", code::PLAN_CONTRADICTION),
+        (", us-west-2: { bucket: files-west, rule: back }", "", code::PLAN_CONTRADICTION),
+        ("bucket: files-west", "bucket: files-east", code::PLAN_CONTRADICTION),
         ("global_cluster: payments", "detach: never", code::PLAN_KEY_MISSING),
     ] {
         let found = faults(swap(from, to));
