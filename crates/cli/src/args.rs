@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod demo;
+mod duration;
 mod import;
 pub(crate) mod misuse;
 mod rescue;
@@ -12,7 +13,6 @@ pub(crate) use rescue::{RescueApplyArgs, RescueShowArgs, RescueVerb};
 pub(crate) use series::{BenchArgs, BenchCase, NetArg, SafetyArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pilotlight_core::time::parse_duration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -97,10 +97,6 @@ pub(crate) enum Verb {
     /// Lets clients through to a server while its agent holds the lease; started by the agent
     #[command(hide = true)]
     Proxy(ProxyArgs),
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "not a duration, such as 1500ms, 3s or 5m".to_owned())
 }
 
 /// What a proxy is between.
@@ -400,7 +396,7 @@ pub(crate) struct MeasureArgs {
     #[command(flatten)]
     pub(crate) view: ViewArgs,
     /// Ends by itself after this time
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::of_measuring)]
     pub(crate) duration: Option<Duration>,
     /// Every request, one JSON object per line; made anew
     #[arg(long, default_value = "pilotlight-requests.jsonl", value_name = "FILE")]

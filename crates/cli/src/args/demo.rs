@@ -2,7 +2,6 @@
 
 use super::duration;
 use clap::{Args, ValueEnum};
-use pilotlight_core::time::show_duration;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,13 +14,13 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// How long a silent region may go on writing
-    #[arg(long, default_value = "3s", value_name = "DURATION", value_parser = demo_lease)]
+    #[arg(long, default_value = "3s", value_name = "DURATION", value_parser = duration::demo_lease)]
     pub(crate) lease: Duration,
     /// Payments a second
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(crate) rate: u32,
     /// How long replication is held back before the loss, so that payments are lost for certain
-    #[arg(long, default_value = "0s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "0s", value_name = "DURATION", value_parser = duration::demo_lag)]
     pub(crate) lag: Duration,
     /// Where the report goes
     #[arg(long, default_value = "pilotlight-demo-report", value_name = "FOLDER")]
@@ -53,14 +52,4 @@ impl FaultArg {
     pub(crate) fn leaves_the_writer(self) -> bool {
         matches!(self, FaultArg::Agent | FaultArg::FreezeAgent)
     }
-}
-
-/// A plan takes no shorter one; the longest is what somebody still waits for in front of a terminal.
-fn demo_lease(text: &str) -> Result<Duration, String> {
-    let (shortest, longest) = (Duration::from_secs(1), Duration::from_secs(30));
-    let lease = duration(text)?;
-    if (shortest..=longest).contains(&lease) {
-        return Ok(lease);
-    }
-    Err(format!("the demo takes a lease from {} to {}", show_duration(shortest), show_duration(longest)))
 }

@@ -14,11 +14,13 @@ pub(crate) async fn run(args: &AcknowledgeArgs) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
     let units = plan.units();
     let unit = match (&args.unit, units.len()) {
-        (Some(name), _) => Unit::new(name),
+        (Some(name), _) if units.iter().any(|unit| unit.as_str() == name) => Unit::new(name),
         (None, 1) => units.into_iter().next().cloned().unwrap_or_else(|| Unit::new(plan.application.as_str())),
-        (None, _) => {
+        (name, _) => {
             let names: Vec<&str> = units.into_iter().map(Unit::as_str).collect();
-            return Err(CliError::say(Exit::Usage, "the plan has several units")
+            let what =
+                name.as_ref().map_or("the plan has several units".to_owned(), |n| format!("the plan has no unit {n}"));
+            return Err(CliError::say(Exit::Usage, what)
                 .code(code::NO_SUCH_NAME.as_str())
                 .hint(format!("name one with --unit: {}", names.join(", "))));
         }

@@ -7,13 +7,12 @@ use crate::command::interrupt;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::narrator::{Narrator, Voice};
-use anyhow::Context;
 use pilotlight_core::code;
 use pilotlight_core::measure::{self, Traffic};
 use pilotlight_core::plan::{Kind, Plan};
 use pilotlight_core::time::{as_ms, show_duration};
 use pilotlight_driver::clock::SystemClock;
-use pilotlight_engine::measure::{Client, ClientHandle, ClientLog, ClientParts, client};
+use pilotlight_engine::measure::{Client, ClientError, ClientHandle, ClientLog, ClientParts, client};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -76,7 +75,14 @@ async fn start(plan: &Plan, args: &MeasureArgs) -> Result<ClientHandle, CliError
         keep: client::KEEP,
         clock: Arc::new(SystemClock),
     };
-    Ok(Client::start(parts).await.context("the outside client cannot start")?)
+    Client::start(parts).await.map_err(|e| {
+        let (code, hint) = match &e {
+            ClientError::Log { .. } => (code::FILE_NOT_WRITTEN, "name another file with --log"),
+            ClientError::Url { .. } => (code::PLAN_VALUE, "look at `measure.url` in the plan"),
+            ClientError::Resolver(_) | ClientError::Http(_) => (code::MACHINE, "PILOTLIGHT_LOG=debug says more"),
+        };
+        CliError::new(code.exit().into(), e).code(code.as_str()).hint(hint)
+    })
 }
 
 fn name_server(plan: &Plan, url: &str) -> Option<SocketAddr> {

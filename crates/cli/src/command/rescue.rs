@@ -54,13 +54,13 @@ fn offline(folder: &Path, passphrase: Option<&Path>, from: u64, most: u32) -> Re
     let secret = secret.transpose()?;
     let opened = Folder::open(folder, secret.as_deref());
     opened.and_then(|f| f.shown(from, usize::try_from(most).unwrap_or(usize::MAX))).map_err(|e| {
-        let (code, exit) = match &e {
-            BundleError::Damaged(_) => (code::RESCUE_DAMAGED, Exit::Refused),
-            BundleError::NoKey => (code::RESCUE_KEY, Exit::Usage),
-            BundleError::Io { .. } => (code::NO_SUCH_BUNDLE, Exit::Usage),
+        let (code, exit, hint) = match &e {
+            BundleError::Damaged(_) => (code::RESCUE_DAMAGED, Exit::Refused, "put back the file that was changed"),
+            BundleError::NoKey => (code::RESCUE_KEY, Exit::Usage, "name the plan's passphrase with --passphrase-file"),
+            BundleError::Io { .. } => (code::NO_SUCH_BUNDLE, Exit::Usage, "name the folder that holds manifest.json"),
         };
         let error = anyhow::Error::new(e).context(format!("the bundle in {} cannot be used", folder.display()));
-        CliError::new(exit, error).code(code.as_str())
+        CliError::new(exit, error).code(code.as_str()).hint(hint)
     })
 }
 

@@ -143,6 +143,7 @@ fn a_name_that_the_plan_does_not_have_is_told_with_those_it_has() {
         (&["agent", "--region", "mars", "--state", "agent"][..], "east, west"),
         (&["serve", "--member", "mars"], "controller"),
         (&["hold", "on", "--member", "mars"], "controller"),
+        (&["acknowledge", "--unit", "mars/../moons"], "shop"),
     ] {
         let (code, _, err) = said(&tried(folder.path(), words));
         assert_eq!(code, 2, "{words:?}: {err}");

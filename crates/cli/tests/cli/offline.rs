@@ -70,7 +70,9 @@ fn what_is_not_understood_has_a_code_and_says_what_to_type() {
         (&["demo", "--lease", "0s"], "from 1.0 s to 30.0 s"),
         (&["demo", "--lease", "1h"], "from 1.0 s to 30.0 s"),
         (&["demo", "--lag", "soon"], "not a duration"),
+        (&["demo", "--lag", "1h"], "from 0 ms to 3.0 s"),
         (&["measure", "--for", "soon"], "not a duration"),
+        (&["measure", "--for", "0s"], "less than a second"),
     ] {
         let (code, out, err) = said(&run(folder.path(), words));
         assert_eq!((code, out.as_str()), (2, ""), "{words:?}: {err}");
