@@ -241,6 +241,9 @@ catalogue! {
     AWS_RULE = "PL-0891", Failed;
     AWS_RULE_INCOMPLETE = "PL-0892", Failed;
     AWS_NOT_COPIED = "PL-0893", Failed;
+    AWS_IMAGE_MISSING = "PL-0894", Failed;
+    AWS_IMAGE_ELSEWHERE = "PL-0895", Failed;
+    AWS_IMAGE_DIFFERS = "PL-0896", Failed;
 }
 
 impl Code {

@@ -2,6 +2,9 @@
 //!
 //! Border: task definitions, load balancers and scaling policies are the user's. A scaling policy whose least is above what
 //! is asked for brings the count up again; preflight of AWS's own autoscaling is not looked at.
+//! Images are looked at before a move, never pushed.
+
+mod images;
 
 use crate::access::Access;
 use crate::call::Call;
@@ -168,12 +171,15 @@ impl Driver for EcsDriver {
     }
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
-        let Effect::SetCapacity { region, .. } = effect else { return Ok(Vec::new()) };
+        let Effect::SetCapacity { region, instances, .. } = effect else { return Ok(Vec::new()) };
         let place = self.plan.regions.get(region).map(|p| format!("{}/{}", p.cluster, p.service)).unwrap_or_default();
         let hint = "compare `regions` of the component with the account";
-        Ok(there(self.service(region).await, &format!("ECS service {place} in {region}"), hint)
-            .err()
-            .unwrap_or_default())
+        Ok(match there(self.service(region).await, &format!("ECS service {place} in {region}"), hint) {
+            // What is made smaller pulls no image.
+            Ok(service) if *instances >= self.plan.active => Box::pin(self.of_images(region, &service)).await,
+            Ok(_) => Vec::new(),
+            Err(found) => found,
+        })
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {

@@ -11,6 +11,7 @@
 
 pub mod cluster;
 pub mod datastore;
+pub mod image;
 pub mod instance;
 pub mod rate;
 pub mod refusal;

@@ -1,5 +1,8 @@
 """Makes what a test starts from, with AWS's own client library, so that the calls are not ours."""
 
+import hashlib
+import json
+
 import boto3
 
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
@@ -19,6 +22,8 @@ def make(port, wanted):
         made.setdefault("caches", {})[one["name"]] = datastore(port, one)
     for one in wanted.get("buckets", []):
         buckets(port, one)
+    for one in wanted.get("images", []):
+        image(port, one)
     for one in wanted.get("ecs", []):
         ecs(port, one)
     for one in wanted.get("groups", []):
@@ -123,10 +128,26 @@ def whole_rule(region, bucket):
     }
 
 
+def image(port, one):
+    """An image whose digest follows from its content."""
+    ecr = client(port, "ecr", one["region"])
+    try:
+        ecr.create_repository(repositoryName=one["repository"])
+    except ecr.exceptions.RepositoryAlreadyExistsException:
+        pass
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": {"digest": one["content"]}})
+    # moto would take any digest; AWS's is that of the manifest.
+    digest = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+    ecr.put_image(
+        repositoryName=one["repository"], imageTag=one["tag"], imageManifest=manifest, imageDigest=digest
+    )
+
+
 def ecs(port, one):
     client_ = client(port, "ecs", one["region"])
     client_.create_cluster(clusterName=one["cluster"])
-    container = {"name": "app", "image": "app:1", "memory": 128}
+    container = {"name": "app", "image": one.get("image", "app:1"), "memory": 128}
     client_.register_task_definition(family=one["service"], containerDefinitions=[container])
     client_.create_service(
         cluster=one["cluster"], serviceName=one["service"], taskDefinition=one["service"], desiredCount=one["tasks"]

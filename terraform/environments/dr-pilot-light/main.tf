@@ -142,7 +142,11 @@ module "rights" {
       [for region in [var.primary_region, var.standby_region] : "arn:aws:rds:${region}:*:pg:*"],
       [for region in [var.primary_region, var.standby_region] : "arn:aws:rds:${region}:*:og:*"],
     )
-    ecs     = [module.service_primary.service_arn, module.service_standby.service_arn]
+    ecs = concat(
+      [module.service_primary.service_arn, module.service_standby.service_arn],
+      module.service_primary.repository_arns,
+      module.service_standby.repository_arns,
+    )
     route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
     sns     = [module.monitoring.topics.standby]
   }

@@ -141,6 +141,8 @@ module "rights" {
     ecs = concat(
       [for s in module.service_primary : s.service_arn],
       [for s in module.service_standby : s.service_arn],
+      flatten([for s in module.service_primary : s.repository_arns]),
+      flatten([for s in module.service_standby : s.repository_arns]),
     )
   }
   tags = var.tags

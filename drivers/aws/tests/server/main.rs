@@ -10,5 +10,6 @@ mod capacity;
 mod dns;
 mod elasticache;
 mod ground;
+mod images;
 mod objects;
 mod rds;

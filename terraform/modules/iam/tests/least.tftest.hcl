@@ -25,7 +25,7 @@ run "one_policy_per_driver_of_the_plan" {
   }
 
   assert {
-    condition     = join(" ", output.calls.ecs.named) == "ecs:DescribeServices ecs:UpdateService" && length(output.calls.ecs.any) == 0
+    condition     = join(" ", output.calls.ecs.named) == "ecr:DescribeImages ecs:DescribeServices ecs:UpdateService" && join(" ", output.calls.ecs.any) == "ecs:DescribeTaskDefinition"
     error_message = "a call on every service of the account"
   }
 
