@@ -389,6 +389,9 @@ pub(crate) struct ReportArgs {
     /// Folder for report.html and report.json
     #[arg(long, short = 'o', default_value = ".", value_name = "FOLDER")]
     pub(crate) output: PathBuf,
+    /// The log of `pilotlight measure` that ran meanwhile: what users felt goes into the report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) requests: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -72,6 +72,7 @@ catalogue! {
     FILE_EXISTS = "PL-0002", Refused;
     NO_SUCH_CODE = "PL-0003", Usage;
     FILE_NOT_WRITTEN = "PL-0004", Failed;
+    REQUESTS_UNFIT = "PL-0005", Usage;
 
     PLAN_UNREADABLE = "PL-0100", Usage;
     PLAN_NOT_YAML = "PL-0101", Usage;

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
+/// The controller uses no service.
+const NOT_FELT: &str = "What users felt is not in here: `pilotlight measure` beside the move tells that, and `pilotlight report RUN \
+                        --requests FILE` puts it in.";
+
 /// Writes reports until shutdown. A run that ends while nobody listens gets its report when it is asked for.
 pub(crate) async fn run(desk: Arc<Desk>) {
     let Some(folder) = desk.reports.clone() else { return desk.shutdown.cancelled().await };
@@ -69,7 +73,7 @@ fn report(desk: &Desk, view: RunView) -> Report {
         samples: &[],
         held: None,
         environment: BTreeMap::from([("pilotlight".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
-        notes: vec!["No outside client was running: what users felt was not measured.".to_owned()],
+        notes: vec![NOT_FELT.to_owned()],
         runs: &[view],
     }
     .report()

@@ -1,4 +1,6 @@
-//! `pilotlight report`: fetches the report of a run from the controller.
+//! `pilotlight report`: fetches the report of a run from the controller, or makes it here with what the outside client saw.
+
+mod felt;
 
 use crate::args::ReportArgs;
 use crate::command::run::named_or_newest;
@@ -14,6 +16,14 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
     let operator = Operator::of(&plan)?;
     let run = named_or_newest(&operator, args.run.as_deref()).await?;
+    if let Some(requests) = &args.requests {
+        let report = felt::report(&plan, &operator, &run, requests).await?;
+        writable(&args.output)?;
+        let written = report.write(&args.output);
+        let page = written.map_err(|e| not_written(&e.path, e.cause))?;
+        println!("{}\n{}", page.html.display(), page.json.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     writable(&args.output)?;
     for name in ["report.html", "report.json"] {
         let text = operator.get_text(&format!("/v1/runs/{run}/{name}")).await?;
