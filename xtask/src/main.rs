@@ -6,6 +6,10 @@ mod simulate;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Worlds are made of small values that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "usage: cargo xtask TASK
 
   tidy                                    check the rules of the house that the compiler does not know

@@ -10,10 +10,11 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, Unit};
 use pilotlight_core::observation::{State, Target};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
-/// Between two decisions: looks are made about as often.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// Between two decisions when nothing is seen or heard: looks hang.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The driver gives up well before: it changes two settings and waits for a candidate that is close.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -23,12 +24,17 @@ pub(crate) async fn run(agent: &Agent, unit: &Unit) {
     let targets = agent.picture.replicated_of(unit);
     let mut memory = Memory::default();
     let mut trouble = None;
+    let (mut looks, mut heard) = (0, 0);
+    let mut over = pin!(agent.shutdown.cancelled());
     loop {
         tokio::select! {
             biased;
+            () = agent.picture.looks.passes(looks) => {}
+            () = agent.picture.heard.passes(heard) => {}
             () = agent.clock.sleep(INTERVAL) => {}
-            () = agent.shutdown.cancelled() => return,
+            () = &mut over => return,
         }
+        (looks, heard) = (agent.picture.looks.get(), agent.picture.heard.get());
         let Some(view) = agent.picture.view(unit) else { continue };
         // The turns first: what is decided must still hold when it is done.
         let turns: Option<Vec<(Target, Turn)>> =
@@ -37,7 +43,7 @@ pub(crate) async fn run(agent: &Agent, unit: &Unit) {
         let seen: Option<BTreeMap<Component, Situation>> =
             turns.iter().map(|(t, _)| Some((t.component.clone(), agent.picture.situation(t)?))).collect();
         let Some(seen) = seen else { continue };
-        let looks: BTreeMap<Component, State> = seen.iter().map(|(c, s)| (c.clone(), s.state.clone())).collect();
+        let looks: BTreeMap<Component, State> = seen.iter().map(|(c, s)| (c.clone(), State::clone(&s.state))).collect();
         let ledger = Ledger {
             region: &agent.region,
             policy: &agent.plan.policy,

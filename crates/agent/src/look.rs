@@ -6,6 +6,7 @@
 use crate::Agent;
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_driver::clock::within;
+use std::pin::pin;
 use std::time::Duration;
 
 /// Between two looks when nothing signals.
@@ -22,13 +23,14 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
     let signals = agent.picture.signals(target);
     // It begins before the look, so that nothing that happens in between is missed, and lasts over many looks.
     let mut signal = Box::pin(signalled(agent, target));
+    let mut over = pin!(agent.shutdown.cancelled());
     while !agent.shutdown.is_cancelled() {
         let generation = agent.picture.generation(target);
         let began = agent.clock.mono();
         let state = tokio::select! {
             biased;
             state = look(agent, target) => State { epoch: agent.hands.newest_epoch(target).max(state.epoch), ..state },
-            () = agent.shutdown.cancelled() => return,
+            () = &mut over => return,
         };
         agent.picture.looked(target, generation, began, state);
         tokio::select! {
@@ -36,7 +38,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
             () = agent.clock.sleep(INTERVAL) => {}
             () = signals.look.notified() => {}
             () = &mut signal => signal.set(signalled(agent, target)),
-            () = agent.shutdown.cancelled() => return,
+            () = &mut over => return,
         }
     }
 }

@@ -11,6 +11,7 @@ use pilotlight_core::id::{Component, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, Sentinel, State, Target};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Seen, UnitView};
+use pilotlight_core::shared::Shared;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::level::Level;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ pub(crate) struct Picture {
     pub(crate) beat: Arc<Notify>,
     /// Counts answered heartbeats.
     pub(crate) heard: Level,
+    /// Counts looks at copies of replicated data.
+    pub(crate) looks: Level,
     signals: BTreeMap<Target, Signals>,
 }
 
@@ -38,7 +41,7 @@ pub(crate) struct Signals {
 
 #[derive(Default)]
 struct Inner {
-    units: BTreeMap<Unit, UnitView>,
+    units: BTreeMap<Unit, Shared<UnitView>>,
     epochs: BTreeMap<Unit, Epoch>,
     asked: bool,
     /// The newest sentinel, and the first one whose time can be held against its.
@@ -50,7 +53,7 @@ struct Inner {
 struct Copy {
     unit: Unit,
     replicated: bool,
-    look: Option<(State, Mono)>,
+    look: Option<(Shared<State>, Mono)>,
     look_generation: u64,
     generation: u64,
     effects_running: u32,
@@ -67,9 +70,9 @@ pub(crate) struct Situation {
     /// The copy's generation: whether something was done to it since.
     pub(crate) generation: u64,
     pub(crate) unit: Unit,
-    pub(crate) view: Option<UnitView>,
+    pub(crate) view: Option<Shared<UnitView>>,
     pub(crate) asked: bool,
-    pub(crate) state: State,
+    pub(crate) state: Shared<State>,
     pub(crate) was_writer: bool,
     pub(crate) may_write: bool,
     pub(crate) seen_alive: bool,
@@ -109,6 +112,7 @@ impl Picture {
             inner: Mutex::new(Inner { copies, ..Inner::default() }),
             beat: Arc::default(),
             heard: Level::default(),
+            looks: Level::default(),
             signals,
         }
     }
@@ -163,20 +167,28 @@ impl Picture {
     /// The controller has answered.
     pub(crate) fn heard(&self, views: Vec<UnitView>) {
         let mut inner = self.lock();
-        inner.asked = true;
+        // The same answer again changes no decision; that the lease is renewed is seen with the next look.
+        let mut news = !std::mem::replace(&mut inner.asked, true);
         for view in views {
             raise(&mut inner.epochs, &view.unit, view.epoch);
-            inner.units.insert(view.unit.clone(), view);
+            if inner.units.get(&view.unit).is_none_or(|known| **known != view) {
+                news = true;
+                inner.units.insert(view.unit.clone(), view.into());
+            }
         }
         drop(inner);
         self.heard.step();
-        self.wake_deciders();
+        if news {
+            self.wake_deciders();
+        }
     }
 
     /// The controller was asked and did not answer.
     pub(crate) fn not_answered(&self) {
-        self.lock().asked = true;
-        self.wake_deciders();
+        let first = !std::mem::replace(&mut self.lock().asked, true);
+        if first {
+            self.wake_deciders();
+        }
     }
 
     fn wake_deciders(&self) {
@@ -184,7 +196,7 @@ impl Picture {
     }
 
     /// The unit as the store had it in the newest answer.
-    pub(crate) fn view(&self, unit: &Unit) -> Option<UnitView> {
+    pub(crate) fn view(&self, unit: &Unit) -> Option<Shared<UnitView>> {
         self.lock().units.get(unit).cloned()
     }
 
@@ -217,10 +229,14 @@ impl Picture {
             old.role != state.role || old.capacity != state.capacity || old.follows_as != state.follows_as
         });
         copy.look_generation = generation;
-        copy.look = Some((state, began));
+        copy.look = Some((state.into(), began));
+        let replicated = copy.replicated;
         drop(inner);
         if news {
             self.beat.notify_one();
+        }
+        if replicated {
+            self.looks.step();
         }
         self.signals(target).decide.notify_one();
     }

@@ -11,6 +11,7 @@ use pilotlight_core::local::{Local, LocalAction, decide};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_core::plan::ComponentPlan;
+use std::pin::pin;
 use std::time::Duration;
 
 /// A crash recovery may have to read a lot.
@@ -22,20 +23,21 @@ const STANDBY_DEADLINE: Duration = Duration::from_secs(6 * 3_600);
 /// Starting instances.
 const CAPACITY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Between two decisions when nothing signals: the end of a lease has no signal of its own here.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// Between two decisions when nothing signals, not even a look: the end of a lease has no signal of its own here.
+const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Decides and acts until shutdown.
 pub(crate) async fn run(agent: &Agent, target: &Target) {
     let signals = agent.picture.signals(target);
     let (mut trouble, mut sight) = (Trouble::default(), Sight::default());
     let mut adopted = false;
+    let mut over = pin!(agent.shutdown.cancelled());
     loop {
         tokio::select! {
             biased;
             () = agent.clock.sleep(INTERVAL) => {}
             () = signals.decide.notified() => {}
-            () = agent.shutdown.cancelled() => return,
+            () = &mut over => return,
         }
         // A run's effect has the turn: it will be followed by a look, and that by a decision.
         let Some(turn) = agent.hands.try_turn(target) else { continue };
@@ -53,7 +55,7 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
     let Some(role) = &now.state.role else { return };
     let action = decide(&Local {
         region: &agent.region,
-        unit: now.view.as_ref(),
+        unit: now.view.as_deref(),
         asked: now.asked,
         lease_valid: agent.leases.is_valid(&now.unit),
         once_granted: agent.leases.once_granted(&now.unit),

@@ -31,6 +31,7 @@ pub mod recording;
 pub mod rescue;
 pub mod run;
 pub mod runbook;
+pub mod shared;
 pub mod terraform;
 pub mod time;
 pub mod verdict;

@@ -18,6 +18,7 @@ use crate::observation::{Sentinel, State, Target};
 use crate::outcome::{Failure, Finding, Outcome};
 use crate::position::{Order, Position};
 use crate::rescue;
+use crate::shared::Shared;
 use crate::time::as_ms;
 use crate::verdict::PortAnswer;
 use serde::{Deserialize, Serialize};
@@ -117,7 +118,7 @@ pub struct Seen {
     /// What was looked at.
     pub target: Target,
     /// What was seen.
-    pub state: State,
+    pub state: Shared<State>,
     /// How old the look is.
     #[serde(with = "as_ms")]
     pub age_ms: Duration,

@@ -428,7 +428,7 @@ impl Bench<'_> {
                 .seen
                 .iter()
                 .filter(move |(t, _)| self.plan.is_copy(self.unit, &t.component))
-                .map(move |(target, (state, at))| (region, &target.component, state, self.sight.now.since(*at)))
+                .map(move |(target, (state, at))| (region, &target.component, &**state, self.sight.now.since(*at)))
         })
     }
 

@@ -24,15 +24,16 @@ use pilotlight_core::time::{ClockWatch, Mono, Wall};
 use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Verdict};
 use pilotlight_engine::Control;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Between two rounds without news.
-const TICK: Duration = Duration::from_millis(50);
+/// Between two rounds without news: what is decided by age alone is decided so late.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The same while nothing but news is waited for: what it is then good for is a person's file and the age of what is shown.
-const CALM: Duration = Duration::from_millis(250);
+const CALM: Duration = Duration::from_millis(500);
 
 /// Between two attempts to start a run that was refused: what refuses it rarely changes faster.
 const START_AGAIN: Duration = Duration::from_secs(1);
@@ -72,10 +73,17 @@ pub(crate) async fn run(desk: Arc<Desk>) {
     }
 }
 
-/// The writer is well, or a run has the unit.
+/// The writer is well, or a run has the unit and nothing says that it should give way.
 fn is_calm(desk: &Desk, unit: &Unit, judged: &Judged) -> bool {
-    judged.judgement.as_ref().is_some_and(|j| j.verdict == Verdict::Healthy)
-        || desk.engine.granter().unit(unit).is_some_and(|record| record.run.is_some())
+    match judged.judgement.as_ref().map(|j| j.verdict) {
+        Some(Verdict::Healthy) => true,
+        Some(verdict) if is_grave(verdict) => false,
+        _ => desk.engine.granter().unit(unit).is_some_and(|record| record.run.is_some()),
+    }
+}
+
+fn is_grave(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::WriterDead | Verdict::RegionLost | Verdict::Suspect)
 }
 
 /// A lease that ends before the next round, or an agent that is silent from then on, makes it come at that moment: nothing
@@ -106,6 +114,9 @@ async fn grant_wish(desk: &Desk, unit: &Unit) {
 /// What is remembered of a unit from one round to the next; all of it can be lost.
 #[derive(Default)]
 struct Round {
+    /// What would have been logged last.
+    line: String,
+    /// What was, without its figures.
     logged: String,
     unwell_since: Option<Wall>,
     /// The verdict, and since when it has been that.
@@ -127,7 +138,7 @@ impl Round {
             Some((_, at)) if self.past.unread().is_empty() || now.since(at) < READ_AGAIN => return,
             _ => {}
         }
-        let past = past(desk, record).await;
+        let past = past(desk, record, std::mem::take(&mut self.past.read)).await;
         if past.unread() != self.past.unread() {
             for unread in past.unread() {
                 tracing::error!(unit = %record.unit, "an earlier run cannot be read: {}: {}", unread.code, unread.why);
@@ -153,15 +164,19 @@ impl Round {
     fn log(&mut self, unit: &Unit, judged: &Judged) {
         let word = judged.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string());
         let decision = match &judged.decision {
-            DecisionView::Hold { why, .. } => why.clone(),
+            DecisionView::Hold { why, .. } => Cow::Borrowed(why),
             DecisionView::Start { intent, refused, .. } => {
                 let refused = refused.as_ref().map(|r| format!(", refused ({}): {}", r.code, r.message));
-                format!("{} to {}{}", intent.verb, intent.target.writer, refused.unwrap_or_default())
+                Cow::Owned(format!("{} to {}{}", intent.verb, intent.target.writer, refused.unwrap_or_default()))
             }
         };
         let line = format!("{word}: {decision}");
+        if line == self.line {
+            return;
+        }
         // Figures inside a text change all the time; only another kind of text is news.
         let kind: String = line.chars().filter(|c| !c.is_ascii_digit()).collect();
+        self.line.clone_from(&line);
         if kind == self.logged {
             return;
         }
@@ -251,8 +266,7 @@ fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall:
 
 /// Whether the run that has the unit would be ended for a failover. Asked only when there may be one.
 async fn gives_way(desk: &Desk, record: &UnitRecord, verdict: Verdict) -> bool {
-    let grave = matches!(verdict, Verdict::WriterDead | Verdict::RegionLost | Verdict::Suspect);
-    let Some(run) = record.run.as_ref().filter(|_| grave) else { return false };
+    let Some(run) = record.run.as_ref().filter(|_| is_grave(verdict)) else { return false };
     matches!(desk.engine.view(run).await, Ok(Some(view)) if view.gives_way())
 }
 

@@ -17,6 +17,7 @@ use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
 use pilotlight_core::recording::Scene;
 use pilotlight_core::runbook::Runbook;
+use pilotlight_core::shared::Shared;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight, Witness, fresh_within};
 use pilotlight_driver::checkup::Checkup;
@@ -60,8 +61,8 @@ pub(crate) struct Desk {
 #[derive(Default)]
 struct Known {
     ports: BTreeMap<Target, PortSight>,
-    shared: BTreeMap<Target, (State, Mono)>,
-    managed: BTreeMap<Target, (State, Mono)>,
+    shared: BTreeMap<Target, (Shared<State>, Mono)>,
+    managed: BTreeMap<Target, (Shared<State>, Mono)>,
     judged: BTreeMap<Unit, Judged>,
     wishes: BTreeMap<Unit, (Region, Wish)>,
 }
@@ -160,7 +161,7 @@ impl Desk {
     /// Tells the engine which epochs of a unit are known outside: to agents' guards, and to the authority of a name.
     pub(crate) fn meet_epochs(&self, unit: &Unit, sight: &Sight) {
         let named: Vec<&Component> = self.plan.in_unit(unit).map(|(name, _)| name).collect();
-        let of_unit = |(target, (state, _)): (&Target, &(State, Mono))| {
+        let of_unit = |(target, (state, _)): (&Target, &(Shared<State>, Mono))| {
             state.epoch.filter(|_| named.contains(&&target.component))
         };
         let looks = self.known();
@@ -173,7 +174,7 @@ impl Desk {
 
     /// What is heard of each region: from its agent, and through the provider's API where that is how it is looked at. A
     /// region without an agent is heard while its API answers.
-    fn voices(&self) -> BTreeMap<Region, AgentSight> {
+    fn voices(&self) -> BTreeMap<Region, Shared<AgentSight>> {
         let mut voices = self.hub.agents();
         for (target, (state, at)) in &self.known().managed {
             let Some(region) = &target.region else { continue };
@@ -210,7 +211,7 @@ impl Desk {
     }
 
     pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
-        self.known().managed.insert(target, (state, began));
+        self.known().managed.insert(target, (state.into(), began));
         self.hub.news().step();
     }
 
@@ -257,11 +258,11 @@ impl Desk {
     }
 
     pub(crate) fn saw_shared(&self, target: Target, state: State, began: Mono) {
-        self.known().shared.insert(target, (state, began));
+        self.known().shared.insert(target, (state.into(), began));
     }
 
     /// What belongs to no region.
-    pub(crate) fn shared(&self) -> BTreeMap<Target, (State, Mono)> {
+    pub(crate) fn shared(&self) -> BTreeMap<Target, (Shared<State>, Mono)> {
         self.known().shared.clone()
     }
 
@@ -290,8 +291,8 @@ impl Desk {
         };
         let looks = sight.agents.values().flat_map(|a| a.seen.iter());
         let looks = looks.filter(|(_, (s, at))| counts(s.role.as_ref(), *at));
-        let seen = looks.map(|(t, (s, _))| (t.clone(), s.clone()));
-        let shared = self.shared().into_iter().map(|(t, (s, _))| (t, s));
+        let seen = looks.map(|(t, (s, _))| (t.clone(), State::clone(s)));
+        let shared = self.shared().into_iter().map(|(t, (s, _))| (t, State::clone(&s)));
         derive::derive(&Derivation {
             plan: &self.plan,
             descriptors: &self.descriptors,

@@ -17,11 +17,10 @@ pub use remote::RemoteAgent;
 
 use pilotlight_core::health::Opinion;
 use pilotlight_core::id::Region;
-use pilotlight_core::observation::Sentinel;
-use pilotlight_core::protocol::{HealthSeen, Heartbeat, Job, ObserverReport, PortSeen, Task, TaskResult};
+use pilotlight_core::protocol::{Answer, HealthSeen, Heartbeat, Job, ObserverReport, PortSeen, Task, TaskResult};
+use pilotlight_core::shared::Shared;
 use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_core::verdict::{AgentSight, Outlook, PortSight, Witness};
-use pilotlight_core::{observation::State, observation::Target, protocol::Answer};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::level::Level;
 use std::collections::{BTreeMap, VecDeque};
@@ -54,7 +53,7 @@ pub struct Hub {
 struct Said {
     instance: String,
     sequence: u64,
-    outlook: Outlook,
+    outlook: Shared<Outlook>,
 }
 
 struct Session {
@@ -70,10 +69,8 @@ struct Inner {
     instance: Option<String>,
     replaced: VecDeque<String>,
     sequence: u64,
-    last_heard: Option<Mono>,
-    seen: BTreeMap<Target, (State, Mono)>,
-    /// With the first one whose time can be held against its.
-    sentinel: Option<(Sentinel, u64)>,
+    /// What it said, as decisions see it.
+    sight: Shared<AgentSight>,
     tasks: Tasks,
 }
 
@@ -139,27 +136,18 @@ impl Hub {
     }
 
     /// What every agent said and when it was heard, on this machine's clock.
-    pub fn agents(&self) -> BTreeMap<Region, AgentSight> {
-        let sight = |(region, session): (&Region, &Session)| {
-            let inner = session.lock();
-            let agent = AgentSight {
-                last_heard: inner.last_heard,
-                seen: inner.seen.clone(),
-                sentinel: inner.sentinel.map(|(s, _)| s),
-                steady_from: inner.sentinel.map_or(0, |(_, from)| from),
-            };
-            (region.clone(), agent)
-        };
+    pub fn agents(&self) -> BTreeMap<Region, Shared<AgentSight>> {
+        let sight = |(region, session): (&Region, &Session)| (region.clone(), session.lock().sight.clone());
         self.sessions.iter().map(sight).collect()
     }
 
     /// When the region's agent was heard last.
     pub fn last_heard(&self, region: &Region) -> Option<Mono> {
-        self.sessions.get(region).and_then(|s| s.lock().last_heard)
+        self.sessions.get(region).and_then(|s| s.lock().sight.last_heard)
     }
 
     /// What every observer but the controller said of the other places.
-    pub fn outlooks(&self) -> BTreeMap<Witness, Outlook> {
+    pub fn outlooks(&self) -> BTreeMap<Witness, Shared<Outlook>> {
         self.said().iter().map(|(witness, said)| (witness.clone(), said.outlook.clone())).collect()
     }
 
@@ -194,12 +182,15 @@ impl Hub {
         }
         inner.sequence = heartbeat.sequence;
         let mut news = !heartbeat.wishes.is_empty();
-        inner.last_heard = Some(now);
-        inner.sentinel = heartbeat.sentinel.map(|s| (s, heartbeat.steady_from)).or(inner.sentinel);
+        let sight = &mut *inner.sight;
+        sight.last_heard = Some(now);
+        if let Some(sentinel) = heartbeat.sentinel {
+            (sight.sentinel, sight.steady_from) = (Some(sentinel), heartbeat.steady_from);
+        }
         for seen in heartbeat.sees {
             let began = Mono(now.0.saturating_sub(seen.age_ms));
-            news |= inner.seen.get(&seen.target).is_none_or(|(before, _)| before.is_another(&seen.state));
-            inner.seen.insert(seen.target, (seen.state, began));
+            news |= sight.seen.get(&seen.target).is_none_or(|(before, _)| before.is_another(&seen.state));
+            sight.seen.insert(seen.target, (seen.state, began));
         }
         drop(inner);
         let outlook = outlook(now, heartbeat.ports, heartbeat.health);
@@ -287,7 +278,7 @@ fn outlook(now: Mono, ports: Vec<PortSeen>, health: Vec<HealthSeen>) -> Outlook 
 impl Said {
     /// Takes in what it says now; returns whether that is news: another answer, or it is heard again.
     fn learn(&mut self, outlook: Outlook, silent_after: Duration) -> bool {
-        let before = std::mem::replace(&mut self.outlook, outlook);
+        let before = std::mem::replace(&mut self.outlook, outlook.into());
         let now = &self.outlook;
         let silent = before.heard.zip(now.heard).is_none_or(|(then, now)| now.since(then) > silent_after);
         let ports =
@@ -311,7 +302,7 @@ impl Inner {
             return Ok(());
         }
         if self.replaced.iter().any(|i| i == instance) {
-            if self.last_heard.is_none_or(|at| now.since(at) <= lost_after) {
+            if self.sight.last_heard.is_none_or(|at| now.since(at) <= lost_after) {
                 return Err(Unwelcome::Replaced { region: region.clone() });
             }
             self.replaced.retain(|i| i != instance);

@@ -2,7 +2,7 @@
 
 use crate::desk::Desk;
 use pilotlight_core::code::{self, Code};
-use pilotlight_core::id::{Region, Unit};
+use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, RunResult};
 use pilotlight_core::time::Wall;
@@ -11,9 +11,19 @@ use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::UnitRecord;
 use std::collections::BTreeMap;
 
+/// What was read of runs that have ended: it stays as it is.
+#[derive(Default)]
+pub(crate) struct Read {
+    /// The regions a rejoin touched, and when it began.
+    rejoins: BTreeMap<RunId, (Vec<Region>, Wall)>,
+    /// The newest automatic failover, and how it ended.
+    failover: Option<(RunId, RunResult)>,
+}
+
 /// What became of earlier runs of the unit.
 #[derive(Default)]
 pub(crate) struct Past {
+    pub(crate) read: Read,
     pub(crate) failed_rejoins: BTreeMap<Region, Wall>,
     pub(crate) rejoins_unread: Option<Unread>,
     /// The last automatic failover has ended, and not well.
@@ -29,21 +39,25 @@ impl Past {
 }
 
 /// What became of the last rejoin of each region, and whether the last automatic failover ended badly.
-pub(crate) async fn past(desk: &Desk, record: &UnitRecord) -> Past {
-    let mut past = Past::default();
-    match failed_rejoins(desk, &record.unit).await {
+pub(crate) async fn past(desk: &Desk, record: &UnitRecord, read: Read) -> Past {
+    let mut past = Past { read, ..Past::default() };
+    match failed_rejoins(desk, &record.unit, &mut past.read).await {
         Ok(rejoins) => past.failed_rejoins = rejoins,
         Err(e) => past.rejoins_unread = Some(unread(&e)),
     }
     let Some(last) = record.failed_over.as_ref().filter(|f| f.automatic) else { return past };
-    match desk.engine.view(&last.run).await {
-        Ok(view) => {
-            let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
-            let ended = view.map(|v| v.condition).filter(|c| matches!(c, Condition::Ended { .. }));
-            past.failed_over_badly = ended.is_some_and(|c| !well.contains(&c));
-        }
-        Err(e) => past.failover_unread = Some(unread(&e)),
+    if past.read.failover.as_ref().is_none_or(|(run, _)| *run != last.run) {
+        past.read.failover = match desk.engine.view(&last.run).await.map(|view| view.map(|v| v.condition)) {
+            Ok(Some(Condition::Ended { result })) => Some((last.run.clone(), result)),
+            Ok(_) => None,
+            Err(e) => {
+                past.failover_unread = Some(unread(&e));
+                None
+            }
+        };
     }
+    let ended = past.read.failover.as_ref().map(|(_, result)| *result);
+    past.failed_over_badly = ended.is_some_and(|r| !matches!(r, RunResult::Done | RunResult::DoneWithWarnings));
     past
 }
 
@@ -53,7 +67,7 @@ fn unread(error: &StorageError) -> Unread {
 }
 
 /// The newest rejoin of each region, where it did not end well.
-async fn failed_rejoins(desk: &Desk, unit: &Unit) -> Result<BTreeMap<Region, Wall>, StorageError> {
+async fn failed_rejoins(desk: &Desk, unit: &Unit, read: &mut Read) -> Result<BTreeMap<Region, Wall>, StorageError> {
     let mut newest = BTreeMap::new();
     // The newest first: the first that is met of a region counts.
     for summary in desk.engine.readable_runs().await? {
@@ -61,10 +75,15 @@ async fn failed_rejoins(desk: &Desk, unit: &Unit) -> Result<BTreeMap<Region, Wal
         if &summary.unit != unit || summary.verb != Verb::Rejoin {
             continue;
         }
-        let Some(run) = desk.engine.view(&summary.run).await? else { continue };
+        if !read.rejoins.contains_key(&summary.run) {
+            let Some(run) = desk.engine.view(&summary.run).await? else { continue };
+            let touched = run.steps.iter().filter_map(|s| s.effect.region()).filter(|r| **r != run.from);
+            read.rejoins.insert(summary.run.clone(), (touched.cloned().collect(), run.started));
+        }
+        let Some((touched, started)) = read.rejoins.get(&summary.run) else { continue };
         let well = matches!(result, RunResult::Done | RunResult::DoneWithWarnings);
-        for region in run.steps.iter().filter_map(|s| s.effect.region()).filter(|r| **r != run.from) {
-            newest.entry(region.clone()).or_insert((run.started, well));
+        for region in touched {
+            newest.entry(region.clone()).or_insert((*started, well));
         }
         if newest.len() + 1 >= desk.plan.regions.len() {
             break;

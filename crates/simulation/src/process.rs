@@ -21,6 +21,13 @@ struct Idle {
     waker: Mutex<Option<Waker>>,
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It belongs to the runtime, which would hold itself.
+        self.idle.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 impl Process {
     pub(crate) fn start() -> Self {
         let idle = Arc::new(Idle::default());
@@ -53,5 +60,27 @@ impl Process {
             }
             Poll::Pending
         }));
+    }
+}
+
+/// Processes that something has happened to and that have not run since: most often none or one.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty(Vec<usize>);
+
+impl Dirty {
+    pub(crate) fn insert(&mut self, process: usize) {
+        if !self.0.contains(&process) {
+            self.0.push(process);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one with the lowest number, which then is not in it any more.
+    pub(crate) fn first(&mut self) -> Option<usize> {
+        let (at, _) = self.0.iter().enumerate().min_by_key(|(_, process)| **process)?;
+        Some(self.0.swap_remove(at))
     }
 }

@@ -22,7 +22,7 @@ use crate::exchange::{Exchange, Letter, Order};
 use crate::fault::Fault;
 use crate::laws::{Broken, Law, Laws};
 use crate::place::{MEMBERS, Network, Place, REGIONS};
-use crate::process::Process;
+use crate::process::{Dirty, Process};
 use crate::setup::{Promise, Setup};
 use crate::storage::Disk;
 use crate::timeline::{Machine, Nanos, ProcessClock, Timeline, nanos};
@@ -30,11 +30,11 @@ use crate::{agent, controller};
 use clients::{Client, Write};
 use commits::GateSite;
 use events::{Agenda, Event};
-use pilotlight_core::id::Region;
+use pilotlight_core::id::{Region, RunId};
 use pilotlight_core::plan::Plan;
 use pilotlight_driver::guard::MemoryLog;
 use pilotlight_server::Offstage;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -138,7 +138,7 @@ pub(crate) struct World {
     /// Emptied; only its memory is kept.
     orders: Vec<Order>,
     sites: Vec<Site>,
-    dirty: BTreeSet<usize>,
+    dirty: Dirty,
     machines: [usize; 5],
     setup: Setup,
     controllers: [ControllerSite; 2],
@@ -165,6 +165,8 @@ pub(crate) struct World {
     events: u64,
     /// How many events there were since time went on.
     at_once: u64,
+    /// The newest record of the run that held the unit when it was last looked at, and whether the run was under way.
+    looked: Option<((RunId, u64, bool), bool)>,
     quiet_since: Option<Nanos>,
     unquiet_since: Option<Nanos>,
     aborted: u64,
@@ -204,7 +206,7 @@ impl World {
             exchange: Exchange::default(),
             orders: Vec::new(),
             sites: Vec::new(),
-            dirty: BTreeSet::new(),
+            dirty: Dirty::default(),
             machines,
             controllers: Default::default(),
             stopped: BTreeMap::new(),
@@ -227,6 +229,7 @@ impl World {
             log: options.log.then(Vec::new),
             events: 0,
             at_once: 0,
+            looked: None,
             quiet_since: None,
             unquiet_since: None,
             aborted: 0,
@@ -299,7 +302,7 @@ impl World {
             return;
         }
         let mut orders = std::mem::take(&mut self.orders);
-        while let Some(number) = self.dirty.pop_first() {
+        while let Some(number) = self.dirty.first() {
             let site = &self.sites[number];
             if let (Some(process), false) = (&site.process, site.paused) {
                 process.run();

@@ -17,6 +17,7 @@ fn picture() -> (Picture, Target) {
         inner: Mutex::new(Inner { copies, ..Inner::default() }),
         beat: Arc::default(),
         heard: Level::default(),
+        looks: Level::default(),
         signals: BTreeMap::from([(target.clone(), Signals::default())]),
     };
     (picture, target)

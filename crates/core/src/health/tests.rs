@@ -90,7 +90,8 @@ const NOW: u64 = 100_000;
 
 /// Everybody is heard; the opinions are of `front in east`, with the milliseconds since when and of the last answer.
 fn sight(opinions: &[(Witness, Health, u64, u64)]) -> Sight {
-    let heard = |region: &str| (region.into(), AgentSight { last_heard: Some(at(NOW)), ..AgentSight::default() });
+    let heard =
+        |region: &str| (region.into(), AgentSight { last_heard: Some(at(NOW)), ..AgentSight::default() }.into());
     let mut sight = Sight {
         now: at(NOW),
         agents: ["east", "west"].map(heard).into(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::fixture::{looks, standby, target, unit, usual};
 use crate::lease::LeaseSight;
+use crate::shared::Shared;
 use crate::verdict::{AgentSight, PortAnswer, PortSight};
 use std::time::Duration;
 
@@ -13,11 +14,9 @@ fn at(ms: u64) -> Mono {
 /// East is lost at 10 s; its lease is over 3.2 s later.
 fn scene(plan: &Plan, ms: u64) -> Scene {
     let lost = ms.saturating_sub(10_000);
-    let agent = |region: &str, role, heard: u64| AgentSight {
-        last_heard: Some(at(heard)),
-        seen: [(target("database", region), (looks(role), at(heard)))].into(),
-        sentinel: None,
-        steady_from: 0,
+    let agent = |region: &str, role, heard: u64| {
+        let seen = [(target("database", region), (looks(role).into(), at(heard)))].into();
+        Shared::from(AgentSight { last_heard: Some(at(heard)), seen, ..AgentSight::default() })
     };
     let mut west = agent("west", standby("east", lost == 0), ms);
     west.seen.values_mut().for_each(|(s, _)| {

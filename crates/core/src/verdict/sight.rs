@@ -7,6 +7,7 @@ use crate::lease::LeaseSight;
 use crate::observation::{Sentinel, State, Target};
 use crate::pairs;
 use crate::plan::Plan;
+use crate::shared::Shared;
 use crate::time::Mono;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ pub struct Sight {
     /// The controller's clock.
     pub now: Mono,
     /// What each region's agent said, and when.
-    pub agents: BTreeMap<Region, AgentSight>,
+    pub agents: BTreeMap<Region, Shared<AgentSight>>,
     /// What the controller saw itself at the ports of replicated data.
     #[serde(with = "pairs")]
     pub ports: BTreeMap<Target, PortSight>,
@@ -34,7 +35,7 @@ pub struct Sight {
     pub health: BTreeMap<Question, Opinion>,
     /// What the other observers see: agents, and those that only look.
     #[serde(with = "pairs", default)]
-    pub outlooks: BTreeMap<Witness, Outlook>,
+    pub outlooks: BTreeMap<Witness, Shared<Outlook>>,
     /// The unit's lease as its granter has it.
     pub lease: LeaseSight,
     /// The region that the store has as the unit's candidate.
@@ -63,7 +64,7 @@ pub struct AgentSight {
     pub last_heard: Option<Mono>,
     /// Its newest look at each target, with the time of the look on the controller's clock.
     #[serde(with = "pairs")]
-    pub seen: BTreeMap<Target, (State, Mono)>,
+    pub seen: BTreeMap<Target, (Shared<State>, Mono)>,
     /// The newest sentinel it wrote as the writer's agent; kept after it stopped.
     pub sentinel: Option<Sentinel>,
     /// The first sentinel whose time can be held against the newest one's: the writer's wall clock was not set since.

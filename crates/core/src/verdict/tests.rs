@@ -7,6 +7,7 @@ use crate::observation::Sentinel;
 use crate::placement::{Intent, Mode, Verb};
 use crate::plan::{DecisionMode, RejoinMode};
 use crate::position::{Lag, LagQuality};
+use crate::shared::Shared;
 use crate::time::{Mono, Wall};
 use std::collections::BTreeMap;
 
@@ -30,11 +31,9 @@ fn lag(bytes: Option<u64>, ms: Option<u64>) -> Lag {
 
 /// East writes, west streams, both heard 200 ms ago, the lease runs.
 pub(super) fn calm() -> Sight {
-    let agent = |region: &str, state: State| AgentSight {
-        last_heard: Some(at(NOW - 200)),
-        seen: BTreeMap::from([(target("database", region), (state, at(NOW - 300)))]),
-        sentinel: None,
-        steady_from: 0,
+    let agent = |region: &str, state: State| {
+        let seen = BTreeMap::from([(target("database", region), (state.into(), at(NOW - 300)))]);
+        Shared::from(AgentSight { last_heard: Some(at(NOW - 200)), seen, ..AgentSight::default() })
     };
     let west = State { lag: Some(lag(Some(0), Some(20))), ..looks(standby("east", true)) };
     Sight {
@@ -91,13 +90,13 @@ impl Sight {
             ports: BTreeMap::from([(target("database", "east"), port)]),
             ..Outlook::default()
         };
-        self.outlooks.insert(Witness::Agent("west".into()), outlook);
+        self.outlooks.insert(Witness::Agent("west".into()), outlook.into());
         self
     }
 
     fn observer(mut self, name: &str, ago: u64) -> Self {
         let outlook = Outlook { heard: Some(at(NOW - ago)), ..Outlook::default() };
-        self.outlooks.insert(Witness::Observer(name.into()), outlook);
+        self.outlooks.insert(Witness::Observer(name.into()), outlook.into());
         self
     }
 

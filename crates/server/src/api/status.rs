@@ -6,7 +6,7 @@ use crate::hold;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::run::Condition;
-use pilotlight_core::time::{Mono, Wall};
+use pilotlight_core::time::Wall;
 use pilotlight_core::verdict::Sight;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::UnitRecord;
@@ -32,7 +32,7 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
         at: desk.clock.wall(),
         units,
         regions: regions.unwrap_or_default(),
-        shared: looks.iter().map(|(t, look)| component(t, look, now)).collect(),
+        shared: looks.iter().map(|(t, (state, at))| component(t, state, now.since(*at))).collect(),
         open_runs,
         hold: hold::read(&desk.hold),
         reach: plan.units().into_iter().next().map(|u| desk.sight(u).reach(plan)).unwrap_or_default(),
@@ -84,10 +84,14 @@ fn region(desk: &Desk, sight: &Sight, region: &Region) -> RegionStatus {
         region: region.clone(),
         heard_ms: sight.last_heard(region).map(|at| sight.now.since(at)),
         heard: sight.hears(&desk.plan, region),
-        components: looks.into_iter().flatten().map(|(t, look)| component(t, look, sight.now)).collect(),
+        components: looks
+            .into_iter()
+            .flatten()
+            .map(|(t, (state, at))| component(t, state, sight.now.since(*at)))
+            .collect(),
     }
 }
 
-fn component(target: &Target, (state, began): &(State, Mono), now: Mono) -> ComponentStatus {
-    ComponentStatus { component: target.component.clone(), state: state.clone(), age_ms: now.since(*began) }
+fn component(target: &Target, state: &State, age_ms: Duration) -> ComponentStatus {
+    ComponentStatus { component: target.component.clone(), state: state.clone(), age_ms }
 }

@@ -167,7 +167,7 @@ async fn an_old_heartbeat_undoes_nothing() {
     let target = Target { component: "database".into(), region: Some("east".into()) };
     let sees = |role| {
         let state = State { role: Some(role), ..State::default() };
-        vec![Seen { target: target.clone(), state, age_ms: Duration::from_millis(50) }]
+        vec![Seen { target: target.clone(), state: state.into(), age_ms: Duration::from_millis(50) }]
     };
     tokio::time::advance(Duration::from_secs(5)).await;
     assert_eq!(hub.heartbeat(heartbeat("a", 7, sees(Role::Writer))), Ok(true));
@@ -204,7 +204,7 @@ async fn another_role_or_being_heard_again_is_news_and_figures_are_none() {
     let seen = |role: Role, facts: &str| {
         let state =
             State { role: Some(role), facts: [("pid".to_owned(), facts.to_owned())].into(), ..State::default() };
-        vec![Seen { target: target.clone(), state, age_ms: Duration::ZERO }]
+        vec![Seen { target: target.clone(), state: state.into(), age_ms: Duration::ZERO }]
     };
     let mut sequence = 0;
     let mut is_news = |sees: Vec<Seen>| {

@@ -97,7 +97,7 @@ impl World {
         let now = self.now();
         self.after(Duration::from_millis(200), Event::Check);
         let over = self.faults.iter().all(|f| crate::timeline::nanos(f.at + f.lasts) <= now);
-        let quiet = over && self.leader().is_some() && self.moving().is_empty() && self.has_writer_or_reason();
+        let quiet = over && self.leader().is_some() && !self.is_moving() && self.has_writer_or_reason();
         self.come_to_the_rescue(over, quiet);
         self.quiet_since = if quiet { self.quiet_since.or(Some(now)) } else { None };
     }
@@ -145,11 +145,31 @@ impl World {
         self.disk.units()
     }
 
+    /// Something moves; what was found is remembered until the run that holds the unit has another record.
+    fn is_moving(&mut self) -> bool {
+        let Some(held) = self.units().into_iter().find_map(|unit| unit.run) else { return false };
+        let at = self
+            .runs()
+            .into_iter()
+            .find(|(run, _)| *run == held)
+            .map(|(run, head)| (run, head, self.disk.is_torn(&held)));
+        match (&self.looked, &at) {
+            (Some((before, moves)), Some(now)) if before == now => *moves,
+            _ => {
+                let moves = !self.moving().is_empty();
+                self.looked = at.map(|at| (at, moves));
+                moves
+            }
+        }
+    }
+
     /// The unit is not held by a run that is over.
     fn has_writer_or_reason(&self) -> bool {
+        let heads = self.runs();
         self.units().iter().filter_map(|unit| unit.run.as_ref()).all(|run| {
-            let records = self.records(run);
-            !records.is_empty() && !matches!(records.last().map(|r| &r.event), Some(RunEvent::RunEnded { .. }))
+            let head = heads.iter().find(|(of, _)| of == run).map(|(_, head)| *head);
+            let last = head.and_then(|head| at_once(self.disk.journal.read(run, head, 1)).ok()?.pop());
+            last.is_some_and(|last| !matches!(last.event, RunEvent::RunEnded { .. }))
         })
     }
 
