@@ -245,6 +245,7 @@ catalogue! {
     AWS_IMAGE_MISSING = "PL-0894", Failed;
     AWS_IMAGE_ELSEWHERE = "PL-0895", Failed;
     AWS_IMAGE_DIFFERS = "PL-0896", Failed;
+    AWS_ENDPOINTS = "PL-0897", Failed;
 }
 
 impl Code {

@@ -20,7 +20,7 @@ const ONE_CALL: Duration = Duration::from_secs(5);
 /// A region that does not take connections within this time is not there.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Where Route 53, Global Accelerator and the like are called, whatever the plan's regions are.
+/// Where Route 53 is called, whatever the plan's regions are.
 pub(crate) const ROUTE53_REGION: &str = "us-east-1";
 
 /// See the module. Cheap to clone.

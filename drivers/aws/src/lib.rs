@@ -11,6 +11,7 @@
 
 pub mod cluster;
 pub mod datastore;
+pub mod dial;
 pub mod image;
 pub mod instance;
 pub mod rate;
@@ -18,6 +19,8 @@ pub mod refusal;
 pub mod replication;
 pub mod weight;
 
+#[cfg(feature = "sdk")]
+mod accelerator;
 #[cfg(feature = "sdk")]
 mod access;
 #[cfg(feature = "sdk")]
@@ -48,6 +51,8 @@ mod s3;
 #[cfg(feature = "sdk")]
 mod sns;
 
+#[cfg(feature = "sdk")]
+pub use accelerator::AcceleratorDriver;
 #[cfg(feature = "sdk")]
 pub use access::Access;
 #[cfg(feature = "sdk")]

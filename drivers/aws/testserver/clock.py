@@ -35,6 +35,7 @@ PHASES = {
     "health": 30.0,
     "cache-failover": 60.0,
     "object-lag": 5.0,
+    "deploy": 60.0,
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import urllib.parse
 
+import accelerators
 import cache
 import compute
 import database
@@ -77,6 +78,10 @@ def route(method, path, given, calls, faults, rates):
             return {"numbers": store(given).held(given["region"], given["name"])}
         case ("GET", ["dns"]):
             return dns.resolve(given["name"])
+        case ("GET", ["led-to"]):
+            return accelerators.led_to(given)
+        case ("POST", ["by-hand", "endpoint-group"]):
+            return accelerators.update_endpoint_group(given)
         case ("POST", ["health", check]):
             return dns.set_health(check, given)
         case ("POST", ["by-hand", "switchover"]):

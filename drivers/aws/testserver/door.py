@@ -1,6 +1,6 @@
 """Every request comes in here: the control endpoint is answered, faults are done, the rest is moto's.
 
-Faults are matched by service, action and region, each optional, and count down their `times`:
+Faults are matched by service, action and region, each optional, spare the first `after` calls and count down their `times`:
 `throttle`, `deny`, `error` (a fault of the server), `latency` (modelled seconds), `drop` (the connection is cut before
 anything is done) and `lose-reply` (it is done, then the connection is cut).
 """
@@ -12,6 +12,7 @@ import socket
 import time
 import urllib.parse
 
+import accelerators
 import control
 from clock import CLOCK
 from world import LOCK, region
@@ -84,12 +85,18 @@ class Door:
         if kind == "error":
             return refuse(environ, start_response, call, 500, "InternalFailure", "an error of the server")
         if kind == "lose-reply":
-            self.collect(environ)
+            self.collect(environ, call)
             cut(environ)
+        return self.answer(environ, start_response, call)
+
+    def answer(self, environ, start_response, call):
+        """What moto has no service for is ours alone."""
+        if call["service"] == "globalaccelerator":
+            return accelerators.serve(environ, start_response, call["action"])
         return self.inner(environ, start_response)
 
-    def collect(self, environ):
-        answer = self.inner(environ, lambda *_: (lambda _: None))
+    def collect(self, environ, call):
+        answer = self.answer(environ, lambda *_: (lambda _: None), call)
         b"".join(answer)
 
 
@@ -126,6 +133,9 @@ def take_fault(call):
     with LOCK:
         for fault in FAULTS:
             if any(fault.get(key) not in (None, call[key]) for key in ("service", "action", "region")):
+                continue
+            if fault.get("after", 0) > 0:
+                fault["after"] -= 1
                 continue
             fault["times"] = fault.get("times", 1) - 1
             if fault["times"] <= 0:

@@ -28,6 +28,8 @@ def make(port, wanted):
         ecs(port, one)
     for one in wanted.get("groups", []):
         group(port, one)
+    for one in wanted.get("accelerators", []):
+        made.setdefault("accelerators", {})[one["name"]] = accelerator(port, one)
     for name in wanted.get("zones", []):
         route53 = client(port, "route53", "us-east-1")
         zone = route53.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
@@ -168,6 +170,27 @@ def group(port, one):
         DesiredCapacity=one["least"],
         AvailabilityZones=[one["region"] + "a"],
     )
+
+
+def accelerator(port, one):
+    """An endpoint group with one endpoint in each region, all dials open."""
+    calls = client(port, "globalaccelerator", "us-west-2")
+    made = calls.create_accelerator(Name=one["name"], IdempotencyToken=one["name"])["Accelerator"]["AcceleratorArn"]
+    ports = [{"FromPort": 443, "ToPort": 443}]
+    listener = calls.create_listener(
+        AcceleratorArn=made, PortRanges=ports, Protocol="TCP", IdempotencyToken=one["name"]
+    )["Listener"]["ListenerArn"]
+    groups = {}
+    for region in one["regions"]:
+        endpoint = {"EndpointId": f"arn:aws:elasticloadbalancing:{region}:123456789012:loadbalancer/app/{one['name']}"}
+        group = calls.create_endpoint_group(
+            ListenerArn=listener,
+            EndpointGroupRegion=region,
+            EndpointConfigurations=[endpoint],
+            IdempotencyToken=f"{one['name']}-{region}",
+        )
+        groups[region] = group["EndpointGroup"]["EndpointGroupArn"]
+    return {"listener": listener, "groups": groups}
 
 
 def check(port, name):

@@ -131,10 +131,11 @@ module "rights" {
   name         = var.name
   trusted_arns = var.controller_arns
   resources = {
-    aurora      = module.database.cluster_arns
-    s3          = module.objects.arns
-    sns         = [module.monitoring.topics.standby]
-    autoscaling = [module.group_primary.group_arn, module.group_standby.group_arn]
+    aurora             = module.database.cluster_arns
+    s3                 = module.objects.arns
+    global-accelerator = module.addresses.arns
+    sns                = [module.monitoring.topics.standby]
+    autoscaling        = [module.group_primary.group_arn, module.group_standby.group_arn]
   }
   tags = var.tags
 }

@@ -40,6 +40,7 @@ impl Aws {
             AwsComponent::Ecs(plan) => Arc::new(pilotlight_aws::EcsDriver::new(name, plan, access)),
             AwsComponent::Autoscaling(plan) => Arc::new(pilotlight_aws::AutoscalingDriver::new(name, plan, access)),
             AwsComponent::Route53(plan) => Arc::new(pilotlight_aws::Route53Driver::new(name, plan, access)),
+            AwsComponent::Accelerator(plan) => Arc::new(pilotlight_aws::AcceleratorDriver::new(name, plan, access)),
             AwsComponent::Sns(plan) => Arc::new(pilotlight_aws::SnsDriver::new(name, plan, access)),
         })
     }

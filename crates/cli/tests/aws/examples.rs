@@ -72,6 +72,7 @@ fn wanted(plan: &Plan) -> Value {
                     assert!(matches!(answer.to, AnswerTo::Value(_) | AnswerTo::Alias { .. }));
                 }
             }
+            AwsComponent::Accelerator(_) => add("accelerators", json!({"name": "addresses", "regions": plan.regions})),
             AwsComponent::Sns(sns) => {
                 let parts: Vec<&str> = sns.topic.split(':').collect();
                 add("topics", json!([parts[3], parts[5]]));
@@ -116,6 +117,14 @@ async fn run(example: &'static str, walk: Walk) {
     if let Some(zone) = made["zones"]["example.com"].as_str() {
         text = text.replace("Z0000000000EXAMPLE", zone);
     }
+    let led = &made["accelerators"]["addresses"];
+    for component in plan.components.values() {
+        let Kind::Aws(AwsComponent::Accelerator(accelerator)) = &component.kind else { continue };
+        for (region, group) in &accelerator.regions {
+            text = text.replace(group, led["groups"][region.as_str()].as_str().unwrap());
+        }
+        text = text.replace(&accelerator.listener, led["listener"].as_str().unwrap());
+    }
     ground.write_text(&text);
     ground.serve_any().await;
     let ground = Arc::new(ground);
@@ -151,6 +160,10 @@ async fn run(example: &'static str, walk: Walk) {
     is_as_generated(&page, &with_picture(&kept, &graph));
     if walk == Walk::Real {
         move_it(&ground, example, &plan).await;
+        if let Some(listener) = led["listener"].as_str() {
+            let to = plan.regions.iter().find(|r| **r != plan.home).unwrap();
+            assert_eq!(ground.server.ask(&format!("led-to?listener={listener}")).await.unwrap(), json!([to]));
+        }
     }
 }
 

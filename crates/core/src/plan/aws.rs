@@ -47,6 +47,9 @@ pub enum AwsComponent {
     Autoscaling(AutoscalingPlan),
     /// A name in Route 53.
     Route53(Route53Plan),
+    /// A listener of Global Accelerator.
+    #[serde(rename = "global-accelerator")]
+    Accelerator(AcceleratorPlan),
     /// An SNS topic that is told what happens.
     Sns(SnsPlan),
 }
@@ -240,6 +243,25 @@ pub enum AnswerTo {
     },
 }
 
+/// Where Global Accelerator is called, whatever the plan's regions are.
+pub const ACCELERATOR_REGION: &str = "us-west-2";
+
+/// `kind: global-accelerator`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AcceleratorPlan {
+    /// ARN of the listener.
+    pub listener: String,
+    /// ARN of the endpoint group per region.
+    pub regions: BTreeMap<Region, String>,
+}
+
+impl AcceleratorPlan {
+    /// ARN of the accelerator, which that of its listener begins with.
+    pub fn accelerator(&self) -> &str {
+        self.listener.split("/listener/").next().unwrap_or(&self.listener)
+    }
+}
+
 /// `kind: sns`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SnsPlan {
@@ -295,6 +317,7 @@ impl AwsComponent {
     pub fn routes(&self) -> Vec<&Region> {
         match self {
             AwsComponent::Route53(r) => r.answers.keys().collect(),
+            AwsComponent::Accelerator(a) => a.regions.keys().collect(),
             _ => Vec::new(),
         }
     }
@@ -335,6 +358,11 @@ impl AwsComponent {
             AwsComponent::Route53(r) => format!(
                 "the name {} in Route 53; its control plane is in us-east-1, so no record changes while that is down",
                 r.name
+            ),
+            AwsComponent::Accelerator(a) => format!(
+                "a listener of Global Accelerator with groups in {}; its control plane is in {ACCELERATOR_REGION}, so no dial \
+                 is turned while that is down",
+                places(a.regions.keys().collect())
             ),
             AwsComponent::Sns(s) => format!("tells people through {}", s.topic),
         }

@@ -39,6 +39,7 @@ pub(super) static KINDS: Kinds = Kinds {
         Variant { word: "ecs", section: &aws::ecs::SECTION },
         Variant { word: "autoscaling", section: &aws::autoscaling::SECTION },
         Variant { word: "route53", section: &aws::route53::SECTION },
+        Variant { word: "global-accelerator", section: &aws::accelerator::SECTION },
         Variant { word: "sns", section: &aws::sns::SECTION },
     ],
 };

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod accelerator;
 mod aurora;
 mod capacity;
 mod dns;

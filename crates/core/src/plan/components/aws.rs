@@ -1,5 +1,6 @@
 //! `aws` and the kinds that AWS runs, one file each.
 
+pub(super) mod accelerator;
 pub(super) mod aurora;
 pub(super) mod autoscaling;
 pub(super) mod ecs;
@@ -81,6 +82,7 @@ pub(super) fn build(record: &Record) -> Option<AwsComponent> {
         "ecs" => AwsComponent::Ecs(ecs::build(record)?),
         "autoscaling" => AwsComponent::Autoscaling(autoscaling::build(record)?),
         "route53" => AwsComponent::Route53(route53::build(record)?),
+        "global-accelerator" => AwsComponent::Accelerator(accelerator::build(record)?),
         "sns" => AwsComponent::Sns(sns::build(record)?),
         _ => return None,
     })
@@ -93,6 +95,7 @@ pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
         "ecs" => ecs::check(record, out),
         "autoscaling" => autoscaling::check(record, out),
         "route53" => route53::check(record, out),
+        "global-accelerator" => accelerator::check(record, out),
         "sns" => sns::check(record, out),
         _ => {}
     }

@@ -60,6 +60,12 @@ components:
     answers:
       us-east-1: { value: 192.0.2.1, health_check: abc }
       us-west-2: { alias: { name: lb.example.com, zone: Z9 } }
+  addresses:
+    kind: global-accelerator
+    listener: arn:aws:globalaccelerator::123456789012:accelerator/a/listener/l
+    regions:
+      us-east-1: { endpoint_group: arn:aws:globalaccelerator::123456789012:accelerator/a/listener/l/endpoint-group/1 }
+      us-west-2: { endpoint_group: arn:aws:globalaccelerator::123456789012:accelerator/a/listener/l/endpoint-group/2 }
   people:
     kind: sns
     topic: arn:aws:sns:us-west-2:123456789012:incidents
@@ -82,12 +88,13 @@ fn every_kind_is_read_and_says_what_it_is_for_the_rest() {
     let (places, instances) = part("web").capacity().expect("it runs");
     assert_eq!((places.len(), instances.active, instances.standby), (2, 6, 1));
     assert_eq!(part("workers").capacity().expect("it runs").1.active, 8);
-    assert_eq!(part("name").routes().len(), 2);
+    assert_eq!((part("name").routes().len(), part("addresses").routes().len()), (2, 2));
     let Kind::Aws(AwsComponent::Route53(name)) = &part("name").kind else { panic!("{:?}", part("name")) };
     assert_eq!((name.record, name.policy, name.ttl_seconds), (RecordType::A, RecordPolicy::Failover, 60));
     assert!(plan.components.values().all(crate::plan::ComponentPlan::is_managed));
     assert!(both.iter().all(|region| !plan.expects_agent(region)), "nobody runs an agent there");
     assert!(crate::plan::meaning(&plan).components.iter().any(|line| line.contains("us-east-1")));
+    assert!(crate::plan::meaning(&plan).components.iter().any(|line| line.contains("control plane is in us-west-2")));
 }
 
 #[test]
@@ -109,6 +116,8 @@ fn faults_of_aws_have_codes() {
         ("active_max: 20", "active_max: 5", code::PLAN_CONTRADICTION),
         (", us-west-2: { bucket: files-west, rule: back }", "", code::PLAN_CONTRADICTION),
         ("bucket: files-west", "bucket: files-east", code::PLAN_CONTRADICTION),
+        ("listener: arn:aws:globalaccelerator::", "listener: arn:aws:sns::", code::PLAN_AWS_ARN),
+        ("listener/l/endpoint-group/2", "listener/k/endpoint-group/2", code::PLAN_AWS_ARN),
         ("global_cluster: payments", "detach: never", code::PLAN_KEY_MISSING),
     ] {
         let found = faults(swap(from, to));
