@@ -126,14 +126,7 @@ impl Follower {
         };
         Some(match &record.event {
             Event::RunStarted { epoch, runbook, cause, .. } => {
-                let intent = &runbook.intent;
-                let to = &intent.target.writer;
-                let verb = intent.verb;
-                if runbook.stays() {
-                    format!("{verb} begins, the writer stays in {to}, epoch {epoch}: {}", cause.why)
-                } else {
-                    format!("{verb} to {to} begins, epoch {epoch}: {}", cause.why)
-                }
+                format!("{} begins, epoch {epoch}: {}", runbook.told(), cause.why)
             }
             Event::Recovered { by } => format!("a controller goes on with the run ({by})"),
             Event::StepReturned { step, result: Ok(Outcome::Skipped { why }), .. } => {

@@ -80,3 +80,14 @@ pub struct Intent {
     /// Where it is to be afterwards.
     pub target: Placement,
 }
+
+impl Intent {
+    /// What is wanted, before it is known from where: `failover to west`.
+    pub fn aim(&self) -> String {
+        let to = &self.target.writer;
+        match self.verb {
+            Verb::Rejoin => format!("rejoin, so that copies follow {to} again"),
+            verb => format!("{verb} to {to}"),
+        }
+    }
+}

@@ -21,7 +21,7 @@ mod tests;
 pub use commands::Command;
 pub use phase::Phase;
 pub use state::RunState;
-pub use status::{Approval, Condition, RunView, StepStatus, StepView, returning};
+pub use status::{Approval, Condition, RunView, StepStatus, StepView};
 
 use crate::id::{Epoch, RunId, StepId, Unit};
 use crate::outcome::{Failure, Outcome};

@@ -100,10 +100,29 @@ pub struct Runbook {
     pub steps: Vec<Step>,
 }
 
+/// The regions that effects make follow the writer again.
+pub fn returning<'a>(effects: impl Iterator<Item = &'a Effect>) -> Vec<Region> {
+    let mut back: Vec<Region> = Vec::new();
+    for effect in effects {
+        if let Effect::Rejoin { region, .. } = effect
+            && !back.contains(region)
+        {
+            back.push(region.clone());
+        }
+    }
+    back
+}
+
 impl Runbook {
     /// The writer is where it is to be: copies rejoin it, or users are led to it.
     pub fn stays(&self) -> bool {
         self.from == self.intent.target.writer
+    }
+
+    /// What happens, in a few words.
+    pub fn told(&self) -> String {
+        let back = returning(self.steps.iter().map(|s| &s.effect));
+        self.intent.verb.told(&self.from, &self.intent.target.writer, &back)
     }
 
     /// A person lets copies be rewound although what only they hold cannot be kept; returns whether any step asks for it.

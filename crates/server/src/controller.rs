@@ -167,7 +167,7 @@ impl Round {
             DecisionView::Hold { why, .. } => Cow::Borrowed(why),
             DecisionView::Start { intent, refused, .. } => {
                 let refused = refused.as_ref().map(|r| format!(", refused ({}): {}", r.code, r.message));
-                Cow::Owned(format!("{} to {}{}", intent.verb, intent.target.writer, refused.unwrap_or_default()))
+                Cow::Owned(format!("{}{}", intent.aim(), refused.unwrap_or_default()))
             }
         };
         let line = format!("{word}: {decision}");
@@ -307,7 +307,7 @@ async fn start(
     };
     match try_start(desk, record, &intent, consent, cause).await {
         Ok(run) => {
-            tracing::info!(%run, "started a {} of {} to {}", intent.verb, intent.unit, intent.target.writer);
+            tracing::info!(%run, unit = %intent.unit, "started a {}", intent.aim());
             round.refused = None;
             DecisionView::Start { intent, asks, refused: None }
         }

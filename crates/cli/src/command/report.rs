@@ -16,17 +16,19 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
     let operator = Operator::of(&plan)?;
     let run = named_or_newest(&operator, args.run.as_deref()).await?;
+    writable(&args.output)?;
+    let make = || std::fs::create_dir_all(&args.output).map_err(|e| not_written(&args.output, e));
     if let Some(requests) = &args.requests {
         let report = felt::report(&plan, &operator, &run, requests).await?;
-        writable(&args.output)?;
+        make()?;
         let written = report.write(&args.output);
         let page = written.map_err(|e| not_written(&e.path, e.cause))?;
         println!("{}\n{}", page.html.display(), page.json.display());
         return Ok(ExitCode::SUCCESS);
     }
-    writable(&args.output)?;
     for name in ["report.html", "report.json"] {
         let text = operator.get_text(&format!("/v1/runs/{run}/{name}")).await?;
+        make()?;
         let path = args.output.join(name);
         std::fs::write(&path, text).map_err(|e| not_written(&path, e))?;
         println!("{}", path.display());
@@ -34,18 +36,38 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the folder and tries it, so that what takes long is not begun for a report that has no place.
+/// Tries whether the folder can be written, or made, and leaves nothing: what takes long is not begun for a report that
+/// has no place.
 pub(crate) fn writable(folder: &Path) -> Result<(), CliError> {
-    std::fs::create_dir_all(folder).map_err(|e| not_written(folder, e))?;
-    let trial = folder.join(".pilotlight-trial");
-    std::fs::write(&trial, "a trial").and_then(|()| std::fs::remove_file(&trial)).map_err(|e| {
-        let _ = std::fs::remove_file(&trial);
-        not_written(folder, e)
-    })
+    let there = |path: &&Path| path.as_os_str().is_empty() || path.symlink_metadata().is_ok();
+    let nearest = folder.ancestors().find(there).unwrap_or(folder);
+    let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
+    tempfile::Builder::new()
+        .prefix(".pilotlight-trial-")
+        .tempfile_in(nearest)
+        .and_then(tempfile::NamedTempFile::close)
+        .map_err(|e| not_written(folder, e))
 }
 
 fn not_written(path: &Path, cause: std::io::Error) -> CliError {
     CliError::new(Exit::Failed, anyhow::Error::new(cause).context(format!("cannot write {}", path.display())))
         .code(code::FILE_NOT_WRITTEN.as_str())
         .hint("look at the folder: is it there, may you write to it, is there room?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_tried_and_nothing_is_left_there() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        for good in ["", "new", "new/and/deep"] {
+            assert!(writable(&folder.path().join(good)).is_ok(), "{good}");
+        }
+        let refused = writable(&folder.path().join("file/below")).unwrap_err();
+        assert_eq!(refused.code.as_deref(), Some("PL-0004"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something was left");
+    }
 }

@@ -118,14 +118,10 @@ fn unit_text(out: &mut String, unit: &UnitStatus) {
         DecisionView::Hold { why, code: None } => writeln!(out, "  holds still: {why}"),
         DecisionView::Hold { why, code: Some(code) } => writeln!(out, "  holds still: [{code}] {why}"),
         DecisionView::Start { intent, refused: None, .. } => {
-            writeln!(out, "  wants: {} to {}", intent.verb, intent.target.writer)
+            writeln!(out, "  wants: {}", intent.aim())
         }
         DecisionView::Start { intent, refused: Some(refused), .. } => {
-            writeln!(
-                out,
-                "  wants: {} to {}, but [{}] {}",
-                intent.verb, intent.target.writer, refused.code, refused.message
-            )
+            writeln!(out, "  wants: {}, but [{}] {}", intent.aim(), refused.code, refused.message)
         }
     };
     for (saw, hint) in led_elsewhere(unit) {

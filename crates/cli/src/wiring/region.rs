@@ -126,7 +126,7 @@ impl Building<'_> {
             passphrase: postgres.rescue.passphrase.as_ref().map(connect::secret).transpose()?,
             clock: Arc::new(SystemClock),
         });
-        let driver = driver.map_err(|e| CliError::new(Exit::Usage, e))?;
+        let driver = driver.map_err(|e| CliError::new(Exit::Usage, e).code(code::NO_SUCH_NAME.as_str()))?;
         Ok(self.guarded(driver))
     }
 

@@ -168,7 +168,7 @@ pub struct RunView {
 impl RunView {
     /// What happens, in a few words.
     pub fn told(&self) -> String {
-        let back = returning(self.steps.iter().map(|s| &s.effect));
+        let back = runbook::returning(self.steps.iter().map(|s| &s.effect));
         self.intent.verb.told(&self.from, &self.intent.target.writer, &back)
     }
 
@@ -181,19 +181,6 @@ impl RunView {
         };
         open && self.intent.verb != Verb::Failover && began().all(|s| s.effect.keeps_writer(&self.from))
     }
-}
-
-/// The regions that effects make follow the writer again.
-pub fn returning<'a>(effects: impl Iterator<Item = &'a Effect>) -> Vec<Region> {
-    let mut back: Vec<Region> = Vec::new();
-    for effect in effects {
-        if let Effect::Rejoin { region, .. } = effect
-            && !back.contains(region)
-        {
-            back.push(region.clone());
-        }
-    }
-    back
 }
 
 impl RunState {

@@ -205,9 +205,9 @@ fn answer(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History) ->
 
 fn in_words(decision: &Decision) -> String {
     match decision {
-        Decision::Start(intent) => format!("a {} to {} starts by itself", intent.verb, intent.target.writer),
+        Decision::Start(intent) => format!("a {} starts by itself", intent.aim()),
         Decision::Ask(intent) => {
-            format!("a {} to {} is prepared; a person approves its first step", intent.verb, intent.target.writer)
+            format!("a {} is prepared; a person approves its first step", intent.aim())
         }
         Decision::End { run, intent } => {
             let (verb, to) = (intent.verb, &intent.target.writer);

@@ -4,7 +4,7 @@ use super::{Engine, result_of};
 use crate::storage::StorageError;
 use pilotlight_core::id::{Application, Epoch, Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
-use pilotlight_core::run::{Condition, Event, Record, RunState, RunView, returning};
+use pilotlight_core::run::{Condition, Event, Record, RunState, RunView};
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
 
@@ -46,10 +46,8 @@ pub struct RunSummary {
 impl RunSummary {
     fn of_first(record: &Record) -> Option<Self> {
         let Event::RunStarted { run, unit, epoch, runbook, cause } = &record.event else { return None };
-        let intent = &runbook.intent;
-        let back = returning(runbook.steps.iter().map(|s| &s.effect));
         Some(Self {
-            told: intent.verb.told(&runbook.from, &intent.target.writer, &back),
+            told: runbook.told(),
             run: run.clone(),
             application: runbook.application.clone(),
             unit: unit.clone(),

@@ -1,7 +1,8 @@
 //! How a run stands, as people read it.
 
 use super::*;
-use crate::run::{Condition as Stands, returning};
+use crate::run::Condition as Stands;
+use crate::runbook::returning;
 
 fn paused(why: &str) -> Event {
     Event::Paused { by: "ada".into(), why: why.into() }
@@ -37,4 +38,8 @@ fn a_rejoin_is_told_by_who_comes_back_and_not_as_a_move_from_somewhere_to_itself
     assert_eq!(Verb::Rejoin.told(&east, &east, &[]), "rejoin, the writer stays in east");
     assert_eq!(Verb::Switchover.told(&east, &east, &[]), "switchover, the writer stays in east");
     assert_eq!(Verb::Failover.told(&east, &west, &back), "failover from east to west");
+    let intent =
+        |verb, to| Intent { unit: "payments".into(), verb, mode: Mode::Graceful, target: Placement::in_region(to) };
+    assert_eq!(intent(Verb::Rejoin, &east).aim(), "rejoin, so that copies follow east again");
+    assert_eq!(intent(Verb::Failover, &west).aim(), "failover to west");
 }
