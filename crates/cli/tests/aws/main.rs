@@ -7,5 +7,6 @@
 mod examples;
 mod ground;
 mod moves;
+mod objects;
 mod terraform;
 mod wait;
