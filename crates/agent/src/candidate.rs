@@ -36,6 +36,10 @@ pub(crate) async fn run(agent: &Agent, unit: &Unit) {
         }
         (looks, heard) = (agent.picture.looks.get(), agent.picture.heard.get());
         let Some(view) = agent.picture.view(unit) else { continue };
+        if view.writer.as_ref() != Some(&agent.region) {
+            agent.picture.note_wish(unit, None);
+            continue;
+        }
         // The turns first: what is decided must still hold when it is done.
         let turns: Option<Vec<(Target, Turn)>> =
             targets.iter().map(|t| Some((t.clone(), agent.hands.try_turn(t)?))).collect();

@@ -3,43 +3,33 @@
 //! The runtime has no timer and no sockets: all that can wake a task of it is virtual time or an answer of the world, so
 //! the same seed runs the same tasks in the same order.
 
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use tokio::runtime::{Builder, Runtime};
 
 /// See the module. Dropping it is the kill.
 pub(crate) struct Process {
     runtime: Runtime,
-    idle: Arc<Idle>,
 }
 
-#[derive(Default)]
-struct Idle {
-    reached: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+thread_local! {
+    /// The process that runs on this thread has nothing left to do.
+    static IDLE: Cell<bool> = const { Cell::new(false) };
+    /// Wakes whoever waits for that.
+    static WAITS: RefCell<Option<Waker>> = const { RefCell::new(None) };
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It belongs to the runtime, which would hold itself.
-        self.idle.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
+fn on_park() {
+    // While a thread ends there is nobody left to tell.
+    let _ = IDLE.try_with(|idle| idle.set(true));
+    let _ = WAITS.try_with(|waits| waits.take().map(Waker::wake));
 }
 
 impl Process {
     pub(crate) fn start() -> Self {
-        let idle = Arc::new(Idle::default());
-        let parks = idle.clone();
-        let on_park = move || {
-            parks.reached.store(true, Ordering::Relaxed);
-            if let Some(waker) = &*parks.waker.lock().unwrap_or_else(PoisonError::into_inner) {
-                waker.wake_by_ref();
-            }
-        };
         let runtime = Builder::new_current_thread().on_thread_park(on_park).build();
-        Self { runtime: runtime.expect("a runtime without drivers needs nothing of the system"), idle }
+        Self { runtime: runtime.expect("a runtime without drivers needs nothing of the system") }
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -48,16 +38,12 @@ impl Process {
 
     /// Runs every task that can run, until none can.
     pub(crate) fn run(&self) {
-        let idle = &self.idle;
-        idle.reached.store(false, Ordering::Relaxed);
+        IDLE.set(false);
         self.runtime.block_on(poll_fn(|context| {
-            if idle.reached.swap(false, Ordering::Relaxed) {
+            if IDLE.replace(false) {
                 return Poll::Ready(());
             }
-            let mut waker = idle.waker.lock().unwrap_or_else(PoisonError::into_inner);
-            if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
-                *waker = Some(context.waker().clone());
-            }
+            WAITS.set(Some(context.waker().clone()));
             Poll::Pending
         }));
     }

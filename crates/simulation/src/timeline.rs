@@ -5,14 +5,13 @@
 //! A machine's monotonic clock runs a little fast or slow, and stands still while the machine as a whole is paused, as the
 //! clock of a paused virtual machine does. Its wall clock may be stepped at any time.
 
-use async_trait::async_trait;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::clock::Clock;
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -31,11 +30,16 @@ pub(crate) fn nanos(d: Duration) -> Nanos {
     u64::try_from(d.as_nanos()).unwrap_or(u64::MAX / 4)
 }
 
-/// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct Timeline(Mutex<Inner>);
+/// See the module. All of a world happens on one thread, and nearly everything in it asks what time it is: so the time is
+/// the thread's, and is had without a lock. A new one takes the place of the thread's last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeline;
 
-#[derive(Debug, Default)]
+thread_local! {
+    static TIMELINE: RefCell<Inner> = const { RefCell::new(Inner::EMPTY) };
+}
+
+#[derive(Debug)]
 struct Inner {
     now: Nanos,
     count: u64,
@@ -98,127 +102,142 @@ fn scaled(n: u64, times: u64, by: u64) -> u64 {
     }
 }
 
+impl Inner {
+    const EMPTY: Inner =
+        Inner { now: 0, count: 0, machines: Vec::new(), heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new() };
+}
+
+fn with<T>(what: impl FnOnce(&mut Inner) -> T) -> T {
+    TIMELINE.with_borrow_mut(what)
+}
+
 impl Timeline {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Time begins anew on this thread.
+    pub(crate) fn begin_anew() -> Self {
+        drop(TIMELINE.replace(Inner::EMPTY));
+        Self
     }
 
     pub(crate) fn add_machine(&self, machine: Machine) -> usize {
-        let mut inner = self.lock();
-        inner.machines.push(machine);
-        inner.machines.len() - 1
+        with(|inner| {
+            inner.machines.push(machine);
+            inner.machines.len() - 1
+        })
     }
 
     pub(crate) fn change_machine(&self, machine: usize, change: impl FnOnce(&mut Machine)) {
-        change(&mut self.lock().machines[machine]);
+        with(|inner| change(&mut inner.machines[machine]));
     }
 
     pub(crate) fn now(&self) -> Nanos {
-        self.lock().now
+        with(|inner| inner.now)
     }
 
     pub(crate) fn set(&self, now: Nanos) {
-        self.lock().now = now;
+        with(|inner| inner.now = now);
     }
 
     /// A number that orders what happens at one time.
     pub(crate) fn count(&self) -> u64 {
-        let mut inner = self.lock();
-        inner.count += 1;
-        inner.count
+        with(|inner| {
+            inner.count += 1;
+            inner.count
+        })
     }
 
     pub(crate) fn mono(&self, machine: usize) -> Mono {
-        let inner = self.lock();
-        inner.machines[machine].mono(inner.now)
+        with(|inner| inner.machines[machine].mono(inner.now))
     }
 
     fn wall(&self, machine: usize) -> Wall {
-        let inner = self.lock();
-        let ms = i64::try_from(inner.now / 1_000_000).unwrap_or(i64::MAX) + inner.machines[machine].step_ms;
+        let (now, step_ms) = with(|inner| (inner.now, inner.machines[machine].step_ms));
+        let ms = i64::try_from(now / 1_000_000).unwrap_or(i64::MAX) + step_ms;
         Wall(BEGAN.saturating_add_signed(ms))
     }
 
     /// True time until the machine's clock shows `at`.
     pub(crate) fn until(&self, machine: usize, at: Mono) -> Nanos {
-        let inner = self.lock();
-        let machine = inner.machines[machine];
-        machine.takes(at.since(machine.mono(inner.now)))
+        let (machine, now) = with(|inner| (inner.machines[machine], inner.now));
+        machine.takes(at.since(machine.mono(now)))
     }
 
     /// When the next sleep ends, and its place among what happens then.
     pub(crate) fn next(&self) -> Option<(Nanos, u64)> {
-        let mut inner = self.lock();
-        while let Some(Reverse((at, number, slot))) = inner.heap.peek().copied() {
-            if inner.slots[slot].number == number && inner.slots[slot].waker.is_some() {
-                return Some((at, number));
+        with(|inner| {
+            while let Some(Reverse((at, number, slot))) = inner.heap.peek().copied() {
+                if inner.slots[slot].number == number && inner.slots[slot].waker.is_some() {
+                    return Some((at, number));
+                }
+                inner.heap.pop();
             }
-            inner.heap.pop();
-        }
-        None
+            None
+        })
     }
 
     /// Ends the sleep that [`Timeline::next`] spoke of. Returns the process to run.
     pub(crate) fn wake(&self) -> Option<usize> {
-        let mut inner = self.lock();
-        let Reverse((_, number, slot)) = inner.heap.pop()?;
-        let (now, machine) = (inner.now, inner.machines[inner.slots[slot].machine]);
-        let due = inner.slots[slot].due;
+        let (waker, process) = with(Inner::end_next)?;
+        waker.wake();
+        Some(process)
+    }
+}
+
+impl Inner {
+    fn end_next(&mut self) -> Option<(Waker, usize)> {
+        let Reverse((_, number, slot)) = self.heap.pop()?;
+        let (now, machine) = (self.now, self.machines[self.slots[slot].machine]);
+        let due = self.slots[slot].due;
         let left = machine.takes(due.since(machine.mono(now)));
         // The machine's clock stood still meanwhile, or still does; then it is looked at again soon.
         if left > LATE / 2 {
             let again = if machine.stopped_at.is_some() { left.max(PAUSED) } else { left };
-            inner.heap.push(Reverse((now + again + LATE, number, slot)));
+            self.heap.push(Reverse((now + again + LATE, number, slot)));
             return None;
         }
-        inner.slots[slot].due = Mono::default();
-        let (waker, process) = (inner.slots[slot].waker.take(), inner.slots[slot].process);
-        drop(inner);
-        waker?.wake();
-        Some(process)
+        self.slots[slot].due = Mono::default();
+        Some((self.slots[slot].waker.take()?, self.slots[slot].process))
     }
 
-    fn begin(&self, machine: usize, process: usize, d: Duration, waker: Waker) -> (usize, u64) {
-        let mut inner = self.lock();
-        inner.count += 1;
-        let number = inner.count;
-        let clock = inner.machines[machine];
-        let at = inner.now.saturating_add(clock.takes(d)).saturating_add(LATE);
-        let due = clock.mono(inner.now) + d;
+    fn begin(&mut self, machine: usize, process: usize, d: Duration, waker: Waker) -> (usize, u64) {
+        self.count += 1;
+        let number = self.count;
+        let clock = self.machines[machine];
+        let at = self.now.saturating_add(clock.takes(d)).saturating_add(LATE);
+        let due = clock.mono(self.now) + d;
         let slot = Slot { number, machine, process, due, waker: Some(waker) };
-        let index = match inner.free.pop() {
+        let index = match self.free.pop() {
             Some(index) => {
-                inner.slots[index] = slot;
+                self.slots[index] = slot;
                 index
             }
             None => {
-                inner.slots.push(slot);
-                inner.slots.len() - 1
+                self.slots.push(slot);
+                self.slots.len() - 1
             }
         };
-        inner.heap.push(Reverse((at, number, index)));
+        self.heap.push(Reverse((at, number, index)));
         (index, number)
     }
 
-    fn end(&self, (index, number): (usize, u64)) {
-        let mut inner = self.lock();
-        if inner.slots[index].number == number {
-            inner.slots[index].number = 0;
-            inner.slots[index].waker = None;
-            inner.free.push(index);
-        }
+    /// Hands back what would have been woken: it may be the last to hold something that sleeps, too.
+    fn end(&mut self, (index, number): (usize, u64)) -> Option<Waker> {
+        let slot = self.slots.get_mut(index).filter(|slot| slot.number == number)?;
+        slot.number = 0;
+        let waker = slot.waker.take();
+        self.free.push(index);
+        waker
     }
 }
 
 /// The clock of one process, which is its machine's.
 #[derive(Clone)]
 pub(crate) struct ProcessClock {
-    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) timeline: Timeline,
     pub(crate) machine: usize,
     pub(crate) process: usize,
 }
 
-#[async_trait]
+/// Written out, because there is no call that is made more often.
 impl Clock for ProcessClock {
     fn mono(&self) -> Mono {
         self.timeline.mono(self.machine)
@@ -228,8 +247,12 @@ impl Clock for ProcessClock {
         self.timeline.wall(self.machine)
     }
 
-    async fn sleep(&self, d: Duration) {
-        Sleep { clock: self, d, slot: None }.await;
+    fn sleep<'life0, 'async_trait>(&'life0 self, d: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>>
+    where
+        'life0: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(Sleep { clock: self, d, slot: None })
     }
 }
 
@@ -248,27 +271,28 @@ impl Future for Sleep<'_> {
             if self.d.is_zero() {
                 return Poll::Ready(());
             }
-            let slot = clock.timeline.begin(clock.machine, clock.process, self.d, context.waker().clone());
-            self.slot = Some(slot);
+            let (d, waker) = (self.d, context.waker().clone());
+            self.slot = Some(with(|inner| inner.begin(clock.machine, clock.process, d, waker)));
             return Poll::Pending;
         };
-        let mut inner = clock.timeline.lock();
-        let slot = &mut inner.slots[index];
-        debug_assert_eq!(slot.number, number, "a slot belongs to its sleep until it is dropped");
-        match &mut slot.waker {
-            None => Poll::Ready(()),
-            Some(waker) => {
-                waker.clone_from(context.waker());
-                Poll::Pending
+        with(|inner| {
+            let slot = &mut inner.slots[index];
+            debug_assert_eq!(slot.number, number, "a slot belongs to its sleep until it is dropped");
+            match &mut slot.waker {
+                None => Poll::Ready(()),
+                Some(waker) => {
+                    waker.clone_from(context.waker());
+                    Poll::Pending
+                }
             }
-        }
+        })
     }
 }
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
-            self.clock.timeline.end(slot);
+            drop(with(|inner| inner.end(slot)));
         }
     }
 }

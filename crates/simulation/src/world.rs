@@ -131,7 +131,7 @@ struct Instances {
 
 pub(crate) struct World {
     plan: Arc<Plan>,
-    timeline: Arc<Timeline>,
+    timeline: Timeline,
     chance: Chance,
     agenda: Agenda,
     exchange: Exchange,
@@ -184,7 +184,7 @@ impl World {
         let mut setup = Setup::of(seed);
         setup.promise = options.promise.unwrap_or(setup.promise);
         let mut chance = Chance::new(seed, 1);
-        let timeline = Arc::new(Timeline::default());
+        let timeline = Timeline::begin_anew();
         let steps_count = options.bug == Some(Bug::ClockStep);
         let mut machine = || {
             let drift_ppm = i64::try_from(chance.between(0, 9_800)).unwrap_or(0) - 4_900;
@@ -388,7 +388,7 @@ impl World {
     }
 
     fn clock(&self, place: Place, process: usize) -> ProcessClock {
-        ProcessClock { timeline: self.timeline.clone(), machine: self.machines[place.index()], process }
+        ProcessClock { timeline: self.timeline, machine: self.machines[place.index()], process }
     }
 
     fn new_site(&mut self) -> usize {

@@ -171,6 +171,9 @@ impl World {
 
     /// At most one copy can acknowledge.
     pub(super) fn check_one_writer(&mut self, new: Place) {
+        if !self.may_acknowledge_alone(new) {
+            return;
+        }
         for old in REGIONS.into_iter().filter(|old| *old != new) {
             if self.may_acknowledge_alone(old) {
                 let what = format!("{} became the writer while {} can acknowledge", new.name(), old.name());

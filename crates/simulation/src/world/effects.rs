@@ -16,6 +16,7 @@ use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Capacity, Role, State, Target};
 use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_driver::Context;
+use pilotlight_engine::store::UnitRecord;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -195,7 +196,7 @@ impl World {
 
     /// Starts the server on a writer's directory.
     fn begin_start(&mut self, place: Place) -> Duration {
-        if !self.is_unopposed(place) {
+        if self.restart_needs_lease(place) {
             self.check_lease(place, "is started as the writer");
         }
         let copy = self.database(place);
@@ -295,11 +296,12 @@ impl World {
         }
     }
 
-    /// Nobody but its region can become the writer, so it needs no lease to be started again.
-    fn is_unopposed(&self, place: Place) -> bool {
+    /// What acknowledges nothing by itself may be started again without one, and so may what nobody can take the place of.
+    fn restart_needs_lease(&mut self, place: Place) -> bool {
         let region = place.region();
-        let gated = self.setup.promise != Promise::BestEffort;
-        gated && self.disk.units().iter().any(|unit| unit.writer.as_ref() == Some(&region) && unit.candidate.is_none())
+        let unopposed = |unit: &UnitRecord| unit.writer.as_ref() == Some(&region) && unit.candidate.is_none();
+        let alone = self.database(place).waits.for_nobody();
+        self.setup.promise == Promise::BestEffort || alone && !self.disk.units().iter().any(unopposed)
     }
 
     /// The region was granted the lease, and by no clock has it ended.
