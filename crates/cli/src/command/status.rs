@@ -8,6 +8,7 @@ use crate::error::{CliError, Exit};
 use crate::operator::Operator;
 use pilotlight_core::health::{Health, ServiceHealth};
 use pilotlight_core::observation::{Role, State};
+use pilotlight_core::plan::Plan;
 use pilotlight_core::time::{show_duration, show_wall};
 use pilotlight_server::api::view::{ComponentStatus, ControllerView, DecisionView, StatusView, UnitStatus};
 use std::fmt::Write;
@@ -21,7 +22,7 @@ pub(crate) async fn run(args: &ViewArgs) -> Result<ExitCode, CliError> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&status).map_err(|e| CliError::new(Exit::Bug, e))?);
     } else {
-        print!("{}", text(&status));
+        print!("{}", text(&status, &plan));
         if plan.controller.members.len() > 1 {
             println!();
             for (member, found) in plan.controller.members.iter().zip(operator.controllers().await) {
@@ -41,7 +42,7 @@ fn standing(view: &Result<ControllerView, String>) -> String {
     }
 }
 
-fn text(status: &StatusView) -> String {
+fn text(status: &StatusView, plan: &Plan) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
@@ -58,7 +59,7 @@ fn text(status: &StatusView) -> String {
         let _ = writeln!(out, "\nHELD  {hold}");
     }
     for unit in &status.units {
-        unit_text(&mut out, unit);
+        unit_text(&mut out, unit, plan.waits_for_candidate(&unit.unit));
     }
     for region in &status.regions {
         let heard = match region.heard_ms {
@@ -68,11 +69,13 @@ fn text(status: &StatusView) -> String {
         };
         let _ = writeln!(out, "\n{}  {heard}", region.region);
         for component in &region.components {
-            let _ = writeln!(out, "  {}", component_text(component));
+            // What a silent agent saw is not what is.
+            let was = if region.heard { "" } else { "last seen as " };
+            let _ = writeln!(out, "  {}", component_text(component, was));
         }
     }
     for component in &status.shared {
-        let _ = writeln!(out, "\n{}", component_text(component));
+        let _ = writeln!(out, "\n{}", component_text(component, ""));
     }
     out.push_str(&matrix::text(&status.reach));
     for run in &status.open_runs {
@@ -98,12 +101,14 @@ fn writer(unit: &UnitStatus) -> &str {
     }
 }
 
-fn unit_text(out: &mut String, unit: &UnitStatus) {
+fn unit_text(out: &mut String, unit: &UnitStatus, waits: bool) {
     let writer = writer(unit);
     let epoch = unit.epoch.map_or_else(|| "-".to_owned(), |e| e.to_string());
     let _ = writeln!(out, "\nunit {}  writer {writer}  epoch {epoch}  {}", unit.unit, unit.lease);
     if let Some(region) = &unit.candidate {
         let _ = writeln!(out, "  candidate {region}: the writer waits for it");
+    } else if waits && unit.writer.is_some() {
+        let _ = writeln!(out, "  candidate NONE: nobody takes over by itself until a standby has caught up");
     }
     if let Some(judgement) = &unit.judgement {
         let _ = writeln!(out, "  verdict: {} ({})", judgement.verdict, judgement.scope);
@@ -159,7 +164,7 @@ pub(crate) fn led_elsewhere(unit: &UnitStatus) -> Vec<(String, String)> {
         .collect()
 }
 
-fn component_text(component: &ComponentStatus) -> String {
+fn component_text(component: &ComponentStatus, was: &str) -> String {
     let State { role, position, lag, waiting, capacity, shares, .. } = &component.state;
     let mut parts = Vec::new();
     if let Some(role) = role {
@@ -184,7 +189,7 @@ fn component_text(component: &ComponentStatus) -> String {
         let shares: Vec<String> = shares.iter().map(|(region, share)| format!("{region} {share} %")).collect();
         parts.push(format!("leads to {}", shares.join(", ")));
     }
-    format!("{:<14} {}", component.component, parts.join(", "))
+    format!("{:<14} {was}{}", component.component, parts.join(", "))
 }
 
 fn role_text(role: &Role, state: &State) -> String {
@@ -217,6 +222,25 @@ mod tests {
             "decision": { "decision": "hold", "why": "no data yet", "code": null }, "lease": { "lease": "lapsed" }
         }))
         .expect("a unit as the API sends it")
+    }
+
+    #[test]
+    fn what_a_silent_agent_saw_is_told_as_past() {
+        let component = serde_json::json!({ "component": "database", "state": { "role": "writer" }, "age_ms": 9 });
+        let component: ComponentStatus = serde_json::from_value(component).expect("a component as the API sends it");
+        assert_eq!(component_text(&component, ""), "database       writer");
+        assert_eq!(component_text(&component, "last seen as "), "database       last seen as writer");
+    }
+
+    #[test]
+    fn a_writer_that_nobody_could_replace_is_told() {
+        let told = |waits| {
+            let mut out = String::new();
+            unit_text(&mut out, &unit(Some(1), None, Some("east")), waits);
+            out
+        };
+        assert!(told(true).contains("candidate NONE"), "{}", told(true));
+        assert!(!told(false).contains("candidate"), "{}", told(false));
     }
 
     #[test]

@@ -204,17 +204,29 @@ pub(crate) fn checks(
         measured: measured.to_string(),
         held: measured == 0,
     };
-    checks.push(at_most("failover: RTO", objectives.rto, failover.rto_ms));
-    checks.push(at_most("failover: RPO in time", objectives.rpo, failover.rpo_ms));
-    checks.push(none("failover: acknowledged by both regions", failover.dual_acked));
+    if must_move {
+        checks.push(at_most("failover: RTO", objectives.rto, failover.rto_ms));
+        checks.push(at_most("failover: RPO in time", objectives.rpo, failover.rpo_ms));
+    } else {
+        checks.push(at_most("meanwhile: payments failed for", objectives.rto, failover.rto_ms));
+        checks.push(at_most("meanwhile: acknowledged payments lost, in time", objectives.rpo, failover.rpo_ms));
+    }
+    let when = if must_move { "failover" } else { "meanwhile" };
+    checks.push(none(&format!("{when}: acknowledged by both regions"), failover.dual_acked));
     checks.push(none("acknowledged, neither there nor in the bundle", rescue.nowhere));
     checks.push(at_most("switchover: outage", objectives.rto, switchover.outage_ms));
     checks.push(none("switchover: acknowledged payments lost", switchover.lost));
     checks.push(none("switchover: acknowledged by both regions", switchover.dual_acked));
     checks.push(Check {
-        name: "switchover: the writer came home".to_owned(),
+        // Where nothing failed over the planned move leads away from home.
+        name: if must_move { "switchover: the writer came home" } else { "switchover: the writer moved" }.to_owned(),
         objective: "yes".to_owned(),
-        measured: if switchover.happened { "home" } else { "not home" }.to_owned(),
+        measured: match (switchover.happened, must_move) {
+            (true, true) => "home",
+            (true, false) => "moved",
+            (false, _) => "not moved",
+        }
+        .to_owned(),
         held: switchover.happened,
     });
     checks
@@ -234,9 +246,10 @@ pub(crate) fn table(figures: &Figures) -> String {
         ));
     }
     let f = &figures.failover;
-    out.push_str(&row("failover: acknowledged payments", "", &f.acked.to_string(), ""));
+    let when = if f.happened { "failover" } else { "meanwhile" };
+    out.push_str(&row(&format!("{when}: acknowledged payments"), "", &f.acked.to_string(), ""));
     let lost = format!("{} ({})", f.lost, show_duration(f.rpo_ms));
-    out.push_str(&row("failover: acknowledged payments lost", "each is listed", &lost, ""));
+    out.push_str(&row(&format!("{when}: acknowledged payments lost"), "each is listed", &lost, ""));
     if f.lost > 0 {
         let first: Vec<&str> = f.lost_ids.iter().take(8).map(String::as_str).collect();
         let more = if f.lost > 8 { ", ..." } else { "" };
@@ -248,8 +261,8 @@ pub(crate) fn table(figures: &Figures) -> String {
     let r = &figures.rescue;
     let told = format!("lost: {}, in the bundle: {}, applied: {}", r.lost, r.in_bundle, r.applied);
     out.push_str(&format!("  {:<46} {told}\n", "rescue of acknowledged payments"));
-    out.push_str(&row("failover: failed or in doubt", "", &f.failed.to_string(), ""));
-    out.push_str(&parts_line("failover: RTO", f.rto_ms, &f.parts));
+    out.push_str(&row(&format!("{when}: failed or in doubt"), "", &f.failed.to_string(), ""));
+    out.push_str(&parts_line(&format!("{when}: RTO"), f.rto_ms, &f.parts));
     out.push_str(&parts_line("switchover: outage", figures.switchover.outage_ms, &figures.switchover.parts));
     out
 }

@@ -6,6 +6,7 @@ use super::session::{Fault, Origin};
 use super::{Lane, LaneState, Span, Stay};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
+use pilotlight_core::placement::Mode;
 use pilotlight_core::run::{RunView, StepStatus, StepView};
 use pilotlight_core::time::Wall;
 
@@ -22,8 +23,9 @@ pub(super) fn lanes(
     until_ms: u64,
 ) -> Vec<Lane> {
     let lost = faults.iter().filter_map(|f| Some((f.at, f.region.as_ref()?, LaneState::Lost)));
+    let given_up = runs.iter().filter_map(given_up);
     let steps = runs.iter().flat_map(|r| r.steps.iter()).flat_map(turns);
-    let mut all: Vec<Turn> = lost.chain(steps).collect();
+    let mut all: Vec<Turn> = lost.chain(given_up).chain(steps).collect();
     all.sort_by_key(|(at, ..)| *at);
     let lane = |region: &Region| {
         let first = if region == writer { LaneState::Writer } else { LaneState::Standby };
@@ -31,6 +33,13 @@ pub(super) fn lanes(
         Lane { region: region.to_string(), spans: stays(first, own, until_ms) }
     };
     regions.iter().map(lane).collect()
+}
+
+/// A writer that a failover replaced was lost from the first sign on, also where nobody wrote a fault down. One that a person
+/// replaced while it was well was not.
+fn given_up(run: &RunView) -> Option<Turn<'_>> {
+    let at = run.cause.first_seen.filter(|_| run.intent.mode == Mode::Ungraceful)?;
+    Some((at, &run.from, LaneState::Lost))
 }
 
 /// What a step made of the copies it touched.
@@ -62,6 +71,9 @@ fn stays(first: LaneState, turns: impl Iterator<Item = (u64, LaneState)>, until_
     let (mut spans, mut state, mut from_ms) = (Vec::new(), first, 0);
     for (at, next) in turns.chain([(until_ms, first)]) {
         let at = at.min(until_ms);
+        if next == state && at < until_ms {
+            continue;
+        }
         if at > from_ms {
             spans.push(Stay { span: Span { from_ms, until_ms: at }, state });
         }

@@ -10,7 +10,7 @@ pub(super) fn list(view: &RescueView) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     if view.bundles.is_empty() {
-        let _ = writeln!(out, "no rescue bundle: nothing was found that was acknowledged and never sent");
+        let _ = writeln!(out, "no rescue bundle: nothing was found that only a returned writer held");
     }
     for found in &view.bundles {
         about(&mut out, &found.bundle);

@@ -1,4 +1,4 @@
-//! What east had acknowledged and never sent was kept before it was rewound: shown, and applied again.
+//! What east had committed and never sent was kept before it was rewound: shown, and applied again.
 
 use crate::demo::DemoError;
 use crate::demo::scene::Scene;
@@ -39,7 +39,7 @@ pub(crate) async fn rescue(scene: &mut Scene<'_>) -> Result<Option<Rescued>, Dem
         }
     }
     scene.narrator.event(&format!(
-        "rescue bundle {bundle}: {} transactions that east had acknowledged and never sent, {} of them payments",
+        "rescue bundle {bundle}: {} transactions that only east held, {} of them payments, acknowledged or not",
         found.bundle.about.commits,
         rescued.payments.len()
     ));

@@ -71,17 +71,21 @@ fn report(held: Option<&BTreeSet<u64>>) -> Report {
 }
 
 fn report_of(runs: &[RunView], held: Option<&BTreeSet<u64>>) -> Report {
+    let fault = Fault { at: wall(990), region: Some("east".into()), text: "east killed".to_owned() };
+    report_with(runs, held, &[fault])
+}
+
+fn report_with(runs: &[RunView], held: Option<&BTreeSet<u64>>, faults: &[Fault]) -> Report {
     let text = include_str!("../../../../core/src/plan/sample.yaml");
     let mut plan = Plan::read(text, "sample.yaml").expect("the sample plan has no fault");
     plan.regions = vec!["east".into(), "west".into()];
-    let fault = Fault { at: wall(990), region: Some("east".into()), text: "east killed".to_owned() };
     let session = Session {
         plan: &plan,
         title: "east lost".to_owned(),
         origin: Origin { wall: wall(0), mono: Mono(Duration::from_secs(500)) },
         writer: "east".into(),
         runs,
-        faults: &[fault],
+        faults,
         samples: &samples(),
         held,
         environment: Default::default(),
@@ -128,6 +132,18 @@ fn lanes_follow_the_records() {
     assert_eq!(told(&report.lanes[1]), [(0, "standby"), (3_200, "writer")]);
     assert!(report.moves[0].impact.as_ref().unwrap().lost.is_none());
     assert_eq!(report.rpo.measured_ms, Some(120), "without a look at the payments the sentinels still speak");
+}
+
+#[test]
+fn a_writer_that_was_replaced_is_lost_also_where_nobody_wrote_a_fault_down() {
+    let states = |first_seen: Option<u64>| -> Vec<(u64, &'static str)> {
+        let mut runs = runs();
+        runs[0].cause.first_seen = first_seen.map(wall);
+        let lane = &report_with(&runs, None, &[]).lanes[0];
+        lane.spans.iter().map(|s| (s.span.from_ms, s.state.word())).collect()
+    };
+    assert_eq!(states(Some(1_400)), [(0, "writer"), (1_400, "lost"), (8_100, "rejoining"), (8_900, "standby")]);
+    assert_eq!(states(None), [(0, "writer"), (8_100, "rejoining"), (8_900, "standby")], "it was well when it was left");
 }
 
 #[test]
