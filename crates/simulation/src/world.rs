@@ -112,6 +112,8 @@ struct AgentSite {
     runs_since: Nanos,
     /// Its machine is paused as a whole until then, or was a moment ago.
     machine_excused: Nanos,
+    /// When the machine stood still as a whole, oldest first; the last without an end when it still does.
+    pauses: Vec<(Nanos, Option<Nanos>)>,
 }
 
 /// The DNS authority, which is kept by a process of its own and never fails here.
@@ -196,8 +198,14 @@ impl World {
             Some(faults) => faults.clone(),
             None => crate::fault::schedule(&mut Chance::new(seed, 2), setup.fresh),
         };
-        let agent =
-            || AgentSite { process: None, folder: Folder::default(), lives: 0, runs_since: 0, machine_excused: 0 };
+        let agent = || AgentSite {
+            process: None,
+            folder: Folder::default(),
+            lives: 0,
+            runs_since: 0,
+            machine_excused: 0,
+            pauses: Vec::new(),
+        };
         let mut world = Self {
             plan: setup.plan(),
             setup,

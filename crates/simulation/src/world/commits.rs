@@ -272,13 +272,18 @@ impl World {
                 let what = format!("write {} was acknowledged and is not on {}", lost[0].0, new.name());
                 self.broke(Law::StrictLosesNothing, what);
             }
-            Promise::Governed if span.is_some_and(|(last, first)| last - first > rpo + RPO_SLACK) && !excused => {
+            Promise::Governed if span.is_some_and(|s| self.counted(new.other(), s) > rpo + RPO_SLACK) && !excused => {
                 let what = format!("{} writes over {:?} ns are not on {}", lost.len(), span, new.name());
                 self.broke(Law::RpoHolds, what);
             }
             _ => {}
         }
         self.laws.written_off.extend(lost.into_iter().map(|(write, _)| write));
+    }
+
+    /// How long the lost span was on the writer's machine, which counts no time in which it stood still.
+    fn counted(&self, writer: Place, (last, first): (Nanos, Nanos)) -> Nanos {
+        (last - first).saturating_sub(self.paused_between(writer, first, last))
     }
 }
 

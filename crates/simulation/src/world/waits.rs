@@ -132,6 +132,21 @@ impl World {
     /// How long a machine that was paused believes in a lease that is over: at most a whole one, and what it takes to act.
     pub(super) fn excuse_machine(&mut self, place: Place, paused: bool) {
         let until = self.now() + nanos(self.plan.policy.lease) + super::faults::CATCH_UP;
-        self.agent(place).machine_excused = if paused { Nanos::MAX } else { until };
+        let now = self.now();
+        let site = self.agent(place);
+        site.machine_excused = if paused { Nanos::MAX } else { until };
+        match site.pauses.last_mut().filter(|(_, end)| end.is_none()) {
+            Some((_, end)) if !paused => *end = Some(now),
+            None if paused => site.pauses.push((now, None)),
+            _ => {}
+        }
+    }
+
+    /// For how long the machine stood still between two moments: no clock on it has counted that.
+    pub(super) fn paused_between(&self, place: Place, from: Nanos, until: Nanos) -> Nanos {
+        let pauses = &self.agents[place.index() - 1].pauses;
+        let within =
+            |(began, end): &(Nanos, Option<Nanos>)| end.unwrap_or(until).min(until).saturating_sub((*began).max(from));
+        pauses.iter().map(within).sum()
     }
 }
