@@ -238,6 +238,7 @@ catalogue! {
     MACHINE = "PL-0872", Failed;
     STALE_EPOCH = "PL-0873", Refused;
     STORE_BEHIND = "PL-0874", Refused;
+    INSTANCES_NOT_READY = "PL-0875", Failed;
     AWS_NO_VERSIONS = "PL-0890", Failed;
     AWS_RULE = "PL-0891", Failed;
     AWS_RULE_INCOMPLETE = "PL-0892", Failed;

@@ -21,7 +21,7 @@ use crew::Crew;
 use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect, Probe};
 use pilotlight_core::id::{Application, Component, Region};
 use pilotlight_core::observation::{Capacity, State, Target};
-use pilotlight_core::outcome::{Failure, Finding, Outcome};
+use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
 use pilotlight_driver::{Context, Driver};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -112,15 +112,42 @@ impl ProcessDriver {
         }
     }
 
-    async fn ready(&self) -> u32 {
+    /// What each instance that runs answers; without a probe, running is answer enough.
+    async fn answers(&self) -> Vec<Result<(), Failure>> {
         let alive = self.crew.alive();
-        let Some(probe) = &self.parts.ready else { return u32::try_from(alive.len()).unwrap_or(u32::MAX) };
+        let Some(probe) = &self.parts.ready else { return alive.into_keys().map(|_| Ok(())).collect() };
         let mut looks = JoinSet::new();
         for number in alive.into_keys() {
             let (probes, probe) = (self.parts.probes.clone(), of_instance(probe, number));
-            looks.spawn(async move { probes.ask(&probe, LOOK).await.is_ok() });
+            looks.spawn(async move { probes.ask(&probe, LOOK).await.map(drop) });
         }
-        looks.join_all().await.into_iter().map(u32::from).sum()
+        looks.join_all().await
+    }
+
+    async fn ready(&self) -> u32 {
+        self.answers().await.into_iter().map(|answer| u32::from(answer.is_ok())).sum()
+    }
+
+    /// A move waits until what it starts is ready; what runs there already and is not says that it will wait in vain.
+    async fn not_ready(&self, wanted: u32) -> Option<Finding> {
+        let answers = self.answers().await;
+        let running = answers.len();
+        let ready = answers.iter().filter(|answer| answer.is_ok()).count();
+        let says = answers.into_iter().find_map(Result::err)?;
+        // Fewer are wanted: those that go need not be ready.
+        let matters = usize::try_from(wanted).is_ok_and(|wanted| wanted >= running);
+        let (component, region) = (&self.parts.component, &self.parts.region);
+        matters.then(|| Finding {
+            code: pilotlight_core::code::INSTANCES_NOT_READY.to_string(),
+            severity: Severity::Warning,
+            message: format!(
+                "{component} in {region}: {ready} of {running} running instances ready; `ready` there: {}",
+                says.message
+            ),
+            hint: "a move waits until they are ready and fails when they never are: ask in `ready` what a healthy instance \
+                   answers also in a region whose database takes no writes"
+                .to_owned(),
+        })
     }
 }
 
@@ -150,8 +177,9 @@ impl Driver for ProcessDriver {
     }
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
-        self.instances_of(effect)?;
-        Ok(missing_program(&self.parts.command).into_iter().collect())
+        let instances = self.instances_of(effect)?;
+        let not_ready = self.not_ready(instances).await;
+        Ok(missing_program(&self.parts.command).into_iter().chain(not_ready).collect())
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {

@@ -68,7 +68,10 @@ fn the_sample_is_a_plan() {
     let Kind::Dns(dns) = &plan.components[&"name".into()].kind else { panic!("dns") };
     assert_eq!(dns.answers[&"west".into()].to_string(), "127.0.0.2");
     let Probe::Http { method, timeout_ms, .. } = &plan.verify[0] else { panic!("http") };
-    assert_eq!((*method, *timeout_ms), (crate::effect::HttpMethod::Post, Duration::from_secs(2)));
+    assert_eq!((*method, *timeout_ms), (crate::effect::HttpMethod::Get, Duration::from_secs(2)), "POST sends no body");
+    let Kind::Process(payments) = &plan.components[&"payments".into()].kind else { panic!("process") };
+    let also_beside_a_standby = |probe: &Probe| matches!(probe, Probe::Tcp { .. });
+    assert!(payments.ready.len() == 2 && payments.ready.values().all(also_beside_a_standby), "{:?}", payments.ready);
 }
 
 #[test]

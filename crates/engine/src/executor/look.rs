@@ -29,35 +29,69 @@ pub(super) enum Found {
     Cut,
 }
 
+/// What came of one look.
+enum Saw {
+    /// It was answered.
+    Told(Holds),
+    /// It had all the time that a look is worth, and was not.
+    Silence,
+    /// The step's time was over before it could be.
+    CutShort,
+}
+
+/// What is to be said when a condition was waited for in vain: why it did not hold, whatever became of the looks after.
+#[derive(Default)]
+struct Last {
+    told: Option<String>,
+    silent: bool,
+}
+
+impl Last {
+    fn note(&mut self, saw: Saw) {
+        match saw {
+            Saw::Told(Holds::Yes) | Saw::CutShort => {}
+            Saw::Told(Holds::No(why) | Holds::Unknown(why)) => (self.told, self.silent) = (Some(why), false),
+            Saw::Silence => self.silent = true,
+        }
+    }
+
+    fn words(self) -> String {
+        match (self.told, self.silent) {
+            (Some(told), false) => told,
+            (Some(told), true) => format!("it did not answer any more; seen last: {told}"),
+            (None, _) => "it did not answer".to_owned(),
+        }
+    }
+}
+
 impl Attempt {
     /// One look.
-    async fn see(&self, condition: &Condition, until: Mono) -> Holds {
+    async fn see(&self, condition: &Condition, until: Mono) -> Saw {
         let left = until.since(self.parts.clock.mono()).clamp(LOOK_FIRST, LOOK_TAKES);
         match within(&*self.parts.clock, left, self.parts.driver.observe(condition.target())).await {
-            Some(Ok(state)) => condition.holds(&state),
-            Some(Err(failure)) => Holds::Unknown(failure.message),
-            None => Holds::Unknown("it did not answer".to_owned()),
+            Some(Ok(state)) => Saw::Told(condition.holds(&state)),
+            Some(Err(failure)) => Saw::Told(Holds::Unknown(failure.message)),
+            None if left < LOOK_TAKES => Saw::CutShort,
+            None => Saw::Silence,
         }
     }
 
     /// Whether it holds right now.
     pub(super) async fn see_once(&self, condition: &Condition, until: Mono) -> Option<String> {
-        match self.see(condition, until).await {
-            Holds::Yes => Some(format!("{condition:?}")),
-            Holds::No(_) | Holds::Unknown(_) => None,
-        }
+        let holds = matches!(self.see(condition, until).await, Saw::Told(Holds::Yes));
+        holds.then(|| format!("{condition:?}"))
     }
 
     /// Looks until it holds; the error says what was seen last. At least one look is taken.
     pub(super) async fn await_condition(&self, condition: &Condition, until: Mono) -> Result<(), String> {
-        let mut pause = LOOK_FIRST;
+        let (mut pause, mut last) = (LOOK_FIRST, Last::default());
         loop {
-            let last = match self.see(condition, until).await {
-                Holds::Yes => return Ok(()),
-                Holds::No(last) | Holds::Unknown(last) => last,
-            };
+            match self.see(condition, until).await {
+                Saw::Told(Holds::Yes) => return Ok(()),
+                other => last.note(other),
+            }
             if self.parts.clock.mono() >= until || self.cancel.is_cancelled() {
-                return Err(last);
+                return Err(last.words());
             }
             self.pause(condition, pause).await;
             pause = (pause * 3 / 2).min(LOOK_MOST);
@@ -110,15 +144,15 @@ impl Attempt {
     /// Looks until the condition is seen to hold or, for what may be repeated, seen not to hold. What may not be repeated
     /// may still be under way, so a no is no answer before the deadline.
     async fn await_known(&self, after: &Condition, effect: &Effect, until: Mono) -> Result<bool, String> {
-        let mut pause = LOOK_FIRST;
+        let (mut pause, mut last) = (LOOK_FIRST, Last::default());
         loop {
-            let last = match self.see(after, until).await {
-                Holds::Yes => return Ok(true),
-                Holds::No(_) if effect.is_idempotent() => return Ok(false),
-                Holds::No(last) | Holds::Unknown(last) => last,
-            };
+            match self.see(after, until).await {
+                Saw::Told(Holds::Yes) => return Ok(true),
+                Saw::Told(Holds::No(_)) if effect.is_idempotent() => return Ok(false),
+                other => last.note(other),
+            }
             if self.parts.clock.mono() >= until || self.cancel.is_cancelled() {
-                return Err(last);
+                return Err(last.words());
             }
             self.pause(after, pause).await;
             pause = (pause * 3 / 2).min(LOOK_MOST);
@@ -147,4 +181,26 @@ impl Attempt {
 
 fn is_a_maybe(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::OutcomeUnknown | FailureKind::Transient | FailureKind::Unreachable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_waited_for_in_vain_is_told_with_its_last_reason() {
+        let no = || Saw::Told(Holds::No("0 of 2 instances ready".into()));
+        let table = [
+            (vec![], "it did not answer"),
+            (vec![Saw::CutShort], "it did not answer"),
+            (vec![no(), Saw::CutShort], "0 of 2 instances ready"),
+            (vec![no(), Saw::Silence], "it did not answer any more; seen last: 0 of 2 instances ready"),
+            (vec![Saw::Silence, no(), Saw::CutShort], "0 of 2 instances ready"),
+        ];
+        for (looks, told) in table {
+            let mut last = Last::default();
+            looks.into_iter().for_each(|look| last.note(look));
+            assert_eq!(last.words(), told);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::redact::Redactor;
 use crate::stage;
 use crate::stage::wait::{PATIENCE, until};
 use pilotlight_core::id::{EffectKey, Epoch};
-use pilotlight_core::outcome::{FailureKind, Severity};
+use pilotlight_core::outcome::FailureKind;
 use pilotlight_driver::battery::{self, Bench, CapacityBench};
 use pilotlight_driver::guard::Guarded;
 use std::path::Path;
@@ -217,8 +217,14 @@ async fn a_probe_says_when_an_instance_is_ready() {
     assert_eq!(ready(&driver).await, 0, "nothing runs yet");
     driver.apply(&set(1), &context("set")).await.unwrap();
     assert_eq!(ready(&driver).await, 1);
+    assert_eq!(driver.preflight(&set(2)).await.unwrap(), []);
     drop(listening);
     assert_eq!(ready(&driver).await, 0, "it runs and does not answer");
+    let found = driver.preflight(&set(2)).await.unwrap();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((one.code.as_str(), one.severity), ("PL-0875", Severity::Warning));
+    assert!(one.message.contains("0 of 1 running instances ready") && one.message.contains("refused"), "{one:?}");
+    assert_eq!(driver.preflight(&set(0)).await.unwrap(), [], "what is ended need not be ready");
     assert_eq!(yard.alive().len(), 1);
 }
 

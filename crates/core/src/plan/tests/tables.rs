@@ -173,7 +173,7 @@ fn the_schema_and_the_reader_agree() {
         ("{ env: PILOTLIGHT_TOKEN }", "{ env: A, file: b }"),
         ("listen: 127.0.0.1:7400", "listen: 127.0.0.1"),
         ("idempotent: true", "idempotent: perhaps"),
-        ("method: POST", "method: DELETE"),
+        ("- http: { ", "- http: { method: DELETE, "),
         ("- http:", "- https:"),
         ("components:", "component:"),
     ] {

@@ -1,11 +1,13 @@
 //! Faults of the world, one at a time, at every call of every derived runbook.
 
+use super::clock::TokioClock;
 use super::scene::{SCENES, Scene, Stage};
 use async_trait::async_trait;
 use pilotlight_core::effect::{Descriptor, Effect};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding, Outcome};
-use pilotlight_core::run::{Condition, RunResult, RunView, StepStatus};
+use pilotlight_core::run::{Condition, Event, RunResult, RunView, StepStatus};
+use pilotlight_driver::clock::Clock;
 use pilotlight_driver::fake::Misbehaviour;
 use pilotlight_driver::{Context, Driver};
 use std::sync::Arc;
@@ -202,4 +204,42 @@ async fn a_driver_that_panics_leaves_a_stuck_step_and_a_living_engine() {
     let view = life.settled(&run).await;
     let stuck: Vec<_> = view.steps.iter().filter(|s| s.status == StepStatus::Stuck).map(|s| s.id.as_str()).collect();
     assert_eq!(stuck, ["route-name"], "{view:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn instances_that_are_never_ready_fail_the_move_with_what_was_seen_last() {
+    /// A look at instances takes a while, so the last one is cut short by the end of the step.
+    struct Slow(Arc<dyn Driver>, TokioClock);
+    #[async_trait]
+    impl Driver for Slow {
+        fn describe(&self) -> Descriptor {
+            self.0.describe()
+        }
+        async fn observe(&self, target: &Target) -> Result<State, Failure> {
+            if target.component.as_str() == "payments" {
+                self.1.sleep(Duration::from_millis(700)).await;
+            }
+            self.0.observe(target).await
+        }
+        async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
+            self.0.preflight(effect).await
+        }
+        async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+            self.0.apply(effect, context).await
+        }
+    }
+    let stage = Stage::new(Scene::Switchover);
+    stage.world.start_takes(Duration::from_secs(100_000));
+    let slow = Arc::new(Slow(Arc::new(stage.router()), stage.clock));
+    let life = stage.life_on(Arc::clone(&stage.journal), slow).await;
+    let run = stage.start(&life).await;
+    life.settled(&run).await;
+    let records = life.engine.records(&run).await.unwrap();
+    let failed = records.iter().find_map(|r| match &r.event {
+        Event::StepFailed { step, why } if step.as_str() == "scale-payments-west" => Some(why.clone()),
+        _ => None,
+    });
+    let why = failed.unwrap_or_else(|| panic!("{records:#?}"));
+    assert!(why.ends_with("its end was not seen: 1 of 2 instances ready"), "{why}");
+    stage.check("never ready");
 }

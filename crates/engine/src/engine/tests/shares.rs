@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const BOTH: [Scene; 2] = [Scene::Home, Scene::HomeTrafficFirst];
 
 /// What the sample's `verify` asks.
-const PAY: &str = "http://pay.demo.test:8080/pay";
+const PAY: &str = "http://pay.demo.test:8080/health";
 
 fn shares(of: &[(&str, u32)]) -> BTreeMap<Region, u32> {
     of.iter().map(|(r, s)| (Region::from(*r), *s)).collect()
