@@ -8,6 +8,7 @@ use pilotlight_core::cause::chain;
 use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
+use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
 use pilotlight_core::run::Cause;
 use pilotlight_core::runbook::Runbook;
@@ -139,7 +140,9 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     if request.dry_run {
         let steps = desk.engine.dry_run(&runbook).await;
         let judgement = desk.judged(&runbook.intent.unit).and_then(|j| j.judgement);
-        let findings = judgement.and_then(|j| j.foresee(&runbook.intent)).into_iter().collect();
+        // The start itself would be refused, whatever the steps find.
+        let behind = desk.engine.behind(&runbook.intent.unit).map(Finding::from);
+        let findings = behind.into_iter().chain(judgement.and_then(|j| j.foresee(&runbook.intent))).collect();
         return Ok(MoveReply::DryRun { runbook: Box::new(runbook), steps, findings });
     }
     let unit = &runbook.intent.unit;

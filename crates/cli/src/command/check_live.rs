@@ -186,7 +186,7 @@ async fn preflight(operator: &Operator) -> Vec<Looked> {
         why: "check --live".to_owned(),
     };
     match operator.post("/v1/moves", &request).await {
-        Ok(MoveReply::DryRun { steps, .. }) => of_steps(steps),
+        Ok(MoveReply::DryRun { steps, findings, .. }) => of_dry_run(findings, steps),
         Ok(MoveReply::Started { run }) => {
             vec![Looked::bad(
                 "a switchover",
@@ -201,10 +201,10 @@ async fn preflight(operator: &Operator) -> Vec<Looked> {
     }
 }
 
-/// What the steps of a dry run would stumble over. Only what nothing stands in the way of is good.
-fn of_steps(steps: Vec<DryStep>) -> Vec<Looked> {
+/// What a move as a whole and its steps would stumble over. Only what nothing stands in the way of is good.
+fn of_dry_run(findings: Vec<Finding>, steps: Vec<DryStep>) -> Vec<Looked> {
     let mut seen: Vec<Looked> = Vec::new();
-    for finding in steps.into_iter().flat_map(|s| s.findings) {
+    for finding in findings.into_iter().chain(steps.into_iter().flat_map(|s| s.findings)) {
         let one = Looked::bad(finding.code, finding.severity, finding.message, finding.hint);
         // The same setting stands in the way of several steps.
         if !seen.iter().any(|s| s.saw == one.saw) {
@@ -221,6 +221,7 @@ fn of_steps(steps: Vec<DryStep>) -> Vec<Looked> {
 mod tests {
     use super::*;
     use pilotlight_core::effect::Effect;
+    use pilotlight_core::id::Epoch;
     use pilotlight_core::outcome::Failure;
     use pilotlight_engine::dry_run::Would;
 
@@ -236,13 +237,22 @@ mod tests {
             let would = Would::NotSeen { why: failure.message.clone() };
             step(would, vec![Finding::unseen("database in west", &failure)])
         };
-        let seen = of_steps(vec![step(Would::Act, vec![]), unseen(), unseen()]);
+        let seen = of_dry_run(vec![], vec![step(Would::Act, vec![]), unseen(), unseen()]);
         let [one] = seen.as_slice() else { panic!("{seen:?}") };
         assert_eq!(
             (one.what.as_str(), one.severity, one.hint.as_str()),
             ("PL-0701", Some(Severity::Blocker), "install it")
         );
-        let good = of_steps(vec![step(Would::Act, vec![])]);
+        let good = of_dry_run(vec![], vec![step(Would::Act, vec![])]);
         assert_eq!((good.len(), good[0].severity), (1, None));
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_the_whole_move_is_a_blocker_although_each_step_could_be_done() {
+        let behind = pilotlight_engine::Behind { unit: "shop".into(), stored: Epoch(1), met: Epoch(7) };
+        let seen = of_dry_run(vec![behind.into()], vec![step(Would::Act, vec![])]);
+        let [one] = seen.as_slice() else { panic!("{seen:?}") };
+        assert_eq!((one.what.as_str(), one.severity), ("PL-0874", Some(Severity::Blocker)));
+        assert!(one.saw.contains("epoch 7 was seen") && one.hint.contains("--raise-epoch"), "{one:?}");
     }
 }

@@ -69,8 +69,7 @@ async fn request(verb: MoveVerb, args: &MoveArgs, word: Word) -> Result<ExitCode
     };
     if args.dry_run {
         show_dry_run(args.json, &runbook, &steps, &findings)?;
-        let blocked = steps.iter().flat_map(|s| &s.findings).any(|f| f.severity == Severity::Blocker);
-        return Ok(if blocked { Exit::Failed.into() } else { ExitCode::SUCCESS });
+        return Ok(if is_blocked(&steps, &findings) { Exit::Failed.into() } else { ExitCode::SUCCESS });
     }
     if !args.yes {
         show_dry_run(false, &runbook, &steps, &findings)?;
@@ -134,10 +133,20 @@ async fn submit(operator: &Operator, request: &MoveRequest) -> Result<RunId, Cli
     }
 }
 
+/// Something would make the move fail, or keep it from starting.
+fn is_blocked(steps: &[DryStep], findings: &[Finding]) -> bool {
+    let mut all = findings.iter().chain(steps.iter().flat_map(|s| &s.findings));
+    all.any(|f| f.severity == Severity::Blocker)
+}
+
 fn show_dry_run(json: bool, runbook: &Runbook, steps: &[DryStep], findings: &[Finding]) -> Result<(), CliError> {
     if json {
         let text = serde_json::to_string_pretty(steps).map_err(|e| CliError::new(Exit::Bug, e))?;
         println!("{text}");
+        // What no single step is to blame for has no place among them.
+        for finding in findings {
+            eprintln!("{}", told(finding));
+        }
         return Ok(());
     }
     println!("{}. Nothing was touched. Each step, what it would do now, and why:\n", runbook.headline());
@@ -157,21 +166,25 @@ fn show_dry_run(json: bool, runbook: &Runbook, steps: &[DryStep], findings: &[Fi
 
 /// What stands in the way, each once although it may concern several steps.
 fn show_findings<'a>(findings: impl Iterator<Item = &'a Finding>) {
-    let mut told: Vec<&str> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
     for finding in findings {
-        if told.contains(&finding.message.as_str()) {
+        if seen.contains(&finding.message.as_str()) {
             continue;
         }
-        if told.is_empty() {
+        if seen.is_empty() {
             println!("Found on the way:\n");
         }
-        told.push(&finding.message);
-        let severity = format!("{:?}", finding.severity).to_lowercase();
-        println!("  {severity} {}: {}\n    hint: {}", finding.code, finding.message, finding.hint);
+        seen.push(&finding.message);
+        println!("{}", told(finding));
     }
-    if !told.is_empty() {
+    if !seen.is_empty() {
         println!();
     }
+}
+
+fn told(finding: &Finding) -> String {
+    let severity = format!("{:?}", finding.severity).to_lowercase();
+    format!("  {severity} {}: {}\n    hint: {}", finding.code, finding.message, finding.hint)
 }
 
 /// A dangerous verb wants the application's name, so that nobody moves the wrong one.
@@ -188,4 +201,26 @@ pub(crate) fn confirm(application: &str) -> Result<(), CliError> {
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     if answer.trim() == application { Ok(()) } else { Err(refused("the name was not confirmed")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilotlight_core::effect::Effect;
+    use pilotlight_core::id::Epoch;
+
+    #[test]
+    fn a_dry_run_is_blocked_by_a_step_and_by_what_keeps_the_whole_move_from_starting() {
+        let behind = Finding::from(pilotlight_engine::Behind { unit: "shop".into(), stored: Epoch(1), met: Epoch(7) });
+        let note = Finding { severity: Severity::Warning, ..behind.clone() };
+        let step = |findings: &[Finding]| {
+            let effect = Effect::Promote { component: "database".into(), region: "west".into() };
+            let (title, why, findings) = (String::new(), String::new(), findings.to_vec());
+            vec![DryStep { id: "promote".into(), title, why, effect, would: Would::Act, findings }]
+        };
+        assert!(!is_blocked(&step(&[]), &[]));
+        assert!(!is_blocked(&step(&[]), &[note]), "a warning");
+        assert!(is_blocked(&step(std::slice::from_ref(&behind)), &[]), "a step");
+        assert!(is_blocked(&step(&[]), &[behind]), "the whole");
+    }
 }

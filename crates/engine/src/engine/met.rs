@@ -6,7 +6,9 @@
 
 use super::{Engine, Inner};
 use crate::store::{UnitRecord, UnitsError};
+use pilotlight_core::code;
 use pilotlight_core::id::{Epoch, Unit};
+use pilotlight_core::outcome::{Finding, Severity};
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -29,6 +31,13 @@ impl Behind {
     /// What to do about it.
     pub fn hint(&self) -> String {
         format!("put the right store back, or `pilotlight acknowledge --unit {} --raise-epoch`", self.unit)
+    }
+}
+
+impl From<Behind> for Finding {
+    fn from(behind: Behind) -> Self {
+        let (code, severity) = (code::STORE_BEHIND.to_string(), Severity::Blocker);
+        Self { code, severity, message: behind.to_string(), hint: behind.hint() }
     }
 }
 

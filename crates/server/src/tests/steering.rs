@@ -7,7 +7,7 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::Target;
-use pilotlight_core::outcome::Failure;
+use pilotlight_core::outcome::{Failure, Severity};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::DecisionMode;
 use pilotlight_core::run::{Condition, RunView};
@@ -186,6 +186,9 @@ async fn a_store_that_was_lost_moves_nothing_until_a_person_has_looked_and_lease
     lab.until("it holds still and the lease goes on", |s| behind(s) && held(s)).await;
     let (status, body) = lab.start_move(Verb::Failback, None, false).await.unwrap_err();
     assert_eq!((status, body.code.as_str()), (409, "PL-0874"), "{body:?}");
+    let dry = lab.start_move(Verb::Failback, None, true).await;
+    let Ok(MoveReply::DryRun { findings, .. }) = &dry else { panic!("{dry:?}") };
+    assert!(findings.iter().any(|f| f.code == "PL-0874" && f.severity == Severity::Blocker), "{findings:?}");
     let unit = lab.status().await.unwrap().units[0].unit.clone();
     let word = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: true };
     lab.send::<()>(&format!("/v1/units/{unit}/acknowledge"), &word).await.unwrap();
