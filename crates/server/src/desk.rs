@@ -266,6 +266,16 @@ impl Desk {
         self.known().shared.clone()
     }
 
+    /// The same, as far as it was seen since its unit last changed: a look from before shows where a run led users from.
+    pub(crate) fn shared_now(&self) -> BTreeMap<Target, Shared<State>> {
+        let changed = |target: &Target| {
+            self.plan.components.get(&target.component).and_then(|c| self.engine.granter().changed(&c.unit))
+        };
+        let looks = self.shared().into_iter();
+        let now = looks.filter(|(target, (_, at))| changed(target).is_none_or(|changed| *at >= changed));
+        now.map(|(target, (state, _))| (target, state)).collect()
+    }
+
     pub(crate) fn judged(&self, unit: &Unit) -> Option<Judged> {
         self.known().judged.get(unit).cloned()
     }
@@ -292,7 +302,7 @@ impl Desk {
         let looks = sight.agents.values().flat_map(|a| a.seen.iter());
         let looks = looks.filter(|(_, (s, at))| counts(s.role.as_ref(), *at));
         let seen = looks.map(|(t, (s, _))| (t.clone(), State::clone(s)));
-        let shared = self.shared().into_iter().map(|(t, (s, _))| (t, State::clone(&s)));
+        let shared = self.shared_now().into_iter().map(|(t, s)| (t, State::clone(&s)));
         derive::derive(&Derivation {
             plan: &self.plan,
             descriptors: &self.descriptors,

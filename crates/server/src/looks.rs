@@ -84,7 +84,9 @@ fn wanted(desk: &Desk) -> Vec<(Target, Duration)> {
 pub(crate) async fn shared(desk: Arc<Desk>) {
     let spans = desk.descriptors.iter().filter(|(_, d)| d.can(Capability::Traffic));
     let targets: Vec<Target> = spans.map(|(c, _)| Target { component: c.clone(), region: None }).collect();
+    let changes = desk.engine.granter().changes();
     while !desk.shutdown.is_cancelled() {
+        let known = changes.get();
         for target in &targets {
             let began = desk.clock.mono();
             // One that does not answer keeps its last state, which ages.
@@ -92,7 +94,12 @@ pub(crate) async fn shared(desk: Arc<Desk>) {
                 desk.saw_shared(target.clone(), state, began);
             }
         }
-        pause(&desk, CALM).await;
+        tokio::select! {
+            biased;
+            () = pause(&desk, CALM) => {}
+            // What was seen before it no longer counts.
+            () = changes.passes(known) => {}
+        }
     }
 }
 

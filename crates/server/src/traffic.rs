@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Publishes what was never published until shutdown.
 pub(crate) async fn run(desk: Arc<Desk>) {
     while !desk.shutdown.is_cancelled() {
-        for (target, (state, _)) in desk.shared() {
+        for (target, state) in desk.shared_now() {
             if was_never_told(&state) {
                 publish(&desk, &target).await;
             }

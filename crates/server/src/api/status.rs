@@ -69,8 +69,8 @@ fn led_elsewhere(desk: &Desk, record: &UnitRecord) -> Vec<Component> {
     let past = |state: &State| {
         state.shares.as_ref().is_some_and(|s| s.values().any(|n| *n > 0) && s.get(writer).is_none_or(|n| *n == 0))
     };
-    let looks = desk.shared();
-    let roads = looks.iter().filter(|(_, (state, _))| past(state)).map(|(target, _)| &target.component);
+    let looks = desk.shared_now();
+    let roads = looks.iter().filter(|(_, state)| past(state)).map(|(target, _)| &target.component);
     roads.filter(|c| desk.plan.components.get(*c).is_some_and(|p| p.unit == record.unit)).cloned().collect()
 }
 

@@ -170,6 +170,25 @@ async fn one_failover_by_itself_then_a_person_acknowledges() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn right_after_a_move_nobody_is_said_to_be_led_elsewhere_and_the_same_move_again_is_refused() {
+    let lab = Lab::up(|_| ()).await;
+    for (number, (verb, to)) in [(Verb::Switchover, "west"), (Verb::Failback, "east")].into_iter().enumerate() {
+        until("the move is allowed", async || {
+            lab.start_move(verb, Some(to), false).await.map(started).map_err(|e| format!("{e:?}"))
+        })
+        .await;
+        lab.until_ended(number + 1).await;
+        let over = |s: &crate::api::view::StatusView| s.units[0].run.is_none();
+        let status = lab.until("the unit is let go of", over).await;
+        assert!(status.units[0].led_elsewhere.is_empty(), "{status:#?}");
+        let (code, body) = lab.start_move(verb, Some(to), false).await.unwrap_err();
+        assert_eq!((code, body.code.as_str()), (409, "PL-0201"), "{body:?}");
+        assert_eq!(lab.runs().await.len(), number + 1);
+    }
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_was_lost_moves_nothing_until_a_person_has_looked_and_leases_go_on() {
     let mut lab = Lab::up(|_| ()).await;
     started(lab.start_move(Verb::Switchover, None, false).await.unwrap());
