@@ -64,6 +64,16 @@ impl CliError {
         Self::new(exit, anyhow::anyhow!("{message}"))
     }
 
+    /// Stdout takes no more: a full disk behind `>`, for example.
+    pub(crate) fn unprintable(cause: std::io::Error) -> Self {
+        if cause.kind() == std::io::ErrorKind::BrokenPipe {
+            return cause.into();
+        }
+        Self::new(Exit::Failed, anyhow::Error::new(cause).context("the output cannot be written"))
+            .code(code::FILE_NOT_WRITTEN.as_str())
+            .hint("free space where the output goes, and ask again; what was done is done, only its words are lost")
+    }
+
     /// An error that was shown in full already; only the exit code is left.
     pub(crate) fn told(exit: Exit) -> Self {
         Self::say(exit, "")
@@ -86,13 +96,18 @@ impl CliError {
         self.cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
+    /// Its code, or that of what has none of its own.
+    pub(crate) fn catalogued(&self) -> String {
+        self.code.clone().unwrap_or_else(|| of_exit(self.exit).to_string())
+    }
+
     /// Prints it to stderr, the chain of causes once.
     pub(crate) fn print(&self) {
         let told = self.code.is_none() && self.cause.to_string().is_empty();
         if told {
             return;
         }
-        let code = self.code.as_deref().unwrap_or_else(|| of_exit(self.exit).as_str());
+        let code = self.catalogued();
         eprintln!("error[{code}]: {:#}", self.cause);
         if let Some(hint) = &self.hint {
             eprintln!("  hint: {hint}");

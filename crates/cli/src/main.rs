@@ -16,8 +16,9 @@ mod wiring;
 
 use args::{Cli, Verb};
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::ErrorKind as Misuse;
 use error::{CliError, Exit};
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -25,14 +26,18 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are not errors; clap knows where each belongs.
-            if e.use_stderr() && e.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            if e.use_stderr() && e.kind() != Misuse::DisplayHelpOnMissingArgumentOrSubcommand {
                 let typed: Vec<String> =
                     std::env::args_os().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
                 args::misuse::told(&e, &typed).print();
                 return Exit::Usage.into();
             }
-            let _ = e.print();
-            return if e.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+            let printed = e.print().and_then(|()| std::io::stdout().flush());
+            return match (printed, e.use_stderr()) {
+                (_, true) => Exit::Usage.into(),
+                (Ok(()), _) => ExitCode::SUCCESS,
+                (Err(error), _) => ended(&CliError::unprintable(error)),
+            };
         }
     };
     std::panic::set_hook(Box::new(report_bug));
@@ -42,28 +47,34 @@ fn main() -> ExitCode {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(cli)));
     match outcome {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) if error.is_reader_gone() => READER_GONE,
-        Ok(Err(error)) => {
-            error.print();
-            error.exit.into()
-        }
-        Err(cause) if is_reader_gone(cause.as_ref()) => READER_GONE,
-        Err(_) => Exit::Bug.into(),
+        Ok(Err(error)) => ended(&error),
+        Err(cause) => match stdout_failed(cause.as_ref()) {
+            Some(why) => ended(&CliError::unprintable(why)),
+            None => Exit::Bug.into(),
+        },
     }
+}
+
+fn ended(error: &CliError) -> ExitCode {
+    if error.is_reader_gone() {
+        return READER_GONE;
+    }
+    error.print();
+    error.exit.into()
 }
 
 /// `pilotlight run list | head -1`: the reader has what it wanted.
 const READER_GONE: ExitCode = ExitCode::SUCCESS;
 
-/// `println!` panics when nobody reads any more; that is the reader's wish and no defect.
-fn is_reader_gone(cause: &(dyn std::any::Any + Send)) -> bool {
-    cause
-        .downcast_ref::<String>()
-        .is_some_and(|text| text.starts_with("failed printing to stdout") && text.contains("Broken pipe"))
+/// Why stdout took no more. `println!` panics then, which is the wish of whoever reads or a full disk, and no defect.
+fn stdout_failed(cause: &(dyn std::any::Any + Send)) -> Option<std::io::Error> {
+    let why = cause.downcast_ref::<String>()?.strip_prefix("failed printing to stdout: ")?;
+    let kind = if why.contains("Broken pipe") { ErrorKind::BrokenPipe } else { ErrorKind::Other };
+    Some(std::io::Error::new(kind, why.to_owned()))
 }
 
 fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
-    if is_reader_gone(info.payload()) {
+    if stdout_failed(info.payload()).is_some() {
         return;
     }
     eprintln!("error[PL-0001]: this is a defect of Pilotlight: {info}");
@@ -95,7 +106,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Report(args) => runtime("report")?.block_on(command::report::run(&args)),
         Verb::Measure(args) => runtime("measure")?.block_on(command::measure::run(&args)),
         Verb::Explain(args) => command::offline::explain(&args),
-        Verb::Completions { shell } => Ok(command::completions::print(shell)),
+        Verb::Completions { shell } => command::completions::print(shell),
         Verb::Dns(args) => runtime("dns")?.block_on(command::dns::run(&args)),
         Verb::Gate => command::gate::run(),
         Verb::Bench(args) => runtime("bench")?.block_on(command::bench::run(args)),

@@ -22,6 +22,10 @@ use std::time::Duration;
 /// A request that takes longer has failed for a user.
 const USER_PATIENCE: Duration = Duration::from_secs(1);
 
+/// What to do about a log that is not whole.
+const LOG_HINT: &str =
+    "free space on its disk, or name another file with --log, and measure again for a log of the whole";
+
 /// What was felt, for programs. Times in milliseconds.
 #[derive(Debug, Serialize)]
 struct Felt {
@@ -32,25 +36,33 @@ struct Felt {
     outage_ms: Duration,
     /// Requests that could not be sent because too many were under way.
     skipped: u64,
+    /// Requests that the request log has.
+    logged: u64,
 }
 
-/// Sends until Ctrl-C or the end of `--for`; exit 1 when a request failed.
+/// Sends until Ctrl-C or the end of `--for`; exit 1 when a request failed, or when the log does not have them all.
 pub(crate) async fn run(args: &MeasureArgs) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.view.plan.plan)?;
     let time = args.duration;
     let client = start(&plan, args).await?;
     let mut narrator = Narrator::new(if args.view.json { Voice::Stderr } else { Voice::Stdout });
     tokio::select! {
-        () = tell(&client, &mut narrator) => {}
+        () = tell(&client, args, &mut narrator) => {}
         () = interrupt() => {}
         () = async { match time { Some(time) => tokio::time::sleep(time).await, None => std::future::pending().await } } => {}
     }
     narrator.done_waiting();
-    let felt = felt(&client.stop().await);
+    let log = client.stop().await;
+    let felt = felt(&log);
     if args.view.json {
         println!("{}", serde_json::to_string_pretty(&felt).map_err(|e| CliError::new(Exit::Bug, e))?);
     } else {
         show(&felt, args);
+    }
+    if let Some(why) = log.file_error {
+        let ended = log.samples.len() as u64 + log.forgotten;
+        let said = format!("the request log {} has {} of {ended} requests: {why}", args.log.display(), log.logged);
+        return Err(CliError::say(Exit::Failed, said).code(code::FILE_NOT_WRITTEN.as_str()).hint(LOG_HINT));
     }
     Ok(if felt.traffic.failed == 0 { ExitCode::SUCCESS } else { Exit::Failed.into() })
 }
@@ -94,11 +106,18 @@ fn name_server(plan: &Plan, url: &str) -> Option<SocketAddr> {
 }
 
 /// One line per change: served, not served, served elsewhere.
-async fn tell(client: &ClientHandle, narrator: &mut Narrator) {
+async fn tell(client: &ClientHandle, args: &MeasureArgs, narrator: &mut Narrator) {
     let mut live = client.watch();
-    let mut told = String::new();
+    let (mut told, mut log_is_whole) = (String::new(), true);
     while live.changed().await.is_ok() {
         let now = live.borrow_and_update().clone();
+        if let (Some(why), true) = (&now.file_error, log_is_whole) {
+            log_is_whole = false;
+            let (code, log) = (code::FILE_NOT_WRITTEN, args.log.display());
+            narrator.event(&format!("{code}: nothing more is written to the request log {log}: {why}"));
+            narrator
+                .line("             measuring goes on; for a log of the whole, free space on its disk and start again");
+        }
         let region = now.region.as_ref().map_or("nobody", |r| r.as_str());
         let state = match (now.acked_last_second, now.failed_last_second) {
             (0, 0) => continue,
@@ -120,7 +139,7 @@ async fn tell(client: &ClientHandle, narrator: &mut Narrator) {
 
 fn felt(log: &ClientLog) -> Felt {
     let outage = measure::rto(&log.samples, None).map(|r| r.total_ms).unwrap_or_default();
-    Felt { traffic: measure::traffic(&log.samples), outage_ms: outage, skipped: log.skipped }
+    Felt { traffic: measure::traffic(&log.samples), outage_ms: outage, skipped: log.skipped, logged: log.logged }
 }
 
 fn show(felt: &Felt, args: &MeasureArgs) {

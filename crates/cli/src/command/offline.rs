@@ -21,17 +21,17 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, CliError> {
 /// `pilotlight check` without `--live`.
 pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     if args.schema {
-        check::schema(&mut io::stdout())?;
+        check::schema(&mut io::stdout()).map_err(CliError::unprintable)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let bad = check::run(&args.plan, args.json, &mut io::stdout(), &mut io::stderr())?;
+    let bad = check::run(&args.plan, args.json, &mut io::stdout(), &mut io::stderr()).map_err(CliError::unprintable)?;
     Ok(bad.map_or(ExitCode::SUCCESS, |exit| crate::error::Exit::from(exit).into()))
 }
 
 /// `pilotlight explain`.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<ExitCode, CliError> {
     let Some(asked) = args.code.as_deref().filter(|_| !args.list) else {
-        explain::list(&mut io::stdout())?;
+        explain::list(&mut io::stdout()).map_err(CliError::unprintable)?;
         return Ok(ExitCode::SUCCESS);
     };
     match explain::page(asked) {

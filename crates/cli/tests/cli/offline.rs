@@ -1,6 +1,6 @@
 //! What works without a controller.
 
-use crate::program::{run, said};
+use crate::program::{pilotlight, run, said, shell};
 use std::fs;
 
 #[test]
@@ -91,4 +91,50 @@ fn no_plan_no_controller_no_secret_are_three_different_messages() {
     let (code, _, err) = said(&run(folder.path(), &["status"]));
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("is not set") || err.contains("cannot read the secret"), "{err}");
+}
+
+/// A limit on the size of files refuses a write halfway, as a full disk does.
+#[test]
+fn a_request_log_that_is_cut_off_ends_with_a_whole_line_and_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said(&run(folder.path(), &["init"])).0, 0);
+    let program = pilotlight(folder.path()).get_program().to_owned();
+    let limited = r#"trap "" XFSZ; ulimit -f 4; exec "$0" measure --for 3s --log requests.jsonl"#;
+    let mut limit = shell(folder.path());
+    let (code, out, err) = said(&limit.args(["-c", limited]).arg(program).output().unwrap());
+    assert_eq!(code, 1, "{out}{err}");
+    let log = fs::read_to_string(folder.path().join("requests.jsonl")).unwrap();
+    assert!(log.ends_with('\n') && log.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{log}");
+    assert_eq!(out.matches("PL-0004: nothing more is written").count(), 1, "{out}");
+    assert!(
+        err.contains(&format!("error[PL-0004]: the request log requests.jsonl has {} of ", log.lines().count())),
+        "{err}"
+    );
+    assert!(err.contains("hint: "), "{err}");
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_and_no_defect() {
+    let full = || fs::File::options().write(true).open("/dev/full");
+    if full().is_err() {
+        println!("skipped: this system has no /dev/full");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said(&run(folder.path(), &["init"])).0, 0);
+    for words in [
+        &["explain", "PL-0001"][..],
+        &["explain", "--list"],
+        &["check"],
+        &["check", "--json"],
+        &["check", "--schema"],
+        &["check", "--live"],
+        &["completions", "bash"],
+        &["--help"],
+    ] {
+        let (code, _, err) = said(&pilotlight(folder.path()).args(words).stdout(full().unwrap()).output().unwrap());
+        assert_eq!(code, 1, "{words:?}: {err}");
+        assert!(err.starts_with("error[PL-0004]: the output cannot be written: "), "{words:?}: {err}");
+        assert_eq!(err.matches("error[").count() + err.matches("hint: ").count(), 2, "{words:?}: {err}");
+    }
 }

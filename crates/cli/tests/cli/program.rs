@@ -5,7 +5,16 @@ use std::process::{Command, Output, Stdio};
 
 /// The binary, ready for arguments.
 pub(crate) fn pilotlight(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pilotlight"));
+    bare(env!("CARGO_BIN_EXE_pilotlight"), folder)
+}
+
+/// A shell in the same surroundings; for what only a shell can arrange for the binary.
+pub(crate) fn shell(folder: &Path) -> Command {
+    bare("sh", folder)
+}
+
+fn bare(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().current_dir(folder).stdin(Stdio::null());
     for kept in ["PATH", "HOME"] {
         if let Some(value) = std::env::var_os(kept) {

@@ -1,7 +1,8 @@
 //! The request log: one line of JSON per payment on disk, and the newest in memory.
 //!
 //! The disk has everything, the memory a bounded number, so that a client may run for ever. When the disk refuses, the
-//! client goes on measuring in memory and says so: a full disk must not end the measurement of the outage it causes.
+//! client goes on measuring in memory and says so: a full disk must not end the measurement of the outage it causes. The file
+//! then ends with its last whole line, and nothing is written after it.
 
 use pilotlight_core::id::Region;
 use pilotlight_core::measure::Sample;
@@ -89,6 +90,8 @@ pub struct ClientLog {
     pub forgotten: u64,
     /// Requests that were due and not sent because too many were under way.
     pub skipped: u64,
+    /// Requests that the file has, each a whole line.
+    pub logged: u64,
     /// Why the file does not have everything.
     pub file_error: Option<String>,
 }

@@ -37,6 +37,8 @@ pub struct ClientLive {
     pub last_acked: Option<Wall>,
     /// What went wrong last.
     pub last_failure: Option<LastFailure>,
+    /// Why the request log is not written any more.
+    pub file_error: Option<String>,
 }
 
 /// A request that was not acknowledged.
@@ -71,7 +73,9 @@ pub(crate) struct Tally {
     pub(crate) live: watch::Sender<ClientLive>,
     pub(crate) clock: Arc<dyn Clock>,
     waiting: Vec<u8>,
-    file_error: Option<String>,
+    /// What the file has: bytes and lines.
+    bytes: u64,
+    lines: u64,
     now: ClientLive,
     recent: VecDeque<(Mono, bool)>,
 }
@@ -91,7 +95,8 @@ impl Tally {
             live,
             clock,
             waiting: Vec::new(),
-            file_error: None,
+            bytes: 0,
+            lines: 0,
             now: ClientLive::default(),
             recent: VecDeque::new(),
         }
@@ -162,24 +167,44 @@ impl Tally {
         self.live.send_replace(self.now.clone());
     }
 
+    /// After the first error nothing more is written: a log with a hole in it would look like an outage.
     async fn flush(&mut self) {
-        if self.waiting.is_empty() {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() || self.now.file_error.is_some() {
             return;
         }
         let written = async {
-            self.file.write_all(&self.waiting).await?;
+            self.file.write_all(&waiting).await?;
             self.file.flush().await
         };
-        if let Err(error) = written.await {
-            self.blame(&error);
+        let went = match written.await {
+            Ok(()) => waiting.as_slice(),
+            Err(error) => {
+                self.blame(&error);
+                self.went_before_the_error(&waiting).await
+            }
+        };
+        self.bytes += u64::try_from(went.len()).unwrap_or(u64::MAX);
+        self.lines += u64::try_from(went.iter().filter(|b| **b == b'\n').count()).unwrap_or(u64::MAX);
+        if self.now.file_error.is_some()
+            && let Err(error) = self.file.set_len(self.bytes).await
+        {
+            tracing::debug!(%error, "the last line of the request log may be cut");
         }
-        self.waiting.clear();
+    }
+
+    /// The whole lines that the disk took before it refused the rest.
+    async fn went_before_the_error<'a>(&self, waiting: &'a [u8]) -> &'a [u8] {
+        let length = self.file.metadata().await.map_or(0, |m| m.len());
+        let went = usize::try_from(length.saturating_sub(self.bytes)).unwrap_or(0).min(waiting.len());
+        let whole = waiting[..went].iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        &waiting[..whole]
     }
 
     fn blame(&mut self, error: &std::io::Error) {
-        if self.file_error.is_none() {
+        if self.now.file_error.is_none() {
             tracing::warn!(%error, "the request log is incomplete; measuring goes on in memory");
-            self.file_error = Some(error.to_string());
+            self.now.file_error = Some(error.to_string());
         }
     }
 
@@ -189,7 +214,8 @@ impl Tally {
             samples: self.memory.samples(),
             forgotten: self.memory.forgotten(),
             skipped: 0,
-            file_error: self.file_error.clone(),
+            logged: self.lines,
+            file_error: self.now.file_error.clone(),
         }
     }
 }

@@ -62,6 +62,7 @@ async fn every_payment_is_sent_once_and_logged() {
     let samples: Vec<Sample> = lines.iter().map(|l| l.sample().unwrap()).collect();
     assert_eq!(log.samples, samples, "memory and disk say the same");
     assert_eq!((log.forgotten, log.skipped, log.file_error), (0, 0, None));
+    assert_eq!(log.logged, lines.len() as u64);
     let paid = east.paid();
     let sent: Vec<String> = lines.iter().map(|l| l.id.clone()).collect();
     assert_eq!(paid.iter().collect::<BTreeSet<_>>(), sent.iter().collect());
@@ -193,8 +194,9 @@ async fn memory_is_bounded_and_a_full_disk_does_not_end_the_measurement() {
     assert_eq!(middle.samples.len(), 10);
     assert!(middle.forgotten >= 40);
     let log = client.stop().await;
-    assert_eq!(log.samples.len(), 10);
+    assert_eq!((log.samples.len(), log.logged), (10, 0));
     assert!(log.file_error.unwrap().contains("space"));
+    assert!(live.file_error.is_some_and(|e| e.contains("space")), "it is said when it happens");
     place.stop().await;
 }
 
