@@ -31,6 +31,7 @@ mod value;
 
 pub use address::Endpoint;
 pub use components::component_kinds;
+pub use components::literal::names_secret;
 pub use controller::{EtcdPlan, S3Plan, StorePlan};
 pub use failback::{FailbackPlan, ShiftOrder};
 pub use fault::{Fault, Faults};

@@ -92,7 +92,7 @@ pub(crate) fn complain(error: &CheckError, err: &mut dyn Write) -> io::Result<()
         }
         CheckError::Faulty { text, faults, .. } => {
             for one in faults.iter() {
-                fault::draw(one, text, err)?;
+                fault::draw(one, faults, text, err)?;
             }
             writeln!(err, "{error}")?;
         }

@@ -46,6 +46,27 @@ error[PL-0118]: more instances stand by than serve the traffic
 }
 
 #[test]
+fn no_secret_is_drawn_under_any_fault_of_its_line() {
+    for (from, to) in [
+        ("token: { env: PILOTLIGHT_TOKEN }", "token: hunter2"),
+        ("token: { env: PILOTLIGHT_TOKEN }", "tokn: hunter2"),
+        ("token: { env: PILOTLIGHT_TOKEN }", "admin_password: 'hunter2'"),
+        ("token: { env: PILOTLIGHT_TOKEN }", "token: \"hunter2\\\n    hunter2\""),
+        ("token: { env: PILOTLIGHT_TOKEN }", "token: hunter2: hunter2"),
+        ("  lease: 3s ", "  more: { leese: 3s, token: hunter2, leezy: 3s }\n  lease: 3s "),
+        ("components:\n", "components:\n  chat: { kind: webhook, url: https://hooks.test/hunter2, leezy: 3s }\n"),
+    ] {
+        let text = SAMPLE.replacen(from, to, 1);
+        assert_ne!(text, SAMPLE, "{from}");
+        let (_, err, exit) = check(text.as_bytes(), false);
+        assert_eq!(exit, Some(Exit::Usage), "{to}");
+        assert!(!err.contains("hunter2") && err.contains(" | "), "{to}:\n{err}");
+    }
+    let (_, err, _) = check(SAMPLE.replacen("{ env: PILOTLIGHT_TOKEN }", "hunter2", 1).as_bytes(), false);
+    assert!(err.contains(" |   token: *******  ") && !err.contains("# secrets"), "{err}");
+}
+
+#[test]
 fn a_good_plan_says_what_it_means_and_what_stays_unproven() {
     let (out, err, exit) = check(SAMPLE.as_bytes(), false);
     assert_eq!((err.as_str(), exit), ("", None));

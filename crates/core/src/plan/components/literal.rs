@@ -11,7 +11,7 @@ const HINT: &str = "Set it in the environment of the agent, which commands inher
                     file; then replace it: it has been in a file.";
 
 /// Whether a text names something whose value is a secret: `PGPASSWORD`, `--api-key`; not `PGPASSFILE`.
-fn names_secret(name: &str) -> bool {
+pub fn names_secret(name: &str) -> bool {
     let bare = name.trim_start_matches('-').to_ascii_lowercase().replace('-', "_");
     SECRETS.iter().any(|word| bare.ends_with(word))
 }
