@@ -3,8 +3,9 @@
 use crate::command::check;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
-use pilotlight_core::code;
+use pilotlight_core::code::{self, Code};
 use pilotlight_core::plan::{Member, Plan, SecretRef};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +16,19 @@ pub(crate) fn read_plan(file: &Path) -> Result<Plan, CliError> {
         let exit = e.code().exit().into();
         CliError::told(exit)
     })
+}
+
+/// Why an address cannot be listened on: taken by somebody, or none of this machine.
+pub(crate) fn cannot_listen(cause: &std::io::Error) -> (Code, &'static str) {
+    match cause.kind() {
+        ErrorKind::AddrNotAvailable => {
+            (code::NOT_OUR_ADDRESS, "name an address that this machine has; `ip address` lists them")
+        }
+        ErrorKind::PermissionDenied => {
+            (code::PORT_IN_USE, "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port, or allow it")
+        }
+        _ => (code::PORT_IN_USE, "free the address, or choose another one"),
+    }
 }
 
 /// Reads a secret from where the plan says it is.

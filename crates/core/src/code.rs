@@ -239,6 +239,10 @@ catalogue! {
     STALE_EPOCH = "PL-0873", Refused;
     STORE_BEHIND = "PL-0874", Refused;
     INSTANCES_NOT_READY = "PL-0875", Failed;
+    PLACE_SILENT = "PL-0880", Failed;
+    NAME_OUTSIDE_ZONE = "PL-0881", Failed;
+    AGENT_SILENT = "PL-0882", Failed;
+    NOT_OUR_ADDRESS = "PL-0883", Failed;
     AWS_NO_VERSIONS = "PL-0890", Failed;
     AWS_RULE = "PL-0891", Failed;
     AWS_RULE_INCOMPLETE = "PL-0892", Failed;

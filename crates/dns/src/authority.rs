@@ -120,13 +120,14 @@ impl Authority {
             return Err(StartError::InTheOpen(parts.control));
         }
         let tls = load_tls(parts.tls.as_ref()).await?;
-        let shelf = Arc::new(Shelf::open(&parts.state_dir)?);
+        // Bound first: where it cannot listen it leaves no folder behind.
         let (udp, tcp) = bind_both(parts.listen).await?;
         let bound = |purpose| move |source| StartError::Listen { address: parts.control, purpose, source };
         let control = TcpListener::bind(parts.control).map_err(bound("control"))?;
         control.set_nonblocking(true).map_err(bound("control"))?;
         let control_addr = control.local_addr().map_err(bound("control"))?;
         let dns_addr = udp.local_addr().map_err(bound("queries"))?;
+        let shelf = Arc::new(Shelf::open(&parts.state_dir)?);
 
         let shutdown = CancellationToken::new();
         let mut dns = Server::new(Answerer::new(shelf.clone(), &zones, dns_addr.ip()));
@@ -134,7 +135,6 @@ impl Authority {
         dns.register_listener(tcp, TCP_IDLE, TCP_BUFFER);
         let routes = control::routes(shelf, &zones, parts.token);
         let running = tokio::spawn(run(dns, control, tls, routes, shutdown.clone()));
-        tracing::info!(%dns_addr, %control_addr, "the DNS authority answers");
         Ok(RunningAuthority { dns_addr, control_addr, shutdown, running })
     }
 }

@@ -157,6 +157,9 @@ impl ServeError {
     /// The page of `pilotlight explain`.
     pub fn code(&self) -> &'static str {
         match self {
+            ServeError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
+                code::NOT_OUR_ADDRESS.as_str()
+            }
             ServeError::PortInUse { .. } | ServeError::Listen { .. } => code::PORT_IN_USE.as_str(),
             ServeError::Tls { .. } => code::PLAN_TLS.as_str(),
             ServeError::Storage(e) => e.code(),

@@ -11,8 +11,9 @@ use crate::wiring::aws::Aws;
 use crate::wiring::controller::Ports;
 use crate::wiring::names::PlanNames;
 use crate::wiring::secrets::{self, Secret};
+use pilotlight_core::code;
 use pilotlight_core::id::Region;
-use pilotlight_core::outcome::{Finding, Severity};
+use pilotlight_core::outcome::{FailureKind, Finding, Severity};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{Kind, Plan};
 use pilotlight_core::verdict::PortAnswer;
@@ -21,6 +22,7 @@ use pilotlight_local::probe::names::Names;
 use pilotlight_server::PortLook;
 use pilotlight_server::api::view::{MoveReply, MoveRequest, StatusView};
 use serde::Serialize;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 /// One thing that was reached or not.
@@ -35,6 +37,17 @@ struct Looked {
 impl Looked {
     fn good(what: impl Into<String>, saw: impl Into<String>) -> Self {
         Self { what: what.into(), severity: None, saw: saw.into(), hint: String::new() }
+    }
+
+    /// The blocker that an error is.
+    fn error(what: impl Into<String>, e: CliError) -> Self {
+        let code = e.catalogued();
+        Self::bad(what, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default()).code(code)
+    }
+
+    /// What is wrong begins with its code.
+    fn code(self, code: impl Display) -> Self {
+        Self { what: format!("{code}: {}", self.what), ..self }
     }
 
     fn bad(what: impl Into<String>, severity: Severity, saw: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -72,14 +85,25 @@ fn show(seen: &[Looked]) {
             println!("          hint: {hint}");
         }
     }
-    let bad = seen.iter().filter(|s| s.severity.is_some()).count();
-    println!("\n{} looked at, {bad} to be mended", seen.len());
+    println!("\n{}", sum(seen));
+}
+
+/// A note is for a person to know; there is nothing to mend.
+fn sum(seen: &[Looked]) -> String {
+    let count = |wanted: &[Severity]| seen.iter().filter(|s| s.severity.is_some_and(|s| wanted.contains(&s))).count();
+    let (bad, notes) = (count(&[Severity::Blocker, Severity::Warning]), count(&[Severity::Note]));
+    let notes = match notes {
+        0 => String::new(),
+        1 => ", 1 note".to_owned(),
+        n => format!(", {n} notes"),
+    };
+    format!("{} looked at, {bad} to be mended{notes}", seen.len())
 }
 
 fn secrets(plan: &Plan) -> Vec<Looked> {
     let look = |Secret { key, reference, .. }: Secret<'_>| match connect::secret(reference) {
         Ok(_) => Looked::good(key, "is there"),
-        Err(e) => Looked::bad(key, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default()),
+        Err(e) => Looked::error(key, e),
     };
     secrets::of(plan).into_iter().map(look).collect()
 }
@@ -91,10 +115,11 @@ async fn ports(plan: &Plan) -> Vec<Looked> {
         let region = target.region.as_ref().map_or("", Region::as_str);
         let what = format!("{} in {region} at {address}", target.component);
         let hint = "is it running there, and does a firewall let this machine through?";
+        let silent = |what, saw| Looked::bad(what, Severity::Blocker, saw, hint).code(code::PLACE_SILENT);
         seen.push(match ports.look(target).await {
             PortAnswer::Answers => Looked::good(what, "answers"),
-            PortAnswer::Refused => Looked::bad(what, Severity::Blocker, "refuses connections", hint),
-            PortAnswer::Unreachable => Looked::bad(what, Severity::Blocker, "does not answer", hint),
+            PortAnswer::Refused => silent(what, "refuses connections"),
+            PortAnswer::Unreachable => silent(what, "does not answer"),
         });
     }
     seen
@@ -103,7 +128,7 @@ async fn ports(plan: &Plan) -> Vec<Looked> {
 async fn names(plan: &Plan) -> Vec<Looked> {
     let resolver = match PlanNames::of(plan) {
         Ok(resolver) => resolver,
-        Err(e) => return vec![Looked::bad("DNS", Severity::Blocker, format!("{:#}", e.cause), "")],
+        Err(e) => return vec![Looked::error("DNS", e)],
     };
     let mut seen = Vec::new();
     for component in plan.components.values() {
@@ -122,7 +147,11 @@ async fn names(plan: &Plan) -> Vec<Looked> {
                     ),
                 }
             }
-            Err(e) => Looked::bad(what, Severity::Blocker, e.to_string(), "is the DNS server running?"),
+            Err(e) => {
+                let code = if e.kind == FailureKind::Rejected { code::NAME_OUTSIDE_ZONE } else { code::DNS_SILENT };
+                let hint = e.hint.clone().unwrap_or_else(|| "is the DNS server running?".to_owned());
+                Looked::bad(what, Severity::Blocker, e.to_string(), hint).code(code)
+            }
         });
     }
     seen
@@ -132,7 +161,7 @@ async fn names(plan: &Plan) -> Vec<Looked> {
 async fn identities(plan: &Plan) -> Vec<Looked> {
     let look = |(region, who): (Region, Result<String, Finding>)| match who {
         Ok(who) => Looked::good(format!("AWS in {region}"), who),
-        Err(f) => Looked::bad(format!("{}: AWS in {region}", f.code), f.severity, f.message, f.hint),
+        Err(f) => Looked::bad(format!("AWS in {region}"), f.severity, f.message, f.hint).code(f.code),
     };
     Aws::of(plan).identities(plan).await.into_iter().map(look).collect()
 }
@@ -141,15 +170,11 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
     let what = format!("controller at {}", plan.controller.urls().join(", "));
     let operator = match Operator::of(plan) {
         Ok(operator) => operator,
-        Err(e) => {
-            return vec![Looked::bad(what, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default())];
-        }
+        Err(e) => return vec![Looked::error(what, e)],
     };
     let status: StatusView = match operator.get("/v1/status").await {
         Ok(status) => status,
-        Err(e) => {
-            return vec![Looked::bad(what, Severity::Blocker, format!("{:#}", e.cause), e.hint.unwrap_or_default())];
-        }
+        Err(e) => return vec![Looked::error(what, e)],
     };
     let mut seen = vec![Looked::good(what, format!("answers, version {}", status.version))];
     for region in &status.regions {
@@ -163,6 +188,7 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
                 "is not heard",
                 "is `pilotlight agent` running there, with the right token?",
             )
+            .code(code::AGENT_SILENT)
         });
     }
     for (saw, hint) in status.units.iter().flat_map(led_elsewhere) {
@@ -228,6 +254,16 @@ mod tests {
     fn step(would: Would, findings: Vec<Finding>) -> DryStep {
         let effect = Effect::Promote { component: "database".into(), region: "west".into() };
         DryStep { id: "promote".into(), title: String::new(), why: String::new(), effect, would, findings }
+    }
+
+    #[test]
+    fn a_note_is_counted_and_not_to_be_mended() {
+        let bad = |severity| Looked::bad("x", severity, "y", "");
+        let seen = [Looked::good("x", "y"), bad(Severity::Note)];
+        assert_eq!(sum(&seen), "2 looked at, 0 to be mended, 1 note");
+        let seen = [bad(Severity::Warning), bad(Severity::Blocker), bad(Severity::Note), bad(Severity::Note)];
+        assert_eq!(sum(&seen), "4 looked at, 2 to be mended, 2 notes");
+        assert_eq!(sum(&[Looked::good("x", "y")]), "1 looked at, 0 to be mended");
     }
 
     #[test]

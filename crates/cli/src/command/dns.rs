@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &DnsArgs) -> Result<ExitCode, CliError> {
 
 fn refused(e: StartError) -> CliError {
     let (code, hint) = match &e {
-        StartError::Listen { .. } => (code::PORT_IN_USE, "free the address, or choose another one"),
+        StartError::Listen { source, .. } => connect::cannot_listen(source),
         StartError::Open(OpenError::InUse(_)) => {
             (code::STATE_IN_USE, "end the other authority, or give this one a folder of its own")
         }

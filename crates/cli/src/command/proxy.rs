@@ -1,9 +1,9 @@
 //! `pilotlight proxy`: lets clients through to one server while its agent says so; started by the agent.
 
 use crate::args::ProxyArgs;
+use crate::connect;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
-use pilotlight_core::code;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_local::connections::proxy::Proxy;
 use std::net::TcpListener;
@@ -14,9 +14,11 @@ use std::process::ExitCode;
 
 /// Runs until it is told to end. No runtime: one thread, so that nothing else can hold it up.
 pub(crate) fn run(args: &ProxyArgs) -> Result<ExitCode, CliError> {
-    let listener = TcpListener::bind(args.listen)
-        .with_context(|| format!("the proxy cannot listen on {}", args.listen))
-        .map_err(|e| CliError::new(Exit::Failed, e).code(code::PORT_IN_USE.as_str()))?;
+    let listener = TcpListener::bind(args.listen).map_err(|e| {
+        let (code, hint) = connect::cannot_listen(&e);
+        let e = anyhow::Error::new(e).context(format!("the proxy cannot listen on {}", args.listen));
+        CliError::new(Exit::Failed, e).code(code.as_str()).hint(hint)
+    })?;
     let proxy = orders(&args.orders)
         .and_then(|orders| Proxy::new(listener, orders, args.server, || SystemClock.mono()))
         .with_context(|| format!("the proxy cannot take orders at {}", args.orders.display()))?;

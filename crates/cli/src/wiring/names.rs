@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::plan::{Kind, Plan};
 use pilotlight_driver::clock::SystemClock;
-use pilotlight_engine::measure::NameResolver;
+use pilotlight_engine::measure::{NameResolver, ResolveError};
 use pilotlight_local::probe::names::{Names, SystemNames};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,10 +34,19 @@ impl PlanNames {
 impl Names for PlanNames {
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Failure> {
         match self.0.get(&name.to_ascii_lowercase()) {
-            Some(resolver) => {
-                resolver.addresses(name).await.map_err(|e| Failure::unreachable(format!("cannot resolve {name}: {e}")))
-            }
+            Some(resolver) => resolver.addresses(name).await.map_err(|e| failure(name, &e)),
             None => SystemNames.resolve(name).await,
         }
+    }
+}
+
+/// A server that refuses runs; what is wrong is the name, or its zone.
+fn failure(name: &str, error: &ResolveError) -> Failure {
+    let why = format!("cannot resolve {name}: {error}");
+    match error {
+        ResolveError::Refused { .. } => Failure::rejected(why).hint(
+            "the DNS server runs and refuses this name: compare the name in the plan with the `--zone` that it was started with",
+        ),
+        ResolveError::Setup { .. } | ResolveError::NoAddress { .. } => Failure::unreachable(why),
     }
 }

@@ -41,8 +41,24 @@ fn a_live_check_lists_what_it_could_not_reach() {
     let output = command.args(["check", "--live"]).env("PILOTLIGHT_TOKEN", "secret").output().unwrap();
     let (code, out, err) = said(&output);
     assert_eq!(code, 1, "{err}");
-    for told in ["ok       controller.token", "BLOCKER  database in east", "BLOCKER  controller at"] {
+    for told in ["ok       controller.token", "BLOCKER  PL-0880: database in east", "BLOCKER  PL-0403: controller at"] {
         assert!(out.contains(told), "{told} is missing in\n{out}");
+    }
+}
+
+#[test]
+fn an_authority_that_cannot_listen_says_why_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    // An address that documents may use, and no machine has.
+    for (listen, told) in [("192.0.2.1:53530", "PL-0883"), (taken.as_str(), "PL-0404")] {
+        let mut command = pilotlight(folder.path());
+        command.args(["dns", "--zone", "demo.test", "--control", "127.0.0.1:0", "--state", "dns", "--listen", listen]);
+        let (code, _, err) = said(&command.env("PILOTLIGHT_TOKEN", "secret").output().unwrap());
+        assert_eq!(code, 1, "{listen}: {err}");
+        assert!(err.contains(&format!("error[{told}]")) && err.contains("hint: "), "{listen}: {err}");
+        assert!(!folder.path().join("dns").exists(), "{listen}: its folder was left behind");
     }
 }
 

@@ -5,6 +5,8 @@ use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -39,6 +41,9 @@ pub enum ResolveError {
     /// The resolver cannot be set up.
     #[error("cannot set up a resolver for {server}: {why}")]
     Setup { server: SocketAddr, why: String },
+    /// The server answers, and not for this name.
+    #[error("{name} is refused: it is in no zone of the DNS server")]
+    Refused { name: String },
     /// The server does not answer, or says that there is nothing.
     #[error("{name} has no address: {why}")]
     NoAddress { name: String, why: String },
@@ -67,7 +72,12 @@ impl NameResolver {
         }
         let absolute = format!("{}.", name.trim_end_matches('.'));
         let none = |why: String| ResolveError::NoAddress { name: name.to_owned(), why };
-        let lookup = self.resolver.lookup_ip(absolute).await.map_err(|e| none(e.to_string()))?;
+        let lookup = self.resolver.lookup_ip(absolute).await.map_err(|e| match e {
+            NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => {
+                ResolveError::Refused { name: name.to_owned() }
+            }
+            e => none(e.to_string()),
+        })?;
         let addresses: Vec<IpAddr> = lookup.iter().collect();
         if addresses.is_empty() {
             return Err(none("the answer is empty".to_owned()));

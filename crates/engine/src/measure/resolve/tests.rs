@@ -93,3 +93,15 @@ async fn without_a_server_there_is_no_stale_answer_and_with_it_again_a_fresh_one
     assert_eq!(resolver.addresses(NAME).await.unwrap(), [IpAddr::from(EAST)]);
     second.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_name_outside_the_zone_is_told_apart_from_a_server_that_is_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = authority(folder.path(), 0).await;
+    let resolver = NameResolver::new(authority.dns_addr, Arc::new(HandClock::default())).unwrap();
+    let outside = resolver.addresses("pay.other.test").await.unwrap_err();
+    assert!(matches!(outside, ResolveError::Refused { .. }), "{outside:?}");
+    let inside = resolver.addresses(NAME).await.unwrap_err();
+    assert!(matches!(inside, ResolveError::NoAddress { .. }), "{inside:?}");
+    authority.stop().await.unwrap();
+}
