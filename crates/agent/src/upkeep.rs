@@ -134,7 +134,7 @@ impl Trouble {
             }
             Err(e) => {
                 if self.0.as_ref() != Some(&e.message) {
-                    let hint = e.hint.as_deref().unwrap_or_default();
+                    let hint = e.hint.as_deref();
                     tracing::warn!(component = %target.component, hint, "that did not work, trying again: {e}");
                 }
                 self.0 = Some(e.message);

@@ -36,6 +36,23 @@ pub enum Role {
     Unknown,
 }
 
+impl Role {
+    /// As the end of a sentence: "is a standby".
+    pub fn says(&self) -> String {
+        match self {
+            Role::Writer => "is a writer".to_owned(),
+            Role::Standby { streaming: true, .. } => "is a standby".to_owned(),
+            Role::Standby { streaming: false, .. } => "is a standby that receives nothing".to_owned(),
+            Role::Down { was_writer: true, clean: true } => "is down, and was a writer when it was stopped".to_owned(),
+            Role::Down { was_writer: true, clean: false } => "is down, and was a writer when it crashed".to_owned(),
+            Role::Down { was_writer: false, .. } => "is down".to_owned(),
+            Role::Unresponsive => "runs but does not answer".to_owned(),
+            Role::Fenced { assurance } => format!("is fenced ({assurance})"),
+            Role::Unknown => "could not be seen".to_owned(),
+        }
+    }
+}
+
 /// Instances of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
@@ -223,7 +240,26 @@ impl Condition {
                 None => Holds::Unknown("it could not be seen whom it follows".to_owned()),
             },
             (_, Role::Unresponsive) => Holds::Unknown("it runs but does not answer".to_owned()),
-            (_, role) => Holds::No(format!("it is {role:?}")),
+            (_, role) => Holds::No(format!("it {}", role.says())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_said_in_words() {
+        let lost = Role::Down { clean: false, was_writer: true };
+        assert_eq!(lost.says(), "is down, and was a writer when it crashed");
+        assert_eq!(Role::Fenced { assurance: FenceAssurance::Proven }.says(), "is fenced (proven)");
+        assert_eq!(Role::Standby { upstream: None, streaming: false }.says(), "is a standby that receives nothing");
+        for role in
+            [lost, Role::Writer, Role::Unresponsive, Role::Unknown, Role::Down { clean: true, was_writer: false }]
+        {
+            let says = role.says();
+            assert!(!says.contains(['{', '_']) && says != format!("is {role:?}"), "{says}");
         }
     }
 }

@@ -176,7 +176,7 @@ pub struct Record {
 
 /// The one error of the state machine: this event cannot happen here. The state is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{event}{} cannot be now: {why}", step.as_ref().map(|s| format!(" of step {s}")).unwrap_or_default())]
+#[error("{}: {why}", self.what())]
 pub struct Illegal {
     /// The event's name.
     pub event: &'static str,
@@ -184,4 +184,22 @@ pub struct Illegal {
     pub step: Option<StepId>,
     /// Why not.
     pub why: String,
+}
+
+impl Illegal {
+    /// What cannot be, in the words of whoever asked for it.
+    fn what(&self) -> String {
+        let step = self.step.as_ref().map_or("the step".to_owned(), |s| format!("step {s}"));
+        match self.event {
+            "step-skipped" => format!("{step} cannot be skipped now"),
+            "approved" => format!("{step} cannot be approved now"),
+            "paused" => "the run cannot be paused now".to_owned(),
+            "resumed" => "the run cannot be resumed now".to_owned(),
+            "abort-asked" => "the run cannot be ended now".to_owned(),
+            event => {
+                let of = self.step.as_ref().map(|s| format!(" of step {s}")).unwrap_or_default();
+                format!("{event}{of} cannot be recorded now")
+            }
+        }
+    }
 }

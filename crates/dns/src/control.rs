@@ -12,7 +12,7 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use hickory_proto::rr::{LowerName, Name};
 use pilotlight_core::id::Epoch;
-use pilotlight_core::protocol::dns::{NamePut, Refusal};
+use pilotlight_core::protocol::dns::{NameAnswer, NamePut, Refusal};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,8 @@ async fn put_name(State(control): State<Control>, Path(name): Path<String>, body
     match told {
         Ok((Ok(reply), put)) => {
             if reply.changed {
-                tracing::info!(%name, unit = %put.unit, epoch = %put.epoch, answers = ?put.answers, "published");
+                let answers = words(&put.answers);
+                tracing::info!(%name, unit = %put.unit, epoch = %put.epoch, answers, "published");
             }
             Json(reply).into_response()
         }
@@ -136,6 +137,12 @@ fn store_error(error: &StoreError) -> Response {
         StoreError::Disk { source, .. } => format!("{error}: {source}"),
     };
     refuse(status, why, newest)
+}
+
+/// Answers as a log shows them: `east 10.0.0.1 x100`.
+fn words(answers: &[NameAnswer]) -> String {
+    let words = |a: &NameAnswer| format!("{} {} x{}", a.region, a.address, a.weight);
+    answers.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 struct Refused(StatusCode, String, Option<Epoch>);

@@ -107,7 +107,18 @@ async fn grant_wish(desk: &Desk, unit: &Unit) {
         }
         Ok(_) => tracing::info!(%unit, "{from} has no candidate: nobody is promoted without a person"),
         Err(UnitsError::Overtaken { .. }) => {}
-        Err(e) => tracing::warn!(%unit, "the candidate cannot be changed: {e}"),
+        Err(e) => not_changed(desk, unit, &e),
+    }
+}
+
+/// The agent wishes again with each heartbeat, for as long as a disk is full, for example.
+fn not_changed(desk: &Desk, unit: &Unit, error: &UnitsError) {
+    let (code, kind) = match error {
+        UnitsError::Storage(e) => (e.code(), "storage"),
+        _ => (code::NOT_NOW.as_str(), "units"),
+    };
+    if desk.rarely.may_say(&format!("candidate {unit} {kind}"), desk.clock.mono()) {
+        tracing::warn!(%unit, "{code}: the candidate cannot be changed, trying again: {error}");
     }
 }
 
@@ -350,6 +361,16 @@ fn hold_still(why: String) -> DecisionView {
     DecisionView::Hold { why, code: None }
 }
 
+/// With a copy that may have written and does not say enough.
+fn what_to_do(role: &Role) -> &'static str {
+    match role {
+        Role::Down { .. } => "start it if it is the writer, else make it a standby",
+        Role::Fenced { .. } => "start PostgreSQL there by hand if it is the writer, else make it a standby",
+        Role::Unresponsive => "mend it, or stop it",
+        _ => "its agent's log says why; mend that",
+    }
+}
+
 /// Where the writer is: where the only one runs, else where the plan says if it stopped there.
 fn first_writer(desk: &Desk, unit: &Unit, sight: &Sight) -> Result<Region, String> {
     let home = &desk.plan.home;
@@ -369,7 +390,7 @@ fn first_writer(desk: &Desk, unit: &Unit, sight: &Sight) -> Result<Region, Strin
                 Some(Role::Down { was_writer: true, .. }) if at_home => {}
                 Some(Role::Standby { .. } | Role::Down { was_writer: false, .. }) => wrote_at_home &= !at_home,
                 Some(role) => {
-                    return Err(format!("{component} in {region} is {role:?}; start it or make it a standby"));
+                    return Err(format!("{component} in {region} {}; {}", role.says(), what_to_do(&role)));
                 }
                 None => return Err(format!("waiting for a look at {component} in {region}")),
             }

@@ -22,6 +22,7 @@ use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight, Witness, fresh_within};
 use pilotlight_driver::checkup::Checkup;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::rarely::Rarely;
 use pilotlight_engine::Engine;
 use pilotlight_engine::lead::Lead;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,8 @@ pub(crate) struct Desk {
     pub(crate) shutdown: CancellationToken,
     /// Held while a report is written.
     pub(crate) reporting: tokio::sync::Mutex<()>,
+    /// What is logged once a minute at most.
+    pub(crate) rarely: Rarely,
     known: Mutex<Known>,
     recorder: Mutex<(Option<Recorder>, Option<Writing>)>,
 }
@@ -101,6 +104,7 @@ impl Desk {
             hold,
             shutdown,
             reporting: tokio::sync::Mutex::default(),
+            rarely: Rarely::default(),
             known: Mutex::default(),
             recorder: Mutex::new((recorder, writing)),
         }

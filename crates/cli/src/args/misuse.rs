@@ -90,6 +90,9 @@ impl Verb {
         if matches!(word, "--region" | "--target") && self.has("to") {
             return meant("to", "REGION");
         }
+        if matches!(word, "-p" | "--plan") && self.command.get_arguments().any(|arg| arg.get_id() == "plan") {
+            return Some(format!("the plan is an argument here: `{} PLAN`", self.path));
+        }
         if word.starts_with('-') {
             return None;
         }
@@ -107,9 +110,12 @@ impl Verb {
 
     /// A name was left out: where the names are.
     fn list_for(&self, error: &clap::Error) -> Option<String> {
-        let missing = word(error, ContextKind::InvalidArg)?;
-        let (_, list, names) = LISTS.iter().find(|(name, _, _)| *name == missing)?;
-        Some(format!("see `{list}`, then type `{} {names}`", self.path))
+        let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
+        let first = missing.first()?;
+        let (_, list, names) = LISTS.iter().find(|(name, _, _)| name == first)?;
+        // What follows the first is left out too.
+        let rest = missing.iter().skip(1).map(|name| format!(" {}", name.trim_matches(['<', '>'])));
+        Some(format!("see `{list}`, then type `{} {names}{}`", self.path, rest.collect::<String>()))
     }
 }
 
@@ -142,6 +148,8 @@ mod tests {
             ("serve a", "`pilotlight serve --member a`"),
             ("observe third", "`pilotlight observe --name third`"),
             ("status plan.yaml", "`pilotlight status --plan plan.yaml`"),
+            ("check -p plan.yaml", "the plan is an argument here: `pilotlight check PLAN`"),
+            ("check --plan plan.yaml", "the plan is an argument here: `pilotlight check PLAN`"),
             ("measure 5m", "`pilotlight measure --for 5m`"),
         ] {
             assert!(hint(typed).contains(meant), "{typed}: {}", hint(typed));
@@ -152,6 +160,8 @@ mod tests {
     fn a_name_that_was_left_out_is_told_with_where_names_are() {
         for (typed, list) in [
             ("run pause", "`pilotlight run list`, then type `pilotlight run pause RUN`"),
+            ("run skip", "`pilotlight run list`, then type `pilotlight run skip RUN STEP`"),
+            ("run approve", "`pilotlight run list`, then type `pilotlight run approve RUN STEP`"),
             ("run skip r1", "`pilotlight run show RUN`, then type `pilotlight run skip RUN STEP`"),
             ("rescue apply", "`pilotlight rescue list`"),
             ("runbook show", "`pilotlight runbook show failover --to REGION`"),

@@ -76,14 +76,20 @@ fn belongs_to(plan: &Plan, region: &Region, state_dir: &Path) -> Result<(), CliE
         )
         .code(code::STATE_IN_USE.as_str())
         .hint("nothing was started; give each region's agent a folder of its own with --state")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_whole(&file, &mine)
-            .with_context(|| format!("cannot write {}", file.display()))
-            .map_err(|e| CliError::new(Exit::Failed, e).code(code::FILE_NOT_WRITTEN.as_str())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            write_whole(&file, &mine).with_context(|| format!("cannot write {}", file.display())).map_err(|e| {
+                unusable(e, "is there room on its disk, and may this account write there? nothing was started")
+            })
+        }
         Err(e) => {
-            Err(CliError::new(Exit::Failed, anyhow::Error::new(e).context(format!("cannot read {}", file.display())))
-                .code(code::FILE_NOT_WRITTEN.as_str()))
+            let e = anyhow::Error::new(e).context(format!("cannot read {}", file.display()));
+            Err(unusable(e, "may this account read it? nothing was started"))
         }
     }
+}
+
+fn unusable(cause: anyhow::Error, hint: &str) -> CliError {
+    CliError::new(Exit::Failed, cause).code(code::FILE_NOT_WRITTEN.as_str()).hint(hint)
 }
 
 /// Beside and renamed: half a line would name a region that there is not.

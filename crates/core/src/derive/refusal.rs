@@ -2,13 +2,14 @@
 
 use crate::effect::{Capability, FenceAssurance};
 use crate::id::{Component, Region, Unit};
+use crate::placement::Verb;
 
 /// A derivation that was refused. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// PL-0201
     #[error("{region} is the writer of {unit} already; nothing to move")]
-    AlreadyThere { unit: Unit, region: Region },
+    AlreadyThere { unit: Unit, region: Region, verb: Verb },
     /// PL-0202
     #[error("the plan names no region {region}; it names {known}")]
     UnknownRegion { region: Region, known: String },
@@ -96,6 +97,9 @@ impl Refusal {
     /// What a person can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
+            Refusal::AlreadyThere { verb: Verb::Failback, .. } => {
+                "the service is at home, so there is nothing to take home; `pilotlight status` shows it"
+            }
             Refusal::AlreadyThere { .. } => "choose another region, or look at `pilotlight status`",
             Refusal::UnknownRegion { .. } => "check the spelling against `regions` in the plan",
             Refusal::NoPlace { .. } => "add the region to the component in the plan, or choose another region",
@@ -121,5 +125,17 @@ impl Refusal {
             }
             Refusal::HookSilent { .. } => "start the agent there, or take the command out of the plan",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failback_of_what_is_at_home_says_so() {
+        let there = |verb| Refusal::AlreadyThere { unit: "payments".into(), region: "east".into(), verb };
+        assert!(there(Verb::Failback).hint().contains("the service is at home"));
+        assert!(there(Verb::Switchover).hint().contains("choose another region"));
     }
 }

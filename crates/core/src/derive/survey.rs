@@ -2,6 +2,7 @@
 //! the move can be made at all.
 
 use super::{Derivation, Refusal};
+use crate::derive::Intent;
 use crate::effect::{Capability, Descriptor, Pace};
 use crate::id::{Component, Region};
 use crate::observation::{Role, Target};
@@ -94,8 +95,8 @@ impl<'a> Survey<'a> {
         let target = Target { component: component.clone(), region: Some(region.clone()) };
         let role = self.role(component, region);
         match self.d.seen.get(&target) {
-            Some(state) if matches!(role, Role::Unknown | Role::Unresponsive) => state.because(words(role)),
-            _ => words(role).to_owned(),
+            Some(state) if matches!(role, Role::Unknown | Role::Unresponsive) => state.because(role.says()),
+            _ => role.says(),
         }
     }
 
@@ -170,7 +171,8 @@ impl<'a> Survey<'a> {
     fn check_stay(&self) -> Result<(), Refusal> {
         let lit: BTreeSet<&Region> = self.lit().collect();
         if !self.roads.iter().any(|road| self.shares(road).is_some_and(|led| led != lit)) {
-            return Err(Refusal::AlreadyThere { unit: self.d.intent.unit.clone(), region: self.to().clone() });
+            let Intent { unit, verb, .. } = &self.d.intent;
+            return Err(Refusal::AlreadyThere { unit: unit.clone(), region: self.to().clone(), verb: *verb });
         }
         self.check_writer(self.to())?;
         self.check_lit()
@@ -258,18 +260,5 @@ impl<'a> Survey<'a> {
             Some((component, region)) => Err(Refusal::HookSilent { component: component.clone(), region }),
             None => Ok(()),
         }
-    }
-}
-
-/// A role as the end of a sentence.
-fn words(role: &Role) -> &'static str {
-    match role {
-        Role::Writer => "is a writer",
-        Role::Standby { streaming: true, .. } => "is a standby",
-        Role::Standby { streaming: false, .. } => "is a standby that receives nothing",
-        Role::Down { .. } => "is down",
-        Role::Unresponsive => "runs but does not answer",
-        Role::Fenced { .. } => "is fenced",
-        Role::Unknown => "could not be seen",
     }
 }

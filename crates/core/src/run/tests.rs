@@ -446,3 +446,15 @@ fn events_are_written_with_their_names() {
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
     }
 }
+
+#[test]
+fn what_cannot_be_is_said_in_words() {
+    let walk = Walk::new(vec![step("a", &[], command("a"))]);
+    let refused = |event| walk.state.clone().apply(&Record { seq: 2, at: Wall(8), event }).unwrap_err().to_string();
+    let skip = Event::StepSkipped { step: "nostep".into(), by: "ada".to_owned(), why: String::new() };
+    assert_eq!(refused(skip), "step nostep cannot be skipped now: the runbook has no such step");
+    assert_eq!(
+        refused(Event::Resumed { by: "ada".to_owned() }),
+        "the run cannot be resumed now: the run is not paused"
+    );
+}

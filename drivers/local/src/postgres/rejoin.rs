@@ -21,6 +21,7 @@ use pilotlight_core::id::{Epoch, Region};
 use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::time::show_duration;
 use pilotlight_driver::Context;
+use std::fmt;
 use std::time::Duration;
 
 /// What a started copy may take to connect before the step's own condition takes over the waiting.
@@ -52,6 +53,17 @@ pub(super) enum Way {
     Build { why: String },
     /// Not by a program.
     Refuse { why: String },
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Follow => f.write_str("follow as it is"),
+            Way::Rewind { timeline, from } => write!(f, "rewind from {from} of timeline {timeline}"),
+            Way::Build { why } => write!(f, "build anew: {why}"),
+            Way::Refuse { why } => write!(f, "refuse: {why}"),
+        }
+    }
 }
 
 /// The choice.
@@ -137,7 +149,7 @@ impl PostgresDriver {
             Err(silent) => return Err(silent),
         };
         let chosen = way(own.as_ref(), &theirs);
-        tracing::info!(component = %self.component, region = %self.region, %upstream, ?chosen, "rejoin");
+        tracing::info!(component = %self.component, region = %self.region, %upstream, %chosen, "rejoin");
         let mut told = match &chosen {
             Way::Refuse { why } => {
                 return Err(Failure::rejected(format!("cannot follow {upstream}: {why}")).hint(

@@ -33,7 +33,7 @@ pub(super) async fn report(plan: &Plan, operator: &Operator, run: &RunId, reques
             .code(code::NO_SUCH_RUN.as_str())
             .hint(format!("`pilotlight run watch {run}` follows it to its end")));
     };
-    let lines = read_log(requests).map_err(|e| unfit(requests, anyhow::Error::new(e)))?;
+    let lines = read_log(requests).map_err(|e| unreadable(requests, e))?;
     let others: RunsView = operator.get("/v1/runs").await?;
     let samples = between(&lines, window(&view, ended, &others.runs));
     if !samples.iter().any(|s| s.wall <= ended) || !samples.iter().any(|s| s.wall >= view.started) {
@@ -50,6 +50,17 @@ fn unfit(requests: &Path, why: anyhow::Error) -> CliError {
     CliError::new(Exit::Usage, why.context(what))
         .code(code::REQUESTS_UNFIT.as_str())
         .hint("name the log that `pilotlight measure` wrote while the run went on")
+}
+
+/// What is no log of ours says nothing; what cannot be read may say much.
+fn unreadable(requests: &Path, why: std::io::Error) -> CliError {
+    if why.kind() == std::io::ErrorKind::InvalidData {
+        return unfit(requests, why.into());
+    }
+    let what = format!("the request log {} cannot be read", requests.display());
+    CliError::new(Exit::Usage, anyhow::Error::new(why).context(what))
+        .code(code::REQUESTS_UNFIT.as_str())
+        .hint("is the name right? it is the file that `pilotlight measure --log` wrote")
 }
 
 /// The time around a run, as far as no other move has a claim to it: an outage begins before the run it leads to, and lasts
@@ -144,6 +155,15 @@ mod tests {
             error: None,
         };
         (0..2_000).map(line).collect()
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_not_said_to_say_nothing() {
+        let path = tempfile::tempdir().unwrap().path().join("nofile");
+        let error = unreadable(&path, read_log(&path).unwrap_err());
+        assert!(format!("{:#}", error.cause).contains("nofile cannot be read: "), "{error:?}");
+        let nonsense = unreadable(&path, std::io::Error::from(std::io::ErrorKind::InvalidData));
+        assert!(nonsense.cause.to_string().contains("says nothing of this run"), "{nonsense:?}");
     }
 
     #[test]
