@@ -107,7 +107,12 @@ impl Driver for FakeDriver {
     }
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
-        self.world.observe(target)
+        let seen = self.world.observe(target);
+        let takes = self.world.model().slow.get(target).copied();
+        if let Some(takes) = takes {
+            tokio::time::sleep(takes).await;
+        }
+        seen
     }
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {

@@ -121,6 +121,7 @@ pub(super) struct Model {
     pub(super) calls: usize,
     pub(super) script: Script,
     pub(super) blind: BTreeMap<Target, Failure>,
+    pub(super) slow: BTreeMap<Target, Duration>,
     pub(super) findings: Vec<Finding>,
     pub(super) command_ends: BTreeMap<String, CommandEnd>,
     pub(super) failing_probes: BTreeSet<String>,

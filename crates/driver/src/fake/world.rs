@@ -53,6 +53,7 @@ impl World {
             calls: 0,
             script: Script::default(),
             blind: BTreeMap::new(),
+            slow: BTreeMap::new(),
             findings: Vec::new(),
             command_ends: BTreeMap::new(),
             failing_probes: Default::default(),
@@ -159,6 +160,11 @@ impl World {
             Some(failure) => drop(model.blind.insert(target.clone(), failure)),
             None => drop(model.blind.remove(target)),
         }
+    }
+
+    /// What a look at the target sees comes back so late from now on.
+    pub fn looks_take(&self, target: &Target, takes: Duration) {
+        self.model().slow.insert(target.clone(), takes);
     }
 
     /// The region dies: nothing in it runs any more and nothing answers.
@@ -466,7 +472,7 @@ impl World {
         answer
     }
 
-    fn model(&self) -> MutexGuard<'_, Model> {
+    pub(super) fn model(&self) -> MutexGuard<'_, Model> {
         self.0.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
