@@ -38,6 +38,8 @@ pub(crate) struct Follower {
     state: Option<RunState>,
     /// Why it stands still, as last told.
     stalled: Option<String>,
+    /// What its steps wait for, as last told.
+    waits: Vec<String>,
     /// Every record so far.
     pub(crate) records: Vec<Record>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// Follows from the first record on.
     pub(crate) fn new(run: RunId) -> Self {
-        Self { run, patience: None, state: None, stalled: None, records: Vec::new() }
+        Self { run, patience: None, state: None, stalled: None, waits: Vec::new(), records: Vec::new() }
     }
 
     /// It must be over within that time from now.
@@ -79,6 +81,7 @@ impl Follower {
                 if let Some(news) = self.news(new.stalled) {
                     narrator.event(&news);
                 }
+                self.new_waits(new.waits).iter().for_each(|wait| narrator.event(wait));
             }
             Err(e) if e.exit == Exit::Usage => return Err(Stopped::Refused(e)),
             Err(e) => {
@@ -99,6 +102,13 @@ impl Follower {
             Some(why) => format!("the run stands still and goes on by itself: {why}"),
             None => "the run goes on: its records are written again".to_owned(),
         })
+    }
+
+    /// Waits that were not told yet, or are for something else by now.
+    fn new_waits(&mut self, waits: Vec<String>) -> Vec<String> {
+        let new = waits.iter().filter(|wait| !self.waits.contains(wait)).cloned().collect();
+        self.waits = waits;
+        new
     }
 
     async fn fetch(&self, operator: &Operator) -> Result<RecordsView, CliError> {
@@ -167,5 +177,15 @@ mod tests {
         assert_eq!(follower.news(full()), None, "once");
         assert!(follower.news(None).is_some_and(|t| t.contains("goes on")));
         assert_eq!(follower.news(None), None);
+    }
+
+    #[test]
+    fn what_a_step_waits_for_is_told_once_and_again_when_it_is_another_thing() {
+        let mut follower = Follower::new(RunId::new("switchover-1"));
+        let waits = |ready: u32| vec![format!("scale-payments-west waits: {ready} of 2 instances ready")];
+        assert_eq!(follower.new_waits(waits(0)), waits(0));
+        assert_eq!(follower.new_waits(waits(0)), [""; 0], "once");
+        assert_eq!(follower.new_waits(waits(1)), waits(1));
+        assert_eq!(follower.new_waits(vec![]), [""; 0]);
     }
 }

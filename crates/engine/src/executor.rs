@@ -51,11 +51,19 @@ pub(crate) struct Parts {
 pub(crate) struct Live {
     state: Mutex<RunState>,
     stalled: Mutex<Option<StorageError>>,
+    waits: Mutex<BTreeMap<StepId, Waits>>,
+}
+
+/// What a step that waits to see something saw instead.
+#[derive(Debug, Clone)]
+pub(crate) struct Waits {
+    pub(crate) since: Mono,
+    pub(crate) saw: String,
 }
 
 impl Live {
     pub(crate) fn new(state: RunState) -> Self {
-        Self { state: Mutex::new(state), stalled: Mutex::default() }
+        Self { state: Mutex::new(state), stalled: Mutex::default(), waits: Mutex::default() }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, RunState> {
@@ -65,6 +73,11 @@ impl Live {
     /// Why the journal cannot be written right now.
     pub(crate) fn stalled(&self) -> Option<StorageError> {
         self.stalled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Steps that wait to see something, with what they saw instead.
+    pub(crate) fn waits(&self) -> MutexGuard<'_, BTreeMap<StepId, Waits>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_stalled(&self, why: Option<StorageError>) {
@@ -337,6 +350,7 @@ impl Executor {
         let Some(step) = state.runbook().step(&id).cloned() else { return };
         let attempt = Attempt {
             parts: Arc::clone(&self.parts),
+            live: Arc::clone(&self.live),
             run: self.run.clone(),
             unit: state.unit().clone(),
             epoch: state.epoch(),

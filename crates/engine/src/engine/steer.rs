@@ -65,10 +65,22 @@ pub enum ControlError {
 /// A journal that takes longer than this to write one record is in trouble, and a person waits.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// Most ends are seen within a second; nobody needs to hear of the wait for those.
+const WORTH_TELLING: Duration = Duration::from_secs(5);
+
 impl Engine {
     /// Why a run stands still although no person is waited for: its records cannot be written.
     pub fn stalled(&self, run: &RunId) -> Option<String> {
         self.0.active().get(run)?.live.stalled_for()
+    }
+
+    /// What steps of a run have been waiting to see for a while, for who follows it.
+    pub fn waits(&self, run: &RunId) -> Vec<String> {
+        let live = self.0.active().get(run).map(|active| std::sync::Arc::clone(&active.live));
+        let now = self.0.parts.clock.mono();
+        let Some(live) = live else { return Vec::new() };
+        let long = live.waits().clone().into_iter().filter(|(_, waits)| now.since(waits.since) >= WORTH_TELLING);
+        long.map(|(step, waits)| format!("{step} waits: {}", waits.saw)).collect()
     }
 
     /// Grants a person's wish. Returns when it is durable.
@@ -95,6 +107,11 @@ impl Live {
     /// The run for people; a journal that cannot be written is where it stands then.
     pub(super) fn view(&self) -> RunView {
         let mut view = self.state().view();
+        for (step, waits) in self.waits().iter() {
+            if let Some(step) = view.steps.iter_mut().find(|s| s.id == *step && s.ended.is_none()) {
+                step.note.get_or_insert_with(|| format!("waits, last seen: {}", waits.saw));
+            }
+        }
         if let Some(why) = self.stalled_for() {
             view.condition = Condition::Stalled { why };
         }

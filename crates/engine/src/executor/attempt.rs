@@ -11,7 +11,7 @@
 //! epoch in any case. Only an opaque command is left out by the engine itself when its post-condition already holds.
 
 use super::shift::Shift;
-use super::{Parts, lease, look};
+use super::{Live, Parts, lease, look};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{EffectKey, Epoch, RunId, Unit};
 use pilotlight_core::observation::Target;
@@ -46,6 +46,7 @@ pub(super) enum Entry {
 
 pub(super) struct Attempt {
     pub(super) parts: Arc<Parts>,
+    pub(super) live: Arc<Live>,
     pub(super) run: RunId,
     pub(super) unit: Unit,
     pub(super) epoch: Epoch,

@@ -1,5 +1,6 @@
 //! Looking: whether a condition holds, and what became of an effect whose outcome is unknown.
 
+use super::Waits;
 use super::attempt::Attempt;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::EffectKey;
@@ -55,9 +56,9 @@ impl Last {
         }
     }
 
-    fn words(self) -> String {
-        match (self.told, self.silent) {
-            (Some(told), false) => told,
+    fn words(&self) -> String {
+        match (&self.told, self.silent) {
+            (Some(told), false) => told.clone(),
             (Some(told), true) => format!("it did not answer any more; seen last: {told}"),
             (None, _) => "it did not answer".to_owned(),
         }
@@ -84,6 +85,13 @@ impl Attempt {
 
     /// Looks until it holds; the error says what was seen last. At least one look is taken.
     pub(super) async fn await_condition(&self, condition: &Condition, until: Mono) -> Result<(), String> {
+        let found = self.look_until(condition, until).await;
+        self.live.waits().remove(&self.step.id);
+        found
+    }
+
+    async fn look_until(&self, condition: &Condition, until: Mono) -> Result<(), String> {
+        let since = self.parts.clock.mono();
         let (mut pause, mut last) = (LOOK_FIRST, Last::default());
         loop {
             match self.see(condition, until).await {
@@ -93,6 +101,7 @@ impl Attempt {
             if self.parts.clock.mono() >= until || self.cancel.is_cancelled() {
                 return Err(last.words());
             }
+            self.live.waits().insert(self.step.id.clone(), Waits { since, saw: last.words() });
             self.pause(condition, pause).await;
             pause = (pause * 3 / 2).min(LOOK_MOST);
         }

@@ -60,7 +60,8 @@ pub(super) async fn records(
         records.retain(|r| r.seq >= from);
         let left = end.since(desk.clock.mono());
         if !records.is_empty() || ended || left.is_zero() || desk.shutdown.is_cancelled() {
-            return Ok(Json(RecordsView { records, ended, stalled: desk.engine.stalled(&run) }));
+            let (stalled, waits) = (desk.engine.stalled(&run), desk.engine.waits(&run));
+            return Ok(Json(RecordsView { records, ended, stalled, waits }));
         }
         tokio::select! {
             _ = news.recv() => {}

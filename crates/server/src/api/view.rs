@@ -200,6 +200,9 @@ pub struct RecordsView {
     /// Why none can be written now: the run stands still and goes on by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<String>,
+    /// What steps have been waiting to see for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<String>,
 }
 
 /// `POST /v1/moves`.

@@ -233,7 +233,13 @@ async fn instances_that_are_never_ready_fail_the_move_with_what_was_seen_last() 
     let slow = Arc::new(Slow(Arc::new(stage.router()), stage.clock));
     let life = stage.life_on(Arc::clone(&stage.journal), slow).await;
     let run = stage.start(&life).await;
-    life.settled(&run).await;
+    let waits = |view: &RunView| {
+        view.steps.iter().any(|s| s.note.as_deref() == Some("waits, last seen: 1 of 2 instances ready"))
+    };
+    life.until(&run, "waits", |view| waits(view) && !life.engine.waits(&run).is_empty()).await;
+    assert_eq!(life.engine.waits(&run), ["scale-payments-west waits: 1 of 2 instances ready"]);
+    let view = life.settled(&run).await;
+    assert!(!waits(&view) && life.engine.waits(&run).is_empty(), "{view:#?}");
     let records = life.engine.records(&run).await.unwrap();
     let failed = records.iter().find_map(|r| match &r.event {
         Event::StepFailed { step, why } if step.as_str() == "scale-payments-west" => Some(why.clone()),
