@@ -10,15 +10,11 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::local::{Local, LocalAction, decide};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
-use pilotlight_core::plan::ComponentPlan;
 use std::pin::pin;
 use std::time::Duration;
 
 /// A crash recovery may have to read a lot.
 const RESTART_DEADLINE: Duration = Duration::from_secs(60);
-
-/// A standby that must be rewound or built anew may copy a whole database; the plan may say how long that takes.
-const STANDBY_DEADLINE: Duration = Duration::from_secs(6 * 3_600);
 
 /// Starting instances.
 const CAPACITY_DEADLINE: Duration = Duration::from_secs(30);
@@ -97,8 +93,7 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
             tracing::info!(%component, %upstream, "the standby lies still or has no name: making it follow");
             agent.picture.note_standby_start(target, agent.clock.mono());
             let effect = Effect::Rejoin { component, region, upstream };
-            let within = agent.plan.components.get(&target.component).and_then(ComponentPlan::rejoin_within);
-            let deadline = within.unwrap_or(STANDBY_DEADLINE);
+            let deadline = agent.plan.components[&target.component].rejoin_within();
             trouble.note(target, agent.hands.own(turn, target, now.generation, &effect, deadline).await);
         }
     }

@@ -53,8 +53,8 @@ impl Granter {
         if record.version < entry.record.version {
             return;
         }
-        news |= record.version > entry.record.version;
         if record.version > entry.record.version {
+            news = true;
             entry.changed = Some(self.clock.mono());
         }
         entry.record = record.clone();

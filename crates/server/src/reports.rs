@@ -3,9 +3,8 @@
 use crate::desk::Desk;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::{Event, RunView};
-use pilotlight_core::time::{Mono, Wall};
+use pilotlight_core::time::Mono;
 use pilotlight_engine::report::{Origin, Report, Session};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
@@ -55,26 +54,14 @@ async fn write(desk: &Desk, folder: &Path, run: &RunId) -> Result<(), String> {
         return Ok(());
     }
     let view = desk.engine.view(run).await.map_err(|e| e.to_string())?.ok_or("the run is not in the journal")?;
-    let report = report(desk, view);
+    let report = report(desk, &view);
     let written = tokio::task::spawn_blocking(move || report.write(&to)).await;
     written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     Ok(())
 }
 
-fn report(desk: &Desk, view: RunView) -> Report {
-    let wall = view.cause.first_seen.unwrap_or(view.started);
-    Session {
-        plan: &desk.plan,
-        title: format!("{}: {}", view.application, view.told()),
-        // No client's samples: the monotonic origin is never used.
-        origin: Origin { wall: Wall(wall.0), mono: Mono::default() },
-        writer: view.from.clone(),
-        faults: &[],
-        samples: &[],
-        held: None,
-        environment: BTreeMap::from([("pilotlight".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
-        notes: vec![NOT_FELT.to_owned()],
-        runs: &[view],
-    }
-    .report()
+fn report(desk: &Desk, view: &RunView) -> Report {
+    // No client's samples: the monotonic origin is never used.
+    let origin = Origin { wall: view.cause.first_seen.unwrap_or(view.started), mono: Mono::default() };
+    Session::of_run(&desk.plan, view, origin, &[], NOT_FELT.to_owned()).report()
 }

@@ -60,10 +60,10 @@ pub(super) const fn promote(pace: Pace) -> Limit {
 }
 /// Providers take one to ten minutes for it.
 pub(super) const SWITCH: Limit = limit(900, 0);
-/// May copy a whole database anew: a TB at 50 MB/s, or as long as the plan says. Users notice nothing, and a region that
-/// has just come back answers slowly at first: two refused connections must not leave it without a copy.
-pub(super) fn rejoin(within: Option<Duration>) -> Limit {
-    Limit { deadline: within.unwrap_or(Duration::from_secs(6 * 3_600)), retries: 10 }
+/// As long as the plan says. Users notice nothing, and a region that has just come back answers slowly at first: two refused
+/// connections must not leave it without a copy.
+pub(super) fn rejoin(within: Duration) -> Limit {
+    Limit { deadline: within, retries: 10 }
 }
 /// A copy that was started streams within seconds, or its upstream is gone: waiting on would only hold the unit.
 pub(super) const FOLLOWS: Duration = Duration::from_secs(120);

@@ -32,8 +32,7 @@ pub(super) fn graceful(survey: &Survey<'_>) -> Draft {
     let mut opened = [opened, soaked].concat();
     let (prepared, before_users) = (draft.steps.len(), [opened.clone(), rooms.clone()].concat());
     if let (Some(plan), true) = (shares::wanted(survey), shares::traffic_first(survey)) {
-        let needs = [opened.clone(), rooms.clone()].concat();
-        opened = shares::shift_all(survey, &mut draft, plan, needs);
+        opened = shares::shift_all(survey, &mut draft, plan, before_users.clone());
     }
     let mut ready = Vec::new();
     for data in survey.data.iter().filter(|d| !d.descriptor.atomic_switch) {

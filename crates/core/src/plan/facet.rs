@@ -52,11 +52,13 @@ impl ComponentPlan {
         matches!(&self.kind, Kind::Postgres(_))
     }
 
-    /// How long one attempt to make a copy of it follow may take; `None` where nothing is said.
-    pub fn rejoin_within(&self) -> Option<Duration> {
+    /// How long one attempt to make a copy of it follow may take: it may copy a whole database anew, a TB at 50 MB/s.
+    pub fn rejoin_within(&self) -> Duration {
         match &self.kind {
-            Kind::Postgres(p) => Some(p.rejoin_within),
-            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => None,
+            Kind::Postgres(p) => p.rejoin_within,
+            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => {
+                Duration::from_secs(6 * 3_600)
+            }
         }
     }
 

@@ -68,6 +68,24 @@ pub struct Session<'a> {
     pub notes: Vec<String>,
 }
 
+impl<'a> Session<'a> {
+    /// The session of one run by itself. Where nobody measured there are no samples, and the note says so.
+    pub fn of_run(plan: &'a Plan, view: &'a RunView, origin: Origin, samples: &'a [Sample], note: String) -> Self {
+        Self {
+            plan,
+            title: format!("{}: {}", view.application, view.told()),
+            origin,
+            writer: view.from.clone(),
+            runs: std::slice::from_ref(view),
+            faults: &[],
+            samples,
+            held: None,
+            environment: BTreeMap::from([("pilotlight".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+            notes: vec![note],
+        }
+    }
+}
+
 impl Session<'_> {
     /// Makes the report. Pure; [`Report::write`] puts it on disk.
     pub fn report(&self) -> Report {

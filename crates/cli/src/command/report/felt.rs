@@ -15,7 +15,6 @@ use pilotlight_engine::RunSummary;
 use pilotlight_engine::measure::{LogLine, read_log};
 use pilotlight_engine::report::{Origin, Report, Session};
 use pilotlight_server::api::view::RunsView;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ pub(super) async fn report(plan: &Plan, operator: &Operator, run: &RunId, reques
             anyhow::anyhow!("the run went on from {from} to {until}, and no request was sent before and after that");
         return Err(unfit(requests, why));
     }
-    Ok(make(plan, view, &samples, requests))
+    Ok(make(plan, &view, &samples, requests))
 }
 
 fn unfit(requests: &Path, why: anyhow::Error) -> CliError {
@@ -87,9 +86,9 @@ fn between(lines: &[LogLine], (from, until): (Wall, Wall)) -> Vec<Sample> {
     lines.iter().filter_map(LogLine::sample).filter(|s| from <= s.wall && s.wall < until).collect()
 }
 
-fn make(plan: &Plan, view: RunView, samples: &[Sample], requests: &Path) -> Report {
+fn make(plan: &Plan, view: &RunView, samples: &[Sample], requests: &Path) -> Report {
     let first = samples.iter().min_by_key(|s| s.wall);
-    let wall = first.map_or(seen(&view), |s| s.wall.min(seen(&view)));
+    let wall = first.map_or(seen(view), |s| s.wall.min(seen(view)));
     // The same moment on the client's steady clock.
     let mono = first.map_or(Mono::default(), |s| Mono(s.start.0.saturating_sub(s.wall.since(wall))));
     let note = format!(
@@ -97,19 +96,7 @@ fn make(plan: &Plan, view: RunView, samples: &[Sample], requests: &Path) -> Repo
          acknowledged requests were lost was not looked at.",
         requests.display()
     );
-    Session {
-        plan,
-        title: format!("{}: {}", view.application, view.told()),
-        origin: Origin { wall, mono },
-        writer: view.from.clone(),
-        faults: &[],
-        samples,
-        held: None,
-        environment: BTreeMap::from([("pilotlight".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
-        notes: vec![note],
-        runs: &[view],
-    }
-    .report()
+    Session::of_run(plan, view, Origin { wall, mono }, samples, note).report()
 }
 
 #[cfg(test)]
@@ -170,7 +157,7 @@ mod tests {
     fn what_users_felt_stands_in_the_report() {
         let (view, plan) = (run(), Plan::read(SAMPLE, "sample.yaml").unwrap());
         let samples = between(&lines(), window(&view, Wall(103_000), &[]));
-        let report = make(&plan, view, &samples, Path::new("requests.jsonl"));
+        let report = make(&plan, &view, &samples, Path::new("requests.jsonl"));
         let outage = report.moves[0].impact.as_ref().and_then(|i| i.outage).expect("an outage");
         assert_eq!(outage.length_ms(), 6_001, "from the first failed to the first good request");
         assert_eq!(report.rto.measured_ms, Some(6_001));
