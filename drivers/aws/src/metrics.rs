@@ -64,18 +64,17 @@ pub(crate) struct Kept(Mutex<BTreeMap<(Region, Metric), Answer>>);
 type Answer = (Mono, Option<Value>);
 
 impl Access {
-    /// The newest value, asked for anew at most every [`KEPT`]; `None` when there was none lately.
-    pub(crate) async fn metric(&self, region: &Region, metric: &Metric) -> Result<Option<Value>, Failure> {
+    /// The newest value, asked for now or else anew at most every [`KEPT`]; `None` when there was none lately.
+    pub(crate) async fn metric(&self, region: &Region, metric: &Metric, now: bool) -> Result<Option<Value>, Failure> {
         let key = (region.clone(), metric.clone());
         let kept = self.kept().0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         match kept {
-            Some((asked, value)) if self.clock().mono().since(asked) < KEPT => Ok(value),
+            Some((asked, value)) if !now && self.clock().mono().since(asked) < KEPT => Ok(value),
             _ => self.metric_now(region, metric).await,
         }
     }
 
-    /// The newest value, asked for now.
-    pub(crate) async fn metric_now(&self, region: &Region, metric: &Metric) -> Result<Option<Value>, Failure> {
+    async fn metric_now(&self, region: &Region, metric: &Metric) -> Result<Option<Value>, Failure> {
         let points = self.points(region, metric, WINDOW, 60, Statistic::Maximum).await?;
         let read = |d: &Datapoint| {
             let at = u64::try_from(d.timestamp()?.to_millis().ok()?).ok()?;

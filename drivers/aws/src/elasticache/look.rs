@@ -92,10 +92,7 @@ impl ElastiCacheDriver {
         let Some(cluster) = seen.cluster.clone() else { return Ok(None) };
         let dimensions = vec![("CacheClusterId", cluster)];
         let metric = Metric { namespace: "AWS/ElastiCache", name: "GlobalDatastoreReplicationLag", dimensions };
-        match now {
-            true => self.access.metric_now(region, &metric).await,
-            false => self.access.metric(region, &metric).await,
-        }
+        self.access.metric(region, &metric, now).await
     }
 
     pub(super) fn state(&self, seen: &Seen) -> State {

@@ -59,10 +59,7 @@ impl RdsDriver {
     /// The lag as CloudWatch has it; a negative one says that replication does not run.
     pub(super) async fn lag(&self, region: &Region, now: bool) -> Result<Option<Value>, Failure> {
         let metric = self.lag_metric(region)?;
-        let value = match now {
-            true => self.access.metric_now(region, &metric).await?,
-            false => self.access.metric(region, &metric).await?,
-        };
+        let value = self.access.metric(region, &metric, now).await?;
         Ok(value.filter(|v| v.value >= 0.0))
     }
 

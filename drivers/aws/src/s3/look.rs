@@ -106,19 +106,13 @@ impl S3Driver {
     /// How many seconds the region's bucket is behind the other one. AWS publishes it where the copy is.
     pub(super) async fn lag(&self, region: &Region, now: bool) -> Result<Option<Value>, Failure> {
         let metric = self.metric(self.other(region)?.0, "ReplicationLatency")?;
-        match now {
-            true => self.access.metric_now(region, &metric).await,
-            false => self.access.metric(region, &metric).await,
-        }
+        self.access.metric(region, &metric, now).await
     }
 
     /// How many operations wait to be copied to the region's bucket.
     pub(super) async fn pending(&self, region: &Region, now: bool) -> Result<Option<Value>, Failure> {
         let metric = self.metric(self.other(region)?.0, "OperationsPendingReplication")?;
-        match now {
-            true => self.access.metric_now(region, &metric).await,
-            false => self.access.metric(region, &metric).await,
-        }
+        self.access.metric(region, &metric, now).await
     }
 
     /// How many operations on the region's bucket could not be copied, in a day. AWS publishes it where the source is.

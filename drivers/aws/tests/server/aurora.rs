@@ -1,5 +1,6 @@
 //! Aurora Global Database: the battery of replicated data, and the bad days.
 
+use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
 use pilotlight_aws::AuroraDriver;
@@ -61,13 +62,7 @@ impl<'a> Group<'a> {
 
     /// Applies and follows to the end.
     async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        let mut answer = self.driver.apply(effect, context).await;
-        let until = tokio::time::Instant::now() + Duration::from_secs(30);
-        while let Ok(Outcome::Accepted { handle }) = &answer {
-            assert!(tokio::time::Instant::now() < until, "{effect:?} does not end");
-            answer = self.driver.resume(handle, context).await;
-        }
-        answer
+        drive::done(&self.driver, effect, context).await
     }
 }
 

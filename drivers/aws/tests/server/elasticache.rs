@@ -1,11 +1,12 @@
 //! ElastiCache Global Datastore: the battery of replicated data, and the bad days.
 
+use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
 use pilotlight_aws::ElastiCacheDriver;
 use pilotlight_core::effect::{Effect, FenceAssurance};
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::observation::{Role, State};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::plan::aws::{ElastiCacheMember, ElastiCachePlan};
 use pilotlight_driver::battery::{Bench, DataBench, Pair, replicated};
@@ -13,7 +14,6 @@ use pilotlight_driver::guard::Guarded;
 use pilotlight_driver::{Context, Driver};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// A global datastore of its own, with the driver behind a guard.
 struct Bed<'a> {
@@ -41,19 +41,11 @@ impl<'a> Bed<'a> {
     }
 
     async fn look(&self, region: &str) -> State {
-        let target = Target { component: "cart".into(), region: Some(region.into()) };
-        self.driver.observe(&target).await.unwrap()
+        drive::look(&self.driver, "cart", region).await
     }
 
     async fn until(&self, region: &str, is: impl Fn(&State) -> bool) {
-        let until = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            let seen = self.look(region).await;
-            if is(&seen) {
-                return;
-            }
-            assert!(tokio::time::Instant::now() < until, "{region} is still {seen:?}");
-        }
+        drive::until(&self.driver, "cart", region, is).await;
     }
 
     fn switch(allow_loss: bool) -> Effect {
@@ -61,13 +53,7 @@ impl<'a> Bed<'a> {
     }
 
     async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        let mut answer = self.driver.apply(effect, context).await;
-        let until = tokio::time::Instant::now() + Duration::from_secs(30);
-        while let Ok(Outcome::Accepted { handle }) = &answer {
-            assert!(tokio::time::Instant::now() < until, "{effect:?} does not end");
-            answer = self.driver.resume(handle, context).await;
-        }
-        answer
+        drive::done(&self.driver, effect, context).await
     }
 
     async fn codes(&self) -> Vec<String> {

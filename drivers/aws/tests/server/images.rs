@@ -16,6 +16,11 @@ async fn service(ground: &Ground, name: &str, east: &str, west: &str) -> EcsDriv
         json!({"region": region, "cluster": name, "service": name, "tasks": 1, "image": image})
     };
     ground.seed(json!({"ecs": [place(EAST, east), place(WEST, west)]})).await;
+    driver_of(ground, name)
+}
+
+/// Of the services of that name that are there.
+fn driver_of(ground: &Ground, name: &str) -> EcsDriver {
     let service = EcsService { cluster: name.to_owned(), service: name.to_owned() };
     let plan = EcsPlan {
         active: 6,
@@ -88,13 +93,5 @@ async fn an_image_out_of_the_registry_of_the_region_that_is_lost_is_a_blocker() 
             {"region": WEST, "cluster": public, "service": public, "tasks": 1},
         ]}))
         .await;
-    let service = EcsService { cluster: public.clone(), service: public.clone() };
-    let plan = EcsPlan {
-        active: 6,
-        standby: 1,
-        active_provider: None,
-        standby_provider: None,
-        regions: [(Region::from(EAST), service.clone()), (Region::from(WEST), service)].into(),
-    };
-    assert_eq!(found(&EcsDriver::new("app".into(), plan, ground.access()), 6).await, []);
+    assert_eq!(found(&driver_of(&ground, &public), 6).await, []);
 }

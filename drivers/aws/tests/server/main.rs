@@ -9,6 +9,7 @@ mod accelerator;
 mod aurora;
 mod capacity;
 mod dns;
+mod drive;
 mod elasticache;
 mod ground;
 mod images;

@@ -1,5 +1,6 @@
 //! S3 replication: the battery of replicated data, the direction turned round, and the bad days.
 
+use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
 use pilotlight_aws::S3Driver;
@@ -42,19 +43,11 @@ impl<'a> Buckets<'a> {
     }
 
     async fn look(&self, region: &str) -> State {
-        let target = Target { component: "files".into(), region: Some(region.into()) };
-        self.driver.observe(&target).await.unwrap()
+        drive::look(&self.driver, "files", region).await
     }
 
     async fn until(&self, region: &str, is: impl Fn(&State) -> bool) {
-        let until = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            let seen = self.look(region).await;
-            if is(&seen) {
-                return;
-            }
-            assert!(tokio::time::Instant::now() < until, "{region} is still {seen:?}");
-        }
+        drive::until(&self.driver, "files", region, is).await;
     }
 
     fn switch(allow_loss: bool) -> Effect {
@@ -66,13 +59,7 @@ impl<'a> Buckets<'a> {
     }
 
     async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        let mut answer = self.driver.apply(effect, context).await;
-        let until = tokio::time::Instant::now() + Duration::from_secs(30);
-        while let Ok(Outcome::Accepted { handle }) = &answer {
-            assert!(tokio::time::Instant::now() < until, "{effect:?} does not end");
-            answer = self.driver.resume(handle, context).await;
-        }
-        answer
+        drive::done(&self.driver, effect, context).await
     }
 
     async fn codes(&self) -> Vec<String> {

@@ -1,11 +1,12 @@
 //! RDS read replicas: the batteries of replicated data and of fencing, and the bad days.
 
+use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
 use pilotlight_aws::RdsDriver;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::observation::{Role, State};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::plan::aws::{RdsInstance, RdsPlan};
 use pilotlight_driver::battery::{Bench, DataBench, Pair, fence, replicated};
@@ -58,29 +59,15 @@ impl<'a> Bed<'a> {
     }
 
     async fn look(&self, region: &str) -> State {
-        let target = Target { component: "database".into(), region: Some(region.into()) };
-        self.driver().observe(&target).await.unwrap()
+        drive::look(self.driver(), "database", region).await
     }
 
     async fn until(&self, region: &str, is: impl Fn(&State) -> bool) -> State {
-        let until = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            let seen = self.look(region).await;
-            if is(&seen) {
-                return seen;
-            }
-            assert!(tokio::time::Instant::now() < until, "{region} is still {seen:?}");
-        }
+        drive::until(self.driver(), "database", region, is).await
     }
 
     async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        let mut answer = self.driver().apply(effect, context).await;
-        let until = tokio::time::Instant::now() + Duration::from_secs(30);
-        while let Ok(Outcome::Accepted { handle }) = &answer {
-            assert!(tokio::time::Instant::now() < until, "{effect:?} does not end");
-            answer = self.driver().resume(handle, context).await;
-        }
-        answer
+        drive::done(self.driver(), effect, context).await
     }
 
     async fn codes(&self, effect: &Effect) -> Vec<String> {
