@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Between two attempts to reach the server.
 const RETRY: Duration = Duration::from_millis(20);
 
+/// So much is read at once.
+const PIECE: usize = 1 << 16;
+
 /// A link is confirmed again this often while it is young: the server counts a confirmation only once it has caught up,
 /// and does not say when that is.
 const YOUNG_EVERY: Duration = Duration::from_millis(3);
@@ -73,6 +76,12 @@ struct Keeper {
     confirmed: u64,
 }
 
+/// Where something has arrived.
+struct Ready {
+    orders: bool,
+    wal: bool,
+}
+
 /// A connection of an agent, with what it has not finished saying.
 struct Agent {
     socket: UnixStream,
@@ -81,6 +90,8 @@ struct Agent {
 
 struct Live {
     link: Link,
+    /// What is read into.
+    piece: Box<[u8]>,
     since: Mono,
     received: u64,
     sent_at: Mono,
@@ -94,11 +105,13 @@ impl Keeper {
                 return Ok(());
             }
             self.keep_link(now);
-            self.wait(now)?;
-            if self.take_orders() {
+            let arrived = self.wait(now)?;
+            if arrived.orders && self.take_orders() {
                 return Ok(());
             }
-            self.take_wal();
+            if arrived.wal {
+                self.take_wal();
+            }
         }
     }
 
@@ -113,7 +126,8 @@ impl Keeper {
                 Ok(link) => {
                     let since = SystemClock.mono();
                     let received = link.began_at;
-                    self.link = Some(Live { link, since, received, sent_at: Mono::default() });
+                    let piece = vec![0; PIECE].into_boxed_slice();
+                    self.link = Some(Live { link, piece, since, received, sent_at: Mono::default() });
                     self.trouble = None;
                     self.confirm();
                 }
@@ -162,8 +176,8 @@ impl Keeper {
         }
     }
 
-    /// Until something arrives or is due.
-    fn wait(&self, now: Mono) -> Result<(), GateError> {
+    /// Until something arrives or is due. Each commit passes here: nothing is asked for that has not arrived.
+    fn wait(&self, now: Mono) -> Result<Ready, GateError> {
         let mut due = now + Duration::from_secs(1);
         match &self.link {
             Some(live) => due = due.min(self.until).min(live.sent_at + self.pause(live, now)),
@@ -175,9 +189,14 @@ impl Keeper {
         watched.extend(self.link.iter().map(|l| PollFd::new(l.link.socket.as_fd(), PollFlags::POLLIN)));
         let millis = u16::try_from(due.since(now).as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
         match poll(&mut watched, PollTimeout::from(millis)) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(e) => Err(GateError::Io("wait", e.into())),
+            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(Ready { orders: false, wal: false }),
+            Ok(_) => {}
+            Err(e) => return Err(GateError::Io("wait", e.into())),
         }
+        // A hang-up or an error is found out by reading, too.
+        let arrived = |watched: &[PollFd]| watched.iter().any(|fd| fd.any().unwrap_or(true));
+        let (orders, wal) = watched.split_at(1 + self.agents.len());
+        Ok(Ready { orders: arrived(orders), wal: arrived(wal) })
     }
 
     /// Returns whether it shall end.
@@ -242,11 +261,16 @@ impl Keeper {
 impl Live {
     /// Takes what has arrived; `news` when it calls for an answer.
     fn read(&mut self, news: &mut bool) -> Result<(), String> {
-        let mut piece = [0; 1 << 16];
         loop {
-            match self.link.socket.read(&mut piece) {
+            match self.link.socket.read(&mut self.piece) {
                 Ok(0) => return Err("the server has closed the connection".to_owned()),
-                Ok(n) => self.link.buffer.extend_from_slice(&piece[..n]),
+                Ok(n) => {
+                    self.link.buffer.extend_from_slice(&self.piece[..n]);
+                    // The rest, if any, is told by the next wait.
+                    if n < self.piece.len() {
+                        break;
+                    }
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e.to_string()),

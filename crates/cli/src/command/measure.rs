@@ -31,9 +31,11 @@ const LOG_HINT: &str =
 struct Felt {
     #[serde(flatten)]
     traffic: Traffic,
-    /// The longest time from a first failed to a first good request; 0 when none failed.
+    /// The longest time from a first failed to a first good request, or to the end; 0 when none failed.
     #[serde(with = "as_ms")]
     outage_ms: Duration,
+    /// Whether that outage was not over at the end, so that nobody knows how long it is.
+    outage_open: bool,
     /// Requests that could not be sent because too many were under way.
     skipped: u64,
     /// Requests that the request log has.
@@ -138,16 +140,53 @@ async fn tell(client: &ClientHandle, args: &MeasureArgs, narrator: &mut Narrator
 }
 
 fn felt(log: &ClientLog) -> Felt {
-    let outage = measure::rto(&log.samples, None).map(|r| r.total_ms).unwrap_or_default();
-    Felt { traffic: measure::traffic(&log.samples), outage_ms: outage, skipped: log.skipped, logged: log.logged }
+    let outage = measure::outage(&log.samples);
+    let end = log.samples.iter().map(|s| s.end).max().unwrap_or_default();
+    Felt {
+        traffic: measure::traffic(&log.samples),
+        outage_ms: outage.as_ref().map(|o| o.until.unwrap_or(end).since(o.from)).unwrap_or_default(),
+        outage_open: outage.is_some_and(|o| o.until.is_none()),
+        skipped: log.skipped,
+        logged: log.logged,
+    }
 }
 
 fn show(felt: &Felt, args: &MeasureArgs) {
-    let Felt { traffic, outage_ms, .. } = felt;
+    let Felt { traffic, outage_ms, outage_open, .. } = felt;
+    let until = if *outage_open { "and not over when this ended" } else { "(first failed to first good request)" };
     println!("\n  requests        {}", traffic.requests);
     println!("  acknowledged    {}", traffic.acked);
     println!("  failed          {}", traffic.failed);
-    println!("  longest outage  {} (first failed to first good request)", show_duration(*outage_ms));
+    println!("  longest outage  {} {until}", show_duration(*outage_ms));
     println!("  longest gap     {} (without a good answer)", show_duration(traffic.longest_gap_ms));
     println!("  request log     {}", args.log.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilotlight_core::time::{Mono, Wall};
+
+    fn log(answers: &[bool]) -> ClientLog {
+        let at = |i: usize| Mono(Duration::from_millis(i as u64 * 100));
+        let sample = |(i, ok): (usize, &bool)| measure::Sample {
+            id: i as u64,
+            start: at(i),
+            end: at(i + 1),
+            wall: Wall(i as u64 * 100),
+            ok: *ok,
+            region: None,
+        };
+        ClientLog { samples: answers.iter().enumerate().map(sample).collect(), ..Default::default() }
+    }
+
+    #[test]
+    fn an_outage_that_goes_on_is_as_long_as_was_looked() {
+        let never = felt(&log(&[false; 30]));
+        assert_eq!((never.outage_ms, never.outage_open), (Duration::from_secs(3), true));
+        let over = felt(&log(&[true, false, false, true]));
+        assert_eq!((over.outage_ms, over.outage_open), (Duration::from_millis(300), false));
+        let none = felt(&log(&[true, true]));
+        assert_eq!((none.outage_ms, none.outage_open), (Duration::ZERO, false));
+    }
 }

@@ -158,10 +158,7 @@ impl Keeper {
                 self.lease.arm()?;
                 self.lease.close()
             }
-            Wanted::Until(until) => {
-                self.lease.arm()?;
-                self.allow(until)
-            }
+            Wanted::Until(until) => self.allow(until),
         }
     }
 

@@ -13,6 +13,9 @@ use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+/// What `nft` says of a table that is not there.
+const ABSENT: &str = "No such file";
+
 /// The fence of one server.
 #[derive(Debug, Clone)]
 pub struct KernelLease {
@@ -43,7 +46,7 @@ impl KernelLease {
 
     /// Asks the kernel whether it would take the rules; changes nothing.
     pub fn check(&self) -> Result<(), FenceError> {
-        self.run("take the rules", &["-c", "-f", "-"], &self.rules()).map(|_| ())
+        self.run("take the rules", &["-c", "-f", "-"], &self.rules("")).map(|_| ())
     }
 
     /// Sets the fence up, closed. One that stands already is left as it is, open or not.
@@ -51,13 +54,15 @@ impl KernelLease {
         if self.is_armed()? {
             return Ok(());
         }
-        self.run("set up the fence", &["-f", "-"], &self.rules()).map(|_| ())
+        self.run("set up the fence", &["-f", "-"], &self.rules("")).map(|_| ())
     }
 
-    /// Clients may pass for so long from now on. Less than a millisecond closes.
+    /// Clients may pass for so long from now on; where no fence stands it is set up open, so that nobody who is at work
+    /// is turned away. Less than a millisecond closes.
     pub fn allow_for(&self, left: Duration) -> Result<(), FenceError> {
         let milliseconds = left.as_millis();
         if milliseconds == 0 {
+            self.arm()?;
             return self.close();
         }
         // In one transaction, because an element that is there keeps its old timeout when it is added again.
@@ -67,7 +72,13 @@ impl KernelLease {
              delete element inet {table} open {{ {port} }}\n\
              add element inet {table} open {{ {port} timeout {milliseconds}ms }}\n"
         );
-        self.run("renew the lease of the connections", &["-f", "-"], &renewal).map(|_| ())
+        match self.run("renew the lease of the connections", &["-f", "-"], &renewal) {
+            Err(FenceError::Refused { said, .. }) if said.contains(ABSENT) => {
+                let open = format!(" elements = {{ {port} timeout {milliseconds}ms }}");
+                self.run("set up the fence", &["-f", "-"], &self.rules(&open)).map(|_| ())
+            }
+            done => done.map(|_| ()),
+        }
     }
 
     /// Nobody passes from now on.
@@ -87,7 +98,7 @@ impl KernelLease {
     pub fn is_armed(&self) -> Result<bool, FenceError> {
         match self.run("list the fence", &["list", "table", "inet", &self.table], "") {
             Ok(_) => Ok(true),
-            Err(FenceError::Refused { said, .. }) if said.contains("No such file") => Ok(false),
+            Err(FenceError::Refused { said, .. }) if said.contains(ABSENT) => Ok(false),
             Err(e) => Err(e),
         }
     }
@@ -105,7 +116,8 @@ impl KernelLease {
         open
     }
 
-    fn rules(&self) -> String {
+    /// The whole table; `open` is what its set holds from the beginning.
+    fn rules(&self, open: &str) -> String {
         let (table, port) = (&self.table, self.port);
         let mut sets = String::new();
         let (mut from_peers, mut to_peers) = (String::new(), String::new());
@@ -121,7 +133,7 @@ impl KernelLease {
         // The mark of a packet crosses the loopback; its answers are known by the mark of their connection.
         format!(
             "table inet {table} {{
-  set open {{ type inet_service; flags timeout; }}
+  set open {{ type inet_service; flags timeout;{open} }}
 {sets}  chain in {{
     type filter hook input priority 0; policy accept;
     tcp dport {port} meta mark {OWN_MARK:#x} accept
@@ -170,14 +182,14 @@ mod tests {
     #[test]
     fn names_of_components_become_names_of_tables() {
         let fence = KernelLease::new("pay-ments.db", 5432, []);
-        assert!(fence.rules().starts_with("table inet pilotlight_pay_ments_db_5432 {"));
+        assert!(fence.rules("").starts_with("table inet pilotlight_pay_ments_db_5432 {"));
     }
 
     #[test]
     fn both_families_of_peers_are_let_through_and_said_to_be() {
         let peers = ["fd00::2", "10.0.0.2", "10.0.0.2"].map(|p| p.parse().unwrap());
         let fence = KernelLease::new("db", 5432, peers);
-        let rules = fence.rules();
+        let rules = fence.rules("");
         assert!(rules.contains("set peers4 { type ipv4_addr; elements = { 10.0.0.2 } }"), "{rules}");
         assert!(rules.contains("tcp dport 5432 ip6 saddr @peers6 accept"), "{rules}");
         assert!(rules.contains("tcp sport 5432 ip daddr @peers4 accept"), "{rules}");

@@ -62,6 +62,19 @@ async fn clients_pass_while_the_lease_runs_and_the_agent_always() {
 }
 
 #[tokio::test]
+async fn a_fence_set_up_around_a_writer_at_work_turns_nobody_away() {
+    let Some((pair, fence)) = fenced().await else { return };
+    let payer = Payer::start(&pair, "east", 1, 1).await;
+    for turn in 1..=5 {
+        payer.has_paid(turn * 20).await;
+        fence.allow_for(Duration::from_secs(60)).expect("an open fence");
+        pair.pay("east", 10_000 + turn).await.expect("a new client passes at once");
+        payer.has_paid(turn * 20 + 10).await;
+        fence.lift().expect("no fence");
+    }
+}
+
+#[tokio::test]
 async fn a_lease_that_nobody_renews_ends_old_connections_whatever_they_waive() {
     let Some((pair, fence)) = fenced().await else { return };
     fence.arm().expect("a closed fence");

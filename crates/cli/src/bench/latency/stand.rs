@@ -141,17 +141,19 @@ impl Stand {
         if way != Way::Plain {
             open.push(self.gate.clone());
         }
-        match (way, &self.kernel) {
-            (Way::Kernel, Some((_, gate))) => open.push(gate.clone()),
-            (_, Some((_, gate))) => gate.rest(),
-            (_, None) => {}
-        }
+        let kernel = self.kernel.as_ref().map(|(_, gate)| gate.clone());
+        open.extend(kernel.clone().filter(|_| way == Way::Kernel).map(|gate| gate as Arc<dyn Gate>));
         if way == Way::Proxy {
             open.push(self.proxy.1.clone());
-        } else {
-            self.proxy.1.close();
         }
         self.open(open);
+        // Only now that nobody renews them.
+        if let (true, Some(gate)) = (way != Way::Kernel, kernel) {
+            gate.rest();
+        }
+        if way != Way::Proxy {
+            self.proxy.1.close();
+        }
         self.way = way;
         self.until(way, "clients to be let in", async || {
             let answer = database::execute(&self.door(), "select 1").await;
