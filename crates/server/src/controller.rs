@@ -337,8 +337,8 @@ async fn try_start(
     consent: Consent,
     cause: Cause,
 ) -> Result<RunId, Refusal> {
-    let writer = moves::writer_of(desk, record).await?;
-    let runbook = desk.derive(intent, &writer, consent, None).map_err(|r| Refusal::from(&r))?;
+    let source = moves::source_of(desk, record).await?;
+    let runbook = desk.derive(intent, &source, consent, None).map_err(|r| Refusal::from(&r))?;
     moves::start(desk, runbook, cause).await
 }
 

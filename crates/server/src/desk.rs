@@ -5,6 +5,7 @@
 use crate::api::view::DecisionView;
 use crate::hub::{Hub, Unwelcome};
 use crate::looks;
+use crate::moves::Source;
 use crate::recorder::{Recorder, Writing};
 use crate::serve::ServerParts;
 use pilotlight_core::candidate::{Admitted, Wish};
@@ -292,7 +293,7 @@ impl Desk {
     pub(crate) fn derive(
         &self,
         intent: &Intent,
-        writer: &Region,
+        source: &Source,
         consent: Consent,
         attested_by: Option<&str>,
     ) -> Result<Runbook, derive::Refusal> {
@@ -311,10 +312,10 @@ impl Desk {
             plan: &self.plan,
             descriptors: &self.descriptors,
             intent,
-            writer,
+            writer: &source.writer,
             seen: &seen.chain(shared).collect(),
             reachable: &reachable,
-            candidate: sight.candidate.as_ref(),
+            candidate: source.candidate.as_ref(),
             consent,
             attested_by,
         })

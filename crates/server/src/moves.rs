@@ -7,7 +7,9 @@ use axum::http::StatusCode;
 use pilotlight_core::cause::chain;
 use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
+use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Region, RunId, Unit};
+use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
 use pilotlight_core::run::Cause;
@@ -16,16 +18,57 @@ use pilotlight_core::verdict::signs_of_life;
 use pilotlight_engine::journal::AppendError;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
-use pilotlight_engine::{Behind, StartError};
+use pilotlight_engine::{Behind, RunSummary, StartError};
+
+/// Where a move starts from.
+pub(crate) struct Source {
+    /// Where the writer is, or was.
+    pub(crate) writer: Region,
+    /// Whom that writer waited for.
+    pub(crate) candidate: Option<Region>,
+}
 
 /// Where the writer is, or was before the last move of the unit ended in the middle.
-pub(crate) async fn writer_of(desk: &Desk, record: &UnitRecord) -> Result<Region, Refusal> {
-    if let Some(writer) = &record.writer {
-        return Ok(writer.clone());
+pub(crate) async fn source_of(desk: &Desk, record: &UnitRecord) -> Result<Source, Refusal> {
+    let candidate = record.candidate.as_ref().map(|c| c.region.clone());
+    if let Some(writer) = record.writer.clone() {
+        return Ok(Source { writer, candidate });
     }
+    let last = last_move(desk, record).await?.ok_or_else(|| nothing_known(&record.unit))?;
+    Ok(Source { writer: last.from, candidate })
+}
+
+/// Where the move came from that named the present writer and ended before that one was made to write, if there is one: what
+/// was to be silent then was, and nobody else was granted the lease since.
+async fn cut_short(desk: &Desk, record: &UnitRecord) -> Result<Option<Source>, Refusal> {
+    let Some(named) = record.writer.as_ref().filter(|named| lies_still(desk, &record.unit, named)) else {
+        return Ok(None);
+    };
+    let Some(last) = last_move(desk, record).await?.filter(|r| &r.to == named && r.from != *named) else {
+        return Ok(None);
+    };
+    let view = desk.engine.view(&last.run).await.map_err(|e| storage(&e))?;
+    // A person's word is asked for again: it may have been taken back by ending the run.
+    let word = |effect: &Effect| matches!(effect, Effect::AwaitLapse { attested_by: Some(_), .. });
+    let attested = view.is_none_or(|v| v.steps.iter().any(|s| word(&s.effect)));
+    Ok(Some(Source { writer: last.from, candidate: Some(named.clone()).filter(|_| !attested) }))
+}
+
+/// A copy that the region should write is a standby, seen since the unit last changed.
+fn lies_still(desk: &Desk, unit: &Unit, region: &Region) -> bool {
+    let sight = desk.sight(unit);
+    let Some(agent) = sight.agents.get(region) else { return false };
+    desk.plan.in_unit(unit).any(|(component, _)| {
+        let look = agent.seen.get(&Target { component: component.clone(), region: Some(region.clone()) });
+        look.is_some_and(|(state, at)| matches!(state.role, Some(Role::Standby { .. })) && sight.is_after_change(*at))
+    })
+}
+
+/// The newest run that was to move the unit's writer.
+async fn last_move(desk: &Desk, record: &UnitRecord) -> Result<Option<RunSummary>, Refusal> {
     let runs = desk.engine.runs().await.map_err(|e| storage(&e))?;
-    let last = runs.iter().filter(|r| r.unit == record.unit).max_by_key(|r| r.epoch);
-    last.map(|r| r.from.clone()).ok_or_else(|| nothing_known(&record.unit))
+    let moves = runs.into_iter().filter(|r| r.unit == record.unit && r.verb != Verb::Rejoin);
+    Ok(moves.max_by_key(|r| r.epoch))
 }
 
 pub(crate) fn nothing_known(unit: &Unit) -> Refusal {
@@ -83,8 +126,7 @@ pub(crate) fn already_moving(unit: &Unit, run: &RunId) -> Refusal {
 pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook, Refusal> {
     let unit = unit_of(desk, request.unit.as_ref())?;
     let Some(record) = desk.engine.granter().unit(&unit) else { return Err(nothing_known(&unit)) };
-    let writer = writer_of(desk, &record).await?;
-    let target = target_of(desk, request, &unit, &writer)?;
+    let (source, target) = ends(desk, request, &record).await?;
     let mode = request.mode.unwrap_or(match request.verb {
         Verb::Failover => Mode::Ungraceful,
         Verb::Switchover | Verb::Failback | Verb::Rejoin => Mode::Graceful,
@@ -92,8 +134,8 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
     let intent = Intent { unit, verb: request.verb, mode, target: Placement::in_region(&target) };
     let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
     let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
-    let attested_by = attested(desk, request, &intent.unit, &writer)?;
-    let mut runbook = desk.derive(&intent, &writer, Consent::Given, attested_by).map_err(refused)?;
+    let attested_by = attested(desk, request, &intent.unit, &source.writer)?;
+    let mut runbook = desk.derive(&intent, &source, Consent::Given, attested_by).map_err(refused)?;
     if attested_by.is_some() && !runbook.is_attested() {
         let what =
             format!("nobody's word is needed: this {} proves by itself that the old writer is silent", request.verb);
@@ -106,6 +148,16 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
         return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, "leave --waive-rescue out"));
     }
     Ok(runbook)
+}
+
+/// From where and whereto. A move that was cut short is gone on with by asking for it again.
+async fn ends(desk: &Desk, request: &MoveRequest, record: &UnitRecord) -> Result<(Source, Region), Refusal> {
+    let source = source_of(desk, record).await?;
+    let cut_short = if request.verb == Verb::Rejoin { None } else { cut_short(desk, record).await? };
+    match (cut_short, &request.target) {
+        (Some(begun), target) if target.as_ref().is_none_or(|t| *t == source.writer) => Ok((begun, source.writer)),
+        _ => target_of(desk, request, &record.unit, &source.writer).map(|target| (source, target)),
+    }
 }
 
 /// Who says that the old writer is off, unless somebody still sees it.

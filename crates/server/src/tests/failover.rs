@@ -2,11 +2,14 @@
 
 use super::lab::Lab;
 use super::wait::until;
+use crate::api::view::{Action, ControlRequest, MoveReply};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Role;
+use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{FailbackPlan, OnWriterDeath, ShiftOrder};
-use pilotlight_core::run::{Condition, Event, RunResult};
+use pilotlight_core::run::{Condition, Event, RunResult, RunView};
+use pilotlight_driver::fake::Misbehaviour;
 use std::time::Duration;
 
 fn follows(upstream: &'static str) -> impl Fn(&Role) -> bool {
@@ -54,6 +57,42 @@ async fn a_dead_database_is_given_up_at_once_where_the_plan_says_so() {
     assert!(run.cause.evidence.iter().any(|e| e.contains("given up and fenced")), "{:?}", run.cause);
     let waited = run.steps.iter().any(|s| matches!(s.effect, Effect::AwaitLapse { .. }));
     assert!(!waited, "a proven fence needs no lease to end: {:?}", run.steps);
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_was_ended_before_its_promotion_is_asked_for_again() {
+    let mut lab = Lab::up(|_| ()).await;
+    let refuse = Misbehaviour::Fail(FailureKind::Rejected);
+    lab.world.on_effect(|e| matches!(e, Effect::Promote { .. }), 1, refuse);
+    lab.lose("east");
+    let run = until("the promotion fails", async || match lab.runs().await.first() {
+        Some((_, Condition::Waiting { .. })) => Ok(first_run(&lab).await),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let end = ControlRequest { action: Action::Abort, step: None, by: "ada".to_owned(), why: "a look".to_owned() };
+    lab.send::<RunView>(&format!("/v1/runs/{run}/control"), &end).await.unwrap();
+    lab.until("nobody is the writer", |s| s.units[0].run.is_none() && s.is("unknown")).await;
+    assert_eq!(lab.world.writers("database"), []);
+
+    // Named or not, it is the same failover: from east, with the end of its lease waited for.
+    for target in [Some("west"), None] {
+        // A look from before the end of the run does not count.
+        let reply = until("west is looked at", async || {
+            lab.start_move(Verb::Failover, target, true).await.map_err(|e| format!("{e:?}"))
+        });
+        let MoveReply::DryRun { runbook, .. } = reply.await else { panic!("it was started") };
+        assert_eq!((runbook.from.as_str(), runbook.intent.target.writer.as_str()), ("east", "west"));
+        assert!(runbook.steps.iter().any(|s| matches!(s.effect, Effect::AwaitLapse { .. })));
+    }
+    let (_, refused) = lab.start_move(Verb::Switchover, Some("west"), true).await.unwrap_err();
+    assert_eq!(refused.code, "PL-0208", "a planned move needs its source: {refused:?}");
+    lab.start_move(Verb::Failover, None, false).await.unwrap();
+    lab.until("west is well", |s| s.is_well("west")).await;
+    assert_eq!(lab.world.writers("database"), ["west".into()]);
+    let (_, refused) = lab.start_move(Verb::Failover, Some("west"), true).await.unwrap_err();
+    assert_eq!(refused.code, "PL-0201", "{refused:?}");
     lab.no_rule_was_broken();
 }
 
