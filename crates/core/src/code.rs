@@ -251,6 +251,13 @@ catalogue! {
     AWS_IMAGE_ELSEWHERE = "PL-0895", Failed;
     AWS_IMAGE_DIFFERS = "PL-0896", Failed;
     AWS_ENDPOINTS = "PL-0897", Failed;
+    AWS_NODES_DEGRADED = "PL-0940", Failed;
+    AWS_SKEW = "PL-0941", Failed;
+    AWS_SECRET = "PL-0942", Failed;
+    AWS_KEY = "PL-0943", Failed;
+    AWS_CERTIFICATE = "PL-0944", Failed;
+    PLAN_ELSEWHERE = "PL-0945", Usage;
+    AWS_RIGHT = "PL-0946", Failed;
 }
 
 impl Code {

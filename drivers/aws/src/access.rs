@@ -1,22 +1,25 @@
 //! How AWS is reached: one configuration per region, with the role that acts there, and the rates kept by all drivers.
 
 use crate::metrics::Kept;
+use crate::needs::Found;
 use crate::rate::{Stream, most_per_second};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::Failure;
-use pilotlight_core::plan::aws::AwsPlan;
+use pilotlight_core::plan::aws::{AwsNeeds, AwsPlan};
 use pilotlight_driver::clock::Clock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Longer than this no single call is waited for: a hanging region must not use up an effect's time.
-const ONE_CALL: Duration = Duration::from_secs(5);
+pub(crate) const ONE_CALL: Duration = Duration::from_secs(5);
 /// A region that does not take connections within this time is not there.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -36,6 +39,8 @@ struct Inner {
     base: tokio::sync::OnceCell<SdkConfig>,
     streams: Mutex<BTreeMap<(&'static str, String), Stream>>,
     kept: Kept,
+    plain: OnceLock<Connector>,
+    found: Found,
 }
 
 impl Access {
@@ -51,7 +56,18 @@ impl Access {
 
     fn with(plan: AwsPlan, clock: Arc<dyn Clock>, keys: Option<Credentials>) -> Self {
         let (base, streams, kept) = (tokio::sync::OnceCell::new(), Mutex::default(), Kept::default());
-        Self { inner: Arc::new(Inner { plan, clock, keys, base, streams, kept }) }
+        Self {
+            inner: Arc::new(Inner {
+                plan,
+                clock,
+                keys,
+                base,
+                streams,
+                kept,
+                plain: OnceLock::new(),
+                found: Found::default(),
+            }),
+        }
     }
 
     /// The account everything must be in.
@@ -61,6 +77,40 @@ impl Access {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.inner.clock
+    }
+
+    /// How AWS is reached, in the plan's words.
+    pub(crate) fn plan(&self) -> &AwsPlan {
+        &self.inner.plan
+    }
+
+    /// The role that acts in a region.
+    pub(crate) fn role(&self, region: &Region) -> Option<&str> {
+        self.inner.plan.regions.get(region).and_then(|r| r.role.as_deref())
+    }
+
+    /// The plan's name of a region of AWS, where `aws.regions` has it.
+    pub(crate) fn region_called(&self, name: &str) -> Option<Region> {
+        self.plan_region(self.inner.plan.regions.keys(), name)
+    }
+
+    /// What a region needs besides the components.
+    pub(crate) fn needs_of(&self, region: &Region) -> Option<&AwsNeeds> {
+        self.inner.plan.regions.get(region).map(|r| &r.needs)
+    }
+
+    /// What was found lately of what regions need.
+    pub(crate) fn found(&self) -> &Found {
+        &self.inner.found
+    }
+
+    /// Sends what no client of the SDK sends (see `plain`).
+    pub(crate) fn plain_connector(&self) -> &Connector {
+        self.inner.plain.get_or_init(|| {
+            let times = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(ONE_CALL).build();
+            let builder = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
+            builder.connector_settings(times).build()
+        })
     }
 
     /// Values of CloudWatch that were read lately.

@@ -56,10 +56,7 @@ impl AutoscalingDriver {
     }
 
     async fn group(&self, region: &Region) -> Result<Option<AutoScalingGroup>, Failure> {
-        let (name, client) = (self.name(region)?, self.client(region).await?);
-        let send = || client.describe_auto_scaling_groups().auto_scaling_group_names(name).send();
-        let answer = self.access.read(self.call(region, "DescribeAutoScalingGroups"), LOOK, send).await;
-        Ok(answer.map_err(|r| r.not_seen())?.auto_scaling_groups().first().cloned())
+        group_of(&self.access, region, self.name(region)?).await
     }
 
     async fn must(&self, region: &Region) -> Result<AutoScalingGroup, Failure> {
@@ -111,7 +108,21 @@ impl AutoscalingDriver {
     }
 }
 
-fn in_service(group: &AutoScalingGroup) -> u32 {
+/// The group of that name; `None` when there is none.
+pub(crate) async fn group_of(
+    access: &Access,
+    region: &Region,
+    name: &str,
+) -> Result<Option<AutoScalingGroup>, Failure> {
+    let client = Client::new(&access.config(region).await?);
+    let call = Call { service: "autoscaling", region: access.name(region), action: "DescribeAutoScalingGroups" };
+    let send = || client.describe_auto_scaling_groups().auto_scaling_group_names(name).send();
+    let answer = access.read(call, LOOK, send).await.map_err(|r| r.not_seen())?;
+    Ok(answer.auto_scaling_groups().first().cloned())
+}
+
+/// How many of its instances serve.
+pub(crate) fn in_service(group: &AutoScalingGroup) -> u32 {
     let serves = |i: &&aws_sdk_autoscaling::types::Instance| {
         i.lifecycle_state() == Some(&LifecycleState::InService) && i.health_status() == Some("Healthy")
     };

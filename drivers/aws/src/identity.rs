@@ -12,9 +12,29 @@ use std::time::Duration;
 /// A look that takes longer is worth nothing.
 const LOOK: Duration = Duration::from_secs(3);
 
+/// Who calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) account: String,
+    pub(crate) arn: String,
+}
+
 impl Access {
     /// Whose credentials are used for a region: a finding when they are not those of the plan's account, or none.
     pub async fn identity(&self, region: &Region) -> Result<String, Finding> {
+        let Caller { account, arn } = self.caller(region).await?;
+        match self.account() {
+            Some(wanted) if wanted != account => {
+                let message = format!("the credentials for {region} are of account {account}, the plan names {wanted}");
+                let hint = "use the role or profile of that account".to_owned();
+                Err(Finding { code: code::AWS_WRONG_ACCOUNT.to_string(), severity: Severity::Blocker, message, hint })
+            }
+            _ => Ok(format!("{arn} in account {account}")),
+        }
+    }
+
+    /// Whose credentials are used for a region.
+    pub(crate) async fn caller(&self, region: &Region) -> Result<Caller, Finding> {
         let finding = |code: code::Code, message: String, hint: &str| Finding {
             code: code.to_string(),
             severity: Severity::Blocker,
@@ -34,13 +54,9 @@ impl Access {
                 return Err(finding(code, failure.message, failure.hint.as_deref().unwrap_or_default()));
             }
         };
-        let account = answer.account().unwrap_or_default();
-        match self.account() {
-            Some(wanted) if wanted != account => {
-                let message = format!("the credentials for {region} are of account {account}, the plan names {wanted}");
-                Err(finding(code::AWS_WRONG_ACCOUNT, message, "use the role or profile of that account"))
-            }
-            _ => Ok(format!("{} in account {account}", answer.arn().unwrap_or("somebody"))),
-        }
+        Ok(Caller {
+            account: answer.account().unwrap_or_default().to_owned(),
+            arn: answer.arn().unwrap_or("somebody").to_owned(),
+        })
     }
 }

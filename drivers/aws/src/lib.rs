@@ -14,9 +14,12 @@ pub mod datastore;
 pub mod dial;
 pub mod image;
 pub mod instance;
+pub mod need;
+pub mod nodes;
 pub mod rate;
 pub mod refusal;
 pub mod replication;
+pub mod right;
 pub mod weight;
 
 #[cfg(feature = "sdk")]
@@ -32,15 +35,25 @@ mod call;
 #[cfg(feature = "sdk")]
 mod ecs;
 #[cfg(feature = "sdk")]
+mod eks;
+#[cfg(feature = "sdk")]
 mod elasticache;
 #[cfg(feature = "sdk")]
 mod finding;
 #[cfg(feature = "sdk")]
 mod metrics;
 #[cfg(feature = "sdk")]
+mod needing;
+#[cfg(feature = "sdk")]
+mod needs;
+#[cfg(feature = "sdk")]
 mod place;
 #[cfg(feature = "sdk")]
+mod plain;
+#[cfg(feature = "sdk")]
 mod rds;
+#[cfg(feature = "sdk")]
+mod rights;
 #[cfg(feature = "sdk")]
 mod route53;
 
@@ -62,7 +75,11 @@ pub use autoscaling::AutoscalingDriver;
 #[cfg(feature = "sdk")]
 pub use ecs::EcsDriver;
 #[cfg(feature = "sdk")]
+pub use eks::EksDriver;
+#[cfg(feature = "sdk")]
 pub use elasticache::ElastiCacheDriver;
+#[cfg(feature = "sdk")]
+pub use needing::Needing;
 #[cfg(feature = "sdk")]
 pub use rds::RdsDriver;
 #[cfg(feature = "sdk")]

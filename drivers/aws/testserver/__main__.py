@@ -20,11 +20,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: E402
 from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
 
+import account  # noqa: E402
 import cache  # noqa: E402
 import compute  # noqa: E402
 import database  # noqa: E402
 import dns  # noqa: E402
 import metrics  # noqa: E402
+import nodes  # noqa: E402
 import objects  # noqa: E402
 from clock import CLOCK  # noqa: E402
 from door import Door  # noqa: E402
@@ -53,7 +55,7 @@ def main():
     args = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     CLOCK.speed = args.speed
-    for part in (database, dns, compute, cache, objects, metrics):
+    for part in (database, dns, compute, cache, objects, metrics, nodes, account):
         part.install()
     app = Door(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", args.port, app, threaded=True, request_handler=Handler)

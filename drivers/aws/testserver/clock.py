@@ -31,6 +31,7 @@ PHASES = {
     "replica-lag": 1.0,
     "task": 90.0,
     "instance": 90.0,
+    "node-update": 20.0,
     "change": 30.0,
     "health": 30.0,
     "cache-failover": 60.0,

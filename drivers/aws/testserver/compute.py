@@ -58,6 +58,11 @@ def set_lifecycle_state(state, word):
     state.__dict__["pilotlight_state"] = (word, since if before == word else CLOCK.now())
 
 
+def active_instances(group):
+    """What comes counts: asked again for the same number, a group launches no more."""
+    return [s for s in group.instance_states if s.lifecycle_state in ("InService", "Pending")]
+
+
 def install():
     Service.running_count = property(running_count, set_running_count)
     Service.pending_count = property(pending_count, lambda *_: None)
@@ -65,4 +70,4 @@ def install():
     from moto.autoscaling.models import InstanceState
 
     InstanceState.lifecycle_state = property(lifecycle_state, set_lifecycle_state)
-    assert FakeAutoScalingGroup
+    FakeAutoScalingGroup.active_instances = active_instances

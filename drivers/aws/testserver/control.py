@@ -3,15 +3,21 @@
 import json
 import urllib.parse
 
+from moto.secretsmanager.models import secretsmanager_backends
+
 import accelerators
+import account
 import cache
 import compute
 import database
 import dns
+import nodes
 import objects
 import seed
 from clock import CLOCK, PHASES
 from world import LOCK, region
+
+ACCOUNT = "123456789012"
 
 
 def answer(environ, start_response, calls, faults, rates):
@@ -90,6 +96,14 @@ def route(method, path, given, calls, faults, rates):
             return database.stop_by_hand(given)
         case ("POST", ["by-hand", "forget-instances"]):
             return database.forget(given["name"])
+        case ("POST", ["by-hand", "node-group"]):
+            return nodes.by_hand(given)
+        case ("POST", ["by-hand", "cluster-version"]):
+            return nodes.version_by_hand(given)
+        case ("POST", ["quotas"]):
+            return account.set_quota(given)
+        case ("POST", ["by-hand", "secret-copy"]):
+            return secret_copy(given)
         case ("POST", ["lag"]):
             return STORES[given.get("store")].set_lag(given)
         case ("POST", ["fail-copies"]):
@@ -99,6 +113,15 @@ def route(method, path, given, calls, faults, rates):
         case ("GET", ["running"]):
             return compute.running(given)
     raise KeyError(path)
+
+
+def secret_copy(given):
+    """The state that AWS shows of the copy of a secret."""
+    secret = secretsmanager_backends[ACCOUNT][given["region"]].secrets[given["secret"]]
+    for copy in (c for c in secret.replicas if c.region == given["copy"]):
+        copy.config.update({"Status": given["status"], "StatusMessage": given["why"]})
+        return copy.config
+    raise KeyError(given["copy"])
 
 
 # What holds rows, by the word of a test.

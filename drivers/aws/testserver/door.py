@@ -14,6 +14,7 @@ import urllib.parse
 
 import accelerators
 import control
+import nodes
 from clock import CLOCK
 from world import LOCK, region
 
@@ -22,6 +23,7 @@ FAULTS = []
 RATES = {}
 
 REST = {
+    "eks": nodes.PATHS,
     "route53": [
         ("POST", r"/hostedzone/[^/]+/rrset/?$", "ChangeResourceRecordSets"),
         ("GET", r"/hostedzone/[^/]+/rrset", "ListResourceRecordSets"),
@@ -93,6 +95,8 @@ class Door:
         """What moto has no service for is ours alone."""
         if call["service"] == "globalaccelerator":
             return accelerators.serve(environ, start_response, call["action"])
+        if call["action"] == "DescribeUpdate":
+            return nodes.serve(environ, start_response)
         return self.inner(environ, start_response)
 
     def collect(self, environ, call):
@@ -171,7 +175,9 @@ def denied_code(call):
 
 
 def refuse(environ, start_response, call, status, code, message):
-    if environ.get("HTTP_X_AMZ_TARGET"):
+    if call["service"] == "eks":
+        body, kind = json.dumps({"message": message}), "application/json"
+    elif environ.get("HTTP_X_AMZ_TARGET"):
         body, kind = json.dumps({"__type": code, "message": message}), "application/x-amz-json-1.1"
     elif call["service"] == "s3":
         body, kind = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>", "application/xml"

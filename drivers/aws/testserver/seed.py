@@ -1,5 +1,6 @@
 """Makes what a test starts from, with AWS's own client library, so that the calls are not ours."""
 
+import datetime
 import hashlib
 import json
 
@@ -28,6 +29,10 @@ def make(port, wanted):
         ecs(port, one)
     for one in wanted.get("groups", []):
         group(port, one)
+    for one in wanted.get("needs", []):
+        made.setdefault("needs", {})[one["region"]] = needs(port, one)
+    for one in wanted.get("nodes", []):
+        made.setdefault("nodes", {})[one["region"]] = nodes(port, one)
     for one in wanted.get("accelerators", []):
         made.setdefault("accelerators", {})[one["name"]] = accelerator(port, one)
     for name in wanted.get("zones", []):
@@ -170,6 +175,60 @@ def group(port, one):
         DesiredCapacity=one["least"],
         AvailabilityZones=[one["region"] + "a"],
     )
+
+
+def needs(port, one):
+    """What a region needs besides components: a secret, perhaps copied, a key, a certificate valid for so many days."""
+    made = {}
+    secret = {"Name": one["secret"], "SecretString": "not-a-secret"}
+    if "copy" in one:
+        secret["AddReplicaRegions"] = [{"Region": one["copy"]}]
+    client(port, "secretsmanager", one["region"]).create_secret(**secret)
+    if "key" in one:
+        kms = client(port, "kms", one["region"])
+        made["key"] = kms.create_key()["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=one["key"], TargetKeyId=made["key"])
+    if "days" in one:
+        certificate, key = self_signed(one["secret"], one["days"])
+        acm = client(port, "acm", one["region"])
+        made["certificate"] = acm.import_certificate(Certificate=certificate, PrivateKey=key)["CertificateArn"]
+    return made
+
+
+def self_signed(name, days):
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, f"{name}.example.com")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+    made = builder.not_valid_after(now + datetime.timedelta(days=days)).sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    return made.public_bytes(pem), secret
+
+
+def nodes(port, one):
+    """A cluster with a node group, and the group of instances that EKS would make for it."""
+    eks = client(port, "eks", one["region"])
+    subnets = [s["SubnetId"] for s in client(port, "ec2", one["region"]).describe_subnets()["Subnets"][:2]]
+    role = "arn:aws:iam::123456789012:role/eks"
+    eks.create_cluster(
+        name=one["cluster"],
+        roleArn=role,
+        version=one.get("version", "1.32"),
+        resourcesVpcConfig={"subnetIds": subnets},
+    )
+    sizes = {"minSize": one["least"], "maxSize": one["most"], "desiredSize": one["least"]}
+    made = eks.create_nodegroup(
+        clusterName=one["cluster"], nodegroupName=one["group"], scalingConfig=sizes, subnets=subnets, nodeRole=role
+    )["nodegroup"]
+    name = made["resources"]["autoScalingGroups"][0]["name"]
+    group(port, {"region": one["region"], "name": name, "least": one["least"], "most": one["most"]})
+    return name
 
 
 def accelerator(port, one):

@@ -62,6 +62,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
     seen.extend(ports(&plan).await);
     seen.extend(names(&plan).await);
     seen.extend(identities(&plan).await);
+    seen.extend(needs(&plan).await);
     seen.extend(controller(&plan).await);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&seen).map_err(|e| CliError::new(Exit::Bug, e))?);
@@ -164,6 +165,21 @@ async fn identities(plan: &Plan) -> Vec<Looked> {
         Err(f) => Looked::bad(format!("AWS in {region}"), f.severity, f.message, f.hint).code(f.code),
     };
     Aws::of(plan).identities(plan).await.into_iter().map(look).collect()
+}
+
+/// Rights to what AWS runs, and what its regions need besides components.
+async fn needs(plan: &Plan) -> Vec<Looked> {
+    let aws = Aws::of(plan);
+    let mut seen = Vec::new();
+    let rights = aws.rights(plan).await.map(|found| ("rights in AWS".to_owned(), found));
+    for (what, found) in rights.into_iter().chain(aws.needs(plan).await) {
+        if found.is_empty() {
+            seen.push(Looked::good(what.as_str(), "is there"));
+        }
+        let bad = |f: Finding| Looked::bad(what.as_str(), f.severity, f.message, f.hint).code(f.code);
+        seen.extend(found.into_iter().map(bad));
+    }
+    seen
 }
 
 async fn controller(plan: &Plan) -> Vec<Looked> {

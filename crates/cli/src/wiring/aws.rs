@@ -29,20 +29,47 @@ impl Aws {
         found
     }
 
+    /// Rights that a move would lack; `None` where AWS runs nothing.
+    pub(crate) async fn rights(&self, plan: &Plan) -> Option<Vec<Finding>> {
+        let managed = |(name, c)| match c {
+            &pilotlight_core::plan::ComponentPlan { kind: pilotlight_core::plan::Kind::Aws(ref aws), .. } => {
+                Some((name, aws))
+            }
+            _ => None,
+        };
+        let components: std::collections::BTreeMap<_, _> = plan.components.iter().filter_map(managed).collect();
+        if components.is_empty() { None } else { Some(self.0.rights(&components).await) }
+    }
+
+    /// What each region needs besides components, and what is wrong with it.
+    pub(crate) async fn needs(&self, plan: &Plan) -> Vec<(String, Vec<Finding>)> {
+        let needs = |region: &&Region| plan.aws.regions.get(*region).is_some_and(|r| !r.needs.is_empty());
+        let mut found = Vec::new();
+        for region in plan.regions.iter().filter(needs) {
+            found.push((format!("what {region} needs"), self.0.needs(region).await));
+        }
+        if !found.is_empty() {
+            found.push(("secrets in step".to_owned(), self.0.secrets_in_step(&plan.regions).await));
+        }
+        found
+    }
+
     /// The driver of a component, for all of its regions.
     pub(crate) fn driver(&self, name: &Component, kind: &AwsComponent) -> Result<Arc<dyn Driver>, CliError> {
         let (name, access) = (name.clone(), self.0.clone());
-        Ok(match kind.clone() {
+        let driver: Arc<dyn Driver> = match kind.clone() {
             AwsComponent::Aurora(plan) => Arc::new(pilotlight_aws::AuroraDriver::new(name, plan, access)),
             AwsComponent::Rds(plan) => Arc::new(pilotlight_aws::RdsDriver::new(name, plan, access)),
             AwsComponent::ElastiCache(plan) => Arc::new(pilotlight_aws::ElastiCacheDriver::new(name, plan, access)),
             AwsComponent::S3(plan) => Arc::new(pilotlight_aws::S3Driver::new(name, plan, access)),
             AwsComponent::Ecs(plan) => Arc::new(pilotlight_aws::EcsDriver::new(name, plan, access)),
             AwsComponent::Autoscaling(plan) => Arc::new(pilotlight_aws::AutoscalingDriver::new(name, plan, access)),
+            AwsComponent::Eks(plan) => Arc::new(pilotlight_aws::EksDriver::new(name, plan, access)),
             AwsComponent::Route53(plan) => Arc::new(pilotlight_aws::Route53Driver::new(name, plan, access)),
             AwsComponent::Accelerator(plan) => Arc::new(pilotlight_aws::AcceleratorDriver::new(name, plan, access)),
             AwsComponent::Sns(plan) => Arc::new(pilotlight_aws::SnsDriver::new(name, plan, access)),
-        })
+        };
+        Ok(Arc::new(pilotlight_aws::Needing::new(driver, self.0.clone())))
     }
 }
 
@@ -59,6 +86,16 @@ impl Aws {
 
     /// Nobody's: nothing is called.
     pub(crate) async fn identities(&self, _plan: &Plan) -> Vec<(Region, Result<String, Finding>)> {
+        Vec::new()
+    }
+
+    /// Nothing is called.
+    pub(crate) async fn rights(&self, _plan: &Plan) -> Option<Vec<Finding>> {
+        None
+    }
+
+    /// Nothing is looked at.
+    pub(crate) async fn needs(&self, _plan: &Plan) -> Vec<(String, Vec<Finding>)> {
         Vec::new()
     }
 

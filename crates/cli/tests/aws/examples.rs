@@ -63,6 +63,16 @@ fn wanted(plan: &Plan) -> Value {
                     add("groups", json!({"region": region, "name": name, "least": least, "most": 20}));
                 }
             }
+            AwsComponent::Eks(nodes) => {
+                for (region, place) in &nodes.regions {
+                    let least = if *region == plan.home { nodes.active } else { nodes.standby };
+                    let (cluster, group) = (&place.cluster, &place.node_group);
+                    add(
+                        "nodes",
+                        json!({"region": region, "cluster": cluster, "group": group, "least": least, "most": 20}),
+                    );
+                }
+            }
             AwsComponent::Route53(name) => {
                 add("zones", json!("example.com"));
                 for answer in name.answers.values() {

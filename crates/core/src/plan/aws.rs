@@ -26,6 +26,41 @@ pub struct AwsRegion {
     pub name: Option<String>,
     /// ARN of a role that is assumed for calls to this region.
     pub role: Option<String>,
+    /// What must be there before the service can run there.
+    pub needs: AwsNeeds,
+}
+
+/// `aws.regions.REGION.needs`: what a region needs besides the components.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AwsNeeds {
+    /// Names or ARNs of secrets in Secrets Manager.
+    pub secrets: Vec<String>,
+    /// Ids, ARNs or aliases of keys in KMS.
+    pub keys: Vec<String>,
+    /// ARNs of certificates in ACM.
+    pub certificates: Vec<String>,
+    /// A certificate that ends sooner than this is a finding.
+    pub certificate_days: u32,
+    /// Quotas of the account there.
+    pub quotas: Vec<AwsQuota>,
+}
+
+impl AwsNeeds {
+    /// Nothing is needed.
+    pub fn is_empty(&self) -> bool {
+        self.secrets.is_empty() && self.keys.is_empty() && self.certificates.is_empty() && self.quotas.is_empty()
+    }
+}
+
+/// A quota and how much of it is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AwsQuota {
+    /// Code of the service, for example `ec2`.
+    pub service: String,
+    /// Code of the quota, for example `L-1216C47A`.
+    pub quota: String,
+    /// What it must be at least: what runs there in all, after a move.
+    pub least: u32,
 }
 
 /// The kinds that AWS runs, by the word in `kind:`.
@@ -45,6 +80,8 @@ pub enum AwsComponent {
     Ecs(EcsPlan),
     /// An EC2 Auto Scaling group in each region.
     Autoscaling(AutoscalingPlan),
+    /// A managed node group of an EKS cluster in each region.
+    Eks(EksPlan),
     /// A name in Route 53.
     Route53(Route53Plan),
     /// A listener of Global Accelerator.
@@ -178,6 +215,30 @@ pub struct AutoscalingPlan {
     pub regions: BTreeMap<Region, String>,
 }
 
+/// `kind: eks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EksPlan {
+    /// Nodes where the traffic is.
+    pub active: u32,
+    /// Nodes where it is not.
+    pub standby: u32,
+    /// Nodes the group may grow to where the traffic is; without it its own limit is only raised when it must be.
+    pub active_max: Option<u32>,
+    /// The same where it is not.
+    pub standby_max: Option<u32>,
+    /// One node group per region.
+    pub regions: BTreeMap<Region, EksNodeGroup>,
+}
+
+/// A managed node group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EksNodeGroup {
+    /// Name of its cluster.
+    pub cluster: String,
+    /// Its name.
+    pub node_group: String,
+}
+
 /// `kind: route53`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Route53Plan {
@@ -309,6 +370,9 @@ impl AwsComponent {
             AwsComponent::Autoscaling(a) => {
                 Some((a.regions.keys().collect(), Instances { active: a.active, standby: a.standby }))
             }
+            AwsComponent::Eks(e) => {
+                Some((e.regions.keys().collect(), Instances { active: e.active, standby: e.standby }))
+            }
             _ => None,
         }
     }
@@ -354,6 +418,9 @@ impl AwsComponent {
                     "an Auto Scaling group, {} instances where the traffic is and {} elsewhere",
                     a.active, a.standby
                 )
+            }
+            AwsComponent::Eks(e) => {
+                format!("an EKS node group, {} nodes where the traffic is and {} elsewhere", e.active, e.standby)
             }
             AwsComponent::Route53(r) => format!(
                 "the name {} in Route 53; its control plane is in us-east-1, so no record changes while that is down",

@@ -38,6 +38,7 @@ pub(super) static KINDS: Kinds = Kinds {
         Variant { word: "s3", section: &aws::s3::SECTION },
         Variant { word: "ecs", section: &aws::ecs::SECTION },
         Variant { word: "autoscaling", section: &aws::autoscaling::SECTION },
+        Variant { word: "eks", section: &aws::eks::SECTION },
         Variant { word: "route53", section: &aws::route53::SECTION },
         Variant { word: "global-accelerator", section: &aws::accelerator::SECTION },
         Variant { word: "sns", section: &aws::sns::SECTION },

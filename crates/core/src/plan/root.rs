@@ -129,6 +129,9 @@ fn check(root: &Record, out: &mut Collector<'_>) {
             components::check(record, root, out);
         }
     }
+    if let Some(record) = root.record("aws") {
+        components::aws::check_access(record, root, out);
+    }
     for value in root.list("verify") {
         probe::check(value, out);
     }

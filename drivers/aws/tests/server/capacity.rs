@@ -24,12 +24,19 @@ fn ecs_plan(name: &str) -> EcsPlan {
     }
 }
 
-struct Running<'a> {
+pub(crate) struct Running<'a> {
     ground: &'a Ground,
     driver: Box<dyn Driver>,
     question: String,
     killing: Option<serde_json::Value>,
     _folder: tempfile::TempDir,
+}
+
+impl<'a> Running<'a> {
+    /// Of something whose instances nobody can kill from here.
+    pub(crate) fn of(ground: &'a Ground, driver: Box<dyn Driver>, question: String, folder: tempfile::TempDir) -> Self {
+        Running { ground, driver, question, killing: None, _folder: folder }
+    }
 }
 
 impl Bench for Running<'_> {
@@ -83,13 +90,8 @@ async fn autoscaling_keeps_the_laws_of_capacity() {
     let regions = [(Region::from(EAST), name.clone())].into();
     let plan = AutoscalingPlan { active: 4, standby: 1, active_max, standby_max, regions };
     let driver = AutoscalingDriver::new("app".into(), plan, ground.access());
-    let bench = Running {
-        ground: &ground,
-        driver: Box::new(Guarded::open(driver, folder.path()).unwrap()),
-        question: format!("region={EAST}&group={name}"),
-        killing: None,
-        _folder: folder,
-    };
+    let driver = Box::new(Guarded::open(driver, folder.path()).unwrap());
+    let bench = Running::of(&ground, driver, format!("region={EAST}&group={name}"), folder);
     capacity(&bench).await.assert_kept();
 }
 

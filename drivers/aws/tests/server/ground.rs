@@ -2,7 +2,7 @@
 
 use pilotlight_aws::Access;
 use pilotlight_core::id::{EffectKey, Epoch, Region, Unit};
-use pilotlight_core::plan::aws::{AwsPlan, AwsRegion};
+use pilotlight_core::plan::aws::{AwsNeeds, AwsPlan, AwsRegion};
 use pilotlight_driver::Context;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
@@ -39,8 +39,16 @@ impl Ground {
     }
 
     pub(crate) fn access(&self) -> Access {
-        let role = |_: &str| AwsRegion { name: None, role: None };
-        let regions: BTreeMap<Region, AwsRegion> = [EAST, WEST].map(|r| (Region::from(r), role(r))).into();
+        self.access_needing([EAST, WEST].map(|region| (region, AwsNeeds::default())))
+    }
+
+    /// Access to regions with these needs.
+    pub(crate) fn access_needing(&self, needs: [(&str, AwsNeeds); 2]) -> Access {
+        let region = |needs| AwsRegion { needs, ..AwsRegion::default() };
+        self.access_to(needs.map(|(r, needs)| (Region::from(r), region(needs))).into())
+    }
+
+    pub(crate) fn access_to(&self, regions: BTreeMap<Region, AwsRegion>) -> Access {
         let plan = AwsPlan { account: None, endpoint: Some(self.server.endpoint()), regions };
         Access::with_keys(plan, Arc::new(SystemClock), "test", "test")
     }

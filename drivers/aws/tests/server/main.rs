@@ -13,5 +13,8 @@ mod drive;
 mod elasticache;
 mod ground;
 mod images;
+mod needs;
+mod nodes;
 mod objects;
 mod rds;
+mod rights;

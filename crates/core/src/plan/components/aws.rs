@@ -4,7 +4,10 @@ pub(super) mod accelerator;
 pub(super) mod aurora;
 pub(super) mod autoscaling;
 pub(super) mod ecs;
+pub(super) mod eks;
 pub(super) mod elasticache;
+pub(super) mod elsewhere;
+pub(super) mod needs;
 pub(super) mod rds;
 pub(super) mod route53;
 pub(super) mod s3;
@@ -22,6 +25,12 @@ static REGION: Section = Section {
     keys: &[
         optional("name", Shape::Text, "What AWS calls it, for example `us-east-1`. Without it: the name in the plan."),
         optional("role", Shape::Text, "ARN of a role that is assumed for calls to this region."),
+        optional(
+            "needs",
+            Shape::Record(&needs::SECTION),
+            "What must be there besides the components. `check --live` looks in every region, a dry run where the service \
+             would go.",
+        ),
     ],
 };
 
@@ -60,7 +69,10 @@ pub(super) const fn standby() -> Key {
 
 pub(in crate::plan) fn build_access(record: Option<&Record>) -> Option<AwsPlan> {
     let Some(record) = record else { return Some(AwsPlan::default()) };
-    let region = |r: &Record| AwsRegion { name: r.owned("name"), role: r.owned("role") };
+    let region = |r: &Record| {
+        let needs = r.record("needs").map(needs::build).unwrap_or_default();
+        AwsRegion { name: r.owned("name"), role: r.owned("role"), needs }
+    };
     Some(AwsPlan {
         account: record.owned("account"),
         endpoint: record.owned("endpoint"),
@@ -81,6 +93,7 @@ pub(super) fn build(record: &Record) -> Option<AwsComponent> {
         "s3" => AwsComponent::S3(s3::build(record)?),
         "ecs" => AwsComponent::Ecs(ecs::build(record)?),
         "autoscaling" => AwsComponent::Autoscaling(autoscaling::build(record)?),
+        "eks" => AwsComponent::Eks(eks::build(record)?),
         "route53" => AwsComponent::Route53(route53::build(record)?),
         "global-accelerator" => AwsComponent::Accelerator(accelerator::build(record)?),
         "sns" => AwsComponent::Sns(sns::build(record)?),
@@ -94,6 +107,7 @@ pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
         "s3" => s3::check(record, out),
         "ecs" => ecs::check(record, out),
         "autoscaling" => autoscaling::check(record, out),
+        "eks" => eks::check(record, out),
         "route53" => route53::check(record, out),
         "global-accelerator" => accelerator::check(record, out),
         "sns" => sns::check(record, out),
@@ -102,16 +116,32 @@ pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
     for map in ["regions", "answers"] {
         if record.known.contains(&map) {
             known_to_aws(record, map, root, out);
+            elsewhere::check(record, map, root, out);
         }
     }
 }
 
+/// What is at fault in `aws` itself.
+pub(in crate::plan) fn check_access(record: &Record, root: &Record, out: &mut Collector<'_>) {
+    for (_, value) in record.map("regions") {
+        if let Some(needs) = value.record().and_then(|r| r.record("needs")) {
+            needs::check(needs, out);
+        }
+    }
+    elsewhere::check(record, "regions", root, out);
+}
+
+/// What AWS calls a region of the plan.
+fn aws_name<'a>(root: &'a Record, region: &'a str) -> &'a str {
+    let named = root.record("aws").map(|aws| aws.map("regions")).unwrap_or_default();
+    let mapped = named.iter().find(|(name, _)| name == region).and_then(|(_, v)| v.record()?.text("name"));
+    mapped.unwrap_or(region)
+}
+
 /// Each region that a component names must be one of AWS's.
 fn known_to_aws(record: &Record, map: &str, root: &Record, out: &mut Collector<'_>) {
-    let named = root.record("aws").map(|aws| aws.map("regions")).unwrap_or_default();
     for (region, value) in record.map(map) {
-        let mapped = named.iter().find(|(name, _)| name == region).and_then(|(_, v)| v.record()?.text("name"));
-        let name = mapped.unwrap_or(region);
+        let name = aws_name(root, region);
         // A test server knows no more regions than AWS does.
         if !looks_like_a_region(name) {
             out.add(code::PLAN_AWS_REGION, &value.at, format!("`{name}` is not a region of AWS"))

@@ -17,7 +17,13 @@ policy: { mode: approve-first, least_fence: provider-attested }
 aws:
   account: "123456789012"
   regions:
-    us-west-2: { role: "arn:aws:iam::123456789012:role/pilotlight" }
+    us-west-2:
+      role: "arn:aws:iam::123456789012:role/pilotlight"
+      needs:
+        secrets: [payments/database]
+        keys: [alias/payments]
+        certificates: ["arn:aws:acm:us-west-2:123456789012:certificate/c"]
+        quotas: [{ service: ec2, quota: L-1216C47A, least: 64 }]
 components:
   database:
     kind: aurora
@@ -52,6 +58,14 @@ components:
     standby: 1
     active_max: 20
     regions: { us-east-1: workers, us-west-2: workers }
+  nodes:
+    kind: eks
+    active: 8
+    standby: 1
+    standby_max: 3
+    regions:
+      us-east-1: { cluster: pay, node_group: general }
+      us-west-2: { cluster: pay-standby, node_group: general }
   name:
     kind: route53
     zone: Z123
@@ -88,6 +102,7 @@ fn every_kind_is_read_and_says_what_it_is_for_the_rest() {
     let (places, instances) = part("web").capacity().expect("it runs");
     assert_eq!((places.len(), instances.active, instances.standby), (2, 6, 1));
     assert_eq!(part("workers").capacity().expect("it runs").1.active, 8);
+    assert_eq!(part("nodes").capacity().expect("it runs").1.standby, 1);
     assert_eq!((part("name").routes().len(), part("addresses").routes().len()), (2, 2));
     let Kind::Aws(AwsComponent::Route53(name)) = &part("name").kind else { panic!("{:?}", part("name")) };
     assert_eq!((name.record, name.policy, name.ttl_seconds), (RecordType::A, RecordPolicy::Failover, 60));
@@ -95,6 +110,15 @@ fn every_kind_is_read_and_says_what_it_is_for_the_rest() {
     assert!(both.iter().all(|region| !plan.expects_agent(region)), "nobody runs an agent there");
     assert!(crate::plan::meaning(&plan).components.iter().any(|line| line.contains("us-east-1")));
     assert!(crate::plan::meaning(&plan).components.iter().any(|line| line.contains("control plane is in us-west-2")));
+}
+
+#[test]
+fn what_a_region_needs_is_read() {
+    let plan = Plan::read(PLAN, "plan.yaml").expect("it has no fault");
+    let needs = &plan.aws.regions[&"us-west-2".into()].needs;
+    assert_eq!((needs.secrets.as_slice(), needs.certificate_days), (["payments/database".to_owned()].as_slice(), 30));
+    assert_eq!((needs.quotas[0].quota.as_str(), needs.quotas[0].least), ("L-1216C47A", 64));
+    assert!(!needs.is_empty());
 }
 
 #[test]
@@ -114,11 +138,18 @@ fn faults_of_aws_have_codes() {
         ("standby: 1\n    active_provider", "standby: 7\n    active_provider", code::PLAN_CONTRADICTION),
         ("open_groups: [sg-3], ", "", code::PLAN_CONTRADICTION),
         ("active_max: 20", "active_max: 5", code::PLAN_CONTRADICTION),
+        ("standby: 1\n    standby_max: 3", "standby: 4\n    standby_max: 3", code::PLAN_CONTRADICTION),
+        ("{ cluster: pay, node_group: general }", "{ cluster: pay }", code::PLAN_KEY_MISSING),
         (", us-west-2: { bucket: files-west, rule: back }", "", code::PLAN_CONTRADICTION),
         ("bucket: files-west", "bucket: files-east", code::PLAN_CONTRADICTION),
         ("listener: arn:aws:globalaccelerator::", "listener: arn:aws:sns::", code::PLAN_AWS_ARN),
         ("listener/l/endpoint-group/2", "listener/k/endpoint-group/2", code::PLAN_AWS_ARN),
         ("global_cluster: payments", "detach: never", code::PLAN_KEY_MISSING),
+        ("acm:us-west-2:", "acm:us-east-1:", code::PLAN_ELSEWHERE),
+        ("\"arn:aws:acm:us-west-2:123456789012:certificate/c\"", "c", code::PLAN_AWS_ARN),
+        ("east.example.com:5432", "a.us-west-2.rds.amazonaws.com:5432", code::PLAN_ELSEWHERE),
+        ("name: lb.example.com", "name: lb.us-east-1.elb.amazonaws.com", code::PLAN_ELSEWHERE),
+        ("alias/payments", "arn:aws:kms:eu-west-1:123456789012:key/k", code::PLAN_ELSEWHERE),
     ] {
         let found = faults(swap(from, to));
         assert!(found.contains(&code), "{from} as {to}: {found:?}");

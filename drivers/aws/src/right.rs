@@ -1,0 +1,219 @@
+//! Which calls of each kind change something, upon what, and what AWS says of the rights to them.
+//!
+//! Looks are not here: `check --live` makes them, so it finds by itself that one is denied. Terraform's policies
+//! (`terraform/modules/iam/rights.json`), and through them docs/aws.md, are compared with this table by a test.
+
+use pilotlight_core::id::Region;
+use pilotlight_core::plan::aws::{AuroraMember, AwsComponent, AwsPlan};
+
+/// Calls that change something, by kind. Those of a detach only where the plan allows it.
+pub const CHANGES: &[(&str, &[&str])] = &[
+    ("aurora", &["rds:SwitchoverGlobalCluster", "rds:FailoverGlobalCluster", "rds:RemoveFromGlobalCluster"]),
+    (
+        "rds",
+        &[
+            "rds:ModifyDBInstance",
+            "rds:RebootDBInstance",
+            "rds:AddTagsToResource",
+            "rds:RemoveTagsFromResource",
+            "rds:PromoteReadReplica",
+            "rds:CreateDBInstanceReadReplica",
+        ],
+    ),
+    ("elasticache", &["elasticache:FailoverGlobalReplicationGroup", "elasticache:DisassociateGlobalReplicationGroup"]),
+    ("s3", &["s3:PutReplicationConfiguration", PASS_ROLE]),
+    ("ecs", &["ecs:UpdateService"]),
+    ("autoscaling", &["autoscaling:UpdateAutoScalingGroup"]),
+    ("eks", &["eks:UpdateNodegroupConfig"]),
+    ("route53", &["route53:ChangeResourceRecordSets"]),
+    ("global-accelerator", &["globalaccelerator:UpdateEndpointGroup"]),
+    ("sns", &["sns:Publish"]),
+];
+
+/// Upon a role that only the bucket's configuration names.
+const PASS_ROLE: &str = "iam:PassRole";
+const DETACHES: [&str; 2] = ["rds:RemoveFromGlobalCluster", "elasticache:DisassociateGlobalReplicationGroup"];
+
+/// What a role must be allowed to do in one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// The calls.
+    pub actions: Vec<&'static str>,
+    /// ARNs; each call needs each of them.
+    pub resources: Vec<String>,
+}
+
+/// Where ARNs are made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    /// Twelve digits.
+    pub id: &'a str,
+    /// How AWS's regions are called.
+    pub plan: &'a AwsPlan,
+}
+
+impl Account<'_> {
+    fn arn(&self, service: &str, region: Option<&Region>, rest: &str) -> String {
+        let name = region.map_or("", |r| self.plan.name_of(r));
+        let partition = match self.plan.regions.keys().chain(region).map(|r| self.plan.name_of(r)).next() {
+            Some(name) if name.starts_with("cn-") => "aws-cn",
+            Some(name) if name.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        let account = if service == "s3" || service == "route53" { "" } else { self.id };
+        format!("arn:{partition}:{service}:{name}:{account}:{rest}")
+    }
+
+    /// What the component's driver needs where it calls for that region. `seen` are the ARNs that only a look knows: of
+    /// Auto Scaling groups and node groups.
+    pub fn rights(&self, component: &AwsComponent, region: &Region, seen: Option<String>) -> Option<Rights> {
+        let (kind, resources) = self.resources(component, region, seen)?;
+        let may_detach = match component {
+            AwsComponent::Aurora(a) => a.may_detach,
+            AwsComponent::ElastiCache(e) => e.may_detach,
+            _ => false,
+        };
+        let (_, actions) = CHANGES.iter().find(|(k, _)| *k == kind)?;
+        let is_asked = |a: &&&str| **a != PASS_ROLE && (may_detach || !DETACHES.contains(a));
+        Some(Rights { actions: actions.iter().filter(is_asked).copied().collect(), resources })
+    }
+
+    fn resources(
+        &self,
+        component: &AwsComponent,
+        region: &Region,
+        seen: Option<String>,
+    ) -> Option<(&'static str, Vec<String>)> {
+        let here = |service: &str, rest: String| self.arn(service, Some(region), &rest);
+        Some(match component {
+            AwsComponent::Aurora(a) => {
+                // A planned move names the other region's cluster in the writer's region.
+                let of = |(r, member): (&Region, &AuroraMember)| {
+                    self.arn("rds", Some(r), &format!("cluster:{}", member.cluster))
+                };
+                let global = self.arn("rds", None, &format!("global-cluster:{}", a.global_cluster));
+                ("aurora", std::iter::once(global).chain(a.regions.iter().map(of)).collect())
+            }
+            AwsComponent::Rds(r) => ("rds", vec![here("rds", format!("db:{}", r.regions.get(region)?.instance))]),
+            AwsComponent::ElastiCache(e) => {
+                let global = format!("globalreplicationgroup:{}", e.global_datastore);
+                let group = format!("replicationgroup:{}", e.regions.get(region)?.group);
+                ("elasticache", vec![self.arn("elasticache", None, &global), here("elasticache", group)])
+            }
+            AwsComponent::S3(s) => ("s3", vec![self.arn("s3", None, &s.regions.get(region)?.bucket)]),
+            AwsComponent::Ecs(e) => {
+                let place = e.regions.get(region)?;
+                ("ecs", vec![here("ecs", format!("service/{}/{}", place.cluster, place.service))])
+            }
+            AwsComponent::Autoscaling(_) => ("autoscaling", vec![seen?]),
+            AwsComponent::Eks(_) => ("eks", vec![seen?]),
+            AwsComponent::Route53(r) => ("route53", vec![self.arn("route53", None, &format!("hostedzone/{}", r.zone))]),
+            AwsComponent::Accelerator(a) => ("global-accelerator", vec![a.regions.get(region)?.clone()]),
+            AwsComponent::Sns(s) => ("sns", vec![s.topic.clone()]),
+        })
+    }
+}
+
+/// Whose policies are simulated: a role's sessions have those of the role. `None` for an account's root, which may do all.
+pub fn principal_of(caller: &str) -> Option<String> {
+    let parts: Vec<&str> = caller.splitn(6, ':').collect();
+    let [arn, partition, _, _, account, who] = parts.as_slice() else { return None };
+    if *who == "root" {
+        return None;
+    }
+    match who.strip_prefix("assumed-role/") {
+        // The session's name is the last part. The path of the role is not in it; `aws.regions.REGION.role` has it.
+        Some(rest) => {
+            let role = rest.split('/').next()?;
+            Some(format!("{arn}:{partition}:iam::{account}:role/{role}"))
+        }
+        None => Some(caller.to_owned()),
+    }
+}
+
+/// Calls that the answer of `SimulatePrincipalPolicy` does not allow.
+pub fn denied(answer: &str) -> Vec<(String, String)> {
+    let between = |text: &str, tag: &str| {
+        let rest = text.split(&format!("<{tag}>")).nth(1)?;
+        Some(rest.split(&format!("</{tag}>")).next()?.to_owned())
+    };
+    let results = answer.split("<EvalActionName>").skip(1).map(|part| format!("<EvalActionName>{part}"));
+    let read = |part: String| Some((between(&part, "EvalActionName")?, between(&part, "EvalDecision")?));
+    let mut found: Vec<(String, String)> = results.filter_map(read).filter(|(_, said)| said != "allowed").collect();
+    found.dedup();
+    found
+}
+
+/// How many results the answer has: as many as were asked for, or something else was answered.
+pub fn results(answer: &str) -> usize {
+    answer.matches("<EvalActionName>").count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Calls that change nothing, by how they begin.
+    const LOOKS: [&str; 3] = ["Describe", "Get", "List"];
+
+    #[test]
+    fn the_table_has_what_the_policies_give_beside_looks() {
+        let given: BTreeMap<String, BTreeMap<String, String>> =
+            serde_json::from_str(include_str!("../../../terraform/modules/iam/rights.json")).expect("it is JSON");
+        for (kind, calls) in given.iter().filter(|(kind, _)| !["needs", "rights"].contains(&kind.as_str())) {
+            let is_look = |c: &&str| LOOKS.iter().any(|l| c.split(':').nth(1).is_some_and(|a| a.starts_with(l)));
+            let changes: BTreeSet<&str> = calls.keys().map(String::as_str).filter(|c| !is_look(c)).collect();
+            let ours = CHANGES.iter().find(|(k, _)| k == kind).map(|(_, c)| c.iter().copied().collect());
+            assert_eq!(Some(changes), ours, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_session_has_the_rights_of_its_role() {
+        let role = Some("arn:aws:iam::1:role/pilotlight".to_owned());
+        assert_eq!(principal_of("arn:aws:sts::1:assumed-role/pilotlight/session"), role);
+        assert_eq!(principal_of("arn:aws:iam::1:user/team/ann"), Some("arn:aws:iam::1:user/team/ann".to_owned()));
+        assert_eq!(principal_of("arn:aws:iam::1:root"), None);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_read() {
+        let one = |action: &str, said: &str| {
+            format!("<member><EvalActionName>{action}</EvalActionName><EvalDecision>{said}</EvalDecision></member>")
+        };
+        let answer = format!("{}{}", one("ecs:UpdateService", "allowed"), one("sns:Publish", "implicitDeny"));
+        assert_eq!(denied(&answer), [("sns:Publish".to_owned(), "implicitDeny".to_owned())]);
+        assert_eq!(results(&answer), 2);
+    }
+
+    #[test]
+    fn a_detach_is_asked_for_only_where_the_plan_allows_it() {
+        let regions = [(Region::from("us-east-1"), aurora("east")), (Region::from("us-west-2"), aurora("west"))];
+        let mut plan = pilotlight_core::plan::aws::AuroraPlan {
+            global_cluster: "pay".to_owned(),
+            may_detach: false,
+            regions: regions.into(),
+        };
+        let names = AwsPlan::default();
+        let account = Account { id: "123456789012", plan: &names };
+        let of = |plan: &pilotlight_core::plan::aws::AuroraPlan| {
+            account.rights(&AwsComponent::Aurora(plan.clone()), &"us-west-2".into(), None).expect("it has rights")
+        };
+        assert_eq!(of(&plan).actions.len(), 2);
+        assert_eq!(
+            of(&plan).resources,
+            [
+                "arn:aws:rds::123456789012:global-cluster:pay",
+                "arn:aws:rds:us-east-1:123456789012:cluster:east",
+                "arn:aws:rds:us-west-2:123456789012:cluster:west"
+            ]
+        );
+        plan.may_detach = true;
+        assert!(of(&plan).actions.contains(&"rds:RemoveFromGlobalCluster"));
+    }
+
+    fn aurora(cluster: &str) -> AuroraMember {
+        AuroraMember { cluster: cluster.to_owned(), address: None }
+    }
+}

@@ -1,0 +1,82 @@
+//! Rights that a move would lack are found before it, by simulation of the role's policies.
+
+use crate::ground::{EAST, Ground, WEST};
+use pilotlight_core::id::{Component, Region};
+use pilotlight_core::outcome::{Finding, Severity};
+use pilotlight_core::plan::aws::{AwsComponent, AwsRegion, EcsPlan, EcsService, EksNodeGroup, EksPlan};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+fn service(name: &str) -> AwsComponent {
+    let service = EcsService { cluster: name.to_owned(), service: name.to_owned() };
+    AwsComponent::Ecs(EcsPlan {
+        active: 2,
+        standby: 1,
+        active_provider: None,
+        standby_provider: None,
+        regions: [(Region::from(EAST), service.clone()), (Region::from(WEST), service)].into(),
+    })
+}
+
+fn nodes(name: &str) -> AwsComponent {
+    let group = EksNodeGroup { cluster: name.to_owned(), node_group: "general".to_owned() };
+    let regions = [(Region::from(WEST), group)].into();
+    AwsComponent::Eks(EksPlan { active: 2, standby: 1, active_max: None, standby_max: None, regions })
+}
+
+/// A role that may do these calls on these resources.
+fn role(ground: &Ground, name: &str, actions: &[&str], resource: &str) -> String {
+    let trust = json!({"Version": "2012-10-17", "Statement": []}).to_string();
+    let words =
+        ["iam", "create-role", "--role-name", name, "--path", "/team/", "--assume-role-policy-document", &trust];
+    let made = ground.awscli(EAST, &words);
+    let one = json!({"Effect": "Allow", "Action": actions, "Resource": resource});
+    let policy = json!({"Version": "2012-10-17", "Statement": [one]}).to_string();
+    let words =
+        ["iam", "put-role-policy", "--role-name", name, "--policy-name", "p", "--policy-document", policy.as_str()];
+    ground.awscli(EAST, &words);
+    made["Role"]["Arn"].as_str().unwrap().to_owned()
+}
+
+async fn found(ground: &Ground, role: &str, component: &AwsComponent) -> Vec<Finding> {
+    let region = || AwsRegion { role: Some(role.to_owned()), ..AwsRegion::default() };
+    let access = ground.access_to([(Region::from(EAST), region()), (Region::from(WEST), region())].into());
+    let name = Component::from("app");
+    access.rights(&BTreeMap::from([(&name, component)])).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_would_be_denied_is_named_before_a_move() {
+    let Some(ground) = Ground::find().await else { return };
+    let web = service("web");
+    let whole = role(&ground, "whole", &["ecs:UpdateService"], "arn:aws:ecs:*:123456789012:service/web/web");
+    assert_eq!(found(&ground, &whole, &web).await, []);
+
+    let looks = role(&ground, "looks", &["ecs:Describe*"], "*");
+    let lacks = found(&ground, &looks, &web).await;
+    assert_eq!(lacks.len(), 2, "one in each region: {lacks:?}");
+    assert!(lacks.iter().all(|f| f.code == "PL-0946" && f.severity == Severity::Blocker), "{lacks:?}");
+    assert!(lacks[0].message.contains("ecs:UpdateService on arn:aws:ecs:us-east-1:"), "{lacks:?}");
+
+    let half = role(&ground, "half", &["ecs:UpdateService"], "arn:aws:ecs:us-west-2:123456789012:service/web/web");
+    let lacks = found(&ground, &half, &web).await;
+    assert!(lacks.len() == 1 && lacks[0].message.contains("us-east-1"), "{lacks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_told_is_a_warning_told_once() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("nodes");
+    let may = role(&ground, "nodes", &["eks:UpdateNodegroupConfig"], "arn:aws:eks:us-west-2:123456789012:nodegroup/*");
+    let unseen = found(&ground, &may, &nodes(&name)).await;
+    assert!(unseen.len() == 1 && unseen[0].severity == Severity::Warning, "{unseen:?}");
+    let one = json!({"region": WEST, "cluster": name, "group": "general", "least": 1, "most": 3});
+    ground.seed(json!({"nodes": [one]})).await;
+    assert_eq!(found(&ground, &may, &nodes(&name)).await, []);
+
+    let deny = json!({"service": "iam", "action": "SimulatePrincipalPolicy", "kind": "deny", "times": 9});
+    ground.server.tell("faults", deny).await.unwrap();
+    let unknown = found(&ground, &may, &nodes(&name)).await;
+    assert!(unknown.len() == 1 && unknown[0].severity == Severity::Warning, "{unknown:?}");
+    assert!(unknown[0].message.contains("SimulatePrincipalPolicy"), "{unknown:?}");
+}

@@ -1,0 +1,105 @@
+"""EKS beyond moto: a change of a node group takes a while and may fail, and its nodes are instances of a real group.
+
+moto names an Auto Scaling group in each node group and makes none; seed.py makes it, with AWS's own client.
+"""
+
+import json
+import re
+
+from moto.autoscaling.models import autoscaling_backends
+from moto.eks.exceptions import ResourceInUseException
+from moto.eks.models import EKSBackend, Nodegroup, eks_backends
+
+from clock import CLOCK, PHASES
+
+ACCOUNT = "123456789012"
+UPDATES = {}
+# Node groups whose next changes AWS will give up on, with the reason.
+FAILING = {}
+
+PATHS = [
+    ("GET", r"^/clusters/[^/]+$", "DescribeCluster"),
+    ("GET", r"^/clusters/[^/]+/node-groups/[^/]+$", "DescribeNodegroup"),
+    ("POST", r"^/clusters/[^/]+/node-groups/[^/]+/update-config$", "UpdateNodegroupConfig"),
+    ("GET", r"^/clusters/[^/]+/updates/[^/]+$", "DescribeUpdate"),
+]
+
+original = EKSBackend.update_nodegroup_config
+
+
+def update_nodegroup_config(backend, cluster_name, nodegroup_name, **given):
+    group = backend.describe_nodegroup(cluster_name, nodegroup_name)
+    if group.status == "UPDATING":
+        text = "Nodegroup cannot be updated as it is currently not in Active State"
+        raise ResourceInUseException(clusterName=cluster_name, nodegroupName=nodegroup_name, addonName=None, message=text)
+    why = FAILING.pop((backend.region_name, cluster_name, nodegroup_name), None)
+    before = dict(group.scaling_config)
+    update = original(backend, cluster_name, nodegroup_name, **given)
+    group.__dict__["pilotlight_until"] = CLOCK.now() + PHASES["node-update"]
+    if why:
+        group.scaling_config.update(before)
+        update = {**update, "status": "Failed", "errors": [{"errorCode": "Unknown", "errorMessage": why}]}
+    UPDATES[update["id"]] = (group, update)
+    settle(backend, group)
+    return update
+
+
+def settle(backend, group):
+    """The instances follow the sizes of the node group."""
+    held = autoscaling_backends[ACCOUNT][backend.region_name].autoscaling_groups
+    behind = held.get(group.resources["autoScalingGroups"][0]["name"])
+    if behind is None:
+        return
+    sizes = group.scaling_config
+    behind.min_size, behind.max_size = sizes["minSize"], sizes["maxSize"]
+    behind.set_desired_capacity(sizes["desiredSize"])
+
+
+def status(group):
+    if CLOCK.now() < group.__dict__.get("pilotlight_until", 0.0):
+        return "UPDATING"
+    return group.__dict__.get("pilotlight_status", "ACTIVE")
+
+
+def set_status(group, word):
+    group.__dict__["pilotlight_status"] = word
+
+
+def by_hand(given):
+    """A group becomes unwell, or its next change will fail."""
+    region, cluster, name = given["region"], given["cluster"], given["node_group"]
+    group = eks_backends[ACCOUNT][region].describe_nodegroup(cluster, name)
+    if "fails" in given:
+        FAILING[(region, cluster, name)] = given["fails"]
+    if "status" in given:
+        group.status = given["status"]
+        group.health = {"issues": given.get("issues", [])}
+    return {"status": group.status}
+
+
+def version_by_hand(given):
+    eks_backends[ACCOUNT][given["region"]].clusters[given["cluster"]].version = given["version"]
+    return {}
+
+
+def serve(environ, start_response):
+    """DescribeUpdate, which moto lacks."""
+    found = re.search(r"/updates/([^/?]+)$", environ["PATH_INFO"])
+    group, update = UPDATES.get(found.group(1), (None, None))
+    code, body = 200, None
+    if update is None:
+        code, body = 404, {"message": "no such update"}
+    else:
+        word = "InProgress" if group.status == "UPDATING" else update["status"]
+        body = {"update": {"id": update["id"], "status": word, "type": update["type"], "errors": update["errors"]}}
+    data = json.dumps(body).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
+    if code == 404:
+        headers.append(("x-amzn-ErrorType", "ResourceNotFoundException"))
+    start_response(f"{code} {'OK' if code == 200 else 'Not Found'}", headers)
+    return [data]
+
+
+def install():
+    EKSBackend.update_nodegroup_config = update_nodegroup_config
+    Nodegroup.status = property(status, set_status)
