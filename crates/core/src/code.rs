@@ -8,7 +8,8 @@
 //!
 //! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
 //! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `085x`
-//! imports, `086x` sight and clocks, `087x` words and bad days.
+//! imports, `086x` sight and clocks, `087x` words and bad days, `089x` AWS, `097x`
+//! what changed meanwhile.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -258,6 +259,7 @@ catalogue! {
     AWS_CERTIFICATE = "PL-0944", Failed;
     PLAN_ELSEWHERE = "PL-0945", Usage;
     AWS_RIGHT = "PL-0946", Failed;
+    UNIT_CHANGED = "PL-0975", Refused;
 }
 
 impl Code {

@@ -88,6 +88,7 @@ pub fn derive(d: &Derivation<'_>) -> Result<Runbook, Refusal> {
         intent: d.intent.clone(),
         from: d.writer.clone(),
         steps: draft.steps,
+        basis: None,
     };
     if let Err(fault) = runbook.validate() {
         panic!("derived an unsound runbook, which is a bug: {fault}");

@@ -239,10 +239,11 @@ pub enum HttpMethod {
 }
 
 /// How sure it is that a fenced copy acknowledges nothing. Ordered: later is surer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FenceAssurance {
     /// Nothing is known.
+    #[default]
     None,
     /// Only new traffic is led elsewhere.
     TrafficOnly,

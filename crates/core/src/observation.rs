@@ -156,8 +156,13 @@ pub enum Condition {
     /// The copy acknowledges nothing: down, fenced or a standby.
     IsNotWriter { target: Target },
     /// The copy acknowledges nothing and does not come up as a writer by itself: fenced, or a standby's data. Stronger than
-    /// `IsNotWriter`: a writer that is down may be started again by its agent.
-    IsFenced { target: Target },
+    /// `IsNotWriter`: a writer that is down may be started again by its agent. A fence that achieved less than `least` is
+    /// none.
+    IsFenced {
+        target: Target,
+        #[serde(default)]
+        least: FenceAssurance,
+    },
     /// The copy follows and changes arrive.
     IsStreaming { target: Target },
     /// The copy follows this region and changes arrive.
@@ -185,7 +190,7 @@ impl Condition {
         match self {
             Condition::IsWriter { target }
             | Condition::IsNotWriter { target }
-            | Condition::IsFenced { target }
+            | Condition::IsFenced { target, .. }
             | Condition::IsStreaming { target }
             | Condition::Follows { target, .. }
             | Condition::HasCapacity { target, .. }
@@ -227,6 +232,9 @@ impl Condition {
     fn holds_for_role(&self, role: &Role) -> Holds {
         match (self, role) {
             (_, Role::Unknown) => Holds::Unknown("the role could not be seen".to_owned()),
+            (Condition::IsFenced { least, .. }, Role::Fenced { assurance }) if assurance < least => {
+                Holds::No(format!("it {}, and `{least}` is what this move rests on", role.says()))
+            }
             (Condition::IsWriter { .. }, Role::Writer)
             | (Condition::IsNotWriter { .. }, Role::Standby { .. } | Role::Down { .. } | Role::Fenced { .. })
             | (

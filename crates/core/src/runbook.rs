@@ -6,7 +6,7 @@ mod render;
 pub use graph::Unsound;
 
 use crate::effect::Effect;
-use crate::id::{Application, Region, StepId};
+use crate::id::{Application, Epoch, Region, StepId};
 use crate::observation::Condition;
 use crate::placement::Intent;
 use crate::time::as_ms;
@@ -98,6 +98,19 @@ pub struct Runbook {
     pub from: Region,
     /// Every step; needs point backwards or forwards, never in a circle.
     pub steps: Vec<Step>,
+    /// What the store said of the unit when it was derived: with anything else there, it may promote beside a writer that
+    /// it did not reckon with. `None` binds it to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+}
+
+/// A state of a unit in the store, by the two numbers that rise with every run and every change of its candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Of the newest run.
+    pub epoch: Epoch,
+    /// Of the newest change of the candidate.
+    pub candidacy: u64,
 }
 
 /// The regions that effects make follow the writer again.

@@ -308,7 +308,7 @@ impl Desk {
         let looks = looks.filter(|(_, (s, at))| counts(s.role.as_ref(), *at));
         let seen = looks.map(|(t, (s, _))| (t.clone(), State::clone(s)));
         let shared = self.shared_now().into_iter().map(|(t, s)| (t, State::clone(&s)));
-        derive::derive(&Derivation {
+        let derived = derive::derive(&Derivation {
             plan: &self.plan,
             descriptors: &self.descriptors,
             intent,
@@ -318,6 +318,7 @@ impl Desk {
             candidate: source.candidate.as_ref(),
             consent,
             attested_by,
-        })
+        });
+        derived.map(|runbook| Runbook { basis: Some(source.basis), ..runbook })
     }
 }

@@ -13,7 +13,7 @@ use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
 use pilotlight_core::run::Cause;
-use pilotlight_core::runbook::Runbook;
+use pilotlight_core::runbook::{Basis, Runbook};
 use pilotlight_core::verdict::signs_of_life;
 use pilotlight_engine::journal::AppendError;
 use pilotlight_engine::storage::StorageError;
@@ -26,16 +26,22 @@ pub(crate) struct Source {
     pub(crate) writer: Region,
     /// Whom that writer waited for.
     pub(crate) candidate: Option<Region>,
+    /// What it is said of.
+    pub(crate) basis: Basis,
+}
+
+fn basis(record: &UnitRecord) -> Basis {
+    Basis { epoch: record.epoch, candidacy: record.candidacy }
 }
 
 /// Where the writer is, or was before the last move of the unit ended in the middle.
 pub(crate) async fn source_of(desk: &Desk, record: &UnitRecord) -> Result<Source, Refusal> {
     let candidate = record.candidate.as_ref().map(|c| c.region.clone());
     if let Some(writer) = record.writer.clone() {
-        return Ok(Source { writer, candidate });
+        return Ok(Source { writer, candidate, basis: basis(record) });
     }
     let last = last_move(desk, record).await?.ok_or_else(|| nothing_known(&record.unit))?;
-    Ok(Source { writer: last.from, candidate })
+    Ok(Source { writer: last.from, candidate, basis: basis(record) })
 }
 
 /// Where the move came from that named the present writer and ended before that one was made to write, if there is one: what
@@ -51,7 +57,8 @@ async fn cut_short(desk: &Desk, record: &UnitRecord) -> Result<Option<Source>, R
     // A person's word is asked for again: it may have been taken back by ending the run.
     let word = |effect: &Effect| matches!(effect, Effect::AwaitLapse { attested_by: Some(_), .. });
     let attested = view.is_none_or(|v| v.steps.iter().any(|s| word(&s.effect)));
-    Ok(Some(Source { writer: last.from, candidate: Some(named.clone()).filter(|_| !attested) }))
+    let candidate = Some(named.clone()).filter(|_| !attested);
+    Ok(Some(Source { writer: last.from, candidate, basis: basis(record) }))
 }
 
 /// A copy that the region should write is a standby, seen since the unit last changed.
@@ -100,6 +107,12 @@ pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result
             code::NOT_THE_LEADER.as_str(),
             chain(&e),
             "nothing was started; ask again, another controller leads",
+        ),
+        StartError::Unit(UnitsError::Changed(_)) => Refusal::new(
+            StatusCode::CONFLICT,
+            code::UNIT_CHANGED.as_str(),
+            chain(&e),
+            "nothing was started; look at it again, it may be another move now",
         ),
         StartError::Behind(behind) => store_behind(behind),
         StartError::Unit(_) | StartError::Journal(_) | StartError::Unsound(_) | StartError::Illegal(_) => {

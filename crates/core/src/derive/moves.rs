@@ -88,9 +88,12 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
                 return Err(Refusal::NotAdmitted { unit, region, possible });
             }
         }
-        wait |= waits || attested_by.is_some();
+        let lapses = waits || attested_by.is_some();
+        wait |= lapses;
         if direct {
-            steps.push(draft.add(fence(survey, data, from).once(opened.iter().cloned())));
+            // What is waited for is surer than this fence; else nothing but what the fence achieves stands before a promotion.
+            let least = if lapses { FenceAssurance::None } else { data.descriptor.fence_assurance };
+            steps.push(draft.add(fence(survey, data, from, least).once(opened.iter().cloned())));
         }
         for region in survey.bystanders(data.name) {
             if *survey.role(data.name, region) != Role::Writer {
@@ -99,7 +102,8 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
             if !(data.descriptor.can(Capability::Fence) && survey.answers(region)) {
                 return Err(Refusal::AnotherWriter { component: data.name.clone(), region: region.clone() });
             }
-            steps.push(draft.add(fence(survey, data, region).once(opened.iter().cloned())));
+            let least = data.descriptor.fence_assurance;
+            steps.push(draft.add(fence(survey, data, region, least).once(opened.iter().cloned())));
         }
     }
     if wait {
@@ -108,11 +112,11 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
     Ok(steps)
 }
 
-pub(super) fn fence(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> Step {
+pub(super) fn fence(survey: &Survey<'_>, data: &Data<'_>, region: &Region, least: FenceAssurance) -> Step {
     let component = data.name;
     let effect = Effect::Fence { component: component.clone(), region: region.clone() };
     let title = format!("Fence {component} in {region}");
-    let after = Condition::IsFenced { target: target(component, region) };
+    let after = Condition::IsFenced { target: target(component, region), least };
     let id = format!("fence-{component}-{region}");
     match survey.role(component, region) {
         // Proven when it was derived, and a fenced copy never starts by itself: the step only makes sure that later orders
@@ -170,7 +174,7 @@ fn stop(survey: &Survey<'_>, data: &Data<'_>) -> Step {
     step(format!("stop-writes-{component}-{from}"), Phase::Fence, effect, limits::stop(data.descriptor.pace))
         .say(title, why)
         .only_if(Condition::IsStreaming { target: target(component, to) })
-        .until(Condition::IsFenced { target: target(component, from) })
+        .until(Condition::IsFenced { target: target(component, from), least: data.descriptor.fence_assurance })
         .undone_by(undo)
         .else_do(OnFailure::Undo)
 }

@@ -31,7 +31,9 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
                 Role::Standby { .. } => None,
                 // What it took meanwhile is to arrive before it stops.
                 _ if data.descriptor.told_to_follow => None,
-                _ if data.descriptor.can(Capability::Fence) => Some(draft.add(fence(survey, data, region))),
+                _ if data.descriptor.can(Capability::Fence) => {
+                    Some(draft.add(fence(survey, data, region, data.descriptor.fence_assurance)))
+                }
                 _ => return Err(Refusal::Incapable { component: data.name.clone(), capability: Capability::Fence }),
             };
             let kept = data.descriptor.can(Capability::Rescue);

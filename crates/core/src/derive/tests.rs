@@ -117,6 +117,8 @@ fn a_dead_writer_is_fenced_and_its_side_shrinks() {
     let seen = looks(Role::Down { clean: false, was_writer: true });
     let after = down.after.expect("looked at afterwards");
     assert!(matches!(after.holds(&seen), crate::observation::Holds::No(_)), "being down is not being fenced");
+    let seen = looks(Role::Fenced { assurance: FenceAssurance::ConnectionsCut });
+    assert!(matches!(after.holds(&seen), crate::observation::Holds::No(_)), "nothing else is waited for");
 }
 
 #[test]

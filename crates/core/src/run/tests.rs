@@ -51,7 +51,7 @@ fn step(id: &str, needs: &[&str], effect: Effect) -> Step {
 fn runbook(steps: Vec<Step>) -> Runbook {
     let target = Placement::in_region(&Region::from("west"));
     let intent = Intent { unit: Unit::from("payments"), verb: Verb::Failover, mode: Mode::Ungraceful, target };
-    Runbook { application: Application::from("payments"), intent, from: region(), steps }
+    Runbook { application: Application::from("payments"), intent, from: region(), steps, basis: None }
 }
 
 fn started(steps: Vec<Step>) -> Record {

@@ -66,6 +66,9 @@ pub enum UnitsError {
     /// The wish of a writer's agent was overtaken.
     #[error("the wish of {region} for unit {unit} is out of date")]
     Overtaken { unit: Unit, region: Region },
+    /// A move of it was derived from what the store says no longer.
+    #[error("unit {0} has changed since this move was derived")]
+    Changed(Unit),
     /// It is being moved.
     #[error("unit {unit} is being moved by run {run}")]
     Busy { unit: Unit, run: RunId },

@@ -85,7 +85,7 @@ pub(super) fn step(id: String, needs: Vec<StepId>, retries: u32) -> Step {
 pub(super) fn runbook(steps: Vec<Step>) -> Runbook {
     let target = Placement::in_region(&"west".into());
     let intent = Intent { unit: unit(), verb: Verb::Switchover, mode: Mode::Graceful, target };
-    Runbook { application: "bench".into(), intent, from: "east".into(), steps }
+    Runbook { application: "bench".into(), intent, from: "east".into(), steps, basis: None }
 }
 
 fn levels() -> Vec<Step> {

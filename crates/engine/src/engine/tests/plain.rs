@@ -4,10 +4,15 @@ use super::scene::{SCENES, Scene, Stage};
 use crate::dry_run::Would;
 use crate::engine::StartError;
 use crate::store::UnitsError;
+use pilotlight_core::candidate::Wish;
+use pilotlight_core::effect::{Descriptor, Effect, FenceAssurance};
 use pilotlight_core::id::Epoch;
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::{Failure, Severity};
 use pilotlight_core::run::{Cause, Condition, Event, RunResult, StepStatus};
+use pilotlight_core::runbook::{Basis, Runbook};
+use pilotlight_driver::Driver;
+use pilotlight_driver::fake::{Applied, FakeDriver};
 
 #[tokio::test(start_paused = true)]
 async fn every_derived_runbook_leads_to_its_target() {
@@ -54,6 +59,41 @@ async fn two_runs_on_one_unit_exclude_each_other() {
     assert!(matches!(&again, StartError::Unit(UnitsError::Busy { run: by, .. }) if *by == run), "{again:?}");
     life.settled(&run).await;
     assert_eq!(life.engine.runs().await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_that_was_derived_before_the_candidate_changed_does_not_start() {
+    let stage = Stage::new(Scene::RegionLost);
+    let life = stage.life().await;
+    let unit = life.engine.unit(&stage.unit()).await.unwrap().unwrap();
+    let basis = Basis { epoch: unit.epoch, candidacy: unit.candidacy };
+    let derived = Runbook { basis: Some(basis), ..stage.runbook_when_broken().await };
+    let (unit, epoch, candidacy) = (unit.unit, unit.epoch, unit.candidacy);
+    let wish = Wish { unit: unit.clone(), epoch, candidacy, candidate: None };
+    let changed = life.engine.wish(&"east".into(), &wish).await.unwrap();
+    let refused = life.engine.start(derived.clone(), Cause::default()).await.unwrap_err();
+    assert!(matches!(&refused, StartError::Unit(UnitsError::Changed(of)) if *of == unit), "{refused:?}");
+    let record = life.engine.unit(&unit).await.unwrap().unwrap();
+    assert_eq!((record.run, record.epoch), (None, epoch), "nothing was taken");
+    let basis = Some(Basis { epoch, candidacy: changed.candidacy });
+    let run = life.engine.start(Runbook { basis, ..derived }, Cause::default()).await.unwrap();
+    life.settled(&run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_promoted_past_a_fence_that_achieved_less_than_its_move_rests_on() {
+    let mut stage = Stage::new(Scene::WriterDead);
+    // Derived while the old writer can be fenced on the spot; then something of it is left that cannot be ended.
+    let derived = stage.runbook().await;
+    let weak = Descriptor { fence_assurance: FenceAssurance::ConnectionsCut, ..stage.driver.describe() };
+    stage.driver = FakeDriver::new(&stage.world, weak);
+    let life = stage.life().await;
+    let run = life.engine.start(derived, Cause::default()).await.unwrap();
+    let view = life.settled(&run).await;
+    let Condition::Waiting { why } = &view.condition else { panic!("{view:#?}") };
+    assert!(why.iter().any(|w| w.contains("`proven` is what this move rests on")), "{why:?}");
+    let promoted = |a: &Applied| matches!(a.effect, Effect::Promote { .. });
+    assert!(!stage.world.journal().iter().any(promoted), "promoted beside what may be left of the old writer");
 }
 
 #[tokio::test(start_paused = true)]
