@@ -32,6 +32,10 @@ impl Control {
         let call = Call { program: "pg_controldata", version: version.as_deref(), folder: directory.path() };
         let args = [directory.path()];
         let ended = programs.run(call, &args, Duration::from_secs(5), &CancellationToken::new()).await?;
+        // It prints what it has read all the same.
+        if ended.output.contains("CRC checksum does not match") {
+            return Err(directory.damaged("global/pg_control is not what was written").output(ended.output));
+        }
         match (ended.success, Control::read(&ended.output)) {
             (true, Some(control)) => Ok(control),
             _ => Err(Failure::transient(format!("pg_controldata cannot read {}", directory.path().display()))

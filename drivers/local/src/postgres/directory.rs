@@ -7,6 +7,7 @@
 
 use super::durable::{self, Owner};
 use super::lsn::{History, Lsn};
+use pilotlight_core::outcome::Failure;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,17 @@ impl PidFile {
     }
 }
 
+/// What is in a data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// It is absent or empty.
+    Nothing,
+    /// A database.
+    Database,
+    /// Something else; why it is no database.
+    Damaged(String),
+}
+
 /// A data directory, whether it exists or not.
 #[derive(Debug, Clone)]
 pub(super) struct Directory {
@@ -63,7 +75,41 @@ impl Directory {
 
     /// There is a database in it.
     pub(super) fn holds_data(&self) -> bool {
-        self.path.join("PG_VERSION").exists() && self.path.join("global/pg_control").exists()
+        matches!(self.contents(), Contents::Database)
+    }
+
+    /// What is in it. Nothing means absent or empty, and only that: a database that lacks a file, or a folder that cannot
+    /// be read, may be all there is of what a writer acknowledged.
+    pub(super) fn contents(&self) -> Contents {
+        let mut entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            // A link to what is not there is something: a disk that is not mounted.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&self.path).is_err() => {
+                return Contents::Nothing;
+            }
+            Err(error) => return Contents::Damaged(format!("it cannot be read: {error}")),
+        };
+        let missing = ["PG_VERSION", "global/pg_control"].into_iter().find(|file| !self.path.join(file).exists());
+        match (missing, entries.next()) {
+            (_, None) => Contents::Nothing,
+            (None, _) => Contents::Database,
+            (Some(file), _) => Contents::Damaged(format!("{file} is missing, and it is not empty")),
+        }
+    }
+
+    /// Whether there is a database, or nothing at all; what is neither is left as it is.
+    pub(super) fn database(&self) -> Result<bool, Failure> {
+        match self.contents() {
+            Contents::Nothing => Ok(false),
+            Contents::Database => Ok(true),
+            Contents::Damaged(why) => Err(self.damaged(&why)),
+        }
+    }
+
+    /// The refusal to touch it.
+    pub(super) fn damaged(&self, why: &str) -> Failure {
+        Failure::rejected(format!("PL-0970: there is no whole database in {}: {why}", self.path.display()))
+            .hint("put back what is missing, or move the directory away and keep it: it may hold what nobody else has")
     }
 
     /// Its PostgreSQL major version.

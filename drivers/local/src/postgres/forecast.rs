@@ -149,7 +149,11 @@ impl PostgresDriver {
         let here = format!("{} in {}", self.component, self.region);
         let rate = Rate::last(&self.state_dir);
         let building = Anew { estimate: estimate(theirs.bytes, rate), barred: barred(&self.plan, theirs.bytes, rate) };
-        if !directory.holds_data() {
+        let database = match directory.database() {
+            Ok(database) => database,
+            Err(failure) => return vec![Finding::unseen(&here, &failure)],
+        };
+        if !database {
             let nothing = Fitness { comparable: true, oldest: None };
             return findings(&here, &way(None, theirs), &nothing, &building);
         }

@@ -12,6 +12,7 @@ use super::session::{Session, SqlError, column};
 use super::upstream::value_of;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, Sentinel, State};
+use pilotlight_core::outcome::Failure;
 use pilotlight_core::time::{Wall, show_duration};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -247,10 +248,14 @@ impl PostgresDriver {
             let role = Some(Role::Fenced { assurance: marker.assurance });
             return State { role, position: marker.position, facts, ..State::default() };
         }
-        if !directory.holds_data() {
-            facts.insert("data".to_owned(), "none".to_owned());
-            facts.insert("says".to_owned(), format!("there is no database in {}", directory.path().display()));
-            return State { role: Some(Role::Down { clean: true, was_writer: false }), facts, ..State::default() };
+        match directory.database() {
+            Ok(true) => {}
+            Ok(false) => {
+                facts.insert("data".to_owned(), "none".to_owned());
+                facts.insert("says".to_owned(), format!("there is no database in {}", directory.path().display()));
+                return State { role: Some(Role::Down { clean: true, was_writer: false }), facts, ..State::default() };
+            }
+            Err(failure) => return unknown(facts, &failure),
         }
         match Control::of(directory, &self.programs).await {
             Ok(control) => {
@@ -260,12 +265,15 @@ impl PostgresDriver {
                 let position = control.is_shut_down_writer().then(|| control.hand_over().position());
                 State { role: Some(Role::Down { clean, was_writer }), position, facts, ..State::default() }
             }
-            Err(failure) => {
-                facts.insert("says".to_owned(), failure.with_hint());
-                State { role: Some(Role::Unknown), facts, ..State::default() }
-            }
+            Err(failure) => unknown(facts, &failure),
         }
     }
+}
+
+/// It could not be seen, and why.
+fn unknown(mut facts: BTreeMap<String, String>, failure: &Failure) -> State {
+    facts.insert("says".to_owned(), failure.with_hint());
+    State { role: Some(Role::Unknown), facts, ..State::default() }
 }
 
 /// The directory lies as a writer left it. A writer that somebody started without Pilotlight came up as a standby of

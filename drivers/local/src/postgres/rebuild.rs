@@ -49,7 +49,7 @@ impl PostgresDriver {
         Rate { bytes: theirs.bytes, took: work.now().since(started) }.keep(&self.state_dir);
 
         self.stop_for_rejoin(work).await?;
-        if directory.holds_data() {
+        if directory.database()? {
             self.put_config_aside(&directory)?;
         }
         let copy = Directory::new(&new, directory.owner());

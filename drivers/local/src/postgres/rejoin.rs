@@ -204,10 +204,10 @@ impl PostgresDriver {
         Err(Failure::rejected("it accepts writes; fence it before what only it holds is kept"))
     }
 
-    /// Where a copy that is not running stands; `None` without a database.
+    /// Where a copy that is not running stands; `None` where its directory is absent or empty.
     pub(super) async fn stand(&self, directory: &Directory, work: &Work<'_>) -> Result<Option<Stand>, Failure> {
         self.end_leftovers(directory, work).await?;
-        if !directory.holds_data() {
+        if !directory.database()? {
             return Ok(None);
         }
         let control = Control::of(directory, &self.programs).await?;

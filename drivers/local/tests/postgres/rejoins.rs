@@ -116,6 +116,59 @@ async fn a_region_that_starts_from_nothing_is_built() {
     assert!(pair.paid("west").await.contains(&1));
 }
 
+/// Each file alone makes a directory no database, and neither says that there is nothing in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_data_directory_is_neither_replaced_nor_taken_for_an_empty_one() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    // As after a restore of the machine without the agent's folder: nothing but the directory tells what it was.
+    std::fs::remove_dir_all(pair.state_dir("east")).unwrap();
+    let data = pair.data_dir("east").to_owned();
+    let tail = || std::fs::read_dir(data.join("pg_wal")).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+    let before = tail();
+    for file in ["global/pg_control", "PG_VERSION"] {
+        let aside = pair.root.path().join("aside");
+        std::fs::rename(data.join(file), &aside).unwrap();
+        let seen = pair.look("east").await;
+        assert_eq!(seen.role, Some(Role::Unknown), "without {file}: {seen:?}");
+        let says = seen.says().unwrap_or_default();
+        assert!(says.contains("PL-0970") && says.contains(file), "{says}");
+        for refused in [pair.rejoin("east", "west").await, pair.capture(None).await, pair.capture(Some("mara")).await] {
+            let failure = refused.unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Rejected, "without {file}");
+            assert!(failure.message.starts_with("PL-0970: ") && failure.hint.is_some(), "{failure:?}");
+        }
+        assert_eq!(tail(), before, "without {file}");
+        std::fs::rename(&aside, data.join(file)).unwrap();
+    }
+    let control = data.join("global/pg_control");
+    let whole = std::fs::read(&control).unwrap();
+    let mut torn = whole.clone();
+    torn[100] ^= 1;
+    std::fs::write(&control, torn).unwrap();
+    assert_eq!(pair.look("east").await.role, Some(Role::Unknown), "a torn control file");
+    let failure = pair.rejoin("east", "west").await.unwrap_err();
+    assert!(failure.message.starts_with("PL-0970: "), "{failure:?}");
+    std::fs::write(&control, whole).unwrap();
+    pair.rejoin("east", "west").await.unwrap();
+    assert_east_follows(&pair).await;
+    assert_eq!(pair.bundles("east").await.len(), 1, "its tail was kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_directory_is_built_and_one_with_something_else_in_it_is_not() {
+    let pair = Pair::bare().await;
+    pair.start_writer().await;
+    std::fs::create_dir_all(pair.data_dir("west")).unwrap();
+    std::fs::write(pair.data_dir("west").join("notes"), "mine").unwrap();
+    let failure = pair.rejoin("west", "east").await.unwrap_err();
+    assert!(failure.message.starts_with("PL-0970: "), "{failure:?}");
+    std::fs::remove_file(pair.data_dir("west").join("notes")).unwrap();
+    assert_eq!(pair.look("west").await.role, Some(Role::Down { clean: true, was_writer: false }));
+    pair.rejoin("west", "east").await.unwrap();
+    pair.streams("west").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_not_built_where_the_plan_leaves_that_to_a_person() {
     let mut pair = Pair::bare().await;
