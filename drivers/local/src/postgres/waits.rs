@@ -11,7 +11,10 @@
 //! 4. *widen*: the candidate counts too; its sender shows that it has read so;
 //! 5. everything that was on disk now is on the candidate's disk. What was acknowledged before is part of that.
 //!
-//! If one of them fails, the setting is put back: nobody has been told of the candidate yet.
+//! If one of them fails, the setting of before is put back: nobody has been told of the candidate yet.
+//!
+//! Invariant: a setting that was proven is what a candidate in the store counts on, until another is asked for. When somebody
+//! else has changed it, it is set again before anything is asked of the candidate, and nothing weaker is ever put back.
 
 use super::PostgresDriver;
 use super::gate::PostgresGate;
@@ -37,6 +40,9 @@ pub struct Confirmed {
 
 /// Names of ours begin so.
 const OURS: &str = "pl_";
+
+/// Before the setting in the note of a proof: it was proven, is to be proven anew, and is put back meanwhile.
+const OWED: &str = "unproven ";
 
 /// Between two looks while a setting takes hold: somebody may be waiting.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -90,15 +96,20 @@ impl PostgresDriver {
         if before == wanted && self.is_proven(&wanted) {
             return Ok(Outcome::Skipped { why: format!("it waits for {waits} already") });
         }
-        self.forget_proof()?;
         if waits.for_nobody() {
+            self.forget_proof()?;
             self.set(&wanted, work).await?;
             return Ok(Outcome::done_with("it waits for nobody"));
         }
+        // Once it was proven, the store may have been told: whoever has changed it since, it comes first and stays, however
+        // far the candidate is now.
+        let owed = self.is_owed(&wanted);
+        let before = if owed && before != wanted { self.put_back(&wanted, work).await? } else { before };
+        self.forget_proof_but_owe(owed.then_some(&wanted))?;
         self.near(waits, work).await?;
         let began = work.now();
         if let Err(failure) = self.narrow_and_widen(waits, &wanted, work).await {
-            // Nobody counts on it yet. What was there before, the store knew of, or it was less than this.
+            // Either nobody counts on it yet, or it was put back above and is what was there before.
             let restored = self.set(&before, work).await;
             let message = match restored {
                 Ok(()) => format!("{}; put back", failure.message),
@@ -108,6 +119,13 @@ impl PostgresDriver {
         }
         self.note_proof(&wanted)?;
         Ok(Outcome::done_with(format!("it waits for {waits}, proven in {}", show_duration(work.now().since(began)))))
+    }
+
+    /// Somebody has taken away what a candidate in the store is owed.
+    async fn put_back(&self, wanted: &str, work: &Work<'_>) -> Result<String, Failure> {
+        self.set(wanted, work).await?;
+        tracing::warn!(component = %self.component, setting = wanted, "synchronous_standby_names was changed by others: put back");
+        Ok(wanted.to_owned())
     }
 
     /// Before anything is changed: the candidate is close and the gate there, so that the change stalls nothing.
@@ -302,6 +320,20 @@ impl PostgresDriver {
     /// The whole order of the change was gone through for this setting, and nothing has changed it since.
     fn is_proven(&self, text: &str) -> bool {
         std::fs::read_to_string(self.proof_path()).is_ok_and(|noted| noted == text)
+    }
+
+    /// It was proven once, and nothing else was asked for since: a candidate may count on it.
+    fn is_owed(&self, text: &str) -> bool {
+        let noted = std::fs::read_to_string(self.proof_path()).unwrap_or_default();
+        noted.strip_prefix(OWED).unwrap_or(&noted) == text
+    }
+
+    /// Nothing is proven any more; what is owed stays noted, so that it is put back however often it is taken away.
+    fn forget_proof_but_owe(&self, owed: Option<&String>) -> Result<(), Failure> {
+        match owed {
+            Some(text) => self.note_proof(&format!("{OWED}{text}")),
+            None => self.forget_proof(),
+        }
     }
 
     fn forget_proof(&self) -> Result<(), Failure> {

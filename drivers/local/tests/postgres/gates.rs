@@ -346,6 +346,35 @@ async fn strict_waits_for_the_candidate_alone() {
     pair.pays_within(3, Duration::from_secs(5)).await.expect("it is back");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_was_cleared_is_put_back_while_the_candidate_is_away_however_often() {
+    let pair = Pair::started_with(Guarantee::Strict).await;
+    let waits = Waits { candidate: Some(pair.name().await), gate: false };
+    pair.admits("east", &waits).await;
+    let west = pair.client("west").await.expect("a standby");
+    let way = west.query_one("SELECT current_setting('primary_conninfo')", &[]).await.expect("a setting");
+    let way: String = way.get(0);
+    pair.sever().await;
+    let east = pair.client("east").await.expect("a client");
+    for number in 1..=2 {
+        east.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.expect("a setting");
+        east.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
+        eventually("nobody is waited for", || async {
+            let waiting = pair.look("east").await.waiting.unwrap_or_default();
+            if waiting.waits.for_nobody() { Ok(()) } else { Err(format!("{waiting:?}")) }
+        })
+        .await;
+        let failure = pair.wait_for("east", &waits).await.expect_err("nothing can be proven without the candidate");
+        assert_eq!(pair.look("east").await.waiting.unwrap().waits, waits, "put back, time {number}: {failure}");
+        pair.pays_within(number, Duration::from_millis(500)).await.expect_err("the candidate does not have it");
+    }
+    west.batch_execute(&format!("ALTER SYSTEM SET primary_conninfo = '{}'", way.replace('\'', "''"))).await.unwrap();
+    west.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
+    pair.streams("west").await;
+    assert!(matches!(pair.admits("east", &waits).await, Outcome::Done { .. }), "it is proven anew");
+    pair.pays_within(3, Duration::from_secs(5)).await.expect("the candidate confirms");
+}
+
 /// Open, and said to be: any role may waive the wait, and a cancelled commit is acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_waives_the_wait_is_not_covered() {
