@@ -30,6 +30,7 @@ use super::rejoin::{Way, way};
 use super::work::Work;
 use bundle::{BundleError, Folder};
 use capture::Tail;
+use pilotlight_core::code;
 use pilotlight_core::id::{BundleId, Region};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Output};
 use pilotlight_core::rescue::{Answer, Bundle, Damaged, Listed, Question, Rows, Shown, Waiver};
@@ -144,16 +145,17 @@ impl PostgresDriver {
             true => self.capture(tail, &path, waived_by, work).await,
             false => self.check(&path, work).await,
         };
-        let called_off = work.stop.is_cancelled() || work.left().is_zero();
         let (about, trouble) = match held {
             Ok(about) => {
                 let trouble = hole(&about);
                 (Some(about), trouble)
             }
-            Err(failure) if called_off => return Err(failure),
             Err(failure) => (None, Some(failure)),
         };
         let Some(trouble) = trouble else { return Ok(Kept { about, fresh, waiver: None, folder: path }) };
+        if !is_waivable(&trouble, work) {
+            return Err(trouble);
+        }
         let waiver = match (self.waiver_of(&path), waived_by) {
             (Some(waiver), _) => waiver,
             (None, Some(by)) => self.waive(&path, by, &trouble)?,
@@ -285,6 +287,14 @@ fn chain(error: &BundleError) -> String {
 
 fn skipped(why: String) -> Outcome {
     Outcome::Skipped { why }
+}
+
+/// A person may let be lost what no other try can keep. Anything else (no room, a program that did not start, work that was
+/// called off) may go well the next time, and says nothing of what would be lost: a waiver given now was not for it.
+fn is_waivable(trouble: &Failure, work: &Work<'_>) -> bool {
+    let lasting = [code::RESCUE_INCOMPLETE, code::RESCUE_DAMAGED, code::RESCUE_ROWS];
+    let called_off = work.stop.is_cancelled() || work.left().is_zero();
+    !called_off && trouble.coded().0.is_some_and(|code| lasting.contains(&code))
 }
 
 /// What is missing of a bundle, as the reason why nothing may be forgotten yet.

@@ -124,7 +124,7 @@ async fn where_a_bundle_has_no_room_nothing_is_rewound() {
         return;
     }
     let before = std::fs::read(pair.data_dir("east").join("global/pg_control")).unwrap();
-    let refused = [pair.capture(None).await, pair.rejoin("east", "west").await];
+    let refused = [pair.capture(None).await, pair.capture(Some("mara")).await, pair.rejoin("east", "west").await];
     let after = std::fs::read(pair.data_dir("east").join("global/pg_control")).unwrap();
     let roomy = mount("200m", "remount,");
     let captured = pair.capture(None).await;

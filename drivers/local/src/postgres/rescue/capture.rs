@@ -80,7 +80,7 @@ impl PostgresDriver {
         let decoded = match self.rows_of(tail, &found, &names, &folder, work).await {
             Ok(decoded) => decoded,
             // The log is kept all the same: what can be read out of it by hand is not lost with the rows.
-            Err(failure) => match waived_by.filter(|_| !work.stop.is_cancelled()) {
+            Err(failure) => match waived_by.filter(|_| super::is_waivable(&failure, work)) {
                 Some(by) => Decoded::left(format!("waived by {by}: {failure}")),
                 None => return Err(failure),
             },
