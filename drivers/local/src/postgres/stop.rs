@@ -11,7 +11,6 @@ use super::marker::SilencedBy;
 use super::processes::{self, Proc};
 use super::work::Work;
 use nix::sys::signal::Signal;
-use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::time::show_duration;
 use pilotlight_driver::Context;
@@ -67,7 +66,7 @@ impl PostgresDriver {
         let position = control.hand_over().position();
         let armed = directory.arm();
         armed.map_err(|e| Failure::unknown(format!("stopped, but standby.signal cannot be made: {e}")))?;
-        self.note(context, SilencedBy::StopWrites, FenceAssurance::Proven, Some(position.clone()))?;
+        self.note(context, SilencedBy::StopWrites, silence.assurance, Some(position.clone()))?;
         let text = format!("stopped in {} at {position}; {}", show_duration(work.now().since(began)), silence.text);
         let output = Output { position: Some(position), assurance: Some(silence.assurance), text, ..Output::default() };
         if forced {
