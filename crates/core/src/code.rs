@@ -260,6 +260,7 @@ catalogue! {
     PLAN_ELSEWHERE = "PL-0945", Usage;
     AWS_RIGHT = "PL-0946", Failed;
     DATA_DAMAGED = "PL-0970", Refused;
+    LEFT_BEHIND = "PL-0971", Failed;
     UNIT_CHANGED = "PL-0975", Refused;
 }
 

@@ -218,6 +218,12 @@ pub(super) fn segment(name: &str, segment_bytes: u64) -> Option<(u32, u64)> {
     Some((u32::try_from(part(0)?).ok()?, part(8)? * per_id + part(16)?))
 }
 
+/// The other way: the segment that holds a position.
+pub(super) fn segment_name(timeline: u32, at: Lsn, segment_bytes: u64) -> String {
+    let (number, per_id) = (at.0 / segment_bytes.max(1), 0x1_0000_0000_u64 / segment_bytes.max(1));
+    format!("{timeline:08X}{:08X}{:08X}", number / per_id.max(1), number % per_id.max(1))
+}
+
 fn unquote(value: &str) -> String {
     match value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) {
         Some(inner) => inner.replace("''", "'"),
@@ -254,6 +260,8 @@ mod tests {
     fn a_segment_name_gives_timeline_and_number() {
         assert_eq!(segment("00000002000000010000000A", 16 << 20), Some((2, 256 + 10)));
         assert_eq!(segment("00000002.history", 16 << 20), None);
+        let at: Lsn = "1/A000028".parse().unwrap();
+        assert_eq!(segment_name(2, at, 16 << 20), "00000002000000010000000A");
     }
 
     #[test]

@@ -115,6 +115,99 @@ async fn a_promotion_does_not_sit_out_the_pause_between_retries() {
     }
 }
 
+/// Sets what only a start reads, and starts west again.
+async fn restart_west_with(pair: &Pair, settings: &[(&str, &str)]) {
+    let west = pair.client("west").await.expect("a client");
+    for (name, value) in settings {
+        west.batch_execute(&format!("ALTER SYSTEM SET {name} = '{value}'")).await.expect("a setting");
+    }
+    pilotlight_local::postgres::cluster::kill(pair.data_dir("west"));
+    pair.rejoin("west", "east").await.expect("it follows again");
+    pair.streams("west").await;
+}
+
+/// PostgreSQL renames the last segment of the old timeline before the end of recovery where the log is archived.
+const ARCHIVING: [(&str, &str); 2] = [("archive_mode", "on"), ("archive_command", "/bin/true")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_that_leaves_received_changes_behind_says_so_whether_the_log_is_archived_or_not() {
+    for archiving in [&ARCHIVING[..0], &ARCHIVING[..]] {
+        let pair = Pair::started().await;
+        let stop_short = [("recovery_target_name", "here"), ("recovery_target_action", "pause")];
+        restart_west_with(&pair, &[&stop_short[..], archiving].concat()).await;
+        let east = pair.client("east").await.expect("a client");
+        east.query("SELECT pg_create_restore_point('here')", &[]).await.expect("a restore point");
+        for number in 1..=5 {
+            pair.pay("east", number).await.expect("a payment");
+        }
+        let end = east.query_one("SELECT pg_current_wal_flush_lsn()::text", &[]).await.expect("an end");
+        let all = format!("SELECT pg_last_wal_receive_lsn() >= '{}'", end.get::<_, String>(0));
+        let west = pair.client("west").await.expect("a client");
+        crate::pair::eventually("west has received everything", || async {
+            let row = west.query_one(&all, &[]).await.map_err(|e| e.to_string())?;
+            if row.get::<_, bool>(0) { Ok(()) } else { Err("not yet".to_owned()) }
+        })
+        .await;
+        pair.fence("east").await.expect("a fence");
+        let promoted = pair.promote("west").await.expect("it has happened");
+        let Outcome::Warned { warning, .. } = &promoted else { panic!("{archiving:?}: {promoted:?}") };
+        assert!(warning.starts_with("PL-0971: ") && warning.contains("may be missing"), "{archiving:?}: {warning}");
+        assert!(pair.data_dir("west").join("standby.signal").exists(), "it is armed as any writer is");
+        pair.pay("west", 7).await.expect("it takes payments");
+        assert!(!pair.data_dir("west").with_extension("promoted").exists(), "nothing is left beside it");
+    }
+}
+
+/// The old writer dies in the middle of sending a record. `None` when the socket threw away what was on its way.
+async fn promoted_after_a_torn_record(archiving: &[(&str, &str)]) -> Option<Outcome> {
+    let pair = Pair::started().await;
+    restart_west_with(&pair, archiving).await;
+    let (east, west) = (pair.client("east").await.expect("a client"), pair.client("west").await.expect("a client"));
+    east.batch_execute("SELECT pg_switch_wal()").await.expect("a new segment");
+    pair.pay("east", 1).await.expect("a payment");
+    crate::pair::eventually("the payment arrives", || async {
+        let paid = pair.paid("west").await;
+        if paid.contains(&1) { Ok(()) } else { Err(format!("{paid:?}")) }
+    })
+    .await;
+    let receiver = west.query_one("SELECT pid FROM pg_stat_wal_receiver", &[]).await.expect("a receiver");
+    let receiver = nix::unistd::Pid::from_raw(receiver.get::<_, i32>(0));
+    // More than the sockets between them hold, in one record of one segment.
+    nix::sys::signal::kill(receiver, Signal::SIGSTOP).expect("our own server");
+    let large = "SELECT pg_logical_emit_message(true, 'large', repeat('x', 14000000))";
+    east.batch_execute(large).await.expect("a large record");
+    let sent = "SELECT count(*) FROM pg_stat_replication WHERE pg_current_wal_flush_lsn() - sent_lsn < 13000000";
+    crate::pair::eventually("the beginning of it is sent", || async {
+        let row = east.query_one(sent, &[]).await.map_err(|e| e.to_string())?;
+        if row.get::<_, i64>(0) == 1 { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    pair.fence("east").await.expect("a fence");
+    nix::sys::signal::kill(receiver, Signal::SIGCONT).expect("our own server");
+    pair.reaches("west", |role| matches!(role, Role::Standby { streaming: false, .. })).await;
+    let behind = "SELECT (pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn())::text";
+    let torn = west.query_one(behind, &[]).await.expect("positions").get::<_, String>(0);
+    println!("{archiving:?}: {torn} bytes of a torn record");
+    let promoted = pair.promote("west").await.expect("a new writer");
+    assert!(pair.paid("west").await.contains(&1));
+    (torn != "0").then_some(promoted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_was_torn_by_the_writers_death_is_no_doubt_whether_the_log_is_archived_or_not() {
+    for archiving in [&ARCHIVING[..0], &ARCHIVING[..]] {
+        let mut promoted = None;
+        for _ in 0..5 {
+            promoted = promoted_after_a_torn_record(archiving).await;
+            if promoted.is_some() {
+                break;
+            }
+        }
+        let promoted = promoted.expect("a torn record in one of five");
+        assert!(matches!(promoted, Outcome::Done { .. }), "{archiving:?}: {promoted:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promoted_standby_waits_for_nobody_whatever_its_files_say() {
     let pair = Pair::started_with(Guarantee::Bounded).await;
