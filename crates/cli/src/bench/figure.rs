@@ -16,6 +16,11 @@ pub(crate) struct Figure {
     pub(crate) met: bool,
 }
 
+/// Without what binary fractions add.
+fn shown(bound: f64) -> f64 {
+    (bound * 1_000.0).round() / 1_000.0
+}
+
 impl Figure {
     fn of(name: String, values: &[f64], target: String, met: bool) -> Self {
         let least = values.iter().copied().reduce(f64::min);
@@ -26,7 +31,7 @@ impl Figure {
     /// Its median must not be above a bound.
     pub(crate) fn at_most(name: impl Into<String>, values: &[f64], bound: f64) -> Self {
         let met = median(values).is_some_and(|m| m <= bound);
-        Self::of(name.into(), values, format!("median at most {bound}"), met)
+        Self::of(name.into(), values, format!("median at most {}", shown(bound)), met)
     }
 
     /// None of its values may be zero or less.

@@ -9,5 +9,5 @@ mod return_;
 pub(crate) use home::{Moved, switch_over};
 pub(crate) use loss::{Lost, lose};
 pub(crate) use opening::open;
-pub(crate) use rescue::{Rescued, rescue};
+pub(crate) use rescue::{Rescued, inserted, rescue};
 pub(crate) use return_::come_back;

@@ -158,8 +158,15 @@ impl Loss {
             Loss::WayToTheStore => &["a_leader_without_its_way_to_the_store_stops_and_another_leads"],
             Loss::MemberOfTheStore => &["three_members_bear_the_loss_of_one_and_say_so_when_two_are_gone"],
             Loss::StoreForAMoment => &["a_store_that_is_away_for_a_moment_changes_nothing"],
-            Loss::Store => &["without_the_store_nobody_leads_and_nothing_moves"],
-            Loss::Controllers | Loss::ThirdPlace => &["with_every_controller_gone_nothing_moves_and_the_next_goes_on"],
+            Loss::Store => &[
+                "without_the_store_nobody_leads_and_nothing_moves",
+                "a_store_that_is_away_for_longer_than_a_lease_leaves_one_writer",
+            ],
+            Loss::Controllers => &[
+                "with_every_controller_gone_nothing_moves_and_the_next_goes_on",
+                "what_is_no_loss_of_the_region_moves_nothing",
+            ],
+            Loss::ThirdPlace => &["what_is_no_loss_of_the_region_moves_nothing"],
             Loss::Condition => &[
                 "an_engine_that_ignores_a_condition_is_refused",
                 "a_server_that_is_deaf_to_conditions_is_refused_at_the_start",

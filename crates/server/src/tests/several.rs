@@ -10,7 +10,7 @@ use pilotlight_core::leader::LeaderRecord;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, Event, Record};
 use pilotlight_core::time::Wall;
-use pilotlight_driver::clock::SystemClock;
+use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_driver::fake::Applied;
 use pilotlight_driver::guard::Ledger;
 use pilotlight_engine::journal::{AppendError, Journal, MemoryJournal};
@@ -321,6 +321,29 @@ async fn without_the_store_nobody_leads_and_nothing_moves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_for_longer_than_a_lease_leaves_one_writer() {
+    let three = Three::up().await;
+    NAMES.iter().for_each(|name| three.cut(name, true));
+    // This plan is best effort: an agent that nobody renews fences.
+    until("the writer is silent", async || match three.lab.world.writers("database") {
+        writers if writers.is_empty() => Ok(()),
+        writers => Err(format!("{writers:?}")),
+    })
+    .await;
+    let routed = three.lab.world.shares("name");
+    assert_eq!(routed, [("east".into(), 100)].into(), "nobody leads users anywhere meanwhile");
+    NAMES.iter().for_each(|name| three.cut(name, false));
+    until("one region writes again", async || {
+        let leader = three.leader().await;
+        let status: StatusView = three.ask(leader, "/v1/status").await?;
+        if status.is_well("east") || status.is_well("west") { Ok(()) } else { Err(format!("{status:#?}")) }
+    })
+    .await;
+    assert_eq!(three.lab.world.writers("database").len(), 1);
+    three.lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_controller_that_stands_by_shows_the_units_and_names_the_leader() {
     let three = Three::up().await;
     let leader = three.leader().await;
@@ -392,8 +415,15 @@ async fn with_every_controller_gone_nothing_moves_and_the_next_goes_on() {
     NAMES.iter().for_each(|name| three.kill(name));
     let head = three.ways["a"].journal.heads().await.unwrap()[0].1;
     let routed = three.lab.world.shares("name");
-    // Nothing can move: nobody is there who could. Whoever comes first goes on.
-    assert_eq!(three.lab.world.shares("name"), routed);
+    let killed = SystemClock.mono();
+    until("a lease and more have passed", async || match SystemClock.mono().since(killed) {
+        passed if passed > LEASE => Ok(()),
+        passed => Err(format!("{passed:?}")),
+    })
+    .await;
+    // Nothing has moved: what was ordered before was done, and nobody was there who could have ordered more. Whoever comes
+    // first goes on.
+    assert_eq!((three.lab.world.shares("name"), three.lab.world.writers("database")), (routed, vec![]));
     three.ways["b"].held.send_replace(false);
     three.start("b");
     three.until_well("west").await;

@@ -99,6 +99,20 @@ pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writer
             lane.net().cut_between(old, Place::Third)?;
             hold(lane).await
         }
+        Case::Mute => {
+            for other in [standby, Place::Third, Place::Clients] {
+                lane.net().cut(old, other)?;
+            }
+            lane.until_new(writers, ENOUGH).await?;
+            Ok(Struck::default())
+        }
+        Case::OneWay => {
+            let ways = [(old, Place::Third), (Place::Third, old), (old, standby), (standby, old)];
+            let (from, to) = ways[n as usize % ways.len()];
+            lane.net().cut(from, to)?;
+            hold(lane).await?;
+            Ok(Struck::with(format!("from {} to {}", from.name(), to.name())))
+        }
         Case::Leader | Case::Latency => Err(DemoError::Ended(format!("{} is not played on a lane", case.name()))),
     }
 }

@@ -39,6 +39,10 @@ pub(crate) enum Case {
     Link,
     /// Only the writer's region and the third place are cut from each other
     LinkThird,
+    /// Nothing that the writer's region sends arrives anywhere; what is sent to it does
+    Mute,
+    /// One direction between two places is cut: writer to third, third to writer, writer to standby, standby to writer
+    OneWay,
     /// One of three controllers is killed or frozen while it leads, with nothing under way and in the middle of a run
     Leader,
     /// What the guarantee and the fences of the connections cost each commit
@@ -60,7 +64,9 @@ impl Case {
     /// What should come of it.
     pub(crate) fn expects(self) -> Expect {
         match self {
-            Case::Third | Case::Controllers | Case::Agent | Case::Link | Case::LinkThird => Expect::Holds,
+            Case::Third | Case::Controllers | Case::Agent | Case::Link | Case::LinkThird | Case::OneWay => {
+                Expect::Holds
+            }
             Case::Postgres | Case::Alone | Case::Leader | Case::Latency => Expect::Stays,
             _ => Expect::Moves,
         }

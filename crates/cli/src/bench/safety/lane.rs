@@ -4,7 +4,7 @@ use super::Order;
 use super::blow::{self, Struck};
 use super::case::{Case, Expect};
 use super::judge::{Round, Seen, judge};
-use super::kept::{self, Kept};
+use super::kept;
 use super::names::Watch;
 use crate::bench::pair::{Pair, SMALL_BUFFERS};
 use crate::demo::DemoError;
@@ -80,7 +80,7 @@ impl Lane {
             on_postmaster_death: "restart",
             guarantee: order.guarantee,
             rate: 1,
-            rows: false,
+            rows: true,
             shared_buffers: SMALL_BUFFERS,
             net: order.net,
             shares: false,
@@ -184,7 +184,9 @@ impl Lane {
         let Struck { detail, thawed, paused } = struck?;
         self.pair().settle_wherever().await?;
         let held = self.rows().await?;
-        let kept = self.kept();
+        let operator = self.pair().scene().operator.clone();
+        let kept = kept::read(&operator, &mut self.bundles).await;
+        let kept = kept.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
         let mut round = judge(&Seen { at, until, thawed, paused, old, a: &a, b: &b, held: &held, kept: &kept });
         (round.case, round.n, round.detail) = (case.name(), n, detail);
         (round.load, round.empty_names) = (load, watch.empty());
@@ -256,18 +258,6 @@ impl Lane {
             tokio::time::sleep(LOOK).await;
         }
         Ok(Writers { a, b, old })
-    }
-
-    /// What bundles of this round hold, in whichever region.
-    fn kept(&mut self) -> Kept {
-        let mut all = Kept::default();
-        for region in ["east", "west"] {
-            let folder = self.pair().stage().site(region).folder.join("agent/database/rescue");
-            let kept = kept::read(&folder, &mut self.bundles);
-            all.rows.extend(kept.rows);
-            all.transactions += kept.transactions;
-        }
-        all
     }
 
     /// Every row of this round that the writer holds.

@@ -3,6 +3,7 @@
 use crate::demo::DemoError;
 use crate::demo::scene::Scene;
 use crate::error::CliError;
+use crate::operator::Operator;
 use pilotlight_core::rescue::{Datum, Kind, Shown};
 use pilotlight_server::api::view::{RescueReply, RescueRequest, RescueView};
 
@@ -27,17 +28,8 @@ pub(crate) async fn rescue(scene: &mut Scene<'_>) -> Result<Option<Rescued>, Dem
         return Ok(None);
     };
     let bundle = found.bundle.about.bundle.to_string();
-    let mut rescued = Rescued { bundle: bundle.clone(), payments: Vec::new() };
-    let mut from = 0;
-    loop {
-        let path = format!("/v1/rescue/{bundle}?from={from}&most={PAGE}");
-        let shown: Shown = scene.operator.get(&path).await.map_err(refused)?;
-        rescued.payments.extend(payments(&shown));
-        from += PAGE;
-        if (shown.changes.len() as u64) < PAGE {
-            break;
-        }
-    }
+    let payments = inserted(&scene.operator, &bundle, "payments").await.map_err(refused)?;
+    let rescued = Rescued { bundle: bundle.clone(), payments };
     scene.narrator.event(&format!(
         "rescue bundle {bundle}: {} transactions that only east held, {} of them payments, acknowledged or not",
         found.bundle.about.commits,
@@ -50,10 +42,19 @@ pub(crate) async fn rescue(scene: &mut Scene<'_>) -> Result<Option<Rescued>, Dem
     Ok(Some(rescued))
 }
 
-fn payments(shown: &Shown) -> impl Iterator<Item = String> {
-    let inserts = shown.changes.iter().filter(|j| j.change.table == "payments" && j.change.kind == Kind::Insert);
-    inserts.filter_map(|j| match j.change.new.as_ref()?.get("id")? {
-        Datum::Text(id) => Some(id.clone()),
-        Datum::Null | Datum::Unchanged { .. } => None,
-    })
+/// The column `id` of every row of that table that a bundle says was inserted.
+pub(crate) async fn inserted(operator: &Operator, bundle: &str, table: &str) -> Result<Vec<String>, CliError> {
+    let (mut ids, mut from) = (Vec::new(), 0);
+    loop {
+        let shown: Shown = operator.get(&format!("/v1/rescue/{bundle}?from={from}&most={PAGE}")).await?;
+        let inserts = shown.changes.iter().filter(|j| j.change.table == table && j.change.kind == Kind::Insert);
+        ids.extend(inserts.filter_map(|j| match j.change.new.as_ref()?.get("id")? {
+            Datum::Text(id) => Some(id.clone()),
+            Datum::Null | Datum::Unchanged { .. } => None,
+        }));
+        from += PAGE;
+        if (shown.changes.len() as u64) < PAGE {
+            return Ok(ids);
+        }
+    }
 }
