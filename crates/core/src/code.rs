@@ -259,6 +259,7 @@ catalogue! {
     AWS_CERTIFICATE = "PL-0944", Failed;
     PLAN_ELSEWHERE = "PL-0945", Usage;
     AWS_RIGHT = "PL-0946", Failed;
+    ALARM_MUTE = "PL-0947", Failed;
     DATA_DAMAGED = "PL-0970", Refused;
     LEFT_BEHIND = "PL-0971", Failed;
     UNIT_CHANGED = "PL-0975", Refused;

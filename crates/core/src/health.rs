@@ -65,6 +65,17 @@ pub struct Answer {
     pub took: Duration,
 }
 
+/// What an alarm of a provider says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alarm {
+    /// All is well, in its words.
+    Quiet(String),
+    /// It has gone off, and why.
+    Raised(String),
+    /// It has too little data to say.
+    Untold(String),
+}
+
 /// What one observer thinks of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opinion {
@@ -88,6 +99,13 @@ impl Opinion {
     /// An opinion as another observer reports it.
     pub fn reported(health: Health, since: Mono, at: Mono, says: String, took_ms: Duration) -> Self {
         Self { health, since, at, says, took_ms, row: (health != Health::Unhealthy, 0) }
+    }
+
+    /// Asked, and nothing was told: no opinion until something is.
+    #[must_use]
+    pub fn untold(before: Option<&Opinion>, says: String, took: Duration, at: Mono) -> Self {
+        let since = before.filter(|b| b.health == Health::Unknown).map_or(at, |b| b.since);
+        Self { health: Health::Unknown, since, at, says, took_ms: took, row: (true, 0) }
     }
 
     /// The opinion after one more answer. The first good answer is believed; from then on it takes a row.
@@ -242,7 +260,7 @@ pub fn judge(plan: &Plan, sight: &Sight) -> Vec<ServiceHealth> {
 
 fn service(plan: &Plan, check: &HealthPlan, question: Question, longest: Duration, sight: &Sight) -> ServiceHealth {
     let askers = plan.askers(&question);
-    let quorum = check.quorum.unwrap_or(askers.len() / 2 + 1);
+    let quorum = check.quorum_of(&question, askers.len());
     let mut bad: Vec<Mono> = Vec::new();
     let mut good: Vec<Mono> = Vec::new();
     let mut voices = Vec::new();

@@ -35,7 +35,7 @@ pub use components::literal::names_secret;
 pub use controller::{EtcdPlan, S3Plan, StorePlan};
 pub use failback::{FailbackPlan, ShiftOrder};
 pub use fault::{Fault, Faults};
-pub use health::HealthPlan;
+pub use health::{ALARMS, HealthPlan};
 pub use meaning::{Meaning, meaning};
 pub use reference::reference;
 pub use schema::schema;

@@ -8,8 +8,8 @@
 use crate::clock::{Clock, within};
 use crate::port::PortLook;
 use pilotlight_core::effect::Probe;
-use pilotlight_core::health::{Answer, Opinion, Question};
-use pilotlight_core::plan::{HealthPlan, Plan};
+use pilotlight_core::health::{Alarm, Answer, Opinion, Question};
+use pilotlight_core::plan::{ALARMS, HealthPlan, Plan};
 use pilotlight_core::protocol::HealthSeen;
 use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_core::verdict::Witness;
@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 /// A probe ends by its own timeout; one that does not is given up so much later.
 const OVERDUE: Duration = Duration::from_millis(500);
 
+/// An alarm that is not read by then says nothing this time.
+const ALARM: Duration = Duration::from_secs(5);
+
 /// See the module.
 pub struct Checkup {
     clock: Arc<dyn Clock>,
@@ -33,8 +36,15 @@ pub struct Checkup {
 #[derive(Clone)]
 struct Asks {
     question: Question,
-    probe: Probe,
+    what: What,
     check: HealthPlan,
+}
+
+#[derive(Clone)]
+enum What {
+    Probe(Probe),
+    /// By its ARN.
+    Alarm(String),
 }
 
 impl Checkup {
@@ -43,11 +53,20 @@ impl Checkup {
         let of = |(name, check)| {
             let check: &HealthPlan = check;
             let mine = check.questions(name).into_iter().filter(|(question, _)| plan.askers(question).contains(me));
-            mine.map(|(question, probe)| Asks { question, probe: probe.clone(), check: check.clone() })
-                .collect::<Vec<_>>()
+            let of = |(question, probe): (Question, &Probe)| {
+                let alarm = check.alarm(&question).filter(|_| *me == alarms()).map(str::to_owned);
+                let what = alarm.map_or_else(|| What::Probe(probe.clone()), What::Alarm);
+                Asks { question, what, check: check.clone() }
+            };
+            mine.map(of).collect::<Vec<_>>()
         };
         let asks = plan.health.iter().flat_map(of).collect();
         Arc::new(Self { clock, look, asks, opinions: Mutex::default() })
+    }
+
+    /// Somebody is asked.
+    pub fn asks(&self) -> bool {
+        !self.asks.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Question, Opinion>> {
@@ -102,18 +121,42 @@ impl Checkup {
     /// Asks once; returns whether the opinion is another than before.
     async fn ask(&self, asks: &Asks) -> bool {
         let began = self.clock.mono();
-        let limit = asks.probe.timeout() + OVERDUE;
-        let result = match within(&*self.clock, limit, self.look.ask(&asks.probe)).await {
-            Some(result) => result.map_err(|failure| failure.message),
-            None => Err(format!("no answer within {}", show_duration(limit))),
-        };
+        let told = self.hear(&asks.what).await;
         let now = self.clock.mono();
-        let answer = Answer { result, took: now.since(began) };
+        let took = now.since(began);
         let mut opinions = self.lock();
         let before = opinions.get(&asks.question);
-        let opinion = Opinion::learn(before, &asks.check, answer, now);
+        let opinion = match told {
+            Ok(result) => Opinion::learn(before, &asks.check, Answer { result, took }, now),
+            Err(why) => Opinion::untold(before, why, took, now),
+        };
         let changed = before.map(|b| b.health) != Some(opinion.health);
         opinions.insert(asks.question.clone(), opinion);
         changed
     }
+
+    /// What was answered; the error says why nothing was told.
+    async fn hear(&self, what: &What) -> Result<Result<String, String>, String> {
+        match what {
+            What::Probe(probe) => {
+                let limit = probe.timeout() + OVERDUE;
+                Ok(match within(&*self.clock, limit, self.look.ask(probe)).await {
+                    Some(result) => result.map_err(|failure| failure.message),
+                    None => Err(format!("no answer within {}", show_duration(limit))),
+                })
+            }
+            What::Alarm(arn) => match within(&*self.clock, ALARM, self.look.alarm(arn)).await {
+                Some(Ok(Alarm::Quiet(says))) => Ok(Ok(says)),
+                Some(Ok(Alarm::Raised(why))) => Ok(Err(why)),
+                Some(Ok(Alarm::Untold(why))) => Err(why),
+                Some(Err(failure)) => Err(failure.message),
+                None => Err(format!("no answer within {}", show_duration(ALARM))),
+            },
+        }
+    }
+}
+
+/// The voice of alarms.
+pub fn alarms() -> Witness {
+    Witness::Observer(ALARMS.into())
 }

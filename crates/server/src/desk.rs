@@ -20,8 +20,8 @@ use pilotlight_core::recording::Scene;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::shared::Shared;
 use pilotlight_core::time::{Mono, Wall};
-use pilotlight_core::verdict::{AgentSight, Judgement, PortSight, Sight, Witness, fresh_within};
-use pilotlight_driver::checkup::Checkup;
+use pilotlight_core::verdict::{AgentSight, Judgement, Outlook, PortSight, Sight, Witness, fresh_within};
+use pilotlight_driver::checkup::{self, Checkup};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::rarely::Rarely;
 use pilotlight_engine::Engine;
@@ -50,6 +50,7 @@ pub(crate) struct Desk {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) checkup: Arc<Checkup>,
+    pub(crate) alarms: Arc<Checkup>,
     pub(crate) reports: Option<PathBuf>,
     pub(crate) hold: PathBuf,
     pub(crate) began: Mono,
@@ -91,6 +92,7 @@ impl Desk {
         shutdown: CancellationToken,
     ) -> Self {
         let checkup = Checkup::new(&plan, &Witness::Controller, clock.clone(), parts.port_look.clone());
+        let alarms = Checkup::new(&plan, &checkup::alarms(), clock.clone(), parts.port_look.clone());
         let (recorder, writing) = Recorder::new(&plan, parts.recording).unzip();
         Self {
             began: clock.mono(),
@@ -101,6 +103,7 @@ impl Desk {
             hub: parts.hub,
             clock,
             checkup,
+            alarms,
             reports: parts.reports,
             hold,
             shutdown,
@@ -156,11 +159,21 @@ impl Desk {
             agents: self.voices(),
             ports: self.known().ports.clone(),
             health: self.checkup.opinions(),
-            outlooks: self.hub.outlooks(),
+            outlooks: self.outlooks(),
             lease: self.engine.granter().sight(unit),
             candidate: self.engine.granter().unit(unit).and_then(|r| r.candidate).map(|c| c.region),
             changed: self.engine.granter().changed(unit),
         }
+    }
+
+    /// What observers other than the controller see, and what alarms say.
+    fn outlooks(&self) -> BTreeMap<Witness, Shared<Outlook>> {
+        let mut outlooks = self.hub.outlooks();
+        if self.alarms.asks() {
+            let (heard, health) = (Some(self.clock.mono()), self.alarms.opinions());
+            outlooks.insert(checkup::alarms(), Outlook { heard, health, ..Outlook::default() }.into());
+        }
+        outlooks
     }
 
     /// Tells the engine which epochs of a unit are known outside: to agents' guards, and to the authority of a name.

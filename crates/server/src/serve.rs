@@ -344,6 +344,11 @@ fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn
         checks.run(move || hub.news().step(), stop).await;
         "health checks"
     });
+    let (alarms, hub, stop) = (desk.alarms.clone(), desk.hub.clone(), desk.shutdown.clone());
+    tasks.spawn(async move {
+        alarms.run(move || hub.news().step(), stop).await;
+        "alarms"
+    });
     tasks.spawn(async move {
         looks::shared(shares).await;
         "looks at what belongs to no region"

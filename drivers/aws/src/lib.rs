@@ -27,6 +27,8 @@ mod accelerator;
 #[cfg(feature = "sdk")]
 mod access;
 #[cfg(feature = "sdk")]
+mod alarm;
+#[cfg(feature = "sdk")]
 mod aurora;
 #[cfg(feature = "sdk")]
 mod autoscaling;

@@ -12,6 +12,7 @@ use crate::wiring::controller::Ports;
 use crate::wiring::names::PlanNames;
 use crate::wiring::secrets::{self, Secret};
 use pilotlight_core::code;
+use pilotlight_core::health::Alarm;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{FailureKind, Finding, Severity};
 use pilotlight_core::placement::Verb;
@@ -63,6 +64,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
     seen.extend(names(&plan).await);
     seen.extend(identities(&plan).await);
     seen.extend(needs(&plan).await);
+    seen.extend(alarms(&plan).await);
     seen.extend(controller(&plan).await);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&seen).map_err(|e| CliError::new(Exit::Bug, e))?);
@@ -178,6 +180,22 @@ async fn needs(plan: &Plan) -> Vec<Looked> {
         }
         let bad = |f: Finding| Looked::bad(what.as_str(), f.severity, f.message, f.hint).code(f.code);
         seen.extend(found.into_iter().map(bad));
+    }
+    seen
+}
+
+/// What each alarm says now: one that is not there, or has no data, has no voice.
+async fn alarms(plan: &Plan) -> Vec<Looked> {
+    let aws = Aws::of(plan);
+    let mut seen = Vec::new();
+    for arn in plan.health.values().flat_map(|check| check.alarms.values()) {
+        let mute = |why, hint| Looked::bad(arn, Severity::Warning, why, hint).code(code::ALARM_MUTE);
+        seen.push(match aws.alarm(arn).await {
+            Ok(Alarm::Quiet(says)) => Looked::good(arn, says),
+            Ok(Alarm::Raised(why)) => Looked::bad(arn, Severity::Note, why, ""),
+            Ok(Alarm::Untold(why)) => mute(why, "it has no voice in the health check until it has data".to_owned()),
+            Err(f) => mute(f.message, f.hint.unwrap_or_else(|| "compare the ARN with the account".to_owned())),
+        });
     }
     seen
 }

@@ -1,8 +1,9 @@
 //! The drivers of what AWS runs, where this binary has them: the cargo feature `aws`.
 
 use crate::error::CliError;
+use pilotlight_core::health::Alarm;
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::outcome::Finding;
+use pilotlight_core::outcome::{Failure, Finding};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::plan::aws::AwsComponent;
 use pilotlight_driver::Driver;
@@ -27,6 +28,11 @@ impl Aws {
             found.push((region.clone(), self.0.identity(region).await));
         }
         found
+    }
+
+    /// What an alarm says, by its ARN.
+    pub(crate) async fn alarm(&self, arn: &str) -> Result<Alarm, Failure> {
+        self.0.alarm(arn).await
     }
 
     /// Rights that a move would lack; `None` where AWS runs nothing.
@@ -87,6 +93,11 @@ impl Aws {
     /// Nobody's: nothing is called.
     pub(crate) async fn identities(&self, _plan: &Plan) -> Vec<(Region, Result<String, Finding>)> {
         Vec::new()
+    }
+
+    /// Nobody asks.
+    pub(crate) async fn alarm(&self, _arn: &str) -> Result<Alarm, Failure> {
+        Err(Failure::unsupported("this binary was built without AWS (cargo feature `aws`)"))
     }
 
     /// Nothing is called.

@@ -8,6 +8,7 @@ use crate::connect;
 use crate::error::CliError;
 use async_trait::async_trait;
 use pilotlight_core::effect::Probe;
+use pilotlight_core::health::Alarm;
 use pilotlight_core::id::Component;
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::Failure;
@@ -109,6 +110,7 @@ impl Building<'_> {
 pub(crate) struct Ports {
     addresses: BTreeMap<Target, String>,
     probes: Option<ProbeDriver>,
+    aws: Aws,
 }
 
 impl Ports {
@@ -129,7 +131,7 @@ impl Ports {
                 }
             }
         }
-        Self { addresses: ports, probes: None }
+        Self { addresses: ports, probes: None, aws: Aws::of(plan) }
     }
 
     /// The same, asking health checks too.
@@ -148,6 +150,10 @@ impl PortLook for Ports {
     async fn look(&self, target: &Target) -> PortAnswer {
         let Some(address) = self.addresses.get(target) else { return PortAnswer::Unreachable };
         port(address, Duration::from_millis(800)).await
+    }
+
+    async fn alarm(&self, arn: &str) -> Result<Alarm, Failure> {
+        self.aws.alarm(arn).await
     }
 
     async fn ask(&self, probe: &Probe) -> Result<String, Failure> {

@@ -19,6 +19,7 @@ fn check() -> HealthPlan {
         from: Vec::new(),
         quorum: None,
         move_after: None,
+        alarms: BTreeMap::new(),
     }
 }
 
@@ -183,6 +184,40 @@ fn answers_are_counted_and_the_last_bad_one_is_kept() {
     assert_eq!(tally.end(0), Err(says.to_owned()));
     tally.count("front", &answer(false, 10), None);
     assert!(tally.exceeds(1, 101) && !tally.exceeds(1, 200), "of what will be asked in all, it may still be borne");
+}
+
+#[test]
+fn an_alarm_is_one_more_voice_and_never_enough_alone() {
+    let mut plan = plan();
+    let front = plan.health.get_mut(&"front".into()).expect("there");
+    front.alarms = [("east".into(), "arn:aws:cloudwatch:us-west-2:123456789012:alarm:front".to_owned())].into();
+    let (west, alarm) = (Witness::Agent("west".into()), Witness::Observer(crate::plan::ALARMS.into()));
+    let say = |words: [Health; 3]| {
+        let voices = [west.clone(), Witness::Controller, alarm.clone()];
+        voices.into_iter().zip(words).map(|(by, word)| (by, word, 900, 100)).collect::<Vec<_>>()
+    };
+    let (bad, good, unknown) = (Health::Unhealthy, Health::Healthy, Health::Unknown);
+    assert_eq!(word(&plan, &say([good, good, bad])).0, good);
+    assert_eq!(word(&plan, &say([good, bad, bad])).0, bad);
+    assert_eq!(word(&plan, &say([good, bad, unknown])).0, unknown, "an alarm without data says nothing");
+
+    // Where only the region's own agent is named, nobody is left but the alarm.
+    let front = plan.health.get_mut(&"front".into()).expect("there");
+    front.from = vec!["east".to_owned()];
+    assert_eq!(word(&plan, &say([good, good, bad])).0, unknown);
+    plan.health.get_mut(&"front".into()).expect("there").quorum = Some(1);
+    assert_eq!(word(&plan, &say([good, good, bad])).0, bad, "the plan says so");
+}
+
+#[test]
+fn what_was_not_told_is_no_opinion_until_something_is() {
+    let learn = |before: Option<&Opinion>, good| Opinion::learn(before, &check(), answer(good, 1), at(100));
+    let well = learn(None, true);
+    let untold = Opinion::untold(Some(&well), "INSUFFICIENT_DATA".to_owned(), Duration::ZERO, at(200));
+    assert_eq!((untold.health, untold.since), (Health::Unknown, at(200)));
+    assert_eq!(learn(Some(&untold), true).health, Health::Healthy);
+    let first = learn(Some(&untold), false);
+    assert_eq!(first.health, Health::Unknown, "one bad answer makes no opinion");
 }
 
 proptest! {

@@ -27,13 +27,14 @@ fn observers_once(root: &Record, out: &mut Collector<'_>) {
         let Some(name) = value.text() else { continue };
         let taken = match name {
             "controller" => "the controller looks anyway",
+            super::health::ALARMS => "that is the voice of alarms",
             _ if root.list("regions").iter().any(|r| r.text() == Some(name)) => "the agent of that region looks anyway",
             _ if observers.iter().take(i).any(|o| o.text() == Some(name)) => "it is named twice",
             _ => continue,
         };
         out.add(code::PLAN_OBSERVER, &value.at, format!("`{name}` cannot be a further observer: {taken}"))
             .found(name)
-            .allowed("a name that is no region, not `controller`, and not named before")
+            .allowed("a name that is no region, not `controller` or `cloudwatch`, and not named before")
             .hint("An observer adds a view only from a place where nobody looks yet.");
     }
 }

@@ -38,11 +38,16 @@ pub struct HealthPlan {
     pub quorum: Option<usize>,
     /// Unhealthy where the writer is for so long, the writer is moved with it.
     pub move_after: Option<Duration>,
+    /// ARN of an alarm of CloudWatch about the service in a region: one more voice, that of [`ALARMS`].
+    pub alarms: BTreeMap<Region, String>,
 }
+
+/// Who speaks for alarms. An observer of that name never asks anything itself, and is not counted among those who hear.
+pub const ALARMS: &str = "cloudwatch";
 
 const TIMES: Shape = Shape::Count { least: 1, most: 100 };
 
-static KEYS: [Key; 10] = [
+static KEYS: [Key; 11] = [
     follows("unit", Shape::Name, "the application's name", "The unit whose service it is."),
     optional("probe", probe::SHAPE, "What is asked of the service as a whole, for example through its name."),
     optional(
@@ -71,6 +76,12 @@ static KEYS: [Key; 10] = [
         at_least_ms(1000),
         "A service that is unhealthy where the writer is for so long is moved with its writer, by a switchover that loses \
          nothing, as `policy.mode` says. Without it a person decides: a sick service alone moves no healthy database.",
+    ),
+    optional(
+        "alarms",
+        Shape::PerRegion { of: &Shape::Text, every: false },
+        "ARN of an alarm of CloudWatch about the service in that region: one more voice beside the observers, asked by the \
+         controller. Take one in another region. Without `quorum` it is never enough alone.",
     ),
 ];
 
@@ -103,6 +114,11 @@ fn build(application: &Application, record: &Record) -> Option<HealthPlan> {
         from: record.list("from").iter().filter_map(Value::text).map(str::to_owned).collect(),
         quorum: record.number("quorum").and_then(|n| n.try_into().ok()),
         move_after: record.duration("move_after"),
+        alarms: record
+            .map("alarms")
+            .iter()
+            .filter_map(|(name, value)| Some((Region::new(name), value.text()?.to_owned())))
+            .collect(),
     })
 }
 
@@ -143,6 +159,7 @@ fn check(record: &Record, known: &[&str], out: &mut Collector<'_>) {
             .nearest = near;
     }
     quorum(record, known.len(), out);
+    alarms(record, out);
     let shortest = probes.iter().filter_map(|v| v.one()?.1.record()?.duration("timeout")).min();
     if let (Some(latency), Some(timeout)) = (record.duration("latency"), shortest)
         && latency >= timeout
@@ -158,13 +175,38 @@ fn quorum(record: &Record, all: usize, out: &mut Collector<'_>) {
     let named = record.list("from").len();
     // A region's own agent does not ask about its own region.
     let own = usize::from(record.given("regions"));
-    let most = if named > 0 { named } else { all - own.min(all) };
+    let alarm = usize::from(record.given("alarms"));
+    let most = alarm + if named > 0 { named } else { all - own.min(all) };
     let at: &At = record.at("quorum");
     if let Some(quorum) = record.number("quorum").filter(|q| usize::try_from(*q).is_ok_and(|q| q > most)) {
         out.add(code::PLAN_CONTRADICTION, at, "the quorum can never be reached")
             .found(quorum.to_string())
             .allowed(format!("at most {most}, the number of those who ask"));
     }
+}
+
+/// Each is the ARN of an alarm, and about a region that is asked.
+fn alarms(record: &Record, out: &mut Collector<'_>) {
+    for (region, value) in record.map("alarms") {
+        let text = value.text().unwrap_or_default();
+        if !is_alarm(text) {
+            out.add(code::PLAN_AWS_ARN, &value.at, format!("`{text}` is not the ARN of an alarm"))
+                .found(text)
+                .allowed("an ARN such as `arn:aws:cloudwatch:us-west-2:123456789012:alarm:front-errors`");
+        }
+        if !record.map("regions").iter().any(|(asked, _)| asked == region) {
+            out.add(code::PLAN_CONTRADICTION, &value.at, format!("nothing is asked of `{region}` beside this alarm"))
+                .found(region)
+                .allowed("a region of `regions` of the same check")
+                .hint("An alarm is one more voice; it is never the only one.");
+        }
+    }
+}
+
+fn is_alarm(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(7, ':').collect();
+    matches!(parts.as_slice(), ["arn", _, "cloudwatch", region, account, "alarm", name]
+        if !region.is_empty() && account.len() == 12 && !name.is_empty())
 }
 
 fn known_unit(record: &Record, root: &Record, out: &mut Collector<'_>) {
@@ -189,6 +231,19 @@ impl HealthPlan {
     }
 }
 
+impl HealthPlan {
+    /// The alarm about what is asked.
+    pub fn alarm(&self, question: &Question) -> Option<&str> {
+        self.alarms.get(question.region.as_ref()?).map(String::as_str)
+    }
+
+    /// So many must say unhealthy of so many who ask; an alarm alone is never enough unless the plan says so.
+    pub fn quorum_of(&self, question: &Question, askers: usize) -> usize {
+        let least = if self.alarm(question).is_some() { 2 } else { 1 };
+        self.quorum.unwrap_or((askers / 2 + 1).max(least))
+    }
+}
+
 impl Plan {
     /// Those who ask a health check, the agent of the region that is asked about never among them.
     pub fn askers(&self, question: &Question) -> Vec<Witness> {
@@ -201,6 +256,7 @@ impl Plan {
             Witness::Store => false,
         };
         let asks = |o: &Witness| Some(o) != own.as_ref() && (check.from.is_empty() || named(o));
-        self.observers().into_iter().filter(asks).collect()
+        let observers = self.observers().into_iter().filter(asks);
+        observers.chain(check.alarm(question).map(|_| Witness::Observer(ALARMS.into()))).collect()
     }
 }

@@ -29,6 +29,7 @@ fn front(plan: &mut Plan, move_after: Option<Duration>) {
         from: Vec::new(),
         quorum: None,
         move_after,
+        alarms: BTreeMap::new(),
     };
     plan.health.insert("front".into(), check);
 }
@@ -56,6 +57,27 @@ async fn a_sick_service_is_seen_from_elsewhere_and_its_healthy_writer_stays() {
     lab.until("all is well again", |s| s.is_well("east")).await;
     assert_eq!(lab.runs().await, vec![]);
     assert_eq!(lab.world.writers("database"), ["east".into()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_is_heard_as_one_more_voice_and_makes_nothing_unhealthy_alone() {
+    const ALARM: &str = "arn:aws:cloudwatch:us-west-2:123456789012:alarm:front";
+    let lab = Lab::up(|plan| {
+        front(plan, None);
+        let front = plan.health.get_mut(&"front".into()).expect("there");
+        front.from = vec!["controller".to_owned()];
+        front.alarms = [("east".into(), ALARM.to_owned())].into();
+    })
+    .await;
+    let voices = |s: &StatusView| s.units[0].judgement.as_ref().map(|j| j.health[0].voices.clone()).unwrap_or_default();
+    lab.until("both are asked and well", |s| health(s, "east") == Some(Health::Healthy)).await;
+    lab.world.probe_works(ALARM, false);
+    let raised = |s: &StatusView| voices(s).iter().any(|v| v.health == Health::Unhealthy);
+    let status = lab.until("the alarm is heard", raised).await;
+    assert_eq!(voices(&status).len(), 2, "the controller and the alarm");
+    assert_eq!(health(&status, "east"), Some(Health::Unknown), "one of two is no quorum");
+    lab.world.probe_works("http://front-east/", false);
+    lab.until("both say so", |s| health(s, "east") == Some(Health::Unhealthy)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

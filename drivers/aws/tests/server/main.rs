@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accelerator;
+mod alarms;
 mod aurora;
 mod capacity;
 mod dns;

@@ -117,6 +117,7 @@ fn a_share_is_watched_by_what_users_at_home_meet_and_knows_the_way_back() {
         from: Vec::new(),
         quorum: None,
         move_after: None,
+        alarms: BTreeMap::new(),
     };
     scene.plan.health = [("front".into(), check(&["east", "west"])), ("gateway".into(), check(&[]))].into();
     assert_eq!(asked(&scene), ["front in west", "gateway"]);

@@ -24,6 +24,18 @@ fn a_check_is_read_with_its_defaults() {
     assert_eq!(plan.askers(&east), [Witness::Agent("west".into()), Witness::Controller]);
 }
 
+const ALARM: &str = "arn:aws:cloudwatch:us-west-2:123456789012:alarm:front: errors";
+
+#[test]
+fn an_alarm_is_one_more_who_asks() {
+    let regions = "regions: { east: { tcp: { address: 'e:1' } }, west: { tcp: { address: 'w:1' } } }";
+    let plan = with(&format!("    {regions}\n    quorum: 3\n    alarms: {{ east: '{ALARM}' }}")).unwrap();
+    let of = |region: &str| plan.askers(&Question { check: "front".into(), region: Some(region.into()) });
+    assert_eq!((of("east").len(), of("west").len()), (3, 2));
+    assert_eq!(of("east").last(), Some(&Witness::Observer(ALARMS.into())));
+    assert!(!plan.observers().contains(&Witness::Observer(ALARMS.into())), "it hears nobody");
+}
+
 #[test]
 fn every_kind_of_probe_can_be_asked() {
     for probe in [
@@ -50,6 +62,16 @@ fn what_cannot_be_meant_is_a_fault() {
         (format!("    regions: {{ east: {tcp} }}\n    quorum: 3"), "PL-0118", "health.front.quorum"),
         (format!("    probe: {tcp}\n    latency: 2s"), "PL-0118", "health.front.latency"),
         (format!("    probe: {tcp}\n    unit: billing"), "PL-0108", "health.front.unit"),
+        (
+            format!("    regions: {{ east: {tcp} }}\n    alarms: {{ east: front }}"),
+            "PL-0138",
+            "health.front.alarms.east",
+        ),
+        (
+            format!("    regions: {{ east: {tcp} }}\n    alarms: {{ west: '{ALARM}' }}"),
+            "PL-0118",
+            "health.front.alarms.west",
+        ),
         ("    probe: { exec: { command: [a], shell: b } }".to_owned(), "PL-0118", "health.front.probe.exec.shell"),
     ] {
         assert_eq!(codes(&health), [(code.to_owned(), key.to_owned())], "{health}");

@@ -20,6 +20,7 @@ fn plan(move_after: Option<u64>) -> Plan {
         from: Vec::new(),
         quorum: None,
         move_after: move_after.map(Duration::from_secs),
+        alarms: BTreeMap::new(),
     };
     plan.health = BTreeMap::from([("front".into(), check)]);
     plan
