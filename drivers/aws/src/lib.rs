@@ -53,6 +53,8 @@ mod place;
 #[cfg(feature = "sdk")]
 mod plain;
 #[cfg(feature = "sdk")]
+mod publish;
+#[cfg(feature = "sdk")]
 mod rds;
 #[cfg(feature = "sdk")]
 mod rights;

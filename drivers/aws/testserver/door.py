@@ -5,6 +5,7 @@ Faults are matched by service, action and region, each optional, spare the first
 anything is done) and `lose-reply` (it is done, then the connection is cut).
 """
 
+import gzip
 import io
 import json
 import re
@@ -53,6 +54,7 @@ class Door:
         path = environ.get("PATH_INFO", "")
         if path.startswith("/pilotlight/"):
             return control.answer(environ, start_response, CALLS, FAULTS, RATES)
+        unpack(environ)
         call = describe(environ)
         began = CLOCK.now()
         try:
@@ -102,6 +104,14 @@ class Door:
     def collect(self, environ, call):
         answer = self.answer(environ, lambda *_: (lambda _: None), call)
         b"".join(answer)
+
+
+def unpack(environ):
+    """The SDK packs large bodies of metrics; moto reads only plain ones."""
+    if environ.get("HTTP_CONTENT_ENCODING") == "gzip":
+        body = gzip.decompress(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+        del environ["HTTP_CONTENT_ENCODING"]
 
 
 def describe(environ):

@@ -1,5 +1,7 @@
 //! `pilotlight serve`: a controller.
 
+mod figures;
+
 use crate::args::MemberArgs;
 use crate::command::{interrupt, log_to_stderr};
 use crate::connect;
@@ -40,6 +42,7 @@ pub(crate) async fn run(args: &MemberArgs) -> Result<ExitCode, CliError> {
     wire(&plan, &Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease), &ledger)?;
     let shutdown = CancellationToken::new();
     let shared = plan.controller.store.is_shared().then(|| opened.store.clone());
+    let publishing = tokio::spawn(figures::run(plan.clone(), member.clone(), token.clone(), shutdown.clone()));
     let standing = Standing {
         name: member.name.clone(),
         url: member.url.clone(),
@@ -63,6 +66,9 @@ pub(crate) async fn run(args: &MemberArgs) -> Result<ExitCode, CliError> {
             serving.await.map_err(refused)?;
         }
     }
+    shutdown.cancel();
+    // It ends at shutdown; whatever became of it is nothing to the controller.
+    let _ = publishing.await;
     Ok(ExitCode::SUCCESS)
 }
 

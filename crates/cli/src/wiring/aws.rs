@@ -5,7 +5,7 @@ use pilotlight_core::health::Alarm;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::outcome::{Failure, Finding};
 use pilotlight_core::plan::Plan;
-use pilotlight_core::plan::aws::AwsComponent;
+use pilotlight_core::plan::aws::{AwsComponent, AwsMetrics, Figure};
 use pilotlight_driver::Driver;
 use std::sync::Arc;
 
@@ -28,6 +28,11 @@ impl Aws {
             found.push((region.clone(), self.0.identity(region).await));
         }
         found
+    }
+
+    /// Publishes figures of our own.
+    pub(crate) async fn publish(&self, to: &AwsMetrics, figures: &[Figure]) -> Result<(), Failure> {
+        self.0.publish(to, figures).await
     }
 
     /// What an alarm says, by its ARN.
@@ -93,6 +98,11 @@ impl Aws {
     /// Nobody's: nothing is called.
     pub(crate) async fn identities(&self, _plan: &Plan) -> Vec<(Region, Result<String, Finding>)> {
         Vec::new()
+    }
+
+    /// Publishes nothing.
+    pub(crate) async fn publish(&self, _to: &AwsMetrics, _figures: &[Figure]) -> Result<(), Failure> {
+        Err(Failure::unsupported("this binary was built without AWS (cargo feature `aws`)"))
     }
 
     /// Nobody asks.

@@ -141,6 +141,8 @@ async fn a_lost_region_is_failed_over_and_taken_home_again() {
     );
     let (code, out, _) = say(&ground, &["check", "--live"]).await;
     assert!(out.contains("account 123456789012"), "{code} {out}");
+    // The test keys belong to nobody whose policies could be simulated: that is told, and is no pass.
+    assert!(out.contains("PL-0946") && out.contains("cannot be told"), "{out}");
     assert!(ground.folder().join("state").exists());
 }
 

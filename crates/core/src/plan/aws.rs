@@ -7,6 +7,7 @@ use super::facet::Instances;
 use crate::id::Region;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// `aws`: how AWS is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -15,8 +16,34 @@ pub struct AwsPlan {
     pub account: Option<String>,
     /// `aws.endpoint`: one URL for every service, for a test server.
     pub endpoint: Option<String>,
+    /// `aws.metrics`: where our own figures are published.
+    pub metrics: Option<AwsMetrics>,
     /// `aws.regions`: what AWS calls a region of the plan, and the role that may act there.
     pub regions: BTreeMap<Region, AwsRegion>,
+}
+
+/// `aws.metrics`: our own figures in CloudWatch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AwsMetrics {
+    /// AWS's name of the region; none that the plan may lose.
+    pub region: String,
+    /// The namespace of every figure.
+    pub namespace: String,
+    /// How often.
+    pub every: Duration,
+}
+
+/// One figure that is published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// For example `Lag`.
+    pub name: &'static str,
+    /// In seconds; else it counts something.
+    pub is_seconds: bool,
+    /// The value.
+    pub value: f64,
+    /// What it is of.
+    pub of: Vec<(&'static str, String)>,
 }
 
 /// One region of the plan in AWS.

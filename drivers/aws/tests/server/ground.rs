@@ -49,7 +49,7 @@ impl Ground {
     }
 
     pub(crate) fn access_to(&self, regions: BTreeMap<Region, AwsRegion>) -> Access {
-        let plan = AwsPlan { account: None, endpoint: Some(self.server.endpoint()), regions };
+        let plan = AwsPlan { endpoint: Some(self.server.endpoint()), regions, ..AwsPlan::default() };
         Access::with_keys(plan, Arc::new(SystemClock), "test", "test")
     }
 

@@ -17,5 +17,6 @@ mod images;
 mod needs;
 mod nodes;
 mod objects;
+mod publish;
 mod rds;
 mod rights;

@@ -15,9 +15,9 @@ pub(super) mod sns;
 
 use crate::code;
 use crate::id::Region;
-use crate::plan::aws::{AwsComponent, AwsPlan, AwsRegion};
+use crate::plan::aws::{AwsComponent, AwsMetrics, AwsPlan, AwsRegion};
 use crate::plan::fault::Collector;
-use crate::plan::shape::{Key, Section, Shape, default, optional};
+use crate::plan::shape::{Key, Section, Shape, at_least_ms, default, optional, required};
 use crate::plan::value::Record;
 
 static REGION: Section = Section {
@@ -34,6 +34,20 @@ static REGION: Section = Section {
     ],
 };
 
+static METRICS: Section = Section {
+    doc: "Lag, state and durations of runs as metrics of CloudWatch. A figure that cannot be published is lost, and nothing \
+          waits for it.",
+    keys: &[
+        required(
+            "region",
+            Shape::Text,
+            "A region of AWS that is none of the plan's: it must not die with one of them.",
+        ),
+        default("namespace", Shape::Text, "Pilotlight", "The namespace of every metric."),
+        default("every", at_least_ms(10_000), "1m", "How often. CloudWatch asks money for each metric and call."),
+    ],
+};
+
 pub(in crate::plan) static SECTION: Section = Section {
     doc: "How AWS is reached. Credentials come from where every AWS program finds them: environment, profile, or the role of \
           the machine. They are never in a plan.",
@@ -43,6 +57,7 @@ pub(in crate::plan) static SECTION: Section = Section {
             Shape::Text,
             "The account everything must be in. `check --live` finds credentials of another one.",
         ),
+        optional("metrics", Shape::Record(&METRICS), "Where figures of Pilotlight itself are published in CloudWatch."),
         optional("endpoint", Shape::Url, "One URL for every service, for a test server. Not for AWS itself."),
         optional(
             "regions",
@@ -73,7 +88,11 @@ pub(in crate::plan) fn build_access(record: Option<&Record>) -> Option<AwsPlan> 
         let needs = r.record("needs").map(needs::build).unwrap_or_default();
         AwsRegion { name: r.owned("name"), role: r.owned("role"), needs }
     };
+    let metrics = |r: &Record| {
+        Some(AwsMetrics { region: r.owned("region")?, namespace: r.owned("namespace")?, every: r.duration("every")? })
+    };
     Some(AwsPlan {
+        metrics: record.record("metrics").and_then(metrics),
         account: record.owned("account"),
         endpoint: record.owned("endpoint"),
         regions: record
@@ -129,6 +148,15 @@ pub(in crate::plan) fn check_access(record: &Record, root: &Record, out: &mut Co
         }
     }
     elsewhere::check(record, "regions", root, out);
+    let Some(metrics) = record.record("metrics") else { return };
+    let Some(region) = metrics.text("region") else { return };
+    let may_die = root.list("regions").iter().filter_map(|v| v.text()).any(|r| aws_name(root, r) == region);
+    if may_die || !looks_like_a_region(region) {
+        out.add(code::PLAN_AWS_REGION, metrics.at("region"), format!("figures must not be published to `{region}`"))
+            .found(region)
+            .allowed("a region of AWS that is none of the plan's")
+            .hint("When a region of the plan is lost, its figures are wanted most.");
+    }
 }
 
 /// What AWS calls a region of the plan.

@@ -16,6 +16,7 @@ controller:
 policy: { mode: approve-first, least_fence: provider-attested }
 aws:
   account: "123456789012"
+  metrics: { region: eu-west-1 }
   regions:
     us-west-2:
       role: "arn:aws:iam::123456789012:role/pilotlight"
@@ -119,6 +120,8 @@ fn what_a_region_needs_is_read() {
     assert_eq!((needs.secrets.as_slice(), needs.certificate_days), (["payments/database".to_owned()].as_slice(), 30));
     assert_eq!((needs.quotas[0].quota.as_str(), needs.quotas[0].least), ("L-1216C47A", 64));
     assert!(!needs.is_empty());
+    let metrics = plan.aws.metrics.as_ref().expect("it is there");
+    assert_eq!((metrics.namespace.as_str(), metrics.every.as_secs()), ("Pilotlight", 60));
 }
 
 #[test]
@@ -145,6 +148,7 @@ fn faults_of_aws_have_codes() {
         ("listener: arn:aws:globalaccelerator::", "listener: arn:aws:sns::", code::PLAN_AWS_ARN),
         ("listener/l/endpoint-group/2", "listener/k/endpoint-group/2", code::PLAN_AWS_ARN),
         ("global_cluster: payments", "detach: never", code::PLAN_KEY_MISSING),
+        ("metrics: { region: eu-west-1 }", "metrics: { region: us-west-2 }", code::PLAN_AWS_REGION),
         ("acm:us-west-2:", "acm:us-east-1:", code::PLAN_ELSEWHERE),
         ("\"arn:aws:acm:us-west-2:123456789012:certificate/c\"", "c", code::PLAN_AWS_ARN),
         ("east.example.com:5432", "a.us-west-2.rds.amazonaws.com:5432", code::PLAN_ELSEWHERE),
