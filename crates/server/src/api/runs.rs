@@ -12,7 +12,10 @@ use axum::response::{IntoResponse, Response};
 use pilotlight_core::cause::chain;
 use pilotlight_core::code;
 use pilotlight_core::id::{RunId, StepId};
-use pilotlight_core::run::{Event, RunView};
+use pilotlight_core::placement::Verb;
+use pilotlight_core::run::{Event, RunView, StepStatus, StepView};
+use pilotlight_core::runbook::Phase;
+use pilotlight_core::verdict::{Judgement, Verdict};
 use pilotlight_engine::{Control, ControlError};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -77,7 +80,7 @@ pub(super) async fn control(
     Body(request): Body<ControlRequest>,
 ) -> Result<Json<RunView>, Refusal> {
     // A run that never was has no page to look at.
-    find(&desk, &run).await?;
+    let view = find(&desk, &run).await?;
     let step = |step: Option<StepId>| {
         step.ok_or_else(|| {
             Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), "no step was named", "name one with --step")
@@ -89,7 +92,10 @@ pub(super) async fn control(
         Action::Resume => Control::Resume,
         Action::Skip => Control::Skip { step: step(request.step)?, why },
         Action::Abort => Control::Abort,
-        Action::Approve => Control::Approve { step: step(request.step)? },
+        Action::Approve => {
+            has_its_reason(&desk, &view)?;
+            Control::Approve { step: step(request.step)? }
+        }
     };
     desk.engine.control(&run, control, &request.by).await.map_err(|e| {
         let hint = format!("see `pilotlight run show {run}` for what can be done now");
@@ -101,6 +107,27 @@ pub(super) async fn control(
         }
     })?;
     find(&desk, &run).await.map(Json)
+}
+
+/// A failover that was prepared for a lost writer, and of which nothing has begun, is not approved once that writer works
+/// again: it would lose what that one has acknowledged since.
+fn has_its_reason(desk: &Desk, view: &RunView) -> Result<(), Refusal> {
+    let untouched = |s: &StepView| matches!(s.status, StepStatus::Waiting | StepStatus::AwaitingApproval);
+    let prepared = view.intent.verb == Verb::Failover && view.cause.automatic;
+    let prepared = prepared && view.steps.iter().filter(|s| s.phase != Phase::Notify).all(untouched);
+    let judgement = desk.judged(&view.unit).and_then(|j| j.judgement);
+    let works = |j: &Judgement| matches!(j.verdict, Verdict::Healthy | Verdict::ServiceUnhealthy);
+    let Some(judgement) = judgement.filter(|j| prepared && works(j)) else { return Ok(()) };
+    let refusal = Refusal::new(
+        StatusCode::CONFLICT,
+        code::NOT_NOW.as_str(),
+        format!("{} was prepared for a lost writer, and {} works again", view.run, view.from),
+        format!(
+            "end it with `pilotlight run abort {}`; to move the writer all the same: pilotlight switchover",
+            view.run
+        ),
+    );
+    Err(refusal.evidence(judgement.evidence.iter().map(ToString::to_string)))
 }
 
 fn no_such_run(run: &RunId) -> Refusal {

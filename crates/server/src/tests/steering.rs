@@ -2,7 +2,7 @@
 
 use super::lab::{Lab, reports};
 use super::wait::until;
-use crate::api::view::{AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView};
+use crate::api::view::{AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView, StatusView};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
 use pilotlight_core::lease::LeaseSight;
@@ -218,6 +218,28 @@ async fn a_store_that_was_lost_moves_nothing_until_a_person_has_looked_and_lease
         lab.start_move(Verb::Failback, None, false).await.map(started).map_err(|e| format!("{e:?}"))
     })
     .await;
+    lab.until("east is well", |s| s.is_well("east")).await;
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_failover_is_not_approved_once_the_writer_works_again() {
+    let mut lab = Lab::up(|p| p.policy.mode = DecisionMode::ApproveFirst).await;
+    lab.kill_agent("east");
+    lab.world.cut("east");
+    let waits = |s: &StatusView| s.open_runs.iter().any(|r| matches!(r.condition, Condition::Waiting { .. }));
+    let run = lab.until("a run waits", waits).await.open_runs[0].run.clone();
+    lab.world.heal("east");
+    lab.start_agent("east");
+    lab.until("east is healthy again", |s| s.is("healthy")).await;
+    let asks = lab.run(&run).await.steps.into_iter().find(|s| s.status.to_string() == "awaiting approval").unwrap().id;
+    let control = |action, step| ControlRequest { action, step, by: "ada".to_owned(), why: String::new() };
+    let path = format!("/v1/runs/{run}/control");
+    let (status, refused) = lab.send::<RunView>(&path, &control(Action::Approve, Some(asks))).await.unwrap_err();
+    assert_eq!(status, 409, "{refused:?}");
+    assert!(refused.message.contains("east works again") && refused.hint.contains("run abort"), "{refused:?}");
+    assert!(!refused.evidence.is_empty());
+    lab.send::<RunView>(&path, &control(Action::Abort, None)).await.unwrap();
     lab.until("east is well", |s| s.is_well("east")).await;
     lab.no_rule_was_broken();
 }
