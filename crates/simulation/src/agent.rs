@@ -62,6 +62,9 @@ impl Notes for Folder {
     }
 }
 
+/// What an agent's process was told last of the only unit.
+pub(crate) type LastHeard = Arc<Mutex<Option<UnitView>>>;
+
 /// The way to whichever controller leads: as the real one, the last that answered is asked first, then all others.
 struct Post {
     exchange: Exchange,
@@ -77,7 +80,7 @@ struct Post {
     /// The newest term that was heard.
     term: AtomicU64,
     /// What was heard last of the only unit.
-    last: Mutex<Option<UnitView>>,
+    last: LastHeard,
 }
 
 impl Post {
@@ -217,11 +220,13 @@ pub(crate) struct Start<'a> {
     pub(crate) folder: &'a Folder,
     pub(crate) bug: Option<Bug>,
     pub(crate) life: u32,
+    /// Of this process: filled with each answer.
+    pub(crate) last: LastHeard,
 }
 
 /// Starts an agent's process.
 pub(crate) fn start(start: Start<'_>) -> Process {
-    let Start { plan, exchange, clock, place, folder, bug, life } = start;
+    let Start { plan, exchange, clock, place, folder, bug, life, last } = start;
     let process = Process::start();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let gate = SimGate::of(&plan, exchange, place, bug);
@@ -252,7 +257,7 @@ pub(crate) fn start(start: Start<'_>) -> Process {
         leads: AtomicUsize::new(0),
         moved: Level::default(),
         term: AtomicU64::new(0),
-        last: Mutex::default(),
+        last,
     };
     let gates = gate.map(|gate| (Component::from("database"), vec![gate as Arc<dyn Gate>]));
     let parts = AgentParts {

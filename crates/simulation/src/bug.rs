@@ -41,11 +41,12 @@ bugs! {
     LongLease = "long-lease",
     /// A fence says proven and leaves the server running.
     FenceLies = "fence-lies",
-    /// The journal takes a record whose number is taken, and the newer one counts.
+    /// The journal takes a record whose number is taken, and the newer one counts; and a leader whose lead is over does not
+    /// know it.
     JournalOverwrites = "journal-overwrites",
     /// The journal says that a record is durable before it is, and a crash loses it.
     ForgetsIntent = "forgets-intent",
-    /// An unknown outcome is taken for "nothing changed", so it is tried again under a new key.
+    /// An unknown outcome is taken for "nothing changed" and tried again under a new key, also what may not be repeated.
     BlindRetry = "blind-retry",
     /// The guard's memory of epochs and keys is gone after a restart.
     GuardForgets = "guard-forgets",
@@ -67,7 +68,9 @@ bugs! {
     WaitsInNameOnly = "waits-in-name-only",
     /// The promotion takes what has not arrived yet for received.
     EarlyPromotion = "early-promotion",
-    /// An agent obeys a controller of an older term.
+    /// A leader whose lead is over does not know it.
+    LeadOutlived = "lead-outlived",
+    /// An agent obeys a controller of an older term, which does not know that its lead is over.
     OldTermObeyed = "old-term-obeyed",
     /// The store looks at the condition of a write and ignores it.
     StoreIgnoresVersions = "store-ignores-versions",
@@ -78,6 +81,11 @@ bugs! {
 }
 
 impl Bug {
+    /// A leader that was stopped believes, when it goes on, that no time has passed.
+    pub(crate) fn leads_on(self) -> bool {
+        matches!(self, Bug::LeadOutlived | Bug::OldTermObeyed | Bug::JournalOverwrites)
+    }
+
     /// The bug of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|b| b.name() == name)

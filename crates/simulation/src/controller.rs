@@ -9,6 +9,7 @@ use crate::storage::{Access, Disk};
 use crate::timeline::ProcessClock;
 use async_trait::async_trait;
 use pilotlight_core::effect::{Descriptor, Effect};
+use pilotlight_core::id::{EffectKey, RunId, StepId};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding, Outcome};
 use pilotlight_core::plan::Plan;
@@ -204,6 +205,13 @@ impl Clock for Hasty {
     }
 }
 
+/// The key of an attempt that nobody has counted.
+fn another(key: &EffectKey) -> EffectKey {
+    let mut parts = key.as_str().splitn(3, '/');
+    let (run, step) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    EffectKey::new(&RunId::from(run), &StepId::from(step), 50)
+}
+
 /// A planted bug of whoever reads an answer.
 struct Doctored(Router, Bug);
 
@@ -222,14 +230,14 @@ impl Driver for Doctored {
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        let mut answer = self.0.apply(effect, context).await;
-        if let Err(failure) = &mut answer
+        let answer = self.0.apply(effect, context).await;
+        if let Err(failure) = &answer
             && failure.kind == FailureKind::OutcomeUnknown
         {
             if self.1 == Bug::LostIsDone {
                 return Ok(Outcome::done());
             }
-            failure.kind = FailureKind::Transient;
+            return self.0.apply(effect, &Context { key: another(&context.key), ..context.clone() }).await;
         }
         answer
     }

@@ -11,7 +11,27 @@ pub struct Fault {
     pub at: Duration,
     /// For how long; a thing of a moment has none.
     pub lasts: Duration,
+    pub(crate) when: When,
     pub(crate) kind: FaultKind,
+}
+
+/// What a fault waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// For its time.
+    At,
+    /// For the turn before to be over and for everything to stand ready, or for so long; it begins so long after that, and
+    /// strikes whoever writes then.
+    Ready { turn: u8, at_most: Duration, after: Duration },
+    /// For the moment at which all is ready for that turn; it begins so long after that.
+    Beside { turn: u8, after: Duration },
+}
+
+impl When {
+    /// The turn that it begins.
+    pub(crate) fn begins(self) -> Option<u8> {
+        if let When::Ready { turn, .. } = self { Some(turn) } else { None }
+    }
 }
 
 /// What goes wrong, or what a person does.
@@ -49,6 +69,8 @@ pub(crate) enum FaultKind {
     DoubleMessages(Place, Place),
     StepClock(Place, i64),
     StorageTrouble,
+    /// WAL reaches the standby there one entry at a time.
+    Trickle(Place),
     FullDisk(Place),
     Switchover,
     Failback,
@@ -62,12 +84,33 @@ pub(crate) enum FaultKind {
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { at, lasts, kind } = self;
-        write!(f, "at {:.3} s", at.as_secs_f64())?;
+        let Self { at, lasts, when, kind } = self;
+        match when {
+            When::At => write!(f, "at {:.3} s", at.as_secs_f64())?,
+            When::Ready { turn, after, .. } => {
+                write!(f, "{:.3} s after all is ready, turn {turn}", after.as_secs_f64())?
+            }
+            When::Beside { turn, after } => write!(f, "{:.3} s into turn {turn}", after.as_secs_f64())?,
+        }
         if !lasts.is_zero() {
             write!(f, " for {:.3} s", lasts.as_secs_f64())?;
         }
         write!(f, ": {kind:?}")
+    }
+}
+
+impl FaultKind {
+    /// The same, where the writer is.
+    pub(crate) fn at(self, writer: Place) -> Self {
+        match self {
+            FaultKind::LoseRegion(_) => FaultKind::LoseRegion(writer),
+            FaultKind::CutOff(_) => FaultKind::CutOff(writer),
+            FaultKind::Cut(from, _) => FaultKind::Cut(from, writer),
+            FaultKind::KillDatabase(_) => FaultKind::KillDatabase(writer),
+            FaultKind::KillPostmaster(_) => FaultKind::KillPostmaster(writer),
+            FaultKind::PauseMachine(_) => FaultKind::PauseMachine(writer),
+            other => other,
+        }
     }
 }
 
@@ -82,41 +125,59 @@ const EARLIEST: Duration = Duration::from_millis(350);
 /// (docs/failure-cases.md).
 const INSTALLED: Duration = Duration::from_millis(1_300);
 
+/// A turn that waits for everything to stand ready begins by then at the latest.
+const READY_BY: Duration = Duration::from_millis(2_500);
+
 /// The faults of a seed, in order. Those that lead to a failover come one after the other, there and back again, because
-/// most of what can go wrong goes wrong around one.
+/// most of what can go wrong goes wrong around one. In most worlds each waits until the one before has been mended, so that
+/// it leads to a failover; in the others it does not care.
 pub(crate) fn schedule(chance: &mut Chance, fresh: bool) -> Vec<Fault> {
     let mut faults = Vec::new();
     let begin = if fresh { INSTALLED } else { EARLIEST };
-    let mut at = begin + ms(chance.between(0, 500));
+    let patient = chance.per_cent(80);
+    let mut at = begin + ms(chance.between(0, if patient { 150 } else { 500 }));
     let mut writer = Place::East;
-    for _ in 0..chance.between(1, 6) {
-        let fault = main_fault(chance, at, writer);
+    let turns = chance.between(1, 6);
+    for turn in (0_u8..).take(usize::try_from(turns).unwrap_or(1)) {
+        // Most who wait for a turn to be over need not wait for long after its failover.
+        let longest = if patient && chance.per_cent(85) { 1_850 } else { 2_400 };
+        let mut fault = main_fault(chance, at, writer, longest);
+        if patient {
+            // Some strike while the last turn is being mended.
+            let at_most = if chance.per_cent(80) { READY_BY } else { ms(chance.between(0, 1_200)) };
+            fault.when = When::Ready { turn, at_most, after: ms(chance.between(0, 300)) };
+        }
         at += fault.lasts.max(ms(1_400)) + ms(chance.between(300, 1_300));
         writer = writer.other();
         faults.push(fault);
     }
     let end = u64::try_from((at - begin).as_millis()).unwrap_or(u64::MAX);
-    for _ in 0..chance.between(0, 5) {
+    for _ in 0..chance.between(0, 6) {
         let at = begin + ms(chance.between(0, end));
-        faults.push(side_fault(chance, at));
+        let mut fault = side_fault(chance, at);
+        if patient && chance.per_cent(60) {
+            let turn = u8::try_from(chance.between(0, turns)).unwrap_or(0);
+            fault.when = When::Beside { turn, after: ms(chance.between(0, 4_000)) };
+        }
+        faults.push(fault);
     }
     faults.sort_by_key(|f| f.at);
     faults
 }
 
 /// Takes the writer away, or asks for a move of it.
-fn main_fault(chance: &mut Chance, at: Duration, writer: Place) -> Fault {
-    let lasts = ms(chance.between(1_300, 2_400));
-    let (kind, lasts) = match chance.between(0, 20) {
-        0..=6 => (FaultKind::LoseRegion(writer), lasts),
-        7..=13 => (FaultKind::CutOff(writer), lasts),
-        14 => (FaultKind::Cut(Place::Control, writer), lasts),
-        15 => (FaultKind::KillDatabase(writer), Duration::ZERO),
-        16 => (FaultKind::KillPostmaster(writer), Duration::ZERO),
-        17 | 18 => (FaultKind::PauseMachine(writer), lasts),
+fn main_fault(chance: &mut Chance, at: Duration, writer: Place, longest: u64) -> Fault {
+    let lasts = ms(chance.between(1_250, longest));
+    let (kind, lasts) = match chance.between(0, 40) {
+        0..=15 => (FaultKind::LoseRegion(writer), lasts),
+        16..=31 => (FaultKind::CutOff(writer), lasts),
+        32 | 33 => (FaultKind::Cut(Place::Control, writer), lasts),
+        34 => (FaultKind::KillDatabase(writer), Duration::ZERO),
+        35 => (FaultKind::KillPostmaster(writer), Duration::ZERO),
+        36 | 37 => (FaultKind::PauseMachine(writer), lasts),
         _ => (FaultKind::Switchover, Duration::ZERO),
     };
-    Fault { at, lasts, kind }
+    Fault { at, lasts, when: When::At, kind }
 }
 
 fn side_fault(chance: &mut Chance, at: Duration) -> Fault {
@@ -126,13 +187,14 @@ fn side_fault(chance: &mut Chance, at: Duration) -> Fault {
     let short = ms(chance.between(50, 2_000));
     let moment = Duration::ZERO;
     let member = if chance.per_cent(70) { Place::Control } else { chance.of(&MEMBERS) };
-    let (kind, lasts) = match chance.between(0, 37) {
+    let (kind, lasts) = match chance.between(0, 40) {
         0 | 1 => (FaultKind::KillController(member), short),
         2 => (FaultKind::PauseController(member), short),
         3 | 31 => (FaultKind::ChangeLeader, short * 2),
         32 => (FaultKind::CutStore(member), short),
         33 => (FaultKind::KillGate(region), moment),
         34 | 35 => (FaultKind::FreezeGate(region), short * 2),
+        37..=39 => (FaultKind::Trickle(region), short * 2),
         36 => (FaultKind::LoseMessages(region, region.other()), short),
         4 => (FaultKind::KillAgent(region), short),
         5 => (FaultKind::PauseAgent(region), short),
@@ -171,5 +233,5 @@ fn side_fault(chance: &mut Chance, at: Duration) -> Fault {
         29 => (FaultKind::Failover, moment),
         _ => (FaultKind::Rejoin, moment),
     };
-    Fault { at, lasts, kind }
+    Fault { at, lasts, when: When::At, kind }
 }

@@ -37,7 +37,8 @@ laws! {
     /// At most one region whose copy is not fenced believes that it holds the lease.
     OneLease = "one-lease",
     /// A copy becomes the writer only while its region was granted the lease and it has not ended, or is it again where
-    /// nobody can take its place or where it acknowledges nothing by itself.
+    /// nobody can take its place, as the store has it or, for one that waits for somebody, as its agent was told last. What
+    /// is fenced no agent starts by itself.
     WriterHoldsLease = "writer-holds-lease",
     /// No effect is applied where a newer run has already applied one.
     NoOldEpoch = "no-old-epoch",

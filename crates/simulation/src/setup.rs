@@ -29,6 +29,31 @@ pub struct Setup {
     pub several: bool,
     /// Everything begins with the world; else it has run for long.
     pub fresh: bool,
+    /// How often leases are renewed.
+    pub pace: Pace,
+}
+
+/// How often leases of a second are renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pace {
+    /// Each sixth of the lease, as where the plan does not say.
+    Default,
+    /// Each quarter.
+    Quarter,
+    /// As rarely as the laws of a plan nearly allow.
+    Slow,
+}
+
+impl Pace {
+    const ALL: [Pace; 3] = [Pace::Default, Pace::Quarter, Pace::Slow];
+
+    fn renew(self) -> &'static str {
+        match self {
+            Pace::Default => "",
+            Pace::Quarter => "renew: 250ms",
+            Pace::Slow => "renew: 400ms",
+        }
+    }
 }
 
 impl Promise {
@@ -65,12 +90,18 @@ impl Setup {
             65..=79 => Promise::Governed,
             _ => Promise::Strict,
         };
-        Self { promise, several: chance.per_cent(40), fresh: chance.per_cent(12) }
+        let (several, fresh) = (chance.per_cent(40), chance.per_cent(12));
+        let pace = match chance.between(0, 100) {
+            0..=14 => Pace::Default,
+            15..=39 => Pace::Quarter,
+            _ => Pace::Slow,
+        };
+        Self { promise, several, fresh, pace }
     }
 
     /// Its plan.
     pub(crate) fn plan(self) -> Arc<Plan> {
-        let at = self.promise as usize * 2 + usize::from(self.several);
+        let at = (self.promise as usize * 2 + usize::from(self.several)) * Pace::ALL.len() + self.pace as usize;
         PLANS[at].clone()
     }
 }
@@ -78,7 +109,8 @@ impl Setup {
 static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| {
     let setups = Promise::ALL
         .into_iter()
-        .flat_map(|promise| [false, true].map(|several| Setup { promise, several, fresh: true }));
+        .flat_map(|promise| [false, true].map(|several| (promise, several)))
+        .flat_map(|(promise, several)| Pace::ALL.map(|pace| Setup { promise, several, fresh: true, pace }));
     setups.map(|setup| Arc::new(read(setup))).collect()
 });
 
@@ -90,6 +122,7 @@ const CONTROLLERS: [&str; 2] = [
 
 fn read(setup: Setup) -> Plan {
     let text = include_str!("plan.yaml").replace("CONTROLLERS", CONTROLLERS[usize::from(setup.several)]);
+    let text = text.replace("RENEW", setup.pace.renew());
     let rpo = if setup.promise == Promise::Governed { "1s" } else { "60s" };
     let text = text.replace("GUARANTEE", setup.promise.keys()).replace("RPO", rpo);
     let plan = Plan::read(&text, "plan.yaml").expect("the plan has no fault");

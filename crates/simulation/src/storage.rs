@@ -104,6 +104,11 @@ impl Disk {
         self.truth().units.values().cloned().collect()
     }
 
+    /// What the store has of the only unit.
+    pub(crate) fn unit<T>(&self, read: impl FnOnce(&UnitRecord) -> T) -> Option<T> {
+        self.truth().units.values().next().map(read)
+    }
+
     /// How often the lead has changed hands.
     pub(crate) fn terms(&self) -> u64 {
         self.truth().units.values().map(|unit| unit.term.0).max().unwrap_or_default()

@@ -83,6 +83,18 @@ impl Machine {
         Mono(self.ahead + Duration::from_nanos(shown.saturating_add_signed(step)))
     }
 
+    /// It stands still from now on, or goes on as if no time had passed.
+    pub(crate) fn stand_still(&mut self, still: bool, now: Nanos) {
+        match (still, self.stopped_at) {
+            (true, None) => self.stopped_at = Some(now),
+            (false, Some(at)) => {
+                self.unseen += now - at;
+                self.stopped_at = None;
+            }
+            _ => {}
+        }
+    }
+
     /// What it shows in a million units of true time.
     fn rate(&self) -> u64 {
         1_000_000_u64.saturating_add_signed(self.drift_ppm)

@@ -65,6 +65,7 @@ impl World {
         if gate.frozen_at.is_none() && !gate.dead {
             gate.until = until;
             self.link_gate(place);
+            self.check_one_writer(place);
         }
     }
 
@@ -244,7 +245,7 @@ impl World {
         let what = format!("{} acknowledged write {write} ({by:?}) after {} was promoted", place.name(), heir.name());
         self.laws.written_off.insert(write);
         let bounded = self.setup.promise != Promise::Strict;
-        if bounded && (by == By::GateInTime || self.is_machine_excused(place)) {
+        if bounded && (by == By::GateInTime || by == By::Gate && self.is_machine_excused(place)) {
             self.laws.excused += 1;
             return self.note(|| format!("excused: {what}"));
         }
@@ -265,14 +266,13 @@ impl World {
             .filter_map(|(write, _)| Some((*write, self.writes[*write as usize].decided?.1)))
             .collect();
         let span = lost.iter().map(|(_, at)| *at).max().zip(lost.iter().map(|(_, at)| *at).min());
-        let excused = self.is_machine_excused(new.other());
         match self.setup.promise {
             _ if !automatic => {}
             Promise::Strict if !lost.is_empty() => {
                 let what = format!("write {} was acknowledged and is not on {}", lost[0].0, new.name());
                 self.broke(Law::StrictLosesNothing, what);
             }
-            Promise::Governed if span.is_some_and(|s| self.counted(new.other(), s) > rpo + RPO_SLACK) && !excused => {
+            Promise::Governed if span.is_some_and(|s| self.counted(new.other(), s) > rpo + RPO_SLACK) => {
                 let what = format!("{} writes over {:?} ns are not on {}", lost.len(), span, new.name());
                 self.broke(Law::RpoHolds, what);
             }

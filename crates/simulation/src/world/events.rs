@@ -100,6 +100,8 @@ pub(crate) enum Event {
     GateReturns { place: Place },
     /// What was left of a dead postmaster ends.
     OrphansEnd { place: Place, life: u64 },
+    /// A turn waits for everything to stand ready.
+    TurnWaits { number: usize, since: Nanos },
     /// A fault begins.
     Fault(usize),
     /// It is over.
@@ -134,6 +136,7 @@ impl World {
             Event::GateConfirms { place, life, at, late } => self.gate_confirms(place, life, at, late),
             Event::GateReturns { place } => self.gate_returns(place),
             Event::OrphansEnd { place, life } => self.orphans_end(place, life),
+            Event::TurnWaits { number, since } => self.turn_waits(number, since),
             Event::Fault(number) => self.fault_begins(number),
             Event::FaultEnds(number) => self.fault_ends(number),
             Event::Check => self.check(),

@@ -2,9 +2,11 @@
 
 use super::World;
 use super::events::Event;
+use crate::bug::Bug;
 use crate::database::{Lies, Server};
-use crate::fault::FaultKind;
+use crate::fault::{FaultKind, When};
 use crate::place::{PLACES, Place, REGIONS};
+use crate::setup::Promise;
 use crate::timeline::{Nanos, nanos};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,9 +17,68 @@ const ORPHANS: Duration = Duration::from_secs(4);
 /// What an agent needs after it begins to run again until it has done what it should have done meanwhile.
 pub(super) const CATCH_UP: Nanos = 900_000_000;
 
+/// Between two looks of a turn whether everything stands ready, and how long after a thing of a moment the next one begins
+/// to look.
+const READY_AGAIN: Duration = Duration::from_millis(25);
+const READY_LATER: Duration = Duration::from_millis(400);
+
 impl World {
+    /// It waits for its time, or for a turn that this world does not have.
+    pub(super) fn is_by_the_clock(&self, when: When) -> bool {
+        match when {
+            When::At => true,
+            When::Ready { .. } => false,
+            When::Beside { turn, .. } => !self.faults.iter().any(|f| f.when.begins() == Some(turn)),
+        }
+    }
+
+    /// The next turn begins to wait until everything stands ready.
+    pub(super) fn next_turn(&mut self, from: usize, later: Duration) {
+        let Some(number) = (from..self.faults.len()).find(|n| self.faults[*n].when.begins().is_some()) else { return };
+        let since = self.now() + nanos(later);
+        self.at(since, Event::TurnWaits { number, since });
+    }
+
+    pub(super) fn turn_waits(&mut self, number: usize, since: Nanos) {
+        let When::Ready { turn: now, at_most, .. } = self.faults[number].when else { return };
+        if !self.stands_ready() && self.now() - since < nanos(at_most) {
+            return self.after(READY_AGAIN, Event::TurnWaits { number, since });
+        }
+        for number in 0..self.faults.len() {
+            match self.faults[number].when {
+                When::Ready { turn, after, .. } | When::Beside { turn, after } if turn == now => {
+                    self.after(after, Event::Fault(number));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Nothing is under way, somebody leads, and there is one who could be promoted.
+    fn stands_ready(&self) -> bool {
+        let needs_candidate = self.setup.promise != Promise::BestEffort;
+        let writer = self.disk.unit(|unit| {
+            let ready = unit.run.is_none() && (unit.candidate.is_some() || !needs_candidate);
+            unit.writer.as_ref().filter(|_| ready).and_then(Place::of)
+        });
+        let Some(writer) = writer.flatten() else { return false };
+        let (source, copy) = (&self.databases[writer.index() - 1], &self.databases[writer.other().index() - 1]);
+        let streams = copy.server == Server::Standby && copy.receiver.is_some();
+        streams && source.is_primary() && !source.frozen && self.leader().is_some()
+    }
+
     pub(super) fn fault_begins(&mut self, number: usize) {
-        let fault = self.faults[number];
+        let fault = &mut self.faults[number];
+        if fault.when.begins().is_some()
+            && let Some(writer) = self.disk.unit(|unit| unit.writer.as_ref().and_then(Place::of)).flatten()
+        {
+            fault.kind = fault.kind.at(writer);
+        }
+        let fault = *fault;
+        match fault.lasts {
+            Duration::ZERO => self.fault_over(number, READY_LATER),
+            lasts => self.after(lasts, Event::FaultEnds(number)),
+        }
         self.note(|| format!("fault {number}: {fault}"));
         match fault.kind {
             FaultKind::KillController(member) => self.kill_controller(member),
@@ -38,6 +99,7 @@ impl World {
             }
             FaultKind::StorageTrouble => self.disk.set_trouble(true),
             FaultKind::FullDisk(place) => self.agent(place).folder.guard.set_full(true),
+            FaultKind::Trickle(place) => self.trickles[place.index() - 1] += 1,
             FaultKind::Switchover
             | FaultKind::Failback
             | FaultKind::Failover
@@ -50,14 +112,23 @@ impl World {
         }
     }
 
+    fn fault_over(&mut self, number: usize, later: Duration) {
+        self.faults_over += 1;
+        if self.faults[number].when.begins().is_some() {
+            self.next_turn(number + 1, later);
+        }
+    }
+
     pub(super) fn fault_ends(&mut self, number: usize) {
         let fault = self.faults[number];
+        self.fault_over(number, Duration::ZERO);
         self.note(|| format!("fault {number} ends"));
         match fault.kind {
             FaultKind::KillController(member) => self.start_controller(member),
             FaultKind::PauseController(member) => self.pause_controller(member, false),
             FaultKind::ChangeLeader => {
                 if let Some(member) = self.stopped.remove(&number) {
+                    self.stop_clock(member, false);
                     self.pause_controller(member, false);
                 }
             }
@@ -70,6 +141,7 @@ impl World {
             FaultKind::PauseMachine(place) => self.pause_machine(place, false),
             FaultKind::StorageTrouble => self.disk.set_trouble(false),
             FaultKind::FullDisk(place) => self.agent(place).folder.guard.set_full(false),
+            FaultKind::Trickle(place) => self.trickles[place.index() - 1] -= 1,
             FaultKind::PauseRun => self.person(FaultKind::ResumeRun),
             _ => self.network_fault(fault.kind, false),
         }
@@ -101,6 +173,15 @@ impl World {
         if let Some(member) = self.leader() {
             self.stopped.insert(number, member);
             self.pause_controller(member, true);
+            self.stop_clock(member, true);
+        }
+    }
+
+    /// A planted bug.
+    fn stop_clock(&mut self, member: Place, stopped: bool) {
+        if self.bug.is_some_and(Bug::leads_on) {
+            let now = self.now();
+            self.timeline.change_machine(self.machines[member.index()], |m| m.stand_still(stopped, now));
         }
     }
 
@@ -208,14 +289,7 @@ impl World {
         let lease = nanos(self.plan.policy.lease);
         self.agent(place).runs_since = now + lease;
         // The clocks of a paused machine have not seen the pause.
-        self.timeline.change_machine(self.machines[place.index()], |m| match (paused, m.stopped_at) {
-            (true, None) => m.stopped_at = Some(now),
-            (false, Some(at)) => {
-                m.unseen += now - at;
-                m.stopped_at = None;
-            }
-            _ => {}
-        });
+        self.timeline.change_machine(self.machines[place.index()], |m| m.stand_still(paused, now));
     }
 
     fn network_fault(&mut self, kind: FaultKind, begins: bool) {

@@ -150,8 +150,8 @@ impl World {
             if self.laws.believes_until[other.index()] > self.now() && !silent {
                 let what = format!("{} was granted the lease while {} holds it", place.name(), other.name());
                 // A machine that has just gone on reads what was answered before it was paused.
-                let excused = if self.is_machine_excused(place) { place } else { other };
-                self.broke_unless_excused(Law::OneLease, excused, what);
+                let excused = self.is_machine_excused(place) || self.is_machine_excused(other);
+                self.broke_unless(excused, Law::OneLease, what);
             }
         }
     }

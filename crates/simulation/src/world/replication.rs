@@ -8,6 +8,9 @@ use crate::place::Place;
 use crate::timeline::nanos;
 use std::time::Duration;
 
+/// Between two entries of WAL that come in drops.
+const DROP: Duration = Duration::from_millis(180);
+
 /// A standby that hears nothing for so long gives its connection up.
 const RECEIVER_TIMEOUT: Duration = Duration::from_millis(700);
 
@@ -67,9 +70,11 @@ impl World {
         let takes = self.network.takes(from, to, &mut self.chance);
         let cut = self.network.is_cut(from, to);
         let held = self.database(to).wal.len();
+        let trickles = self.trickles[to.index() - 1] > 0;
         let source = self.database(from);
         let runs = matches!(source.server, Server::Primary | Server::Busy) && !source.frozen;
-        let upto = source.flushed;
+        let upto = if trickles { source.flushed.min(held + 1) } else { source.flushed };
+        let takes = if trickles { takes + nanos(DROP) } else { takes };
         let Some(sender) = source.sender.as_mut().filter(|s| runs && !s.pumping && !cut && upto > held) else { return };
         sender.pumping = true;
         let stream = sender.stream;

@@ -96,7 +96,7 @@ impl World {
     pub(super) fn check(&mut self) {
         let now = self.now();
         self.after(Duration::from_millis(200), Event::Check);
-        let over = self.faults.iter().all(|f| crate::timeline::nanos(f.at + f.lasts) <= now);
+        let over = self.faults_over == self.faults.len();
         let quiet = over && self.leader().is_some() && !self.is_moving() && self.has_writer_or_reason();
         self.come_to_the_rescue(over, quiet);
         self.quiet_since = if quiet { self.quiet_since.or(Some(now)) } else { None };

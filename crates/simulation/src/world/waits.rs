@@ -114,6 +114,7 @@ impl World {
         let for_nobody = waits.for_nobody();
         self.database(place).waits = waits;
         if for_nobody {
+            self.check_one_writer(place);
             self.release(place, usize::MAX, By::Alone);
         }
         self.candidate_confirms(place);
