@@ -86,6 +86,13 @@ fn notes(
     if changed.is_some_and(|c| (c.policy.lease, c.policy.renew) != (then.policy.lease, then.policy.renew)) {
         notes.push("lease and renewal are others: the recording holds the leases as they were granted".to_owned());
     }
+    if changed.is_some_and(|c| c.policy.least_fence != then.policy.least_fence) {
+        notes.push(
+            "`least_fence` is another: what is decided is replayed, not whether a runbook could be derived for it, and that is \
+             where a fence that is too weak is refused (PL-0209)"
+                .to_owned(),
+        );
+    }
     if found.iter().any(|d| d.first.contains("starts a ") || d.second.contains("starts a ")) {
         notes.push(
             "after a difference in what is started, the recording shows what happened, not what would have".to_owned(),

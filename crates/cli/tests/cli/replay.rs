@@ -62,6 +62,9 @@ fn a_changed_plan_shows_where_it_decides_otherwise() {
     assert_eq!(found.len(), 1, "{view:#}");
     assert!(found[0]["first"].as_str().unwrap().contains("starts a failover to west"), "{view:#}");
     assert!(found[0]["second"].as_str().unwrap().contains("leaves it to a person"), "{view:#}");
+    let surer = changed("region", "mode: automatic", "mode: automatic\n  least_fence: proven", folder.path());
+    let notes = replay("region", Some(&surer))["notes"].to_string();
+    assert!(notes.contains("least_fence") && notes.contains("PL-0209"), "what is not replayed is said: {notes}");
     let more = changed("region", "mode: automatic", "mode: automatic\n  observers: [paris, oslo]", folder.path());
     let view = replay("region", Some(&more));
     assert!(verdicts(&view["changed"]).contains(&"minority"), "two of five are no majority: {view:#}");
