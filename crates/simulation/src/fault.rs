@@ -88,7 +88,7 @@ impl std::fmt::Display for Fault {
         match when {
             When::At => write!(f, "at {:.3} s", at.as_secs_f64())?,
             When::Ready { turn, after, .. } => {
-                write!(f, "{:.3} s after all is ready, turn {turn}", after.as_secs_f64())?
+                write!(f, "{:.3} s after all is ready, turn {turn}", after.as_secs_f64())?;
             }
             When::Beside { turn, after } => write!(f, "{:.3} s into turn {turn}", after.as_secs_f64())?,
         }
