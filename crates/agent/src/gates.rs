@@ -49,14 +49,62 @@ impl Gates {
         self.of.get(unit).into_iter().flatten().for_each(|(_, gate)| gate.close());
     }
 
-    /// The copy of the component is a standby.
-    pub(crate) fn rest(&self, component: &Component) {
-        self.of.values().flatten().filter(|(of, _)| of == component).for_each(|(_, gate)| gate.rest());
+    /// The copy of the component is a standby. Where its region holds the lease it may be the writer at any moment, so what
+    /// was opened for it stays; it stands open for readers, too.
+    pub(crate) fn rest(&self, component: &Component, holds_lease: impl Fn(&Unit) -> bool) {
+        let without = self.of.iter().filter(|(unit, _)| !holds_lease(unit)).flat_map(|(_, gates)| gates);
+        without.filter(|(of, _)| of == component).for_each(|(_, gate)| gate.rest());
     }
 
     /// A writer of this component acknowledges, once the lease is over, only what its candidate has. Else it must be
     /// fenced then.
     pub(crate) fn end_writes(&self, component: &Component) -> bool {
         self.end_writes.contains(component)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// What it was told, in order.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<&'static str>>);
+
+    impl Gate for Told {
+        fn name(&self) -> &str {
+            "told"
+        }
+
+        fn allow(&self, _: Mono) {
+            self.0.lock().unwrap().push("allow");
+        }
+
+        fn close(&self) {
+            self.0.lock().unwrap().push("close");
+        }
+
+        fn rest(&self) {
+            self.0.lock().unwrap().push("rest");
+        }
+
+        fn bypasses(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn what_was_opened_for_a_copy_that_is_about_to_be_promoted_is_not_taken_away() {
+        let (told, unit, component) = (Arc::new(Told::default()), Unit::from("shop"), Component::from("database"));
+        let of = [(unit.clone(), vec![(component.clone(), told.clone() as Arc<dyn Gate>)])].into();
+        let gates = Gates { of, end_writes: BTreeSet::new() };
+        gates.rest(&component, |_| false);
+        gates.allow(&unit, Mono::default());
+        gates.rest(&component, |_| true);
+        gates.rest(&Component::from("other"), |_| false);
+        assert_eq!(*told.0.lock().unwrap(), ["rest", "allow"]);
+        gates.rest(&component, |_| false);
+        assert_eq!(*told.0.lock().unwrap(), ["rest", "allow", "rest"]);
     }
 }

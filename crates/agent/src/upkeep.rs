@@ -68,7 +68,7 @@ async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation,
         now: agent.clock.mono(),
     });
     if matches!(role, Role::Standby { .. }) {
-        agent.gates.rest(&target.component);
+        agent.gates.rest(&target.component, |unit| agent.leases.is_valid(unit));
     }
     let (component, region) = (target.component.clone(), agent.region.clone());
     match action {

@@ -24,7 +24,8 @@ pub trait Gate: Send + Sync {
     /// Nothing may be acknowledged any more; to be allowed again later.
     fn close(&self);
 
-    /// The copy was seen to be a standby: it acknowledges nothing, so nothing needs to be closed. Said again and again.
+    /// The copy was seen to be a standby and its region holds no lease: it acknowledges nothing and will not in the next
+    /// moment, so nothing needs to be closed. Said again and again.
     fn rest(&self) {}
 
     /// What it does not cover, one line each, for people who decide whether that is enough.
