@@ -262,6 +262,7 @@ catalogue! {
     ALARM_MUTE = "PL-0947", Failed;
     DATA_DAMAGED = "PL-0970", Refused;
     LEFT_BEHIND = "PL-0971", Failed;
+    UNSEEN_SERVER = "PL-0972", Refused;
     UNIT_CHANGED = "PL-0975", Refused;
 }
 

@@ -14,6 +14,7 @@ pub mod cluster;
 mod control;
 mod directory;
 mod durable;
+mod elsewhere;
 mod fence;
 mod forecast;
 mod gate;

@@ -10,13 +10,16 @@ use super::marker::{Marker, SilencedBy};
 use super::processes::{self, Attached, Table};
 use nix::sys::signal::Signal;
 use pilotlight_core::effect::FenceAssurance;
-use pilotlight_core::outcome::{Failure, Outcome, Output};
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Output};
 use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::Context;
 use std::time::Duration;
 
 /// Between two looks at processes that were killed; they need a few milliseconds to be torn down.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// What a server that is not seen may take to answer at its address. One that is gone is answered for in microseconds.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What was seen when nothing was left.
 pub(super) struct Silence {
@@ -37,7 +40,7 @@ impl PostgresDriver {
         let deadline = began + context.deadline;
         // Work under way ends within milliseconds; what it may have started meanwhile falls to the second pass.
         self.desk.interrupt();
-        let first = self.silence(deadline).await?;
+        let first = self.kill_all(deadline).await?;
         let context_for_turn = Context { deadline: deadline.since(self.clock.mono()), ..context.clone() };
         let _turn = self
             .desk
@@ -62,8 +65,18 @@ impl PostgresDriver {
         Ok(Outcome::Done { output })
     }
 
-    /// Kills until nothing is left, and says how sure that is.
+    /// Kills until nothing is left, asks whether a server answers all the same, and says how sure it is.
     pub(super) async fn silence(&self, deadline: Mono) -> Result<Silence, Failure> {
+        let silence = self.kill_all(deadline).await?;
+        match self.unseen_server(&self.directory(), ANSWERS_WITHIN).await {
+            None => Ok(silence),
+            Some(failure) if silence.killed == 0 => Err(failure),
+            Some(failure) => Err(Failure { kind: FailureKind::OutcomeUnknown, ..failure }),
+        }
+    }
+
+    /// Kills until nothing is left that can be seen.
+    async fn kill_all(&self, deadline: Mono) -> Result<Silence, Failure> {
         let directory = self.directory();
         // Read before the kill: a later start would replace it.
         let file = directory.pid_file();

@@ -25,6 +25,9 @@ pub(super) const LOOK_TIMEOUT: Duration = Duration::from_millis(1_200);
 /// Kept short: whoever waits for this look waits to act on a dead writer.
 const ORPHAN_GRACE: Duration = Duration::from_millis(10);
 
+/// What a server that is not seen may take to answer at its address; whoever acts on the look asks again, and longer.
+const UNSEEN_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// What a running server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -242,6 +245,10 @@ impl PostgresDriver {
         if !table.left.is_empty() {
             facts.insert("processes".to_owned(), format!("{} left without a postmaster", table.left.len()));
             return State { role: Some(Role::Unresponsive), facts, ..State::default() };
+        }
+        if let Some(failure) = self.unseen_server(directory, UNSEEN_TIMEOUT).await {
+            facts.insert("postmaster".to_owned(), "not seen".to_owned());
+            return unknown(facts, &failure);
         }
         if let Some(marker) = self.marker() {
             facts.insert("fenced".to_owned(), format!("by {:?} of epoch {}", marker.by, marker.epoch));

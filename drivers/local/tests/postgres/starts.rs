@@ -8,7 +8,7 @@ use pilotlight_core::outcome::{FailureKind, Outcome, Severity};
 use pilotlight_driver::Driver;
 use pilotlight_local::postgres::cluster;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Starts the server as the distribution's unit or a person would.
@@ -71,6 +71,75 @@ async fn a_killed_writer_is_started_in_place_with_all_it_acknowledged() {
     assert!(pair.data_dir("east").join("standby.signal").exists(), "armed while it runs");
     assert!(matches!(pair.resume("east").await, Ok(Outcome::Skipped { .. })));
     pair.streams("west").await;
+}
+
+/// A server in a container: namespaces of its own, and the data directory under another path.
+struct Contained(std::process::Child);
+
+impl Contained {
+    fn start(pair: &Pair, region: &str) -> Contained {
+        let opts = std::fs::read_to_string(pair.data_dir(region).join("postmaster.opts")).unwrap();
+        let inside = pair.root.path().join("inside");
+        std::fs::create_dir_all(&inside).unwrap();
+        let script = "mount --bind \"$1\" \"$2\" && exec setpriv --reuid=postgres --regid=postgres --clear-groups \"$3\" -D \"$2\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--ipc", "--fork", "sh", "-c", script, "sh"]);
+        command.arg(pair.data_dir(region)).arg(inside).arg(opts.split(' ').next().unwrap()).current_dir("/");
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Contained(command.spawn().expect("unshare was tried before"))
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        // The first process of its namespace: all others in it go with it, and `unshare` ends after it.
+        let children = format!("/proc/{0}/task/{0}/children", self.0.id());
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        if children.is_empty() {
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_be_seen_is_neither_called_fenced_nor_joined_by_a_second_one() {
+    let allowed = Command::new("unshare").args(["--mount", "--pid", "--ipc", "--fork", "setpriv", "true"]).status();
+    if !allowed.is_ok_and(|s| s.success()) || !nix::unistd::geteuid().is_root() {
+        println!("skipped: this account may not make namespaces");
+        return;
+    }
+    let pair = Pair::started().await;
+    pair.hit("east", Signal::SIGKILL);
+    pair.reaches("east", |role| matches!(role, Role::Down { was_writer: true, .. })).await;
+    cluster::kill(pair.data_dir("east"));
+    // As whoever made the image has it: the server removes what another one left, and comes up as a writer.
+    std::fs::remove_file(pair.data_dir("east").join("postmaster.pid")).unwrap();
+    std::fs::remove_file(pair.data_dir("east").join("standby.signal")).unwrap();
+    let contained = Contained::start(&pair, "east");
+    eventually("it takes payments", || pair.pay("east", 1)).await;
+    let pid_file = std::fs::read_to_string(pair.data_dir("east").join("postmaster.pid")).unwrap();
+    let seen = pair.look("east").await;
+    assert_eq!(seen.role, Some(Role::Unknown), "{seen:?}");
+    assert!(seen.says().unwrap_or_default().contains("PL-0972"), "{seen:?}");
+    for refused in [pair.fence("east").await, pair.resume("east").await, pair.stop("east").await] {
+        let failure = refused.unwrap_err();
+        assert!(failure.message.starts_with("PL-0972: ") && failure.hint.is_some(), "{failure:?}");
+    }
+    let now = std::fs::read_to_string(pair.data_dir("east").join("postmaster.pid")).unwrap();
+    assert_eq!(now, pid_file, "nothing was done to the living server");
+    pair.pay("east", 2).await.expect("it goes on");
+    drop(contained);
+    eventually("it is gone", || async {
+        let role = pair.look("east").await.role;
+        if matches!(role, Some(Role::Down { was_writer: true, .. })) { Ok(()) } else { Err(format!("{role:?}")) }
+    })
+    .await;
+    pair.resume("east").await.expect("nobody else works there any more");
+    assert_eq!(pair.paid("east").await, [1, 2].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
