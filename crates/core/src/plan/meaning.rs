@@ -87,7 +87,9 @@ fn policy(plan: &Plan) -> Vec<String> {
     }
     lines.push(
         match p.rejoin {
-            RejoinMode::Automatic => "a returned region becomes a standby by itself; what only it held is kept in a rescue bundle first",
+            RejoinMode::Automatic => {
+                "a returned region becomes a standby by itself; what only it held is kept in a rescue bundle first"
+            }
             RejoinMode::Manual => "a returned region stays fenced until a person lets it join again",
         }
         .to_owned(),

@@ -63,7 +63,10 @@ static ATTEMPTS: Section = Section {
 static RESTART: [Key; 1] = [optional("restart", Shape::Record(&ATTEMPTS), "Start it again in place, so often.")];
 
 static REJOINS: [Word; 2] = [
-    word("automatic", "As soon as its agent is back. Changes that only the old writer held are kept in a rescue bundle first."),
+    word(
+        "automatic",
+        "As soon as its agent is back. Changes that only the old writer held are kept in a rescue bundle first.",
+    ),
     word("manual", "When a person says so."),
 ];
 
