@@ -71,3 +71,24 @@ resource "aws_iam_role_policy_attachment" "driver" {
   role       = aws_iam_role.this.name
   policy_arn = aws_iam_policy.driver[each.key].arn
 }
+
+# The role may ask AWS what its own policies allow, so that `check --live` names a missing right before a move.
+data "aws_iam_policy_document" "self" {
+  statement {
+    sid       = "Simulate"
+    actions   = keys(local.rights.rights)
+    resources = [aws_iam_role.this.arn]
+  }
+}
+
+resource "aws_iam_policy" "self" {
+  name        = "${var.name}-pilotlight-self"
+  description = "Pilotlight may have its own rights simulated"
+  policy      = data.aws_iam_policy_document.self.json
+  tags        = var.tags
+}
+
+resource "aws_iam_role_policy_attachment" "self" {
+  role       = aws_iam_role.this.name
+  policy_arn = aws_iam_policy.self.arn
+}

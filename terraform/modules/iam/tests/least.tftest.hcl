@@ -4,6 +4,9 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{}" }
   }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/shop-pilotlight" }
+  }
   mock_resource "aws_iam_policy" {
     defaults = { arn = "arn:aws:iam::123456789012:policy/p" }
   }
@@ -32,6 +35,13 @@ run "one_policy_per_driver_of_the_plan" {
   assert {
     condition     = !contains(output.calls.aurora.named, "rds:RemoveFromGlobalCluster")
     error_message = "a detach is allowed that nobody allowed"
+  }
+}
+
+run "the_role_may_simulate_its_own_rights_and_no_others" {
+  assert {
+    condition     = join(" ", data.aws_iam_policy_document.self.statement[0].actions) == "iam:SimulatePrincipalPolicy" && join(" ", data.aws_iam_policy_document.self.statement[0].resources) == aws_iam_role.this.arn
+    error_message = "`check --live` could not tell a missing right, or could read the rights of others"
   }
 }
 
