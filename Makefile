@@ -22,7 +22,7 @@ test: tools postgres engines ## run every test, those on real PostgreSQL include
 
 test-aws: tools moto ## run the tests of the drivers for AWS against the AWS test server
 	$(CARGO) clippy --package pilotlight --package pilotlight-aws --all-targets --locked $(AWS) -- --deny warnings
-	$(CARGO) test --package pilotlight --package pilotlight-aws --locked $(AWS) --test aws --test server $(ARGS)
+	$(CARGO) test --package pilotlight --package pilotlight-aws --locked $(AWS) --lib --test aws --test server $(ARGS)
 
 test-terraform: ## test the Terraform modules with mocked providers, where terraform is installed
 	@scripts/test-terraform.sh

@@ -2,6 +2,7 @@
 //!
 //! Every figure comes with its range over at least ten repetitions, and with what the machine itself took meanwhile.
 
+mod aws;
 mod engine;
 mod failover;
 mod figures;
@@ -20,7 +21,12 @@ struct Options {
 
 /// Runs a benchmark; exit code 1 when a target is missed.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let Some((name, rest)) = arguments.split_first() else { bail!("which one? there are: engine, failover, safety") };
+    let Some((name, rest)) = arguments.split_first() else {
+        bail!("which one? there are: aws, engine, failover, safety")
+    };
+    if name == "aws" {
+        return aws::run(rest);
+    }
     if name == "safety" {
         return safety::run(rest);
     }
@@ -33,7 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     }
     let table = match name.as_str() {
         "engine" => engine::run(options.repeat)?,
-        other => bail!("there is no benchmark {other}; there are: engine, failover, safety"),
+        other => bail!("there is no benchmark {other}; there are: aws, engine, failover, safety"),
     };
     print!("{table}");
     if let Some(file) = &options.json {

@@ -16,6 +16,9 @@ const USAGE: &str = "usage: cargo xtask TASK
   bench engine [--repeat N] [--json FILE] the engine's makespan and recovery on a durable journal
   bench failover [--repeat N] [--json FILE]
                                           real moves of real PostgreSQL beside the floor
+  bench aws [--repeat N] [--json FILE] [--case CASE] [--speed S]
+                                          moves of what AWS runs, against the AWS test server: what is ours beside the
+                                          provider's phases, calls a second, the size of the binary
   bench safety [--repeat N] [--json FILE] [--case CASE] [--lanes N] [--net KIND] [--guarantee WORD]
                                           real cuts, freezes and deaths, and what two clients saw
   simulate [--seeds N] [--first S] [--jobs J] [--failures F] [--bug NAME] [--guarantee WORD]

@@ -61,6 +61,8 @@ pub(crate) enum Verb {
     Switchover(MoveArgs),
     /// Moves the writer back to the region the plan calls home (planned)
     Failback(MoveArgs),
+    /// Moves the writer to another region for a while, to learn whether it works, and takes it back by itself (planned)
+    Drill(DrillArgs),
     /// Makes a returned region a standby again; the writer stays where it is
     Rejoin(RejoinArgs),
     /// Shows what a returned writer had acknowledged and never sent, and applies it again
@@ -281,6 +283,9 @@ pub(crate) struct MoveArgs {
     /// Where to; may be left out when only one other region is there
     #[arg(long, value_name = "REGION")]
     pub(crate) to: Option<String>,
+    /// Which unit; may be left out when the plan has one
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) unit: Option<String>,
     /// Touches nothing; says what each step would do and why; ends with 1 when something would make it fail
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -305,6 +310,17 @@ pub(crate) struct FailoverArgs {
     /// report. Refused while anything of the writer is seen.
     #[arg(long, value_name = "REGION")]
     pub(crate) writer_is_off: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    #[command(flatten)]
+    pub(crate) movement: MoveArgs,
+    /// How long it goes on, from the end of the move; whichever controller leads then takes it back
+    ///
+    /// Not while the unit is unwell, or while a person holds what is automatic. Any other move of the unit ends the drill.
+    #[arg(long = "for", default_value = "1h", value_name = "DURATION")]
+    pub(crate) lasts: String,
 }
 
 #[derive(Debug, Args)]

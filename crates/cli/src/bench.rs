@@ -1,8 +1,10 @@
-//! Measures moves on this machine, beside the floor: what nobody can beat. Run by `cargo xtask bench failover`.
+//! Measures moves on this machine, beside the floor: what nobody can beat. Run by `cargo xtask bench failover`
+//! and `cargo xtask bench aws`.
 //!
 //! Every outage is the longest silence a client saw; each case and its floor take turns, so that a machine that gets
 //! slower gets slower for both.
 
+pub(crate) mod aws;
 pub(crate) mod crash;
 pub(crate) mod failback;
 pub(crate) mod figure;

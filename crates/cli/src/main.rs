@@ -98,6 +98,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Runbook(args::RunbookVerb::Show(args)) => runtime("runbook")?.block_on(command::runbook::show(&args)),
         Verb::Failover(args) => runtime("move")?.block_on(command::moves::failover(args)),
         Verb::Switchover(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Switchover, &args)),
+        Verb::Drill(args) => runtime("move")?.block_on(command::moves::drill(args)),
         Verb::Failback(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Failback, &args)),
         Verb::Rejoin(args) => runtime("move")?.block_on(command::moves::rejoin(args)),
         Verb::Run(verb) => runtime("run")?.block_on(command::run::run(&verb)),

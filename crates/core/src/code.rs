@@ -8,7 +8,7 @@
 //!
 //! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
 //! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `085x`
-//! imports, `086x` sight and clocks, `087x` words and bad days, `089x` AWS, `097x`
+//! imports, `086x` sight and clocks, `087x` words and bad days, `089x` AWS, `093x` drills, `097x`
 //! what changed meanwhile.
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -252,6 +252,7 @@ catalogue! {
     AWS_IMAGE_ELSEWHERE = "PL-0895", Failed;
     AWS_IMAGE_DIFFERS = "PL-0896", Failed;
     AWS_ENDPOINTS = "PL-0897", Failed;
+    DRILL_NOT_BACK = "PL-0930", Failed;
     AWS_NODES_DEGRADED = "PL-0940", Failed;
     AWS_SKEW = "PL-0941", Failed;
     AWS_SECRET = "PL-0942", Failed;

@@ -49,6 +49,9 @@ pub struct Cause {
     /// bound, since the last sentinels of a lost region may not have been heard of.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::position::option_ms")]
     pub exposure_ms: Option<Duration>,
+    /// It is a drill, and is taken back so long after it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::position::option_ms")]
+    pub drill_ms: Option<Duration>,
 }
 
 /// What came back from a driver.

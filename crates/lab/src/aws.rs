@@ -88,6 +88,11 @@ impl AwsServer {
         self.exchange("DELETE", "faults", String::new()).await
     }
 
+    /// Counts calls anew.
+    pub async fn forget_calls(&self) -> Result<Value, String> {
+        self.exchange("DELETE", "rates", String::new()).await
+    }
+
     /// One request of HTTP/1.0 by hand: the answer ends with the connection.
     async fn exchange(&self, method: &str, path: &str, body: String) -> Result<Value, String> {
         let talk = async {

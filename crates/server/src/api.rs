@@ -124,8 +124,9 @@ async fn runbook(
 ) -> Result<Json<Runbook>, Refusal> {
     let Query(RunbookQuery { verb, target, unit, mode }) = query.map_err(|e| Refusal::bad(e.body_text()))?;
     let (by, why) = (String::new(), String::new());
-    let (waive_rescue, writer_is_off) = (None, None);
-    let request = MoveRequest { verb, unit, target, mode, dry_run: true, waive_rescue, writer_is_off, by, why };
+    let (waive_rescue, writer_is_off, drill_ms) = (None, None, None);
+    let request =
+        MoveRequest { verb, unit, target, mode, dry_run: true, waive_rescue, writer_is_off, drill_ms, by, why };
     moves::derive(&desk, &request).await.map(Json)
 }
 

@@ -10,8 +10,9 @@
 use crate::api::Refusal;
 use crate::api::view::DecisionView;
 use crate::desk::{Desk, Judged};
+use crate::drills::RefusedBack;
 use crate::past::{Past, past};
-use crate::{hold, moves};
+use crate::{drills, hold, moves};
 use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
@@ -138,6 +139,7 @@ struct Round {
     /// The version of the unit's record that the past belongs to, and when it was read.
     read_at: Option<(u64, Mono)>,
     refused: Option<(Mono, Refusal)>,
+    refused_back: RefusedBack,
 }
 
 impl Round {
@@ -209,6 +211,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
             decision: enter(desk, unit, &sight).await,
             unwell_since: None,
             cooling_down: None,
+            drill: None,
         };
     };
     let judgement = verdict::verdict(&desk.plan, unit, record.writer.as_ref(), &sight);
@@ -250,7 +253,11 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         (None, Decision::Start(intent)) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
         (None, Decision::Ask(intent)) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
     };
-    Judged { judgement: Some(judgement), decision, unwell_since: round.unwell_since, cooling_down }
+    let drill = match round.past.drill.clone().filter(|_| record.run.is_none()) {
+        Some(drill) => Some(drills::go_on(desk, &record, drill, judgement.verdict, &mut round.refused_back).await),
+        None => None,
+    };
+    Judged { judgement: Some(judgement), decision, unwell_since: round.unwell_since, cooling_down, drill }
 }
 
 fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall: Wall) -> History {
@@ -315,6 +322,7 @@ async fn start(
         evidence: judgement.evidence.iter().map(ToString::to_string).collect(),
         first_seen: round.unwell_since,
         exposure_ms: judgement.exposure_of(&intent.target.writer),
+        drill_ms: None,
     };
     match try_start(desk, record, &intent, consent, cause).await {
         Ok(run) => {

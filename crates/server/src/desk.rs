@@ -2,7 +2,7 @@
 //!
 //! Border: plain data behind a short lock, never held across an await; only the turn of writing reports is.
 
-use crate::api::view::DecisionView;
+use crate::api::view::{DecisionView, DrillView};
 use crate::hub::{Hub, Unwelcome};
 use crate::looks;
 use crate::moves::Source;
@@ -81,6 +81,8 @@ pub(crate) struct Judged {
     pub(crate) unwell_since: Option<Wall>,
     /// For how long the last automatic failover bars the next one.
     pub(crate) cooling_down: Option<Duration>,
+    /// A drill that goes on.
+    pub(crate) drill: Option<DrillView>,
 }
 
 impl Desk {

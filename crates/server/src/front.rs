@@ -236,6 +236,7 @@ async fn status(front: &Front) -> StatusView {
             decision: DecisionView::Hold { why: why.clone(), code: None },
             lease: LeaseSight::WaitingOutStart { left: Duration::ZERO },
             cooling_down: None,
+            drill: None,
             led_elsewhere: Vec::new(),
         }
     };

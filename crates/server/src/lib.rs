@@ -9,6 +9,7 @@
 pub mod api;
 mod controller;
 mod desk;
+mod drills;
 mod front;
 pub mod hold;
 pub mod hub;

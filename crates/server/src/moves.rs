@@ -144,6 +144,11 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
         Verb::Failover => Mode::Ungraceful,
         Verb::Switchover | Verb::Failback | Verb::Rejoin => Mode::Graceful,
     });
+    if request.drill_ms.is_some() && request.verb != Verb::Switchover {
+        let what =
+            format!("a {} is no drill: only a planned move to another region is taken back by itself", request.verb);
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, "drill with a switchover"));
+    }
     let intent = Intent { unit, verb: request.verb, mode, target: Placement::in_region(&target) };
     let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
     let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
@@ -233,6 +238,7 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
             .and_then(|j| j.judgement.as_ref())
             .and_then(|j| j.exposure_of(&runbook.intent.target.writer)),
         first_seen: judged.and_then(|j| j.unwell_since),
+        drill_ms: request.drill_ms,
     };
     let run = start(desk, runbook, cause).await?;
     Ok(MoveReply::Started { run })

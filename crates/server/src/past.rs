@@ -1,12 +1,15 @@
 //! What became of a unit's earlier runs, as far as it bears on what is decided next.
 
 use crate::desk::Desk;
+use crate::drills;
 use pilotlight_core::code::{self, Code};
+use pilotlight_core::drill::Drill;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, RunResult};
 use pilotlight_core::time::Wall;
 use pilotlight_core::verdict::Unread;
+use pilotlight_engine::RunSummary;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::UnitRecord;
 use std::collections::BTreeMap;
@@ -29,6 +32,8 @@ pub(crate) struct Past {
     /// The last automatic failover has ended, and not well.
     pub(crate) failed_over_badly: bool,
     pub(crate) failover_unread: Option<Unread>,
+    /// The newest run was a drill that goes on.
+    pub(crate) drill: Option<Drill>,
 }
 
 impl Past {
@@ -41,7 +46,15 @@ impl Past {
 /// What became of the last rejoin of each region, and whether the last automatic failover ended badly.
 pub(crate) async fn past(desk: &Desk, record: &UnitRecord, read: Read) -> Past {
     let mut past = Past { read, ..Past::default() };
-    match failed_rejoins(desk, &record.unit, &mut past.read).await {
+    // The newest first.
+    let rejoins = match desk.engine.readable_runs().await {
+        Ok(runs) => {
+            past.drill = drills::newest(&runs, &record.unit);
+            failed_rejoins(desk, runs, &record.unit, &mut past.read).await
+        }
+        Err(e) => Err(e),
+    };
+    match rejoins {
         Ok(rejoins) => past.failed_rejoins = rejoins,
         Err(e) => past.rejoins_unread = Some(unread(&e)),
     }
@@ -67,10 +80,15 @@ fn unread(error: &StorageError) -> Unread {
 }
 
 /// The newest rejoin of each region, where it did not end well.
-async fn failed_rejoins(desk: &Desk, unit: &Unit, read: &mut Read) -> Result<BTreeMap<Region, Wall>, StorageError> {
+async fn failed_rejoins(
+    desk: &Desk,
+    runs: Vec<RunSummary>,
+    unit: &Unit,
+    read: &mut Read,
+) -> Result<BTreeMap<Region, Wall>, StorageError> {
     let mut newest = BTreeMap::new();
-    // The newest first: the first that is met of a region counts.
-    for summary in desk.engine.readable_runs().await? {
+    // The first that is met of a region counts.
+    for summary in runs {
         let Condition::Ended { result } = summary.condition else { continue };
         if &summary.unit != unit || summary.verb != Verb::Rejoin {
             continue;

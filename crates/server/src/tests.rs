@@ -5,6 +5,7 @@
 
 mod damage;
 mod door;
+mod drills;
 mod failover;
 mod health;
 mod lab;

@@ -1,8 +1,10 @@
 //! How AWS is reached: one configuration per region, with the role that acts there, and the rates kept by all drivers.
 
+use crate::call::Call;
 use crate::metrics::Kept;
 use crate::needs::Found;
-use crate::rate::{Stream, most_per_second};
+use crate::rate::{Stream, bucket};
+use crate::together::Together;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -37,10 +39,37 @@ struct Inner {
     clock: Arc<dyn Clock>,
     keys: Option<Credentials>,
     base: tokio::sync::OnceCell<SdkConfig>,
-    streams: Mutex<BTreeMap<(&'static str, String), Stream>>,
+    streams: Mutex<BTreeMap<(&'static str, &'static str, String), Stream>>,
     kept: Kept,
     plain: OnceLock<Connector>,
     found: Found,
+    looks: Looks,
+}
+
+/// Questions that all drivers of a process ask together.
+pub(crate) struct Looks {
+    /// `DescribeServices` takes ten names of a cluster.
+    pub(crate) services: Together<(String, String), aws_sdk_ecs::types::Service>,
+    /// `DescribeAutoScalingGroups` answers with fifty groups at once.
+    pub(crate) groups: Together<String, aws_sdk_autoscaling::types::AutoScalingGroup>,
+    /// `DescribeDBInstances` answers with a hundred instances at once.
+    pub(crate) instances: Together<String, aws_sdk_rds::types::DbInstance>,
+    /// So does `DescribeDBClusters`.
+    pub(crate) clusters: Together<String, aws_sdk_rds::types::DbCluster>,
+    /// `DescribeGlobalClusters` answers with one or with all.
+    pub(crate) global_clusters: Together<String, aws_sdk_rds::types::GlobalCluster>,
+}
+
+impl Looks {
+    fn new() -> Self {
+        Self {
+            services: Together::new(10),
+            groups: Together::new(50),
+            instances: Together::new(50),
+            clusters: Together::new(50),
+            global_clusters: Together::new(usize::MAX),
+        }
+    }
 }
 
 impl Access {
@@ -66,6 +95,7 @@ impl Access {
                 kept,
                 plain: OnceLock::new(),
                 found: Found::default(),
+                looks: Looks::new(),
             }),
         }
     }
@@ -118,6 +148,11 @@ impl Access {
         &self.inner.kept
     }
 
+    /// Questions that are asked together.
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.inner.looks
+    }
+
     /// The plan's name of one of these regions, by AWS's.
     pub(crate) fn plan_region<'a>(&self, mut of: impl Iterator<Item = &'a Region>, name: &str) -> Option<Region> {
         of.find(|region| self.name(region) == name).cloned()
@@ -128,12 +163,13 @@ impl Access {
         self.inner.plan.name_of(region)
     }
 
-    /// Waits for this process's turn to call the service there.
-    pub(crate) async fn turn(&self, service: &'static str, region: &str) {
+    /// Waits for this process's turn to make the call.
+    pub(crate) async fn turn(&self, call: Call<'_>) {
         let wait = {
+            let bucket = bucket(call.service, call.action);
             let mut streams = self.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
-            let stream = streams.entry((service, region.to_owned())).or_default();
-            stream.take(self.clock().mono(), most_per_second(service))
+            let stream = streams.entry((call.service, bucket.name, call.region.to_owned())).or_default();
+            stream.take(self.clock().mono(), bucket)
         };
         if !wait.is_zero() {
             self.clock().sleep(wait).await;

@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::call::Call;
 use crate::finding::there;
 use crate::place::place_of;
+use crate::together::GATHER;
 use async_trait::async_trait;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LifecycleState};
@@ -115,10 +116,16 @@ pub(crate) async fn group_of(
     name: &str,
 ) -> Result<Option<AutoScalingGroup>, Failure> {
     let client = Client::new(&access.config(region).await?);
-    let call = Call { service: "autoscaling", region: access.name(region), action: "DescribeAutoScalingGroups" };
-    let send = || client.describe_auto_scaling_groups().auto_scaling_group_names(name).send();
-    let answer = access.read(call, LOOK, send).await.map_err(|r| r.not_seen())?;
-    Ok(answer.auto_scaling_groups().first().cloned())
+    let asked = access.looks().groups.ask(access.name(region).to_owned(), name, |question| async move {
+        access.clock().sleep(GATHER).await;
+        let call = Call { service: "autoscaling", region: access.name(region), action: "DescribeAutoScalingGroups" };
+        let ask = || client.describe_auto_scaling_groups();
+        let send = || ask().set_auto_scaling_group_names(Some(question.leave())).send();
+        let answer = access.read(call, LOOK, send).await?;
+        let named = |g: &AutoScalingGroup| Some((g.auto_scaling_group_name()?.to_owned(), g.clone()));
+        Ok(answer.auto_scaling_groups().iter().filter_map(named).collect())
+    });
+    asked.await.map_err(|r| r.not_seen())
 }
 
 /// How many of its instances serve.

@@ -89,7 +89,7 @@ impl Access {
         let until = self.clock().mono() + time;
         let mut repetition = 0;
         loop {
-            self.turn(call.service, call.region).await;
+            self.turn(call).await;
             let refused = match send().await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => read_error(call, &error),

@@ -11,6 +11,7 @@ use crate::call::Call;
 use crate::finding::there;
 use crate::place::place_of;
 use crate::refusal::Said;
+use crate::together::GATHER;
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{CapacityProviderStrategyItem, DeploymentRolloutState, Service};
@@ -60,12 +61,19 @@ impl EcsDriver {
         let place = self.plan.regions.get(region);
         let place = place.ok_or_else(|| Failure::rejected(format!("{} has no service in {region}", self.component)))?;
         let client = self.client(region).await?;
-        let send = || client.describe_services().cluster(&place.cluster).services(&place.service).send();
-        match self.access.read(self.call(region, "DescribeServices"), LOOK, send).await {
-            Ok(answer) => {
-                let live = |s: &&Service| s.status() != Some("INACTIVE");
-                Ok(answer.services().iter().find(live).cloned())
-            }
+        let key = (self.access.name(region).to_owned(), place.cluster.clone());
+        let asked = self.access.looks().services.ask(key, &place.service, |question| async move {
+            self.access.clock().sleep(GATHER).await;
+            let call = || client.describe_services().cluster(&place.cluster);
+            let send = || call().set_services(Some(question.leave())).send();
+            let answer = self.access.read(self.call(region, "DescribeServices"), LOOK, send).await?;
+            let live = |s: &&Service| s.status() != Some("INACTIVE");
+            // A plan may name it by its ARN.
+            let names = |s: &Service| [s.service_name(), s.service_arn()].map(|n| Some((n?.to_owned(), s.clone())));
+            Ok(answer.services().iter().filter(live).flat_map(names).flatten().collect())
+        });
+        match asked.await {
+            Ok(service) => Ok(service),
             Err(refused) if refused.said == Said::Missing => Ok(None),
             Err(refused) => Err(refused.not_seen()),
         }

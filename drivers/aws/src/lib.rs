@@ -67,6 +67,8 @@ mod identity;
 mod s3;
 #[cfg(feature = "sdk")]
 mod sns;
+#[cfg(feature = "sdk")]
+mod together;
 
 #[cfg(feature = "sdk")]
 pub use accelerator::AcceleratorDriver;

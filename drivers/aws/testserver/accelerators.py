@@ -7,7 +7,7 @@ test's seed make are there.
 import itertools
 import json
 
-from clock import CLOCK, PHASES
+from clock import CLOCK, begin
 from world import LOCK
 
 ACCOUNT = "123456789012"
@@ -85,7 +85,7 @@ def update_endpoint_group(given):
     if "EndpointConfigurations" in given:
         group["EndpointDescriptions"] = described(given["EndpointConfigurations"])
     accelerator = given["EndpointGroupArn"].split("/listener/")[0]
-    ACCELERATORS[accelerator]["until"] = CLOCK.now() + PHASES["deploy"]
+    ACCELERATORS[accelerator]["until"] = begin("deploy", f"globalaccelerator:{accelerator}")
     return {"EndpointGroup": group}
 
 

@@ -9,7 +9,7 @@ from moto.core.responses import ActionResult
 from moto.elasticache.models import elasticache_backends
 from moto.elasticache.responses import ElastiCacheResponse
 
-from clock import CLOCK, PHASES
+from clock import CLOCK, PHASES, begin
 from database import Refused
 from world import LOCK, data_is_up
 
@@ -189,7 +189,7 @@ def failover_global_replication_group(self):
         if datastore.moving or new["primary"] or CLOCK.now() < new["since"]:
             raise WrongState(f"{datastore.name} is {datastore.status}, or the member is not associated")
         STORE.copy(new["region"], new["name"])
-        datastore.moving = {"to": new, "until": CLOCK.now() + PHASES["cache-failover"]}
+        datastore.moving = {"to": new, "until": begin("cache-failover", f"elasticache:{datastore.name}")}
         new["since"] = datastore.moving["until"]
         return answer(datastore)
 

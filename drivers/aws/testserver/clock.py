@@ -40,14 +40,29 @@ PHASES = {
 }
 
 
+# Every phase that was begun: which, of what, when it was accepted and when it is over, in modelled seconds; and when it was
+# accepted by the wall clock, so that it can be laid beside a journal.
+TAKEN = []
+
+
+def begin(phase, of):
+    """A change is accepted: its phase goes on until the moment that is returned."""
+    now = CLOCK.now()
+    until = now + PHASES[phase]
+    TAKEN.append({"phase": phase, "of": of, "began": now, "ends": until, "wall": time.time()})
+    return until
+
+
 class Ramp:
     """A number on its way to another: falls at once, rises in even steps until the phase is over."""
 
     def __init__(self, value=0):
         self.start, self.goal, self.since, self.phase = value, value, 0.0, "task"
 
-    def aim(self, goal, phase):
+    def aim(self, goal, phase, of):
         self.start, self.goal, self.since, self.phase = self.now(), goal, CLOCK.now(), phase
+        if self.goal > self.start:
+            begin(phase, of)
 
     def now(self):
         if self.goal <= self.start:

@@ -3,7 +3,7 @@
 from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
 from moto.ecs.models import Service, ecs_backends
 
-from clock import CLOCK, PHASES, Ramp
+from clock import CLOCK, PHASES, Ramp, begin
 
 ACCOUNT = "123456789012"
 
@@ -14,14 +14,14 @@ def running_count(service):
 
 
 def set_running_count(service, count):
-    service.__dict__.setdefault("pilotlight_ramp", Ramp()).aim(count, "task")
+    service.__dict__.setdefault("pilotlight_ramp", Ramp()).aim(count, "task", f"ecs:{service.name}")
 
 
 def pending_count(service):
     return max(0, int(service.desired_count or 0) - running_count(service))
 
 
-def begin(original):
+def with_tasks(original):
     def create(service, *args, **kwargs):
         original(service, *args, **kwargs)
         service.running_count = service.desired_count
@@ -63,11 +63,23 @@ def active_instances(group):
     return [s for s in group.instance_states if s.lifecycle_state in ("InService", "Pending")]
 
 
+def set_desired_capacity(original):
+    def grow(group, wanted, *args, **kwargs):
+        before = len(getattr(group, "instance_states", []))
+        answer = original(group, wanted, *args, **kwargs)
+        if len(group.instance_states) > before:
+            begin("instance", f"autoscaling:{group.name}")
+        return answer
+
+    return grow
+
+
 def install():
     Service.running_count = property(running_count, set_running_count)
     Service.pending_count = property(pending_count, lambda *_: None)
-    Service.__init__ = begin(Service.__init__)
+    Service.__init__ = with_tasks(Service.__init__)
     from moto.autoscaling.models import InstanceState
 
     InstanceState.lifecycle_state = property(lifecycle_state, set_lifecycle_state)
     FakeAutoScalingGroup.active_instances = active_instances
+    FakeAutoScalingGroup.set_desired_capacity = set_desired_capacity(FakeAutoScalingGroup.set_desired_capacity)

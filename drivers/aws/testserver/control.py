@@ -13,14 +13,15 @@ import database
 import dns
 import nodes
 import objects
+import rates
 import seed
-from clock import CLOCK, PHASES
+from clock import CLOCK, PHASES, TAKEN
 from world import LOCK, region
 
 ACCOUNT = "123456789012"
 
 
-def answer(environ, start_response, calls, faults, rates):
+def answer(environ, start_response, calls, faults):
     size = int(environ.get("CONTENT_LENGTH") or 0)
     body = json.loads(environ["wsgi.input"].read(size) or b"{}")
     query = {k: v[0] for k, v in urllib.parse.parse_qs(environ.get("QUERY_STRING", "")).items()}
@@ -34,7 +35,7 @@ def answer(environ, start_response, calls, faults, rates):
             return write(start_response, 409, {"why": f"cannot be made: {failed!r}"})
     with LOCK:
         try:
-            reply = route(method, path, {**query, **body}, calls, faults, rates)
+            reply = route(method, path, {**query, **body}, calls, faults)
         except Refused as refused:
             status, reply = 409, {"why": str(refused)}
         except KeyError as missing:
@@ -52,7 +53,7 @@ def write(start_response, status, reply):
 Refused = database.Refused
 
 
-def route(method, path, given, calls, faults, rates):
+def route(method, path, given, calls, faults):
     match (method, path.split("/")):
         case ("POST", ["faults"]):
             faults.append(given)
@@ -61,11 +62,18 @@ def route(method, path, given, calls, faults, rates):
             faults.clear()
             return {}
         case ("POST", ["rates"]):
-            rates.update(given)
+            rates.SET.update(given)
             return {}
+        case ("GET", ["rates"]):
+            return rates.shown()
+        case ("DELETE", ["rates"]):
+            return rates.forget()
         case ("POST", ["phases"]):
             PHASES.update(given)
             return {}
+        case ("GET", ["phases"]):
+            since = float(given.get("since", 0))
+            return [p for p in TAKEN if p["began"] >= since]
         case ("POST", ["regions", name]):
             database.before_change_of(name)
             cache.before_change_of()

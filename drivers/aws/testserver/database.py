@@ -13,7 +13,7 @@ from moto.rds.exceptions import DBClusterNotFoundError, InvalidGlobalClusterStat
 from moto.rds.models import DBCluster, GlobalCluster, rds_backends
 from moto.rds.responses import RDSResponse
 
-from clock import CLOCK, PHASES
+from clock import CLOCK, PHASES, begin
 from world import LOCK, data_is_up
 
 ACCOUNT = "123456789012"
@@ -160,9 +160,13 @@ def settle_copy(copy):
             then()
 
 
+def name_of(copy):
+    return copy.db_cluster_identifier if isinstance(copy, DBCluster) else copy.db_instance_identifier
+
+
 def busy(copy, status, phase, then=None):
     copy.status = status
-    copy.pilotlight_busy_until = CLOCK.now() + PHASES[phase]
+    copy.pilotlight_busy_until = begin(phase, f"rds:{name_of(copy)}")
     copy.pilotlight_then = then
 
 
@@ -215,7 +219,8 @@ def start_move(self, loss):
             STORE.of(new)
         word = "failing-over" if loss else "switching-over"
         phase = "failover" if loss else "switchover"
-        group.pilotlight_move = {"from": old, "to": new, "loss": loss, "until": CLOCK.now() + PHASES[phase], "word": word}
+        until = begin(phase, f"rds:{group.global_cluster_identifier}")
+        group.pilotlight_move = {"from": old, "to": new, "loss": loss, "until": until, "word": word}
         group.status = word
         for member in (old, new):
             member.status = word

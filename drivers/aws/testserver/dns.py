@@ -10,7 +10,7 @@ from moto.route53.exceptions import InvalidInput
 from moto.route53.models import route53_backends
 from moto.route53.responses import Route53
 
-from clock import CLOCK, PHASES
+from clock import CLOCK, PHASES, begin
 from world import LOCK
 
 ACCOUNT = "123456789012"
@@ -26,7 +26,8 @@ def change_resource_record_sets(self):
         refuse_what_aws_refuses(self)
         original_change(self)
         name = f"C{next(NUMBERS):013d}"
-        CHANGES[name] = CLOCK.now() + PHASES["change"]
+        changes = self._get_param("ChangeBatch.Changes")
+        CHANGES[name] = begin("change", f"route53:{changes[0]['ResourceRecordSet']['Name'].rstrip('.')}")
         return ActionResult({"ChangeInfo": {"Id": f"/change/{name}", "Status": "PENDING", "SubmittedAt": utcnow()}})
 
 

@@ -16,12 +16,12 @@ import urllib.parse
 import accelerators
 import control
 import nodes
+import rates
 from clock import CLOCK
 from world import LOCK, region
 
 CALLS = []
 FAULTS = []
-RATES = {}
 
 REST = {
     "eks": nodes.PATHS,
@@ -53,7 +53,7 @@ class Door:
     def __call__(self, environ, start_response):
         path = environ.get("PATH_INFO", "")
         if path.startswith("/pilotlight/"):
-            return control.answer(environ, start_response, CALLS, FAULTS, RATES)
+            return control.answer(environ, start_response, CALLS, FAULTS)
         unpack(environ)
         call = describe(environ)
         began = CLOCK.now()
@@ -64,7 +64,7 @@ class Door:
                 CALLS.append({**call, "at": began})
 
     def serve(self, environ, start_response, call):
-        down = region(call["region"])["control"]
+        down = control_plane(call)
         if down == "refuse":
             cut(environ)
         if down == "hang":
@@ -80,7 +80,7 @@ class Door:
             time.sleep(fault.get("seconds", 1.0) / CLOCK.speed)
         if kind == "drop":
             cut(environ)
-        if kind == "throttle" or over_rate(call):
+        if rates.is_too_often(call) or kind == "throttle":
             call["fault"] = "throttle"
             return refuse(environ, start_response, call, 400, throttling_code(call), "Rate exceeded")
         if kind == "deny":
@@ -112,6 +112,12 @@ def unpack(environ):
         body = gzip.decompress(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
         environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
         del environ["HTTP_CONTENT_ENCODING"]
+
+
+def control_plane(call):
+    """Whether it answers. A region that is lost may spare services whose control plane it only happens to house."""
+    state = region(call["region"])
+    return "up" if call["service"] in state.get("spare", []) else state["control"]
 
 
 def describe(environ):
@@ -156,24 +162,6 @@ def take_fault(call):
                 FAULTS.remove(fault)
             return dict(fault)
     return None
-
-
-def over_rate(call):
-    """A bucket of one second's calls per service and region, where a rate was set."""
-    with LOCK:
-        rate = RATES.get(f"{call['service']}:{call['action']}") or RATES.get(call["service"])
-        if rate is None:
-            return False
-        key = (call["service"], call["region"])
-        now = time.monotonic()
-        level, at = BUCKETS.get(key, (float(rate), now))
-        level = min(float(rate), level + (now - at) * rate)
-        allowed = level >= 1.0
-        BUCKETS[key] = (level - 1.0 if allowed else level, now)
-        return not allowed
-
-
-BUCKETS = {}
 
 
 def throttling_code(call):

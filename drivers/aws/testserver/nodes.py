@@ -10,7 +10,7 @@ from moto.autoscaling.models import autoscaling_backends
 from moto.eks.exceptions import ResourceInUseException
 from moto.eks.models import EKSBackend, Nodegroup, eks_backends
 
-from clock import CLOCK, PHASES
+from clock import CLOCK, begin
 
 ACCOUNT = "123456789012"
 UPDATES = {}
@@ -35,7 +35,7 @@ def update_nodegroup_config(backend, cluster_name, nodegroup_name, **given):
     why = FAILING.pop((backend.region_name, cluster_name, nodegroup_name), None)
     before = dict(group.scaling_config)
     update = original(backend, cluster_name, nodegroup_name, **given)
-    group.__dict__["pilotlight_until"] = CLOCK.now() + PHASES["node-update"]
+    group.__dict__["pilotlight_until"] = begin("node-update", f"eks:{cluster_name}/{nodegroup_name}")
     if why:
         group.scaling_config.update(before)
         update = {**update, "status": "Failed", "errors": [{"errorCode": "Unknown", "errorMessage": why}]}

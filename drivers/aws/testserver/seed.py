@@ -1,6 +1,7 @@
 """Makes what a test starts from, with AWS's own client library, so that the calls are not ours."""
 
 import datetime
+import functools
 import hashlib
 import json
 
@@ -9,6 +10,7 @@ import boto3
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
+@functools.cache
 def client(port, service, region):
     return boto3.client(service, region_name=region, endpoint_url=f"http://127.0.0.1:{port}", **KEYS)
 
@@ -161,9 +163,14 @@ def ecs(port, one):
     )
 
 
+@functools.cache
+def some_image(port, region):
+    """The list is long, and any of them will do."""
+    return client(port, "ec2", region).describe_images()["Images"][0]["ImageId"]
+
+
 def group(port, one):
-    ec2, groups = client(port, "ec2", one["region"]), client(port, "autoscaling", one["region"])
-    image = ec2.describe_images()["Images"][0]["ImageId"]
+    groups, image = client(port, "autoscaling", one["region"]), some_image(port, one["region"])
     groups.create_launch_configuration(
         LaunchConfigurationName=one["name"], ImageId=image, InstanceType="t3.micro"
     )

@@ -22,6 +22,9 @@ pub(crate) struct BenchArgs {
     /// What the controllers of the leader case share
     #[arg(long, value_enum, default_value_t = SharedArg::Folder)]
     pub(crate) store: SharedArg,
+    /// Modelled seconds in one real second, of the cases of AWS
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) speed: f64,
     /// Also writes every measurement there, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -126,4 +129,10 @@ pub(crate) enum BenchCase {
     Idle,
     /// Home by shares of the traffic; and with instances at home that do not answer
     Failback,
+    /// Moves of what AWS runs, against the AWS test server: what is ours beside the provider's phases
+    Aws,
+    /// The same with two hundred components: calls a second
+    AwsMany,
+    /// What this binary weighs
+    Size,
 }

@@ -4,7 +4,7 @@ use pilotlight_core::measure::median;
 use serde::Serialize;
 
 /// What was measured again and again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
     unit: &'static str,
@@ -63,6 +63,18 @@ impl Figure {
     /// Memory, not milliseconds.
     pub(crate) fn mebibytes(mut self) -> Self {
         self.unit = "MiB";
+        self
+    }
+
+    /// The size of a file, not milliseconds.
+    pub(crate) fn megabytes(mut self) -> Self {
+        self.unit = "MB";
+        self
+    }
+
+    /// How often in a second, not milliseconds.
+    pub(crate) fn per_second(mut self) -> Self {
+        self.unit = "/s";
         self
     }
 

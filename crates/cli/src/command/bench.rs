@@ -4,7 +4,7 @@ use crate::args::{BenchArgs, BenchCase};
 use crate::bench::figure::Figure;
 use crate::bench::leader;
 use crate::bench::series::{Series, head};
-use crate::bench::{crash, failback, idle, region, switchover};
+use crate::bench::{aws, crash, failback, idle, region, switchover};
 use crate::command::interrupt_or_hangup;
 use crate::demo::DemoError;
 use crate::error::{CliError, Exit};
@@ -49,6 +49,7 @@ struct Measured {
 async fn measure(args: &BenchArgs, lease: Duration) -> Result<Measured, DemoError> {
     let progress = |text: &str| eprintln!("  {text}");
     let (runs, guarantee) = (args.runs, args.guarantee.word());
+    let of_aws = aws::Asked { runs, speed: args.speed };
     let (mut series, mut figures) = (Vec::new(), Vec::new());
     for case in &args.cases {
         match case {
@@ -61,6 +62,9 @@ async fn measure(args: &BenchArgs, lease: Duration) -> Result<Measured, DemoErro
             }
             BenchCase::Idle => figures.push(idle::measure(runs, guarantee, &progress).await?),
             BenchCase::Dirty => series.push(switchover::measure(runs, guarantee, true, &progress).await?),
+            BenchCase::Aws => figures.extend(aws::measure(of_aws, &progress).await?),
+            BenchCase::AwsMany => figures.extend(aws::many(of_aws, &progress).await?),
+            BenchCase::Size => figures.push(aws::size()?),
             BenchCase::Failback => series.extend(failback::measure(runs, guarantee, &progress).await?),
         }
     }

@@ -236,6 +236,7 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
 async fn preflight(operator: &Operator) -> Vec<Looked> {
     let request = MoveRequest {
         waive_rescue: None,
+        drill_ms: None,
         writer_is_off: None,
         verb: Verb::Switchover,
         unit: None,

@@ -1,18 +1,20 @@
 //! `pilotlight failover | switchover | failback | rejoin`.
 
-use crate::args::{FailoverArgs, MoveArgs, MoveVerb, RejoinArgs};
+use crate::args::{DrillArgs, FailoverArgs, MoveArgs, MoveVerb, RejoinArgs};
 use crate::command::watch;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
-use pilotlight_core::id::{Region, RunId};
+use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::runbook::Runbook;
+use pilotlight_core::time::{parse_duration, show_duration};
 use pilotlight_engine::dry_run::{DryStep, Would};
 use pilotlight_server::api::view::{MoveReply, MoveRequest};
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 impl From<MoveVerb> for Verb {
     fn from(verb: MoveVerb) -> Self {
@@ -42,6 +44,22 @@ pub(crate) async fn failover(args: FailoverArgs) -> Result<ExitCode, CliError> {
 struct Word {
     waive_rescue: Option<String>,
     writer_is_off: Option<Region>,
+    drill: Option<Duration>,
+}
+
+/// A planned move that is taken back by itself.
+pub(crate) async fn drill(args: DrillArgs) -> Result<ExitCode, CliError> {
+    let lasts = parse_duration(&args.lasts).ok_or_else(|| {
+        CliError::say(Exit::Usage, format!("{} is not a duration", args.lasts)).hint("for example 1h")
+    })?;
+    let ended = request(MoveVerb::Switchover, &args.movement, Word { drill: Some(lasts), ..Word::default() }).await?;
+    if ended == ExitCode::SUCCESS && !args.movement.json && !args.movement.dry_run {
+        let lasts = show_duration(lasts);
+        println!(
+            "The drill goes on for {lasts} from the end of this run; then Pilotlight takes it back. `pilotlight failback` ends it now."
+        );
+    }
+    Ok(ended)
 }
 
 /// Any other move.
@@ -55,24 +73,25 @@ async fn request(verb: MoveVerb, args: &MoveArgs, word: Word) -> Result<ExitCode
     let operator = Operator::of(&plan)?;
     let request = MoveRequest {
         verb: verb.into(),
-        unit: None,
+        unit: args.unit.as_deref().map(Unit::from),
         target: args.to.as_deref().map(Region::new),
         mode: None,
         dry_run: true,
         waive_rescue: word.waive_rescue,
         writer_is_off: word.writer_is_off,
+        drill_ms: word.drill,
         by: connect::whoami(),
         why: String::new(),
     };
-    let MoveReply::DryRun { runbook, steps, findings } = operator.post("/v1/moves", &request).await? else {
-        return Err(CliError::say(Exit::Bug, "the controller started a run although only a dry run was asked for"));
-    };
-    if args.dry_run {
-        show_dry_run(args.json, &runbook, &steps, &findings)?;
-        return Ok(if is_blocked(&steps, &findings) { Exit::Failed.into() } else { ExitCode::SUCCESS });
-    }
-    if !args.yes {
-        show_dry_run(false, &runbook, &steps, &findings)?;
+    // With the answer given in advance nobody reads a dry run, which asks every provider and takes its time.
+    if args.dry_run || !args.yes {
+        let MoveReply::DryRun { runbook, steps, findings } = operator.post("/v1/moves", &request).await? else {
+            return Err(CliError::say(Exit::Bug, "the controller started a run although only a dry run was asked for"));
+        };
+        show_dry_run(args.json && args.dry_run, &runbook, &steps, &findings)?;
+        if args.dry_run {
+            return Ok(if is_blocked(&steps, &findings) { Exit::Failed.into() } else { ExitCode::SUCCESS });
+        }
         if let Some(region) = &request.writer_is_off {
             println!(
                 "You, {}, say that the writer in {region} is off and stays off. If it is not, two regions write.\n",
@@ -118,6 +137,7 @@ fn simple(verb: Verb, to: &str, by: &str) -> MoveRequest {
         mode: None,
         dry_run: false,
         waive_rescue: None,
+        drill_ms: None,
         writer_is_off: None,
         by: by.to_owned(),
         why: String::new(),

@@ -10,7 +10,7 @@ use pilotlight_core::health::{Health, ServiceHealth};
 use pilotlight_core::observation::{Role, State};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::time::{show_duration, show_wall};
-use pilotlight_server::api::view::{ComponentStatus, ControllerView, DecisionView, StatusView, UnitStatus};
+use pilotlight_server::api::view::{ComponentStatus, ControllerView, DecisionView, DrillView, StatusView, UnitStatus};
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -131,6 +131,11 @@ fn unit_text(out: &mut String, unit: &UnitStatus, waits: bool) {
     };
     for (saw, hint) in led_elsewhere(unit) {
         let _ = writeln!(out, "  USERS ARE LED ELSEWHERE  {saw}; {hint}");
+    }
+    if let Some(DrillView { drill, held }) = &unit.drill {
+        let back = format!("{} is taken back to {} at {}", drill.run, drill.from, show_wall(drill.until));
+        let held = held.as_ref().map(|why| format!(", BUT NOT YET: {why}")).unwrap_or_default();
+        let _ = writeln!(out, "  drill {back}{held}");
     }
     if let Some(cooling) = &unit.cooling_down {
         let _ = writeln!(

@@ -17,6 +17,8 @@ pub(crate) const SPEED: f64 = 50.0;
 
 pub(crate) struct Ground {
     pub(crate) server: AwsServer,
+    /// How many modelled seconds go by in one.
+    pub(crate) speed: f64,
     folder: tempfile::TempDir,
     serving: Option<Child>,
 }
@@ -24,8 +26,13 @@ pub(crate) struct Ground {
 impl Ground {
     /// `None`, after saying why, where there is no environment for the server.
     pub(crate) async fn find() -> Option<Ground> {
-        match AwsServer::start(SPEED).await {
-            Ok(server) => Some(Ground { server, folder: tempfile::tempdir().unwrap(), serving: None }),
+        Self::find_at(SPEED).await
+    }
+
+    /// The same with another pace of modelled time.
+    pub(crate) async fn find_at(speed: f64) -> Option<Ground> {
+        match AwsServer::start(speed).await {
+            Ok(server) => Some(Ground { server, speed, folder: tempfile::tempdir().unwrap(), serving: None }),
             Err(e @ AwsServerError::NotInstalled(_)) => {
                 println!("skipped: {e}");
                 None
@@ -101,6 +108,10 @@ components:
                 command.env(kept, value);
             }
         }
+        // Commands of a plan call AWS's own CLI, which is in the server's environment.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain([self.server.folder.join("bin")]);
+        command.env("PATH", std::env::join_paths(folders).unwrap()).env("AWS_ENDPOINT_URL", self.server.endpoint());
         command.env("PILOTLIGHT_TOKEN", "secret");
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
         command

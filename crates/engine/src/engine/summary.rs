@@ -7,6 +7,7 @@ use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, Event, Record, RunState, RunView};
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// One run in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub struct RunSummary {
     pub automatic: bool,
     /// Why.
     pub why: String,
+    /// It is a drill, and is taken back so long after its end.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "pilotlight_core::position::option_ms")]
+    pub drill_ms: Option<Duration>,
     /// When it started.
     pub started: Wall,
     /// When it ended.
@@ -58,6 +62,7 @@ impl RunSummary {
             by: cause.by.clone(),
             automatic: cause.automatic,
             why: cause.why.clone(),
+            drill_ms: cause.drill_ms,
             started: record.at,
             ended: None,
             condition: Condition::Running,
@@ -77,6 +82,7 @@ impl RunSummary {
             by: view.cause.by,
             automatic: view.cause.automatic,
             why: view.cause.why,
+            drill_ms: view.cause.drill_ms,
             started: view.started,
             ended: view.ended,
             condition: view.condition,

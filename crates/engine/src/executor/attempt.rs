@@ -29,9 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 /// A driver gives up by itself at the deadline; its answer may be on the way for this long.
 const ANSWER_ON_ITS_WAY: Duration = Duration::from_millis(500);
-/// Accepted work takes minutes; asking a provider more often than every two seconds meets its rate limits.
+/// Accepted work takes minutes. Users wait for the half of a pause after each such step, and providers count questions: the
+/// same target is asked once a second, as by the looks beside the run. Many at once are slowed down by their drivers.
 const POLL_FIRST: Duration = Duration::from_millis(50);
-const POLL_MOST: Duration = Duration::from_secs(2);
+const POLL_MOST: Duration = Duration::from_secs(1);
 
 /// Where an attempt begins: at its start, or wherever a crash, a lost reply or a person left it.
 #[derive(Debug, Clone)]

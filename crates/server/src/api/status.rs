@@ -48,6 +48,7 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
         let run = record.as_ref().and_then(|r| r.failed_over.as_ref()).map(|f| f.run.clone())?;
         Some(CoolingDown { run, until: Wall(desk.clock.wall().0 + millis(left)) })
     });
+    let drill = judged.as_ref().and_then(|j| j.drill.clone());
     let led_elsewhere = record.as_ref().map(|r| led_elsewhere(desk, r)).unwrap_or_default();
     UnitStatus {
         unit: unit.clone(),
@@ -59,6 +60,7 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
         judgement: judged.and_then(|j| j.judgement),
         lease: desk.engine.granter().sight(unit),
         cooling_down,
+        drill,
         led_elsewhere,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Border: data only. A field is only ever added; one that is renamed or changes its meaning is a new path.
 
+use pilotlight_core::drill::Drill;
 use pilotlight_core::id::{Application, Component, Epoch, Region, RunId, StepId, Unit};
 use pilotlight_core::leader::Term;
 use pilotlight_core::lease::LeaseSight;
@@ -119,6 +120,9 @@ pub struct UnitStatus {
     /// The automatic failover that bars the next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooling_down: Option<CoolingDown>,
+    /// A drill that goes on, and is taken back when its time is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillView>,
     /// What leads users only to regions without the writer, although nothing moves it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub led_elsewhere: Vec<Component>,
@@ -146,6 +150,17 @@ pub enum DecisionView {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refused: Option<ErrorBody>,
     },
+}
+
+/// A drill that has led away and is not taken back yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillView {
+    /// Which.
+    #[serde(flatten)]
+    pub drill: Drill,
+    /// Its time is over, and this stands in the way of the move back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// A failover that bars the next automatic one.
@@ -228,6 +243,9 @@ pub struct MoveRequest {
     /// Who asks says that every copy of the writer in this region is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer_is_off: Option<Region>,
+    /// It is a drill: Pilotlight takes it back by itself so long after it has ended. Of a switchover only.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "option_ms")]
+    pub drill_ms: Option<Duration>,
     /// Who asks.
     pub by: String,
     /// Why, for the journal.

@@ -301,33 +301,14 @@ impl Lab {
         target: Option<&str>,
         dry_run: bool,
     ) -> Result<MoveReply, (u16, ErrorBody)> {
-        let request = MoveRequest {
-            waive_rescue: None,
-            writer_is_off: None,
-            verb,
-            unit: None,
-            target: target.map(Region::from),
-            mode: None,
-            dry_run,
-            by: "ada".to_owned(),
-            why: "a test".to_owned(),
-        };
+        let request = asked(verb, target, dry_run);
         self.send("/v1/moves", &request).await
     }
 
     /// A failover to west by somebody who says that the writer in a region is off.
     pub(super) async fn start_failover_past(&self, region: &str) -> Result<MoveReply, (u16, ErrorBody)> {
-        let request = MoveRequest {
-            waive_rescue: None,
-            writer_is_off: Some(region.into()),
-            verb: Verb::Failover,
-            unit: None,
-            target: Some("west".into()),
-            mode: None,
-            dry_run: true,
-            by: "ada".to_owned(),
-            why: String::new(),
-        };
+        let off = Some(region.into());
+        let request = MoveRequest { writer_is_off: off, ..asked(Verb::Failover, Some("west"), true) };
         self.send("/v1/moves", &request).await
     }
 
@@ -497,4 +478,20 @@ pub(super) async fn serve_on_taken_port(lab: &Lab) -> ServeError {
     serve(alone(&lab.world, &lab.plan, &folder, &lab.damaged, listen, CancellationToken::new()).unwrap())
         .await
         .unwrap_err()
+}
+
+/// What a person asks for.
+fn asked(verb: Verb, target: Option<&str>, dry_run: bool) -> MoveRequest {
+    MoveRequest {
+        waive_rescue: None,
+        drill_ms: None,
+        writer_is_off: None,
+        verb,
+        unit: None,
+        target: target.map(Region::from),
+        mode: None,
+        dry_run,
+        by: "ada".to_owned(),
+        why: "a test".to_owned(),
+    }
 }

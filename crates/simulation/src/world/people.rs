@@ -50,6 +50,7 @@ async fn ask(front: &OffstageTerm, wish: FaultKind, open: Option<RunId>) -> Stri
             mode: None,
             dry_run: false,
             waive_rescue: None,
+            drill_ms: None,
             by: PERSON.to_owned(),
             why: String::new(),
         };

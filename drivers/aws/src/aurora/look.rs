@@ -4,8 +4,9 @@ use super::AuroraDriver;
 use crate::call::Call;
 use crate::cluster::{self, Copy, Group, Member, Moving};
 use crate::refusal::Said;
+use crate::together::GATHER;
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::GlobalCluster;
+use aws_sdk_rds::types::{DbCluster, Filter, GlobalCluster};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::State;
 use pilotlight_core::outcome::Failure;
@@ -78,24 +79,57 @@ impl AuroraDriver {
     }
 
     async fn group(&self, client: &Client, region: &Region) -> Result<Option<Group>, Failure> {
-        let name = &self.plan.global_cluster;
-        let send = || client.describe_global_clusters().global_cluster_identifier(name).send();
-        match self.access.read(self.call(region, "DescribeGlobalClusters"), LOOK, send).await {
-            Ok(answer) => Ok(answer.global_clusters().first().map(read)),
+        // AWS keeps identifiers in small letters.
+        let (key, name) = (self.access.name(region).to_owned(), self.plan.global_cluster.to_ascii_lowercase());
+        let asked = self.access.looks().global_clusters.ask(key, &name, |question| async move {
+            self.access.clock().sleep(GATHER).await;
+            let send = || {
+                let call = client.describe_global_clusters();
+                let call = match question.leave().as_slice() {
+                    [one] => call.global_cluster_identifier(one),
+                    _ => call,
+                };
+                call.into_paginator().items().send().try_collect()
+            };
+            let found: Vec<GlobalCluster> =
+                self.access.read(self.call(region, "DescribeGlobalClusters"), LOOK, send).await?;
+            let named = |g: GlobalCluster| Some((g.global_cluster_identifier()?.to_ascii_lowercase(), g));
+            Ok(found.into_iter().filter_map(named).collect())
+        });
+        match asked.await {
+            Ok(group) => Ok(group.as_ref().map(read)),
             Err(refused) if refused.said == Said::Missing => Ok(None),
             Err(refused) => Err(refused.not_seen()),
         }
     }
 
-    async fn copy(&self, client: &Client, region: &Region) -> Result<Option<aws_sdk_rds::types::DbCluster>, Failure> {
-        let name = &self.plan.regions[region].cluster;
-        let send = || client.describe_db_clusters().db_cluster_identifier(name).send();
-        match self.access.read(self.call(region, "DescribeDBClusters"), LOOK, send).await {
-            Ok(answer) => Ok(answer.db_clusters().first().cloned()),
+    async fn copy(&self, client: &Client, region: &Region) -> Result<Option<DbCluster>, Failure> {
+        let (key, name) = (self.access.name(region).to_owned(), self.plan.regions[region].cluster.to_ascii_lowercase());
+        let asked = self.access.looks().clusters.ask(key, &name, |question| async move {
+            self.access.clock().sleep(GATHER).await;
+            let send = || {
+                let call = client.describe_db_clusters();
+                match question.leave().as_slice() {
+                    [one] => call.db_cluster_identifier(one),
+                    several => call.filters(named(several)),
+                }
+                .send()
+            };
+            let answer = self.access.read(self.call(region, "DescribeDBClusters"), LOOK, send).await?;
+            let named = |c: &DbCluster| Some((c.db_cluster_identifier()?.to_ascii_lowercase(), c.clone()));
+            Ok(answer.db_clusters().iter().filter_map(named).collect())
+        });
+        match asked.await {
+            Ok(copy) => Ok(copy),
             Err(refused) if refused.said == Said::Missing => Ok(None),
             Err(refused) => Err(refused.not_seen()),
         }
     }
+}
+
+/// Only the clusters of these names; one that is not there is left out.
+fn named(names: &[String]) -> Filter {
+    Filter::builder().name("db-cluster-id").set_values(Some(names.to_vec())).build()
 }
 
 fn read(group: &GlobalCluster) -> Group {

@@ -5,8 +5,9 @@ use crate::call::Call;
 use crate::instance::{self, Instance};
 use crate::metrics::{Metric, Value};
 use crate::refusal::Said;
+use crate::together::GATHER;
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::DbInstance;
+use aws_sdk_rds::types::{DbInstance, Filter};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, State};
 use pilotlight_core::outcome::Failure;
@@ -32,9 +33,24 @@ impl RdsDriver {
     /// AWS's own words of an instance; `None` when there is none of that name.
     pub(super) async fn raw(&self, region: &Region, name: &str) -> Result<Option<DbInstance>, Failure> {
         let client = self.rds(region).await?;
-        let send = || client.describe_db_instances().db_instance_identifier(name).send();
-        match self.access.read(self.call(region, "DescribeDBInstances"), LOOK, send).await {
-            Ok(answer) => Ok(answer.db_instances().first().cloned()),
+        // AWS keeps identifiers in small letters.
+        let (key, name) = (self.access.name(region).to_owned(), name.to_ascii_lowercase());
+        let asked = self.access.looks().instances.ask(key, &name, |question| async move {
+            self.access.clock().sleep(GATHER).await;
+            let send = || {
+                let call = client.describe_db_instances();
+                match question.leave().as_slice() {
+                    [one] => call.db_instance_identifier(one),
+                    several => call.filters(named(several)),
+                }
+                .send()
+            };
+            let answer = self.access.read(self.call(region, "DescribeDBInstances"), LOOK, send).await?;
+            let named = |i: &DbInstance| Some((i.db_instance_identifier()?.to_ascii_lowercase(), i.clone()));
+            Ok(answer.db_instances().iter().filter_map(named).collect())
+        });
+        match asked.await {
+            Ok(instance) => Ok(instance),
             Err(refused) if refused.said == Said::Missing => Ok(None),
             Err(refused) => Err(refused.not_seen()),
         }
@@ -92,6 +108,11 @@ impl RdsDriver {
         }
         Ok(state)
     }
+}
+
+/// Only the instances of these names; one that is not there is left out.
+fn named(names: &[String]) -> Filter {
+    Filter::builder().name("db-instance-id").set_values(Some(names.to_vec())).build()
 }
 
 fn read(seen: &DbInstance) -> Instance {

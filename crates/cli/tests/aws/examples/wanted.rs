@@ -1,0 +1,96 @@
+//! What a plan names, for the AWS test server to make.
+
+use pilotlight_core::plan::aws::{AnswerTo, AwsComponent};
+use pilotlight_core::plan::{Kind, Plan};
+use serde_json::{Map, Value, json};
+
+/// What the plan names, for the server to make.
+pub(super) fn wanted(plan: &Plan) -> Value {
+    let mut wanted: Map<String, Value> = Map::new();
+    let mut add = |key: &str, value: Value| {
+        let list = wanted.entry(key).or_insert_with(|| json!([]));
+        list.as_array_mut().expect("it was made as a list").push(value);
+    };
+    for component in plan.components.values() {
+        if let Kind::Exec(exec) = &component.kind
+            && let Some(nodes) = nodes(&format!("{exec:?}"))
+        {
+            add("nodes", nodes);
+        }
+        let Kind::Aws(aws) = &component.kind else { continue };
+        match aws {
+            AwsComponent::Aurora(aurora) => {
+                // The home's cluster first: it is the writer.
+                let mut members: Vec<_> = aurora.regions.iter().map(|(r, m)| (r.clone(), m.cluster.clone())).collect();
+                members.sort_by_key(|(region, _)| *region != plan.home);
+                add("aurora", json!({"group": aurora.global_cluster, "members": members}));
+            }
+            AwsComponent::Rds(rds) => {
+                let mut instances: Vec<_> = rds.regions.iter().map(|(r, i)| (r.clone(), i.instance.clone())).collect();
+                instances.sort_by_key(|(region, _)| *region != plan.home);
+                add("rds", json!({"instances": instances}));
+            }
+            AwsComponent::ElastiCache(cache) => {
+                let mut regions: Vec<_> = cache.regions.keys().collect();
+                regions.sort_by_key(|region| **region != plan.home);
+                // The server puts AWS's prefix before it; groups have the same name.
+                let name = cache.global_datastore.trim_start_matches("ldgnf-");
+                add("caches", json!({"name": name, "regions": regions}));
+            }
+            AwsComponent::S3(s3) => {
+                let mut buckets: Vec<_> = s3.regions.iter().map(|(r, b)| (r.clone(), b.bucket.clone())).collect();
+                buckets.sort_by_key(|(region, _)| *region != plan.home);
+                add("buckets", json!({"regions": buckets}));
+            }
+            AwsComponent::Ecs(ecs) => {
+                for (region, place) in &ecs.regions {
+                    let tasks = if *region == plan.home { ecs.active } else { ecs.standby };
+                    add(
+                        "ecs",
+                        json!({"region": region, "cluster": place.cluster, "service": place.service, "tasks": tasks}),
+                    );
+                }
+            }
+            AwsComponent::Autoscaling(group) => {
+                for (region, name) in &group.regions {
+                    let least = if *region == plan.home { group.active } else { group.standby };
+                    add("groups", json!({"region": region, "name": name, "least": least, "most": 20}));
+                }
+            }
+            AwsComponent::Eks(nodes) => {
+                for (region, place) in &nodes.regions {
+                    let least = if *region == plan.home { nodes.active } else { nodes.standby };
+                    let (cluster, group) = (&place.cluster, &place.node_group);
+                    add(
+                        "nodes",
+                        json!({"region": region, "cluster": cluster, "group": group, "least": least, "most": 20}),
+                    );
+                }
+            }
+            AwsComponent::Route53(name) => {
+                add("zones", json!("example.com"));
+                for answer in name.answers.values() {
+                    if let Some(check) = &answer.health_check {
+                        add("checks", json!(check));
+                    }
+                    assert!(matches!(answer.to, AnswerTo::Value(_) | AnswerTo::Alias { .. }));
+                }
+            }
+            AwsComponent::Accelerator(_) => add("accelerators", json!({"name": "addresses", "regions": plan.regions})),
+            AwsComponent::Sns(sns) => {
+                let parts: Vec<&str> = sns.topic.split(':').collect();
+                add("topics", json!([parts[3], parts[5]]));
+            }
+        }
+    }
+    Value::Object(wanted)
+}
+
+/// The node group that a command of the plan changes with AWS's own CLI.
+fn nodes(command: &str) -> Option<Value> {
+    let (_, said) = command.split_once("eks update-nodegroup-config")?;
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let after = |option: &str| words.iter().position(|w| *w == option).and_then(|at| words.get(at + 1).copied());
+    let (region, cluster, group) = (after("--region")?, after("--cluster-name")?, after("--nodegroup-name")?);
+    Some(json!({"region": region, "cluster": cluster, "group": group, "least": 1, "most": 20}))
+}
