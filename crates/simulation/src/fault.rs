@@ -157,7 +157,9 @@ pub(crate) fn schedule(chance: &mut Chance, fresh: bool) -> Vec<Fault> {
         let mut fault = side_fault(chance, at);
         if patient && chance.per_cent(60) {
             let turn = u8::try_from(chance.between(0, turns)).unwrap_or(0);
-            fault.when = When::Beside { turn, after: ms(chance.between(0, 4_000)) };
+            // While the turn strikes and leases end, or at any time of it.
+            let within = if chance.per_cent(50) { 1_200 } else { 4_000 };
+            fault.when = When::Beside { turn, after: ms(chance.between(0, within)) };
         }
         faults.push(fault);
     }
@@ -188,7 +190,9 @@ fn side_fault(chance: &mut Chance, at: Duration) -> Fault {
     let moment = Duration::ZERO;
     let member = if chance.per_cent(70) { Place::Control } else { chance.of(&MEMBERS) };
     let (kind, lasts) = match chance.between(0, 40) {
-        0 | 1 => (FaultKind::KillController(member), short),
+        // One that is back at once meets leases that it knows nothing of.
+        0 => (FaultKind::KillController(member), short / 4),
+        1 => (FaultKind::KillController(member), short),
         2 => (FaultKind::PauseController(member), short),
         3 | 31 => (FaultKind::ChangeLeader, short * 2),
         32 => (FaultKind::CutStore(member), short),
