@@ -46,7 +46,8 @@ impl Seat {
     /// Stands by until it leads; `None` at shutdown.
     pub(crate) async fn win(&self) -> Option<Won> {
         let mut challenger = Challenger::new(self.lease);
-        loop {
+        // At shutdown the lead that was given up a moment ago is free: it must not be taken again.
+        while !self.shutdown.is_cancelled() {
             let may = self.look(&mut challenger).await;
             if let Some(version) = may
                 && let Some(won) = self.challenge(&challenger, version).await
@@ -59,9 +60,10 @@ impl Seat {
             tokio::select! {
                 biased;
                 () = self.clock.sleep(pause) => {}
-                () = self.shutdown.cancelled() => return None,
+                () = self.shutdown.cancelled() => {}
             }
         }
+        None
     }
 
     /// Reads the record; says which version it may replace now (`None` inside: nothing is there).
