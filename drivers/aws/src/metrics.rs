@@ -80,7 +80,9 @@ impl Access {
             let at = u64::try_from(d.timestamp()?.to_millis().ok()?).ok()?;
             Some(Value { value: d.maximum()?, at: Wall(at) })
         };
-        let newest = points.iter().filter_map(read).max_by_key(|v| v.at);
+        // Below zero says that there was nothing to measure, as RDS does when a source is lost: what it said before counts, as
+        // old as that is.
+        let newest = points.iter().filter_map(read).filter(|v| v.value >= 0.0).max_by_key(|v| v.at);
         let mut kept = self.kept().0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert((region.clone(), metric.clone()), (self.clock().mono(), newest));
         Ok(newest)

@@ -117,6 +117,15 @@ def lag_by_name(region, name):
     return lag_seconds(copy)
 
 
+def last_lag(region, name):
+    """What was published last before the source was lost, and how many modelled seconds ago; None while it is there."""
+    copy = rds_backends[ACCOUNT][region].databases.get(name)
+    source = copy and source_of(copy)
+    if source is None or data_is_up(source.region) or not hasattr(source, "pilotlight_cut_at"):
+        return None
+    return lag_of(copy), CLOCK.now() - source.pilotlight_cut_at
+
+
 def lag_of(copy):
     return getattr(copy, "pilotlight_lag", PHASES["replica-lag"])
 

@@ -1,7 +1,10 @@
 """CloudWatch beyond moto: metrics that AWS publishes by itself are made when they are asked for.
 
-AWS has one value a minute, some minutes late; here there is one, of this moment.
+AWS has one value a minute, some minutes late; here there is one, of this moment, and of a replica whose source was lost also
+the last one from before.
 """
+
+import datetime
 
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
@@ -10,6 +13,7 @@ from moto.core.utils import utcnow
 import cache
 import database
 import objects
+from clock import CLOCK
 from world import LOCK
 
 original = CloudWatchResponse.get_metric_statistics
@@ -17,6 +21,14 @@ original = CloudWatchResponse.get_metric_statistics
 
 def replica_lag(region, dimensions):
     return database.lag_by_name(region, dimensions.get("DBInstanceIdentifier"))
+
+
+def points_before(name, region, dimensions):
+    """What was published before now, as values and how many modelled seconds ago."""
+    if name != "ReplicaLag":
+        return []
+    last = database.last_lag(region, dimensions.get("DBInstanceIdentifier"))
+    return [last] if last else []
 
 
 # Namespace and name to what is asked for its value: region and dimensions, to a number or None.
@@ -36,10 +48,15 @@ def get_metric_statistics(self):
     dimensions = {d["Name"]: d["Value"] for d in self._get_param("Dimensions", [])}
     with LOCK:
         value = ask(self.region, dimensions)
-    points = []
-    if value is not None:
-        points = [{"Timestamp": utcnow(), "Maximum": value, "Average": value, "Sum": value, "Unit": "Seconds"}]
+        before = points_before(self._get_param("MetricName"), self.region, dimensions)
+    values = before + ([(value, 0.0)] if value is not None else [])
+    points = [point(value, ago) for value, ago in values]
     return ActionResult({"Label": self._get_param("MetricName"), "Datapoints": points})
+
+
+def point(value, ago):
+    at = utcnow() - datetime.timedelta(seconds=ago / CLOCK.speed)
+    return {"Timestamp": at, "Maximum": value, "Average": value, "Sum": value, "Unit": "Seconds"}
 
 
 def install():

@@ -72,11 +72,10 @@ impl RdsDriver {
         Ok(Metric { namespace: "AWS/RDS", name: "ReplicaLag", dimensions })
     }
 
-    /// The lag as CloudWatch has it; a negative one says that replication does not run.
+    /// The lag as CloudWatch had it last.
     pub(super) async fn lag(&self, region: &Region, now: bool) -> Result<Option<Value>, Failure> {
         let metric = self.lag_metric(region)?;
-        let value = self.access.metric(region, &metric, now).await?;
-        Ok(value.filter(|v| v.value >= 0.0))
+        self.access.metric(region, &metric, now).await
     }
 
     pub(super) fn role_of(&self, region: &Region, seen: Option<&Instance>) -> State {
