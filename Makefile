@@ -1,7 +1,8 @@
 # The one entry point. `make help` lists what it can do; CI calls the same targets.
 
 CARGO ?= cargo
-AWS = --features pilotlight/aws,pilotlight-aws/sdk
+AWS = --package pilotlight --package pilotlight-aws --package pilotlight-lambda \
+	--features pilotlight/aws,pilotlight-aws/sdk,pilotlight-lambda/aws
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
@@ -20,9 +21,9 @@ build: tools ## build the release binary
 test: tools postgres engines ## run every test, those on real PostgreSQL included
 	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)
 
-test-aws: tools moto ## run the tests of the drivers for AWS against the AWS test server
-	$(CARGO) clippy --package pilotlight --package pilotlight-aws --all-targets --locked $(AWS) -- --deny warnings
-	$(CARGO) test --package pilotlight --package pilotlight-aws --locked $(AWS) --lib --test aws --test server $(ARGS)
+test-aws: tools moto ## run the tests of AWS drivers and of the function against the AWS test server
+	$(CARGO) clippy --all-targets --locked $(AWS) -- --deny warnings
+	$(CARGO) test --locked $(AWS) --lib --test aws --test server --test lambda $(ARGS)
 
 test-terraform: ## test the Terraform modules with mocked providers, where terraform is installed
 	@scripts/test-terraform.sh

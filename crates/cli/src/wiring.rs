@@ -13,6 +13,7 @@ pub(crate) mod place;
 pub(crate) mod region;
 pub(crate) mod secrets;
 pub(crate) mod store;
+pub(crate) mod term;
 
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::Component;

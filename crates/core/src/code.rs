@@ -8,7 +8,7 @@
 //!
 //! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
 //! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `085x`
-//! imports, `086x` sight and clocks, `087x` words and bad days, `089x` AWS, `093x` drills, `097x`
+//! imports, `086x` sight and clocks, `087x` words and bad days, `089x` AWS, `091x` the function of AWS Lambda, `093x` drills, `097x`
 //! what changed meanwhile.
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -252,6 +252,13 @@ catalogue! {
     AWS_IMAGE_ELSEWHERE = "PL-0895", Failed;
     AWS_IMAGE_DIFFERS = "PL-0896", Failed;
     AWS_ENDPOINTS = "PL-0897", Failed;
+    EVENT_UNKNOWN = "PL-0910", Usage;
+    ALARM_UNKNOWN = "PL-0911", Usage;
+    NEEDS_A_MACHINE = "PL-0912", Usage;
+    STORE_OF_ONE_MACHINE = "PL-0913", Usage;
+    TOO_LITTLE_TIME = "PL-0914", Failed;
+    NOT_A_FUNCTION = "PL-0915", Usage;
+    ANOTHER_INVOCATION = "PL-0916", Failed;
     DRILL_NOT_BACK = "PL-0930", Failed;
     AWS_NODES_DEGRADED = "PL-0940", Failed;
     AWS_SKEW = "PL-0941", Failed;

@@ -7,6 +7,7 @@
 //! build the types below and check their own settings, `contradiction` checks what spans sections.
 
 mod address;
+mod alarms;
 pub mod aws;
 mod components;
 mod contradiction;
@@ -30,6 +31,7 @@ mod shape;
 mod value;
 
 pub use address::Endpoint;
+pub use alarms::AlarmPlan;
 pub use components::component_kinds;
 pub use components::literal::names_secret;
 pub use controller::{EtcdPlan, S3Plan, StorePlan};
@@ -71,6 +73,8 @@ pub struct Plan {
     pub aws: aws::AwsPlan,
     /// `health`: what is asked of services again and again, by name.
     pub health: BTreeMap<HealthCheck, HealthPlan>,
+    /// `alarms`: alarms of CloudWatch and what each stands for, by name.
+    pub alarms: BTreeMap<String, AlarmPlan>,
     /// `failback`: how the service is taken home; as every planned move when it is absent.
     pub failback: Option<FailbackPlan>,
     /// `verify`: what must work at the end of a move, in order.

@@ -11,6 +11,7 @@ use crate::api::Refusal;
 use crate::api::view::DecisionView;
 use crate::desk::{Desk, Judged};
 use crate::drills::RefusedBack;
+use crate::orders::Order;
 use crate::past::{Past, past};
 use crate::{drills, hold, moves};
 use pilotlight_core::code;
@@ -18,7 +19,7 @@ use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::Role;
-use pilotlight_core::placement::Intent;
+use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::recording::{self, Scene};
 use pilotlight_core::run::Cause;
 use pilotlight_core::time::{ClockWatch, Mono, Wall};
@@ -315,16 +316,22 @@ async fn start(
     {
         return DecisionView::Start { intent, asks, refused: Some((*refusal.body).clone()) };
     }
+    let writer = judgement.writer.as_ref().filter(|_| consent == Consent::Policy && intent.verb == Verb::Failover);
+    let order = writer.and_then(|writer| desk.orders.of(&intent.unit, writer));
+    let mut why = format!("{}: {}", judgement.scope, judgement.verdict);
+    if let Some(order) = &order {
+        why.push_str(&format!("; {}", order.why));
+    }
     let cause = Cause {
         by: "pilotlight".to_owned(),
         automatic: true,
-        why: format!("{}: {}", judgement.scope, judgement.verdict),
+        why,
         evidence: judgement.evidence.iter().map(ToString::to_string).collect(),
         first_seen: round.unwell_since,
         exposure_ms: judgement.exposure_of(&intent.target.writer),
         drill_ms: None,
     };
-    match try_start(desk, record, &intent, consent, cause).await {
+    match try_start(desk, record, &intent, (consent, order), cause).await {
         Ok(run) => {
             tracing::info!(%run, unit = %intent.unit, "started a {}", intent.aim());
             round.refused = None;
@@ -342,11 +349,15 @@ async fn try_start(
     desk: &Desk,
     record: &UnitRecord,
     intent: &Intent,
-    consent: Consent,
+    (consent, order): (Consent, Option<Order>),
     cause: Cause,
 ) -> Result<RunId, Refusal> {
     let source = moves::source_of(desk, record).await?;
-    let runbook = desk.derive(intent, &source, consent, None).map_err(|r| Refusal::from(&r))?;
+    let derived = match &order {
+        Some(order) => desk.derive_ordered(intent, &source, order),
+        None => desk.derive(intent, &source, consent, None),
+    };
+    let runbook = derived.map_err(|r| Refusal::from(&r))?;
     moves::start(desk, runbook, cause).await
 }
 

@@ -6,6 +6,7 @@ use crate::api::view::{DecisionView, DrillView};
 use crate::hub::{Hub, Unwelcome};
 use crate::looks;
 use crate::moves::Source;
+use crate::orders::{Order, Orders};
 use crate::recorder::{Recorder, Writing};
 use crate::serve::ServerParts;
 use pilotlight_core::candidate::{Admitted, Wish};
@@ -53,6 +54,7 @@ pub(crate) struct Desk {
     pub(crate) alarms: Arc<Checkup>,
     pub(crate) reports: Option<PathBuf>,
     pub(crate) hold: PathBuf,
+    pub(crate) orders: Orders,
     pub(crate) began: Mono,
     pub(crate) shutdown: CancellationToken,
     /// Held while a report is written.
@@ -108,6 +110,7 @@ impl Desk {
             alarms,
             reports: parts.reports,
             hold,
+            orders: parts.orders,
             shutdown,
             reporting: tokio::sync::Mutex::default(),
             rarely: Rarely::default(),
@@ -312,6 +315,29 @@ impl Desk {
         consent: Consent,
         attested_by: Option<&str>,
     ) -> Result<Runbook, derive::Refusal> {
+        self.derive_under(&self.plan, intent, source, consent, attested_by)
+    }
+
+    /// The same, with a standing order for what its fence must be worth.
+    pub(crate) fn derive_ordered(
+        &self,
+        intent: &Intent,
+        source: &Source,
+        order: &Order,
+    ) -> Result<Runbook, derive::Refusal> {
+        let mut plan = Plan::clone(&self.plan);
+        plan.policy.least_fence = plan.policy.least_fence.min(order.least_fence);
+        self.derive_under(&plan, intent, source, Consent::Policy, None)
+    }
+
+    fn derive_under(
+        &self,
+        plan: &Plan,
+        intent: &Intent,
+        source: &Source,
+        consent: Consent,
+        attested_by: Option<&str>,
+    ) -> Result<Runbook, derive::Refusal> {
         let sight = self.sight(&intent.unit);
         let reachable: BTreeSet<Region> =
             self.plan.regions.iter().filter(|r| sight.hears(&self.plan, r)).cloned().collect();
@@ -324,7 +350,7 @@ impl Desk {
         let seen = looks.map(|(t, (s, _))| (t.clone(), State::clone(s)));
         let shared = self.shared_now().into_iter().map(|(t, s)| (t, State::clone(&s)));
         let derived = derive::derive(&Derivation {
-            plan: &self.plan,
+            plan,
             descriptors: &self.descriptors,
             intent,
             writer: &source.writer,

@@ -17,6 +17,7 @@ mod looks;
 mod moves;
 mod notes;
 mod offstage;
+mod orders;
 mod others;
 mod past;
 mod quiet;
@@ -28,6 +29,7 @@ mod traffic;
 
 pub use hub::{Hub, RemoteAgent};
 pub use offstage::{Offstage, OffstageTerm};
+pub use orders::{Order, Orders};
 pub use pilotlight_driver::port::PortLook;
 pub use recorder::RecordingTo;
 pub use serve::{Assemble, ControllerParts, Door, Listen, ServeError, ServerParts, Standing, bind, serve};

@@ -8,6 +8,7 @@ use crate::desk::Desk;
 use crate::front::{self, Front};
 use crate::hub::Hub;
 use crate::looks;
+use crate::orders::Orders;
 use crate::recorder::RecordingTo;
 use crate::seat::Seat;
 use crate::{controller, notes, others, reports, traffic};
@@ -55,6 +56,8 @@ pub struct ServerParts {
     pub reports: Option<PathBuf>,
     /// Where what was seen and decided is kept.
     pub recording: Option<RecordingTo>,
+    /// Standing orders, which others may give and take back meanwhile.
+    pub orders: Orders,
     /// The lead that the engine was given.
     pub lead: Lead,
 }

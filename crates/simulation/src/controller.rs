@@ -24,7 +24,7 @@ use pilotlight_engine::router::Router;
 use pilotlight_engine::store::Store;
 use pilotlight_engine::{Engine, EngineParts};
 use pilotlight_server::hub::{Hub, RemoteAgent};
-use pilotlight_server::{Assemble, Offstage, ServeError, ServerParts, Standing};
+use pilotlight_server::{Assemble, Offstage, Orders, ServeError, ServerParts, Standing};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -168,6 +168,7 @@ impl Parts {
             port_look: Arc::new(place_driver(&self.exchange, self.place, &self.clock)),
             reports: None,
             recording: None,
+            orders: Orders::default(),
             lead,
         })
     }

@@ -32,6 +32,8 @@ pub struct S3Settings {
     pub endpoint: Option<String>,
     /// Access key id and secret; without them the machine's role is asked.
     pub key: Option<(String, String)>,
+    /// What belongs to a key that is lent for a while.
+    pub session: Option<String>,
 }
 
 /// See the module. Clones share everything.
@@ -67,6 +69,9 @@ impl S3 {
         }
         if let Some((id, secret)) = &settings.key {
             builder = builder.with_access_key_id(id).with_secret_access_key(secret);
+            if let Some(session) = &settings.session {
+                builder = builder.with_token(session);
+            }
         }
         let store = builder.build().map_err(|e| StorageError::Denied { what: name.clone(), why: e.to_string() })?;
         Ok(Self { store: Arc::new(store), prefix: Path::from(settings.prefix.as_str()), name })

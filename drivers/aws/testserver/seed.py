@@ -25,6 +25,9 @@ def make(port, wanted):
         made.setdefault("caches", {})[one["name"]] = datastore(port, one)
     for one in wanted.get("buckets", []):
         buckets(port, one)
+    for region, name in wanted.get("stores", []):
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        client(port, "s3", region).create_bucket(Bucket=name, **where)
     for one in wanted.get("images", []):
         image(port, one)
     for one in wanted.get("ecs", []):

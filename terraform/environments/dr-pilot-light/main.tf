@@ -128,12 +128,36 @@ module "monitoring" {
   tags          = var.tags
 }
 
+data "aws_caller_identity" "this" {
+  provider = aws.standby
+}
+
+# Pilotlight itself, where it is not a machine: an alarm wakes it, each minute it goes on, and its bucket is in us-east-2, as
+# the state is.
+module "function" {
+  source    = "../../modules/dr-lambda"
+  providers = { aws = aws.standby }
+  count     = var.function == null ? 0 : 1
+
+  name          = var.name
+  package       = var.function.package
+  package_hash  = var.function.package_hash
+  environment   = var.function_environment
+  kms_key_arn   = module.keys_standby.arn
+  store         = var.function.store
+  alarm_topics  = module.monitoring.topics
+  people_topics = [module.monitoring.topics.standby]
+  # By its name: the role trusts the function, so it is made after it.
+  assume_role_arns = ["arn:aws:iam::${data.aws_caller_identity.this.account_id}:role/${var.name}-pilotlight"]
+  tags             = var.tags
+}
+
 module "rights" {
   source    = "../../modules/iam"
   providers = { aws = aws.global }
 
   name         = var.name
-  trusted_arns = var.controller_arns
+  trusted_arns = concat(var.controller_arns, [for f in module.function : f.role_arn])
   resources = {
     # Instances by the beginning of their names: an old writer is renamed and kept. A new replica needs the groups it joins.
     rds = concat(

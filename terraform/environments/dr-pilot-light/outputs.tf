@@ -24,6 +24,11 @@ output "pilotlight" {
   }
 }
 
+output "function_arn" {
+  description = "The function, where there is one."
+  value       = one([for f in module.function : f.function_arn])
+}
+
 output "role_arn" {
   description = "The role of Pilotlight."
   value       = module.rights.role_arn

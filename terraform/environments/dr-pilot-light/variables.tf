@@ -123,6 +123,23 @@ variable "controller_arns" {
   type        = list(string)
 }
 
+variable "function" {
+  description = "Pilotlight as a function in the standby region: its package, and the bucket of its journal in a region that is neither. Without it a machine runs it."
+  type = object({
+    package      = string
+    package_hash = string
+    store        = object({ bucket = string, prefix = string, kms_key_arn = optional(string) })
+  })
+  default = null
+}
+
+variable "function_environment" {
+  description = "Variables that its plan takes secrets from, PILOTLIGHT_TOKEN for one: by TF_VAR_function_environment, never in a file."
+  type        = map(string)
+  default     = {}
+  sensitive   = true
+}
+
 variable "tags" {
   description = "Tags of every resource."
   type        = map(string)

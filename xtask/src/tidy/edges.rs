@@ -35,6 +35,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "pilotlight-lab",
         ],
     ),
+    // The controller of the binary in a process of Lambda's.
+    (
+        "pilotlight-lambda",
+        &["pilotlight", "pilotlight-core", "pilotlight-driver", "pilotlight-engine", "pilotlight-server"],
+    ),
     // Never part of the product: it puts the real parts into a world of chance.
     (
         "pilotlight-simulation",
@@ -65,6 +70,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio-postgres", &["pilotlight-local", "pilotlight-lab"]),
     ("aws-config", &["pilotlight-aws"]),
     ("postgres-protocol", &["pilotlight-gate"]),
+    ("lambda_runtime", &["pilotlight-lambda"]),
     ("anyhow", &["pilotlight", "xtask"]),
 ];
 

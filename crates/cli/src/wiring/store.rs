@@ -39,12 +39,22 @@ fn secret(reference: Option<&SecretRef>) -> Result<Option<String>, CliError> {
 }
 
 fn bucket(s3: &S3Plan) -> Result<S3Settings, CliError> {
-    let key = match (secret(s3.access_key_id.as_ref())?, secret(s3.secret_access_key.as_ref())?) {
-        (Some(id), Some(secret)) => Some((id, secret)),
-        _ => None,
+    let (key, session) = match (secret(s3.access_key_id.as_ref())?, secret(s3.secret_access_key.as_ref())?) {
+        (Some(id), Some(secret)) => (Some((id, secret)), None),
+        _ => of_environment(),
     };
     let (bucket, prefix, region) = (s3.bucket.clone(), s3.prefix.clone(), s3.region.clone());
-    Ok(S3Settings { bucket, prefix, region, endpoint: s3.endpoint.clone(), key })
+    Ok(S3Settings { bucket, prefix, region, endpoint: s3.endpoint.clone(), key, session })
+}
+
+/// Where the plan names no key: the one of the environment, as every AWS program takes it. A function has its role there and
+/// no machine that could be asked.
+fn of_environment() -> (Option<(String, String)>, Option<String>) {
+    let of = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (of("AWS_ACCESS_KEY_ID"), of("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => (Some((id, secret)), of("AWS_SESSION_TOKEN")),
+        _ => (None, None),
+    }
 }
 
 fn cluster(etcd: &EtcdPlan) -> Result<EtcdSettings, CliError> {

@@ -209,7 +209,7 @@ fn is_alarm(text: &str) -> bool {
         if !region.is_empty() && account.len() == 12 && !name.is_empty())
 }
 
-fn known_unit(record: &Record, root: &Record, out: &mut Collector<'_>) {
+pub(super) fn known_unit(record: &Record, root: &Record, out: &mut Collector<'_>) {
     let application = root.text("application").unwrap_or_default();
     let of = |(_, value): &'_ (String, Value)| value.record().map(|c| c.text("unit").unwrap_or(application).to_owned());
     let units: Vec<String> = root.map("components").iter().filter_map(of).collect();

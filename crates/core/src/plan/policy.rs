@@ -182,14 +182,19 @@ fn renew(record: &Record) -> Option<Duration> {
 }
 
 fn fence(record: &Record) -> Option<FenceAssurance> {
-    Some(match record.word("least_fence")? {
+    record.word("least_fence").map(fence_of)
+}
+
+/// One of [`FENCES`].
+pub(super) fn fence_of(word: &str) -> FenceAssurance {
+    match word {
         "proven" => FenceAssurance::Proven,
         "lapsed" => FenceAssurance::Lapsed,
         "provider-attested" => FenceAssurance::ProviderAttested,
         "connections-cut" => FenceAssurance::ConnectionsCut,
         "traffic-only" => FenceAssurance::TrafficOnly,
         _ => FenceAssurance::None,
-    })
+    }
 }
 
 /// Nothing in the plan says that more than the RPO may be lost.

@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::shape::{Section, Shape, follows, optional, required};
 use super::value::Record;
 use super::{
-    Plan, components, contradiction, controller, failback, health, measure, objectives, policy, probe, scalar,
+    Plan, alarms, components, contradiction, controller, failback, health, measure, objectives, policy, probe, scalar,
 };
 use crate::code;
 use crate::id::{Application, Region};
@@ -34,6 +34,11 @@ pub(super) static SECTION: Section = Section {
             "health",
             Shape::PerName(&health::SHAPE),
             "Health checks of services, by name. `status` shows them, and they are part of every verdict's evidence.",
+        ),
+        optional(
+            "alarms",
+            Shape::PerName(&alarms::SHAPE),
+            "Alarms of CloudWatch that `pilotlight-lambda` is told of, by name, and what each stands for.",
         ),
         optional("failback", Shape::Record(&failback::SECTION), "How the service is taken home."),
         optional(
@@ -136,6 +141,7 @@ fn check(root: &Record, out: &mut Collector<'_>) {
         probe::check(value, out);
     }
     health::check_all(root, out);
+    alarms::check_all(root, out);
     if let Some(record) = root.record("failback") {
         failback::check(record, root, out);
     }
@@ -153,6 +159,7 @@ fn build(root: &Record) -> Option<Plan> {
         components: components::build_all(&application, root)?,
         aws: components::aws::build_access(root.record("aws"))?,
         health: health::build_all(&application, root)?,
+        alarms: alarms::build_all(&application, root)?,
         failback: match root.record("failback") {
             Some(record) => Some(failback::build(record)?),
             None => None,

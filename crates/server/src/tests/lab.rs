@@ -463,6 +463,7 @@ async fn parts(world: &World, plan: &Plan, folder: &Path, shelf: Shelf, lead: Le
         port_look: Arc::new(FakePorts(world.clone())),
         reports: Some(reports(folder)),
         recording: Some(crate::RecordingTo { folder: folder.join("observations"), plan_text: SAMPLE.to_owned() }),
+        orders: crate::Orders::default(),
         lead,
     })
 }
@@ -475,9 +476,8 @@ pub(super) fn reports(folder: &Path) -> PathBuf {
 pub(super) async fn serve_on_taken_port(lab: &Lab) -> ServeError {
     let folder = lab.folder().join("second");
     let listen = Listen::At(lab.address);
-    serve(alone(&lab.world, &lab.plan, &folder, &lab.damaged, listen, CancellationToken::new()).unwrap())
-        .await
-        .unwrap_err()
+    let parts = alone(&lab.world, &lab.plan, &folder, &lab.damaged, listen, CancellationToken::new()).unwrap();
+    serve(parts).await.unwrap_err()
 }
 
 /// What a person asks for.

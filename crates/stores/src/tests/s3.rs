@@ -32,6 +32,7 @@ fn client(endpoint: &str, bucket: &str, prefix: &str) -> S3 {
         region: "us-east-1".to_owned(),
         endpoint: Some(endpoint.to_owned()),
         key: Some(("an-id".to_owned(), "a-secret".to_owned())),
+        session: None,
     })
     .unwrap()
 }

@@ -75,6 +75,18 @@ mock_provider "aws" {
   mock_resource "aws_launch_template" {
     defaults = { id = "lt-0123456789abcdef0", latest_version = 1 }
   }
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:us-west-2:123456789012:function:web-recovery" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:us-west-2:123456789012:web-recovery-failed" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-west-2:123456789012:log-group:/aws/lambda/web-recovery" }
+  }
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:us-west-2:123456789012:rule/r" }
+  }
   mock_resource "aws_backup_vault" {
     defaults = { arn = "arn:aws:backup:us-west-2:123456789012:backup-vault:v" }
   }
@@ -143,6 +155,22 @@ run "a_pilot_light_and_its_plan" {
   assert {
     condition     = output.pilotlight.drill == { schedule = "cron(5 0 ? * MON#1 *)", minutes = 60 }
     error_message = "the test is not as the variables say"
+  }
+}
+
+run "alarms_wake_the_function_that_may_act" {
+  variables {
+    function = {
+      package      = "function.zip"
+      package_hash = "hash"
+      store        = { bucket = "journal", prefix = "pilotlight/web", kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/journal" }
+    }
+    function_environment = { PILOTLIGHT_TOKEN = "not-a-secret" }
+  }
+
+  assert {
+    condition     = length(module.function) == 1 && module.function[0].store.bucket == "journal"
+    error_message = "nothing hears the alarms"
   }
 }
 

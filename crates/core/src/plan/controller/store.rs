@@ -32,7 +32,7 @@ pub struct S3Plan {
     pub region: String,
     /// The server, where it is not Amazon's.
     pub endpoint: Option<String>,
-    /// Who asks; without it the machine's role.
+    /// Who asks; without it the environment's key, else the machine's role.
     pub access_key_id: Option<SecretRef>,
     /// With what.
     pub secret_access_key: Option<SecretRef>,
@@ -60,7 +60,11 @@ static S3: Section = Section {
         follows("prefix", Shape::Text, "`pilotlight/` and the application's name", "What every name begins with."),
         default("region", Shape::Text, "us-east-1", "The bucket's region."),
         optional("endpoint", Shape::Url, "The server, where it is not Amazon's."),
-        optional("access_key_id", Shape::Secret, "Who asks. Without it: the role of the machine."),
+        optional(
+            "access_key_id",
+            Shape::Secret,
+            "Who asks. Without it: the key in the environment, else the role of the machine.",
+        ),
         optional("secret_access_key", Shape::Secret, "With what."),
     ],
 };

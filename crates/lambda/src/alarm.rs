@@ -1,0 +1,197 @@
+//! What the store remembers of each alarm, and what an alarm comes to.
+//!
+//! Invariants:
+//! - an alarm is a level, not a blow: while it is on, and not over for us, every invocation looks into it. A message that comes
+//!   twice, late or out of order changes nothing that a newer one has said;
+//! - it starts nothing: [`assess`] only reads what the controller has decided by its own looks.
+
+use crate::event::{AlarmState, News};
+use crate::problem::Problem;
+use pilotlight_core::id::RunId;
+use pilotlight_core::plan::{AlarmPlan, Plan};
+use pilotlight_core::time::Wall;
+use pilotlight_engine::storage::StorageError;
+use pilotlight_engine::store::{PutError, Store, Versioned};
+use pilotlight_server::api::view::{DecisionView, UnitStatus};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An alarm in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// CloudWatch says that something is wrong.
+    pub(crate) on: bool,
+    /// When it says that this began; see [`News`].
+    pub(crate) changed: String,
+    /// CloudWatch's own words.
+    pub(crate) why: String,
+    /// When it was heard here.
+    pub(crate) heard: Wall,
+    /// Nothing more is done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) over: Option<Over>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Over {
+    /// For people.
+    pub(crate) why: String,
+    /// The run that it led to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<RunId>,
+}
+
+impl Record {
+    /// It is looked into.
+    pub(crate) fn is_open(&self) -> bool {
+        self.on && self.over.is_none()
+    }
+}
+
+/// What a message came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is on, and this is the first that is heard of it.
+    On,
+    /// It is over, or CloudWatch does not know.
+    Quiet(&'static str),
+    /// The same message again.
+    Again(Record),
+    /// A newer one came before it.
+    Overtaken,
+}
+
+/// The alarms in the store.
+#[derive(Clone)]
+pub(crate) struct Alarms(pub(crate) Arc<dyn Store>);
+
+impl Alarms {
+    /// Keeps what a message says, unless a newer one is known.
+    pub(crate) async fn take_in(&self, name: &str, news: &News, now: Wall) -> Result<Taken, Problem> {
+        loop {
+            let found = self.0.get(&key(name)).await.map_err(|e| unusable(&e))?;
+            let known = found.as_ref().map(|found| read(name, found)).transpose()?;
+            let (taken, record) = weigh(known.as_ref(), news, now);
+            let Some(record) = record else { return Ok(taken) };
+            match self.0.put(&key(name), write(&record), found.map(|f| f.version)).await {
+                Ok(_) => return Ok(taken),
+                Err(PutError::Changed { .. }) => {}
+                Err(PutError::Storage(e)) => return Err(unusable(&e)),
+            }
+        }
+    }
+
+    /// Those of the plan that are to be looked into.
+    pub(crate) async fn open(&self, plan: &Plan) -> Result<Vec<(String, Record)>, Problem> {
+        let mut open = Vec::new();
+        for name in plan.alarms.keys() {
+            let Some(found) = self.0.get(&key(name)).await.map_err(|e| unusable(&e))? else { continue };
+            let record = read(name, &found)?;
+            if record.is_open() {
+                open.push((name.clone(), record));
+            }
+        }
+        Ok(open)
+    }
+
+    /// Nothing more is to be done about it; a newer message stays what it is.
+    pub(crate) async fn close(&self, name: &str, of: &Record, over: &Over) -> Result<(), Problem> {
+        loop {
+            let Some(found) = self.0.get(&key(name)).await.map_err(|e| unusable(&e))? else { return Ok(()) };
+            let mut record = read(name, &found)?;
+            if record.changed != of.changed || !record.is_open() {
+                return Ok(());
+            }
+            record.over = Some(over.clone());
+            match self.0.put(&key(name), write(&record), Some(found.version)).await {
+                Ok(_) => return Ok(()),
+                Err(PutError::Changed { .. }) => {}
+                Err(PutError::Storage(e)) => return Err(unusable(&e)),
+            }
+        }
+    }
+}
+
+/// What a message means beside what is known, and what is to be kept of it.
+fn weigh(known: Option<&Record>, news: &News, now: Wall) -> (Taken, Option<Record>) {
+    let on = news.state == AlarmState::On;
+    if let Some(known) = known {
+        if known.changed > news.changed {
+            return (Taken::Overtaken, None);
+        }
+        if known.changed == news.changed && known.on == on {
+            return (Taken::Again(known.clone()), None);
+        }
+    }
+    let record = || Record { on, changed: news.changed.clone(), why: news.why.clone(), heard: now, over: None };
+    match news.state {
+        AlarmState::On => (Taken::On, Some(record())),
+        AlarmState::Off => (Taken::Quiet("it is over"), Some(record())),
+        // The metrics of a region that is lost end, too: that is no reason to look away.
+        AlarmState::NoData => (Taken::Quiet("CloudWatch has no data, and that says nothing"), None),
+    }
+}
+
+/// What an alarm has come to, by what the controller sees and has decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Assessed {
+    /// The controller is not through with its looks.
+    Looking,
+    /// A run moves the unit.
+    Moving(RunId),
+    /// The writer is not where the trouble is.
+    Elsewhere(Over),
+    /// The controller has looked for long enough, and holds still.
+    Held { why: String, code: Option<String> },
+}
+
+/// `looked`: for how long the controller has looked; `enough`: how long it needs ([`crate::fit::look`]).
+pub(crate) fn assess(alarm: &AlarmPlan, unit: &UnitStatus, looked: Duration, enough: Duration) -> Assessed {
+    if let Some(run) = &unit.run {
+        return Assessed::Moving(run.clone());
+    }
+    if let Some(writer) = unit.writer.as_ref().filter(|w| **w != alarm.region) {
+        let why = format!("the writer of {} is in {writer}, and not in {}", unit.unit, alarm.region);
+        return Assessed::Elsewhere(Over { why, run: None });
+    }
+    if looked < enough {
+        return Assessed::Looking;
+    }
+    let word = unit.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string());
+    match &unit.decision {
+        DecisionView::Start { refused: None, .. } => Assessed::Looking,
+        DecisionView::Start { intent, refused: Some(e), .. } => {
+            let why = format!("{word}; {}, refused: {}", intent.aim(), e.message);
+            Assessed::Held { why, code: Some(e.code.clone()) }
+        }
+        DecisionView::Hold { why, code } => Assessed::Held { why: format!("{word}; {why}"), code: code.clone() },
+    }
+}
+
+fn key(name: &str) -> String {
+    format!("alarm/{name}")
+}
+
+fn read(name: &str, found: &Versioned) -> Result<Record, Problem> {
+    serde_json::from_slice(&found.value).map_err(|e| {
+        unusable(&StorageError::Damaged {
+            file: "store".into(),
+            place: format!("{}, version {}", key(name), found.version),
+            why: e.to_string(),
+        })
+    })
+}
+
+fn write(record: &Record) -> Vec<u8> {
+    serde_json::to_vec(record).expect("an alarm's record has only names and texts")
+}
+
+/// The store cannot be used.
+pub(crate) fn unusable(e: &StorageError) -> Problem {
+    Problem { code: e.code().to_owned(), message: pilotlight_core::cause::chain(e), hint: e.hint().to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! A world of two regions in the test server, a bucket in a third, and places where the function runs.
+
+use crate::runtime::{Asked, RuntimeApi, Said};
+use pilotlight_lab::aws::{AwsServer, AwsServerError};
+use serde_json::{Value, json};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+pub(crate) const EAST: &str = "us-east-2";
+pub(crate) const WEST: &str = "us-west-2";
+
+/// How many modelled seconds go by in one.
+const SPEED: f64 = 50.0;
+
+/// Long enough for a whole failover on a busy machine.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
+
+pub(crate) struct Ground {
+    pub(crate) server: AwsServer,
+    folder: tempfile::TempDir,
+    zone: String,
+    asked: AtomicU32,
+}
+
+/// A place where the function runs, one invocation after the other.
+pub(crate) struct Sandbox {
+    pub(crate) api: RuntimeApi,
+    process: Child,
+}
+
+impl Ground {
+    /// `None`, after saying why, where there is no environment for the server.
+    pub(crate) async fn find() -> Option<Ground> {
+        let server = match AwsServer::start(SPEED).await {
+            Ok(server) => server,
+            Err(e @ AwsServerError::NotInstalled(_)) => {
+                println!("skipped: {e}");
+                return None;
+            }
+            Err(e) => panic!("{e}"),
+        };
+        let service =
+            |region: &str, tasks: u32| json!({"region": region, "cluster": "pay", "service": "web", "tasks": tasks});
+        let wanted = json!({
+            "rds": [{"instances": [[EAST, "pay-east"], [WEST, "pay-west"]]}],
+            "ecs": [service(EAST, 4), service(WEST, 1)],
+            "zones": ["example.com"],
+            "topics": [[WEST, "incidents"]],
+            "stores": [["us-east-1", "journal"]],
+        });
+        let made = server.tell("seed", wanted).await.unwrap();
+        let zone = made["zones"]["example.com"].as_str().unwrap().to_owned();
+        Some(Ground { server, folder: tempfile::tempdir().unwrap(), zone, asked: AtomicU32::new(0) })
+    }
+
+    pub(crate) fn plan(&self, policy: &str, alarm: &str) -> String {
+        let (endpoint, zone) = (self.server.endpoint(), &self.zone);
+        format!(
+            r#"
+application: payments
+objectives: {{ rto: 15m, rpo: 1m }}
+regions: [{EAST}, {WEST}]
+controller:
+  listen: 127.0.0.1:7400
+  token: {{ env: PILOTLIGHT_TOKEN }}
+  leader_lease: 3s
+  store: {{ s3: {{ bucket: journal, region: us-east-1, endpoint: "{endpoint}" }} }}
+policy: {{ {policy}, guarantee: best-effort, lease: 3s, renew: 500ms }}
+aws: {{ endpoint: "{endpoint}", account: "123456789012" }}
+alarms:
+  east-down: {{ alarm: "East is down", region: {EAST}{alarm} }}
+components:
+  database:
+    kind: rds
+    regions:
+      {EAST}: {{ instance: pay-east, open_groups: [sg-open], closed_groups: [sg-closed] }}
+      {WEST}: {{ instance: pay-west, open_groups: [sg-open], closed_groups: [sg-closed] }}
+  web:
+    kind: ecs
+    active: 4
+    standby: 1
+    regions: {{ {EAST}: {{ cluster: pay, service: web }}, {WEST}: {{ cluster: pay, service: web }} }}
+  name:
+    kind: route53
+    zone: {zone}
+    name: pay.example.com
+    answers: {{ {EAST}: {{ value: 192.0.2.1 }}, {WEST}: {{ value: 192.0.2.2 }} }}
+  people:
+    kind: sns
+    topic: "arn:aws:sns:{WEST}:123456789012:incidents"
+"#
+        )
+    }
+
+    pub(crate) fn write_plan(&self, text: &str) {
+        fs::write(self.folder.path().join("pilotlight.yaml"), text).unwrap();
+    }
+
+    /// Starts the program somewhere; its log lies in the folder of that name.
+    pub(crate) async fn sandbox(&self, name: &str) -> Sandbox {
+        let api = RuntimeApi::start().await;
+        let process = self.process(name, api.address);
+        Sandbox { api, process }
+    }
+
+    fn process(&self, name: &str, api: SocketAddr) -> Child {
+        let scratch = self.folder.path().join(name);
+        fs::create_dir_all(&scratch).unwrap();
+        let log = fs::File::options().create(true).append(true).open(scratch.join("log")).unwrap();
+        let mut command = function(self.folder.path());
+        command.env("AWS_LAMBDA_RUNTIME_API", api.to_string()).env("TMPDIR", &scratch);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// The process of that place is killed, and another begins there.
+    pub(crate) fn replace(&self, sandbox: &mut Sandbox, name: &str) {
+        sandbox.kill();
+        sandbox.process = self.process(name, sandbox.api.address);
+    }
+
+    pub(crate) fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name).join("log")).unwrap_or_default()
+    }
+
+    /// A name for an invocation, as Lambda gives each.
+    pub(crate) fn request(&self) -> String {
+        format!("request-{}", self.asked.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Hands in an invocation.
+    pub(crate) fn ask(&self, sandbox: &Sandbox, payload: Value, timeout: Duration) -> Asked {
+        sandbox.api.ask(&self.request(), payload, timeout)
+    }
+
+    /// The same, to its end.
+    pub(crate) async fn invoke(&self, sandbox: &Sandbox, payload: Value) -> Said {
+        self.ask(sandbox, payload, LONG).said().await
+    }
+
+    /// The first that ever happens: the schedule finds that nothing is known, and a controller enters the unit.
+    pub(crate) async fn enter(&self, sandbox: &Sandbox, name: &str) {
+        let said = self.invoke(sandbox, schedule()).await.unwrap_or_else(|e| panic!("{e}\n{}", self.log(name)));
+        assert_eq!(said["units"][0]["writer"], EAST, "{said}\n{}", self.log(name));
+    }
+
+    pub(crate) async fn region(&self, region: &str, control: &str, data: &str) {
+        let body = json!({"control": control, "data": data});
+        self.server.tell(&format!("regions/{region}"), body).await.unwrap();
+    }
+
+    /// Where users are led, and whether anything runs there.
+    pub(crate) async fn led_to(&self) -> String {
+        let answers = self.server.ask("dns?name=pay.example.com").await.unwrap();
+        answers[0]["set"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Users write in that region.
+    pub(crate) async fn writes(&self, region: &str) -> bool {
+        let name = if region == EAST { "pay-east" } else { "pay-west" };
+        self.server.tell("write", json!({"region": region, "name": name})).await.is_ok()
+    }
+
+    /// How often AWS was told to promote.
+    pub(crate) async fn promotions(&self) -> usize {
+        let calls = self.server.ask("calls?since=0").await.unwrap();
+        calls.as_array().unwrap().iter().filter(|c| c["action"] == "PromoteReadReplica").count()
+    }
+}
+
+impl Sandbox {
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The program with what Lambda sets, and nothing else.
+pub(crate) fn function(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pilotlight-lambda"));
+    command.env_clear().current_dir(root).env("LAMBDA_TASK_ROOT", root);
+    for (name, value) in [
+        ("AWS_LAMBDA_FUNCTION_NAME", "dr"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_SESSION_TOKEN", "lent"),
+        ("PILOTLIGHT_TOKEN", "secret"),
+    ] {
+        command.env(name, value);
+    }
+    command
+}
+
+/// What the schedule sends.
+pub(crate) fn schedule() -> Value {
+    json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+}
+
+/// What SNS sends when the alarm changes.
+pub(crate) fn alarm(state: &str, at: &str) -> Value {
+    let message = json!({
+        "AlarmName": "East is down",
+        "AlarmArn": "arn:aws:cloudwatch:us-west-2:123456789012:alarm:East is down",
+        "NewStateValue": state,
+        "OldStateValue": "OK",
+        "NewStateReason": "Threshold Crossed: 3 datapoints were less than 1",
+        "StateChangeTime": format!("2026-11-26T18:{at}.000+0000"),
+    });
+    let sns = json!({"Type": "Notification", "MessageId": format!("message-{at}"), "Message": message.to_string()});
+    json!({"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": sns}]})
+}

@@ -1,0 +1,132 @@
+# Pilotlight as a function: what alarms and a schedule wake, and what it needs. It belongs into the standby region or a third
+# one, with its bucket and the topics of its alarms: what is lost with a region cannot bring it back.
+
+data "aws_caller_identity" "this" {}
+
+data "aws_region" "this" {}
+
+locals {
+  function   = "${var.name}-recovery"
+  bucket_arn = var.store.create ? aws_s3_bucket.store[0].arn : "arn:aws:s3:::${var.store.bucket}"
+  bucket_key = var.store.create ? var.kms_key_arn : var.store.kms_key_arn
+  keys       = distinct(compact([var.kms_key_arn, local.bucket_key]))
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/lambda/${local.function}"
+  retention_in_days = var.log_days
+  kms_key_id        = var.kms_key_arn
+  tags              = var.tags
+}
+
+# What could not be done after three attempts. It is looked at by people: the alarm below tells them.
+resource "aws_sqs_queue" "failed" {
+  name                      = "${local.function}-failed"
+  kms_master_key_id         = var.kms_key_arn
+  message_retention_seconds = 1209600
+  tags                      = var.tags
+}
+
+resource "aws_lambda_function" "this" {
+  #checkov:skip=CKV_AWS_117:It calls only the APIs of AWS; in a VPC it would depend on that network's ways out
+  #checkov:skip=CKV_AWS_272:Signing needs a profile of the account; the package is given by its hash
+  function_name    = local.function
+  description      = "Pilotlight: goes on with the recovery of ${var.name}"
+  role             = aws_iam_role.this.arn
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+  filename         = var.package
+  source_code_hash = var.package_hash
+  memory_size      = var.memory_mib
+  timeout          = var.timeout_seconds
+  kms_key_arn      = var.kms_key_arn
+
+  # One leads and works, one takes an alarm in meanwhile. More could do nothing.
+  reserved_concurrent_executions = 2
+
+  environment {
+    variables = merge(var.environment, { RUST_BACKTRACE = "0" })
+  }
+
+  dead_letter_config {
+    target_arn = aws_sqs_queue.failed.arn
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+
+  logging_config {
+    log_format = "Text"
+    log_group  = aws_cloudwatch_log_group.this.name
+  }
+
+  tags = var.tags
+
+  depends_on = [aws_iam_role_policy.own]
+}
+
+# A message of the schedule is worth nothing when the next is there.
+resource "aws_lambda_function_event_invoke_config" "this" {
+  function_name                = aws_lambda_function.this.function_name
+  maximum_event_age_in_seconds = 3600
+  maximum_retry_attempts       = 2
+}
+
+resource "aws_sns_topic_subscription" "alarms" {
+  for_each  = var.alarm_topics
+  topic_arn = each.value
+  protocol  = "lambda"
+  endpoint  = aws_lambda_function.this.arn
+}
+
+resource "aws_lambda_permission" "alarms" {
+  for_each      = var.alarm_topics
+  statement_id  = "alarms-${each.key}"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this.function_name
+  principal     = "sns.amazonaws.com"
+  source_arn    = each.value
+}
+
+# What is open goes on each minute; where nothing is open, the function ends at once.
+resource "aws_cloudwatch_event_rule" "this" {
+  for_each            = merge({ continue = { schedule = "rate(1 minute)", event = { action = "continue" } } }, var.schedules)
+  name                = "${local.function}-${each.key}"
+  description         = "Wakes Pilotlight: ${each.key}"
+  schedule_expression = each.value.schedule
+  tags                = var.tags
+}
+
+resource "aws_cloudwatch_event_target" "this" {
+  for_each = aws_cloudwatch_event_rule.this
+  rule     = each.value.name
+  arn      = aws_lambda_function.this.arn
+  input    = jsonencode(merge({ continue = { action = "continue" } }, { for name, s in var.schedules : name => s.event })[each.key])
+}
+
+resource "aws_lambda_permission" "schedule" {
+  for_each      = aws_cloudwatch_event_rule.this
+  statement_id  = "schedule-${each.key}"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this.function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = each.value.arn
+}
+
+resource "aws_cloudwatch_metric_alarm" "failed" {
+  alarm_name          = "${local.function}-failed"
+  alarm_description   = "Pilotlight could not do what it was woken for: its dead-letter queue has the event, its log the reason"
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateNumberOfMessagesVisible"
+  dimensions          = { QueueName = aws_sqs_queue.failed.name }
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  period              = 60
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.people_topics
+  tags                = var.tags
+}

@@ -1,0 +1,104 @@
+# Without an account: what the module would make, and what it refuses.
+
+mock_provider "aws" {
+  mock_data "aws_region" {
+    defaults = { name = "us-west-2" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/shop-recovery" }
+  }
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:us-west-2:123456789012:function:shop-recovery" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:us-west-2:123456789012:shop-recovery-failed" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-west-2:123456789012:log-group:/aws/lambda/shop-recovery" }
+  }
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:us-west-2:123456789012:rule/r" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::shop-journal" }
+  }
+}
+
+variables {
+  name         = "shop"
+  package      = "function.zip"
+  package_hash = "hash"
+  environment  = { PILOTLIGHT_TOKEN = "not-a-secret" }
+  kms_key_arn  = "arn:aws:kms:us-west-2:123456789012:key/22222222-2222-2222-2222-222222222222"
+  store        = { bucket = "shop-journal", prefix = "pilotlight/shop", create = true }
+  alarm_topics = { health = "arn:aws:sns:us-east-1:123456789012:shop-health" }
+  schedules    = { watch = { schedule = "rate(5 minutes)", event = { action = "watch" } } }
+}
+
+run "what_is_open_goes_on_each_minute" {
+  assert {
+    condition     = aws_cloudwatch_event_rule.this["continue"].schedule_expression == "rate(1 minute)" && jsondecode(aws_cloudwatch_event_target.this["continue"].input).action == "continue"
+    error_message = "a run that is longer than an invocation would rest"
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_target.this["watch"].input).action == "watch" && length(aws_lambda_permission.schedule) == 2
+    error_message = "a schedule that nobody hears"
+  }
+}
+
+run "an_alarm_is_heard_and_only_from_its_topic" {
+  assert {
+    condition     = aws_lambda_permission.alarms["health"].source_arn == "arn:aws:sns:us-east-1:123456789012:shop-health" && aws_sns_topic_subscription.alarms["health"].protocol == "lambda"
+    error_message = "any topic could start a failover"
+  }
+}
+
+run "one_works_and_one_takes_in" {
+  assert {
+    condition     = aws_lambda_function.this.reserved_concurrent_executions == 2 && aws_lambda_function.this.kms_key_arn != "" && aws_lambda_function.this.dead_letter_config[0].target_arn == aws_sqs_queue.failed.arn
+    error_message = "an alarm would wait for the end of a run, or be lost"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this.retention_in_days == 365 && aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn
+    error_message = "the log is kept for ever, or in the clear"
+  }
+}
+
+run "the_bucket_is_closed_encrypted_and_versioned" {
+  assert {
+    condition     = aws_s3_bucket_public_access_block.store[0].restrict_public_buckets && aws_s3_bucket_versioning.store[0].versioning_configuration[0].status == "Enabled"
+    error_message = "the journal lies open"
+  }
+}
+
+run "a_bucket_that_is_there_is_left_alone" {
+  variables {
+    store = { bucket = "ours", prefix = "pilotlight/shop" }
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket.store) == 0 && output.store == { bucket = "ours", prefix = "pilotlight/shop", region = "us-west-2" }
+    error_message = "a second bucket"
+  }
+}
+
+run "what_cannot_work_is_refused" {
+  command = plan
+
+  variables {
+    store            = { bucket = "ours", prefix = "/pilotlight/" }
+    timeout_seconds  = 30
+    schedules        = { continue = { schedule = "each day", event = { to = "west" } } }
+    assume_role_arns = ["*"]
+  }
+
+  expect_failures = [var.store, var.timeout_seconds, var.schedules, var.assume_role_arns]
+}
