@@ -67,7 +67,7 @@ mod tests {
         let orders = Orders::default();
         let (weak, less) = (order("east", FenceAssurance::None), order("east", FenceAssurance::ProviderAttested));
         orders.give(weak.clone());
-        orders.clone().give(less.clone());
+        orders.give(less.clone());
         orders.give(less.clone());
         assert_eq!(orders.of(&"pay".into(), &"west".into()), None);
         assert_eq!(orders.of(&"books".into(), &"east".into()), None);
