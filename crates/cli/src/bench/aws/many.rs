@@ -193,6 +193,7 @@ mod tests {
     fn the_plan_has_two_hundred_components_in_five_units() {
         let head = format!(
             "application: shop\nobjectives: {{ rto: 15m, rpo: 1m }}\nregions: [{EAST}, {WEST}]\n\
+             policy: {{ mode: manual }}\n\
              controller: {{ listen: 127.0.0.1:7400, state: state, token: {{ env: T }} }}"
         );
         let plan = Plan::read(&plan("Z1", &head), "plan").unwrap_or_else(|faults| panic!("{faults}"));
