@@ -1,6 +1,6 @@
 //! What rescue bundles hold of a round's rows, as `pilotlight rescue show` tells it.
 //!
-//! Where a bundle holds rows they are known by number. Where it holds only transactions they are counted: each row of the
+//! Rows that a bundle can read are known by number. Transactions whose rows it cannot read are counted, as each row of the
 //! clients is a transaction of its own.
 
 use crate::demo::acts;
@@ -18,7 +18,7 @@ const TABLE: &str = "heartbeat";
 pub(super) struct Kept {
     /// Rows that are in a bundle.
     pub(super) rows: BTreeSet<i64>,
-    /// Transactions of bundles that hold no rows.
+    /// Transactions whose rows could not be read.
     pub(super) transactions: u64,
 }
 
@@ -32,7 +32,8 @@ pub(super) async fn read(operator: &Operator, known: &mut BTreeSet<String>) -> R
             continue;
         }
         match about.rows {
-            Rows::Kept { .. } => {
+            Rows::Kept { transactions, .. } => {
+                kept.transactions += about.commits.saturating_sub(transactions);
                 let ids = acts::inserted(operator, about.bundle.as_str(), TABLE).await?;
                 kept.rows.extend(ids.iter().filter_map(|id| id.parse::<i64>().ok()));
             }

@@ -167,6 +167,7 @@ impl Lane {
     pub(super) async fn play(&mut self, case: Case, n: u32) -> Result<Round, DemoError> {
         let server = SocketAddr::new(self.net().address(Place::Third), self.pair().stage().sites.dns_port);
         let watch = Watch::start(server, NAME).map_err(|e| DemoError::at("the watch over the name", e))?;
+        self.until_rows_can_be_kept().await?;
         let born = self.born().await?;
         let writers = self.write().await?;
         // Faults are spread over the time between two renewals, and a little more.
@@ -219,6 +220,24 @@ impl Lane {
             what: "say when it was started",
             source: Box::new(e),
         })
+    }
+
+    /// Waits until what the rows of a loss will be read by stands on the writer: it is made a moment after a standby has come.
+    async fn until_rows_can_be_kept(&mut self) -> Result<(), DemoError> {
+        let (database, end) = (self.pair().database(), SystemClock.mono() + PATIENCE);
+        let stands =
+            "select confirmed_flush_lsn::text from pg_replication_slots where slot_type = 'logical' and not temporary";
+        loop {
+            let seen = database::column(&database, stands).await;
+            match seen {
+                Ok(slots) if slots.iter().any(|at| !at.is_empty()) => return Ok(()),
+                seen if SystemClock.mono() > end => {
+                    let (what, seen) = ("the slot for the rows of a loss".to_owned(), format!("{seen:?}"));
+                    return Err(DemoError::Waited { what, seconds: PATIENCE.as_secs(), seen });
+                }
+                _ => tokio::time::sleep(LOOK).await,
+            }
+        }
     }
 
     /// Starts both clients and waits until both are under way.
