@@ -316,7 +316,9 @@ async fn start(
     {
         return DecisionView::Start { intent, asks, refused: Some((*refusal.body).clone()) };
     }
-    let writer = judgement.writer.as_ref().filter(|_| consent == Consent::Policy && intent.verb == Verb::Failover);
+    // An order is about a region that is lost: of a writer that is dead or hangs in one that lives, more can be had.
+    let lost = judgement.verdict == Verdict::RegionLost && intent.verb == Verb::Failover;
+    let writer = judgement.writer.as_ref().filter(|_| lost && consent == Consent::Policy);
     let order = writer.and_then(|writer| desk.orders.of(&intent.unit, writer));
     let mut why = format!("{}: {}", judgement.scope, judgement.verdict);
     if let Some(order) = &order {

@@ -3,8 +3,8 @@
 //! Border: who hears of that trouble gives the order and takes it back; here it is only kept, for every term of the
 //! controller.
 //!
-//! Invariant: an order starts nothing. Where everything else lets a failover start by itself, and only its fence would be too
-//! weak for `policy.least_fence`, the order says what is enough.
+//! Invariant: an order starts nothing. Where everything else lets a failover out of a lost region start by itself, and only
+//! its fence would be too weak for `policy.least_fence`, the order says what is enough.
 
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::{Region, Unit};

@@ -12,6 +12,7 @@ mod lab;
 mod notes;
 mod policy;
 mod ports;
+mod process;
 mod quiet;
 mod several;
 mod steering;

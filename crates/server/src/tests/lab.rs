@@ -2,6 +2,7 @@
 
 use super::damage::Damage;
 use super::ports::FakePorts;
+use super::process::Process;
 use super::wait::until;
 use crate::api::view::{ErrorBody, MoveReply, MoveRequest, RunsView, StatusView};
 use crate::{Assemble, ControllerParts, Door, Hub, Listen, RemoteAgent, ServeError, ServerParts, Standing, serve};
@@ -32,7 +33,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 pub(super) const LEASE: Duration = Duration::from_millis(1_000);
@@ -48,39 +48,23 @@ pub(super) struct Lab {
     pub(super) controllers: Vec<String>,
     /// Set: what ended failovers wrote cannot be read.
     pub(super) damaged: Damage,
+    pub(super) given: Given,
     folder: TempDir,
     controller: Option<Process>,
     agents: BTreeMap<String, Process>,
 }
 
-/// Something that runs on a runtime of its own.
-pub(super) struct Process {
-    runtime: Option<Runtime>,
-    shutdown: CancellationToken,
+/// What a controller is given beside its plan.
+#[derive(Clone)]
+pub(super) struct Given {
+    pub(super) orders: crate::Orders,
+    /// What its driver says that a fence of the database is worth.
+    pub(super) fence: FenceAssurance,
 }
 
-impl Process {
-    pub(super) fn start<F: Future<Output = ()> + Send + 'static>(work: impl FnOnce(CancellationToken) -> F) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let shutdown = CancellationToken::new();
-        runtime.spawn(work(shutdown.clone()));
-        Self { runtime: Some(runtime), shutdown }
-    }
-}
-
-impl Process {
-    /// As by SIGTERM.
-    pub(super) fn end(&self) {
-        self.shutdown.cancel();
-    }
-}
-
-impl Drop for Process {
-    /// As by kill -9: nothing of it runs on, nothing is tidied up.
-    fn drop(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
-        // Only the lease guard listens to this any more: it is a thread and would outlive its process here.
-        self.shutdown.cancel();
+impl Default for Given {
+    fn default() -> Self {
+        Self { orders: crate::Orders::default(), fence: FenceAssurance::Proven }
     }
 }
 
@@ -114,6 +98,7 @@ impl Lab {
             address,
             controllers,
             damaged: Damage::default(),
+            given: Given::default(),
             folder,
             controller: None,
             agents: BTreeMap::new(),
@@ -133,12 +118,13 @@ impl Lab {
 
     pub(super) fn start_controller(&mut self) {
         let (world, plan, address) = (self.world.clone(), self.plan.clone(), self.address);
-        let (folder, damaged) = (self.folder.path().join("controller"), self.damaged.clone());
+        let folder = self.folder.path().join("controller");
+        let (damaged, given) = (self.damaged.clone(), self.given.clone());
         self.controller = Some(Process::start(|shutdown| async move {
             // The kernel lets go of a killed controller's lock and port a moment later.
             let parts = until("the controller can start", async || {
                 let listener = TcpListener::bind(address).map_err(|e| e.to_string())?;
-                alone(&world, &plan, &folder, &damaged, Listen::On(listener), shutdown.clone())
+                alone(&world, &plan, &folder, (&damaged, &given), Listen::On(listener), shutdown.clone())
             });
             serve(parts.await).await.unwrap();
         }));
@@ -392,13 +378,14 @@ fn alone(
     world: &World,
     plan: &Plan,
     folder: &Path,
-    damaged: &Damage,
+    (damaged, given): (&Damage, &Given),
     listen: Listen,
     shutdown: CancellationToken,
 ) -> Result<ControllerParts, String> {
     let (journal, store) = pilotlight_engine::sqlite::open(folder).map_err(|e| e.to_string())?;
     let ledger = Arc::new(Ledger::open(&folder.join("guard")).map_err(|e| e.to_string())?);
-    let shelf = Shelf { journal: Arc::new(damaged.over(journal)), store: Arc::new(store), ledger };
+    let shelf =
+        Shelf { journal: Arc::new(damaged.over(journal)), store: Arc::new(store), ledger, given: given.clone() };
     let standing = Standing {
         name: "controller".to_owned(),
         url: String::new(),
@@ -422,6 +409,7 @@ pub(super) struct Shelf {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) store: Arc<dyn Store>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) given: Given,
 }
 
 pub(super) fn assemble(world: World, plan: Plan, folder: PathBuf, shelf: Shelf) -> Assemble {
@@ -434,7 +422,10 @@ pub(super) fn assemble(world: World, plan: Plan, folder: PathBuf, shelf: Shelf) 
 async fn parts(world: &World, plan: &Plan, folder: &Path, shelf: Shelf, lead: Lead) -> Result<ServerParts, ServeError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let hub = Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease);
-    let descriptors = descriptors(plan);
+    let mut descriptors = descriptors(plan);
+    if let Some(database) = descriptors.get_mut(&Component::from("database")) {
+        database.fence_assurance = shelf.given.fence;
+    }
     let own = Arc::new(Guarded::with(FakeDriver::unguarded(world), shelf.ledger));
     let mut router = Router::new().here(own.clone());
     for region in &plan.regions {
@@ -463,7 +454,7 @@ async fn parts(world: &World, plan: &Plan, folder: &Path, shelf: Shelf, lead: Le
         port_look: Arc::new(FakePorts(world.clone())),
         reports: Some(reports(folder)),
         recording: Some(crate::RecordingTo { folder: folder.join("observations"), plan_text: SAMPLE.to_owned() }),
-        orders: crate::Orders::default(),
+        orders: shelf.given.orders,
         lead,
     })
 }
@@ -476,7 +467,8 @@ pub(super) fn reports(folder: &Path) -> PathBuf {
 pub(super) async fn serve_on_taken_port(lab: &Lab) -> ServeError {
     let folder = lab.folder().join("second");
     let listen = Listen::At(lab.address);
-    let parts = alone(&lab.world, &lab.plan, &folder, &lab.damaged, listen, CancellationToken::new()).unwrap();
+    let parts =
+        alone(&lab.world, &lab.plan, &folder, (&lab.damaged, &lab.given), listen, CancellationToken::new()).unwrap();
     serve(parts).await.unwrap_err()
 }
 

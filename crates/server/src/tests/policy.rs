@@ -1,8 +1,10 @@
 //! Who looks, who is counted, and what keeps everything automatic from starting.
 
 use super::lab::Lab;
-use crate::api::view::{DecisionView, StatusView};
-use crate::hold;
+use crate::api::view::{DecisionView, RunsView, StatusView};
+use crate::{Order, hold};
+use pilotlight_core::effect::FenceAssurance;
+use pilotlight_core::observation::Role;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::verdict::{Contact, Witness};
 
@@ -85,9 +87,52 @@ async fn an_observer_the_plan_does_not_name_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_hangs_is_failed_over_after_the_time_that_is_borne() {
     let lab = Lab::up(|p| p.policy.unhealthy_for = Some(std::time::Duration::from_millis(1_000))).await;
-    lab.world.set_role("database", "east", |_| pilotlight_core::observation::Role::Unresponsive);
+    lab.world.set_role("database", "east", |_| Role::Unresponsive);
     let ended = lab.until_ended_first().await;
     assert_eq!(ended, Verb::Failover);
     lab.until("west is well", |s| s.units[0].writer == Some("west".into()) && s.is("healthy")).await;
     lab.no_rule_was_broken();
+}
+
+/// The policy wants a proven fence, the driver cannot give one, and an order says that none is needed.
+async fn with_an_order() -> Lab {
+    let mut lab = Lab::new();
+    lab.plan.policy.unhealthy_for = Some(std::time::Duration::from_millis(1_000));
+    lab.plan.policy.least_fence = FenceAssurance::Proven;
+    lab.given.fence = FenceAssurance::ConnectionsCut;
+    let (unit, why) = ("payments".into(), "standing order of alarm east".to_owned());
+    lab.given.orders.give(Order { unit, from: "east".into(), least_fence: FenceAssurance::None, why });
+    lab.start_controller();
+    lab.start_agent("east");
+    lab.start_agent("west");
+    lab.until("all is well", |s| s.is_well("east") && s.knows_exposure()).await;
+    lab
+}
+
+fn fence_is_too_weak(status: &StatusView) -> bool {
+    matches!(&status.units[0].decision, DecisionView::Start { refused: Some(r), .. } if r.code == "PL-0209")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_weakens_the_fence_of_a_lost_region_and_not_of_a_writer_that_hangs() {
+    let mut lab = with_an_order().await;
+    lab.world.set_role("database", "east", |_| Role::Unresponsive);
+    lab.until("one that hangs for too long needs the whole fence", |s| s.is("suspect") && fence_is_too_weak(s)).await;
+    assert_eq!(lab.runs().await, vec![]);
+    lab.world.set_role("database", "east", |_| Role::Writer);
+    lab.until("it is well again", |s| s.is_well("east") && s.knows_exposure()).await;
+    lab.lose("east");
+    assert_eq!(lab.until_ended(1).await, [Verb::Failover], "the lost one needs none");
+    let runs: RunsView = lab.ask("/v1/runs").await.unwrap();
+    let why = lab.run(&runs.runs[0].run).await.cause.why;
+    assert!(why.contains("standing order of alarm east"), "{why}");
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_weakens_no_fence_of_a_dead_writer() {
+    let lab = with_an_order().await;
+    lab.world.kill("database", "east");
+    lab.until("a dead one needs the whole fence", |s| s.is("writer dead") && fence_is_too_weak(s)).await;
+    assert_eq!(lab.runs().await, vec![]);
 }

@@ -1,6 +1,7 @@
 //! Three controllers on one store: loss of the leader, of the store, of the leader's way to it, and an orderly end.
 
-use super::lab::{self, Lab, Process, Shelf};
+use super::lab::{self, Given, Lab, Shelf};
+use super::process::Process;
 use super::wait::until;
 use crate::api::view::{ControllerView, ErrorBody, RunsView, StatusView};
 use crate::{ControllerParts, Door, Listen, Standing, serve};
@@ -136,7 +137,8 @@ impl Three {
                 Ok((Arc::new(ledger), listener))
             };
             let (ledger, listener) = until("the controller can start", opened).await;
-            let shelf = Shelf { journal: Arc::new(way.clone()), store: Arc::new(way.clone()), ledger };
+            let shelf =
+                Shelf { journal: Arc::new(way.clone()), store: Arc::new(way.clone()), ledger, given: Given::default() };
             let standing = Standing {
                 name: name.to_owned(),
                 url: format!("http://{address}"),
