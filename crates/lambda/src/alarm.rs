@@ -3,19 +3,24 @@
 //! Invariants:
 //! - an alarm is a level, not a blow: while it is on, and not over for us, every invocation looks into it. A message that comes
 //!   twice, late or out of order changes nothing that a newer one has said;
+//! - it is young: what is older than its `look_for` is looked into no more, whoever was not there to look meanwhile, and what
+//!   comes so late, or out of the future, is not taken in;
 //! - it starts nothing: [`assess`] only reads what the controller has decided by its own looks.
 
 use crate::event::{AlarmState, News};
 use crate::problem::Problem;
 use pilotlight_core::id::RunId;
 use pilotlight_core::plan::{AlarmPlan, Plan};
-use pilotlight_core::time::Wall;
+use pilotlight_core::time::{Wall, show_duration, show_wall};
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{PutError, Store, Versioned};
 use pilotlight_server::api::view::{DecisionView, UnitStatus};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How far CloudWatch's clock may be ahead of ours. A message from further on would make deaf for all that come before it.
+const AHEAD: Duration = Duration::from_secs(300);
 
 /// An alarm in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +53,11 @@ impl Record {
     pub(crate) fn is_open(&self) -> bool {
         self.on && self.over.is_none()
     }
+
+    /// It was heard too long ago to say anything about now.
+    fn is_old(&self, alarm: &AlarmPlan, now: Wall) -> bool {
+        now.since(self.heard) >= alarm.look_for || self.heard.since(now) > AHEAD
+    }
 }
 
 /// What a message came to.
@@ -61,6 +71,8 @@ pub(crate) enum Taken {
     Again(Record),
     /// A newer one came before it.
     Overtaken,
+    /// It is not of this time, and nothing is kept of it.
+    Refused(String),
 }
 
 /// The alarms in the store.
@@ -68,8 +80,17 @@ pub(crate) enum Taken {
 pub(crate) struct Alarms(pub(crate) Arc<dyn Store>);
 
 impl Alarms {
-    /// Keeps what a message says, unless a newer one is known.
-    pub(crate) async fn take_in(&self, name: &str, news: &News, now: Wall) -> Result<Taken, Problem> {
+    /// Keeps what a message says, unless a newer one is known or it is not of this time.
+    pub(crate) async fn take_in(
+        &self,
+        name: &str,
+        alarm: &AlarmPlan,
+        news: &News,
+        now: Wall,
+    ) -> Result<Taken, Problem> {
+        if let Some(why) = out_of_time(alarm, news, now) {
+            return Ok(Taken::Refused(why));
+        }
         loop {
             let found = self.0.get(&key(name)).await.map_err(|e| unusable(&e))?;
             let known = found.as_ref().map(|found| read(name, found)).transpose()?;
@@ -83,13 +104,21 @@ impl Alarms {
         }
     }
 
-    /// Those of the plan that are to be looked into.
-    pub(crate) async fn open(&self, plan: &Plan) -> Result<Vec<(String, Record)>, Problem> {
+    /// Those of the plan that are to be looked into. One that is too old is closed: no order stands by it.
+    pub(crate) async fn open(&self, plan: &Plan, now: Wall) -> Result<Vec<(String, Record)>, Problem> {
         let mut open = Vec::new();
-        for name in plan.alarms.keys() {
+        for (name, alarm) in &plan.alarms {
             let Some(found) = self.0.get(&key(name)).await.map_err(|e| unusable(&e))? else { continue };
             let record = read(name, &found)?;
-            if record.is_open() {
+            if record.is_open() && record.is_old(alarm, now) {
+                let why = format!(
+                    "it was heard {} ago, and is looked into for {}",
+                    show_duration(now.since(record.heard)),
+                    show_duration(alarm.look_for)
+                );
+                tracing::warn!(alarm = name, "nothing more is done about it: {why}");
+                self.close(name, &record, &Over { why, run: None }).await?;
+            } else if record.is_open() {
                 open.push((name.clone(), record));
             }
         }
@@ -114,10 +143,31 @@ impl Alarms {
     }
 }
 
+/// Why a message says nothing about now.
+fn out_of_time(alarm: &AlarmPlan, news: &News, now: Wall) -> Option<String> {
+    if is_ahead(&news.changed, now) {
+        return Some(format!("it is dated {}, more than {} ahead", news.changed, show_duration(AHEAD)));
+    }
+    let look_for = u64::try_from(alarm.look_for.as_millis()).unwrap_or(u64::MAX);
+    let old = news.state == AlarmState::On && news.changed < text(Wall(now.0.saturating_sub(look_for)));
+    old.then(|| format!("it is dated {}, and is looked into for {}", news.changed, show_duration(alarm.look_for)))
+}
+
+fn is_ahead(changed: &str, now: Wall) -> bool {
+    let most = Wall(now.0 + u64::try_from(AHEAD.as_millis()).expect("five minutes are few milliseconds"));
+    changed > text(most).as_str()
+}
+
+/// As [`News::changed`]: texts of one width, which sort as the times do.
+fn text(at: Wall) -> String {
+    show_wall(at).trim_end_matches('Z').to_owned()
+}
+
 /// What a message means beside what is known, and what is to be kept of it.
 fn weigh(known: Option<&Record>, news: &News, now: Wall) -> (Taken, Option<Record>) {
     let on = news.state == AlarmState::On;
-    if let Some(known) = known {
+    // One that is kept from further on than any message may be now would make deaf for all of them.
+    if let Some(known) = known.filter(|k| !is_ahead(&k.changed, now)) {
         if known.changed > news.changed {
             return (Taken::Overtaken, None);
         }

@@ -110,7 +110,10 @@ async fn alarms(turn: &Turn<'_>, news: &[News], ends: Mono) -> Result<Answer, Pr
     let mut answer = Answer::default();
     let mut on = false;
     for (news, (name, alarm)) in news.iter().zip(known) {
-        let said = match store.take_in(name, news, SystemClock.wall()).await? {
+        let taken = store.take_in(name, alarm, news, SystemClock.wall()).await?;
+        on |= news.state == event::AlarmState::On && !matches!(taken, Taken::Refused(_));
+        let said = match taken {
+            Taken::Refused(why) => format!("starts nothing, and nothing is kept of it: {why}"),
             Taken::On => format!("is on for {} in {}: {}", alarm.unit, alarm.region, news.why),
             Taken::Quiet(why) => format!("starts nothing: {why}"),
             Taken::Overtaken => "starts nothing: a newer message came before it".to_owned(),
@@ -121,9 +124,8 @@ async fn alarms(turn: &Turn<'_>, news: &[News], ends: Mono) -> Result<Answer, Pr
             },
         };
         answer.say(format!("alarm {name} {said}"));
-        on |= news.state == event::AlarmState::On;
     }
-    if !on || store.open(plan).await?.is_empty() {
+    if !on || store.open(plan, SystemClock.wall()).await?.is_empty() {
         return Ok(answer);
     }
     enough(ends, RESERVE + fit::longest_look(plan))?;
@@ -149,7 +151,7 @@ async fn go_on(turn: &Turn<'_>, ends: Mono) -> Result<Answer, Problem> {
     let known = Units::new(store.clone(), Term::default()).all().await.map_err(|e| unusable(&e))?;
     let new = turn.plan().units().into_iter().any(|unit| known.iter().all(|record| &record.unit != unit));
     let running = known.iter().any(|record| record.run.is_some());
-    let alarms = Alarms(store.clone()).open(turn.plan()).await?;
+    let alarms = Alarms(store.clone()).open(turn.plan(), SystemClock.wall()).await?;
     if !new && !running && alarms.is_empty() {
         return Ok(Answer::of(State::Nothing, "nothing is open"));
     }

@@ -115,12 +115,12 @@ impl<'a> Turn<'a> {
         let began = SystemClock.mono();
         let store = Alarms(self.hosted.store().clone());
         let mut met = Met::default();
-        let (mut alarms, mut read_at) = (store.open(self.plan()).await?, began);
+        let (mut alarms, mut read_at) = (store.open(self.plan(), SystemClock.wall()).await?, began);
         self.give_orders(life, &alarms);
         let status = loop {
             let now = SystemClock.mono();
             if now.since(read_at) >= ALARMS {
-                let newest = store.open(self.plan()).await?;
+                let newest = store.open(self.plan(), SystemClock.wall()).await?;
                 self.take_orders_back(life, alarms.iter().filter(|a| !newest.contains(a)));
                 self.give_orders(life, &newest);
                 (alarms, read_at) = (newest, now);
@@ -181,10 +181,6 @@ impl<'a> Turn<'a> {
                 }
                 Assessed::Held { why, code } => {
                     let code = code.map(|c| format!(" ({c})")).unwrap_or_default();
-                    let heard = SystemClock.wall().since(record.heard);
-                    if heard >= alarm.look_for {
-                        store.close(name, record, &Over { why: why.clone(), run: None }).await?;
-                    }
                     met.held.insert(name.clone(), format!("holds still: {why}{code}"));
                 }
             }

@@ -1,6 +1,8 @@
 //! Alarms: one that is right, one that is wrong, one that comes twice, one that is over.
 
-use crate::ground::{EAST, Ground, WEST, alarm, schedule};
+use crate::ground::{EAST, Ground, WEST, alarm, alarm_of, schedule};
+use pilotlight_core::time::Wall;
+use pilotlight_driver::clock::{Clock, SystemClock};
 
 /// Pilotlight may start by itself, and under this alarm without a fence of the lost region.
 const STANDING: (&str, &str) = ("mode: automatic", ", least_fence: none");
@@ -42,6 +44,15 @@ async fn a_wrong_alarm_moves_no_writer_that_is_well() {
     ground.write_plan(&ground.plan(STANDING.0, STANDING.1));
     let sandbox = ground.sandbox("one").await;
     ground.enter(&sandbox, "one").await;
+    // One that lay in the dead-letter queue for a day, and one that would be the newest for ever.
+    let now = SystemClock.wall();
+    for at in [Wall(now.0 - 86_400_000), Wall(now.0 + 86_400_000)] {
+        let said = ground.invoke(&sandbox, alarm_of("ALARM", at)).await.unwrap();
+        assert!(
+            said["state"] == "nothing" && said["says"][0].as_str().unwrap().contains("nothing is kept"),
+            "{said:#}"
+        );
+    }
     let said = ground.invoke(&sandbox, alarm("ALARM", "00:01")).await.unwrap();
     assert_eq!(said["state"], "holds", "{said:#}\n{}", ground.log("one"));
     assert!(said["alarms"]["east-down"].as_str().unwrap().contains("holds still: healthy"), "{said:#}");

@@ -1,12 +1,15 @@
 //! A world of two regions in the test server, a bucket in a third, and places where the function runs.
 
 use crate::runtime::{Asked, RuntimeApi, Said};
+use pilotlight_core::time::{Wall, show_wall};
+use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -207,15 +210,26 @@ pub(crate) fn schedule() -> Value {
     json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
 }
 
-/// What SNS sends when the alarm changes.
+/// What SNS sends when the alarm changes: `at` are minutes and seconds after a moment that was a quarter of an hour ago.
 pub(crate) fn alarm(state: &str, at: &str) -> Value {
+    static BEGAN: OnceLock<Wall> = OnceLock::new();
+    let began = *BEGAN.get_or_init(|| Wall(SystemClock.wall().0 - 15 * 60_000));
+    let (minutes, seconds) = at.split_once(':').expect("minutes and seconds");
+    let [minutes, seconds] = [minutes, seconds].map(|n| n.parse::<u64>().expect("a number"));
+    alarm_of(state, Wall(began.0 + minutes * 60_000 + seconds * 1_000))
+}
+
+/// The same, of any time.
+pub(crate) fn alarm_of(state: &str, at: Wall) -> Value {
+    let at = show_wall(at);
+    let at = at.trim_end_matches('Z');
     let message = json!({
         "AlarmName": "East is down",
         "AlarmArn": "arn:aws:cloudwatch:us-west-2:123456789012:alarm:East is down",
         "NewStateValue": state,
         "OldStateValue": "OK",
         "NewStateReason": "Threshold Crossed: 3 datapoints were less than 1",
-        "StateChangeTime": format!("2026-11-26T18:{at}.000+0000"),
+        "StateChangeTime": format!("{at}+0000"),
     });
     let sns = json!({"Type": "Notification", "MessageId": format!("message-{at}"), "Message": message.to_string()});
     json!({"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": sns}]})
