@@ -1,13 +1,13 @@
 //! One life of the controller: from the first word of an invocation to its last.
 //!
 //! Invariant: nothing of it is left when [`Life::end`] returns. Lambda freezes the process then, and what slept in the middle of
-//! something would wake in another time.
+//! something would wake in another time, with a lead that it takes for its own. What cannot be ended ends with the process.
 
 use crate::door::Door;
 use crate::problem::Problem;
 use pilotlight::hosted::Hosted;
 use pilotlight_core::code;
-use pilotlight_core::time::Mono;
+use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::clock::{Clock, SystemClock, within};
 use pilotlight_server::api::view::{ControllerView, StatusView};
 use pilotlight_server::{Orders, ServeError, serve};
@@ -76,21 +76,85 @@ impl Life {
         }
     }
 
-    /// Ends it: runs stop between two records, the lead is given up.
+    /// Ends it: runs stop between two records, the lead is given up. Where that cannot be seen through, tasks of it may be left
+    /// that nothing reaches, one of which goes on renewing the lead: then the process ends, and Lambda starts another.
     pub(crate) async fn end(mut self) -> Result<(), Problem> {
         self.shutdown.cancel();
-        let ended = within(&SystemClock, ENDS_WITHIN, &mut self.serving).await;
-        match ended {
-            None => {
-                self.serving.abort();
-                tracing::warn!("the controller did not end in time; its lead ends by itself");
-                Ok(())
+        match within(&SystemClock, ENDS_WITHIN, &mut self.serving).await {
+            None => end_all(&format!("the controller did not end within {}", show_duration(ENDS_WITHIN))),
+            Some(Err(panic)) => {
+                end_all(&format!("{}: the controller ended by {panic}, please report this", code::DEFECT))
             }
             Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(e))) => {
                 Err(Problem { code: e.code().to_owned(), message: e.to_string(), hint: e.hint().to_owned() })
             }
-            Some(Err(panic)) => Err(Problem::new(code::DEFECT, panic.to_string(), "please report this")),
         }
+    }
+}
+
+impl Drop for Life {
+    /// Whoever lets go of it without an end must not leave one that leads.
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn end_all(why: &str) -> ! {
+    tracing::error!("{why}; this process ends, and the next invocation goes on in another");
+    std::process::exit(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// Set where the test is the process that is to end.
+    const WITHIN: &str = "PILOTLIGHT_TEST_ENDS";
+
+    fn life(serving: impl Future<Output = Result<(), ServeError>> + Send + 'static) -> Life {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let door = Door::new(([127, 0, 0, 1], 9).into(), "token").unwrap();
+        let (orders, shutdown) = (Orders::default(), CancellationToken::new());
+        Life { door, orders, shutdown, serving: tokio::spawn(serving) }
+    }
+
+    /// How the process of that test ends, and what it logs.
+    fn ends(test: &str) -> (Option<i32>, String) {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([&format!("life::tests::{test}"), "--exact", "--nocapture"]).env(WITHIN, "1").stdin(Stdio::null());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_end_ends_with_its_process() {
+        if std::env::var_os(WITHIN).is_some() {
+            pilotlight::hosted::log();
+            let ended = life(std::future::pending()).end().await;
+            panic!("what is left of it would be frozen with the process: {ended:?}");
+        }
+        let (code, said) = ends("one_that_does_not_end_ends_with_its_process");
+        assert!(code == Some(1) && said.contains("did not end within 4.0 s; this process ends"), "{code:?}: {said}");
+    }
+
+    #[tokio::test]
+    async fn one_that_breaks_ends_with_its_process() {
+        if std::env::var_os(WITHIN).is_some() {
+            pilotlight::hosted::log();
+            let ended = life(async { panic!("a defect") }).end().await;
+            panic!("what is left of it would be frozen with the process: {ended:?}");
+        }
+        let (code, said) = ends("one_that_breaks_ends_with_its_process");
+        assert!(code == Some(1) && said.contains("this process ends"), "{code:?}: {said}");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_let_go_of_is_told_to_end() {
+        let life = life(std::future::pending());
+        let told = life.shutdown.clone();
+        drop(life);
+        assert!(told.is_cancelled());
     }
 }
