@@ -133,7 +133,9 @@ data "aws_caller_identity" "this" {
 }
 
 # Pilotlight itself, where it is not a machine: an alarm wakes it, each minute it goes on, and its bucket is in us-east-2, as
-# the state is.
+# the state is. Alarms of health are in us-east-1, and lost with it where that is the primary region: so it also looks by itself,
+# from the standby region. It hears the topic whose alarms its plan knows (output `alarms`), never the one of people: what it
+# cannot do is told there, and would come back to it.
 module "function" {
   source    = "../../modules/dr-lambda"
   providers = { aws = aws.standby }
@@ -145,8 +147,9 @@ module "function" {
   environment   = var.function_environment
   kms_key_arn   = module.keys_standby.arn
   store         = var.function.store
-  alarm_topics  = module.monitoring.topics
+  alarm_topics  = { health = module.monitoring.topics.global }
   people_topics = [module.monitoring.topics.standby]
+  schedules     = { watch = { schedule = "rate(5 minutes)", event = { action = "watch" } } }
   # By its name: the role trusts the function, so it is made after it.
   assume_role_arns = ["arn:aws:iam::${data.aws_caller_identity.this.account_id}:role/${var.name}-pilotlight"]
   tags             = var.tags

@@ -29,6 +29,16 @@ output "function_arn" {
   value       = one([for f in module.function : f.function_arn])
 }
 
+output "alarms" {
+  description = "By region: the alarm that says that it is not healthy. The function hears all of them, so its plan names each under `alarms`."
+  value       = module.monitoring.health_alarms
+}
+
+output "wakes" {
+  description = "What wakes the function, where there is one."
+  value       = one([for f in module.function : f.wakes])
+}
+
 output "role_arn" {
   description = "The role of Pilotlight."
   value       = module.rights.role_arn

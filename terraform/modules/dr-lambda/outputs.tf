@@ -12,3 +12,11 @@ output "store" {
   description = "For `controller.store.s3` of the plan."
   value       = { bucket = var.store.bucket, prefix = var.store.prefix, region = data.aws_region.this.name }
 }
+
+output "wakes" {
+  description = "What wakes it: topics and schedules by name."
+  value = {
+    topics    = { for name, subscription in aws_sns_topic_subscription.alarms : name => subscription.topic_arn }
+    schedules = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.schedule_expression }
+  }
+}

@@ -73,9 +73,13 @@ variable "store" {
 }
 
 variable "alarm_topics" {
-  description = "Topics that alarms of the plan tell, by a name of yours. In the region of the alarm; the function hears topics of other regions too."
+  description = "Topics that alarms of the plan tell, and no others, by a name of yours. In the region of the alarm; the function hears topics of other regions too."
   type        = map(string)
   default     = {}
+  validation {
+    condition     = length(setintersection(values(var.alarm_topics), var.people_topics)) == 0
+    error_message = "A topic of `people_topics` is told when the function fails: as a topic of alarms it would wake the function with what it does not know, which fails again."
+  }
 }
 
 variable "people_topics" {

@@ -7,3 +7,8 @@ output "topics" {
   description = "ARNs of both topics: alarms of lag in the standby region, of health in us-east-1."
   value       = { standby = aws_sns_topic.standby.arn, global = aws_sns_topic.global.arn }
 }
+
+output "health_alarms" {
+  description = "Names of the alarms of health, by the name of their check; they tell the topic `global`, and nothing else does."
+  value       = { for name, alarm in aws_cloudwatch_metric_alarm.health : name => alarm.alarm_name }
+}

@@ -172,6 +172,21 @@ run "alarms_wake_the_function_that_may_act" {
     condition     = length(module.function) == 1 && module.function[0].store.bucket == "journal"
     error_message = "nothing hears the alarms"
   }
+
+  assert {
+    condition     = output.wakes.topics == { health = module.monitoring.topics.global } && !contains(values(output.wakes.topics), module.monitoring.topics.standby)
+    error_message = "it hears what its plan does not know, or its own failures"
+  }
+
+  assert {
+    condition     = output.alarms == { us-east-1 = "web-health-us-east-1", us-west-2 = "web-health-us-west-2" }
+    error_message = "an alarm that nobody writes into the plan"
+  }
+
+  assert {
+    condition     = output.wakes.schedules == { continue = "rate(1 minute)", watch = "rate(5 minutes)" }
+    error_message = "nothing wakes it when the home is lost, and its alarms with it"
+  }
 }
 
 run "a_state_in_a_region_that_may_be_lost_is_refused" {

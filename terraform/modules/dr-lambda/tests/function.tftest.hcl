@@ -58,6 +58,11 @@ run "an_alarm_is_heard_and_only_from_its_topic" {
     condition     = aws_lambda_permission.alarms["health"].source_arn == "arn:aws:sns:us-east-1:123456789012:shop-health" && aws_sns_topic_subscription.alarms["health"].protocol == "lambda"
     error_message = "any topic could start a failover"
   }
+
+  assert {
+    condition     = keys(output.wakes.topics) == ["health"] && output.wakes.schedules == { continue = "rate(1 minute)", watch = "rate(5 minutes)" }
+    error_message = "it does not say what wakes it"
+  }
 }
 
 run "one_works_and_one_takes_in" {
@@ -98,7 +103,8 @@ run "what_cannot_work_is_refused" {
     timeout_seconds  = 30
     schedules        = { continue = { schedule = "each day", event = { to = "west" } } }
     assume_role_arns = ["*"]
+    people_topics    = ["arn:aws:sns:us-west-2:123456789012:ops", "arn:aws:sns:us-east-1:123456789012:shop-health"]
   }
 
-  expect_failures = [var.store, var.timeout_seconds, var.schedules, var.assume_role_arns]
+  expect_failures = [var.store, var.timeout_seconds, var.schedules, var.assume_role_arns, var.alarm_topics]
 }
