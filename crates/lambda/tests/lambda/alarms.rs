@@ -86,3 +86,21 @@ async fn without_a_standing_order_the_fence_decides() {
     assert!(says.contains("region lost") && says.contains("refused"), "{says}");
     assert_eq!(ground.promotions().await, 0);
 }
+
+/// Nothing in that region can be asked, and no fence is asked for; but users write there, and the copy receives what they write.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_hangs_is_no_lost_region() {
+    let Some(ground) = Ground::find().await else { return };
+    ground.write_plan(&ground.plan(STANDING.0, STANDING.1));
+    let sandbox = ground.sandbox("one").await;
+    ground.enter(&sandbox, "one").await;
+    ground.region(EAST, "hang", "up").await;
+    assert!(ground.writes(EAST).await);
+    let said = ground.invoke(&sandbox, alarm("ALARM", "00:01")).await.unwrap();
+    assert_eq!(said["state"], "holds", "{said:#}\n{}", ground.log("one"));
+    let says = said["alarms"]["east-down"].as_str().unwrap();
+    assert!(says.contains("holds still: agent lost"), "{says}");
+    assert_eq!(ground.promotions().await, 0, "{said:#}");
+    assert!(ground.writes(EAST).await);
+    assert_eq!(ground.led_to().await, EAST);
+}
