@@ -418,14 +418,15 @@ async fn with_every_controller_gone_nothing_moves_and_the_next_goes_on() {
     let head = three.ways["a"].journal.heads().await.unwrap()[0].1;
     let routed = three.lab.world.shares("name");
     let killed = SystemClock.mono();
-    until("a lease and more have passed", async || match SystemClock.mono().since(killed) {
-        passed if passed > LEASE => Ok(()),
+    // Longer would be another story: under best effort a new writer that nobody renews fences itself.
+    until("half a lease has passed", async || match SystemClock.mono().since(killed) {
+        passed if passed > LEASE / 2 => Ok(()),
         passed => Err(format!("{passed:?}")),
     })
     .await;
-    // Nothing has moved: what was ordered before was done, and nobody was there who could have ordered more. Whoever comes
-    // first goes on.
-    assert_eq!((three.lab.world.shares("name"), three.lab.world.writers("database")), (routed, vec![]));
+    // What was ordered before was done, and nobody was there who could have ordered more. Whoever comes first goes on.
+    assert_eq!(three.ways["a"].journal.heads().await.unwrap()[0].1, head);
+    assert_eq!(three.lab.world.shares("name"), routed);
     three.ways["b"].held.send_replace(false);
     three.start("b");
     three.until_well("west").await;
