@@ -172,6 +172,9 @@ impl<'a> Turn<'a> {
             match assess(alarm, unit, looked, fit::look(self.plan(), &alarm.unit)) {
                 Assessed::Looking => open = true,
                 Assessed::Moving(run) => {
+                    // A run that began a moment ago holds its unit before it is listed.
+                    let listed = status.open_runs.iter().any(|r| r.run == run);
+                    open |= !listed && looked < fit::longest_look(self.plan());
                     met.held.insert(name.clone(), format!("run {run} moves {}", unit.unit));
                 }
                 Assessed::Elsewhere(over) => {
