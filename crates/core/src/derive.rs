@@ -26,7 +26,7 @@ mod survey;
 
 pub use refusal::Refusal;
 
-use crate::effect::Descriptor;
+use crate::effect::{Descriptor, FenceAssurance};
 use crate::id::{Component, Region};
 use crate::observation::{State, Target};
 use crate::placement::{Intent, Mode, Verb};
@@ -53,6 +53,8 @@ pub struct Derivation<'a> {
     pub reachable: &'a BTreeSet<Region>,
     /// The region that the store has as the unit's candidate.
     pub candidate: Option<&'a Region>,
+    /// What a fence must be worth before anything is promoted without a person.
+    pub least_fence: FenceAssurance,
     /// Who answers for it.
     pub consent: Consent,
     /// The person who says that the old writer is off. Counts only with [`Consent::Given`], and only where nothing better

@@ -126,6 +126,11 @@ pub fn returning<'a>(effects: impl Iterator<Item = &'a Effect>) -> Vec<Region> {
     back
 }
 
+/// Some of these effects rest on the word of a person that the old writer is off.
+pub fn attested<'a>(mut effects: impl Iterator<Item = &'a Effect>) -> bool {
+    effects.any(|effect| matches!(effect, Effect::AwaitLapse { attested_by: Some(_), .. }))
+}
+
 impl Runbook {
     /// The writer is where it is to be: copies rejoin it, or users are led to it.
     pub fn stays(&self) -> bool {
@@ -152,7 +157,7 @@ impl Runbook {
 
     /// It rests on the word of a person that the old writer is off.
     pub fn is_attested(&self) -> bool {
-        self.steps.iter().any(|s| matches!(s.effect, Effect::AwaitLapse { attested_by: Some(_), .. }))
+        attested(self.steps.iter().map(|s| &s.effect))
     }
 
     /// The step of that id.

@@ -28,7 +28,7 @@ use pilotlight_core::candidate::Wish;
 use pilotlight_core::id::{Epoch, Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState, RunView};
-use pilotlight_core::runbook::{Basis, Runbook, Unsound};
+use pilotlight_core::runbook::{Runbook, Unsound};
 use pilotlight_core::time::stamp;
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
@@ -261,8 +261,7 @@ impl Engine {
             if let Some(run) = record.run.clone() {
                 return Err(UnitsError::Busy { unit: unit.clone(), run });
             }
-            let basis = Basis { epoch: record.epoch, candidacy: record.candidacy };
-            if runbook.basis.is_some_and(|derived| derived != basis) {
+            if runbook.basis.is_some_and(|derived| derived != record.basis()) {
                 return Err(UnitsError::Changed(unit.clone()));
             }
             record.epoch = record.epoch.next();

@@ -333,7 +333,7 @@ async fn start(
         exposure_ms: judgement.exposure_of(&intent.target.writer),
         drill_ms: None,
     };
-    match try_start(desk, record, &intent, (consent, order), cause).await {
+    match try_start(desk, record, &intent, (consent, order.as_ref()), cause).await {
         Ok(run) => {
             tracing::info!(%run, unit = %intent.unit, "started a {}", intent.aim());
             round.refused = None;
@@ -351,15 +351,11 @@ async fn try_start(
     desk: &Desk,
     record: &UnitRecord,
     intent: &Intent,
-    (consent, order): (Consent, Option<Order>),
+    (consent, order): (Consent, Option<&Order>),
     cause: Cause,
 ) -> Result<RunId, Refusal> {
     let source = moves::source_of(desk, record).await?;
-    let derived = match &order {
-        Some(order) => desk.derive_ordered(intent, &source, order),
-        None => desk.derive(intent, &source, consent, None),
-    };
-    let runbook = derived.map_err(|r| Refusal::from(&r))?;
+    let runbook = desk.derive(intent, &source, (consent, order), None).map_err(|r| Refusal::from(&r))?;
     moves::start(desk, runbook, cause).await
 }
 

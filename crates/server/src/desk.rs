@@ -307,37 +307,16 @@ impl Desk {
         self.known().judged.insert(unit.clone(), judged);
     }
 
-    /// Derives a runbook from what is seen now.
+    /// Derives a runbook from what is seen now. A standing order says what its fence must be worth, where that is less than
+    /// the plan asks for.
     pub(crate) fn derive(
         &self,
         intent: &Intent,
         source: &Source,
-        consent: Consent,
+        (consent, order): (Consent, Option<&Order>),
         attested_by: Option<&str>,
     ) -> Result<Runbook, derive::Refusal> {
-        self.derive_under(&self.plan, intent, source, consent, attested_by)
-    }
-
-    /// The same, with a standing order for what its fence must be worth.
-    pub(crate) fn derive_ordered(
-        &self,
-        intent: &Intent,
-        source: &Source,
-        order: &Order,
-    ) -> Result<Runbook, derive::Refusal> {
-        let mut plan = Plan::clone(&self.plan);
-        plan.policy.least_fence = plan.policy.least_fence.min(order.least_fence);
-        self.derive_under(&plan, intent, source, Consent::Policy, None)
-    }
-
-    fn derive_under(
-        &self,
-        plan: &Plan,
-        intent: &Intent,
-        source: &Source,
-        consent: Consent,
-        attested_by: Option<&str>,
-    ) -> Result<Runbook, derive::Refusal> {
+        let planned = self.plan.policy.least_fence;
         let sight = self.sight(&intent.unit);
         let reachable: BTreeSet<Region> =
             self.plan.regions.iter().filter(|r| sight.hears(&self.plan, r)).cloned().collect();
@@ -350,13 +329,14 @@ impl Desk {
         let seen = looks.map(|(t, (s, _))| (t.clone(), State::clone(s)));
         let shared = self.shared_now().into_iter().map(|(t, s)| (t, State::clone(&s)));
         let derived = derive::derive(&Derivation {
-            plan,
+            plan: &self.plan,
             descriptors: &self.descriptors,
             intent,
             writer: &source.writer,
             seen: &seen.chain(shared).collect(),
             reachable: &reachable,
             candidate: source.candidate.as_ref(),
+            least_fence: order.map_or(planned, |order| planned.min(order.least_fence)),
             consent,
             attested_by,
         });

@@ -7,13 +7,12 @@ use axum::http::StatusCode;
 use pilotlight_core::cause::chain;
 use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
-use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
 use pilotlight_core::run::Cause;
-use pilotlight_core::runbook::{Basis, Runbook};
+use pilotlight_core::runbook::{self, Basis, Runbook};
 use pilotlight_core::verdict::signs_of_life;
 use pilotlight_engine::journal::AppendError;
 use pilotlight_engine::storage::StorageError;
@@ -30,18 +29,14 @@ pub(crate) struct Source {
     pub(crate) basis: Basis,
 }
 
-fn basis(record: &UnitRecord) -> Basis {
-    Basis { epoch: record.epoch, candidacy: record.candidacy }
-}
-
 /// Where the writer is, or was before the last move of the unit ended in the middle.
 pub(crate) async fn source_of(desk: &Desk, record: &UnitRecord) -> Result<Source, Refusal> {
     let candidate = record.candidate.as_ref().map(|c| c.region.clone());
     if let Some(writer) = record.writer.clone() {
-        return Ok(Source { writer, candidate, basis: basis(record) });
+        return Ok(Source { writer, candidate, basis: record.basis() });
     }
     let last = last_move(desk, record).await?.ok_or_else(|| nothing_known(&record.unit))?;
-    Ok(Source { writer: last.from, candidate, basis: basis(record) })
+    Ok(Source { writer: last.from, candidate, basis: record.basis() })
 }
 
 /// Where the move came from that named the present writer and ended before that one was made to write, if there is one: what
@@ -55,10 +50,9 @@ async fn cut_short(desk: &Desk, record: &UnitRecord) -> Result<Option<Source>, R
     };
     let view = desk.engine.view(&last.run).await.map_err(|e| storage(&e))?;
     // A person's word is asked for again: it may have been taken back by ending the run.
-    let word = |effect: &Effect| matches!(effect, Effect::AwaitLapse { attested_by: Some(_), .. });
-    let attested = view.is_none_or(|v| v.steps.iter().any(|s| word(&s.effect)));
+    let attested = view.is_none_or(|v| runbook::attested(v.steps.iter().map(|s| &s.effect)));
     let candidate = Some(named.clone()).filter(|_| !attested);
-    Ok(Some(Source { writer: last.from, candidate, basis: basis(record) }))
+    Ok(Some(Source { writer: last.from, candidate, basis: record.basis() }))
 }
 
 /// A copy that the region should write is a standby, seen since the unit last changed.
@@ -71,11 +65,15 @@ fn lies_still(desk: &Desk, unit: &Unit, region: &Region) -> bool {
     })
 }
 
-/// The newest run that was to move the unit's writer.
+/// The newest run that was to move the unit's writer; a rejoin moves none.
+pub(crate) fn newest_move<'a>(runs: &'a [RunSummary], unit: &Unit) -> Option<&'a RunSummary> {
+    runs.iter().filter(|r| &r.unit == unit && r.verb != Verb::Rejoin).max_by_key(|r| r.epoch)
+}
+
+/// The same, from a history that can be read as a whole.
 async fn last_move(desk: &Desk, record: &UnitRecord) -> Result<Option<RunSummary>, Refusal> {
     let runs = desk.engine.runs().await.map_err(|e| storage(&e))?;
-    let moves = runs.into_iter().filter(|r| r.unit == record.unit && r.verb != Verb::Rejoin);
-    Ok(moves.max_by_key(|r| r.epoch))
+    Ok(newest_move(&runs, &record.unit).cloned())
 }
 
 pub(crate) fn nothing_known(unit: &Unit) -> Refusal {
@@ -153,7 +151,7 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
     let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
     let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
     let attested_by = attested(desk, request, &intent.unit, &source.writer)?;
-    let mut runbook = desk.derive(&intent, &source, Consent::Given, attested_by).map_err(refused)?;
+    let mut runbook = desk.derive(&intent, &source, (Consent::Given, None), attested_by).map_err(refused)?;
     if attested_by.is_some() && !runbook.is_attested() {
         let what =
             format!("nobody's word is needed: this {} proves by itself that the old writer is silent", request.verb);

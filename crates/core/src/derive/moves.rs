@@ -76,7 +76,7 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
         };
         let waits = by_fence < FenceAssurance::Lapsed && data.descriptor.needs_agent;
         let possible = by_fence.max(if waits { FenceAssurance::Lapsed } else { FenceAssurance::None });
-        let least = survey.d.plan.policy.least_fence;
+        let least = survey.d.least_fence;
         if survey.d.consent == Consent::Policy && possible < least {
             return Err(Refusal::FenceTooWeak { component: data.name.clone(), possible, least });
         }

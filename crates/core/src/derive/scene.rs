@@ -31,6 +31,7 @@ impl Scene {
             seen: &self.seen,
             reachable: &self.reachable,
             candidate: None,
+            least_fence: self.plan.policy.least_fence,
             consent: self.consent,
             attested_by: self.attested_by,
         })

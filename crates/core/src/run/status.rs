@@ -45,6 +45,13 @@ pub enum StepStatus {
     Left,
 }
 
+impl StepStatus {
+    /// It is under way or over: something of it may have been done.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self, StepStatus::Waiting | StepStatus::AwaitingApproval)
+    }
+}
+
 impl std::fmt::Display for StepStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
@@ -176,10 +183,8 @@ impl RunView {
     /// the writer where it is, or will be taken back with it.
     pub fn gives_way(&self) -> bool {
         let open = matches!(self.condition, Condition::Running | Condition::Waiting { .. });
-        let began = || {
-            self.steps.iter().filter(|s| s.status != StepStatus::Waiting && s.status != StepStatus::AwaitingApproval)
-        };
-        open && self.intent.verb != Verb::Failover && began().all(|s| s.effect.keeps_writer(&self.from))
+        let mut began = self.steps.iter().filter(|s| s.status.has_begun());
+        open && self.intent.verb != Verb::Failover && began.all(|s| s.effect.keeps_writer(&self.from))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::storage::StorageError;
 use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::id::{Epoch, Region, RunId, Unit};
 use pilotlight_core::leader::Term;
+use pilotlight_core::runbook::Basis;
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -52,6 +53,13 @@ pub struct UnitRecord {
     /// The store's version of this record: of two, the one with the higher is newer.
     #[serde(skip)]
     pub version: u64,
+}
+
+impl UnitRecord {
+    /// What a runbook that is derived from it rests on.
+    pub fn basis(&self) -> Basis {
+        Basis { epoch: self.epoch, candidacy: self.candidacy }
+    }
 }
 
 /// Why a unit was not changed.

@@ -13,7 +13,7 @@ use pilotlight_core::cause::chain;
 use pilotlight_core::code;
 use pilotlight_core::id::{RunId, StepId};
 use pilotlight_core::placement::Verb;
-use pilotlight_core::run::{Event, RunView, StepStatus, StepView};
+use pilotlight_core::run::{Event, RunView};
 use pilotlight_core::runbook::Phase;
 use pilotlight_core::verdict::{Judgement, Verdict};
 use pilotlight_engine::{Control, ControlError};
@@ -112,9 +112,8 @@ pub(super) async fn control(
 /// A failover that was prepared for a lost writer, and of which nothing has begun, is not approved once that writer works
 /// again: it would lose what that one has acknowledged since.
 fn has_its_reason(desk: &Desk, view: &RunView) -> Result<(), Refusal> {
-    let untouched = |s: &StepView| matches!(s.status, StepStatus::Waiting | StepStatus::AwaitingApproval);
-    let prepared = view.intent.verb == Verb::Failover && view.cause.automatic;
-    let prepared = prepared && view.steps.iter().filter(|s| s.phase != Phase::Notify).all(untouched);
+    let begun = view.steps.iter().any(|s| s.phase != Phase::Notify && s.status.has_begun());
+    let prepared = view.intent.verb == Verb::Failover && view.cause.automatic && !begun;
     let judgement = desk.judged(&view.unit).and_then(|j| j.judgement);
     let works = |j: &Judgement| matches!(j.verdict, Verdict::Healthy | Verdict::ServiceUnhealthy);
     let Some(judgement) = judgement.filter(|j| prepared && works(j)) else { return Ok(()) };

@@ -54,7 +54,12 @@ impl KernelLease {
         if self.is_armed()? {
             return Ok(());
         }
-        self.run("set up the fence", &["-f", "-"], &self.rules("")).map(|_| ())
+        self.set_up("")
+    }
+
+    /// `open` is what its set holds from the beginning.
+    fn set_up(&self, open: &str) -> Result<(), FenceError> {
+        self.run("set up the fence", &["-f", "-"], &self.rules(open)).map(|_| ())
     }
 
     /// Clients may pass for so long from now on; where no fence stands it is set up open, so that nobody who is at work
@@ -74,8 +79,7 @@ impl KernelLease {
         );
         match self.run("renew the lease of the connections", &["-f", "-"], &renewal) {
             Err(FenceError::Refused { said, .. }) if said.contains(ABSENT) => {
-                let open = format!(" elements = {{ {port} timeout {milliseconds}ms }}");
-                self.run("set up the fence", &["-f", "-"], &self.rules(&open)).map(|_| ())
+                self.set_up(&format!(" elements = {{ {port} timeout {milliseconds}ms }}"))
             }
             done => done.map(|_| ()),
         }

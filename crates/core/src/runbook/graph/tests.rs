@@ -22,6 +22,7 @@ fn switchover() -> Runbook {
         seen: &seen,
         reachable: &["east".into(), "west".into()].into(),
         candidate: None,
+        least_fence: plan.policy.least_fence,
         consent: Consent::Given,
         attested_by: None,
     })

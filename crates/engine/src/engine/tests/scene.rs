@@ -196,6 +196,7 @@ impl Stage {
             seen,
             reachable: &reachable,
             candidate: Some(&intent.target.writer),
+            least_fence: self.plan.policy.least_fence,
             consent: self.consent,
             attested_by: None,
         });
