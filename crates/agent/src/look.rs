@@ -9,8 +9,11 @@ use pilotlight_driver::clock::within;
 use std::pin::pin;
 use std::time::Duration;
 
-/// Between two looks when nothing signals.
+/// Between two looks at a copy that replicates, when nothing signals.
 const INTERVAL: Duration = Duration::from_millis(150);
+
+/// The same for what only has a capacity: nothing is decided by it within a lease.
+const CALM: Duration = Duration::from_millis(500);
 
 /// The shortest time between two looks: a driver may signal for nothing, and a dead process signals without end.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -24,6 +27,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
     // It begins before the look, so that nothing that happens in between is missed, and lasts over many looks.
     let mut signal = Box::pin(signalled(agent, target));
     let mut over = pin!(agent.shutdown.cancelled());
+    let interval = if agent.picture.is_replicated(target) { INTERVAL } else { CALM };
     while !agent.shutdown.is_cancelled() {
         let generation = agent.picture.generation(target);
         let began = agent.clock.mono();
@@ -35,7 +39,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
         agent.picture.looked(target, generation, began, state);
         tokio::select! {
             biased;
-            () = agent.clock.sleep(INTERVAL) => {}
+            () = agent.clock.sleep(interval) => {}
             () = signals.look.notified() => {}
             () = &mut signal => signal.set(signalled(agent, target)),
             () = &mut over => return,

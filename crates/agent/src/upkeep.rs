@@ -26,7 +26,6 @@ const INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) async fn run(agent: &Agent, target: &Target) {
     let signals = agent.picture.signals(target);
     let (mut trouble, mut sight) = (Trouble::default(), Sight::default());
-    let mut adopted = false;
     let mut over = pin!(agent.shutdown.cancelled());
     loop {
         tokio::select! {
@@ -41,10 +40,12 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
         sight.note(target, &situation.state);
         if situation.state.role.is_some() {
             keep_copy(agent, target, &turn, &situation, &mut trouble).await;
-        } else if !adopted {
-            adopted = adopt_capacity(agent, target, &turn, &situation, &mut trouble).await;
+        } else if adopt_capacity(agent, target, &turn, &situation, &mut trouble).await {
+            // From here on runs say how many there shall be. The turn is theirs.
+            break;
         }
     }
+    over.await;
 }
 
 async fn keep_copy(agent: &Agent, target: &Target, turn: &Turn, now: &Situation, trouble: &mut Trouble) {

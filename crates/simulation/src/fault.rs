@@ -126,7 +126,7 @@ const EARLIEST: Duration = Duration::from_millis(350);
 const INSTALLED: Duration = Duration::from_millis(1_300);
 
 /// A turn that waits for everything to stand ready begins by then at the latest.
-const READY_BY: Duration = Duration::from_millis(2_500);
+const READY_BY: Duration = Duration::from_millis(3_500);
 
 /// The faults of a seed, in order. Those that lead to a failover come one after the other, there and back again, because
 /// most of what can go wrong goes wrong around one. In most worlds each waits until the one before has been mended, so that
@@ -134,17 +134,17 @@ const READY_BY: Duration = Duration::from_millis(2_500);
 pub(crate) fn schedule(chance: &mut Chance, fresh: bool) -> Vec<Fault> {
     let mut faults = Vec::new();
     let begin = if fresh { INSTALLED } else { EARLIEST };
-    let patient = chance.per_cent(80);
+    let patient = chance.per_cent(85);
     let mut at = begin + ms(chance.between(0, if patient { 150 } else { 500 }));
     let mut writer = Place::East;
-    let turns = chance.between(1, 6);
+    let turns = chance.between(1, 7);
     for turn in (0_u8..).take(usize::try_from(turns).unwrap_or(1)) {
         // Most who wait for a turn to be over need not wait for long after its failover.
-        let longest = if patient && chance.per_cent(85) { 1_850 } else { 2_400 };
+        let longest = if patient && chance.per_cent(85) { 1_750 } else { 2_400 };
         let mut fault = main_fault(chance, at, writer, longest);
         if patient {
             // Some strike while the last turn is being mended.
-            let at_most = if chance.per_cent(80) { READY_BY } else { ms(chance.between(0, 1_200)) };
+            let at_most = if chance.per_cent(88) { READY_BY } else { ms(chance.between(0, 1_200)) };
             fault.when = When::Ready { turn, at_most, after: ms(chance.between(0, 300)) };
         }
         at += fault.lasts.max(ms(1_400)) + ms(chance.between(300, 1_300));

@@ -9,7 +9,7 @@ use crate::exchange::{Done, Reply, Seen};
 use crate::laws::Law;
 use crate::place::Place;
 use crate::setup::Promise;
-use crate::timeline::nanos;
+use crate::timeline::{Nanos, nanos};
 use pilotlight_core::candidate::Waits;
 use pilotlight_core::effect::{Effect, FenceAssurance, HandOver};
 use pilotlight_core::id::Region;
@@ -23,18 +23,23 @@ use std::time::Duration;
 /// Looking again whether something can go on.
 const AGAIN: Duration = Duration::from_millis(20);
 
+/// A look at a server that hangs is given up after this.
+const LOOK_HANGS: Duration = Duration::from_secs(1);
+
 impl World {
     pub(super) fn observe(&mut self, place: Place, target: Target, reply: Reply<Seen>) {
-        let takes = match target.region.as_ref().and_then(Place::of) {
-            Some(region) if self.database(region).frozen => Duration::from_millis(1_000),
-            _ => self.chance.time(Duration::from_micros(500), Duration::from_millis(6)),
-        };
-        self.after(takes, Event::Looked { place, target, reply });
+        let takes = self.chance.time(Duration::from_micros(500), Duration::from_millis(6));
+        let until = self.now() + nanos(LOOK_HANGS);
+        self.after(takes, Event::Looked { place, target, reply, until });
     }
 
-    pub(super) fn looked(&mut self, _place: Place, target: &Target, reply: Reply<Seen>) {
-        self.dirty.insert(reply.process);
+    /// A stopped server answers when it goes on, if it is still waited for.
+    pub(super) fn looked(&mut self, place: Place, target: Target, reply: Reply<Seen>, until: Nanos) {
         let region = target.region.as_ref().and_then(Place::of);
+        if self.now() < until && region.is_some_and(|region| self.database(region).frozen) {
+            return self.after(AGAIN, Event::Looked { place, target, reply, until });
+        }
+        self.dirty.insert(reply.process);
         let state = match (target.component.as_str(), region) {
             ("database", Some(region)) => self.database(region).look(),
             ("payments", Some(region)) => State { capacity: Some(self.capacity(region)), ..State::default() },
@@ -68,7 +73,7 @@ impl World {
             Effect::StopWrites { .. } => self.begin_stop(place),
             Effect::ResumeWrites { .. } => self.begin_start(place, &job.context),
             Effect::Promote { .. } => self.begin_promotion(place),
-            Effect::Rejoin { .. } => self.some_ms(150, 900),
+            Effect::Rejoin { .. } => self.some_ms(80, 500),
             Effect::CaptureRescue { .. } => self.some_ms(10, 100),
             Effect::SetCapacity { .. } => self.some_ms(5, 50),
             Effect::Command { .. } => self.some_ms(5, 200),

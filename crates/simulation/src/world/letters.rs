@@ -161,7 +161,9 @@ impl World {
         let frozen = self.database(region).frozen;
         let broken = self.network.is_broken(from, region);
         let (answer, takes) = match server {
-            _ if broken || !self.powered[region.index()] => (PortAnswer::Unreachable, 400),
+            _ if broken || !self.powered[region.index()] || self.is_machine_paused(region) => {
+                (PortAnswer::Unreachable, 400)
+            }
             // The kernel takes the connection for a stopped process.
             Server::Primary | Server::Standby | Server::Busy => (PortAnswer::Answers, 4),
             _ if frozen => (PortAnswer::Answers, 4),
