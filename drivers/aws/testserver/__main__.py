@@ -21,6 +21,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
 
 import account  # noqa: E402
+import alarms  # noqa: E402
 import cache  # noqa: E402
 import compute  # noqa: E402
 import database  # noqa: E402
@@ -55,7 +56,7 @@ def main():
     args = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     CLOCK.speed = args.speed
-    for part in (database, dns, compute, cache, objects, metrics, nodes, account):
+    for part in (database, dns, compute, cache, objects, metrics, alarms, nodes, account):
         part.install()
     app = Door(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", args.port, app, threaded=True, request_handler=Handler)
