@@ -29,7 +29,7 @@ use crate::health::{self, Health, Question, ServiceHealth};
 use crate::id::{Component, Observer, Region, Unit};
 use crate::lease::LeaseSight;
 use crate::observation::{Role, State, Target};
-use crate::plan::Plan;
+use crate::plan::{ComponentPlan, Plan};
 use crate::time::{as_ms, show_duration};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -349,7 +349,12 @@ impl Bench<'_> {
         let age = self.sight.now.since(*at);
         if age > sight::stale_after(self.plan) {
             let says = format!("its last look at {component} is too old to count");
-            return (Verdict::Suspect, self.agent(writer, says, age));
+            // An agent that cannot look at its own copy is a sign of trouble; an API that refuses says nothing of the copy.
+            let managed = self.plan.components.get(component).is_some_and(ComponentPlan::is_managed);
+            return match managed {
+                true => (Verdict::Unknown, self.agent(writer, state.because(says), age)),
+                false => (Verdict::Suspect, self.agent(writer, says, age)),
+            };
         }
         if matches!(state.role, Some(Role::Fenced { .. })) && !self.sight.is_after_change(*at) {
             let says = format!("its last look at {component} is from before the last change of the unit");

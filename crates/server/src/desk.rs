@@ -4,7 +4,7 @@
 
 use crate::api::view::{DecisionView, DrillView};
 use crate::hub::{Hub, Unwelcome};
-use crate::looks;
+use crate::managed::Managed;
 use crate::moves::Source;
 use crate::orders::{Order, Orders};
 use crate::recorder::{Recorder, Writing};
@@ -14,6 +14,7 @@ use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::outcome::Failure;
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
@@ -69,7 +70,7 @@ pub(crate) struct Desk {
 struct Known {
     ports: BTreeMap<Target, PortSight>,
     shared: BTreeMap<Target, (Shared<State>, Mono)>,
-    managed: BTreeMap<Target, (Shared<State>, Mono)>,
+    managed: Managed,
     judged: BTreeMap<Unit, Judged>,
     wishes: BTreeMap<Unit, (Region, Wish)>,
 }
@@ -199,17 +200,7 @@ impl Desk {
     /// region without an agent is heard while its API answers.
     fn voices(&self) -> BTreeMap<Region, Shared<AgentSight>> {
         let mut voices = self.hub.agents();
-        for (target, (state, at)) in &self.known().managed {
-            let Some(region) = &target.region else { continue };
-            let voice = voices.entry(region.clone()).or_default();
-            voice.seen.insert(target.clone(), (state.clone(), *at));
-            if !self.plan.expects_agent(region) {
-                // Looks through an API come less often than heartbeats, so one counts for longer.
-                let lately = self.clock.mono().since(*at) <= looks::managed_counts_for(&self.plan);
-                let heard = if lately { self.clock.mono() } else { *at };
-                voice.last_heard = voice.last_heard.max(Some(heard));
-            }
-        }
+        self.known().managed.speak(&mut voices, &self.plan, self.clock.mono());
         voices
     }
 
@@ -234,7 +225,13 @@ impl Desk {
     }
 
     pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
-        self.known().managed.insert(target, (state.into(), began));
+        self.known().managed.saw(target, state, began);
+        self.hub.news().step();
+    }
+
+    /// The API that shows it answered, and refused.
+    pub(crate) fn was_refused(&self, target: Target, why: &Failure, began: Mono) {
+        self.known().managed.was_refused(&self.plan, target, why, began);
         self.hub.news().step();
     }
 

@@ -23,8 +23,8 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// A move back that was refused: of which drill, when, and why. It can be lost.
 pub(crate) type RefusedBack = Option<(RunId, Mono, String)>;
 
-/// The newest move of the unit, if it was a drill that led where it should.
-pub(crate) fn newest(runs: &[RunSummary], unit: &Unit) -> Option<Drill> {
+/// The newest move of the unit, if it was a drill that led where it should and is not taken back.
+pub fn newest(runs: &[RunSummary], unit: &Unit) -> Option<Drill> {
     let run = moves::newest_move(runs, unit)?;
     let (Condition::Ended { result }, Some(ended), Some(lasts)) = (&run.condition, run.ended, run.drill_ms) else {
         return None;

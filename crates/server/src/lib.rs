@@ -9,11 +9,12 @@
 pub mod api;
 mod controller;
 mod desk;
-mod drills;
+pub mod drills;
 mod front;
 pub mod hold;
 pub mod hub;
 mod looks;
+mod managed;
 mod moves;
 mod notes;
 mod offstage;

@@ -124,13 +124,14 @@ pub(crate) async fn managed(desk: Arc<Desk>) {
             let (desk, wanted, quiet) = (desk.clone(), target.clone(), quiet.clone());
             let look = looks.spawn(async move {
                 let began = desk.clock.mono();
-                let seen = within(&*desk.clock, LONGEST_MANAGED, desk.engine.driver().observe(&wanted)).await;
-                if seen.as_ref().is_some_and(|s| !matches!(s, Err(f) if f.kind == FailureKind::Unreachable)) {
-                    quiet.lock().unwrap_or_else(PoisonError::into_inner).answered(region, desk.clock.mono());
+                match within(&*desk.clock, LONGEST_MANAGED, desk.engine.driver().observe(&wanted)).await {
+                    Some(Ok(state)) => desk.saw_managed(wanted, state, began),
+                    Some(Err(refused)) if refused.kind != FailureKind::Unreachable => {
+                        desk.was_refused(wanted, &refused, began);
+                    }
+                    Some(Err(_)) | None => return,
                 }
-                if let Some(Ok(state)) = seen {
-                    desk.saw_managed(wanted, state, began);
-                }
+                quiet.lock().unwrap_or_else(PoisonError::into_inner).answered(region, desk.clock.mono());
             });
             under_way.insert(target.clone(), look);
         }
