@@ -126,6 +126,12 @@ fn choose(
     chosen
 }
 
+/// What the components of the output call things in AWS.
+fn named(state: &State) -> BTreeSet<String> {
+    let components = state.outputs.get(OUTPUT).and_then(|said| said["components"].as_object());
+    components.into_iter().flat_map(Map::values).flat_map(names).collect()
+}
+
 /// What a component calls things in AWS.
 fn names(component: &Value) -> BTreeSet<String> {
     let texts = |value: &Value| -> Vec<String> {

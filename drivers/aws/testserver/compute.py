@@ -2,6 +2,7 @@
 
 from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
 from moto.ecs.models import Service, ecs_backends
+from moto.eks.models import eks_backends
 
 from clock import CLOCK, PHASES, Ramp, begin
 
@@ -39,6 +40,9 @@ def lose_tasks(region, cluster, name, count):
 
 def running(given):
     """Tasks or instances that run, past the API."""
+    if "node_group" in given:
+        nodes = eks_backends[ACCOUNT][given["region"]].describe_nodegroup(given["cluster"], given["node_group"])
+        given = {**given, "group": nodes.resources["autoScalingGroups"][0]["name"]}
     if "group" in given:
         group = autoscaling_backends[ACCOUNT][given["region"]].autoscaling_groups[given["group"]]
         return {"running": sum(1 for s in group.instance_states if s.lifecycle_state == "InService")}

@@ -37,8 +37,13 @@ module "keys_global" {
   tags      = var.tags
 }
 
+data "aws_caller_identity" "this" {
+  provider = aws.primary
+}
+
 locals {
-  keys = { primary = module.keys_primary.arn, standby = module.keys_standby.arn }
+  keys        = { primary = module.keys_primary.arn, standby = module.keys_standby.arn }
+  primary_eks = "arn:aws:eks:${var.primary_region}:${data.aws_caller_identity.this.account_id}"
 }
 
 module "database" {
@@ -146,9 +151,14 @@ module "rights" {
   resources = {
     aurora      = module.database.cluster_arns
     elasticache = module.cache.group_arns
-    s3          = module.objects.arns
-    sns         = [module.monitoring.topics.standby]
-    route53     = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
+    eks = concat(module.nodes.arns, [
+      "${local.primary_eks}:cluster/${var.primary_nodes.cluster}",
+      # A node group's ARN ends with an id that only AWS knows.
+      "${local.primary_eks}:nodegroup/${var.primary_nodes.cluster}/${var.primary_nodes.node_group}/*",
+    ])
+    s3      = module.objects.arns
+    sns     = [module.monitoring.topics.standby]
+    route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
   }
   tags = var.tags
 }

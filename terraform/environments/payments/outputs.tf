@@ -4,15 +4,24 @@ output "pilotlight" {
     application = var.name
     regions     = [var.primary_region, var.standby_region]
     objectives  = { rto = "${var.objectives.rto_seconds}s", rpo = "${var.objectives.rpo_seconds}s" }
-    components = merge(
-      {
-        database = module.database.component
-        cache    = module.cache.component
-        objects  = module.objects.component
-        name     = module.name.component
-        people   = module.monitoring.component
-      },
-    )
+    components = {
+      database = module.database.component
+      cache    = module.cache.component
+      objects  = module.objects.component
+      nodes = {
+        kind        = "eks"
+        active      = var.primary_nodes.active
+        active_max  = var.primary_nodes.max
+        standby     = var.nodes.desired
+        standby_max = var.nodes.max
+        regions = {
+          (var.primary_region) = { cluster = var.primary_nodes.cluster, node_group = var.primary_nodes.node_group }
+          (var.standby_region) = module.nodes.place
+        }
+      }
+      name   = module.name.component
+      people = module.monitoring.component
+    }
   }
 }
 

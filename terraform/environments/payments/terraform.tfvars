@@ -18,6 +18,7 @@ networks = {
     load_balancer = { name = "us-west-2.lb.example.com", zone = "Z1LB" }
   }
 }
+primary_nodes   = { cluster = "payments", node_group = "payments-general", active = 8, max = 20 }
 nodes           = { min = 1, max = 3, desired = 1 }
 zone_id         = "Z0000000000EXAMPLE"
 domain          = "pay.example.com"

@@ -82,6 +82,15 @@ variable "repositories" {
   type        = set(string)
 }
 
+variable "primary_nodes" {
+  description = "The node group of the primary region's cluster, which is yours: how many nodes serve, and how many it may grow to. The standby grows to the same."
+  type        = object({ cluster = string, node_group = string, active = number, max = number })
+  validation {
+    condition     = var.primary_nodes.active >= var.nodes.desired && var.primary_nodes.max >= var.primary_nodes.active
+    error_message = "At least as many as the standby keeps, and at most `max`."
+  }
+}
+
 variable "nodes" {
   description = "What the standby node group begins with."
   type        = object({ min = number, max = number, desired = number })

@@ -3,7 +3,7 @@ output "place" {
   value       = { cluster = aws_eks_cluster.this.name, node_group = aws_eks_node_group.this.node_group_name }
 }
 
-output "node_group_arn" {
-  description = "ARN of the node group, for the policy of Pilotlight."
-  value       = aws_eks_node_group.this.arn
+output "arns" {
+  description = "ARNs of cluster and node group, for the policy of Pilotlight."
+  value       = [aws_eks_cluster.this.arn, aws_eks_node_group.this.arn]
 }

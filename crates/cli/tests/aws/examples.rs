@@ -1,12 +1,14 @@
-//! Every example as its README says: checked, served against the AWS test server, its runbook shown and walked dry; then its
+//! Every example by the very commands of its README: checked, served against the AWS test server, its runbook shown and walked dry; then its
 //! home is lost, it fails over, goes home, and is drilled, with a user who writes all the time. The runbook and the picture
 //! in the example's folder are generated documents: `PILOTLIGHT_WRITE_DOCS=1` writes them.
 
+mod page;
 mod story;
 mod users;
 mod wanted;
 
 use crate::ground::Ground;
+use page::Page;
 use pilotlight_core::plan::aws::AwsComponent;
 use pilotlight_core::plan::{Kind, Plan};
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -58,27 +60,31 @@ fn named(text: &str, plan: &Plan, made: &Value) -> String {
     text
 }
 
-/// Runbook and picture are as in the folder; a dry run finds nothing in the way.
-async fn documents(ground: &Arc<Ground>, example: &'static str, to: &str, made: &Value) {
-    let (asking, to) = (ground.clone(), to.to_owned());
-    let (code, dry, words, graph) = tokio::task::spawn_blocking(move || {
+/// Runbook and picture are as in the folder; what the page tells to type before a move finds nothing in the way.
+async fn documents(ground: &Arc<Ground>, example: &'static str, to: &str, page: &Page, made: &Value) {
+    let (asking, to, looks) = (ground.clone(), to.to_owned(), page.looks());
+    let (words, graph) = tokio::task::spawn_blocking(move || {
         let (code, words, err) = asking.said(&["runbook", "show", "failover", "--to", &to, "--format", "markdown"]);
         assert_eq!(code, 0, "{err}\n{}", asking.log());
         let (code, graph, err) = asking.said(&["runbook", "show", "failover", "--to", &to, "--format", "graph"]);
         assert_eq!(code, 0, "{err}");
-        // A copy that the server has only just begun to make stands in the way, and rightly so.
-        let end = SystemClock.mono() + Duration::from_secs(60);
-        loop {
-            let (code, dry, err) = asking.said(&["failover", "--to", &to, "--dry-run"]);
-            let begun = ["(creating)", "is not associated yet"].iter().any(|word| dry.contains(word));
-            if !begun || SystemClock.mono() > end {
-                return (code, format!("{dry}{err}"), words, graph);
-            }
+        for look in looks {
+            let look: Vec<&str> = look.iter().map(String::as_str).collect();
+            // A copy that the server has only just begun to make stands in the way, and rightly so.
+            let end = SystemClock.mono() + Duration::from_secs(60);
+            let (code, said) = loop {
+                let (code, out, err) = asking.said(&look);
+                let begun = ["(creating)", "is not associated yet"].iter().any(|word| out.contains(word));
+                if !begun || SystemClock.mono() > end {
+                    break (code, format!("{out}{err}"));
+                }
+            };
+            assert_eq!(code, 0, "{look:?}: {said}");
         }
+        (words, graph)
     })
     .await
     .unwrap();
-    assert_eq!(code, 0, "{dry}");
     // What the server made has names of its own.
     let mut named = words;
     for (name, id) in made["checks"].as_object().into_iter().flatten() {
@@ -94,15 +100,16 @@ async fn run(example: &'static str, speed: f64, drilled_for: &'static str) -> Op
     let mut ground = Ground::find_at(speed).await?;
     let text = fs::read_to_string(folder(example).join("pilotlight.yaml")).unwrap();
     let plan = Plan::read(&text, example).unwrap();
+    let page = Page::of(&folder(example));
     let made = ground.server.tell("seed", wanted(&plan)).await.unwrap();
     let text = named(&text, &plan, &made);
     ground.write_text(&text);
     ground.serve_any().await;
     let (ground, home) = (Arc::new(ground), plan.home.clone());
     let away = plan.regions.iter().find(|r| **r != home).unwrap().to_string();
-    documents(&ground, example, &away, &made).await;
+    documents(&ground, example, &away, &page, &made).await;
     let plan = Plan::read(&text, example).unwrap();
-    let mut story = Story::of(example, ground, plan, away);
+    let mut story = Story::of(example, ground, plan, page, away);
     story.failover().await;
     story.failback().await;
     story.drill(drilled_for).await;

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 const NOT_READ: &[(&str, &str)] = &[
     ("aws_db_instance", "rds"),
     ("aws_elasticache_global_replication_group", "elasticache"),
-    ("aws_eks_node_group", "eks"),
     ("aws_globalaccelerator_listener", "global-accelerator"),
     ("aws_s3_bucket_replication_configuration", "s3"),
 ];
@@ -18,8 +17,9 @@ const NOT_READ: &[(&str, &str)] = &[
 pub(super) fn components(state: &State, gaps: &mut Vec<Gap>) -> Map<String, Value> {
     let mut found = Map::new();
     found.extend(aurora(state, gaps));
-    found.extend(counted(state, gaps, "aws_ecs_service", service));
-    found.extend(counted(state, gaps, "aws_autoscaling_group", group));
+    found.extend(counted(state, gaps, ("aws_ecs_service", "ecs"), service));
+    found.extend(counted(state, gaps, ("aws_autoscaling_group", "autoscaling"), group));
+    found.extend(counted(state, gaps, ("aws_eks_node_group", "eks"), nodes));
     found.extend(records(state, gaps));
     let said = state.outputs.contains_key(super::OUTPUT);
     for (kind, component) in NOT_READ {
@@ -72,8 +72,15 @@ fn group(resource: &Resource) -> Option<(String, u64, Value)> {
     Some((name.to_owned(), resource.number("desired_capacity")?, json!(name)))
 }
 
+fn nodes(resource: &Resource) -> Option<(String, u64, Value)> {
+    let (cluster, name) = (resource.text("cluster_name")?, resource.text("node_group_name")?);
+    let count = resource.values["scaling_config"][0]["desired_size"].as_u64()?;
+    Some((name.to_owned(), count, json!({"cluster": cluster, "node_group": name})))
+}
+
 /// Resources of one name in several regions; the largest count is the active one.
-fn counted(state: &State, gaps: &mut Vec<Gap>, kind: &str, read: Counted) -> Vec<(String, Value)> {
+fn counted(state: &State, gaps: &mut Vec<Gap>, (kind, word): (&str, &str), read: Counted) -> Vec<(String, Value)> {
+    let named = super::named(state);
     let mut by_name: BTreeMap<String, (Vec<u64>, Map<String, Value>)> = BTreeMap::new();
     for resource in state.of_kind(kind) {
         let Some(region) = region_of(resource, gaps) else { continue };
@@ -82,11 +89,14 @@ fn counted(state: &State, gaps: &mut Vec<Gap>, kind: &str, read: Counted) -> Vec
         entry.0.push(count);
         entry.1.insert(region, place);
     }
-    let word = if kind == "aws_ecs_service" { "ecs" } else { "autoscaling" };
     let mut components = Vec::new();
     for (name, (counts, regions)) in by_name {
         let (most, least) = (counts.iter().max().copied().unwrap_or(1), counts.iter().min().copied().unwrap_or(0));
         if regions.len() < 2 {
+            // The output says what its other half is, which another state makes.
+            if named.contains(&name) {
+                continue;
+            }
             let hint = "give it the same name in the other region, or write the component by hand";
             gaps.push(Gap::new(&name, format!("{kind} of this name is in one region only"), hint));
             continue;

@@ -31,6 +31,14 @@ fn service(region: &str, count: u64) -> (&'static str, &'static str, Value) {
     ("aws_ecs_service.x", "aws_ecs_service", values)
 }
 
+fn nodes(region: &str, name: &str, count: u64) -> (&'static str, &'static str, Value) {
+    let values = json!({
+        "arn": format!("arn:aws:eks:{region}:1:nodegroup/shop-{region}/{name}/1"), "cluster_name": format!("shop-{region}"),
+        "node_group_name": name, "scaling_config": [{"min_size": count, "max_size": 20, "desired_size": count}],
+    });
+    ("aws_eks_node_group.x", "aws_eks_node_group", values)
+}
+
 fn record(region: &str, policy: &str) -> (&'static str, &'static str, Value) {
     let mut values = json!({
         "zone_id": "Z1", "name": "pay.example.com", "type": "A", "set_identifier": region, "ttl": 0,
@@ -52,13 +60,25 @@ fn a_plan_is_read_off_resources_alone() {
         cluster("us-west-2"),
         service("us-east-1", 6),
         service("us-west-2", 1),
+        nodes("us-east-1", "general", 8),
+        nodes("us-west-2", "general", 2),
         record("us-east-1", policy),
         record("us-west-2", policy),
     ];
     let imported = import(&shown(&json!({}), &resources)).unwrap();
     let plan = Plan::read(&imported.plan, "plan").unwrap_or_else(|e| panic!("{e:?}\n{}", imported.plan));
-    assert_eq!(plan.components.len(), 3, "{}", imported.plan);
-    for part in ["active: 6", "standby: 1", "policy: failover", "global_cluster: shop", "rto: 1h  # change this"] {
+    assert_eq!(plan.components.len(), 4, "{}", imported.plan);
+    for part in [
+        "kind: eks",
+        "active: 8",
+        "standby: 2",
+        "cluster: shop-us-west-2, node_group: general",
+        "active: 6",
+        "standby: 1",
+        "policy: failover",
+        "global_cluster: shop",
+        "rto: 1h  # change this",
+    ] {
         assert!(imported.plan.contains(part), "{part} is missing in\n{}", imported.plan);
     }
     let missing: Vec<&str> = whats(&imported);
@@ -92,9 +112,11 @@ fn what_cannot_be_said_is_a_finding_and_never_a_guess() {
                 "us-east-1": {"cluster": "web", "service": "gone"}, "us-west-2": {"cluster": "web", "service": "web"}}},
         },
     }}});
-    let resources = [service("us-west-2", 1), cluster("us-west-2")];
+    // The lone service is named by the output, which knows its other half; the lone node group is not.
+    let resources = [service("us-west-2", 1), nodes("us-west-2", "lone", 1), cluster("us-west-2")];
     let imported = import(&shown(&output, &resources)).unwrap();
     let whats = whats(&imported);
+    assert_eq!(whats.iter().filter(|what| what.contains("in one region only")).count(), 1, "{whats:?}");
     for part in ["no kind `opensearch`", "no resource of the state is called `gone`", "in one region only"] {
         assert!(whats.iter().any(|what| what.contains(part)), "{part} is missing in {whats:?}");
     }

@@ -40,7 +40,7 @@ pub(super) fn write(said: &Map<String, Value>, regions: &[String], components: &
         block(&mut text, 1, name, component);
     }
     if let Some(drill) = said.get("drill") {
-        text.push_str("\n# Pilotlight keeps no calendar yet; this is for whoever does.\n");
+        text.push_str("\n# Pilotlight keeps no calendar: the schedule of the module `dr-lambda` begins it.\n");
         block(&mut text, 0, "x-drill", drill);
     }
     text

@@ -135,13 +135,28 @@ variables {
 
 run "as_the_variables_say" {
   assert {
-    condition     = toset(keys(output.pilotlight.components)) == toset(["cache", "database", "name", "objects", "people"])
+    condition     = toset(keys(output.pilotlight.components)) == toset(["cache", "database", "name", "nodes", "objects", "people"])
     error_message = "the plan would leave something out"
   }
 
   assert {
     condition     = output.pilotlight.components.name.policy == "failover" && output.pilotlight.objectives.rto == "14400s"
     error_message = "users would not be led by health, or another RTO is promised"
+  }
+
+  assert {
+    condition = output.pilotlight.components.nodes == {
+      kind        = "eks"
+      active      = 8
+      active_max  = 20
+      standby     = 1
+      standby_max = 3
+      regions = {
+        us-east-1 = { cluster = "payments", node_group = "payments-general" }
+        us-west-2 = { cluster = "payments-standby", node_group = "payments-standby-general" }
+      }
+    }
+    error_message = "the plan would grow other nodes, or too few"
   }
 }
 

@@ -43,8 +43,12 @@ run "what_pilotlight_moves_is_left_alone" {
 run "a_dial_beyond_its_end_is_refused" {
   command = plan
 
+  # Two regions: one alone would be refused for that.
   variables {
-    regions = { us-west-2 = { load_balancer_arn = "arn:aws:elasticloadbalancing:us-west-2:1:loadbalancer/app/a/1", dial = 101 } }
+    regions = {
+      us-west-2 = { load_balancer_arn = "arn:aws:elasticloadbalancing:us-west-2:1:loadbalancer/app/a/1", dial = 101 }
+      eu-west-1 = { load_balancer_arn = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/a/2", dial = 0 }
+    }
   }
 
   expect_failures = [var.regions]

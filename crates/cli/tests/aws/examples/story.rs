@@ -4,6 +4,7 @@
 //! Modelled time runs so many times faster than ours, and Pilotlight's own time with it. So each figure is told twice: as
 //! measured, and with what was not AWS's phases at the pace of real time, which is what a real account would see of us.
 
+use super::page::Page;
 use super::users::{Seen, Service, User};
 use crate::ground::Ground;
 use pilotlight_core::plan::aws::AwsComponent;
@@ -19,6 +20,7 @@ pub(super) struct Story {
     example: &'static str,
     ground: Arc<Ground>,
     plan: Plan,
+    page: Page,
     service: Service,
     home: String,
     away: String,
@@ -26,10 +28,10 @@ pub(super) struct Story {
 }
 
 impl Story {
-    pub(super) fn of(example: &'static str, ground: Arc<Ground>, plan: Plan, away: String) -> Self {
+    pub(super) fn of(example: &'static str, ground: Arc<Ground>, plan: Plan, page: Page, away: String) -> Self {
         let service = Service::of(&plan);
         let home = plan.home.to_string();
-        Self { example, ground, plan, service, home, away, lost: None }
+        Self { example, ground, plan, page, service, home, away, lost: None }
     }
 
     /// Everything of home is lost; a person sees it and fails over.
@@ -46,7 +48,7 @@ impl Story {
         })
         .await;
         let asked_at = self.ground.now().await;
-        self.say(&["failover", "--to", &self.away, "--yes"]).await;
+        self.say(&self.page.answered("failover", &[])).await;
         self.serves(&self.away.clone(), "after the failover").await;
         let seen = user.stop().await;
         let calls = self.ground.calls(lost_at, &self.home).await;
@@ -75,7 +77,7 @@ impl Story {
         .await;
         if !self.follows(&self.home).await {
             // Where AWS does not make the old side follow by itself. Refused where it has begun to meanwhile.
-            let _ = self.try_say(&["rejoin", "--yes"]).await;
+            let _ = self.try_say(&["rejoin", "--yes"].map(str::to_owned)).await;
         }
         self.until_follows(&self.home.clone()).await;
         let mut written = Vec::new();
@@ -84,7 +86,7 @@ impl Story {
         }
         let user = User::start(&self.ground, &self.service);
         let asked_at = self.ground.now().await;
-        self.say(&["failback", "--yes"]).await;
+        self.say(&self.page.answered("failback", &[])).await;
         self.serves(&self.home.clone(), "after the failback").await;
         self.settled(user.stop().await, asked_at, "failback", &written).await;
     }
@@ -97,7 +99,8 @@ impl Story {
             written.push(self.service.put(&self.ground, store, &self.home).await.unwrap());
         }
         let (user, asked_at) = (User::start(&self.ground, &self.service), self.ground.now().await);
-        self.say(&["drill", "--to", &self.away, "--for", lasts, "--yes"]).await;
+        // Its hour is shorter here.
+        self.say(&self.page.answered("drill", &[("1h", lasts)])).await;
         self.serves(&self.away.clone(), "in the drill").await;
         self.sizes(&self.away.clone(), true).await;
         let there = user.stop().await;
@@ -172,7 +175,7 @@ impl Story {
         assert!(honest <= rto, "RTO {honest} of {rto}");
     }
 
-    /// How many tasks and instances run: as many as where users are, or as few as in a standby.
+    /// How many tasks, instances and nodes run: as many as where users are, or as few as in a standby.
     async fn sizes(&self, region: &str, active: bool) {
         let wanted: Vec<u64> = self
             .plan
@@ -180,6 +183,7 @@ impl Story {
             .values()
             .filter_map(|c| match &c.kind {
                 Kind::Aws(AwsComponent::Ecs(ecs)) => Some(u64::from(if active { ecs.active } else { ecs.standby })),
+                Kind::Aws(AwsComponent::Eks(n)) => Some(u64::from(if active { n.active } else { n.standby })),
                 Kind::Aws(AwsComponent::Autoscaling(g)) => Some(u64::from(if active { g.active } else { g.standby })),
                 _ => None,
             })
@@ -257,13 +261,13 @@ impl Story {
         }
     }
 
-    async fn say(&self, words: &[&str]) {
+    async fn say(&self, words: &[String]) {
         let (code, said) = self.try_say(words).await;
         assert_eq!(code, 0, "{}: {words:?}: {said}", self.example);
     }
 
-    async fn try_say(&self, words: &[&str]) -> (i32, String) {
-        let (ground, words) = (self.ground.clone(), words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+    async fn try_say(&self, words: &[String]) -> (i32, String) {
+        let (ground, words) = (self.ground.clone(), words.to_vec());
         tokio::task::spawn_blocking(move || {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let (code, out, err) = ground.said(&words);

@@ -54,6 +54,15 @@ impl Service {
                     word: Some("objects"),
                     names: s3.regions.iter().map(|(r, b)| (text(r), b.bucket.clone())).collect(),
                 }),
+                AwsComponent::Eks(nodes) => service.runs.push(
+                    nodes
+                        .regions
+                        .iter()
+                        .map(|(r, p)| {
+                            (text(r), format!("region={r}&cluster={}&node_group={}", p.cluster, p.node_group))
+                        })
+                        .collect(),
+                ),
                 AwsComponent::Ecs(ecs) => service.runs.push(
                     ecs.regions
                         .iter()

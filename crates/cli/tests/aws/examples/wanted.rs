@@ -12,11 +12,6 @@ pub(super) fn wanted(plan: &Plan) -> Value {
         list.as_array_mut().expect("it was made as a list").push(value);
     };
     for component in plan.components.values() {
-        if let Kind::Exec(exec) = &component.kind
-            && let Some(nodes) = nodes(&format!("{exec:?}"))
-        {
-            add("nodes", nodes);
-        }
         let Kind::Aws(aws) = &component.kind else { continue };
         match aws {
             AwsComponent::Aurora(aurora) => {
@@ -84,13 +79,4 @@ pub(super) fn wanted(plan: &Plan) -> Value {
         }
     }
     Value::Object(wanted)
-}
-
-/// The node group that a command of the plan changes with AWS's own CLI.
-fn nodes(command: &str) -> Option<Value> {
-    let (_, said) = command.split_once("eks update-nodegroup-config")?;
-    let words: Vec<&str> = said.split_whitespace().collect();
-    let after = |option: &str| words.iter().position(|w| *w == option).and_then(|at| words.get(at + 1).copied());
-    let (region, cluster, group) = (after("--region")?, after("--cluster-name")?, after("--nodegroup-name")?);
-    Some(json!({"region": region, "cluster": cluster, "group": group, "least": 1, "most": 20}))
 }
