@@ -13,7 +13,9 @@ use crate::wiring::term::{Kept, assemble, try_wiring};
 use pilotlight_core::plan::{Member, Plan};
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::guard::Ledger;
+use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::Store;
+use pilotlight_engine::{Archive, RunSummary};
 use pilotlight_server::{ControllerParts, Door, Listen, Orders, Standing};
 use std::net::TcpListener;
 use std::path::Path;
@@ -69,6 +71,7 @@ pub struct Hosted {
     opened: Arc<Opened>,
     ledger: Arc<Ledger>,
     token: String,
+    archive: Archive,
 }
 
 impl Hosted {
@@ -80,7 +83,7 @@ impl Hosted {
         let opened = Arc::new(store::open(&plan, &member).await?);
         let ledger = ledger(state)?;
         try_wiring(&plan, &ledger)?;
-        Ok(Self { plan: Arc::new(plan), member, opened, ledger, token })
+        Ok(Self { plan: Arc::new(plan), member, opened, ledger, token, archive: Archive::default() })
     }
 
     /// The plan.
@@ -91,6 +94,11 @@ impl Hosted {
     /// What its controllers share.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.opened.store
+    }
+
+    /// The runs in the journal, without a controller.
+    pub async fn runs(&self) -> Result<Vec<RunSummary>, StorageError> {
+        self.archive.runs(&*self.opened.journal).await
     }
 
     /// What opens its API.

@@ -259,6 +259,10 @@ catalogue! {
     TOO_LITTLE_TIME = "PL-0914", Failed;
     NOT_A_FUNCTION = "PL-0915", Usage;
     ANOTHER_INVOCATION = "PL-0916", Failed;
+    DRILL_AWAY = "PL-0917", Refused;
+    DRILL_NOT_NOW = "PL-0918", Refused;
+    DRILL_LATE = "PL-0919", Refused;
+    ALARM_NAME = "PL-0920", Usage;
     DRILL_NOT_BACK = "PL-0930", Failed;
     AWS_NODES_DEGRADED = "PL-0940", Failed;
     AWS_SKEW = "PL-0941", Failed;

@@ -15,7 +15,7 @@ pub(crate) mod tests;
 
 pub use met::Behind;
 pub use steer::{Control, ControlError};
-pub use summary::RunSummary;
+pub use summary::{Archive, RunSummary};
 
 pub use crate::executor::Published;
 use crate::executor::{Asked, Executor, LetGo, Live, Parts};

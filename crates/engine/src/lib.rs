@@ -25,4 +25,4 @@ pub mod sqlite;
 pub mod storage;
 pub mod store;
 
-pub use engine::{Behind, Control, ControlError, Engine, EngineParts, RunSummary, StartError};
+pub use engine::{Archive, Behind, Control, ControlError, Engine, EngineParts, RunSummary, StartError};

@@ -159,7 +159,7 @@ fn is_ahead(changed: &str, now: Wall) -> bool {
 }
 
 /// As [`News::changed`]: texts of one width, which sort as the times do.
-fn text(at: Wall) -> String {
+pub(crate) fn text(at: Wall) -> String {
     show_wall(at).trim_end_matches('Z').to_owned()
 }
 

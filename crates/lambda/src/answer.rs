@@ -1,8 +1,11 @@
 //! What an invocation says at its end. A schedule and SNS throw it away; it is logged, and whoever invokes by hand reads it.
 
+use pilotlight_core::code;
+use pilotlight_core::drill::Drill;
 use pilotlight_core::id::{Epoch, Region, RunId, Unit};
+use pilotlight_core::time::show_wall;
 use pilotlight_engine::RunSummary;
-use pilotlight_server::api::view::{DecisionView, StatusView};
+use pilotlight_server::api::view::{DecisionView, DrillView, StatusView};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -55,6 +58,8 @@ pub(crate) struct UnitLine {
     run: Option<RunId>,
     verdict: String,
     decision: DecisionView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drill: Option<DrillView>,
 }
 
 impl Answer {
@@ -75,7 +80,24 @@ impl Answer {
             run: u.run.clone(),
             verdict: u.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string()),
             decision: u.decision.clone(),
+            drill: u.drill.clone(),
         };
         self.units = status.units.iter().map(line).collect();
     }
+
+    /// Says of each drill how long it goes on, or why it is not taken back; whether there is one of the latter.
+    pub(crate) fn tell_drills(&mut self) -> bool {
+        let drills: Vec<DrillView> = self.units.iter().filter_map(|u| u.drill.clone()).collect();
+        let not_back =
+            |run: &RunId, why: &str| format!("{run} is over and is not taken back: {why} ({})", code::DRILL_NOT_BACK);
+        for DrillView { drill, held } in &drills {
+            self.say(held.as_ref().map_or_else(|| goes_on(drill), |why| not_back(&drill.run, why)));
+        }
+        drills.iter().any(|d| d.held.is_some())
+    }
+}
+
+/// A drill that has led away.
+pub(crate) fn goes_on(drill: &Drill) -> String {
+    format!("drill {} goes on until {}, then it is taken back to {}", drill.run, show_wall(drill.until), drill.from)
 }

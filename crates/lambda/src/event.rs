@@ -9,8 +9,13 @@ use crate::problem::Problem;
 use pilotlight_core::code;
 use pilotlight_core::id::{Region, RunId, StepId, Unit};
 use pilotlight_core::placement::Verb;
-use serde::Deserialize;
+use pilotlight_core::time::parse_duration;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use std::time::Duration;
+
+/// A drill lasts so long where its length is not named, as on the command line.
+const DRILL: Duration = Duration::from_secs(3_600);
 
 /// What an invocation is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +31,8 @@ pub(crate) enum Event {
 /// A change of an alarm, as CloudWatch tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct News {
-    pub(crate) name: String,
-    pub(crate) arn: Option<String>,
+    /// Which: a name alone is that of one alarm in each region of each account.
+    pub(crate) arn: String,
     pub(crate) state: AlarmState,
     /// When it changed: text of a fixed width in UTC, so that a later one sorts after.
     pub(crate) changed: String,
@@ -59,6 +64,7 @@ pub(crate) enum Ask {
     Switchover(Move),
     Failback(Move),
     Rejoin(Move),
+    Drill(Drill),
     Pause(Steer),
     Resume(Steer),
     Abort(Steer),
@@ -86,6 +92,41 @@ pub(crate) struct Move {
     pub(crate) by: Option<String>,
     #[serde(default)]
     pub(crate) why: String,
+}
+
+/// A planned move that is taken back by itself.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Drill {
+    pub(crate) unit: Option<Unit>,
+    pub(crate) to: Option<Region>,
+    /// How long it goes on from the end of the move.
+    #[serde(default = "an_hour", rename = "for", deserialize_with = "duration")]
+    pub(crate) lasts: Duration,
+    /// When the schedule wanted it, as in [`News::changed`].
+    #[serde(default, deserialize_with = "time")]
+    pub(crate) at: Option<String>,
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+    pub(crate) by: Option<String>,
+    #[serde(default)]
+    pub(crate) why: String,
+}
+
+fn an_hour() -> Duration {
+    DRILL
+}
+
+fn duration<'de, D: Deserializer<'de>>(text: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(text)?;
+    let wrong = || serde::de::Error::custom(format!("`for`: {text} is not a duration, for example 1h"));
+    parse_duration(&text).ok_or_else(wrong)
+}
+
+fn time<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(text)?;
+    let wrong = || serde::de::Error::custom(format!("`at`: {text} is not a time, for example 2026-11-26T18:02:03Z"));
+    sortable(&text).map(Some).ok_or_else(wrong)
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -146,8 +187,7 @@ fn unknown(what: &str) -> Problem {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Message {
-    alarm_name: String,
-    alarm_arn: Option<String>,
+    alarm_arn: String,
     new_state_value: AlarmState,
     #[serde(default)]
     new_state_reason: String,
@@ -160,7 +200,6 @@ fn of_sns(record: &Value) -> Result<News, Problem> {
     let message: Message =
         serde_json::from_str(text).map_err(|e| unknown(&format!("the SNS message is no alarm of CloudWatch ({e})")))?;
     Ok(News {
-        name: message.alarm_name,
         arn: message.alarm_arn,
         state: message.new_state_value,
         changed: moment(&message.state_change_time)?,
@@ -178,9 +217,7 @@ fn of_cloudwatch(payload: &Value) -> Result<News, Problem> {
         timestamp: String,
     }
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct Detail {
-        alarm_name: String,
         state: Told,
     }
     let detail = payload.get("detail").or_else(|| payload.get("alarmData"));
@@ -189,23 +226,26 @@ fn of_cloudwatch(payload: &Value) -> Result<News, Problem> {
         Detail::deserialize(detail).map_err(|e| unknown(&format!("an event of CloudWatch, but no alarm: {e}")))?;
     let arn = payload.get("alarmArn").or_else(|| payload.pointer("/resources/0")).and_then(Value::as_str);
     Ok(News {
-        name: detail.alarm_name,
-        arn: arn.map(str::to_owned),
+        arn: arn.ok_or_else(|| unknown("an event of CloudWatch without the ARN of its alarm"))?.to_owned(),
         state: detail.state.value,
         changed: moment(&detail.state.timestamp)?,
         why: detail.state.reason,
     })
 }
 
-/// `2026-11-26T18:02:03.456+0000`: CloudWatch writes all of them so, in UTC. One that is written otherwise would be compared
-/// wrongly.
+/// When an alarm changed. A time that is written otherwise than CloudWatch does would be compared wrongly.
 fn moment(text: &str) -> Result<String, Problem> {
-    let stem = text.strip_suffix("+0000").or_else(|| text.strip_suffix('Z')).or_else(|| text.strip_suffix("+00:00"));
-    let form = |stem: &str| stem.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>();
-    match stem.map(|stem| (stem, form(stem))) {
-        Some((stem, form)) if form == "0000-00-00T00:00:00.000" => Ok(stem.to_owned()),
-        Some((stem, form)) if form == "0000-00-00T00:00:00" => Ok(format!("{stem}.000")),
-        _ => Err(unknown(&format!("the alarm's time `{text}` is not in CloudWatch's form"))),
+    sortable(text).ok_or_else(|| unknown(&format!("the alarm's time `{text}` is not in CloudWatch's form")))
+}
+
+/// `2026-11-26T18:02:03.456+0000`: CloudWatch and EventBridge write all times so, in UTC, some without the fraction.
+fn sortable(text: &str) -> Option<String> {
+    let stem = text.strip_suffix("+0000").or_else(|| text.strip_suffix('Z')).or_else(|| text.strip_suffix("+00:00"))?;
+    let form: String = stem.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    match form.as_str() {
+        "0000-00-00T00:00:00.000" => Some(stem.to_owned()),
+        "0000-00-00T00:00:00" => Some(format!("{stem}.000")),
+        _ => None,
     }
 }
 
@@ -247,6 +287,11 @@ mod tests {
         let (verb, movement) = ask.movement().unwrap();
         assert_eq!((verb, movement.to.as_ref().map(Region::as_str)), (Verb::Failover, Some("west")));
         assert!(!movement.dry_run);
+        let drill = json!({"action": "drill", "to": "west", "for": "90s", "at": "2026-11-26T18:02:03Z"});
+        let Ok(Event::Ask(Ask::Drill(drill))) = read(&drill) else { panic!() };
+        assert_eq!((drill.lasts.as_secs(), drill.at.as_deref()), (90, Some("2026-11-26T18:02:03.000")));
+        let Ok(Event::Ask(Ask::Drill(drill))) = read(&json!({"action": "drill"})) else { panic!() };
+        assert_eq!((drill.lasts, drill.at), (DRILL, None));
     }
 
     #[test]
@@ -258,10 +303,14 @@ mod tests {
             json!({"action": "failover", "too": "west"}),
             json!({"action": "continue", "to": "west"}),
             json!({"action": "approve"}),
+            json!({"action": "drill", "for": "long"}),
+            json!({"action": "drill", "at": "noon"}),
+            json!({"action": "drill", "waive_rescue": "ada"}),
             json!({"Records": [{"s3": {}}]}),
             json!({"Records": [{"Sns": {"Message": "hello"}}]}),
             json!({"source": "aws.s3"}),
             json!({"source": "aws.cloudwatch"}),
+            json!({"source": "aws.cloudwatch", "detail": {"alarmName": "a", "state": {"value": "OK", "timestamp": "2026-11-26T18:02:03Z"}}}),
             sns("BROKEN", "2026-11-26T18:02:03.456+0000"),
             sns("ALARM", "yesterday"),
             sns("ALARM", "2026-11-26T18:02:03.456+0100"),

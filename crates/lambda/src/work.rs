@@ -1,10 +1,11 @@
 //! One invocation: what it is for, whether it needs a controller at all, and its answer.
 
 mod ask;
+mod drill;
 mod turn;
 
 use crate::alarm::{Alarms, Taken, unusable};
-use crate::answer::{Answer, State};
+use crate::answer::{Answer, State, goes_on};
 use crate::event::{self, Ask, Event, News};
 use crate::problem::Problem;
 use crate::{fit, life};
@@ -67,7 +68,7 @@ impl Function {
             Event::GoOn | Event::Ask(Ask::Continue(_)) => go_on(&turn, ends).await,
             Event::Ask(ask) => {
                 enough(ends, LEAST)?;
-                turn.live(Some(&ask)).await
+                turn.live(Some(&ask), Duration::ZERO).await
             }
         }
     }
@@ -104,7 +105,7 @@ fn enough(ends: Mono, needed: Duration) -> Result<(), Problem> {
 async fn alarms(turn: &Turn<'_>, news: &[News], ends: Mono) -> Result<Answer, Problem> {
     let plan = turn.plan();
     // First all of them: what is not known is an error whatever the others say.
-    let known = news.iter().map(|n| plan.alarm(&n.name, n.arn.as_deref()).ok_or_else(|| no_such_alarm(turn, n)));
+    let known = news.iter().map(|n| plan.alarm(&n.arn).ok_or_else(|| no_such_alarm(turn, n)));
     let known = known.collect::<Result<Vec<_>, _>>()?;
     let store = Alarms(turn.hosted.store().clone());
     let mut answer = Answer::default();
@@ -129,7 +130,7 @@ async fn alarms(turn: &Turn<'_>, news: &[News], ends: Mono) -> Result<Answer, Pr
         return Ok(answer);
     }
     enough(ends, RESERVE + fit::longest_look(plan))?;
-    let lived = turn.live(None).await?;
+    let lived = turn.live(None, Duration::ZERO).await?;
     answer.says.extend(lived.says);
     Ok(Answer { says: answer.says, ..lived })
 }
@@ -137,24 +138,34 @@ async fn alarms(turn: &Turn<'_>, news: &[News], ends: Mono) -> Result<Answer, Pr
 fn no_such_alarm(turn: &Turn<'_>, news: &News) -> Problem {
     let known: Vec<&str> = turn.plan().alarms.values().map(|a| a.alarm.as_str()).collect();
     let known = if known.is_empty() { "the plan has none".to_owned() } else { format!("known: {}", known.join(", ")) };
-    let arn = news.arn.as_ref().map(|arn| format!(" ({arn})")).unwrap_or_default();
     Problem::new(
         code::ALARM_UNKNOWN,
-        format!("the plan does not say what the alarm `{}`{arn} stands for; {known}", news.name),
+        format!("the plan does not say what the alarm `{}` stands for; {known}", news.arn),
         "write it under `alarms` in the plan of this function, with its region; or take this function off the alarm's topic",
     )
 }
 
-/// Lives only if something is open: a run, an alarm, or a unit that was never seen.
+/// Lives only if something is open: a run, an alarm, a unit that was never seen, or a drill whose time is over.
 async fn go_on(turn: &Turn<'_>, ends: Mono) -> Result<Answer, Problem> {
     let store = turn.hosted.store();
     let known = Units::new(store.clone(), Term::default()).all().await.map_err(|e| unusable(&e))?;
     let new = turn.plan().units().into_iter().any(|unit| known.iter().all(|record| &record.unit != unit));
     let running = known.iter().any(|record| record.run.is_some());
-    let alarms = Alarms(store.clone()).open(turn.plan(), SystemClock.wall()).await?;
-    if !new && !running && alarms.is_empty() {
+    let now = SystemClock.wall();
+    let alarms = Alarms(store.clone()).open(turn.plan(), now).await?;
+    let drills = drill::out(turn, &known).await?;
+    if drills.iter().any(|drill| drill.until <= now) {
+        let look = fit::longest_look(turn.plan());
+        enough(ends, RESERVE + look)?;
+        return turn.live(None, look).await;
+    }
+    if new || running || !alarms.is_empty() {
+        enough(ends, LEAST)?;
+        return turn.live(None, Duration::ZERO).await;
+    }
+    if drills.is_empty() {
         return Ok(Answer::of(State::Nothing, "nothing is open"));
     }
-    enough(ends, LEAST)?;
-    turn.live(None).await
+    let says = drills.iter().map(goes_on).collect();
+    Ok(Answer { state: State::GoesOn, says, ..Answer::default() })
 }

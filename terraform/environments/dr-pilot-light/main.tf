@@ -150,6 +150,7 @@ module "function" {
   alarm_topics  = { health = module.monitoring.topics.global }
   people_topics = [module.monitoring.topics.standby]
   schedules     = { watch = { schedule = "rate(5 minutes)", event = { action = "watch" } } }
+  drill         = var.function.drill ? { schedule = var.test.schedule, to = var.standby_region, lasts = "${var.test.minutes}m" } : null
   # By its name: the role trusts the function, so it is made after it.
   assume_role_arns = ["arn:aws:iam::${data.aws_caller_identity.this.account_id}:role/${var.name}-pilotlight"]
   tags             = var.tags

@@ -124,10 +124,11 @@ variable "controller_arns" {
 }
 
 variable "function" {
-  description = "Pilotlight as a function in the standby region: its package, and the bucket of its journal in a region that is neither. Without it a machine runs it."
+  description = "Pilotlight as a function in the standby region: its package, and the bucket of its journal in a region that is neither. With `drill` it runs the monthly test by itself. Without it a machine runs it."
   type = object({
     package      = string
     package_hash = string
+    drill        = optional(bool, false)
     store        = object({ bucket = string, prefix = string, kms_key_arn = optional(string) })
   })
   default = null

@@ -10,6 +10,21 @@ locals {
   bucket_arn = var.store.create ? aws_s3_bucket.store[0].arn : "arn:aws:s3:::${var.store.bucket}"
   bucket_key = var.store.create ? var.kms_key_arn : var.store.kms_key_arn
   keys       = distinct(compact([var.kms_key_arn, local.bucket_key]))
+
+  # What wakes it by time: what is open goes on each minute; where nothing is open, the function ends at once.
+  schedules = merge(
+    { continue = "rate(1 minute)" },
+    { for name, s in var.schedules : name => s.schedule },
+    var.drill == null ? {} : { drill = var.drill.schedule },
+  )
+  events = merge(
+    { continue = jsonencode({ action = "continue" }) },
+    { for name, s in var.schedules : name => jsonencode(s.event) },
+  )
+  drill = var.drill == null ? "" : jsonencode(merge(
+    { action = "drill", to = var.drill.to, "for" = var.drill.lasts, by = "the schedule ${local.function}-drill" },
+    var.drill.unit == null ? {} : { unit = var.drill.unit },
+  ))
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -90,12 +105,11 @@ resource "aws_lambda_permission" "alarms" {
   source_arn    = each.value
 }
 
-# What is open goes on each minute; where nothing is open, the function ends at once.
 resource "aws_cloudwatch_event_rule" "this" {
-  for_each            = merge({ continue = { schedule = "rate(1 minute)", event = { action = "continue" } } }, var.schedules)
+  for_each            = local.schedules
   name                = "${local.function}-${each.key}"
   description         = "Wakes Pilotlight: ${each.key}"
-  schedule_expression = each.value.schedule
+  schedule_expression = each.value
   tags                = var.tags
 }
 
@@ -103,7 +117,16 @@ resource "aws_cloudwatch_event_target" "this" {
   for_each = aws_cloudwatch_event_rule.this
   rule     = each.value.name
   arn      = aws_lambda_function.this.arn
-  input    = jsonencode(merge({ continue = { action = "continue" } }, { for name, s in var.schedules : name => s.event })[each.key])
+  input    = lookup(local.events, each.key, null)
+
+  # With the schedule's own time a drill that comes twice begins once, and one that comes late does not begin.
+  dynamic "input_transformer" {
+    for_each = each.key == "drill" ? [local.drill] : []
+    content {
+      input_paths    = { at = "$.time" }
+      input_template = "{\"at\":<at>,${substr(input_transformer.value, 1, -1)}"
+    }
+  }
 }
 
 resource "aws_lambda_permission" "schedule" {

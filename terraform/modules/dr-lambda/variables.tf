@@ -97,8 +97,22 @@ variable "schedules" {
     error_message = "`rate(...)` or `cron(...)`, and an event with an `action`."
   }
   validation {
-    condition     = !contains(keys(var.schedules), "continue")
-    error_message = "`continue` is made anyway, each minute."
+    condition     = length(setintersection(keys(var.schedules), ["continue", "drill"])) == 0
+    error_message = "`continue` is made anyway, each minute; `drill` has a variable of its own."
+  }
+}
+
+variable "drill" {
+  description = "A drill by schedule (UTC): to which region, and how long it goes on from the end of the move until it is taken back. None by default: it moves the writer while nobody watches."
+  type        = object({ schedule = string, to = string, lasts = optional(string, "1h"), unit = optional(string) })
+  default     = null
+  validation {
+    condition     = var.drill == null || can(regex("^(rate|cron)\\(", var.drill.schedule))
+    error_message = "`rate(...)` or `cron(...)`."
+  }
+  validation {
+    condition     = var.drill == null || can(regex("^[1-9][0-9]*[smh]$", var.drill.lasts))
+    error_message = "A number with s, m or h, such as `1h`."
   }
 }
 

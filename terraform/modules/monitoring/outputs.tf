@@ -9,6 +9,6 @@ output "topics" {
 }
 
 output "health_alarms" {
-  description = "Names of the alarms of health, by the name of their check; they tell the topic `global`, and nothing else does."
-  value       = { for name, alarm in aws_cloudwatch_metric_alarm.health : name => alarm.alarm_name }
+  description = "ARNs of the alarms of health, by the name of their check; they tell the topic `global`, and nothing else does."
+  value       = { for name, alarm in aws_cloudwatch_metric_alarm.health : name => alarm.arn }
 }

@@ -3,7 +3,7 @@
 //! Invariant: an alarm alone moves nothing. It makes the controller look for itself; what it may add to that is only that a
 //! weaker fence will do, and only where the policy lets Pilotlight start by itself.
 
-use super::fault::Collector;
+use super::fault::{At, Collector};
 use super::policy::fence_of;
 use super::shape::{Section, Shape, Word, at_least_ms, default, follows, optional, required, word};
 use super::value::{Record, Value};
@@ -18,8 +18,10 @@ use std::time::Duration;
 /// One of `alarms`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AlarmPlan {
-    /// Its name in CloudWatch, or its whole ARN.
+    /// Its ARN, or its name in CloudWatch.
     pub alarm: String,
+    /// Beside a name: the region of CloudWatch that has it. Two regions may have alarms of one name.
+    pub alarm_region: Option<String>,
     /// The region that it says is in trouble.
     pub region: Region,
     /// The unit that suffers by it.
@@ -48,7 +50,13 @@ pub(super) static SECTION: Section = Section {
             "alarm",
             Shape::Text,
             "its name here",
-            "Its name in CloudWatch, or its ARN where two accounts use one name.",
+            "Its ARN; or its name in CloudWatch, together with `alarm_region` and `aws.account`, since every region of every account \
+             may have an alarm of that name.",
+        ),
+        optional(
+            "alarm_region",
+            Shape::Text,
+            "Beside a name: the region whose CloudWatch has the alarm, such as `us-east-1`.",
         ),
         required("region", Shape::Region, "The region that is in trouble when it goes off."),
         follows("unit", Shape::Name, "the application's name", "The unit that suffers by it."),
@@ -75,6 +83,7 @@ pub(super) fn build_all(application: &Application, root: &Record) -> Option<BTre
         let record = value.record()?;
         let alarm = AlarmPlan {
             alarm: record.owned("alarm").unwrap_or_else(|| name.clone()),
+            alarm_region: record.owned("alarm_region"),
             region: record.region("region")?,
             unit: record.text("unit").map_or_else(|| Unit::new(application.as_str()), Unit::new),
             least_fence: record.word("least_fence").map(fence_of),
@@ -88,19 +97,22 @@ pub(super) fn build_all(application: &Application, root: &Record) -> Option<BTre
 /// What no table says: of every alarm.
 pub(super) fn check_all(root: &Record, out: &mut Collector<'_>) {
     let automatic = root.record("policy").and_then(|p| p.word("mode")) == Some("automatic");
-    let mut known: Vec<&str> = Vec::new();
+    let mut known: Vec<(&str, Option<&str>)> = Vec::new();
+    let account = root.record("aws").and_then(|aws| aws.text("account"));
     for (name, value) in root.map("alarms") {
         let Some(record) = value.record() else { continue };
         health::known_unit(record, root, out);
         let alarm = record.text("alarm").unwrap_or(name);
-        if known.contains(&alarm) {
-            let at = if record.given("alarm") { record.at("alarm") } else { &record.at };
+        let at = if record.given("alarm") { record.at("alarm") } else { &record.at };
+        let one = (alarm, record.text("alarm_region"));
+        is_one(record, one, at, account.is_some(), out);
+        if known.contains(&one) {
             out.add(code::PLAN_CONTRADICTION, at, format!("the alarm `{alarm}` stands for two things"))
                 .found(alarm)
                 .allowed("each alarm once")
-                .hint("Where accounts use one name, write each alarm's ARN.");
+                .hint("Where regions or accounts use one name, write each alarm's ARN.");
         }
-        known.push(alarm);
+        known.push(one);
         if record.given("least_fence") && !automatic {
             out.add(
                 code::PLAN_CONTRADICTION,
@@ -114,10 +126,50 @@ pub(super) fn check_all(root: &Record, out: &mut Collector<'_>) {
     }
 }
 
+/// Says one alarm, and not all of that name in the regions and accounts whose topics the function hears.
+fn is_one(record: &Record, (alarm, region): (&str, Option<&str>), at: &At, account: bool, out: &mut Collector<'_>) {
+    if alarm.starts_with("arn:") {
+        if !health::is_alarm(alarm) {
+            out.add(code::PLAN_AWS_ARN, at, format!("`{alarm}` is not the ARN of an alarm"))
+                .found(alarm)
+                .allowed(AN_ARN);
+        } else if region.is_some() {
+            out.add(code::PLAN_CONTRADICTION, record.at("alarm_region"), "an ARN names its region already")
+                .allowed("`alarm_region` beside a name only");
+        }
+        return;
+    }
+    let lacks: Vec<&str> = [(region.is_none(), "`alarm_region`"), (!account, "`aws.account`")]
+        .iter()
+        .filter(|(l, _)| *l)
+        .map(|(_, w)| *w)
+        .collect();
+    if !lacks.is_empty() {
+        let lacks = lacks.join(" and ");
+        out.add(code::ALARM_NAME, at, format!("every region of every account may have an alarm `{alarm}`: {lacks} must say which"))
+            .found(alarm)
+            .allowed(AN_ARN)
+            .hint("`aws cloudwatch describe-alarms --alarm-names ...` shows the ARN; or write the region of the alarm beside its name.");
+    }
+}
+
+const AN_ARN: &str = "an ARN such as `arn:aws:cloudwatch:us-west-2:123456789012:alarm:front-errors`";
+
 impl Plan {
-    /// What an alarm stands for: found by its ARN, else by its name.
-    pub fn alarm(&self, name: &str, arn: Option<&str>) -> Option<(&str, &AlarmPlan)> {
-        let is = |wanted: &str| self.alarms.iter().find(|(_, a)| a.alarm == wanted).map(|(k, a)| (k.as_str(), a));
-        arn.and_then(is).or_else(|| is(name))
+    /// What the alarm of that ARN stands for.
+    pub fn alarm(&self, arn: &str) -> Option<(&str, &AlarmPlan)> {
+        let account = self.aws.account.as_deref();
+        self.alarms.iter().find(|(_, alarm)| alarm.is(arn, account)).map(|(name, alarm)| (name.as_str(), alarm))
+    }
+}
+
+impl AlarmPlan {
+    fn is(&self, arn: &str, account: Option<&str>) -> bool {
+        if self.alarm.starts_with("arn:") {
+            return self.alarm == arn;
+        }
+        let parts: Vec<&str> = arn.splitn(7, ':').skip(3).collect();
+        let [region, of, "alarm", name] = parts.as_slice() else { return false };
+        *name == self.alarm && Some(*region) == self.alarm_region.as_deref() && Some(*of) == account
     }
 }

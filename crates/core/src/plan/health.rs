@@ -203,7 +203,7 @@ fn alarms(record: &Record, out: &mut Collector<'_>) {
     }
 }
 
-fn is_alarm(text: &str) -> bool {
+pub(super) fn is_alarm(text: &str) -> bool {
     let parts: Vec<&str> = text.splitn(7, ':').collect();
     matches!(parts.as_slice(), ["arn", _, "cloudwatch", region, account, "alarm", name]
         if !region.is_empty() && account.len() == 12 && !name.is_empty())

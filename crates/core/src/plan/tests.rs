@@ -1,5 +1,6 @@
 //! What a plan means, and that no text makes the reader panic. Each kind of fault is in `faults`.
 
+mod alarms;
 mod aws;
 mod controllers;
 mod failback;

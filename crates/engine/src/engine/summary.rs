@@ -1,12 +1,15 @@
 //! Lists of runs: one line each, read once and kept small.
 
 use super::{Engine, result_of};
+use crate::journal::Journal;
 use crate::storage::StorageError;
 use pilotlight_core::id::{Application, Epoch, Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, Event, Record, RunState, RunView};
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// One run in a list.
@@ -89,6 +92,17 @@ impl RunSummary {
         }
     }
 
+    /// By its first and its last record; as under way where the last is no end.
+    async fn read(journal: &dyn Journal, run: &RunId, head: u64) -> Result<Option<Self>, StorageError> {
+        let (first, last) = (journal.read(run, 1, 1).await?, journal.read(run, head, 1).await?);
+        let Some(mut summary) = first.first().and_then(Self::of_first) else { return Ok(None) };
+        if let Some((at, result)) = last.first().and_then(|r| result_of(r).map(|result| (r.at, result))) {
+            summary.ended = Some(at);
+            summary.condition = Condition::Ended { result };
+        }
+        Ok(Some(summary))
+    }
+
     pub(super) fn of_ended(state: &RunState) -> Option<Self> {
         state.ended().map(|_| Self::of(state.view()))
     }
@@ -132,23 +146,48 @@ impl Engine {
         if let Some(known) = self.0.ended().get(run) {
             return Ok(Some(known.clone()));
         }
-        let journal = &self.0.parts.journal;
-        let (first, last) = (journal.read(run, 1, 1).await?, journal.read(run, head, 1).await?);
-        let Some(mut summary) = first.first().and_then(RunSummary::of_first) else { return Ok(None) };
-        match last.first().and_then(|r| result_of(r).map(|result| (r.at, result))) {
-            Some((at, result)) => {
-                summary.ended = Some(at);
-                summary.condition = Condition::Ended { result };
-                self.0.ended().insert(run.clone(), summary.clone());
-            }
-            None => {
-                let why = match self.records(run).await {
-                    Err(error @ StorageError::Damaged { .. }) => format!("it cannot be continued: {error}"),
-                    _ => "no controller drives it; its unit is held by another run".to_owned(),
-                };
-                summary.condition = Condition::Waiting { why: vec![why] };
+        let Some(mut summary) = RunSummary::read(&*self.0.parts.journal, run, head).await? else { return Ok(None) };
+        if summary.ended.is_some() {
+            self.0.ended().insert(run.clone(), summary.clone());
+            return Ok(Some(summary));
+        }
+        let why = match self.records(run).await {
+            Err(error @ StorageError::Damaged { .. }) => format!("it cannot be continued: {error}"),
+            _ => "no controller drives it; its unit is held by another run".to_owned(),
+        };
+        summary.condition = Condition::Waiting { why: vec![why] };
+        Ok(Some(summary))
+    }
+}
+
+/// The runs of a journal for those who drive none. What has ended is read once.
+#[derive(Default)]
+pub struct Archive(Mutex<BTreeMap<RunId, RunSummary>>);
+
+impl Archive {
+    /// Every run that can be read; one without an end is under way.
+    pub async fn runs(&self, journal: &dyn Journal) -> Result<Vec<RunSummary>, StorageError> {
+        let mut runs = Vec::new();
+        for (run, head) in journal.heads().await? {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&run).cloned();
+            let read = match known {
+                Some(known) => Ok(Some(known)),
+                None => RunSummary::read(journal, &run, head).await,
+            };
+            match read {
+                Ok(Some(summary)) => {
+                    if summary.ended.is_some() {
+                        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run, summary.clone());
+                    }
+                    runs.push(summary);
+                }
+                Ok(None) => {}
+                Err(error @ StorageError::Damaged { .. }) => {
+                    tracing::warn!(%run, "left out: {}: {error}", error.code());
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(Some(summary))
+        Ok(runs)
     }
 }

@@ -18,7 +18,7 @@ fn at(minute: &str) -> String {
 }
 
 fn news(state: AlarmState, minute: &str) -> News {
-    News { name: "East".into(), arn: None, state, changed: at(minute), why: "3 points".into() }
+    News { arn: "arn".into(), state, changed: at(minute), why: "3 points".into() }
 }
 
 fn in_memory() -> Alarms {
@@ -120,7 +120,8 @@ fn plan() -> Plan {
 
 fn alarm() -> AlarmPlan {
     AlarmPlan {
-        alarm: "East".into(),
+        alarm: "arn".into(),
+        alarm_region: None,
         region: "east".into(),
         unit: "pay".into(),
         least_fence: Some(FenceAssurance::None),

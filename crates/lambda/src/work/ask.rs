@@ -3,6 +3,7 @@
 //! Invariant: Lambda may deliver one request twice. A move carries the request's name in its journal, and is not asked for
 //! again when a run is there that has it.
 
+use super::drill;
 use super::turn::Turn;
 use crate::answer::{Answer, State};
 use crate::event::{Ask, Move, Steer};
@@ -27,6 +28,7 @@ pub(super) async fn perform(turn: &Turn<'_>, life: &Life, ask: &Ask, answer: &mu
         return Ok(Duration::ZERO);
     }
     match ask {
+        Ask::Drill(wanted) => drill::start(turn, life, wanted, answer).await?,
         Ask::Watch(_) => {
             answer.say("a controller looked and decided for a while");
             answer.state = State::Done;
@@ -54,7 +56,7 @@ pub(super) async fn perform(turn: &Turn<'_>, life: &Life, ask: &Ask, answer: &mu
 }
 
 /// Waits until the controller has an opinion of every unit: before that, what is asked for would be refused for want of one.
-async fn until_known(turn: &Turn<'_>, life: &Life) -> Result<(), Problem> {
+pub(super) async fn until_known(turn: &Turn<'_>, life: &Life) -> Result<(), Problem> {
     let end = SystemClock.mono() + fit::longest_look(turn.plan());
     loop {
         let Ok(status) = life.sees(turn.patience()).await? else { return Ok(()) };
@@ -75,14 +77,10 @@ async fn start(
     answer: &mut Answer,
 ) -> Result<(), Problem> {
     let mark = format!("request {}", turn.id);
-    let runs: RunsView = life.door.get("/v1/runs").await?;
-    if let Some(run) = runs.runs.iter().find(|r| r.why.ends_with(&mark)) {
-        answer.say(format!("asked for before by the same request: {}", run.run));
-        answer.runs.push(run.clone());
+    if begun(life, &mark, answer).await? {
         return Ok(());
     }
     until_known(turn, life).await?;
-    let why = if movement.why.is_empty() { mark } else { format!("{}; {mark}", movement.why) };
     let request = MoveRequest {
         verb,
         unit: movement.unit.clone().or_else(|| only_unit(turn)),
@@ -93,9 +91,28 @@ async fn start(
         writer_is_off: movement.writer_is_off.clone(),
         drill_ms: None,
         by: by(turn, movement.by.as_ref()),
-        why,
+        why: marked(&movement.why, mark),
     };
-    match life.door.post("/v1/moves", &request).await? {
+    send(life, &request, answer).await
+}
+
+/// Whether a run carries that mark; it is followed then.
+pub(super) async fn begun(life: &Life, mark: &str, answer: &mut Answer) -> Result<bool, Problem> {
+    let runs: RunsView = life.door.get("/v1/runs").await?;
+    let Some(run) = runs.runs.iter().find(|r| r.why.ends_with(mark)) else { return Ok(false) };
+    answer.say(format!("asked for before by the same {mark}: {}", run.run));
+    answer.runs.push(run.clone());
+    Ok(true)
+}
+
+/// What somebody gives as the reason, with the mark by which its run is known again.
+pub(super) fn marked(why: &str, mark: String) -> String {
+    if why.is_empty() { mark } else { format!("{why}; {mark}") }
+}
+
+/// Starts a move, or shows what it would do.
+pub(super) async fn send(life: &Life, request: &MoveRequest, answer: &mut Answer) -> Result<(), Problem> {
+    match life.door.post("/v1/moves", request).await? {
         MoveReply::Started { run } => answer.say(format!("{run} was started")),
         dry @ MoveReply::DryRun { .. } => {
             answer.reply = serde_json::to_value(&dry).ok();
@@ -121,11 +138,11 @@ async fn control(
     Ok(())
 }
 
-fn only_unit(turn: &Turn<'_>) -> Option<Unit> {
+pub(super) fn only_unit(turn: &Turn<'_>) -> Option<Unit> {
     let units = turn.plan().units();
     if units.len() == 1 { units.into_iter().next().cloned() } else { None }
 }
 
-fn by(turn: &Turn<'_>, named: Option<&String>) -> String {
+pub(super) fn by(turn: &Turn<'_>, named: Option<&String>) -> String {
     named.cloned().unwrap_or_else(|| format!("whoever invoked request {}", turn.id))
 }

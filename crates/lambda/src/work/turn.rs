@@ -80,16 +80,16 @@ impl<'a> Turn<'a> {
         self.stops.min(SystemClock.mono() + self.plan().leader_lease() * 2 + STAND_BY)
     }
 
-    /// Begins a controller, does what is asked for, follows what is under way, ends it.
-    pub(crate) async fn live(&self, ask: Option<&Ask>) -> Result<Answer, Problem> {
+    /// Begins a controller, does what is asked for, looks about for so long at least, follows what is under way, ends it.
+    pub(crate) async fn live(&self, ask: Option<&Ask>, look: Duration) -> Result<Answer, Problem> {
         let life = Life::begin(self.hosted, &format!("function {}", self.id))?;
-        let done = self.lead(&life, ask).await;
+        let done = self.lead(&life, ask, look).await;
         let ended = life.end().await;
         let answer = done?;
         ended.map(|()| answer)
     }
 
-    async fn lead(&self, life: &Life, ask: Option<&Ask>) -> Result<Answer, Problem> {
+    async fn lead(&self, life: &Life, ask: Option<&Ask>, mut look: Duration) -> Result<Answer, Problem> {
         if let Err(leader) = life.leads(self.patience()).await? {
             let what = format!("{leader} leads");
             return match ask {
@@ -102,7 +102,6 @@ impl<'a> Turn<'a> {
             };
         }
         let mut answer = Answer::default();
-        let mut look = Duration::ZERO;
         if let Some(ask) = ask {
             look = ask::perform(self, life, ask, &mut answer).await?;
         }
@@ -216,6 +215,7 @@ impl<'a> Turn<'a> {
     /// What is said at the end.
     async fn conclude(&self, life: &Life, met: Met, answer: &mut Answer) -> Result<(), Problem> {
         answer.alarms = met.held;
+        let held = answer.tell_drills();
         let runs: RunsView = life.door.get("/v1/runs").await?;
         answer.runs = runs.runs.into_iter().filter(|r| met.runs.contains(&r.run)).collect();
         for run in &answer.runs {
@@ -232,7 +232,7 @@ impl<'a> Turn<'a> {
             State::Failed
         } else if !answer.runs.is_empty() {
             State::Done
-        } else if answer.alarms.values().any(|says| says.starts_with("holds")) {
+        } else if held || answer.alarms.values().any(|says| says.starts_with("holds")) {
             State::Holds
         } else {
             answer.state

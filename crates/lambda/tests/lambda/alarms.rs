@@ -16,7 +16,8 @@ async fn an_alarm_that_the_looks_confirm_fails_over_once() {
     assert_eq!(ground.led_to().await, EAST);
 
     ground.region(EAST, "hang", "down").await;
-    let said = ground.invoke(&sandbox, alarm("ALARM", "00:01")).await;
+    let raised = ground.raised_by_data();
+    let said = ground.invoke(&sandbox, raised.clone()).await;
     let said = said.unwrap_or_else(|e| panic!("{e}\n{}", ground.log("one")));
     assert_eq!(said["state"], "done", "{said:#}\n{}", ground.log("one"));
     assert_eq!(said["units"][0]["writer"], WEST, "{said:#}");
@@ -27,11 +28,11 @@ async fn an_alarm_that_the_looks_confirm_fails_over_once() {
     assert!(ground.writes(WEST).await);
 
     // SNS delivers at least once.
-    let again = ground.invoke(&sandbox, alarm("ALARM", "00:01")).await.unwrap();
+    let again = ground.invoke(&sandbox, raised).await.unwrap();
     assert_eq!(again["state"], "nothing", "{again:#}");
     assert!(again["says"][0].as_str().unwrap().contains("came twice"), "{again:#}");
     // A later one of the same alarm finds the writer elsewhere.
-    let later = ground.invoke(&sandbox, alarm("ALARM", "09:00")).await.unwrap();
+    let later = ground.invoke(&sandbox, alarm_of("ALARM", SystemClock.wall())).await.unwrap();
     assert!(later["alarms"]["east-down"].as_str().unwrap().contains("is in us-west-2"), "{later:#}");
     assert_eq!(ground.promotions().await, 1, "one alarm, one failover");
     let over = ground.invoke(&sandbox, schedule()).await.unwrap();

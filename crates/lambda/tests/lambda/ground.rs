@@ -1,6 +1,7 @@
 //! A world of two regions in the test server, a bucket in a third, and places where the function runs.
 
 use crate::runtime::{Asked, RuntimeApi, Said};
+use crate::wait::until;
 use pilotlight_core::time::{Wall, show_wall};
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
@@ -75,7 +76,7 @@ controller:
 policy: {{ {policy}, guarantee: best-effort, lease: 3s, renew: 500ms }}
 aws: {{ endpoint: "{endpoint}", account: "123456789012" }}
 alarms:
-  east-down: {{ alarm: "East is down", region: {EAST}{alarm} }}
+  east-down: {{ alarm: "East is down", alarm_region: {WEST}, region: {EAST}{alarm} }}
 components:
   database:
     kind: rds
@@ -144,6 +145,15 @@ components:
         self.ask(sandbox, payload, LONG).said().await
     }
 
+    /// Wakes it by the schedule until what it says is so.
+    pub(crate) async fn next(&self, sandbox: &Sandbox, is_so: impl Fn(&Value) -> bool) -> Value {
+        until("what the schedule brings about", async || {
+            let said = self.invoke(sandbox, schedule()).await.map_err(|e| e.to_string())?;
+            if is_so(&said) { Ok(said) } else { Err(format!("{said:#}\n{}", self.log("one"))) }
+        })
+        .await
+    }
+
     /// The first that ever happens: the schedule finds that nothing is known, and a controller enters the unit.
     pub(crate) async fn enter(&self, sandbox: &Sandbox, name: &str) {
         let said = self.invoke(sandbox, schedule()).await.unwrap_or_else(|e| panic!("{e}\n{}", self.log(name)));
@@ -153,6 +163,36 @@ components:
     pub(crate) async fn region(&self, region: &str, control: &str, data: &str) {
         let body = json!({"control": control, "data": data});
         self.server.tell(&format!("regions/{region}"), body).await.unwrap();
+    }
+
+    /// What AWS's own command line client is answered in the standby region.
+    fn awscli(&self, words: &[&str]) -> Value {
+        let mut command = Command::new(self.server.folder.join("bin/aws"));
+        command.args(["--endpoint-url", &self.server.endpoint(), "--region", WEST, "--output", "json"]).args(words);
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_PAGER", "");
+        let said = command.output().unwrap();
+        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
+        serde_json::from_slice(&said.stdout).unwrap_or_default()
+    }
+
+    /// The alarm of the plan in CloudWatch, on a figure of the application that has ended; as CloudWatch tells SNS of it.
+    pub(crate) fn raised_by_data(&self) -> Value {
+        let put = ["cloudwatch", "put-metric-alarm", "--alarm-name", "East is down", "--namespace", "Pay"];
+        let what = ["--metric-name", "Served", "--statistic", "Sum", "--period", "60", "--evaluation-periods", "3"];
+        let how =
+            ["--comparison-operator", "LessThanThreshold", "--threshold", "1", "--treat-missing-data", "breaching"];
+        self.awscli(&[put.as_slice(), &what, &how].concat());
+        // Modelled minutes are short: this one was ten of them ago.
+        let last = show_wall(Wall(SystemClock.wall().0 - 12_000));
+        let data = json!([{"MetricName": "Served", "Value": 40, "Timestamp": last}]).to_string();
+        self.awscli(&["cloudwatch", "put-metric-data", "--namespace", "Pay", "--metric-data", &data]);
+        let said = self.awscli(&["cloudwatch", "describe-alarms", "--alarm-names", "East is down"]);
+        let alarm = &said["MetricAlarms"][0];
+        let text = |key: &str| alarm[key].as_str().unwrap_or_default().to_owned();
+        assert_eq!(text("StateValue"), "ALARM", "{alarm:#}");
+        let seconds = alarm["StateUpdatedTimestamp"].as_f64().unwrap();
+        let changed = Wall(Duration::from_secs_f64(seconds).as_millis().try_into().unwrap());
+        told(&text("AlarmArn"), &text("StateValue"), &text("StateReason"), changed)
     }
 
     /// Where users are led, and whether anything runs there.
@@ -221,14 +261,19 @@ pub(crate) fn alarm(state: &str, at: &str) -> Value {
 
 /// The same, of any time.
 pub(crate) fn alarm_of(state: &str, at: Wall) -> Value {
+    let arn = "arn:aws:cloudwatch:us-west-2:123456789012:alarm:East is down";
+    told(arn, state, "Threshold Crossed: 3 datapoints were less than 1", at)
+}
+
+fn told(arn: &str, state: &str, why: &str, at: Wall) -> Value {
     let at = show_wall(at);
     let at = at.trim_end_matches('Z');
     let message = json!({
         "AlarmName": "East is down",
-        "AlarmArn": "arn:aws:cloudwatch:us-west-2:123456789012:alarm:East is down",
+        "AlarmArn": arn,
         "NewStateValue": state,
         "OldStateValue": "OK",
-        "NewStateReason": "Threshold Crossed: 3 datapoints were less than 1",
+        "NewStateReason": why,
         "StateChangeTime": format!("{at}+0000"),
     });
     let sns = json!({"Type": "Notification", "MessageId": format!("message-{at}"), "Message": message.to_string()});

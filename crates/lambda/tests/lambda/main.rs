@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // a failed step of a test ends it
 
 mod alarms;
+mod drills;
 mod ground;
 mod refusals;
 mod runs;

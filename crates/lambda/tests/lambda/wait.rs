@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Asks until it is so; panics with the last answer when the time is over.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
-    let end = SystemClock.mono() + Duration::from_secs(60);
+    let end = SystemClock.mono() + Duration::from_secs(120);
     loop {
         match ask().await {
             Ok(answer) => return answer,

@@ -179,13 +179,30 @@ run "alarms_wake_the_function_that_may_act" {
   }
 
   assert {
-    condition     = output.alarms == { us-east-1 = "web-health-us-east-1", us-west-2 = "web-health-us-west-2" }
+    condition     = output.alarms == module.monitoring.health_alarms && keys(output.alarms) == ["us-east-1", "us-west-2"]
     error_message = "an alarm that nobody writes into the plan"
   }
 
   assert {
     condition     = output.wakes.schedules == { continue = "rate(1 minute)", watch = "rate(5 minutes)" }
     error_message = "nothing wakes it when the home is lost, and its alarms with it"
+  }
+}
+
+run "the_function_runs_the_monthly_test_where_that_is_asked_for" {
+  variables {
+    function = {
+      package      = "function.zip"
+      package_hash = "hash"
+      drill        = true
+      store        = { bucket = "journal", prefix = "pilotlight/web", kms_key_arn = "arn:aws:kms:us-east-2:123456789012:key/journal" }
+    }
+    function_environment = { PILOTLIGHT_TOKEN = "not-a-secret" }
+  }
+
+  assert {
+    condition     = output.wakes.schedules.drill == "cron(5 0 ? * MON#1 *)"
+    error_message = "the month would go by without a test"
   }
 }
 

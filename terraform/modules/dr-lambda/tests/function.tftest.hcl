@@ -43,12 +43,12 @@ variables {
 
 run "what_is_open_goes_on_each_minute" {
   assert {
-    condition     = aws_cloudwatch_event_rule.this["continue"].schedule_expression == "rate(1 minute)" && jsondecode(aws_cloudwatch_event_target.this["continue"].input).action == "continue"
+    condition     = aws_cloudwatch_event_rule.this["continue"].schedule_expression == "rate(1 minute)" && jsondecode(aws_cloudwatch_event_target.this["continue"].input) == { action = "continue" }
     error_message = "a run that is longer than an invocation would rest"
   }
 
   assert {
-    condition     = jsondecode(aws_cloudwatch_event_target.this["watch"].input).action == "watch" && length(aws_lambda_permission.schedule) == 2
+    condition     = jsondecode(aws_cloudwatch_event_target.this["watch"].input) == { action = "watch" } && keys(aws_lambda_permission.schedule) == ["continue", "watch"]
     error_message = "a schedule that nobody hears"
   }
 }
@@ -67,7 +67,7 @@ run "an_alarm_is_heard_and_only_from_its_topic" {
 
 run "one_works_and_one_takes_in" {
   assert {
-    condition     = aws_lambda_function.this.reserved_concurrent_executions == 2 && aws_lambda_function.this.kms_key_arn != "" && aws_lambda_function.this.dead_letter_config[0].target_arn == aws_sqs_queue.failed.arn
+    condition     = aws_lambda_function.this.reserved_concurrent_executions == 2 && aws_lambda_function.this.kms_key_arn == var.kms_key_arn && aws_lambda_function.this.dead_letter_config[0].target_arn == aws_sqs_queue.failed.arn
     error_message = "an alarm would wait for the end of a run, or be lost"
   }
 
@@ -95,16 +95,92 @@ run "a_bucket_that_is_there_is_left_alone" {
   }
 }
 
+run "no_drill_unless_it_is_asked_for" {
+  assert {
+    condition     = keys(output.wakes.schedules) == ["continue", "watch"] && alltrue([for t in aws_cloudwatch_event_target.this : length(t.input_transformer) == 0])
+    error_message = "a writer is moved while nobody watches, and nobody asked for it"
+  }
+}
+
+run "a_drill_begins_by_its_schedule_and_says_when_it_was_meant" {
+  variables {
+    drill = { schedule = "cron(5 0 ? * MON#1 *)", to = "us-west-2", lasts = "60m" }
+  }
+
+  assert {
+    condition     = output.wakes.schedules.drill == "cron(5 0 ? * MON#1 *)" && aws_lambda_permission.schedule["drill"].action == "lambda:InvokeFunction"
+    error_message = "nothing begins it"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_event_target.this["drill"].input == null && aws_cloudwatch_event_target.this["drill"].input_transformer[0].input_paths == tomap({ at = "$.time" })
+    error_message = "one that comes late would begin in the middle of the day"
+  }
+
+  # EventBridge puts a text in quotes.
+  assert {
+    condition = jsondecode(replace(aws_cloudwatch_event_target.this["drill"].input_transformer[0].input_template, "<at>", "\"2026-12-07T00:05:00Z\"")) == {
+      at     = "2026-12-07T00:05:00Z"
+      action = "drill"
+      to     = "us-west-2"
+      for    = "60m"
+      by     = "the schedule shop-recovery-drill"
+    }
+    error_message = "the function would not understand it"
+  }
+}
+
+# One fault in each variable of a run: of two in the same, the one would be refused in place of the other.
+
 run "what_cannot_work_is_refused" {
   command = plan
 
   variables {
-    store            = { bucket = "ours", prefix = "/pilotlight/" }
+    store            = { bucket = "ours", prefix = "/pilotlight" }
     timeout_seconds  = 30
-    schedules        = { continue = { schedule = "each day", event = { to = "west" } } }
-    assume_role_arns = ["*"]
+    schedules        = { watch = { schedule = "each day", event = { action = "watch" } } }
+    drill            = { schedule = "monthly", to = "us-west-2" }
+    assume_role_arns = ["arn:aws:iam::123456789012:role/web-pilotlight", "*"]
     people_topics    = ["arn:aws:sns:us-west-2:123456789012:ops", "arn:aws:sns:us-east-1:123456789012:shop-health"]
   }
 
-  expect_failures = [var.store, var.timeout_seconds, var.schedules, var.assume_role_arns, var.alarm_topics]
+  expect_failures = [var.store, var.timeout_seconds, var.schedules, var.drill, var.assume_role_arns, var.alarm_topics]
+}
+
+run "nor_is_what_would_not_be_understood" {
+  command = plan
+
+  variables {
+    store        = { bucket = "ours", prefix = "pilotlight/" }
+    memory_mib   = 128
+    architecture = "riscv"
+    schedules    = { watch = { schedule = "rate(5 minutes)", event = { to = "west" } } }
+    drill        = { schedule = "rate(30 days)", to = "us-west-2", lasts = "an hour" }
+  }
+
+  expect_failures = [var.store, var.memory_mib, var.architecture, var.schedules, var.drill]
+}
+
+run "nor_is_what_is_made_anyway" {
+  command = plan
+
+  variables {
+    name      = "Shop"
+    schedules = { continue = { schedule = "rate(5 minutes)", event = { action = "watch" } } }
+    store     = { bucket = "ours", prefix = "" }
+  }
+
+  expect_failures = [var.name, var.schedules, var.store]
+}
+
+run "nor_is_a_drill_as_a_plain_schedule" {
+  command = plan
+
+  variables {
+    schedules       = { drill = { schedule = "rate(30 days)", event = { action = "drill", to = "us-west-2" } } }
+    timeout_seconds = 901
+    memory_mib      = 10241
+  }
+
+  expect_failures = [var.schedules, var.timeout_seconds, var.memory_mib]
 }

@@ -42,8 +42,19 @@ run "an_alarm_tells_the_topic_of_its_own_region" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.aurora_lag["shop-us-west-2"].threshold == 60000 && output.component.topic == aws_sns_topic.standby.arn
+    condition     = aws_cloudwatch_metric_alarm.aurora_lag["shop-us-west-2"].threshold == 60000
     error_message = "Aurora's lag is in milliseconds"
+  }
+
+  assert {
+    condition     = output.component.topic == aws_sns_topic.standby.arn
+    error_message = "people are told by a topic of the region that is lost"
+  }
+
+  # A plan that has only their names could mean alarms of other regions.
+  assert {
+    condition     = output.health_alarms == { for region, alarm in aws_cloudwatch_metric_alarm.health : region => alarm.arn } && length(distinct(values(output.health_alarms))) == 2
+    error_message = "the plan would not know them again"
   }
 
   assert {

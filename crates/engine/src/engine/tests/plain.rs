@@ -2,7 +2,7 @@
 
 use super::scene::{SCENES, Scene, Stage};
 use crate::dry_run::Would;
-use crate::engine::StartError;
+use crate::engine::{Archive, StartError};
 use crate::store::UnitsError;
 use pilotlight_core::candidate::Wish;
 use pilotlight_core::effect::{Descriptor, Effect, FenceAssurance};
@@ -110,6 +110,10 @@ async fn runs_are_listed_newest_first_with_how_they_ended() {
     assert_eq!(runs[0].condition, Condition::Ended { result: RunResult::Done });
     assert!(runs[0].run.as_str().starts_with("switchover-20261121-"), "{}", runs[0].run);
     assert_eq!((runs[0].from.as_str(), runs[0].to.as_str()), ("east", "west"));
+    let archive = Archive::default();
+    for what in ["read", "remembered"] {
+        assert_eq!(archive.runs(&*stage.journal).await.unwrap(), runs, "{what}, by whoever drives none");
+    }
 }
 
 #[tokio::test(start_paused = true)]
