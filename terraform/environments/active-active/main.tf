@@ -137,5 +137,7 @@ module "rights" {
     sns                = [module.monitoring.topics.standby]
     autoscaling        = [module.group_primary.group_arn, module.group_standby.group_arn]
   }
+  # The topic of people is encrypted with it.
+  keys = { sns = [local.keys.standby] }
   tags = var.tags
 }

@@ -178,5 +178,10 @@ module "rights" {
     route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
     sns     = [module.monitoring.topics.standby]
   }
+  # A replica is made again under its region's key; the topic of people is encrypted with the standby's.
+  keys = {
+    rds = [module.keys_primary.arn, module.keys_standby.arn]
+    sns = [module.keys_standby.arn]
+  }
   tags = var.tags
 }

@@ -160,5 +160,7 @@ module "rights" {
     sns     = [module.monitoring.topics.standby]
     route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
   }
+  # The topic of people is encrypted with it.
+  keys = { sns = [local.keys.standby] }
   tags = var.tags
 }

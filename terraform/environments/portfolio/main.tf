@@ -145,5 +145,7 @@ module "rights" {
       flatten([for s in module.service_standby : s.repository_arns]),
     )
   }
+  # The topic of people is encrypted with it.
+  keys = { sns = [local.keys.standby] }
   tags = var.tags
 }

@@ -1,9 +1,10 @@
 # What Pilotlight may do: one policy per driver, each limited to the resources of the plan. What each driver calls stands in
 # rights.json, which `cargo xtask tidy` compares with docs/aws.md: `named` calls are limited to what is named, `any` are
-# looks that AWS does not limit to a resource.
+# looks that AWS does not limit to a resource. What a service asks of a key in the caller's name stands in keys.json.
 
 locals {
   rights = jsondecode(file("${path.module}/rights.json"))
+  keys   = jsondecode(file("${path.module}/keys.json"))
   # A detach leaves two writers until a person stops one: only for plans that say `detach: allowed`.
   withheld = var.allow_detach ? [] : ["rds:RemoveFromGlobalCluster"]
   calls = {
@@ -33,6 +34,22 @@ data "aws_iam_policy_document" "driver" {
       sid       = "Look"
       actions   = statement.value
       resources = ["*"]
+    }
+  }
+
+  # The service uses the key with the rights of who calls it, and only through it is the key to be had.
+  dynamic "statement" {
+    for_each = length(lookup(var.keys, each.key, [])) == 0 ? [] : [var.keys[each.key]]
+    content {
+      sid       = "Keys"
+      actions   = local.keys[each.key]
+      resources = statement.value
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = distinct([for arn in statement.value : "${each.key}.${split(":", arn)[3]}.amazonaws.com"])
+      }
     }
   }
 }

@@ -7,3 +7,8 @@ output "calls" {
   description = "What each driver may call, for a look and for tests."
   value       = local.calls
 }
+
+output "keys" {
+  description = "Through which driver which keys may be used, for a look and for tests."
+  value       = var.keys
+}

@@ -20,6 +20,20 @@ variable "resources" {
   }
 }
 
+variable "keys" {
+  description = "By driver (rds, sns): ARNs of the keys of yours that its resources are encrypted with. Without them an encrypted replica cannot be made and nothing can be told to an encrypted topic."
+  type        = map(list(string))
+  default     = {}
+  validation {
+    condition     = alltrue([for driver in keys(var.keys) : contains(keys(jsondecode(file("${path.module}/keys.json"))), driver) && contains(keys(var.resources), driver)])
+    error_message = "A driver that asks nothing of a key, or that `resources` does not name."
+  }
+  validation {
+    condition     = alltrue([for arn in flatten(values(var.keys)) : can(regex("^arn:[^:*]+:kms:[^:*]+:[0-9]{12}:key/[^*]+$", arn))])
+    error_message = "ARNs of keys, not of aliases, each whole: a policy on an alias gives nothing, and `*` would be every key."
+  }
+}
+
 variable "allow_detach" {
   description = "Gives the right to take an Aurora cluster out of its global cluster. Only for plans with `detach: allowed`."
   type        = bool
@@ -40,4 +54,3 @@ variable "tags" {
   type        = map(string)
   default     = {}
 }
-

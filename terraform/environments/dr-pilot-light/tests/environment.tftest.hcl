@@ -204,6 +204,11 @@ run "the_function_runs_the_monthly_test_where_that_is_asked_for" {
     condition     = output.wakes.schedules.drill == "cron(5 0 ? * MON#1 *)"
     error_message = "the month would go by without a test"
   }
+
+  assert {
+    condition     = module.rights.keys.sns == tolist([module.keys_standby.arn]) && module.rights.keys.rds == tolist([module.keys_primary.arn, module.keys_standby.arn])
+    error_message = "an encrypted replica could not be made, or nobody told"
+  }
 }
 
 run "a_state_in_a_region_that_may_be_lost_is_refused" {

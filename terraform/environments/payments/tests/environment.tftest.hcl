@@ -158,6 +158,11 @@ run "as_the_variables_say" {
     }
     error_message = "the plan would grow other nodes, or too few"
   }
+
+  assert {
+    condition     = module.rights.keys.sns == tolist([module.keys_standby.arn])
+    error_message = "nothing could be told through the encrypted topic"
+  }
 }
 
 run "a_state_in_a_region_that_may_be_lost_is_refused" {

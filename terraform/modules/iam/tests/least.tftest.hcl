@@ -56,6 +56,27 @@ run "a_detach_is_allowed_when_asked_for" {
   }
 }
 
+run "keys_are_named_whole_and_for_drivers_of_the_plan" {
+  command = plan
+
+  variables {
+    keys = { ecs = ["arn:aws:kms:us-west-2:123456789012:key/2"] }
+  }
+
+  expect_failures = [var.keys]
+}
+
+run "nor_is_an_alias_or_every_key_taken" {
+  command = plan
+
+  variables {
+    resources = { sns = ["arn:aws:sns:us-west-2:123456789012:shop-incidents"] }
+    keys      = { sns = ["arn:aws:kms:us-west-2:123456789012:alias/shop", "arn:aws:kms:us-west-2:123456789012:key/*"] }
+  }
+
+  expect_failures = [var.keys]
+}
+
 run "everything_and_everybody_are_refused" {
   command = plan
 

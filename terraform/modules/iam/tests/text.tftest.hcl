@@ -1,0 +1,70 @@
+# The text of the policies: the provider itself makes it, without an account and without a call.
+
+provider "aws" {
+  region                      = "us-east-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
+variables {
+  name         = "shop"
+  trusted_arns = ["arn:aws:iam::123456789012:role/controller"]
+  resources = {
+    ecs    = ["arn:aws:ecs:us-west-2:123456789012:service/web/web"]
+    aurora = ["arn:aws:rds::123456789012:global-cluster:shop", "arn:aws:rds:us-west-2:123456789012:cluster:shop"]
+  }
+}
+
+run "a_key_is_to_be_had_through_its_service_only" {
+  command = plan
+
+  variables {
+    resources = {
+      rds = ["arn:aws:rds:us-east-1:123456789012:db:shop*", "arn:aws:rds:us-west-2:123456789012:db:shop*"]
+      sns = ["arn:aws:sns:us-west-2:123456789012:shop-incidents"]
+    }
+    keys = {
+      rds = ["arn:aws:kms:us-east-1:123456789012:key/1", "arn:aws:kms:us-west-2:123456789012:key/2"]
+      sns = ["arn:aws:kms:us-west-2:123456789012:key/2"]
+    }
+  }
+
+  assert {
+    condition = [for s in jsondecode(aws_iam_policy.driver["sns"].policy).Statement : s if s.Sid == "Keys"] == [{
+      Sid       = "Keys"
+      Effect    = "Allow"
+      Action    = ["kms:GenerateDataKey", "kms:Decrypt"]
+      Resource  = "arn:aws:kms:us-west-2:123456789012:key/2"
+      Condition = { StringEquals = { "kms:ViaService" = "sns.us-west-2.amazonaws.com" } }
+    }]
+    error_message = "people could not be told through an encrypted topic: ${aws_iam_policy.driver["sns"].policy}"
+  }
+
+  assert {
+    condition = [for s in jsondecode(aws_iam_policy.driver["rds"].policy).Statement : s if s.Sid == "Keys"] == [{
+      Sid       = "Keys"
+      Effect    = "Allow"
+      Action    = ["kms:DescribeKey", "kms:CreateGrant"]
+      Resource  = ["arn:aws:kms:us-west-2:123456789012:key/2", "arn:aws:kms:us-east-1:123456789012:key/1"]
+      Condition = { StringEquals = { "kms:ViaService" = ["rds.us-east-1.amazonaws.com", "rds.us-west-2.amazonaws.com"] } }
+    }]
+    error_message = "an encrypted replica could not be made again: ${aws_iam_policy.driver["rds"].policy}"
+  }
+
+  assert {
+    condition     = alltrue([for s in jsondecode(aws_iam_policy.driver["sns"].policy).Statement : s.Sid == "Keys" || !strcontains(jsonencode(s), "kms:")])
+    error_message = "a right to keys without the limit"
+  }
+}
+
+run "no_key_no_right_to_keys" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for p in aws_iam_policy.driver : !strcontains(p.policy, "kms:")])
+    error_message = "a right to keys that nobody named"
+  }
+}
