@@ -281,7 +281,8 @@ pub enum Guard {
     Enforced,
     /// The provider compares a condition (RFC 2136 prerequisite, resourceVersion, If-Match).
     Conditional,
-    /// Only the caller compares: its deadline ends before its leadership.
+    /// Only the caller compares: the controller lets go of the effect in the moment in which its lead ends. What had left by
+    /// then may still arrive.
     CallerChecked,
 }
 

@@ -4,7 +4,8 @@
 //! [`pilotlight_core::leader`].
 //!
 //! Invariants:
-//! - a controller whose lead is over sends no effect and appends no record;
+//! - a controller whose lead is over sends no effect and appends no record; one that is under way is let go of in that
+//!   moment, so of a long effect no further call leaves;
 //! - what it had sent a moment before is caught where it lands: by the journal's numbers, by the term in each unit's
 //!   record, and by agents, who obey no older term.
 
@@ -23,8 +24,12 @@ use pilotlight_core::run::{Event, Record};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::{Context, Driver};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// One term of one controller. Clones share it.
 #[derive(Clone)]
@@ -37,6 +42,8 @@ pub struct Lead {
 struct Counted {
     clock: Arc<dyn Clock>,
     holder: Mutex<Holder>,
+    /// It was ended before its time.
+    over: CancellationToken,
 }
 
 impl Lead {
@@ -49,7 +56,10 @@ impl Lead {
     pub fn won(term: Term, clock: Arc<dyn Clock>, sent: Mono, lease: Duration) -> Self {
         let mut holder = Holder::default();
         holder.renewed(sent, lease);
-        Self { term, counted: Some(Arc::new(Counted { clock, holder: Mutex::new(holder) })) }
+        Self {
+            term,
+            counted: Some(Arc::new(Counted { clock, holder: Mutex::new(holder), over: CancellationToken::new() })),
+        }
     }
 
     /// Which one it is.
@@ -73,6 +83,24 @@ impl Lead {
     pub fn end(&self) {
         if let Some(counted) = &self.counted {
             counted.holder().ended();
+            counted.over.cancel();
+        }
+    }
+
+    /// Returns when it is over.
+    async fn ended(&self) {
+        let Some(counted) = &self.counted else { return std::future::pending().await };
+        loop {
+            let now = counted.clock.mono();
+            let left = self.valid_until().map_or(Duration::ZERO, |end| end.since(now));
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = counted.over.cancelled() => return,
+                () = counted.clock.sleep(left) => {}
+            }
         }
     }
 
@@ -96,7 +124,11 @@ impl Counted {
     }
 }
 
-/// A driver that does nothing once the lead is over; looking goes on.
+/// A driver that does nothing once the lead is over, however it was begun; looking goes on.
+///
+/// Most drivers are not alone: an agent obeys no older term, a provider may compare a condition. Behind one whose guard is
+/// [`CallerChecked`](pilotlight_core::effect::Guard::CallerChecked) nobody else looks. What cannot be helped there is the
+/// one call that had left.
 pub(crate) struct LedDriver {
     pub(crate) inner: Arc<dyn Driver>,
     pub(crate) lead: Lead,
@@ -106,6 +138,21 @@ impl LedDriver {
     fn check(&self) -> Result<(), Failure> {
         let over = || Failure::transient("this controller does not lead any more, so nothing was sent");
         self.lead.is_valid().then_some(()).ok_or_else(over)
+    }
+
+    /// Lets go of what was begun when the lead ends. That is looked at before each turn of it: a process that was frozen
+    /// over the end does not send another call when it goes on.
+    async fn while_it_leads(&self, doing: impl Future<Output = Result<Outcome, Failure>>) -> Result<Outcome, Failure> {
+        self.check()?;
+        let (mut doing, mut ended) = (pin!(doing), pin!(self.lead.ended()));
+        poll_fn(|context| {
+            if ended.as_mut().poll(context).is_ready() || !self.lead.is_valid() {
+                let what = "the lead of this controller ended while it was under way; what was sent may have happened";
+                return Poll::Ready(Err(Failure::unknown(what)));
+            }
+            doing.as_mut().poll(context)
+        })
+        .await
     }
 }
 
@@ -124,8 +171,7 @@ impl Driver for LedDriver {
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        self.check()?;
-        self.inner.apply(effect, context).await
+        self.while_it_leads(self.inner.apply(effect, context)).await
     }
 
     async fn watch(&self, target: &Target) {
@@ -133,8 +179,7 @@ impl Driver for LedDriver {
     }
 
     async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
-        self.check()?;
-        self.inner.resume(handle, context).await
+        self.while_it_leads(self.inner.resume(handle, context)).await
     }
 
     async fn rescue(&self, target: &Target, question: &rescue::Question) -> Result<rescue::Answer, Failure> {
@@ -169,3 +214,6 @@ impl Journal for LedJournal {
         self.inner.heads().await
     }
 }
+
+#[cfg(test)]
+mod tests;
