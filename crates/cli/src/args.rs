@@ -10,7 +10,7 @@ mod series;
 pub(crate) use demo::{DemoArgs, FaultArg};
 pub(crate) use import::{ImportTerraformArgs, ImportVerb};
 pub(crate) use rescue::{RescueApplyArgs, RescueShowArgs, RescueVerb};
-pub(crate) use series::{BenchArgs, BenchCase, NetArg, SafetyArgs};
+pub(crate) use series::{BenchArgs, BenchCase, FenceArg, NetArg, SafetyArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;

@@ -53,6 +53,8 @@ pub struct Order {
     pub door: Door,
     /// Leaves a server that has not answered for so long. `None` leaves that to TCP, which relays cannot show.
     pub give_up: Option<Duration>,
+    /// Its sessions set `synchronous_commit = off`: no gate and no candidate is asked about what they are told.
+    pub waives: bool,
 }
 
 /// A running writer.
@@ -70,6 +72,10 @@ pub struct Log {
     pub acks: Vec<Ack>,
     /// Attempts, acknowledged or not.
     pub attempts: u64,
+    /// When a connection that had worked was found to be over.
+    pub cuts: Vec<Mono>,
+    /// Dials that found no writer since the last connection.
+    pub turned_away: u64,
     /// The last error, for people.
     pub last_error: Option<String>,
 }
@@ -112,7 +118,7 @@ fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn write(order: Order, log: &Mutex<Log>, stop: CancellationToken) {
+async fn write(order: Order, log: &Arc<Mutex<Log>>, stop: CancellationToken) {
     let mut due = tokio::time::interval(Duration::from_secs(1) / order.per_second.max(1));
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut id = order.after;
@@ -145,7 +151,7 @@ async fn write(order: Order, log: &Mutex<Log>, stop: CancellationToken) {
                 () = stop.cancelled() => return,
                 answer = client.execute(&insert, &row) => answer,
                 () = wait(order.give_up) => {
-                    lock(log).last_error = Some("no answer in time".to_owned());
+                    lock(log).cut("no answer in time".to_owned());
                     break;
                 }
             };
@@ -153,7 +159,7 @@ async fn write(order: Order, log: &Mutex<Log>, stop: CancellationToken) {
             match answer {
                 Ok(_) => lock(log).acks.push(Ack { id, server, sent, acked }),
                 Err(e) => {
-                    lock(log).last_error = Some(e.to_string());
+                    lock(log).cut(e.to_string());
                     break;
                 }
             }
@@ -169,11 +175,11 @@ async fn wait(limit: Option<Duration>) {
 }
 
 /// Dials every server again and again until one accepts writes.
-async fn connect(order: &Order, log: &Mutex<Log>) -> (usize, Client) {
+async fn connect(order: &Order, log: &Arc<Mutex<Log>>) -> (usize, Client) {
+    lock(log).turned_away = 0;
     let mut dials = JoinSet::new();
     for (server, at) in order.servers.iter().enumerate() {
-        let config = config(*at, &order.password);
-        dials.spawn(dial(server, config));
+        dials.spawn(dial(server, config(*at, order), log.clone()));
     }
     loop {
         match dials.join_next().await {
@@ -185,24 +191,28 @@ async fn connect(order: &Order, log: &Mutex<Log>) -> (usize, Client) {
     }
 }
 
-async fn dial(server: usize, config: Config) -> (usize, Client) {
+async fn dial(server: usize, config: Config, log: Arc<Mutex<Log>>) -> (usize, Client) {
     loop {
         if let Ok((client, connection)) = config.connect(NoTls).await {
             // Ends with the client.
             tokio::spawn(connection);
             return (server, client);
         }
+        lock(&log).turned_away += 1;
         tokio::time::sleep(RETRY).await;
     }
 }
 
-fn config(at: SocketAddr, password: &str) -> Config {
+fn config(at: SocketAddr, order: &Order) -> Config {
     let mut config = Config::new();
+    if order.waives {
+        config.options("-c synchronous_commit=off");
+    }
     config
         .host(at.ip().to_string())
         .port(at.port())
         .user("postgres")
-        .password(password)
+        .password(&order.password)
         .dbname("postgres")
         .application_name("heartbeat")
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
@@ -215,6 +225,11 @@ fn config(at: SocketAddr, password: &str) -> Config {
 }
 
 impl Log {
+    fn cut(&mut self, why: String) {
+        self.cuts.push(SystemClock.mono());
+        self.last_error = Some(why);
+    }
+
     /// The longest silence between two acknowledgements of which the later came after `from`.
     pub fn longest_gap(&self, from: Mono) -> Duration {
         self.acks

@@ -3,6 +3,7 @@
 use crate::bench::leader::Shared;
 use crate::bench::safety::Case;
 use clap::{Args, ValueEnum};
+use pilotlight_core::plan::ConnectionFence;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -65,6 +66,9 @@ pub(crate) struct SafetyArgs {
     /// `policy.guarantee`
     #[arg(long, value_enum, default_value_t = GuaranteeArg::Bounded)]
     pub(crate) guarantee: GuaranteeArg,
+    /// `connection_fence`: old clients are measured, too
+    #[arg(long, value_enum, default_value_t = FenceArg::None)]
+    pub(crate) fence: FenceArg,
     /// `policy.lease`
     #[arg(long, default_value = "3s", value_name = "DURATION")]
     pub(crate) lease: String,
@@ -88,6 +92,27 @@ pub(crate) enum NetArg {
     Namespaces,
     /// TCP proxies on loopback
     Relays,
+}
+
+/// What stands between the clients and the servers of a lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FenceArg {
+    /// Nothing
+    None,
+    /// A lease that the kernel keeps (network namespaces, nftables)
+    Kernel,
+    /// A proxy
+    Proxy,
+}
+
+impl From<FenceArg> for ConnectionFence {
+    fn from(fence: FenceArg) -> Self {
+        match fence {
+            FenceArg::None => ConnectionFence::None,
+            FenceArg::Kernel => ConnectionFence::Kernel,
+            FenceArg::Proxy => ConnectionFence::Proxy,
+        }
+    }
 }
 
 /// What "one writer" rests on in a lab.

@@ -41,6 +41,7 @@ pub(crate) async fn measure(what: Move) -> Result<Duration, DemoError> {
         after: 0,
         door: Door::default(),
         give_up: None,
+        waives: false,
     });
     let writer = writer.map_err(|e| DemoError::at("the writer", e))?;
     tokio::time::sleep(AROUND).await;

@@ -13,6 +13,7 @@ use crate::operator::{Found, Operator};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pilotlight_core::id::RunId;
+use pilotlight_core::plan::ConnectionFence;
 use pilotlight_core::run::Event;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -139,6 +140,7 @@ impl Stand {
             net: Want::Plain,
             controllers,
             shares: false,
+            fence: ConnectionFence::None,
         };
         let pair = Pair::start(settings).await?;
         Ok(Self { pair, lead: asked.lease / 2, what, _cluster: cluster })

@@ -78,6 +78,7 @@ impl Pair {
             after: 0,
             door: Door::default(),
             give_up: None,
+            waives: false,
         };
         Writer::start(order).map_err(|e| DemoError::at("the writer", e))
     }

@@ -5,6 +5,7 @@ use super::series::{Series, ms};
 use crate::demo::plan::{Controllers, Settings, TTL_SECONDS, service_url};
 use crate::demo::{DemoError, figures};
 use pilotlight_core::measure;
+use pilotlight_core::plan::ConnectionFence;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_engine::measure::{Client, ClientParts};
@@ -39,6 +40,7 @@ pub(crate) async fn measure(
         net: Want::Plain,
         controllers: Controllers::One,
         shares: false,
+        fence: ConnectionFence::None,
     })
     .await?;
     let around = lease + Duration::from_secs(3);

@@ -7,6 +7,7 @@ use crate::demo::DemoError;
 use crate::demo::plan::{Controllers, Settings};
 use async_trait::async_trait;
 use pilotlight_core::measure::median;
+use pilotlight_core::plan::ConnectionFence;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::net::Want;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(super) fn settings(
         net: Want::Plain,
         controllers: Controllers::One,
         shares: false,
+        fence: ConnectionFence::None,
     }
 }
 

@@ -13,7 +13,7 @@ mod lane;
 mod names;
 mod table;
 
-pub(crate) use case::Case;
+pub(crate) use case::{Case, Expect};
 pub(crate) use judge::Round;
 pub(crate) use table::{Table, show};
 
@@ -23,6 +23,7 @@ use super::leader::{self, Shared};
 use super::series::Series;
 use crate::demo::DemoError;
 use lane::Lane;
+use pilotlight_core::plan::ConnectionFence;
 use pilotlight_lab::net::Want;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +43,8 @@ pub(crate) struct Order {
     pub(crate) lease: Duration,
     /// `policy.guarantee`.
     pub(crate) guarantee: &'static str,
+    /// `connection_fence`.
+    pub(crate) fence: ConnectionFence,
     /// What the controllers of the case `leader` share.
     pub(crate) store: Shared,
     /// Where chance begins.

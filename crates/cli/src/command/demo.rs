@@ -12,6 +12,7 @@ use crate::demo::stage::Stage;
 use crate::error::{CliError, Exit};
 use crate::follow::Follower;
 use crate::narrator::{Narrator, Voice};
+use pilotlight_core::plan::ConnectionFence;
 use pilotlight_core::run::RunState;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_engine::measure::{Client, ClientHandle, ClientParts};
@@ -81,6 +82,7 @@ fn settings(args: &DemoArgs) -> Settings {
         net: if args.fault == FaultArg::Partition { Want::Best } else { Want::Plain },
         controllers: Controllers::One,
         shares: false,
+        fence: ConnectionFence::None,
     }
 }
 

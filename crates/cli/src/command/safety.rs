@@ -1,7 +1,7 @@
 //! `pilotlight safety`: the safety benchmark; `cargo xtask bench safety` builds the release binary and calls it.
 
-use crate::args::{NetArg, SafetyArgs};
-use crate::bench::safety::{self, Case, Order, Table, show};
+use crate::args::{FenceArg, NetArg, SafetyArgs};
+use crate::bench::safety::{self, Case, Expect, Order, Table, show};
 use crate::command::interrupt_or_hangup;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
@@ -15,16 +15,22 @@ pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
     let lease = parse_duration(&args.lease).ok_or_else(|| {
         CliError::say(Exit::Usage, format!("{} is not a duration", args.lease)).hint("for example 3s")
     })?;
+    if args.fence == FenceArg::Kernel && args.net == NetArg::Relays {
+        return Err(CliError::say(Exit::Usage, "the fence of the kernel needs namespaces").hint("leave --net out"));
+    }
     let order = Order {
         cases: cases(&args),
         lanes: args.lanes,
         net: match args.net {
+            // It tells clients from copies by their hosts, and its rules are to vanish with the network.
+            NetArg::Best if args.fence == FenceArg::Kernel => Want::Spaces,
             NetArg::Best => Want::Best,
             NetArg::Namespaces => Want::Spaces,
             NetArg::Relays => Want::Relays,
         },
         lease,
         guarantee: args.guarantee.word(),
+        fence: args.fence.into(),
         store: args.store.into(),
         seed: args.seed,
     };
@@ -54,5 +60,8 @@ fn cases(args: &SafetyArgs) -> Vec<(Case, u32)> {
         Case::Return | Case::Controller | Case::Random => args.repeat.div_ceil(4),
         _ => args.repeat.div_ceil(10),
     };
-    Case::value_variants().iter().map(|case| (*case, times(*case))).collect()
+    // With a fence clients need the lease: where it ends and the writer stays, they are cut off as they should be.
+    let fenced = args.fence != FenceArg::None;
+    let wanted = Case::value_variants().iter().filter(|case| !fenced || case.expects() == Expect::Moves);
+    wanted.map(|case| (*case, times(*case))).collect()
 }

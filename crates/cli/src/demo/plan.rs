@@ -1,5 +1,6 @@
 //! The plan of the demo, as a user would have written it.
 
+use pilotlight_core::plan::ConnectionFence;
 use pilotlight_core::time::parse_duration;
 use pilotlight_lab::net::{Net, NetError, Place, Want};
 use std::fmt::Write;
@@ -31,12 +32,19 @@ pub(crate) struct RegionSite {
     pub(crate) address: IpAddr,
     /// Port of its PostgreSQL.
     pub(crate) database_port: u16,
+    /// Where clients connect when a proxy stands in front of it.
+    pub(crate) proxy_port: u16,
 }
 
 impl RegionSite {
     /// `PGDATA`.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.folder.join("database")
+    }
+
+    /// Where clients of its database connect.
+    pub(crate) fn client_port(&self, fence: ConnectionFence) -> u16 {
+        if fence == ConnectionFence::Proxy { self.proxy_port } else { self.database_port }
     }
 }
 
@@ -108,6 +116,8 @@ pub(crate) struct Settings {
     pub(crate) controllers: Controllers,
     /// Traffic goes home by shares that health checks watch; instances write to whichever region has the writer.
     pub(crate) shares: bool,
+    /// `connection_fence`.
+    pub(crate) fence: ConnectionFence,
 }
 
 /// The controllers of a show.
@@ -207,7 +217,7 @@ components:
     password: {{ file: {password} }}
     sentinel: 100ms
     rescue: {{ rows: {rows}, passphrase: {{ file: {passphrase} }} }}
-    regions:
+{fence}    regions:
 "#,
         controllers = controllers.text(sites, net, viewer)?,
         ca = sites.tls.ca.display(),
@@ -215,16 +225,24 @@ components:
         key = sites.tls.key.display(),
         password = sites.password_file.display(),
         passphrase = sites.passphrase_file.display(),
+        fence = fence_line(settings.fence),
     );
     for site in [&sites.east, &sites.west] {
         let at = net.way(viewer, site.place, site.database_port)?;
         let (name, data_dir) = (site.name, site.data_dir());
         let (host, port, data_dir) = (at.ip(), at.port(), data_dir.display());
-        let _ = writeln!(plan, "      {name}: {{ host: {host}, port: {port}, data_dir: {data_dir} }}");
+        let proxy = match settings.fence {
+            ConnectionFence::Proxy => {
+                format!(", proxy: \"{}\"", SocketAddr::new(net.address(site.place), site.proxy_port))
+            }
+            ConnectionFence::None | ConnectionFence::Kernel => String::new(),
+        };
+        let _ = writeln!(plan, "      {name}: {{ host: {host}, port: {port}, data_dir: {data_dir}{proxy} }}");
     }
     plan.push_str("  service:\n    kind: process\n    active: 2\n    standby: 1\n    regions:\n");
     for site in [&sites.east, &sites.west] {
-        let dsn = if settings.shares { dsn_of_writer(sites, site, net)? } else { dsn_beside(site, net) };
+        let fence = settings.fence;
+        let dsn = if settings.shares { dsn_of_writer(sites, site, net, fence)? } else { dsn_beside(site, net, fence) };
         let _ = writeln!(plan, "      {}: {{ command: {} }}", site.name, service_command(sites, site, dsn));
     }
     plan.push_str("    ready:\n");
@@ -255,6 +273,15 @@ measure: {{ url: "{url}/pay", rate: {rate} }}
     Ok(plan)
 }
 
+/// The fence around the clients of the database, if there is to be one.
+fn fence_line(fence: ConnectionFence) -> &'static str {
+    match fence {
+        ConnectionFence::None => "",
+        ConnectionFence::Kernel => "    connection_fence: kernel\n",
+        ConnectionFence::Proxy => "    connection_fence: proxy\n",
+    }
+}
+
 /// How the service goes home when it goes by shares, and what watches it.
 fn by_shares(sites: &Sites) -> String {
     let url = |site| format!("{{ http: {{ url: \"http://{}/health\" }} }}", service_address(sites, site));
@@ -276,16 +303,16 @@ fn service_address(sites: &Sites, site: &RegionSite) -> String {
 }
 
 /// The region's own database.
-fn dsn_beside(site: &RegionSite, net: &Net) -> String {
-    let (host, port) = (net.address(site.place), site.database_port);
+fn dsn_beside(site: &RegionSite, net: &Net, fence: ConnectionFence) -> String {
+    let (host, port) = (net.address(site.place), site.client_port(fence));
     format!("host={host} port={port} user=postgres dbname=postgres")
 }
 
 /// Whichever of the two databases takes writes, the region's own asked first.
-fn dsn_of_writer(sites: &Sites, site: &RegionSite, net: &Net) -> Result<String, NetError> {
+fn dsn_of_writer(sites: &Sites, site: &RegionSite, net: &Net, fence: ConnectionFence) -> Result<String, NetError> {
     let other = if site.name == sites.east.name { &sites.west } else { &sites.east };
-    let (here, there) = (net.address(site.place), net.way(Some(site.place), other.place, other.database_port)?);
-    let (port, host) = (site.database_port, there.ip());
+    let (here, there) = (net.address(site.place), net.way(Some(site.place), other.place, other.client_port(fence))?);
+    let (port, host) = (site.client_port(fence), there.ip());
     let ports = format!("{port},{}", there.port());
     Ok(format!("host={here},{host} port={ports} user=postgres dbname=postgres target_session_attrs=read-write"))
 }

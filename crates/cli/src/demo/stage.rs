@@ -270,7 +270,7 @@ fn sites(folder: &Folder, net: &Net) -> Result<Sites, DemoError> {
     let east = folder.subfolder("east").map_err(failed("the folder of east"))?;
     let west = folder.subfolder("west").map_err(failed("the folder of west"))?;
     let third = folder.subfolder("third").map_err(failed("the folder of the third place"))?;
-    let free = ports::free(8).map_err(failed("free ports"))?;
+    let free = ports::free(10).map_err(failed("free ports"))?;
     let names = [net.address(Place::Third).to_string(), "localhost".to_owned()];
     let tls = certificates::make(&third.join("tls"), &names.each_ref().map(String::as_str))
         .map_err(|e| DemoError::at("certificates", std::io::Error::other(e)))?;
@@ -288,6 +288,7 @@ fn sites(folder: &Folder, net: &Net) -> Result<Sites, DemoError> {
             folder: east,
             address: net.address(Place::East),
             database_port: free[0],
+            proxy_port: free[8],
         },
         west: RegionSite {
             name: "west",
@@ -299,6 +300,7 @@ fn sites(folder: &Folder, net: &Net) -> Result<Sites, DemoError> {
                 net.address(Place::West)
             },
             database_port: free[1],
+            proxy_port: free[9],
         },
         third,
         service_port: free[2],

@@ -30,6 +30,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) a: &'a Log,
     /// The users' writer.
     pub(crate) b: &'a Log,
+    /// The client with a connection that waives the wait, beside the old writer too.
+    pub(crate) old_client: Option<&'a Log>,
     /// Rows that the writer holds at the end.
     pub(crate) held: &'a BTreeSet<i64>,
     /// What was kept before the old writer was rewound.
@@ -63,6 +65,18 @@ pub(crate) struct Round {
     /// The same with everything that the old side acknowledged after the thaw.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) thaw_gap_ms: Option<f64>,
+    /// From the fault until the old client's connection was cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cut_ms: Option<f64>,
+    /// From the fault to B's first acknowledgement by the new side: clients that know both are moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) moved_ms: Option<f64>,
+    /// The first acknowledgement by the new side less the last answer to the old client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) old_client_gap_ms: Option<f64>,
+    /// How often the old client was turned away at the old address after the cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) turned_away: Option<u64>,
     /// The longest time without an acknowledgement to B, from the fault to the end of the round.
     pub(crate) silence_ms: f64,
     /// Acknowledgements of the old side that arrived after the new side's first, whose rows the new side holds.
@@ -102,7 +116,7 @@ impl Round {
             return format!("lane {lane} {case} {n}: FAILED, {why}");
         }
         format!(
-            "lane {lane} {case} {n}{}{detail}: {}{}{}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
+            "lane {lane} {case} {n}{}{detail}: {}{}{}{}{}{}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
              {missing} missing, {late} late, {in_flight} in flight, {dual} by two",
             if detail.is_empty() { "" } else { ", " },
             if self.moved { "moved" } else { "stayed" },
@@ -111,6 +125,9 @@ impl Round {
             ms("promoted after", self.promoted_ms),
             ms("guard gap", self.gap_ms),
             ms("after the thaw", self.thaw_gap_ms),
+            ms("old client cut after", self.cut_ms),
+            ms("clients moved after", self.moved_ms),
+            ms("guard gap of the old client", self.old_client_gap_ms),
             self.silence_ms
         )
     }
@@ -124,6 +141,11 @@ impl Round {
         let negative = gaps.iter().flatten().any(|gap| *gap <= 0.0);
         let wrong = [
             (self.dual > 0 || negative, "the old side acknowledged after the new one"),
+            (
+                self.old_client_gap_ms.is_some_and(|gap| gap <= 0.0),
+                "an old client was answered after the new side wrote",
+            ),
+            (self.moved && self.turned_away.is_some() && self.cut_ms.is_none(), "an old client was not cut off"),
             (self.empty_names > 0, "the name was empty"),
             (self.moved && expects != Expect::Moves, "the writer was moved"),
             (!self.moved && expects == Expect::Moves, "the writer was not moved"),
@@ -154,6 +176,10 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         Some(signed_ms(last.acked, first_new?))
     };
     let before = seen.b.acks.iter().rfind(|a| first_new.is_none_or(|first| a.acked < first));
+    let after = |at: Mono| signed_ms(seen.at, at);
+    let cut = seen.old_client.and_then(|log| log.cuts.iter().find(|cut| **cut >= seen.at));
+    // A machine that pauses as a whole is covered by no fence.
+    let last = seen.old_client.filter(|_| seen.paused.is_none()).and_then(|log| log.acks.last());
     let lost = |ack: &&Ack| !seen.held.contains(&ack.id);
     let all = || seen.a.acks.iter().chain(&seen.b.acks);
     Round {
@@ -161,6 +187,10 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         outage_ms: first_new.zip(before).map(|(first, last)| signed_ms(last.acked, first)),
         gap_ms: gap(seen.thawed),
         thaw_gap_ms: seen.thawed.and_then(|_| gap(None)),
+        cut_ms: cut.map(|at| after(*at)),
+        moved_ms: seen.old_client.and(first_new).map(after),
+        old_client_gap_ms: last.zip(first_new).map(|(last, first)| signed_ms(last.acked, first)),
+        turned_away: seen.old_client.map(|log| log.turned_away),
         silence_ms: silence(seen.b, seen.at, seen.until).as_secs_f64() * 1_000.0,
         late,
         dual,
@@ -201,7 +231,18 @@ mod tests {
         let held = held.iter().copied().collect();
         let (at, until) = (Mono(Duration::from_millis(100)), Mono(Duration::from_millis(5_000)));
         let thawed = thawed.map(|ms| Mono(Duration::from_millis(ms)));
-        judge(&Seen { at, until, thawed, paused: None, old: 0, a: &a, b: &b, held: &held, kept: &Kept::default() })
+        judge(&Seen {
+            at,
+            until,
+            thawed,
+            paused: None,
+            old: 0,
+            a: &a,
+            b: &b,
+            old_client: None,
+            held: &held,
+            kept: &Kept::default(),
+        })
     }
 
     #[test]
@@ -235,8 +276,18 @@ mod tests {
         let (a, b) = (log(&[ack(1, 0, 90), ack(2, 0, 99), ack(3, 0, 110)]), log(&[ack(11, 1, 3_200)]));
         let (held, at) = (BTreeSet::from([1, 11]), Mono(Duration::from_millis(100)));
         let of = |kept: &Kept| {
-            let round =
-                judge(&Seen { at, until: at, thawed: None, paused: None, old: 0, a: &a, b: &b, held: &held, kept });
+            let round = judge(&Seen {
+                at,
+                until: at,
+                thawed: None,
+                paused: None,
+                old: 0,
+                a: &a,
+                b: &b,
+                old_client: None,
+                held: &held,
+                kept,
+            });
             (round.lost, round.missing)
         };
         assert_eq!(of(&Kept::default()), (2, 2));
@@ -251,13 +302,56 @@ mod tests {
         let (held, at, kept) = (BTreeSet::from([11]), Mono(Duration::from_millis(100)), Kept::default());
         let of = |paused: Option<u64>| {
             let paused = paused.map(|ms| Mono(Duration::from_millis(ms)));
-            let seen = Seen { at, until: at, thawed: None, paused, old: 0, a: &a, b: &b, held: &held, kept: &kept };
+            let seen = Seen {
+                at,
+                until: at,
+                thawed: None,
+                paused,
+                old: 0,
+                a: &a,
+                b: &b,
+                old_client: None,
+                held: &held,
+                kept: &kept,
+            };
             let round = judge(&seen);
             (round.in_flight, round.dual)
         };
         assert_eq!(of(Some(95)), (1, 0));
         assert_eq!(of(Some(80)), (0, 1), "sent after the pause");
         assert_eq!(of(None), (0, 1), "only the gate or the agent was frozen: no excuse");
+    }
+
+    #[test]
+    fn an_old_client_is_cut_off_before_the_new_side_writes() {
+        let (a, b) = (log(&[ack(1, 0, 90)]), log(&[ack(10, 0, 95), ack(11, 1, 3_200)]));
+        let (at, kept, held) = (Mono(Duration::from_millis(100)), Kept::default(), BTreeSet::from([1, 10, 11]));
+        let of = |acks: &[Ack], cuts: &[u64], paused: Option<Mono>| {
+            let cuts = cuts.iter().map(|ms| Mono(Duration::from_millis(*ms))).collect();
+            let client = Log { cuts, turned_away: 7, ..log(acks) };
+            let old_client = Some(&client);
+            judge(&Seen {
+                at,
+                until: at,
+                thawed: None,
+                paused,
+                old: 0,
+                a: &a,
+                b: &b,
+                old_client,
+                held: &held,
+                kept: &kept,
+            })
+        };
+        let cut = of(&[ack(1, 0, 90), ack(2, 0, 2_900)], &[50, 2_950], None);
+        let times = [cut.cut_ms, cut.moved_ms, cut.old_client_gap_ms].map(|ms| ms.map(f64::round));
+        assert_eq!((times, cut.turned_away), ([Some(2_850.0), Some(3_100.0), Some(300.0)], Some(7)));
+        assert_eq!(cut.wrong(Expect::Moves), None);
+        let answered = of(&[ack(1, 0, 90), ack(2, 0, 3_300)], &[3_310], None);
+        assert!(answered.wrong(Expect::Moves).is_some_and(|why| why.contains("answered")));
+        assert!(of(&[ack(1, 0, 90)], &[50], None).wrong(Expect::Moves).is_some_and(|why| why.contains("not cut")));
+        let paused = of(&[ack(1, 0, 90), ack(2, 0, 3_300)], &[3_310], Some(at));
+        assert_eq!(paused.wrong(Expect::Moves), None, "no fence covers that");
     }
 
     #[test]

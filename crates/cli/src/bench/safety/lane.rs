@@ -12,6 +12,7 @@ use crate::demo::plan::{Controllers, NAME, Settings};
 use crate::wiring;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
+use pilotlight_core::plan::ConnectionFence;
 use pilotlight_core::run::RunView;
 use pilotlight_core::time::{Mono, Wall, show_duration};
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -31,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(5);
 /// Rows of writer B have ids from here on, so that the two never meet.
 const B: i64 = 1_000_000_000;
+/// Those of the old client from here on.
+const OLD: i64 = 2_000_000_000;
 
 /// The pair, and where it stands in its row of numbers.
 pub(super) struct Lane {
@@ -43,10 +46,12 @@ pub(super) struct Lane {
     pub(super) lease: Duration,
 }
 
-/// The two clients of a round.
+/// The clients of a round.
 pub(super) struct Writers {
     pub(super) a: Writer,
     pub(super) b: Writer,
+    /// Beside A, with a connection that waives the wait: only a fence of the connections ends it. There with such a fence.
+    pub(super) old_client: Option<Writer>,
     /// The old writer's number among B's servers.
     pub(super) old: usize,
 }
@@ -84,6 +89,7 @@ impl Lane {
             shared_buffers: SMALL_BUFFERS,
             net: order.net,
             shares: false,
+            fence: order.fence,
         };
         let pair = Pair::start(settings).await?;
         let chance = order.seed.wrapping_add(number as u64 * 7_919);
@@ -179,6 +185,10 @@ impl Lane {
         let until = SystemClock.mono();
         let old = writers.old;
         let (a, b) = (writers.a.stop().await, writers.b.stop().await);
+        let old_client = match writers.old_client {
+            Some(client) => Some(client.stop().await),
+            None => None,
+        };
         // Taken back whatever came of it: a failed round must not leave anything frozen.
         self.thaw();
         self.net().heal_all()?;
@@ -187,8 +197,13 @@ impl Lane {
         let held = self.rows().await?;
         let operator = self.pair().scene().operator.clone();
         let kept = kept::read(&operator, &mut self.bundles).await;
-        let kept = kept.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
-        let mut round = judge(&Seen { at, until, thawed, paused, old, a: &a, b: &b, held: &held, kept: &kept });
+        let mut kept = kept.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
+        // Its transactions are promised nothing, and must not stand for those of others.
+        let waived = old_client.as_ref().map_or(0, |log| log.attempts);
+        kept.transactions = kept.transactions.saturating_sub(waived);
+        let old_client = old_client.as_ref();
+        let mut round =
+            judge(&Seen { at, until, thawed, paused, old, a: &a, b: &b, old_client, held: &held, kept: &kept });
         (round.case, round.n, round.detail) = (case.name(), n, detail);
         (round.load, round.empty_names) = (load, watch.empty());
         (round.decided_ms, round.promoted_ms) = self.split(before, wall).await;
@@ -249,7 +264,8 @@ impl Lane {
         self.next += 1_000_000;
         let (after, stage) = (self.next, self.pair().stage());
         let password = stage.database(writer).password;
-        let port = |region: &str| stage.site(region).database_port;
+        let fence = stage.settings.fence;
+        let port = |region: &str| stage.site(region).client_port(fence);
         let way = |from, region: &str| stage.net.way(Some(from), stage.site(region).place, port(region));
         let order = |servers, after, place| writer::Order {
             servers,
@@ -258,8 +274,10 @@ impl Lane {
             after,
             door: stage.net.door(place),
             give_up: None,
+            waives: false,
         };
         let beside = order(vec![way(home, writer)?], after, home);
+        let waiving = writer::Order { waives: true, ..order(vec![way(home, writer)?], OLD + after, home) };
         let both = vec![way(Place::Clients, regions[0])?, way(Place::Clients, regions[1])?];
         let mut users = order(both, B + after, Place::Clients);
         if matches!(stage.net, Net::Relays(_)) {
@@ -267,16 +285,21 @@ impl Lane {
         }
         let failed = |e| DemoError::at("a writer", e);
         let (a, b) = (Writer::start(beside).map_err(failed)?, Writer::start(users).map_err(failed)?);
+        let old_client = match fence {
+            ConnectionFence::None => None,
+            ConnectionFence::Kernel | ConnectionFence::Proxy => Some(Writer::start(waiving).map_err(failed)?),
+        };
         let end = SystemClock.mono() + PATIENCE;
-        while [&a, &b].iter().any(|w| w.look(|log| log.acks.len() < WARM)) {
+        let all = || [&a, &b].into_iter().chain(&old_client);
+        while all().any(|w| w.look(|log| log.acks.len() < WARM)) {
             if SystemClock.mono() > end {
-                let seen = [&a, &b].map(|w| w.look(|log| format!("{} rows, {:?}", log.acks.len(), log.last_error)));
-                let what = "the first rows of both writers".to_owned();
-                return Err(DemoError::Waited { what, seconds: PATIENCE.as_secs(), seen: seen.join("; ") });
+                let seen = all().map(|w| w.look(|log| format!("{} rows, {:?}", log.acks.len(), log.last_error)));
+                let (what, seen) = ("the first rows of every client".to_owned(), seen.collect::<Vec<_>>().join("; "));
+                return Err(DemoError::Waited { what, seconds: PATIENCE.as_secs(), seen });
             }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(Writers { a, b, old })
+        Ok(Writers { a, b, old_client, old })
     }
 
     /// Every row of this round that the writer holds.

@@ -86,7 +86,11 @@ fn of(case: Case, rounds: &[&Round], lease_ms: f64) -> Vec<Figure> {
     match case.expects() {
         Expect::Holds => vec![Figure::at_most(format!("{name}: longest silence"), &silence, NOTICED_MS)],
         Expect::Stays => vec![Figure::shown(format!("{name}: longest silence"), &silence)],
-        Expect::Moves if case == Case::Switchover => vec![Figure::shown(format!("{name}: outage"), &outage)],
+        Expect::Moves if case == Case::Switchover => {
+            let mut figures = vec![Figure::shown(format!("{name}: outage"), &outage)];
+            figures.extend(old_clients(&name, rounds));
+            figures
+        }
         Expect::Moves => {
             let outage = match case {
                 Case::Cut | Case::Freeze => Figure::at_most(format!("{name}: outage"), &outage, bound),
@@ -103,9 +107,25 @@ fn of(case: Case, rounds: &[&Round], lease_ms: f64) -> Vec<Figure> {
             if !thaw.is_empty() {
                 figures.push(Figure::positive(format!("{name}: guard gap after the thaw"), &thaw));
             }
+            figures.extend(old_clients(&name, rounds));
             figures
         }
     }
+}
+
+/// When clients with old connections were cut off and moved, where a fence of the connections stands.
+fn old_clients(name: &str, rounds: &[&Round]) -> Vec<Figure> {
+    let values = |of: fn(&Round) -> Option<f64>| rounds.iter().filter_map(|r| of(r)).collect::<Vec<_>>();
+    let (cut, moved, gap) = (values(|r| r.cut_ms), values(|r| r.moved_ms), values(|r| r.old_client_gap_ms));
+    let mut figures = Vec::new();
+    if !cut.is_empty() {
+        figures.push(Figure::shown(format!("{name}: old clients cut after"), &cut));
+        figures.push(Figure::shown(format!("{name}: clients moved after"), &moved));
+    }
+    if !gap.is_empty() {
+        figures.push(Figure::positive(format!("{name}: guard gap of old clients"), &gap));
+    }
+    figures
 }
 
 /// For people.
