@@ -151,6 +151,7 @@ impl Follower {
             Event::Stuck { step, why } => format!("{}: stuck, {why}", title(step)),
             Event::Paused { by, why } if why.is_empty() => format!("the run was paused by {by}"),
             Event::Paused { by, why } => format!("the run was paused by {by}: {why}"),
+            Event::Withdrawn { why, .. } => format!("the run is withdrawn: {why}"),
             Event::RunEnded { result } => format!("the run has ended: {result}"),
             _ => return None,
         })

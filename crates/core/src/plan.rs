@@ -39,6 +39,7 @@ pub use failback::{FailbackPlan, ShiftOrder};
 pub use fault::{Fault, Faults};
 pub use health::{ALARMS, HealthPlan};
 pub use meaning::{Meaning, meaning};
+pub use policy::{DecisionMode, RejoinMode};
 pub use reference::reference;
 pub use schema::schema;
 
@@ -207,6 +208,8 @@ pub struct Policy {
     pub on_writer_death: OnWriterDeath,
     /// `policy.cool_down`: no second automatic failover for so long, unless acknowledged.
     pub cool_down: Duration,
+    /// `policy.withdraw_after`: a prepared failover ends once the writer has worked for so long.
+    pub withdraw_after: Duration,
     /// `policy.max_lag_bytes`: a candidate further behind in receiving is not promoted automatically.
     pub max_lag_bytes: Option<u64>,
     /// `policy.max_replay_bytes`: a candidate with more to replay is not promoted automatically.
@@ -219,28 +222,6 @@ pub struct Policy {
     pub hold_file: Option<PathBuf>,
     /// `policy.rejoin`: make a returned region a standby without asking.
     pub rejoin: RejoinMode,
-}
-
-/// Who starts a failover.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DecisionMode {
-    /// Pilotlight.
-    Automatic,
-    /// Pilotlight prepares it, a person approves the first step.
-    ApproveFirst,
-    /// A person.
-    Manual,
-}
-
-/// Who makes a returned region a standby again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RejoinMode {
-    /// Pilotlight, as soon as its agent is back.
-    Automatic,
-    /// A person.
-    Manual,
 }
 
 /// What one writer rests on.

@@ -93,6 +93,7 @@ pub struct Difference {
 pub fn words(decision: &Decision) -> String {
     match decision {
         Decision::End { run, intent } => format!("ends {run} for a {} to {}", intent.verb, intent.target.writer),
+        Decision::Withdraw { run, .. } => format!("withdraws {run}"),
         Decision::Hold(reason) => format!("holds still: {reason}"),
         Decision::Start(intent) => format!("starts a {} to {}", intent.verb, intent.target.writer),
         Decision::Ask(intent) => format!("asks for a {} to {}", intent.verb, intent.target.writer),

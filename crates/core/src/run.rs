@@ -71,6 +71,8 @@ pub enum RunResult {
     Undone,
     /// A person ended it; what was done stays as it is.
     Aborted,
+    /// It was prepared, and its reason is gone: nothing was done.
+    Withdrawn,
 }
 
 impl std::fmt::Display for RunResult {
@@ -81,6 +83,7 @@ impl std::fmt::Display for RunResult {
             RunResult::Failed => "failed",
             RunResult::Undone => "undone",
             RunResult::Aborted => "aborted",
+            RunResult::Withdrawn => "withdrawn",
         })
     }
 }
@@ -111,6 +114,8 @@ pub enum Event {
     Resumed { by: String },
     /// A person ends the run.
     AbortAsked { by: String },
+    /// It was prepared for a lost writer, which works again; nothing of it has begun but messages.
+    Withdrawn { why: String, evidence: Vec<String> },
     /// The intent to take a step back.
     UndoStarted { step: StepId, attempt: u32 },
     /// The driver answered.
@@ -136,6 +141,7 @@ impl Event {
             Event::Paused { .. } => "paused",
             Event::Resumed { .. } => "resumed",
             Event::AbortAsked { .. } => "abort-asked",
+            Event::Withdrawn { .. } => "withdrawn",
             Event::UndoStarted { .. } => "undo-started",
             Event::UndoReturned { .. } => "undo-returned",
             Event::Stuck { .. } => "stuck",
@@ -160,6 +166,7 @@ impl Event {
             | Event::Paused { .. }
             | Event::Resumed { .. }
             | Event::AbortAsked { .. }
+            | Event::Withdrawn { .. }
             | Event::RunEnded { .. } => None,
         }
     }

@@ -65,6 +65,11 @@ impl Verdict {
     pub fn replaces(self) -> bool {
         matches!(self, Verdict::WriterDead | Verdict::RegionLost)
     }
+
+    /// The writer is heard and takes writes.
+    pub fn works(self) -> bool {
+        matches!(self, Verdict::Healthy | Verdict::ServiceUnhealthy)
+    }
 }
 
 impl std::fmt::Display for Verdict {

@@ -22,7 +22,7 @@ use pilotlight_core::observation::Role;
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::recording::{self, Scene};
 use pilotlight_core::run::Cause;
-use pilotlight_core::time::{ClockWatch, Mono, Wall};
+use pilotlight_core::time::{ClockWatch, Mono, Wall, show_duration};
 use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Verdict};
 use pilotlight_engine::Control;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
@@ -226,7 +226,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     round.remember(desk, &record, sight.now).await;
     let now = desk.clock.wall();
     let mut history = history(desk, &record, round, sight.now, now);
-    history.gives_way = gives_way(desk, &record, judgement.verdict).await;
+    (history.gives_way, history.prepared) = in_the_way(desk, &record, judgement.verdict).await;
     let decided = verdict::decide(&desk.plan, unit, &judgement, &history, now);
     let bars = history.last_failover.as_ref().filter(|l| !l.acknowledged);
     let cooling_down = bars.map(|l| l.cooling_down(&desk.plan, now)).filter(|left| !left.is_zero());
@@ -251,6 +251,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
             DecisionView::Hold { why: reason.to_string(), code: reason.code().map(|c| c.to_string()) }
         }
         (None, Decision::End { run, intent }) => end(desk, &run, &intent).await,
+        (None, Decision::Withdraw { run, worked }) => withdraw(desk, &run, worked, &judgement).await,
         (None, Decision::Start(intent)) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
         (None, Decision::Ask(intent)) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
     };
@@ -262,7 +263,8 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
 }
 
 fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall: Wall) -> History {
-    let automatic = record.failed_over.as_ref().filter(|f| f.automatic);
+    // What was withdrawn was none.
+    let automatic = record.failed_over.as_ref().filter(|f| f.automatic && !round.past.withdrawn);
     let ago = automatic.map(|f| round.ago(&f.run, f.at, now, wall));
     let last_failover = automatic.map(|f| LastFailover {
         run: f.run.clone(),
@@ -277,16 +279,42 @@ fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall:
         same_for: round.word.map_or(Duration::ZERO, |(_, since)| now.since(since)),
         running: record.run.clone(),
         gives_way: false,
+        prepared: false,
         last_failover,
         failed_rejoins: round.past.failed_rejoins.clone(),
         rejoins_unread: round.past.rejoins_unread.clone(),
     }
 }
 
-/// Whether the run that has the unit would be ended for a failover. Asked only when there may be one.
-async fn gives_way(desk: &Desk, record: &UnitRecord, verdict: Verdict) -> bool {
-    let Some(run) = record.run.as_ref().filter(|_| is_grave(verdict)) else { return false };
-    matches!(desk.engine.view(run).await, Ok(Some(view)) if view.gives_way())
+/// Whether the run that has the unit would be ended for a failover, and whether it was prepared for a writer that works
+/// again. Asked only when that may be so.
+async fn in_the_way(desk: &Desk, record: &UnitRecord, verdict: Verdict) -> (bool, bool) {
+    let Some(run) = &record.run else { return (false, false) };
+    let unasked = record.failed_over.as_ref().is_some_and(|f| f.automatic && f.run == *run);
+    let bears_on = is_grave(verdict) || unasked && verdict.works();
+    if !bears_on {
+        return (false, false);
+    }
+    match desk.engine.view(run).await {
+        Ok(Some(view)) => (view.gives_way(), view.is_prepared()),
+        Ok(None) | Err(_) => (false, false),
+    }
+}
+
+/// Ends a prepared failover whose writer works again.
+async fn withdraw(desk: &Desk, run: &RunId, worked: Duration, judgement: &Judgement) -> DecisionView {
+    let writer = judgement.writer.as_ref().map_or("the writer", Region::as_str);
+    let why = format!("{writer} has worked for {}", show_duration(worked));
+    let evidence = judgement.evidence.iter().map(ToString::to_string).collect();
+    match desk.engine.withdraw(run, why.clone(), evidence).await {
+        Ok(()) => {
+            tracing::info!(%run, "withdrawn, nothing of it had begun: {why}");
+            hold_still(format!("run {run} is withdrawn: {why}"))
+        }
+        Err(e) => {
+            hold_still(format!("run {run} was prepared for a lost writer, which works, and cannot be withdrawn: {e}"))
+        }
+    }
 }
 
 /// Ends a run for a failover, which is decided anew when it has ended.

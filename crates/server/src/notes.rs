@@ -132,6 +132,7 @@ fn note(view: &RunView, records: &[Record]) -> Option<(String, String)> {
                 RunResult::Failed => "has failed, and not everything could be taken back",
                 RunResult::Undone => "has failed, and everything it did was taken back",
                 RunResult::Aborted => "was ended by a person; what it did stays as it is",
+                RunResult::Withdrawn => "was withdrawn: the writer works again, nothing was done",
             };
             Some(("ended".to_owned(), format!("{what} {end}; {look}")))
         }

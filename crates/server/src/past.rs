@@ -31,6 +31,8 @@ pub(crate) struct Past {
     pub(crate) rejoins_unread: Option<Unread>,
     /// The last automatic failover has ended, and not well.
     pub(crate) failed_over_badly: bool,
+    /// The last automatic failover was prepared, and withdrawn before anything of it had begun.
+    pub(crate) withdrawn: bool,
     pub(crate) failover_unread: Option<Unread>,
     /// The newest run was a drill that goes on.
     pub(crate) drill: Option<Drill>,
@@ -70,7 +72,9 @@ pub(crate) async fn past(desk: &Desk, record: &UnitRecord, read: Read) -> Past {
         };
     }
     let ended = past.read.failover.as_ref().map(|(_, result)| *result);
-    past.failed_over_badly = ended.is_some_and(|r| !matches!(r, RunResult::Done | RunResult::DoneWithWarnings));
+    past.withdrawn = ended == Some(RunResult::Withdrawn);
+    let well = |r: RunResult| matches!(r, RunResult::Done | RunResult::DoneWithWarnings | RunResult::Withdrawn);
+    past.failed_over_badly = ended.is_some_and(|r| !well(r));
     past
 }
 

@@ -3,12 +3,35 @@
 use super::fault::Collector;
 use super::shape::{Key, Section, Shape, Word, at_least_ms, default, follows, optional, required, word};
 use super::value::{Datum, Record};
-use super::{BeyondRpo, DecisionMode, Guarantee, OnWriterDeath, Policy, RejoinMode};
+use super::{BeyondRpo, Guarantee, OnWriterDeath, Policy};
 use crate::code;
 use crate::effect::FenceAssurance;
 use crate::id::Observer;
 use crate::time::show_duration;
+use serde::Serialize;
 use std::time::Duration;
+
+/// Who starts a failover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecisionMode {
+    /// Pilotlight.
+    Automatic,
+    /// Pilotlight prepares it, a person approves the first step.
+    ApproveFirst,
+    /// A person.
+    Manual,
+}
+
+/// Who makes a returned region a standby again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RejoinMode {
+    /// Pilotlight, as soon as its agent is back.
+    Automatic,
+    /// A person.
+    Manual,
+}
 
 static MODES: [Word; 3] = [
     word("automatic", "Pilotlight starts a failover by itself."),
@@ -111,6 +134,13 @@ pub(super) static SECTION: Section = Section {
             "1h",
             "No second automatic failover for so long, unless a person acknowledges the first.",
         ),
+        default(
+            "withdraw_after",
+            at_least_ms(1000),
+            "5m",
+            "A failover that waits for a person's approval (`approve-first`), and of which nothing has begun, is withdrawn once \
+             the writer has worked for so long without a break.",
+        ),
         optional("max_lag", Shape::Size, "A candidate further behind in receiving is not promoted automatically."),
         optional(
             "max_replay_lag",
@@ -165,6 +195,7 @@ pub(super) fn build(record: &Record) -> Option<Policy> {
             _ => OnWriterDeath::Restart { attempts: 3 },
         },
         cool_down: record.duration("cool_down")?,
+        withdraw_after: record.duration("withdraw_after")?,
         max_lag_bytes: record.number("max_lag"),
         max_replay_bytes: record.number("max_replay_lag"),
         unhealthy_for: record.duration("unhealthy_for"),

@@ -71,6 +71,7 @@ impl RunState {
             }
             return match self.next_to_undo() {
                 Some(_) => None,
+                None if self.withdrawn.is_some() => Some(RunResult::Withdrawn),
                 None if !self.something_stays() => Some(RunResult::Undone),
                 None if self.abort.is_some() => Some(RunResult::Aborted),
                 None => Some(RunResult::Failed),

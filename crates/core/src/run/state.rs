@@ -61,6 +61,8 @@ pub struct RunState {
     order: Vec<usize>,
     pub(super) paused: Option<(String, String)>,
     pub(super) abort: Option<String>,
+    /// Why its reason is gone.
+    pub(super) withdrawn: Option<String>,
     undo_after: Option<usize>,
     pub(super) ended: Option<(RunResult, Wall)>,
 }
@@ -108,6 +110,7 @@ impl RunState {
             runbook: (**runbook).clone(),
             paused: None,
             abort: None,
+            withdrawn: None,
             undo_after: None,
             ended: None,
         })
@@ -148,6 +151,12 @@ impl RunState {
                 self.paused = None;
             }
             Event::AbortAsked { .. } => return Err(refuse("the run is being ended already")),
+            Event::Withdrawn { .. } if self.is_unwinding() => return Err(refuse("the run is being ended already")),
+            Event::Withdrawn { .. } if self.has_begun() => return Err(refuse("a step has begun")),
+            Event::Withdrawn { why, .. } => {
+                self.withdrawn = Some(why.clone());
+                self.paused = None;
+            }
             Event::RunEnded { result } if self.end() == Some(*result) => self.ended = Some((*result, record.at)),
             Event::RunEnded { .. } => return Err(refuse("the run is not at that end")),
             _ => {
@@ -235,7 +244,7 @@ impl RunState {
 
     /// No step starts any more; what is done is taken back or left.
     pub(super) fn is_unwinding(&self) -> bool {
-        self.abort.is_some() || (self.undo_after.is_some() && !self.is_past_return())
+        self.abort.is_some() || self.withdrawn.is_some() || (self.undo_after.is_some() && !self.is_past_return())
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = usize> + '_ {

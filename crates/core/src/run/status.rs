@@ -179,6 +179,13 @@ impl RunView {
         self.intent.verb.told(&self.from, &self.intent.target.writer, &back)
     }
 
+    /// A failover that nobody asked for, of which nothing has begun: it waits for a person's approval.
+    pub fn is_prepared(&self) -> bool {
+        let begun = self.steps.iter().any(|s| s.phase != runbook::Phase::Notify && s.status.has_begun());
+        let asks = self.steps.iter().any(|s| s.status == StepStatus::AwaitingApproval);
+        self.intent.verb == Verb::Failover && self.cause.automatic && asks && !begun
+    }
+
     /// A failover may have it ended: it was not to replace a lost writer, it goes on or waits, and all that it began keeps
     /// the writer where it is, or will be taken back with it.
     pub fn gives_way(&self) -> bool {
@@ -208,6 +215,12 @@ impl RunState {
         }
     }
 
+    /// Something was done, or tried, other than telling people.
+    pub(super) fn has_begun(&self) -> bool {
+        let begun = |s: &super::state::StepState| s.phase != Phase::Waiting || s.attempts > 0;
+        self.steps.iter().enumerate().any(|(i, s)| self.step(i).phase != runbook::Phase::Notify && begun(s))
+    }
+
     /// Where the run stands.
     pub fn condition(&self) -> Condition {
         if let Some((result, _)) = self.ended {
@@ -216,6 +229,9 @@ impl RunState {
         let why = self.waits_for();
         if !why.is_empty() && !self.in_flight() {
             return Condition::Waiting { why };
+        }
+        if let Some(why) = &self.withdrawn {
+            return Condition::Unwinding { why: format!("it is withdrawn: {why}") };
         }
         match (&self.abort, self.is_unwinding()) {
             (Some(by), _) => Condition::Unwinding { why: format!("{by} asked for its end") },

@@ -5,6 +5,8 @@
 //! the plan says so, and gracefully.
 //!
 //! A run that prepares something else, and has not touched the writer, is ended for a failover: it could not succeed any more.
+//! A failover that was prepared and waits for a person is ended once the writer has worked long enough: approved, it would lose
+//! what that one acknowledged since, and it would be in the way of the next.
 
 use super::{Candidate, Hurdle, Judgement, Quorum, Scope, Verdict};
 use crate::code::{self, Code};
@@ -35,6 +37,9 @@ pub struct History {
     /// That run was not to replace a lost writer, and has touched neither writer nor users for good.
     #[serde(default)]
     pub gives_way: bool,
+    /// That run was prepared for a lost writer and waits for a person; nothing of it has begun.
+    #[serde(default)]
+    pub prepared: bool,
     /// The last failover that nobody had asked for, whatever became of it.
     pub last_failover: Option<LastFailover>,
     /// When the last rejoin that did not end well was started, per region.
@@ -119,6 +124,8 @@ pub enum Decision {
     Ask(Intent),
     /// End that run, which stands in the way of this one.
     End { run: RunId, intent: Intent },
+    /// End that run, which was prepared for a writer that works again.
+    Withdraw { run: RunId, worked: Duration },
 }
 
 /// Why nothing is done.
@@ -190,6 +197,16 @@ pub enum Reason {
     /// A run moves the unit.
     #[error("run {run} moves this unit: wait for its end, or resume or abort it")]
     RunMoving { run: RunId },
+    /// `policy.withdraw_after` has not passed.
+    #[error(
+        "run {run} was prepared for a lost writer, which works again: it is withdrawn in {} if that lasts",
+        show_duration(*left)
+    )]
+    PreparedInVain {
+        run: RunId,
+        #[serde(rename = "left_ms", with = "as_ms")]
+        left: Duration,
+    },
     /// Once is enough.
     #[error(
         "{run} moved the writer a short while ago; the next automatic move waits {} unless that one is acknowledged",
@@ -252,7 +269,7 @@ impl Reason {
             Reason::Minority { .. } | Reason::AllDown => code::MINORITY,
             Reason::AttemptFailed { .. } => code::ATTEMPT_FAILED,
             Reason::CoolDown { .. } => code::COOLING_DOWN,
-            Reason::RunMoving { .. } => code::ALREADY_MOVING,
+            Reason::RunMoving { .. } | Reason::PreparedInVain { .. } => code::ALREADY_MOVING,
             Reason::Behind { .. }
             | Reason::PastRpo { .. }
             | Reason::LagUnknown { .. }
@@ -280,7 +297,8 @@ pub fn decide(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History
     }
 }
 
-/// A run has the unit. It keeps it, unless it gives way and what would be decided without it is a failover.
+/// A run has the unit. It keeps it, unless it gives way and what would be decided without it is a failover, or it was
+/// prepared for a writer that works.
 fn busy(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall, run: &RunId) -> Decision {
     let run = run.clone();
     if history.gives_way {
@@ -290,6 +308,14 @@ fn busy(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now:
         {
             return Decision::End { run, intent };
         }
+    }
+    if history.prepared && history.hold.is_none() && judgement.verdict.works() {
+        let worked = history.same_for;
+        let left = plan.policy.withdraw_after.saturating_sub(worked);
+        return match left.is_zero() {
+            true => Decision::Withdraw { run, worked },
+            false => Decision::Hold(Reason::PreparedInVain { run, left }),
+        };
     }
     Decision::Hold(Reason::RunMoving { run })
 }

@@ -11,6 +11,7 @@ use crate::shared::Shared;
 use crate::time::{Mono, Wall};
 use std::collections::BTreeMap;
 
+mod prepared;
 mod unseen;
 
 const NOW: u64 = 100_000;

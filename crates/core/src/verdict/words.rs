@@ -77,7 +77,7 @@ pub fn foresee(plan: &Plan) -> Foresight {
         let judgement = judgement(plan, &unit, verdict);
         let list = match decide(plan, &unit, &judgement, &History::default(), NOW) {
             Decision::Start(_) | Decision::Ask(_) | Decision::End { .. } => &mut foresight.starts,
-            Decision::Hold(_) => &mut foresight.holds,
+            Decision::Hold(_) | Decision::Withdraw { .. } => &mut foresight.holds,
         };
         list.push(says(answer(plan, &unit, &judgement, &History::default())));
     }
@@ -191,7 +191,7 @@ fn holds(plan: &Plan) -> String {
         let (says, code) = match &decision {
             Decision::Hold(reason) => (reason.to_string(), reason.code()),
             Decision::End { .. } => (in_words(&decision), Some(code::ALREADY_MOVING)),
-            Decision::Start(_) | Decision::Ask(_) => continue,
+            Decision::Start(_) | Decision::Ask(_) | Decision::Withdraw { .. } => continue,
         };
         let page = code.map_or_else(|| "-".to_owned(), |c| format!("[{c}](errors/{c}.md)"));
         lines.push(format!("| {what} | {says} | {page} |"));
@@ -212,6 +212,9 @@ fn in_words(decision: &Decision) -> String {
         Decision::End { run, intent } => {
             let (verb, to) = (intent.verb, &intent.target.writer);
             format!("ends {run}, taking back what it did; then a {verb} to {to} starts by itself")
+        }
+        Decision::Withdraw { run, worked } => {
+            format!("withdraws {run}: the writer has worked for {}", show_duration(*worked))
         }
         Decision::Hold(reason) => format!("holds still: {reason}"),
     }

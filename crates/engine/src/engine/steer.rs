@@ -85,10 +85,20 @@ impl Engine {
 
     /// Grants a person's wish. Returns when it is durable.
     pub async fn control(&self, run: &RunId, control: Control, by: &str) -> Result<(), ControlError> {
+        self.ask(run, control.into_event(by)).await
+    }
+
+    /// Ends a run that was prepared for a writer that works again. Refused once something of it has begun. Returns when it is
+    /// durable.
+    pub async fn withdraw(&self, run: &RunId, why: String, evidence: Vec<String>) -> Result<(), ControlError> {
+        self.ask(run, Event::Withdrawn { why, evidence }).await
+    }
+
+    async fn ask(&self, run: &RunId, event: Event) -> Result<(), ControlError> {
         let ask = self.0.active().get(run).map(|active| active.ask.clone());
         let ask = ask.ok_or_else(|| ControlError::NotUnderWay(run.clone()))?;
         let (reply, answer) = oneshot::channel();
-        let asked = Asked { event: control.into_event(by), reply };
+        let asked = Asked { event, reply };
         ask.send(asked).await.map_err(|_| ControlError::NotUnderWay(run.clone()))?;
         tokio::select! {
             biased;

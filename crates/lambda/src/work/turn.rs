@@ -242,7 +242,7 @@ impl<'a> Turn<'a> {
 }
 
 fn went_well(result: RunResult) -> bool {
-    matches!(result, RunResult::Done | RunResult::DoneWithWarnings)
+    matches!(result, RunResult::Done | RunResult::DoneWithWarnings | RunResult::Withdrawn)
 }
 
 /// It goes on without a person.
@@ -264,6 +264,7 @@ fn stands(condition: &Condition) -> String {
             RunResult::Failed => "failed".to_owned(),
             RunResult::Undone => "failed, and was taken back".to_owned(),
             RunResult::Aborted => "ended by a person".to_owned(),
+            RunResult::Withdrawn => "withdrawn: the writer works again".to_owned(),
         },
     }
 }

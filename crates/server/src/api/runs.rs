@@ -12,10 +12,7 @@ use axum::response::{IntoResponse, Response};
 use pilotlight_core::cause::chain;
 use pilotlight_core::code;
 use pilotlight_core::id::{RunId, StepId};
-use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Event, RunView};
-use pilotlight_core::runbook::Phase;
-use pilotlight_core::verdict::{Judgement, Verdict};
 use pilotlight_engine::{Control, ControlError};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -112,17 +109,14 @@ pub(super) async fn control(
 /// A failover that was prepared for a lost writer, and of which nothing has begun, is not approved once that writer works
 /// again: it would lose what that one has acknowledged since.
 fn has_its_reason(desk: &Desk, view: &RunView) -> Result<(), Refusal> {
-    let begun = view.steps.iter().any(|s| s.phase != Phase::Notify && s.status.has_begun());
-    let prepared = view.intent.verb == Verb::Failover && view.cause.automatic && !begun;
     let judgement = desk.judged(&view.unit).and_then(|j| j.judgement);
-    let works = |j: &Judgement| matches!(j.verdict, Verdict::Healthy | Verdict::ServiceUnhealthy);
-    let Some(judgement) = judgement.filter(|j| prepared && works(j)) else { return Ok(()) };
+    let Some(judgement) = judgement.filter(|j| view.is_prepared() && j.verdict.works()) else { return Ok(()) };
     let refusal = Refusal::new(
         StatusCode::CONFLICT,
         code::NOT_NOW.as_str(),
         format!("{} was prepared for a lost writer, and {} works again", view.run, view.from),
         format!(
-            "end it with `pilotlight run abort {}`; to move the writer all the same: pilotlight switchover",
+            "it is withdrawn by itself after `policy.withdraw_after`, or `pilotlight run abort {}`; to move the writer all the same: pilotlight switchover",
             view.run
         ),
     );

@@ -6,11 +6,11 @@ use crate::api::view::{AcknowledgeRequest, Action, ControlRequest, DecisionView,
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
 use pilotlight_core::lease::LeaseSight;
-use pilotlight_core::observation::Target;
+use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::{Failure, Severity};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::DecisionMode;
-use pilotlight_core::run::{Condition, RunView};
+use pilotlight_core::run::{Condition, Event, RunResult, RunView};
 use pilotlight_core::runbook::Runbook;
 use pilotlight_driver::fake::Misbehaviour;
 use std::time::Duration;
@@ -241,6 +241,40 @@ async fn a_prepared_failover_is_not_approved_once_the_writer_works_again() {
     assert!(!refused.evidence.is_empty());
     lab.send::<RunView>(&path, &control(Action::Abort, None)).await.unwrap();
     lab.until("east is well", |s| s.is_well("east")).await;
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_failover_is_withdrawn_once_the_writer_works_and_is_not_in_the_way_of_the_next() {
+    let mut lab = Lab::up(|p| {
+        p.policy.mode = DecisionMode::ApproveFirst;
+        p.policy.withdraw_after = Duration::from_millis(500);
+    })
+    .await;
+    let waiting = |s: &StatusView| {
+        let waits = s.open_runs.iter().find(|r| matches!(r.condition, Condition::Waiting { .. }));
+        waits.map(|r| r.run.clone())
+    };
+    lab.kill_agent("east");
+    lab.world.cut("east");
+    let first = waiting(&lab.until("a run waits", |s| waiting(s).is_some()).await).unwrap();
+    lab.world.heal("east");
+    lab.start_agent("east");
+    let over = |s: &StatusView| s.is("healthy") && s.units[0].run.is_none() && s.units[0].cooling_down.is_none();
+    lab.until("the unit is free again, and nothing bars the next", over).await;
+    assert_eq!(lab.run(&first).await.condition, Condition::Ended { result: RunResult::Withdrawn });
+    let records: RecordsView = lab.ask(&format!("/v1/runs/{first}/records?from=1")).await.unwrap();
+    let evidence = records.records.iter().find_map(|r| match &r.event {
+        Event::Withdrawn { why, evidence } => Some((why.clone(), evidence.clone())),
+        _ => None,
+    });
+    let (why, evidence) = evidence.expect("it says why");
+    assert!(why.starts_with("east has worked for") && !evidence.is_empty(), "{why} {evidence:?}");
+    lab.world.set_role("database", "west", |_| Role::Standby { upstream: Some("east".into()), streaming: true });
+    lab.until("east is well", |s| s.is_well("east") && s.knows_exposure()).await;
+    lab.lose("east");
+    let second = waiting(&lab.until("the next one waits", |s| waiting(s).is_some()).await).unwrap();
+    assert_ne!(first, second);
     lab.no_rule_was_broken();
 }
 

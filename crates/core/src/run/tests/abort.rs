@@ -73,3 +73,31 @@ fn a_copy_that_was_the_writer_already_is_past_the_point_of_no_return_too() {
     walk.push(Event::AbortAsked { by: "ada".into() });
     assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Aborted }], "the old writer stays silent");
 }
+
+#[test]
+fn a_prepared_failover_is_withdrawn_while_nothing_of_it_has_begun() {
+    let promote = Effect::Promote { component: component(), region: region() };
+    let mut steps =
+        vec![step("tell", &[], command("tell")), step("fence", &[], command("fence")), step("p", &["fence"], promote)];
+    steps[0].phase = crate::runbook::Phase::Notify;
+    steps[1].approval = true;
+    let withdrawn = || Event::Withdrawn { why: "east works again".into(), evidence: vec!["east takes writes".into()] };
+    let mut walk = Walk::new(steps);
+    walk.start("tell", 1);
+    let mut begun = RunState::replay(&walk.records).unwrap();
+    walk.push(withdrawn());
+    assert_eq!(walk.state.commands(), [], "a message is under way");
+    assert!(
+        matches!(walk.state.condition(), crate::run::Condition::Unwinding { why } if why.contains("east works again"))
+    );
+    walk.give("tell", 1, Ok(Outcome::done()));
+    assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Withdrawn }]);
+    let mut next = |event| {
+        let record = Record { seq: begun.seq() + 1, at: Wall(9), event };
+        begun.apply(&record)
+    };
+    next(Event::Approved { step: "fence".into(), by: "ada".into() }).unwrap();
+    next(Event::StepStarted { step: "fence".into(), attempt: 1 }).unwrap();
+    let refused = next(withdrawn()).unwrap_err();
+    assert!(refused.to_string().contains("a step has begun"), "{refused}");
+}
