@@ -193,9 +193,9 @@ pub(crate) struct ObserveArgs {
 /// What to do about the hold.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HoldVerb {
-    /// Writes the file: from now on nothing starts by itself; to be run on the controller's machine
+    /// From now on nothing starts by itself: writes the file of a controller's machine, and asks the one that leads to hold all
     On(HoldArgs),
-    /// Removes it
+    /// Takes both away
     Off(MemberArgs),
 }
 

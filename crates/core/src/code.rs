@@ -276,6 +276,7 @@ catalogue! {
     LEFT_BEHIND = "PL-0971", Failed;
     UNSEEN_SERVER = "PL-0972", Refused;
     UNIT_CHANGED = "PL-0975", Refused;
+    HOLD_NOT_KEPT = "PL-0976", Failed;
 }
 
 impl Code {

@@ -15,7 +15,7 @@
 pub mod loss;
 
 use crate::lease::granters_lease;
-use crate::time::{Mono, as_ms};
+use crate::time::{Mono, Wall, as_ms};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -52,6 +52,27 @@ pub struct LeaderRecord {
     /// It has stopped and says so: nobody need wait.
     #[serde(default)]
     pub resigned: bool,
+    /// A person wants that nothing starts by itself, whoever leads. Every leader takes it over from the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HeldBy>,
+}
+
+/// A person's hold on all controllers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBy {
+    /// Who.
+    pub by: String,
+    /// Since when, for people.
+    pub at: Wall,
+    /// Why.
+    pub why: String,
+}
+
+impl LeaderRecord {
+    /// It is about the same lead: a term is won once.
+    pub fn is_of(&self, other: &LeaderRecord) -> bool {
+        (self.term, &self.name, self.resigned) == (other.term, &other.name, other.resigned)
+    }
 }
 
 /// How often a leader renews: three renewals may fail.
@@ -106,6 +127,11 @@ impl Challenger {
     /// The version it may replace now.
     pub fn may_replace(&self, now: Mono) -> Option<u64> {
         self.seen.as_ref().filter(|seen| now >= seen.tries_at).map(|seen| seen.version)
+    }
+
+    /// The hold that it would take over.
+    pub fn hold(&self) -> Option<&HeldBy> {
+        self.seen.as_ref().and_then(|seen| seen.record.hold.as_ref())
     }
 
     /// The term it would lead.

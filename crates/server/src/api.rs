@@ -16,6 +16,7 @@
 //! | `GET /v1/rescue` | | [`view::RescueView`] |
 //! | `GET /v1/rescue/{bundle}?from=&most=` | | [`pilotlight_core::rescue::Shown`] |
 //! | `POST /v1/rescue/{bundle}/classify`, `/apply` | [`view::RescueRequest`] | [`view::RescueReply`] |
+//! | `POST /v1/hold` | [`view::HoldRequest`] | [`view::HoldReply`] |
 //! | `POST /v1/units/{unit}/acknowledge` | [`view::AcknowledgeRequest`] | 204 |
 //!
 //! Border: translates; decides nothing. Every error is a [`view::ErrorBody`].
@@ -39,12 +40,20 @@ use axum::{Json, Router};
 use pilotlight_core::cause;
 use pilotlight_core::code;
 use pilotlight_core::id::{Region, Unit};
+use pilotlight_core::leader::HeldBy;
 use pilotlight_core::placement::{Mode, Verb};
 use pilotlight_core::runbook::Runbook;
+use pilotlight_driver::clock::within;
 use pilotlight_engine::store::UnitsError;
 use serde::Deserialize;
 use std::sync::Arc;
-use view::{AcknowledgeRequest, MoveReply, MoveRequest, StatusView};
+use std::time::Duration;
+use view::{AcknowledgeRequest, HoldReply, HoldRequest, MoveReply, MoveRequest, StatusView};
+
+/// A person waits for it.
+const HOLD_WITHIN: Duration = Duration::from_secs(5);
+const HOLD_HINT: &str =
+    "see `pilotlight status` for what holds, and ask again; the file of `pilotlight hold on` works by itself";
 
 /// The whole interface of a term; the token was looked at before (`front`).
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
@@ -66,6 +75,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/rescue/{bundle}", get(rescue::show))
         .route("/v1/rescue/{bundle}/classify", post(rescue::classify))
         .route("/v1/rescue/{bundle}/apply", post(rescue::apply))
+        .route("/v1/hold", post(hold))
         .route("/v1/units/{unit}/acknowledge", post(acknowledge))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
@@ -101,6 +111,30 @@ where
 
 async fn status(State(desk): State<Arc<Desk>>) -> Result<Json<StatusView>, Refusal> {
     status::view(&desk).await.map(Json).map_err(|e| moves::storage(&e))
+}
+
+async fn hold(
+    State(desk): State<Arc<Desk>>,
+    Body(HoldRequest { by, why, on }): Body<HoldRequest>,
+) -> Result<Json<HoldReply>, Refusal> {
+    tracing::warn!(by, why, on, "a hold on everything automatic was asked for");
+    let hold = on.then(|| HeldBy { by, at: desk.clock.wall(), why });
+    let shared = desk.lead.is_contested();
+    match within(&*desk.clock, HOLD_WITHIN, desk.holds.wish(hold)).await {
+        Some(Ok(())) => Ok(Json(HoldReply { hold: desk.holds.read(), shared })),
+        Some(Err(e)) => Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            code::HOLD_NOT_KEPT.as_str(),
+            cause::chain(&e),
+            HOLD_HINT,
+        )),
+        None => Err(Refusal::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            code::HOLD_NOT_KEPT.as_str(),
+            "the store has not answered, so it is not known whether the hold was changed",
+            HOLD_HINT,
+        )),
+    }
 }
 
 async fn start_move(

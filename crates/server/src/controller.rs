@@ -13,7 +13,7 @@ use crate::desk::{Desk, Judged};
 use crate::drills::RefusedBack;
 use crate::orders::Order;
 use crate::past::{Past, past};
-use crate::{drills, hold, moves};
+use crate::{drills, moves};
 use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
 use pilotlight_core::id::{Region, RunId, Unit};
@@ -275,7 +275,7 @@ fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall:
         ago,
     });
     History {
-        hold: hold::read(&desk.hold),
+        hold: desk.holds.read(),
         same_for: round.word.map_or(Duration::ZERO, |(_, since)| now.since(since)),
         running: record.run.clone(),
         gives_way: false,

@@ -3,6 +3,7 @@
 //! Border: plain data behind a short lock, never held across an await; only the turn of writing reports is.
 
 use crate::api::view::{DecisionView, DrillView};
+use crate::hold::Holds;
 use crate::hub::{Hub, Unwelcome};
 use crate::managed::Managed;
 use crate::moves::Source;
@@ -54,7 +55,7 @@ pub(crate) struct Desk {
     pub(crate) checkup: Arc<Checkup>,
     pub(crate) alarms: Arc<Checkup>,
     pub(crate) reports: Option<PathBuf>,
-    pub(crate) hold: PathBuf,
+    pub(crate) holds: Arc<Holds>,
     pub(crate) orders: Orders,
     pub(crate) began: Mono,
     pub(crate) shutdown: CancellationToken,
@@ -92,7 +93,7 @@ impl Desk {
     pub(crate) fn new(
         plan: Arc<Plan>,
         clock: Arc<dyn Clock>,
-        hold: PathBuf,
+        holds: Arc<Holds>,
         parts: ServerParts,
         shutdown: CancellationToken,
     ) -> Self {
@@ -110,7 +111,7 @@ impl Desk {
             checkup,
             alarms,
             reports: parts.reports,
-            hold,
+            holds,
             orders: parts.orders,
             shutdown,
             reporting: tokio::sync::Mutex::default(),

@@ -5,7 +5,7 @@
 
 use crate::api::view::{DrillView, MoveReply, MoveRequest};
 use crate::desk::Desk;
-use crate::{hold, moves};
+use crate::moves;
 use pilotlight_core::code;
 use pilotlight_core::drill::{Drill, Next};
 use pilotlight_core::id::{RunId, Unit};
@@ -40,7 +40,7 @@ pub(crate) async fn go_on(
     verdict: Verdict,
     refused: &mut RefusedBack,
 ) -> DrillView {
-    let (now, hold) = (desk.clock.wall(), hold::read(&desk.hold));
+    let (now, hold) = (desk.clock.wall(), desk.holds.read());
     let held = match drill.next(now, &desk.plan.home, record.writer.as_ref(), verdict, hold.as_ref()) {
         Next::Wait => None,
         Next::Hold(why) => Some(why),

@@ -3,10 +3,11 @@
 //! While it leads, requests go on to the API of that term, and every answer names the term. While it stands by, it says of
 //! itself what it knows, and refuses everything else with the leader's address.
 
+use crate::api;
 use crate::api::Refusal;
 use crate::api::view::{ControllerView, DecisionView, LeaderView, RegionStatus, StatusView, UnitStatus};
 use crate::desk::Desk;
-use crate::{api, hold};
+use crate::hold::Holds;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -24,7 +25,6 @@ use pilotlight_driver::clock::Clock;
 use pilotlight_driver::rarely::Rarely;
 use pilotlight_engine::lead::Lead;
 use pilotlight_engine::store::{Store, UnitRecord, Units};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -38,8 +38,8 @@ pub(crate) struct Front {
     token: String,
     agent_token: Option<String>,
     pub(crate) began: Mono,
-    /// While this file is there, nothing starts by itself.
-    pub(crate) hold: PathBuf,
+    /// While one of them is there, nothing starts by itself.
+    pub(crate) holds: Arc<Holds>,
     /// What several controllers share.
     pub(crate) store: Option<Arc<dyn Store>>,
     strangers: Rarely,
@@ -69,9 +69,10 @@ impl Front {
         standing: &crate::Standing,
     ) -> Self {
         let began = clock.mono();
-        let (name, store, hold) = (standing.name.clone(), standing.store.clone(), standing.hold.clone());
+        let (name, store) = (standing.name.clone(), standing.store.clone());
+        let holds = Arc::new(Holds::new(standing.hold.clone(), store.is_some()));
         let (strangers, standing) = (Rarely::default(), Mutex::default());
-        Self { plan, clock, name, token, agent_token, began, hold, store, strangers, standing }
+        Self { plan, clock, name, token, agent_token, began, holds, store, strangers, standing }
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
@@ -93,6 +94,7 @@ impl Front {
         let mut standing = self.standing();
         match found {
             Ok(record) => {
+                self.holds.knows(record.and_then(|r| r.hold.as_ref()));
                 standing.leader = record.cloned();
                 standing.trouble = None;
             }
@@ -252,7 +254,7 @@ async fn status(front: &Front) -> StatusView {
         regions: plan.regions.iter().filter(|_| front.store.is_none()).map(not_heard).collect(),
         shared: Vec::new(),
         open_runs: Vec::new(),
-        hold: hold::read(&front.hold),
+        hold: front.holds.read(),
         reach: Reach::default(),
     }
 }

@@ -1,13 +1,143 @@
-//! The file by which a person holds everything automatic: read here, on the controller's own disk, at every decision.
+//! By what a person holds everything automatic: a file, read on the controller's own disk at every decision, and, where
+//! several controllers share a store, the record of the lead there.
 //!
-//! Its being there is the wish. What it says (`by`, `at`, `why`, one a line) is for people, so an empty file made by `touch`
-//! works, and so does one that cannot be read.
+//! The file's being there is the wish. What it says (`by`, `at`, `why`, one a line) is for people, so an empty file made by
+//! `touch` works, and so does one that cannot be read. It works while nothing else does, and holds one controller.
+//!
+//! The record of the lead holds all of them: the leader writes the wish with a renewal, and whoever leads next takes it over,
+//! because it replaces the very version that has it. No controller reads anything more for it.
+//!
+//! Invariant: either of the two holds; neither is taken away but by a person.
 
+use pilotlight_core::leader::HeldBy;
 use pilotlight_core::time::Wall;
 use pilotlight_core::verdict::Hold;
-use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
+use tokio::sync::{mpsc, oneshot};
+
+/// What people are told of a hold that has no file.
+const SHARED: &str = "in the store that the controllers share";
+
+/// Wishes that may wait for the leader's next turn.
+const WISHES: usize = 4;
+
+/// What may hold one controller.
+pub(crate) struct Holds {
+    file: PathBuf,
+    shared: Option<Shared>,
+}
+
+/// What the record of the lead says, and the way of a wish into it.
+struct Shared {
+    known: Mutex<Option<HeldBy>>,
+    ask: mpsc::Sender<HoldWish>,
+    asked: tokio::sync::Mutex<mpsc::Receiver<HoldWish>>,
+}
+
+/// A person's wish on its way to the store.
+pub(crate) struct HoldWish {
+    /// From now on; `None` ends it.
+    pub(crate) hold: Option<HeldBy>,
+    /// Whether the store has it.
+    pub(crate) reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// Why a wish was not granted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HoldError {
+    /// The only controller's own disk.
+    #[error("the file {file} cannot be changed")]
+    File {
+        /// Which.
+        file: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not known to be in the store.
+    #[error("the store has not taken it: {0}")]
+    Store(String),
+}
+
+impl Holds {
+    /// With the controller's own file; `shared` where there are several controllers.
+    pub(crate) fn new(file: PathBuf, shared: bool) -> Self {
+        let shared = shared.then(|| {
+            let (ask, asked) = mpsc::channel(WISHES);
+            Shared { known: Mutex::default(), ask, asked: tokio::sync::Mutex::new(asked) }
+        });
+        Self { file, shared }
+    }
+
+    /// The hold, if there is one.
+    pub(crate) fn read(&self) -> Option<Hold> {
+        let shared = || {
+            let HeldBy { by, at, why } = self.shared.as_ref()?.known().clone()?;
+            Some(Hold { file: SHARED.to_owned(), by, since: Some(at), why })
+        };
+        read(&self.file).or_else(shared)
+    }
+
+    /// What the record of the lead says.
+    pub(crate) fn knows(&self, hold: Option<&HeldBy>) {
+        if let Some(shared) = &self.shared {
+            *shared.known() = hold.cloned();
+        }
+    }
+
+    /// The next wish; for ever none where nothing is shared. May be dropped while it waits.
+    pub(crate) async fn next_wish(&self) -> HoldWish {
+        let Some(shared) = &self.shared else { return std::future::pending().await };
+        let wish = shared.asked.lock().await.recv().await;
+        match wish {
+            Some(wish) => wish,
+            // The sender lives as long as this.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Holds everything, or lets it go: all controllers where there are several. Returns when it is durable.
+    pub(crate) async fn wish(&self, hold: Option<HeldBy>) -> Result<(), HoldError> {
+        let Some(shared) = &self.shared else {
+            let done = match hold {
+                Some(HeldBy { by, why, .. }) => write(&self.file, &by, &why),
+                None => remove(&self.file).map(drop),
+            };
+            let file = self.file.display().to_string();
+            return done.map_err(|source| HoldError::File { file, source });
+        };
+        let (reply, answer) = oneshot::channel();
+        let gone = || HoldError::Store("this controller does not lead any more".to_owned());
+        shared.ask.send(HoldWish { hold, reply }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?.map_err(HoldError::Store)
+    }
+}
+
+impl Shared {
+    fn known(&self) -> MutexGuard<'_, Option<HeldBy>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes the file.
+pub fn write(file: &Path, by: &str, why: &str) -> io::Result<()> {
+    let beside = file.with_extension("new");
+    std::fs::create_dir_all(file.parent().unwrap_or_else(|| Path::new(".")))?;
+    std::fs::write(&beside, text(by, why))?;
+    std::fs::rename(&beside, file)
+}
+
+/// Removes the file. Returns whether there was one.
+pub fn remove(file: &Path) -> io::Result<bool> {
+    match std::fs::remove_file(file) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
 
 /// No more of the file is read than this.
 const MOST: u64 = 4_096;
@@ -41,7 +171,7 @@ pub fn read(file: &Path) -> Option<Hold> {
 }
 
 /// What `pilotlight hold on` writes.
-pub fn text(by: &str, why: &str) -> String {
+pub(crate) fn text(by: &str, why: &str) -> String {
     let line = |s: &str| s.replace(['\n', '\r'], " ");
     format!("by: {}\nwhy: {}\n\nWhile this file is here, Pilotlight starts nothing by itself.\n", line(by), line(why))
 }

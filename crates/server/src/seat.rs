@@ -7,6 +7,7 @@
 //! of the whole process, makes it shorter and never longer.
 
 use crate::front::Front;
+use crate::hold::HoldWish;
 use pilotlight_core::leader::{Challenger, LeaderRecord, look_every, renew_every};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
@@ -104,6 +105,7 @@ impl Seat {
             url: self.url.clone(),
             lease: self.lease,
             resigned: false,
+            hold: challenger.hold().cloned(),
         };
         let sent = self.clock.mono();
         match self.put(&record, replaces).await {
@@ -128,23 +130,34 @@ impl Seat {
 
     /// Renews the lead until it is lost, which ends the term through `over`, or until `done` says that nothing of the term
     /// runs any more; then it is given up.
+    ///
+    /// A person's hold is written with a renewal that is made for it. One that got no answer is written again with the next.
     pub(crate) async fn keep(&self, won: Won, over: &CancellationToken, done: &CancellationToken) {
-        let Won { lead, mut version, record } = won;
+        let Won { lead, mut version, mut record } = won;
         loop {
-            tokio::select! {
+            let wish = tokio::select! {
                 biased;
-                () = self.clock.sleep(renew_every(self.lease)) => {}
+                () = self.clock.sleep(renew_every(self.lease)) => None,
                 () = done.cancelled() => {
                     lead.end();
                     return self.resign(record, version).await;
                 }
-            }
+                wish = self.front.holds.next_wish() => Some(wish),
+            };
+            let asked = wish.filter(|wish| !wish.reply.is_closed()).map(|HoldWish { hold, reply }| {
+                record.hold = hold;
+                reply
+            });
             let sent = self.clock.mono();
             let renewed = tokio::select! {
                 biased;
                 renewed = self.renew(&record, version) => renewed,
                 () = self.until(lead.valid_until()) => Err(Lost::Silence("no renewal came through in time".into())),
             };
+            if let Some(reply) = asked {
+                // A person who does not wait any more looks at `status`.
+                let _ = reply.send(renewed.as_ref().map(|_| ()).map_err(ToString::to_string));
+            }
             match renewed {
                 Ok(newest) => {
                     version = newest;
@@ -170,7 +183,7 @@ impl Seat {
             Ok(version) => Ok(version),
             Err(PutError::Storage(why)) => Err(Lost::Silence(why.to_string())),
             Err(PutError::Changed { .. }) => match self.read().await {
-                Ok(Some((version, found))) if found == *record => {
+                Ok(Some((version, found))) if found.is_of(record) => {
                     self.put(record, Some(version)).await.map_err(|e| Lost::Silence(e.to_string()))
                 }
                 Ok(found) => Err(Lost::To(found.map_or_else(|| "nobody".to_owned(), |(_, record)| record.name))),

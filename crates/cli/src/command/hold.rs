@@ -1,7 +1,7 @@
-//! `pilotlight hold on|off`: the file by which a person keeps everything automatic from starting.
+//! `pilotlight hold on|off`: a person keeps everything automatic from starting.
 //!
-//! It works on the disk and asks nobody, so it works while every API is down; afterwards it asks the controller whether it
-//! sees the file, because a hold on the wrong machine holds nothing.
+//! A file on the disk of a controller holds that one and needs nobody's answer, so it works while every API is down. Then the
+//! controller that leads is asked to hold all of them, by what they share.
 
 use crate::args::HoldVerb;
 use crate::connect;
@@ -10,81 +10,79 @@ use crate::operator::Operator;
 use anyhow::Context;
 use pilotlight_core::code;
 use pilotlight_core::plan::Plan;
-use pilotlight_server::api::view::StatusView;
+use pilotlight_server::api::view::{HoldReply, HoldRequest};
 use pilotlight_server::hold;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The controller is only asked for a second opinion.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The file works without an answer.
+const PATIENCE: Duration = Duration::from_secs(6);
 
-/// Writes or removes the file.
+/// Writes or removes the file, and asks the leader to tell the others.
 pub(crate) async fn run(verb: &HoldVerb) -> Result<ExitCode, CliError> {
     let (HoldVerb::On(crate::args::HoldArgs { member, .. }) | HoldVerb::Off(member)) = verb;
     let plan = connect::read_plan(&member.plan.plan)?;
     let file = plan.hold_file(connect::member(&plan, member.member.as_deref())?);
-    match verb {
-        HoldVerb::On(args) => {
-            on(&file, &args.why)?;
-            println!("on: nothing starts by itself while {} is there; moves by hand work", file.display());
-        }
-        HoldVerb::Off(_) => {
-            if off(&file)? {
-                println!("off: {} is gone, what is automatic may start again", file.display());
-            } else {
-                println!("off already: there is no {}", file.display());
-            }
-        }
+    let (done, why) = match verb {
+        HoldVerb::On(args) => (on(&file, &args.why), Some(args.why.clone())),
+        HoldVerb::Off(_) => (off(&file), None),
+    };
+    let on = why.is_some();
+    let (asked, at) = (ask(&plan, why).await, plan.controller.urls().join(", "));
+    match (done, &asked) {
+        (Ok(said), _) => println!("{said}"),
+        // A person's own machine, perhaps: the controllers' word counts.
+        (Err(e), Ok(reply)) if on && reply.hold.is_some() => println!("{:#}", e.cause),
+        (Err(e), _) => return Err(e),
     }
-    println!("{}", second_opinion(&plan, matches!(verb, HoldVerb::On(_))).await);
+    println!("{}", told(asked, on, plan.controller.members.len() > 1, &at));
     Ok(ExitCode::SUCCESS)
 }
 
-fn on(file: &Path, why: &str) -> Result<(), CliError> {
-    let folder = file.parent().unwrap_or_else(|| Path::new("."));
-    let beside = file.with_extension("new");
-    let write = || {
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(&beside, hold::text(&connect::whoami(), why))?;
-        std::fs::rename(&beside, file)
-    };
-    write().with_context(|| format!("cannot write {}", file.display())).map_err(|e| {
+fn on(file: &Path, why: &str) -> Result<String, CliError> {
+    let written = hold::write(file, &connect::whoami(), why);
+    written.with_context(|| format!("cannot write {}", file.display())).map_err(|e| {
         CliError::new(Exit::Failed, e)
             .code(code::FILE_NOT_WRITTEN.as_str())
             .hint("nothing holds yet; run it on the controller's machine, with the rights of the controller")
+    })?;
+    Ok(format!("on: nothing starts by itself while {} is there; moves by hand work", file.display()))
+}
+
+fn off(file: &Path) -> Result<String, CliError> {
+    let removed = hold::remove(file).with_context(|| format!("cannot remove {}", file.display()));
+    let removed = removed
+        .map_err(|e| CliError::new(Exit::Failed, e).code(code::FILE_NOT_WRITTEN.as_str()).hint("it still holds"))?;
+    Ok(match removed {
+        true => format!("off: {} is gone, what is automatic may start again", file.display()),
+        false => format!("off already: there is no {}", file.display()),
     })
 }
 
-/// Returns whether there was one.
-fn off(file: &Path) -> Result<bool, CliError> {
-    match std::fs::remove_file(file) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-        Err(e) => {
-            let cause = anyhow::Error::new(e).context(format!("cannot remove {}", file.display()));
-            Err(CliError::new(Exit::Failed, cause).code(code::FILE_NOT_WRITTEN.as_str()).hint("it still holds"))
-        }
-    }
+/// Asks the controller that leads, for all of them.
+async fn ask(plan: &Plan, why: Option<String>) -> Result<HoldReply, String> {
+    let (on, by) = (why.is_some(), connect::whoami());
+    let request = HoldRequest { by, why: why.unwrap_or_default(), on };
+    let asked = async {
+        let operator = Operator::of(plan).map_err(|e| format!("{:#}", e.cause))?;
+        operator.post::<HoldReply>("/v1/hold", &request).await.map_err(|e| format!("{:#}", e.cause))
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }
 
-async fn second_opinion(plan: &Plan, wanted: bool) -> String {
-    let asked = async {
-        let operator = Operator::of(plan).ok()?;
-        operator.get::<StatusView>("/v1/status").await.ok()
-    };
-    let at = plan.controller.urls().join(", ");
-    match tokio::time::timeout(PATIENCE, asked).await.ok().flatten() {
-        Some(status) if status.hold.is_some() == wanted && plan.controller.members.len() > 1 => {
-            "the controller that leads sees that; do the same on the machine of every other".to_owned()
-        }
-        Some(status) if status.hold.is_some() == wanted => format!("the controller at {at} sees that"),
-        Some(_) => {
-            format!(
-                "BUT the controller at {at} sees it otherwise: run this on the machine of the controller that leads"
-            )
-        }
-        None => format!("the controller at {at} cannot be asked; it looks at the file itself"),
+/// What the leader's answer means, for people.
+fn told(asked: Result<HoldReply, String>, on: bool, several: bool, at: &str) -> String {
+    match asked {
+        Ok(HoldReply { hold: Some(hold), .. }) if !on => format!("BUT the controller that leads is still held: {hold}"),
+        Ok(HoldReply { hold: None, .. }) if on => format!("BUT the controller at {at} says that nothing holds it"),
+        Ok(HoldReply { shared: true, .. }) => "the controllers share that: it counts for whichever leads".to_owned(),
+        Ok(HoldReply { shared: false, .. }) => format!("the controller at {at} sees that"),
+        Err(why) if several => format!(
+            "BUT the controllers cannot be asked ({why}): only one that sees this file {}; try again, or do the same on each of \
+             their machines",
+            if on { "is held" } else { "is let go" }
+        ),
+        Err(why) => format!("the controller at {at} cannot be asked ({why}); it looks at the file itself"),
     }
 }

@@ -163,7 +163,8 @@ pub(super) static SECTION: Section = Section {
             "hold_file",
             Shape::Path,
             "`hold` in `controller.state`",
-            "While this file exists on the controller's machine, nothing starts by itself. `pilotlight hold on` writes it.",
+            "While this file exists on the controller's machine, nothing starts by itself. `pilotlight hold on` writes it; where \
+             several controllers share a store it also holds all of them there.",
         ),
         default("rejoin", Shape::Choice(&REJOINS), "manual", "Who makes a returned region a standby again."),
     ],

@@ -58,12 +58,13 @@ pub struct Unread {
     pub why: String,
 }
 
-/// A person's wish that nothing starts by itself: the file that `policy.hold_file` names is there.
+/// A person's wish that nothing starts by itself: the file that `policy.hold_file` names is there, or it stands in what the
+/// controllers share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// The file.
+    /// The file, or what they share.
     pub file: String,
-    /// Who, as the file says; empty when it does not.
+    /// Who, as it says; empty when it does not.
     pub by: String,
     /// Since when.
     pub since: Option<Wall>,

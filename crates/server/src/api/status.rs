@@ -2,7 +2,6 @@
 
 use super::view::{ComponentStatus, CoolingDown, DecisionView, RegionStatus, StatusView, UnitStatus};
 use crate::desk::Desk;
-use crate::hold;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::run::Condition;
@@ -34,7 +33,7 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
         regions: regions.unwrap_or_default(),
         shared: looks.iter().map(|(t, (state, at))| component(t, state, now.since(*at))).collect(),
         open_runs,
-        hold: hold::read(&desk.hold),
+        hold: desk.holds.read(),
         reach: plan.units().into_iter().next().map(|u| desk.sight(u).reach(plan)).unwrap_or_default(),
     })
 }

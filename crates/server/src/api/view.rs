@@ -359,6 +359,27 @@ pub enum Action {
     Approve,
 }
 
+/// `POST /v1/hold`: keeps everything automatic from starting, or lets it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldRequest {
+    /// Who wants it.
+    pub by: String,
+    /// Why.
+    #[serde(default)]
+    pub why: String,
+    /// Hold, or let go.
+    pub on: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldReply {
+    /// What holds the controller that leads now.
+    pub hold: Option<Hold>,
+    /// It is for every controller, whichever leads.
+    pub shared: bool,
+}
+
 /// `POST /v1/units/{unit}/acknowledge`: allows the next automatic failover.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcknowledgeRequest {

@@ -226,7 +226,16 @@ impl Lab {
         path: &str,
         body: &impl Serialize,
     ) -> Result<A, (u16, ErrorBody)> {
-        let url = format!("http://{}{path}", self.address);
+        self.send_at(self.address, path, body).await
+    }
+
+    pub(super) async fn send_at<A: DeserializeOwned>(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<A, (u16, ErrorBody)> {
+        let url = format!("http://{address}{path}");
         read(self.client.post(url).bearer_auth(TOKEN).json(body).send().await.unwrap()).await
     }
 

@@ -1,7 +1,7 @@
 //! Who looks, who is counted, and what keeps everything automatic from starting.
 
 use super::lab::Lab;
-use crate::api::view::{DecisionView, RunsView, StatusView};
+use crate::api::view::{DecisionView, HoldReply, HoldRequest, RunsView, StatusView};
 use crate::{Order, hold};
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::observation::Role;
@@ -31,6 +31,20 @@ async fn a_hold_keeps_a_failover_from_starting_but_not_a_persons() {
     lab.start_move(Verb::Failover, Some("west"), false).await.expect("a person's request wins");
     assert_eq!(lab.until_ended(1).await, [Verb::Failover]);
     lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_controller_that_is_asked_for_a_hold_writes_its_own_file() {
+    let lab = Lab::up(|_| ()).await;
+    let file = lab.plan.hold_file(&lab.plan.controller.members[0]);
+    let wish = |on| HoldRequest { by: "ada".to_owned(), why: "network work".to_owned(), on };
+    let reply: HoldReply = lab.send("/v1/hold", &wish(true)).await.unwrap();
+    assert!(!reply.shared && reply.hold == hold::read(&file) && reply.hold.is_some(), "{reply:?}");
+    let reply: HoldReply = lab.send("/v1/hold", &wish(false)).await.unwrap();
+    assert!(reply.hold.is_none() && !file.exists(), "{reply:?}");
+    std::fs::create_dir_all(&file).unwrap();
+    let (status, refused) = lab.send::<HoldReply>("/v1/hold", &wish(false)).await.unwrap_err();
+    assert_eq!((status, refused.code.as_str()), (503, "PL-0976"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

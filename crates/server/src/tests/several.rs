@@ -3,7 +3,7 @@
 use super::lab::{self, Given, Lab, Shelf};
 use super::process::Process;
 use super::wait::until;
-use crate::api::view::{ControllerView, ErrorBody, RunsView, StatusView};
+use crate::api::view::{ControllerView, ErrorBody, HoldReply, HoldRequest, RunsView, StatusView};
 use crate::{ControllerParts, Door, Listen, Standing, serve};
 use async_trait::async_trait;
 use pilotlight_core::id::RunId;
@@ -433,6 +433,58 @@ async fn with_every_controller_gone_nothing_moves_and_the_next_goes_on() {
     let records = three.ways["b"].journal.read(&run, head + 1, 1).await.unwrap();
     assert!(matches!(records[0].event, Event::Recovered { .. }), "{records:#?}");
     three.lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_one_was_asked_for_holds_whichever_leads_until_it_is_taken_away() {
+    let mut three = Three::up().await;
+    let old = three.leader().await;
+    let wish = |on| HoldRequest { by: "ada".to_owned(), why: "network work".to_owned(), on };
+    let reply: HoldReply = three.lab.send_at(three.addresses[old], "/v1/hold", &wish(true)).await.unwrap();
+    assert!(reply.shared && reply.hold.is_some_and(|h| h.by == "ada"));
+    assert_eq!(three.record().await.hold.unwrap().why, "network work");
+    three.kill(old);
+    let new = three.successor(old).await;
+    let other = NAMES.into_iter().find(|name| ![old, new].contains(name)).unwrap();
+    for name in [new, other] {
+        until("each of them knows it", async || {
+            let status: StatusView = three.ask(name, "/v1/status").await?;
+            let hold = status.hold.ok_or("none")?;
+            if hold.by == "ada" && hold.file.contains("share") { Ok(()) } else { Err(format!("{hold:?}")) }
+        })
+        .await;
+    }
+    until("it is known what a failover would lose", async || {
+        let status: StatusView = three.ask(new, "/v1/status").await?;
+        if status.is_well("east") && status.knows_exposure() { Ok(()) } else { Err(format!("{status:#?}")) }
+    })
+    .await;
+    three.lab.lose("east");
+    until("the loss is seen, and held", async || {
+        let status: StatusView = three.ask(new, "/v1/status").await?;
+        let said = serde_json::to_string(&status.units[0].decision).unwrap();
+        if said.contains("ada holds") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    assert!(three.runs().await.unwrap().runs.is_empty(), "nothing was started");
+    let reply: HoldReply = three.lab.send_at(three.addresses[new], "/v1/hold", &wish(false)).await.unwrap();
+    assert!(reply.shared && reply.hold.is_none(), "{reply:?}");
+    three.until_well("west").await;
+    three.lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_the_store_does_not_take_is_told() {
+    let three = Three::up().await;
+    let leader = three.leader().await;
+    three.cut(leader, true);
+    let wish = HoldRequest { by: "ada".to_owned(), why: String::new(), on: true };
+    let at = three.addresses[leader];
+    let (status, refused) = three.lab.send_at::<HoldReply>(at, "/v1/hold", &wish).await.unwrap_err();
+    // On a slow machine it may have given up the lead by then.
+    let codes = ["PL-0976", "PL-0408", "PL-0409"];
+    assert!(codes.contains(&refused.code.as_str()), "{status} {refused:?}");
+    assert!(three.record().await.hold.is_none());
 }
 
 impl Three {
