@@ -277,6 +277,7 @@ catalogue! {
     UNSEEN_SERVER = "PL-0972", Refused;
     UNIT_CHANGED = "PL-0975", Refused;
     HOLD_NOT_KEPT = "PL-0976", Failed;
+    APPLY_UNKNOWN = "PL-0977", Unknown;
 }
 
 impl Code {

@@ -20,11 +20,13 @@ mod limits;
 mod moves;
 mod refusal;
 mod rejoin;
+mod rescue;
 mod shares;
 mod surround;
 mod survey;
 
 pub use refusal::Refusal;
+pub use rescue::{Rescue, apply_rescue};
 
 use crate::effect::{Descriptor, FenceAssurance};
 use crate::id::{Component, Region};
@@ -78,6 +80,8 @@ pub fn derive(d: &Derivation<'_>) -> Result<Runbook, Refusal> {
     let survey = Survey::take(d)?;
     let mut draft = match (d.intent.verb, d.intent.mode) {
         (Verb::Rejoin, _) => rejoin::rejoin(&survey)?,
+        // Made of a bundle, not of what is seen: see `apply_rescue`.
+        (Verb::Rescue, _) => return Err(Refusal::NothingToMove { unit: d.intent.unit.clone() }),
         _ if survey.stays() => moves::lead_to_writer(&survey),
         (_, Mode::Ungraceful) => moves::ungraceful(&survey)?,
         (_, Mode::Graceful) => moves::graceful(&survey),

@@ -281,8 +281,7 @@ pub enum Guard {
     Enforced,
     /// The provider compares a condition (RFC 2136 prerequisite, resourceVersion, If-Match).
     Conditional,
-    /// Only the caller compares: the controller lets go of the effect in the moment in which its lead ends. What had left by
-    /// then may still arrive.
+    /// Only the caller compares: the controller lets go of it when its lead ends; what had left may still arrive.
     CallerChecked,
 }
 
@@ -380,6 +379,7 @@ impl Effect {
             | Effect::Rejoin { .. }
             | Effect::CaptureRescue { .. }
             | Effect::ClassifyRescue { .. }
+            | Effect::ApplyRescue { .. }
             | Effect::KeepRescue { .. }
             | Effect::WriteSentinel { .. }
             | Effect::SetCapacity { .. }
@@ -396,7 +396,6 @@ impl Effect {
             | Effect::AwaitPosition { .. }
             | Effect::Promote { .. }
             | Effect::Switch { .. }
-            | Effect::ApplyRescue { .. }
             | Effect::WaitFor { .. }
             | Effect::Route { .. } => false,
         }

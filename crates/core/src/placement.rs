@@ -42,6 +42,8 @@ pub enum Verb {
     Failback,
     /// A region that returned becomes a standby again; the writer stays where it is.
     Rejoin,
+    /// What a bundle holds is applied to the writer; nothing moves.
+    Rescue,
 }
 
 impl std::fmt::Display for Verb {
@@ -51,11 +53,17 @@ impl std::fmt::Display for Verb {
             Verb::Switchover => "switchover",
             Verb::Failback => "failback",
             Verb::Rejoin => "rejoin",
+            Verb::Rescue => "rescue",
         })
     }
 }
 
 impl Verb {
+    /// It moves the writer, or leads users.
+    pub fn moves(self) -> bool {
+        !matches!(self, Verb::Rejoin | Verb::Rescue)
+    }
+
     /// What happens, in a few words. `back` is which regions follow again: a rejoin moves no writer.
     pub fn told(self, from: &Region, to: &Region, back: &[Region]) -> String {
         let back: Vec<&str> = back.iter().map(Region::as_str).collect();
@@ -87,6 +95,7 @@ impl Intent {
         let to = &self.target.writer;
         match self.verb {
             Verb::Rejoin => format!("rejoin, so that copies follow {to} again"),
+            Verb::Rescue => format!("rescue of lost writes to {to}"),
             verb => format!("{verb} to {to}"),
         }
     }

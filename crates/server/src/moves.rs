@@ -65,9 +65,9 @@ fn lies_still(desk: &Desk, unit: &Unit, region: &Region) -> bool {
     })
 }
 
-/// The newest run that was to move the unit's writer; a rejoin moves none.
+/// The newest run that was to move the unit's writer or its users.
 pub(crate) fn newest_move<'a>(runs: &'a [RunSummary], unit: &Unit) -> Option<&'a RunSummary> {
-    runs.iter().filter(|r| &r.unit == unit && r.verb != Verb::Rejoin).max_by_key(|r| r.epoch)
+    runs.iter().filter(|r| &r.unit == unit && r.verb.moves()).max_by_key(|r| r.epoch)
 }
 
 /// The same, from a history that can be read as a whole.
@@ -135,12 +135,15 @@ pub(crate) fn already_moving(unit: &Unit, run: &RunId) -> Refusal {
 
 /// What a person asks for, as a runbook.
 pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook, Refusal> {
+    if request.verb == Verb::Rescue {
+        return Err(Refusal::bad("a bundle is applied by its name: pilotlight rescue apply"));
+    }
     let unit = unit_of(desk, request.unit.as_ref())?;
     let Some(record) = desk.engine.granter().unit(&unit) else { return Err(nothing_known(&unit)) };
     let (source, target) = ends(desk, request, &record).await?;
     let mode = request.mode.unwrap_or(match request.verb {
         Verb::Failover => Mode::Ungraceful,
-        Verb::Switchover | Verb::Failback | Verb::Rejoin => Mode::Graceful,
+        Verb::Switchover | Verb::Failback | Verb::Rejoin | Verb::Rescue => Mode::Graceful,
     });
     if request.drill_ms.is_some() && request.verb != Verb::Switchover {
         let what =
@@ -169,7 +172,7 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
 /// From where and whereto. A move that was cut short is gone on with by asking for it again.
 async fn ends(desk: &Desk, request: &MoveRequest, record: &UnitRecord) -> Result<(Source, Region), Refusal> {
     let source = source_of(desk, record).await?;
-    let cut_short = if request.verb == Verb::Rejoin { None } else { cut_short(desk, record).await? };
+    let cut_short = if !request.verb.moves() { None } else { cut_short(desk, record).await? };
     match (cut_short, &request.target) {
         (Some(begun), target) if target.as_ref().is_none_or(|t| *t == source.writer) => Ok((begun, source.writer)),
         _ => target_of(desk, request, &record.unit, &source.writer).map(|target| (source, target)),
@@ -262,7 +265,7 @@ fn target_of(desk: &Desk, request: &MoveRequest, unit: &Unit, writer: &Region) -
     let others = || desk.plan.regions.iter().filter(|r| *r != writer);
     let target = match request.verb {
         Verb::Failback => Some(desk.plan.home.clone()),
-        Verb::Rejoin => Some(writer.clone()),
+        Verb::Rejoin | Verb::Rescue => Some(writer.clone()),
         Verb::Failover | Verb::Switchover => {
             let candidates = desk.judged(unit).and_then(|j| j.judgement).map(|j| j.candidates).unwrap_or_default();
             let best = candidates.first().map(|c| c.region.clone());

@@ -14,6 +14,7 @@ mod policy;
 mod ports;
 mod process;
 mod quiet;
+mod rescue;
 mod several;
 mod steering;
 pub(crate) mod wait;

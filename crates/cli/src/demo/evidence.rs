@@ -70,7 +70,7 @@ pub(crate) async fn figures(scene: &Scene<'_>, played: Played, folder: &Path) ->
     let of = |planned: bool| -> Option<&Move> {
         let verbs = played.runs.iter().map(|r| matches!(r.intent.verb, Verb::Switchover | Verb::Failback));
         let mut fits = verbs.zip(&played.runs).zip(&report.moves);
-        fits.find(|((is_planned, run), _)| *is_planned == planned && run.intent.verb != Verb::Rejoin).map(|(_, m)| m)
+        fits.find(|((is_planned, run), _)| *is_planned == planned && run.intent.verb.moves()).map(|(_, m)| m)
     };
     let still = || {
         let samples = figures::between(&played.log.samples, played.lost_at, played.moved_at);

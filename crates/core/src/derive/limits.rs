@@ -69,6 +69,9 @@ pub(super) fn rejoin(within: Duration) -> Limit {
 pub(super) const FOLLOWS: Duration = Duration::from_secs(120);
 /// Copies the tail of a log and, where rows are wanted, a whole data directory on one disk: a TB at 200 MB/s.
 pub(super) const RESCUE: Limit = limit(2 * 3_600, 10);
+/// Thousands of changes are applied in seconds; what takes longer is better looked at by hand. Whoever asked is told of a
+/// failure, and asks again.
+pub(super) const APPLY_RESCUE: Limit = limit(600, 0);
 /// Processes start in seconds, machines in minutes; a provider that is short of machines takes some more.
 pub(super) const fn scale(pace: Pace) -> Limit {
     match pace {

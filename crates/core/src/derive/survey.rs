@@ -44,7 +44,7 @@ impl<'a> Survey<'a> {
             return Err(Refusal::NothingToMove { unit: d.intent.unit.clone() });
         }
         match (d.intent.verb, d.intent.mode) {
-            (Verb::Rejoin, _) => {}
+            (Verb::Rejoin | Verb::Rescue, _) => {}
             _ if survey.stays() => survey.check_stay()?,
             (_, mode) => {
                 survey.check_target(mode)?;

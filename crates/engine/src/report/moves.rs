@@ -89,7 +89,7 @@ fn step(view: &StepView, origin: Origin) -> Step {
 
 /// The turning points that the run's own records name.
 fn turning_points(view: &RunView, origin: Origin) -> Vec<Event> {
-    if view.intent.verb == Verb::Rejoin {
+    if !view.intent.verb.moves() {
         return Vec::new();
     }
     let event = |at, mark, text| Event { at_ms: origin.wall_ms(at), text, mark: Some(mark) };

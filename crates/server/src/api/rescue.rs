@@ -1,27 +1,35 @@
-//! Rescue bundles over HTTP: the agents of all regions are asked; what they keep stays in their regions.
+//! Rescue bundles over HTTP: the agents of all regions are asked; what they keep stays in their regions. An apply is a run.
 
 use super::view::{FoundBundle, RescueReply, RescueRequest, RescueView, Silent};
 use super::{Body, Refusal};
 use crate::desk::Desk;
-use crate::moves::{already_moving, nothing_known};
+use crate::moves::{self, already_moving, nothing_known};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use pilotlight_core::code;
+use pilotlight_core::derive::{Rescue, apply_rescue};
 use pilotlight_core::effect::{Capability, Effect};
-use pilotlight_core::id::{BundleId, EffectKey, Region, RunId};
+use pilotlight_core::id::{BundleId, EffectKey, Epoch, Region, RunId, Unit};
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::plan::ComponentPlan;
-use pilotlight_core::rescue::{Answer, Question, Shown};
+use pilotlight_core::rescue::{Answer, Listed, Question, Shown};
+use pilotlight_core::run::{Cause, Condition, StepStatus, StepView};
+use pilotlight_core::runbook::{Basis, Runbook};
 use pilotlight_core::time::stamp;
 use pilotlight_driver::{Context, Driver};
+use pilotlight_engine::engine::Published;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
 
 /// Thousands of changes are compared in seconds; what takes longer than this is better looked at by hand.
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// Who follows a run hears of each record; one that was missed is seen so late.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Every bundle that an agent tells of, and the copies whose agent is silent.
 pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<RescueView> {
@@ -106,66 +114,121 @@ pub(crate) fn refused(failure: &Failure) -> Refusal {
     Refusal::new(status, code.as_str(), message, failure.hint.clone().unwrap_or_default())
 }
 
-/// Compares a bundle with what the writer holds. Changes nothing there.
+/// Compares a bundle with what the writer holds. Changes nothing there, so it is no run.
 pub(super) async fn classify(
     State(desk): State<Arc<Desk>>,
     Path(bundle): Path<BundleId>,
-    Body(request): Body<RescueRequest>,
+    Body(RescueRequest { by }): Body<RescueRequest>,
 ) -> Result<Json<RescueReply>, Refusal> {
-    against_writer(&desk, bundle, request, false).await.map(Json)
+    let At { target, unit, epoch, writer, .. } = at(&desk, &bundle).await?;
+    let run = RunId::new(format!("rescue-{}", stamp(desk.clock.wall())));
+    let context = Context {
+        unit,
+        epoch,
+        // Asked twice it is done twice.
+        key: EffectKey::new(&run, &format!("classify-{bundle}-{}", desk.clock.mono().0.as_millis()).as_str().into(), 1),
+        deadline: LONGEST,
+        cancel: desk.shutdown.child_token(),
+    };
+    tracing::info!(%bundle, by, %writer, "a comparison of a rescue bundle was asked for");
+    let Target { component, region } = target;
+    let region = region.unwrap_or_else(|| writer.clone());
+    let effect = Effect::ClassifyRescue { component, region, upstream: writer.clone(), bundle: bundle.clone() };
+    let outcome = desk.engine.driver().apply(&effect, &context).await.map_err(|f| refused(&f))?;
+    let text = match outcome {
+        Outcome::Done { output } | Outcome::Warned { output, .. } => output.text,
+        Outcome::Skipped { why } => why,
+        Outcome::Accepted { .. } => "it goes on by itself".to_owned(),
+    };
+    let bundle = listed(&desk, &bundle).await?;
+    Ok(Json(RescueReply { writer, run: None, changed: false, text, bundle }))
 }
 
-/// Applies what the writer lacks of a bundle.
+/// Applies what the writer lacks of a bundle, by a run: it stands in the journal, and another controller goes on with it.
 pub(super) async fn apply(
     State(desk): State<Arc<Desk>>,
     Path(bundle): Path<BundleId>,
-    Body(request): Body<RescueRequest>,
+    Body(RescueRequest { by }): Body<RescueRequest>,
 ) -> Result<Json<RescueReply>, Refusal> {
-    against_writer(&desk, bundle, request, true).await.map(Json)
+    let At { target, unit, writer, basis, .. } = at(&desk, &bundle).await?;
+    let Target { component, region } = target;
+    let rescue = Rescue {
+        application: desk.plan.application.clone(),
+        unit,
+        component,
+        region: region.unwrap_or_else(|| writer.clone()),
+        bundle: bundle.clone(),
+        writer: writer.clone(),
+        by: by.clone(),
+    };
+    let runbook = Runbook { basis: Some(basis), ..apply_rescue(rescue) };
+    let why = format!("what {bundle} holds is applied to the writer in {writer}");
+    // Before the start, so that its end is not missed.
+    let news = desk.engine.subscribe();
+    let run = moves::start(&desk, runbook, Cause { by, why, ..Cause::default() }).await?;
+    let step = ended(&desk, &run, news).await?;
+    let (changed, text) = match (step.status, &step.failure) {
+        (StepStatus::Done | StepStatus::Warned, _) => (true, step.output.map(|o| o.text).unwrap_or_default()),
+        (StepStatus::Skipped, _) => (false, step.note.unwrap_or_default()),
+        (_, Some(failure)) => return Err(refused(failure)),
+        (status, None) => return Err(not_known(&run, &format!("its step is {status}"))),
+    };
+    let bundle = listed(&desk, &bundle).await?;
+    Ok(Json(RescueReply { writer, run: Some(run), changed, text, bundle }))
 }
 
-async fn against_writer(
-    desk: &Desk,
-    bundle: BundleId,
-    RescueRequest { by }: RescueRequest,
-    apply: bool,
-) -> Result<RescueReply, Refusal> {
-    let target = find(desk, &bundle).await?;
+/// A bundle, the copy beside which it lies, and the writer it is held against.
+struct At {
+    target: Target,
+    unit: Unit,
+    epoch: Epoch,
+    writer: Region,
+    basis: Basis,
+}
+
+async fn at(desk: &Desk, bundle: &BundleId) -> Result<At, Refusal> {
+    let target = find(desk, bundle).await?;
     let unit = desk.plan.components.get(&target.component).map(|c| c.unit.clone());
     let record = unit.as_ref().and_then(|u| desk.engine.granter().unit(u));
     let Some((unit, record)) = unit.zip(record) else { return Err(Refusal::bad("the plan has no such component")) };
     if let Some(run) = &record.run {
         return Err(already_moving(&unit, run));
     }
-    let writer = record.writer.clone().ok_or_else(|| nothing_known(&unit))?;
-    let word = if apply { "apply" } else { "classify" };
-    let run = RunId::new(format!("rescue-{}", stamp(desk.clock.wall())));
-    let context = Context {
-        unit,
-        epoch: record.epoch,
-        // Asked twice it is done twice: the second time finds everything done.
-        key: EffectKey::new(&run, &format!("{word}-{bundle}-{}", desk.clock.mono().0.as_millis()).as_str().into(), 1),
-        deadline: LONGEST,
-        cancel: desk.shutdown.child_token(),
-    };
-    tracing::info!(%bundle, by, %writer, "{word} of a rescue bundle was asked for");
-    let effect = effect(&target, &writer, &bundle, by, apply);
-    let outcome = desk.engine.driver().apply(&effect, &context).await.map_err(|f| refused(&f))?;
-    let (changed, text) = match outcome {
-        Outcome::Done { output } | Outcome::Warned { output, .. } => (apply, output.text),
-        Outcome::Skipped { why } => (false, why),
-        Outcome::Accepted { .. } => (apply, "it goes on by itself".to_owned()),
-    };
-    let found = all(desk).await.bundles.into_iter().find(|b| b.bundle.about.bundle == bundle);
-    let found = found.ok_or_else(|| Refusal::bad("the bundle was removed meanwhile"))?;
-    Ok(RescueReply { writer, changed, text, bundle: found.bundle })
+    let (epoch, basis) = (record.epoch, record.basis());
+    let writer = record.writer.ok_or_else(|| nothing_known(&unit))?;
+    Ok(At { target, unit, epoch, writer, basis })
 }
 
-fn effect(target: &Target, writer: &Region, bundle: &BundleId, by: String, apply: bool) -> Effect {
-    let (component, upstream, bundle) = (target.component.clone(), writer.clone(), bundle.clone());
-    let region = target.region.clone().unwrap_or_else(|| writer.clone());
-    match apply {
-        true => Effect::ApplyRescue { component, region, upstream, bundle, by },
-        false => Effect::ClassifyRescue { component, region, upstream, bundle },
+/// The one step of an apply, once its run has ended or only a person can bring it forward.
+async fn ended(desk: &Desk, run: &RunId, mut news: Receiver<Published>) -> Result<StepView, Refusal> {
+    let end = desk.clock.mono() + LONGEST;
+    loop {
+        let view = desk.engine.view(run).await.map_err(|e| moves::storage(&e))?;
+        let view = view.ok_or_else(|| not_known(run, "the run cannot be found"))?;
+        match view.condition {
+            Condition::Ended { .. } => return view.steps.into_iter().next().ok_or_else(|| not_known(run, "no step")),
+            Condition::Waiting { why } => return Err(not_known(run, &why.join("; "))),
+            _ => {}
+        }
+        let left = end.since(desk.clock.mono());
+        if left.is_zero() || desk.shutdown.is_cancelled() {
+            return Err(not_known(run, "it goes on"));
+        }
+        tokio::select! {
+            _ = news.recv() => {}
+            () = desk.clock.sleep(left.min(LOOK_AGAIN)) => {}
+            () = desk.shutdown.cancelled() => {}
+        }
     }
+}
+
+fn not_known(run: &RunId, why: &str) -> Refusal {
+    let hint = format!("see `pilotlight run show {run}`; applied again, nothing is done twice");
+    let message = format!("it is not known yet what was applied: {why}");
+    Refusal::new(StatusCode::GATEWAY_TIMEOUT, code::APPLY_UNKNOWN.as_str(), message, hint)
+}
+
+async fn listed(desk: &Desk, bundle: &BundleId) -> Result<Listed, Refusal> {
+    let found = all(desk).await.bundles.into_iter().find(|b| &b.bundle.about.bundle == bundle);
+    found.map(|b| b.bundle).ok_or_else(|| Refusal::bad("the bundle was removed meanwhile"))
 }

@@ -288,6 +288,9 @@ pub struct RescueRequest {
 pub struct RescueReply {
     /// The writer it was compared with or applied to.
     pub writer: Region,
+    /// The run that applied it, where `pilotlight run show` finds who, when and what; comparing is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// Something was changed there.
     pub changed: bool,
     /// For people.

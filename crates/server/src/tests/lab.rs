@@ -362,7 +362,7 @@ fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {
         pace: Pace::Seconds,
     };
     let describe = |name: &Component| match name.as_str() {
-        "database" => of(&[Capability::Replicated, Capability::Fence, Capability::Sentinel]),
+        "database" => of(&[Capability::Replicated, Capability::Fence, Capability::Sentinel, Capability::Rescue]),
         "payments" => of(&[Capability::Capacity]),
         "name" => Descriptor { needs_agent: false, ..of(&[Capability::Traffic]) },
         "people" => Descriptor { needs_agent: false, ..of(&[Capability::Message]) },

@@ -60,7 +60,11 @@ pub(super) fn compared(reply: &RescueReply) -> String {
 
 /// What an apply did.
 pub(super) fn applied(reply: &RescueReply) -> String {
-    let mut out = format!("{}\n\n", reply.text);
+    let mut out = format!("{}\n", reply.text);
+    if let Some(run) = &reply.run {
+        let _ = writeln!(out, "who, when and what stands in the journal: pilotlight run show {run}");
+    }
+    out.push('\n');
     about(&mut out, &reply.bundle);
     out
 }
