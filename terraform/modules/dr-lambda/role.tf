@@ -36,16 +36,12 @@ data "aws_iam_policy_document" "own" {
     resources = ["${local.bucket_arn}/${var.store.prefix}/*"]
   }
 
+  # Without a condition on `s3:prefix`: who may not list is told of a key that is not there that it is denied, and reading one key
+  # says no prefix. The store would take a bucket that is empty yet for one that it may not read.
   statement {
     sid       = "List"
     actions   = ["s3:ListBucket"]
     resources = [local.bucket_arn]
-
-    condition {
-      test     = "StringLike"
-      variable = "s3:prefix"
-      values   = ["${var.store.prefix}/*"]
-    }
   }
 
   statement {

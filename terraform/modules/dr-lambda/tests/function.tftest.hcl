@@ -95,6 +95,13 @@ run "a_bucket_that_is_there_is_left_alone" {
   }
 }
 
+run "a_key_that_is_not_there_is_missing_and_not_denied" {
+  assert {
+    condition     = [for s in data.aws_iam_policy_document.own.statement : length(s.condition) if s.actions == toset(["s3:ListBucket"])] == [0]
+    error_message = "S3 answers 403 for what is not there yet"
+  }
+}
+
 run "no_drill_unless_it_is_asked_for" {
   assert {
     condition     = keys(output.wakes.schedules) == ["continue", "watch"] && alltrue([for t in aws_cloudwatch_event_target.this : length(t.input_transformer) == 0])
