@@ -5,8 +5,9 @@
 locals {
   rights = jsondecode(file("${path.module}/rights.json"))
   keys   = jsondecode(file("${path.module}/keys.json"))
-  # A detach leaves two writers until a person stops one: only for plans that say `detach: allowed`.
-  withheld = var.allow_detach ? [] : ["rds:RemoveFromGlobalCluster"]
+  # A detach leaves two writers until a person stops one, and a replication group never joins again: only for plans that
+  # say `detach: allowed`.
+  withheld = var.allow_detach ? [] : ["rds:RemoveFromGlobalCluster", "elasticache:DisassociateGlobalReplicationGroup"]
   calls = {
     for driver, _ in var.resources : driver => {
       for scope in ["named", "any"] : scope => [

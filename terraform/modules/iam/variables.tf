@@ -35,7 +35,7 @@ variable "keys" {
 }
 
 variable "allow_detach" {
-  description = "Gives the right to take an Aurora cluster out of its global cluster. Only for plans with `detach: allowed`."
+  description = "Gives the right to take an Aurora cluster out of its global cluster, and a replication group out of its Global Datastore, which it can never join again. Only for plans with `detach: allowed`."
   type        = bool
   default     = false
 }

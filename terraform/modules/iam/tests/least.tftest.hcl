@@ -16,14 +16,15 @@ variables {
   name         = "shop"
   trusted_arns = ["arn:aws:iam::123456789012:role/controller"]
   resources = {
-    ecs    = ["arn:aws:ecs:us-west-2:123456789012:service/web/web"]
-    aurora = ["arn:aws:rds::123456789012:global-cluster:shop", "arn:aws:rds:us-west-2:123456789012:cluster:shop"]
+    ecs         = ["arn:aws:ecs:us-west-2:123456789012:service/web/web"]
+    aurora      = ["arn:aws:rds::123456789012:global-cluster:shop", "arn:aws:rds:us-west-2:123456789012:cluster:shop"]
+    elasticache = ["arn:aws:elasticache::123456789012:globalreplicationgroup:shop", "arn:aws:elasticache:us-west-2:123456789012:replicationgroup:shop"]
   }
 }
 
 run "one_policy_per_driver_of_the_plan" {
   assert {
-    condition     = toset(keys(aws_iam_policy.driver)) == toset(["aurora", "ecs"])
+    condition     = toset(keys(aws_iam_policy.driver)) == toset(["aurora", "ecs", "elasticache"])
     error_message = "a driver that the plan does not use has rights"
   }
 
@@ -33,7 +34,7 @@ run "one_policy_per_driver_of_the_plan" {
   }
 
   assert {
-    condition     = !contains(output.calls.aurora.named, "rds:RemoveFromGlobalCluster")
+    condition     = join(" ", output.calls.aurora.named) == "rds:FailoverGlobalCluster rds:SwitchoverGlobalCluster" && join(" ", output.calls.elasticache.named) == "elasticache:FailoverGlobalReplicationGroup"
     error_message = "a detach is allowed that nobody allowed"
   }
 }
@@ -51,7 +52,7 @@ run "a_detach_is_allowed_when_asked_for" {
   }
 
   assert {
-    condition     = contains(output.calls.aurora.named, "rds:RemoveFromGlobalCluster")
+    condition     = contains(output.calls.aurora.named, "rds:RemoveFromGlobalCluster") && contains(output.calls.elasticache.named, "elasticache:DisassociateGlobalReplicationGroup")
     error_message = "`detach: allowed` would be denied by AWS"
   }
 }
