@@ -60,6 +60,22 @@ run "a_key_is_to_be_had_through_its_service_only" {
   }
 }
 
+# AWS shows alarms on other alarms only to who may look at all of them.
+run "alarms_on_alarms_are_seen" {
+  command = plan
+
+  variables {
+    resources = { alarms = ["arn:aws:cloudwatch:us-west-2:123456789012:alarm:shop"] }
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_policy.driver["alarms"].policy).Statement == [
+      { Sid = "Look", Effect = "Allow", Action = "cloudwatch:DescribeAlarms", Resource = "*" }
+    ]
+    error_message = "a composite alarm would be missing: ${aws_iam_policy.driver["alarms"].policy}"
+  }
+}
+
 run "no_key_no_right_to_keys" {
   command = plan
 
