@@ -169,4 +169,20 @@ mod tests {
             assert_eq!(in_time(Some(at), NOW).unwrap_err().code, code::DRILL_LATE.to_string(), "{at}");
         }
     }
+
+    #[test]
+    fn a_drill_begins_at_home_and_when_all_is_well() {
+        let home = Region::from("east");
+        let unit = |writer: &str| -> UnitStatus {
+            let json = serde_json::json!({
+                "unit": "pay", "epoch": 1, "writer": writer, "run": null, "judgement": null, "lease": {"lease": "lapsed"},
+                "decision": {"decision": "hold", "why": ""},
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let away = is_fit(&unit("west"), &home).unwrap_err();
+        assert!(away.code == code::DRILL_AWAY.to_string() && away.message.contains("is in west"), "{away:?}");
+        let unjudged = is_fit(&unit("east"), &home).unwrap_err();
+        assert!(unjudged.code == code::DRILL_NOT_NOW.to_string() && unjudged.message.contains("not judged"));
+    }
 }

@@ -166,7 +166,7 @@ components:
     }
 
     /// What AWS's own command line client is answered in the standby region.
-    fn awscli(&self, words: &[&str]) -> Value {
+    pub(crate) fn awscli(&self, words: &[&str]) -> Value {
         let mut command = Command::new(self.server.folder.join("bin/aws"));
         command.args(["--endpoint-url", &self.server.endpoint(), "--region", WEST, "--output", "json"]).args(words);
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_PAGER", "");
