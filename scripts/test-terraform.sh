@@ -24,6 +24,8 @@ terraform fmt -check -recursive -diff terraform || { say "terraform fmt -recursi
 
 # Copies, so that neither lock files nor data of providers are left in the tree.
 cp -R terraform "$scratch/terraform"
+# What the environments' tests compare with.
+cp -R examples "$scratch/examples"
 options=(-backend=false -input=false -no-color)
 if [ -n "${PILOTLIGHT_TERRAFORM_PLUGINS:-}" ]; then
     options+=("-plugin-dir=$PILOTLIGHT_TERRAFORM_PLUGINS")

@@ -1,4 +1,4 @@
-# S2: a portfolio platform. Aurora Global Database, services on ECS, Route 53 by weights, backups copied and verified.
+# S2: a portfolio platform. Aurora Global Database, services on ECS, Route 53 by health, backups copied.
 
 provider "aws" {
   alias  = "primary"
@@ -104,7 +104,7 @@ module "name" {
 
   zone_id        = var.zone_id
   name           = var.domain
-  policy         = "weighted"
+  policy         = "failover"
   home           = var.primary_region
   check_interval = 30
   answers = {

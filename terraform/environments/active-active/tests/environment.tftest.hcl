@@ -150,6 +150,14 @@ run "as_the_variables_say" {
   }
 }
 
+# All but the ids that only AWS knows.
+run "groups_are_those_of_the_example" {
+  assert {
+    condition     = keys(output.pilotlight.components.addresses.regions) == keys(yamldecode(file("../../../examples/active-active/pilotlight.yaml")).components.addresses.regions)
+    error_message = "examples/active-active would find other groups than those that stand here"
+  }
+}
+
 run "a_state_in_a_region_that_may_be_lost_is_refused" {
   command = plan
 

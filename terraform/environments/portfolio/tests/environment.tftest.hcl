@@ -150,6 +150,21 @@ run "as_the_variables_say" {
   }
 }
 
+# What the records of the example and of the environment have in common: all but the ids that only AWS knows.
+run "records_are_those_of_the_example" {
+  assert {
+    condition = length(distinct([for c in [output.pilotlight.components.name, yamldecode(file("../../../examples/portfolio/pilotlight.yaml")).components.name] : jsonencode({
+      zone    = c.zone
+      name    = c.name
+      type    = try(c.type, "A")
+      policy  = try(c.policy, "weighted")
+      ttl     = try(c.ttl, 60)
+      answers = { for region, a in c.answers : region => [can(a.health_check), try(a.value, null), try(a.alias, null)] }
+    })])) == 1
+    error_message = "examples/portfolio would find other records than those that stand here"
+  }
+}
+
 run "a_state_in_a_region_that_may_be_lost_is_refused" {
   command = plan
 
