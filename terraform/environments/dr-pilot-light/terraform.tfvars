@@ -14,6 +14,7 @@ networks = {
     db_subnet_group       = "data"
     db_security_group_ids = ["sg-0d"]
     load_balancer         = "east.web.example.com"
+    target_group_arn      = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0"
   }
   standby = {
     subnet_ids            = ["subnet-1a", "subnet-1b"]
@@ -21,6 +22,7 @@ networks = {
     db_subnet_group       = "data"
     db_security_group_ids = ["sg-1d"]
     load_balancer         = "west.web.example.com"
+    target_group_arn      = "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/web/1"
   }
 }
 images = {

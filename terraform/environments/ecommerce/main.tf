@@ -86,6 +86,7 @@ module "service_primary" {
   tasks              = each.value.active
   subnet_ids         = var.networks.primary.subnet_ids
   security_group_ids = var.networks.primary.security_group_ids
+  target_group_arn   = one(each.value.target_groups[*].primary)
   execution_role_arn = var.execution_role_arn
   environment        = { DATABASE_HOST = module.database.endpoints[var.primary_region] }
   kms_key_arn        = local.keys.primary
@@ -102,6 +103,7 @@ module "service_standby" {
   tasks              = each.value.standby
   subnet_ids         = var.networks.standby.subnet_ids
   security_group_ids = var.networks.standby.security_group_ids
+  target_group_arn   = one(each.value.target_groups[*].standby)
   execution_role_arn = var.execution_role_arn
   environment        = { DATABASE_HOST = module.database.endpoints[var.standby_region] }
   kms_key_arn        = local.keys.standby

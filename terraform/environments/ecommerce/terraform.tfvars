@@ -31,6 +31,10 @@ services = {
       primary = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cart:1"
       standby = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/cart:1"
     }
+    target_groups = {
+      primary = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/cart/0"
+      standby = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/cart/1"
+    }
   }
   catalog = {
     active  = 3
@@ -38,6 +42,10 @@ services = {
     images = {
       primary = "123456789012.dkr.ecr.us-east-1.amazonaws.com/catalog:1"
       standby = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/catalog:1"
+    }
+    target_groups = {
+      primary = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/catalog/0"
+      standby = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/catalog/1"
     }
   }
   checkout = {
@@ -47,6 +55,10 @@ services = {
       primary = "123456789012.dkr.ecr.us-east-1.amazonaws.com/checkout:1"
       standby = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/checkout:1"
     }
+    target_groups = {
+      primary = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/checkout/0"
+      standby = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/checkout/1"
+    }
   }
   identity = {
     active  = 3
@@ -54,6 +66,10 @@ services = {
     images = {
       primary = "123456789012.dkr.ecr.us-east-1.amazonaws.com/identity:1"
       standby = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/identity:1"
+    }
+    target_groups = {
+      primary = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/identity/0"
+      standby = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/identity/1"
     }
   }
   orders = {
@@ -63,6 +79,10 @@ services = {
       primary = "123456789012.dkr.ecr.us-east-1.amazonaws.com/orders:1"
       standby = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/orders:1"
     }
+    target_groups = {
+      primary = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/orders/0"
+      standby = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/orders/1"
+    }
   }
   web = {
     active  = 3
@@ -70,6 +90,10 @@ services = {
     images = {
       primary = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web:1"
       standby = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:1"
+    }
+    target_groups = {
+      primary = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0"
+      standby = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/1"
     }
   }
 }

@@ -28,6 +28,10 @@ services = {
       primary = "123456789012.dkr.ecr.us-east-1.amazonaws.com/portfolio:1"
       standby = "123456789012.dkr.ecr.us-west-2.amazonaws.com/portfolio:1"
     }
+    target_groups = {
+      primary = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/portfolio/0"
+      standby = "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/portfolio/1"
+    }
   }
 }
 execution_role_arn = "arn:aws:iam::123456789012:role/pull"

@@ -73,15 +73,23 @@ variable "domain" {
 }
 
 variable "services" {
-  description = "By name: tasks where the users are and where they are not, and the image in each region's own registry."
+  description = "By name: tasks where the users are and where they are not, the image in each region's own registry, and in each region the target group (type `ip`) of your load balancer that its tasks join. A service that only others of these call needs none."
   type = map(object({
-    active  = number
-    standby = number
-    images  = object({ primary = string, standby = string })
+    active        = number
+    standby       = number
+    images        = object({ primary = string, standby = string })
+    target_groups = optional(object({ primary = string, standby = string }))
   }))
   validation {
     condition     = alltrue([for s in values(var.services) : s.standby <= s.active])
     error_message = "No more tasks in the standby than in the active region."
+  }
+  validation {
+    condition = alltrue([
+      for s in values(var.services) : s.target_groups == null ? true :
+      try(split(":", s.target_groups.primary)[3], "") == var.primary_region && try(split(":", s.target_groups.standby)[3], "") == var.standby_region
+    ])
+    error_message = "The ARN of a target group in each region: a service that joins none there gets no users when they come."
   }
 }
 

@@ -15,3 +15,8 @@ output "service_arn" {
   description = "ARN of the service, for the policy of Pilotlight."
   value       = aws_ecs_service.this.id
 }
+
+output "target_groups" {
+  description = "Target groups that its tasks join, for a look and for tests."
+  value       = [for l in aws_ecs_service.this.load_balancer : l.target_group_arn]
+}

@@ -165,6 +165,37 @@ run "records_are_those_of_the_example" {
   }
 }
 
+run "users_reach_each_service_in_both_regions" {
+  assert {
+    condition = alltrue([
+      for name, s in var.services : s.target_groups != null &&
+      module.service_primary[name].target_groups == [s.target_groups.primary] &&
+      module.service_standby[name].target_groups == [s.target_groups.standby]
+    ])
+    error_message = "tasks that no load balancer knows"
+  }
+}
+
+run "a_target_group_of_the_other_region_is_refused" {
+  command = plan
+
+  variables {
+    services = {
+      portfolio = {
+        active  = 3
+        standby = 1
+        images  = { primary = "a", standby = "b" }
+        target_groups = {
+          primary = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/portfolio/0"
+          standby = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/portfolio/0"
+        }
+      }
+    }
+  }
+
+  expect_failures = [var.services]
+}
+
 run "a_state_in_a_region_that_may_be_lost_is_refused" {
   command = plan
 
