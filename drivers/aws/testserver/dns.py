@@ -68,14 +68,15 @@ def set_health(check, given):
 
 def is_healthy(check):
     """True, False, or None for unknown. A change shows only when the checkers have seen it often enough."""
+    inverted = check.inverted in (True, "true")
     if check.disabled in (True, "true"):
-        return True
+        return not inverted
     state = HEALTH.get(check.id, {"status": "ok", "was": "ok", "since": -1e9})
     word = state["status"] if CLOCK.now() - state["since"] >= PHASES["health"] else state["was"]
     healthy = {"ok": True, "fail": False, "probe": None}.get(word)
     if word == "probe":
         healthy = probe(check)
-    if healthy is not None and check.inverted in (True, "true"):
+    if healthy is not None and inverted:
         return not healthy
     return healthy
 
