@@ -37,6 +37,7 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         version: VERSION,
         region: agent.region.clone(),
         instance: agent.instance.clone(),
+        place: agent.place.clone(),
         sequence,
         sees,
         sentinel: sentinel.map(|(sentinel, _)| sentinel),

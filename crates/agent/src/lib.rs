@@ -89,6 +89,8 @@ pub struct AgentParts {
     pub notes: Arc<dyn Notes>,
     /// Names this process; see [`fresh_instance`].
     pub instance: String,
+    /// Where it runs; see [`place`].
+    pub place: String,
     /// Where the lease guard runs.
     pub guard: GuardRuns,
     /// Ends the agent.
@@ -110,6 +112,7 @@ pub enum AgentError {
 pub(crate) struct Agent {
     pub(crate) region: Region,
     pub(crate) instance: String,
+    pub(crate) place: String,
     pub(crate) plan: Arc<Plan>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) driver: Arc<dyn Driver>,
@@ -211,6 +214,14 @@ async fn supervise(agent: &Agent, mut tasks: JoinSet<String>) -> Result<(), Agen
     }
 }
 
+/// Names the machine, its boot and the agent's folder on it: an agent that is restarted there says the same, and no other does.
+pub fn place(state_dir: &std::path::Path) -> String {
+    let told = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let (host, boot) = (told("/proc/sys/kernel/hostname"), told("/proc/sys/kernel/random/boot_id"));
+    let folder = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
+    format!("{} of {host}, boot {boot}", folder.display())
+}
+
 /// A name for one agent process that no other has.
 pub fn fresh_instance() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
@@ -227,6 +238,7 @@ fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
     Agent {
         region: parts.region,
         instance: parts.instance,
+        place: parts.place,
         plan: parts.plan,
         clock: parts.clock,
         driver: parts.driver,

@@ -36,8 +36,13 @@ const REMEMBERED: usize = 1_000;
 pub(crate) async fn run(agent: &Arc<Agent>) {
     let desk = Arc::new(Desk::default());
     let mut jobs = JoinSet::new();
-    let request =
-        WorkRequest { version: VERSION, region: agent.region.clone(), instance: agent.instance.clone(), wait_ms: WAIT };
+    let request = WorkRequest {
+        version: VERSION,
+        region: agent.region.clone(),
+        instance: agent.instance.clone(),
+        place: agent.place.clone(),
+        wait_ms: WAIT,
+    };
     while !agent.shutdown.is_cancelled() {
         let reply = tokio::select! {
             biased;

@@ -204,6 +204,7 @@ catalogue! {
     WRONG_TOKEN = "PL-0402", Failed;
     CONTROLLER_UNREACHABLE = "PL-0403", Failed;
     PORT_IN_USE = "PL-0404", Failed;
+    ANOTHER_AGENT = "PL-0405", Failed;
     NOT_THE_LEADER = "PL-0408", Failed;
     NO_LEADER = "PL-0409", Failed;
 

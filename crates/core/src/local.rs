@@ -44,6 +44,8 @@ pub struct Local<'a> {
     pub may_write: bool,
     /// The copy hangs because its main process is dead, and parts of it are left that may go on acknowledging.
     pub remains: bool,
+    /// The copy hangs, and its own files say that it took writes when it began to.
+    pub in_production: bool,
     /// This agent process has seen the copy write. If not, a copy that lies still has not died: it was never started.
     pub seen_alive: bool,
     /// Writes end with the lease by themselves: a gate closes. Else the copy must be fenced then.
@@ -123,10 +125,10 @@ impl Local<'_> {
         self.gated && restarts && self.unit.is_some_and(|u| u.candidate.is_none())
     }
 
-    /// This agent process has not seen the copy write, but its region has held the lease, and parts of a server without
-    /// its main process are left: their sessions may go on acknowledging.
+    /// This agent process has not seen the copy write, but its region has held the lease. Parts of a server without its main
+    /// process are left, whose sessions may go on acknowledging, or a writer hangs, which acknowledges once it goes on.
     fn may_be_left_of_a_writer(&self) -> bool {
-        self.remains && self.may_write && self.once_granted && !self.lease_valid
+        (self.remains || self.in_production) && self.may_write && self.once_granted && !self.lease_valid
     }
 
     fn writer(&self) -> Writer<'_> {

@@ -40,6 +40,9 @@ pub struct Heartbeat {
     pub region: Region,
     /// Random per process: a restarted agent is another instance.
     pub instance: String,
+    /// Where it runs: two agents of one region at different places could both hold its lease. Empty where it is not said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
     /// Counts this instance's heartbeats, so that a late one cannot undo a newer.
     pub sequence: u64,
     /// What it sees of its own region now.
@@ -163,6 +166,9 @@ pub struct WorkRequest {
     pub region: Region,
     /// Its instance.
     pub instance: String,
+    /// Where it runs, as in its heartbeats.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
     /// How long the controller may hold the request.
     #[serde(with = "as_ms")]
     pub wait_ms: Duration,

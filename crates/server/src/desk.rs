@@ -152,7 +152,7 @@ impl Desk {
         let wait = request.wait_ms.min(LONGEST_WAIT);
         let tasks = tokio::select! {
             biased;
-            tasks = self.hub.work(&request.region, &request.instance, wait) => tasks?,
+            tasks = self.hub.work(&request.region, &request.instance, &request.place, wait) => tasks?,
             // An agent must not hold up the end of the controller.
             () = self.shutdown.cancelled() => Vec::new(),
         };

@@ -17,6 +17,7 @@ pub use remote::RemoteAgent;
 
 use pilotlight_core::health::Opinion;
 use pilotlight_core::id::Region;
+use pilotlight_core::lease::granters_lease;
 use pilotlight_core::protocol::{Answer, HealthSeen, Heartbeat, Job, ObserverReport, PortSeen, Task, TaskResult};
 use pilotlight_core::shared::Shared;
 use pilotlight_core::time::{Mono, show_duration};
@@ -67,6 +68,8 @@ struct Session {
 #[derive(Default)]
 struct Inner {
     instance: Option<String>,
+    /// Where that one runs.
+    place: String,
     replaced: VecDeque<String>,
     sequence: u64,
     /// What it said, as decisions see it.
@@ -90,6 +93,14 @@ pub enum Unwelcome {
     Replaced {
         /// The region.
         region: Region,
+    },
+    /// An agent at another place speaks for the region and may hold its lease.
+    #[error("the agent in {place} speaks for region {region}; this one is heard once that one was silent for a lease")]
+    Elsewhere {
+        /// The region.
+        region: Region,
+        /// Where the other one runs.
+        place: String,
     },
 }
 
@@ -176,7 +187,7 @@ impl Hub {
         let now = self.clock.mono();
         let session = self.session(&heartbeat.region)?;
         let mut inner = session.lock();
-        inner.meet(&heartbeat.region, &heartbeat.instance, now, self.lost_after)?;
+        inner.meet(&heartbeat.region, &heartbeat.instance, &heartbeat.place, now, self.lost_after)?;
         if heartbeat.sequence <= inner.sequence {
             return Ok(false);
         }
@@ -205,14 +216,20 @@ impl Hub {
     }
 
     /// An agent asks for work: what is due now, or what becomes due within `wait`.
-    pub async fn work(&self, region: &Region, instance: &str, wait: Duration) -> Result<Vec<Task>, Unwelcome> {
+    pub async fn work(
+        &self,
+        region: &Region,
+        instance: &str,
+        place: &str,
+        wait: Duration,
+    ) -> Result<Vec<Task>, Unwelcome> {
         let session = self.session(region)?;
         let end = self.clock.mono() + wait;
         loop {
             let (now, added) = (self.clock.mono(), session.added.get());
             let next = {
                 let mut inner = session.lock();
-                inner.meet(region, instance, now, self.lost_after)?;
+                inner.meet(region, instance, place, now, self.lost_after)?;
                 let due = inner.tasks.due(instance, now);
                 if !due.is_empty() || now >= end {
                     return Ok(due);
@@ -297,9 +314,21 @@ impl Session {
 impl Inner {
     /// A new instance takes over; one that was taken over is refused as long as the new one is heard. An agent that was
     /// started twice by mistake and ended again must not leave its region without one.
-    fn meet(&mut self, region: &Region, instance: &str, now: Mono, lost_after: Duration) -> Result<(), Unwelcome> {
+    fn meet(
+        &mut self,
+        region: &Region,
+        instance: &str,
+        place: &str,
+        now: Mono,
+        lost_after: Duration,
+    ) -> Result<(), Unwelcome> {
         if self.instance.as_deref() == Some(instance) {
             return Ok(());
+        }
+        // A copy of a machine, or one that was put back: the lease of the first may still be good there.
+        let held = self.sight.last_heard.is_some_and(|at| now.since(at) <= granters_lease(lost_after));
+        if held && !place.is_empty() && !self.place.is_empty() && place != self.place {
+            return Err(Unwelcome::Elsewhere { region: region.clone(), place: self.place.clone() });
         }
         if self.replaced.iter().any(|i| i == instance) {
             if self.sight.last_heard.is_none_or(|at| now.since(at) <= lost_after) {
@@ -313,6 +342,7 @@ impl Inner {
             self.replaced.pop_front();
         }
         self.sequence = 0;
+        place.clone_into(&mut self.place);
         Ok(())
     }
 }

@@ -272,6 +272,7 @@ pub(crate) fn start(start: Start<'_>) -> Process {
         way: Arc::new(way),
         notes: Arc::new(folder.clone()),
         instance: format!("{}-{life}", place.name()),
+        place: place.name().to_owned(),
         guard: GuardRuns::AsTask,
         shutdown: CancellationToken::new(),
     };

@@ -208,7 +208,11 @@ impl Database {
     pub(crate) fn look(&self) -> State {
         let mut facts = BTreeMap::new();
         let role = match self.server {
-            _ if self.frozen => Role::Unresponsive,
+            _ if self.frozen => {
+                let state = if self.is_primary() { "in production" } else { "in archive recovery" };
+                facts.insert("control".to_owned(), state.to_owned());
+                Role::Unresponsive
+            }
             Server::Busy => Role::Unresponsive,
             Server::Primary => Role::Writer,
             Server::Standby => Role::Standby {

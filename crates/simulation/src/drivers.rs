@@ -35,7 +35,7 @@ impl Driver for PlaceDriver {
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
         let (reply, answer) = Reply::new(self.clock.process);
-        self.exchange.leave(Order::Observe { place: self.place, target: target.clone(), reply });
+        self.exchange.leave(Order::Observe { target: target.clone(), reply });
         let began = self.clock.mono();
         let (state, ends) = answer.await.unwrap_or_else(|_| Err(Failure::transient("the look came to nothing")))?;
         if let (Some(gate), Some((held, end))) = (&self.gate, ends) {

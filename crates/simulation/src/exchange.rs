@@ -68,8 +68,8 @@ pub(crate) enum Order {
     Answer { from: Place, to: Place, answer: Answer },
     /// An agent tells its gate until when it may confirm.
     Gate { place: Place, until: Mono },
-    /// A driver at `place` looks.
-    Observe { place: Place, target: Target, reply: Reply<Seen> },
+    /// A driver looks.
+    Observe { target: Target, reply: Reply<Seen> },
     /// A driver at `place` acts.
     Apply { place: Place, effect: Box<Effect>, context: Box<Context>, reply: Reply<Done> },
     /// Somebody dials the port of the database in a region.

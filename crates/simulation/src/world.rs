@@ -345,7 +345,7 @@ impl World {
             Order::Post { from, to, letter } => self.post(from, to, letter),
             Order::Answer { from, to, answer } => self.send_back(from, to, answer),
             Order::Gate { place, until } => self.tell_gate(place, until),
-            Order::Observe { place, target, reply } => self.observe(place, target, reply),
+            Order::Observe { target, reply } => self.observe(target, reply),
             Order::Apply { place, effect, context, reply } => self.apply(place, *effect, *context, reply),
             Order::Dial { from, region, reply } => self.dial(from, region, reply),
             Order::Believes { place, until } => self.believes(place, until),

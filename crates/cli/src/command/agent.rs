@@ -49,6 +49,7 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
         way: Arc::new(way),
         notes: Arc::new(notes),
         instance: pilotlight_agent::fresh_instance(),
+        place: pilotlight_agent::place(&args.state),
         guard: GuardRuns::OnItsThread,
         plan,
         shutdown: shutdown.clone(),

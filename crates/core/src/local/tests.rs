@@ -91,6 +91,7 @@ fn every_role_under_every_writer() {
             was_writer: true,
             may_write: true,
             remains: false,
+            in_production: false,
             seen_alive: true,
             gated: false,
             unnamed: false,
@@ -149,6 +150,35 @@ fn a_restarted_agent_fences_what_may_be_left_of_a_writer() {
         (Local { once_granted: false, ..fresh.clone() }, "the region never held the lease"),
         (Local { lease_valid: true, ..fresh.clone() }, "the lease is valid"),
         (Local { remains: false, ..fresh.clone() }, "its main process lives"),
+        (Local { unit: None, asked: false, ..fresh }, "there is better knowledge to wait for"),
+    ];
+    for (local, says) in left_alone {
+        assert_eq!(decide(&local), LocalAction::None, "{says}");
+    }
+}
+
+#[test]
+fn a_restarted_agent_fences_a_writer_that_hung_before_it_came() {
+    let region = Region::from("east");
+    let (mine, others) = (view(Some("east")), view(Some("west")));
+    let fresh = Local {
+        in_production: true,
+        lease_valid: false,
+        was_writer: false,
+        seen_alive: false,
+        ..base(&region, &mine, &Role::Unresponsive, &[])
+    };
+    for (unit, says) in [(Some(&mine), "ours"), (Some(&others), "replaced"), (None, "cut off")] {
+        assert_eq!(word(&decide(&Local { unit, ..fresh.clone() })), "fence", "{says}");
+    }
+    let gated = Local { gated: true, ..fresh.clone() };
+    assert_eq!(decide(&gated), LocalAction::None, "its gate is closed");
+    assert_eq!(word(&decide(&Local { unit: Some(&others), ..gated })), "fence", "another region is the writer");
+    let left_alone = [
+        (Local { in_production: false, ..fresh.clone() }, "it hung as a standby, or while it started"),
+        (Local { may_write: false, ..fresh.clone() }, "it was seen as a standby"),
+        (Local { once_granted: false, ..fresh.clone() }, "the region never held the lease"),
+        (Local { lease_valid: true, ..fresh.clone() }, "the lease is valid"),
         (Local { unit: None, asked: false, ..fresh }, "there is better knowledge to wait for"),
     ];
     for (local, says) in left_alone {
@@ -267,6 +297,7 @@ fn base<'a>(region: &'a Region, unit: &'a UnitView, role: &'a Role, restarts: &'
         was_writer: true,
         may_write: true,
         remains: false,
+        in_production: false,
         seen_alive: true,
         gated: false,
         unnamed: false,
@@ -301,17 +332,18 @@ proptest! {
     fn the_invariants_hold_for_any_input(
         role in any_role(),
         writer in any_writer(),
-        flags in any::<[bool; 9]>(),
+        flags in any::<[bool; 10]>(),
         policy in any_policy(),
         restarts in proptest::collection::vec(0u64..2_000, 0..5),
     ) {
         let unit = writer.map(view);
-        let [asked, lease_valid, once_granted, was_writer, may_write, remains, seen_alive, gated, unnamed] = flags;
+        let [asked, lease_valid, once_granted, was_writer, may_write, remains, in_production, seen_alive, gated, unnamed] =
+            flags;
         let restarts: Vec<Mono> = restarts.into_iter().map(|s| Mono(Duration::from_secs(s))).collect();
         let local = Local {
             region: &Region::from("east"),
             unit: unit.as_ref(),
-            asked, lease_valid, once_granted, was_writer, may_write, remains, seen_alive, gated, unnamed,
+            asked, lease_valid, once_granted, was_writer, may_write, remains, in_production, seen_alive, gated, unnamed,
             role: &role,
             on_writer_death: policy,
             restarts: &restarts,

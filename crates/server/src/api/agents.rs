@@ -73,7 +73,9 @@ impl From<Unwelcome> for Refusal {
             Unwelcome::UnknownRegion { .. } => {
                 (StatusCode::NOT_FOUND, "PL-0110", "give controller and agents the same plan")
             }
-            Unwelcome::Replaced { .. } => (StatusCode::CONFLICT, "PL-0401", "run one agent per region; stop this one"),
+            Unwelcome::Replaced { .. } | Unwelcome::Elsewhere { .. } => {
+                (StatusCode::CONFLICT, "PL-0405", "run one agent per region; stop this one")
+            }
         };
         Self::new(status, code, unwelcome.to_string(), hint)
     }

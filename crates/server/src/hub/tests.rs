@@ -4,6 +4,7 @@ use super::{Hub, RemoteAgent, Unwelcome};
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId, Unit};
+use pilotlight_core::lease::granters_lease;
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{FailureKind, Outcome};
 use pilotlight_core::protocol::{Answer, Heartbeat, Job, Seen, TaskResult, VERSION};
@@ -45,6 +46,7 @@ fn heartbeat(instance: &str, sequence: u64, sees: Vec<Seen>) -> Heartbeat {
         version: VERSION,
         region,
         instance,
+        place: String::new(),
         sequence,
         sees,
         sentinel: None,
@@ -78,7 +80,7 @@ fn context(deadline: Duration) -> Context {
 }
 
 async fn next_task(hub: &Hub, instance: &str) -> pilotlight_core::protocol::Task {
-    let tasks = hub.work(&Region::from("east"), instance, Duration::from_secs(5)).await.unwrap();
+    let tasks = hub.work(&Region::from("east"), instance, "", Duration::from_secs(5)).await.unwrap();
     assert_eq!(tasks.len(), 1, "one task was sent: {tasks:?}");
     tasks.into_iter().next().unwrap()
 }
@@ -99,7 +101,7 @@ async fn nothing_is_sent_to_an_agent_that_is_not_heard() {
     let failure = remote(&hub).apply(&fence(), &context(LEASE)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unreachable);
     assert!(failure.message.contains("silent for 800 ms"), "{failure}");
-    assert_eq!(hub.work(&"east".into(), "a", Duration::ZERO).await.unwrap(), vec![]);
+    assert_eq!(hub.work(&"east".into(), "a", "", Duration::ZERO).await.unwrap(), vec![]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +110,7 @@ async fn a_task_that_was_not_fetched_is_withdrawn_and_one_that_was_is_unknown() 
     hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
     let failure = remote(&hub).apply(&fence(), &context(Duration::from_secs(1))).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
-    assert_eq!(hub.work(&"east".into(), "a", Duration::ZERO).await.unwrap(), vec![], "it will not be done later");
+    assert_eq!(hub.work(&"east".into(), "a", "", Duration::ZERO).await.unwrap(), vec![], "it will not be done later");
 
     hub.heartbeat(heartbeat("a", 2, vec![])).unwrap();
     let agent = remote(&hub);
@@ -148,7 +150,7 @@ async fn a_task_is_delivered_again_until_its_result_is_here() {
     hub.result(done(first.id.clone())).unwrap();
     hub.result(done(first.id)).expect("a result may be sent twice");
     assert_eq!(applying.await.unwrap(), Ok(Outcome::done()));
-    assert_eq!(hub.work(&"east".into(), "b", Duration::ZERO).await.unwrap(), vec![]);
+    assert_eq!(hub.work(&"east".into(), "b", "", Duration::ZERO).await.unwrap(), vec![]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,7 +160,7 @@ async fn a_caller_that_goes_away_takes_its_task_along() {
     let agent = remote(&hub);
     let gave_up = tokio::time::timeout(RENEW, agent.apply(&fence(), &context(LEASE))).await;
     assert!(gave_up.is_err());
-    assert_eq!(hub.work(&"east".into(), "a", Duration::ZERO).await.unwrap(), vec![]);
+    assert_eq!(hub.work(&"east".into(), "a", "", Duration::ZERO).await.unwrap(), vec![]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,6 +184,25 @@ async fn an_old_heartbeat_undoes_nothing() {
     assert_eq!(role(&hub).0.role, Some(Role::Unresponsive));
     let stranger = Heartbeat { region: "mars".into(), ..heartbeat("c", 1, vec![]) };
     assert!(matches!(hub.heartbeat(stranger), Err(Unwelcome::UnknownRegion { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_at_another_place_is_not_heard_until_the_first_has_lost_its_lease() {
+    let hub = hub();
+    let at = |place: &str, instance: &str, sequence| Heartbeat {
+        place: place.to_owned(),
+        ..heartbeat(instance, sequence, vec![])
+    };
+    assert_eq!(hub.heartbeat(at("here", "a", 1)), Ok(true));
+    let elsewhere = Unwelcome::Elsewhere { region: "east".into(), place: "here".to_owned() };
+    assert_eq!(hub.heartbeat(at("a copy of here", "b", 1)), Err(elsewhere.clone()));
+    let work = hub.work(&"east".into(), "b", "a copy of here", Duration::ZERO).await;
+    assert_eq!(work, Err(elsewhere.clone()), "nor is it asked to do anything");
+    assert_eq!(hub.heartbeat(at("here", "c", 1)), Ok(true), "restarted where it was");
+    tokio::time::advance(granters_lease(LEASE)).await;
+    assert_eq!(hub.heartbeat(at("a copy of here", "b", 2)), Err(elsewhere), "the lease is counted as the granter does");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(hub.heartbeat(at("a copy of here", "b", 3)), Ok(true), "a new machine in its stead");
 }
 
 #[tokio::test(start_paused = true)]

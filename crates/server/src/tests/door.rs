@@ -13,6 +13,7 @@ fn heartbeat(region: &str, version: u32) -> Heartbeat {
         version,
         region,
         instance,
+        place: String::new(),
         sequence: 1,
         sees: vec![],
         sentinel: None,

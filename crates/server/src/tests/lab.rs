@@ -167,6 +167,7 @@ impl Lab {
                 way: Arc::new(HttpWay::new(client, &controllers, token)),
                 notes: Arc::new(FileNotes::open(&folder).unwrap()),
                 instance: fresh_instance(),
+                place: String::new(),
                 guard: GuardRuns::OnItsThread,
                 shutdown,
             };

@@ -9,7 +9,7 @@ use crate::exchange::{Done, Reply, Seen};
 use crate::laws::Law;
 use crate::place::Place;
 use crate::setup::Promise;
-use crate::timeline::{Nanos, nanos};
+use crate::timeline::nanos;
 use pilotlight_core::candidate::Waits;
 use pilotlight_core::effect::{Effect, FenceAssurance, HandOver};
 use pilotlight_core::id::Region;
@@ -23,23 +23,16 @@ use std::time::Duration;
 /// Looking again whether something can go on.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// A look at a server that hangs is given up after this.
-const LOOK_HANGS: Duration = Duration::from_secs(1);
-
 impl World {
-    pub(super) fn observe(&mut self, place: Place, target: Target, reply: Reply<Seen>) {
+    pub(super) fn observe(&mut self, target: Target, reply: Reply<Seen>) {
         let takes = self.chance.time(Duration::from_micros(500), Duration::from_millis(6));
-        let until = self.now() + nanos(LOOK_HANGS);
-        self.after(takes, Event::Looked { place, target, reply, until });
+        self.after(takes, Event::Looked { target, reply });
     }
 
-    /// A stopped server answers when it goes on, if it is still waited for.
-    pub(super) fn looked(&mut self, place: Place, target: Target, reply: Reply<Seen>, until: Nanos) {
-        let region = target.region.as_ref().and_then(Place::of);
-        if self.now() < until && region.is_some_and(|region| self.database(region).frozen) {
-            return self.after(AGAIN, Event::Looked { place, target, reply, until });
-        }
+    /// Whether a server's processes are stopped is seen without its answer.
+    pub(super) fn looked(&mut self, target: &Target, reply: Reply<Seen>) {
         self.dirty.insert(reply.process);
+        let region = target.region.as_ref().and_then(Place::of);
         let state = match (target.component.as_str(), region) {
             ("database", Some(region)) => self.database(region).look(),
             ("payments", Some(region)) => State { capacity: Some(self.capacity(region)), ..State::default() },

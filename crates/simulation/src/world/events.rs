@@ -65,7 +65,7 @@ pub(crate) enum Event {
     /// Its answer arrives at the agent.
     AnswerArrives { answer: Answer },
     /// A look is over.
-    Looked { place: Place, target: Target, reply: Reply<Seen>, until: Nanos },
+    Looked { target: Target, reply: Reply<Seen> },
     /// An effect is over, or looks whether it can be.
     JobGoesOn(Box<Job>),
     /// A dialled port has answered or not.
@@ -115,7 +115,7 @@ impl World {
         match event {
             Event::LetterArrives { from, to, letter } => self.letter_arrives(from, to, letter),
             Event::AnswerArrives { answer } => self.answer_arrives(answer),
-            Event::Looked { place, target, reply, until } => self.looked(place, target, reply, until),
+            Event::Looked { target, reply } => self.looked(&target, reply),
             Event::JobGoesOn(job) => self.go_on(*job),
             Event::Dialled { answer, reply } => {
                 self.dirty.insert(reply.process);

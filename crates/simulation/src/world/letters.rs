@@ -143,6 +143,10 @@ impl World {
         let until = self.now() + left;
         let believes = &mut self.laws.believes_until[place.index()];
         *believes = until.max(*believes);
+        // An answer that was slow reaches an agent whose copy was fenced meanwhile.
+        if self.database(place).fenced {
+            return;
+        }
         for other in REGIONS.into_iter().filter(|other| *other != place) {
             // What is fenced no lease can wake; then its end need not be waited for.
             let copy = self.database(other);

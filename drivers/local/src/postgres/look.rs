@@ -141,20 +141,29 @@ impl PostgresDriver {
         if postmaster.stopped {
             // Sessions that exist may go on; nobody new gets in.
             facts.insert("postmaster".to_owned(), "stopped".to_owned());
-            return State { role: Some(Role::Unresponsive), facts, ..State::default() };
+            return self.unresponsive(facts).await;
         }
         match Answer::ask(&self.look, LOOK_TIMEOUT).await {
             Ok(answer) => self.state_of(&answer, facts).await,
             Err(error) => {
                 facts.insert("says".to_owned(), error.to_string());
-                let role = match error.code() {
+                match error.code() {
                     // Refuses us, not everybody: wrong password, no such database, no such account.
-                    Some(code) if code.starts_with("28") || code.starts_with("3D") => Role::Unknown,
-                    _ => Role::Unresponsive,
-                };
-                State { role: Some(role), facts, ..State::default() }
+                    Some(code) if code.starts_with("28") || code.starts_with("3D") => {
+                        State { role: Some(Role::Unknown), facts, ..State::default() }
+                    }
+                    _ => self.unresponsive(facts).await,
+                }
             }
         }
+    }
+
+    /// It hangs, or starts. Whether it took writes before is in its control file, which needs no answer of the server.
+    async fn unresponsive(&self, mut facts: BTreeMap<String, String>) -> State {
+        if let Ok(control) = Control::of(&self.directory(), &self.programs).await {
+            facts.insert("control".to_owned(), control.state);
+        }
+        State { role: Some(Role::Unresponsive), facts, ..State::default() }
     }
 
     async fn state_of(&self, answer: &Answer, mut facts: BTreeMap<String, String>) -> State {
