@@ -74,7 +74,11 @@ async fn a_frozen_server_is_seen_and_fenced() {
     pair.hit("east", Signal::SIGSTOP);
     let state = pair.reaches("east", |role| *role == Role::Unresponsive).await;
     assert_eq!(state.facts.get("postmaster").map(String::as_str), Some("stopped"));
-    assert_eq!(state.facts.get("control").map(String::as_str), Some("in production"), "it took writes when it was frozen");
+    assert_eq!(
+        state.facts.get("control").map(String::as_str),
+        Some("in production"),
+        "it took writes when it was frozen"
+    );
     let began = now();
     assert_proven(&pair.fence("east").await.expect("a fence"));
     println!("fence of a frozen server: {}", show_duration(now().since(began)));
