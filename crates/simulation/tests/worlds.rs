@@ -3,7 +3,7 @@
 use pilotlight_simulation::{Bug, Options, Promise, Setup, live, shrink};
 
 /// Seeds of the test that breaks no law; long series are `cargo xtask simulate`.
-const SEEDS: u64 = 80;
+const SEEDS: u64 = 300;
 
 /// Bugs that are found soon; `cargo xtask simulate --bug` looks for all of them. Any change of a delay in our own code moves
 /// the seed, so no seed is named.
