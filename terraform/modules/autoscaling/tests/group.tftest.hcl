@@ -35,7 +35,7 @@ run "what_pilotlight_moves_is_left_alone" {
   }
 
   assert {
-    condition     = aws_autoscaling_group.this.desired_capacity == 2 && aws_autoscaling_group.this.max_size == 3
+    condition     = aws_autoscaling_group.this.desired_capacity == 2 && aws_autoscaling_group.this.min_size == 1 && aws_autoscaling_group.this.max_size == 3
     error_message = "Terraform would move what Pilotlight moves"
   }
 }

@@ -29,13 +29,13 @@ run "a_group_per_region" {
 run "what_pilotlight_moves_is_left_alone" {
   variables {
     regions = {
-      us-west-2 = { load_balancer_arn = "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/app/a/1", dial = 0 }
+      us-west-2 = { load_balancer_arn = "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/app/b/1", dial = 0 }
       eu-west-1 = { load_balancer_arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/2", dial = 100 }
     }
   }
 
   assert {
-    condition     = aws_globalaccelerator_endpoint_group.this["us-west-2"].traffic_dial_percentage == 100
+    condition     = aws_globalaccelerator_endpoint_group.this["us-west-2"].traffic_dial_percentage == 100 && endswith(one(aws_globalaccelerator_endpoint_group.this["us-west-2"].endpoint_configuration).endpoint_id, "loadbalancer/app/a/1")
     error_message = "Terraform would turn a dial that Pilotlight turns"
   }
 }

@@ -32,6 +32,21 @@ run "weights_lead_home_and_checks_decide_nothing" {
   }
 }
 
+# What stands for a move: the module is applied with another home, as if the weights had been changed past Terraform.
+run "weights_that_pilotlight_moved_are_left_alone" {
+  variables {
+    home = "us-west-2"
+  }
+
+  assert {
+    condition = (
+      aws_route53_record.weighted["us-east-1"].weighted_routing_policy[0].weight == 100 &&
+      aws_route53_record.weighted["us-west-2"].weighted_routing_policy[0].weight == 0
+    )
+    error_message = "Terraform would lead users elsewhere than Pilotlight"
+  }
+}
+
 run "health_checks_decide_between_primary_and_secondary" {
   variables {
     policy         = "failover"
@@ -54,6 +69,26 @@ run "health_checks_decide_between_primary_and_secondary" {
   assert {
     condition     = alltrue([for r in aws_route53_record.failover : r.alias[0].evaluate_target_health])
     error_message = "an alias that Pilotlight would write differently"
+  }
+}
+
+run "a_primary_that_pilotlight_made_is_left_alone" {
+  variables {
+    policy         = "failover"
+    check_interval = 10
+    home           = "us-west-2"
+    answers = {
+      us-east-1 = { check_host = "east.example.com", alias = { name = "east.elb.amazonaws.com", zone = "Z35" } }
+      us-west-2 = { check_host = "west.example.com", alias = { name = "west.elb.amazonaws.com", zone = "Z1H" } }
+    }
+  }
+
+  assert {
+    condition = (
+      aws_route53_record.failover["us-east-1"].failover_routing_policy[0].type == "PRIMARY" &&
+      aws_route53_record.failover["us-west-2"].failover_routing_policy[0].type == "SECONDARY"
+    )
+    error_message = "Terraform would make the region that does not serve the primary"
   }
 }
 
