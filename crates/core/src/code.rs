@@ -273,6 +273,10 @@ catalogue! {
     PLAN_ELSEWHERE = "PL-0945", Usage;
     AWS_RIGHT = "PL-0946", Failed;
     ALARM_MUTE = "PL-0947", Failed;
+    AWS_KEPT = "PL-0948", Failed;
+    AWS_ORIGINS = "PL-0949", Failed;
+    AWS_SNAPSHOT = "PL-0950", Failed;
+    AWS_BACKUPS = "PL-0951", Failed;
     DATA_DAMAGED = "PL-0970", Refused;
     LEFT_BEHIND = "PL-0971", Failed;
     UNSEEN_SERVER = "PL-0972", Refused;

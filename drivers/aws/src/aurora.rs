@@ -3,15 +3,19 @@
 //! A planned move is `SwitchoverGlobalCluster`, asked in the region of the writer, which is alive by definition. An
 //! unplanned one is `FailoverGlobalCluster` with consent to loss, asked where the writer is going to be. When that fails
 //! and the plan allows it, the copy is taken out of the global cluster and promoted alone: then nothing stops the old
-//! writer, and the outcome says so.
+//! writer, and the outcome says so. Once its region is back it is silenced by security groups that let nobody in, kept under
+//! another name, and a new cluster follows in its place.
 //!
 //! Invariants:
 //! - a move without the source calls only the target's region;
 //! - before every call it is looked what is so already: done is skipped, under way is taken up;
 //! - a cluster is never deleted.
 
+mod back;
+mod fence;
 mod look;
 mod preflight;
+mod reattach;
 mod switch;
 
 use crate::access::Access;
@@ -19,7 +23,7 @@ use crate::place::place_of;
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::plan::aws::AuroraPlan;
 use pilotlight_driver::{Context, Driver};
@@ -45,35 +49,20 @@ impl AuroraDriver {
         }
     }
 
-    /// AWS makes the old region's cluster a follower by itself; what was taken out stays out until a person acts.
-    async fn rejoin(&self, region: &Region, upstream: &Region) -> Result<Outcome, Failure> {
-        let seen = self.look(region).await?;
-        let component = &self.component;
-        match seen.state(self).role {
-            Some(Role::Standby { upstream: Some(of), streaming: true }) if of == *upstream => {
-                Ok(Outcome::Skipped { why: format!("{component} in {region} follows {upstream}") })
-            }
-            Some(Role::Standby { .. }) => {
-                Ok(Outcome::Accepted { handle: switch::Handle::rejoin(region, upstream).pack() })
-            }
-            Some(Role::Writer) if seen.is_member() => {
-                Err(Failure::rejected(format!("{component} in {region} is the writer of the global cluster")))
-            }
-            Some(Role::Writer) => Err(Failure::rejected(format!(
-                "{component} in {region} stands alone and takes writes; it is not in global cluster {}",
-                self.plan.global_cluster
-            ))
-            .hint("keep what only it holds (a snapshot), then add a new member there; docs/aws.md shows how")),
-            role => Err(Failure::transient(format!("{component} in {region} is {role:?}"))),
-        }
+    fn closed(&self, region: &Region) -> BTreeSet<String> {
+        self.plan.regions.get(region).map(|m| m.closed_groups.iter().cloned().collect()).unwrap_or_default()
     }
 }
 
 #[async_trait]
 impl Driver for AuroraDriver {
     fn describe(&self) -> Descriptor {
+        let mut capabilities = BTreeSet::from([Capability::Replicated]);
+        if self.plan.can_close() {
+            capabilities.insert(Capability::Fence);
+        }
         Descriptor {
-            capabilities: BTreeSet::from([Capability::Replicated]),
+            capabilities,
             guard: Guard::CallerChecked,
             fence_assurance: FenceAssurance::ProviderAttested,
             atomic_switch: true,
@@ -102,13 +91,18 @@ impl Driver for AuroraDriver {
             }
             Effect::Rejoin { region, upstream, .. } => {
                 self.known(region)?;
-                self.rejoin(region, upstream).await
+                self.known(upstream)?;
+                self.rejoin(region, upstream, None, context).await
+            }
+            Effect::Fence { region, .. } if self.plan.can_close() => {
+                self.known(region)?;
+                self.fence(region, context).await
             }
             other => Err(Failure::unsupported(format!("{} cannot {:?}", self.component, other.capability()))),
         }
     }
 
-    async fn resume(&self, handle: &str, _context: &Context) -> Result<Outcome, Failure> {
-        self.take_up(handle).await
+    async fn resume(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
+        self.take_up(handle, context).await
     }
 }

@@ -1,8 +1,10 @@
 //! What a look at an Aurora global cluster means: the role of each member, and how far a switch has come.
 
+use crate::reattach::rests;
+use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, State};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A global cluster as one region's API shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +44,14 @@ pub struct Copy {
     pub arn: Option<String>,
     /// State of its DB cluster; `None` when there is none.
     pub status: Option<String>,
+    /// Its VPC security groups.
+    pub groups: BTreeSet<String>,
+    /// All of them have taken effect.
+    pub groups_settled: bool,
+    /// Its instances were rebooted after its clients were shut out.
+    pub rebooted: bool,
+    /// Since when it acknowledges nothing, in milliseconds of the wall clock.
+    pub stopped_at: Option<u64>,
 }
 
 /// States in which a cluster serves.
@@ -77,17 +87,53 @@ impl Group {
     }
 }
 
+impl Copy {
+    /// AWS has nothing under way that bars a change.
+    pub fn rests(&self) -> bool {
+        self.status.as_deref().is_some_and(rests)
+    }
+
+    /// Nothing of it runs.
+    pub fn is_stopped(&self) -> bool {
+        self.status.as_deref() == Some("stopped")
+    }
+
+    /// Its security groups are those that let nobody in, and have taken effect.
+    pub fn is_closed(&self, closed: &BTreeSet<String>) -> bool {
+        !closed.is_empty() && self.groups == *closed && self.groups_settled
+    }
+
+    /// Closed, and every session from before is gone; or stopped, and noted to be.
+    pub fn is_fenced(&self, closed: &BTreeSet<String>) -> bool {
+        let serves = self.status.as_deref().is_some_and(|s| SERVES.contains(&s));
+        self.stopped_at.is_some() && (self.is_stopped() || serves && self.is_closed(closed))
+    }
+
+    /// Its identifier.
+    pub fn name(&self) -> &str {
+        self.arn.as_deref().and_then(|arn| arn.rsplit(':').next()).unwrap_or_default()
+    }
+}
+
 /// AWS's name of the region in an ARN.
 pub fn region_of(arn: &str) -> Option<&str> {
     arn.split(':').nth(3).filter(|r| !r.is_empty())
 }
 
 /// What a copy is; `plan_region` gives the plan's name of an AWS region.
-pub fn state(group: Option<&Group>, copy: &Copy, plan_region: impl Fn(&str) -> Option<Region>) -> State {
+pub fn state(
+    group: Option<&Group>,
+    copy: &Copy,
+    closed: &BTreeSet<String>,
+    plan_region: impl Fn(&str) -> Option<Region>,
+) -> State {
     let member = group.zip(copy.arn.as_deref()).and_then(|(g, arn)| g.member(arn));
     let serves = copy.status.as_deref().is_some_and(|s| SERVES.contains(&s));
     let role = match (member, copy.status.as_deref()) {
         (_, None) => Role::Down { clean: true, was_writer: false },
+        (m, Some(_)) if m.is_none_or(|m| m.is_writer) && copy.is_fenced(closed) => {
+            Role::Fenced { assurance: FenceAssurance::ConnectionsCut }
+        }
         (Some(m), Some("stopped" | "stopping")) => Role::Down { clean: true, was_writer: m.is_writer },
         (Some(m), Some(_)) if m.is_writer && serves => Role::Writer,
         (Some(m), Some(_)) if m.is_writer => Role::Unresponsive,
@@ -103,7 +149,11 @@ pub fn state(group: Option<&Group>, copy: &Copy, plan_region: impl Fn(&str) -> O
         (None, Some(_)) if serves => Role::Writer,
         (None, Some(_)) => Role::Unresponsive,
     };
-    State { role: Some(role), facts: facts(group, member, copy), ..State::default() }
+    let mut facts = facts(group, member, copy);
+    if copy.is_closed(closed) {
+        facts.insert("clients".to_owned(), "shut out".to_owned());
+    }
+    State { role: Some(role), facts, ..State::default() }
 }
 
 fn facts(group: Option<&Group>, member: Option<&Member>, copy: &Copy) -> BTreeMap<String, String> {
@@ -138,11 +188,12 @@ mod tests {
     }
 
     fn copy(arn: &str, status: &str) -> Copy {
-        Copy { arn: Some(arn.into()), status: Some(status.into()) }
+        Copy { arn: Some(arn.into()), status: Some(status.into()), ..Copy::default() }
     }
 
     fn role(group: Option<&Group>, copy: &Copy) -> Role {
-        state(group, copy, |r| Some(Region::from(r))).role.expect("a role is always said")
+        let closed = BTreeSet::from(["sg-closed".to_owned()]);
+        state(group, copy, &closed, |r| Some(Region::from(r))).role.expect("a role is always said")
     }
 
     #[test]
@@ -172,9 +223,24 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_no_writer() {
-        let absent = Copy { arn: Some(WEST.into()), status: None };
+        let absent = Copy { arn: Some(WEST.into()), ..Copy::default() };
         assert_eq!(role(Some(&group()), &absent), Role::Down { clean: true, was_writer: false });
         assert_eq!(role(Some(&group()), &copy(EAST, "stopped")), Role::Down { clean: true, was_writer: true });
         assert_eq!(role(Some(&group()), &copy(EAST, "failed")), Role::Unresponsive);
+    }
+
+    #[test]
+    fn a_writer_is_fenced_when_nobody_reaches_it_and_that_is_noted() {
+        let groups = BTreeSet::from(["sg-closed".to_owned()]);
+        let closed = Copy { groups, groups_settled: true, ..copy(EAST, "available") };
+        assert_eq!(role(Some(&group()), &closed), Role::Writer, "sessions from before may live");
+        let fenced = Role::Fenced { assurance: FenceAssurance::ConnectionsCut };
+        let noted = Copy { stopped_at: Some(5), ..closed };
+        assert_eq!(role(Some(&group()), &noted), fenced);
+        assert_eq!(role(None, &noted), fenced, "alone, too");
+        let opened = Copy { groups: BTreeSet::new(), ..noted };
+        assert_eq!(role(Some(&group()), &opened), Role::Writer);
+        let stopped = Copy { status: Some("stopped".into()), ..opened };
+        assert_eq!(role(Some(&group()), &stopped), fenced, "until AWS starts it again");
     }
 }

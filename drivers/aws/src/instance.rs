@@ -6,6 +6,11 @@ use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, State};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A tag: it was rebooted after its clients were shut out.
+pub const REBOOTED: &str = "pilotlight:rebooted";
+/// A tag: since when it acknowledges nothing, in milliseconds since 1970.
+pub const STOPPED_AT: &str = "pilotlight:stopped-at";
+
 /// An RDS instance as its region's API shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Instance {
@@ -23,6 +28,8 @@ pub struct Instance {
     pub groups_settled: bool,
     /// It was rebooted after its clients were shut out.
     pub rebooted: bool,
+    /// Its storage.
+    pub gigabytes: Option<i32>,
     /// It is protected from deletion.
     pub protected: bool,
     /// Since when it acknowledges nothing, in milliseconds of the wall clock.

@@ -12,15 +12,19 @@
 pub mod cluster;
 pub mod datastore;
 pub mod dial;
+mod finding;
 pub mod image;
 pub mod instance;
 pub mod need;
 pub mod nodes;
+pub mod origin;
 pub mod rate;
+pub mod reattach;
 pub mod refusal;
 pub mod replication;
 pub mod right;
 pub mod weight;
+pub mod xml;
 
 #[cfg(feature = "sdk")]
 mod accelerator;
@@ -35,13 +39,13 @@ mod autoscaling;
 #[cfg(feature = "sdk")]
 mod call;
 #[cfg(feature = "sdk")]
+mod distribution;
+#[cfg(feature = "sdk")]
 mod ecs;
 #[cfg(feature = "sdk")]
 mod eks;
 #[cfg(feature = "sdk")]
 mod elasticache;
-#[cfg(feature = "sdk")]
-mod finding;
 #[cfg(feature = "sdk")]
 mod metrics;
 #[cfg(feature = "sdk")]

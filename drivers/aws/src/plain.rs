@@ -1,4 +1,4 @@
-//! Calls without an SDK crate of their own: five looks at services that Pilotlight never changes, and the simulation of
+//! Calls without an SDK crate of their own: six looks at services that Pilotlight never changes, and the simulation of
 //! rights. Signed by AWS's own signer, sent by the SDK's own HTTP client, and failing in the SDK's own words.
 //!
 //! Border: nothing that changes anything is called this way.
@@ -38,6 +38,10 @@ pub(crate) const KEYS: Service = Service { name: "kms", prefix: "TrentService" }
 pub(crate) const CERTIFICATES: Service = Service { name: "acm", prefix: "CertificateManager" };
 pub(crate) const QUOTAS: Service = Service { name: "servicequotas", prefix: "ServiceQuotasV20190624" };
 
+/// Where CloudFront is called, whatever the plan's regions are.
+pub(crate) const CLOUDFRONT_REGION: &str = "us-east-1";
+const CLOUDFRONT_HOST: &str = "cloudfront.amazonaws.com";
+
 /// How a region is called in this way: who calls, and where to.
 pub(crate) struct Road {
     region: String,
@@ -51,6 +55,9 @@ struct Letter<'a> {
     /// The region that is signed for.
     region: &'a str,
     host: String,
+    method: &'a str,
+    /// Below the host, without the first slash.
+    path: &'a str,
     headers: &'a [(&'a str, &'a str)],
     body: &'a str,
 }
@@ -91,7 +98,8 @@ impl Access {
         let body = body.to_string();
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
         let (region, host) = (road.region.as_str(), host(service.name, &road.region));
-        let letter = Letter { service: service.name, region, host, headers: &headers, body: &body };
+        let letter =
+            Letter { service: service.name, region, host, method: "POST", path: "", headers: &headers, body: &body };
         let answer = self.read(call, LOOK, || self.send(road, &letter)).await?;
         Ok(serde_json::from_slice(&answer).unwrap_or_default())
     }
@@ -110,7 +118,18 @@ impl Access {
             body.push_str(&format!("&{name}={}", escaped(value)));
         }
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let letter = Letter { service: "iam", region, host: host.to_owned(), headers: &headers, body: &body };
+        let host = host.to_owned();
+        let letter = Letter { service: "iam", region, host, method: "POST", path: "", headers: &headers, body: &body };
+        let answer = self.read(call, LOOK, || self.send(road, &letter)).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// One look at a distribution of CloudFront, which is one for all regions; answers XML.
+    pub(crate) async fn ask_cloudfront(&self, road: &Road, id: &str) -> Result<String, Refused> {
+        let call = Call { service: "cloudfront", region: CLOUDFRONT_REGION, action: "GetDistribution" };
+        let path = format!("2020-05-31/distribution/{}", escaped(id));
+        let (region, host) = (CLOUDFRONT_REGION, CLOUDFRONT_HOST.to_owned());
+        let letter = Letter { service: "cloudfront", region, host, method: "GET", path: &path, headers: &[], body: "" };
         let answer = self.read(call, LOOK, || self.send(road, &letter)).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
@@ -138,19 +157,19 @@ impl Access {
         road: &Road,
         letter: &Letter<'_>,
     ) -> Result<HttpRequest, Box<dyn std::error::Error + Send + Sync>> {
-        let Letter { service, region, host, headers, body } = letter;
+        let Letter { service, region, host, method, path, headers, body } = letter;
         let uri = match &road.endpoint {
-            Some(endpoint) => format!("{}/", endpoint.trim_end_matches('/')),
-            None => format!("https://{host}/"),
+            Some(endpoint) => format!("{}/{path}", endpoint.trim_end_matches('/')),
+            None => format!("https://{host}/{path}"),
         };
         let identity = road.credentials.clone().into();
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(self.clock().wall().0);
         let params = SigningParams::builder().identity(&identity).region(region).name(service).time(time);
         let params = params.settings(SigningSettings::default()).build()?.into();
         let signable =
-            SignableRequest::new("POST", &uri, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()))?;
+            SignableRequest::new(method, &uri, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()))?;
         let (instructions, _) = sign(signable, &params)?.into_parts();
-        let mut request = http::Request::builder().method("POST").uri(&uri);
+        let mut request = http::Request::builder().method(*method).uri(&uri);
         for (name, value) in *headers {
             request = request.header(*name, *value);
         }

@@ -9,9 +9,11 @@
 //! - an instance is never deleted: what only it holds is in the renamed one;
 //! - a failover calls only the target's region.
 
+mod backups;
 mod copy;
 mod look;
 mod preflight;
+mod snapshot;
 mod stop;
 
 use crate::access::Access;
@@ -32,17 +34,36 @@ pub struct RdsDriver {
     component: Component,
     plan: RdsPlan,
     access: Access,
+    ages: backups::Ages,
 }
 
 /// Work that goes on: what its end looks like. How far it has come is asked of AWS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rds", rename_all = "kebab-case")]
 enum Handle {
-    Stop { region: Region },
-    Open { region: Region },
-    Reach { region: Region, moment: u64 },
-    Promote { region: Region },
-    Rejoin { region: Region, upstream: Region, kept: String },
+    Stop {
+        region: Region,
+    },
+    Open {
+        region: Region,
+    },
+    Reach {
+        region: Region,
+        moment: u64,
+    },
+    /// A promotion waits for that snapshot.
+    Snapshot {
+        region: Region,
+        id: String,
+    },
+    Promote {
+        region: Region,
+    },
+    Rejoin {
+        region: Region,
+        upstream: Region,
+        kept: String,
+    },
 }
 
 impl Handle {
@@ -54,7 +75,7 @@ impl Handle {
 impl RdsDriver {
     /// Calls nobody yet.
     pub fn new(component: Component, plan: RdsPlan, access: Access) -> Self {
-        Self { component, plan, access }
+        Self { component, plan, access, ages: backups::Ages::default() }
     }
 
     fn place(&self, region: &Region) -> Result<&RdsInstance, Failure> {
@@ -82,7 +103,8 @@ impl RdsDriver {
             Handle::Stop { region } => self.stop(region, context).await,
             Handle::Open { region } => self.open(region, context).await,
             Handle::Reach { region, moment } => self.reach(region, *moment).await,
-            Handle::Promote { region } => self.promote(region, true, context).await,
+            Handle::Snapshot { region, id } => self.promote_behind(region, id, context).await,
+            Handle::Promote { region } => self.promote(region, None, true, context).await,
             Handle::Rejoin { region, upstream, kept } => self.rejoin(region, upstream, kept, true, context).await,
         }
     }
@@ -128,7 +150,10 @@ impl Driver for RdsDriver {
                 let unknown = || Failure::rejected(format!("{position} is no position of {}", self.component));
                 self.reach(region, self.moment(position).ok_or_else(unknown)?).await
             }
-            Effect::Promote { region, .. } => self.promote(region, false, context).await,
+            Effect::Promote { region, .. } => {
+                let behind = self.before_promoting(region, context.epoch.0);
+                self.promote(region, behind, false, context).await
+            }
             Effect::Rejoin { region, upstream, .. } => {
                 let kept = format!("{}-before-{}", self.place(region)?.instance, context.epoch.0);
                 self.rejoin(region, upstream, &kept, false, context).await

@@ -4,11 +4,28 @@
 //! (`terraform/modules/iam/rights.json`), and through them docs/aws.md, are compared with this table by a test.
 
 use pilotlight_core::id::Region;
-use pilotlight_core::plan::aws::{AuroraMember, AwsComponent, AwsPlan};
+use pilotlight_core::plan::aws::{AuroraMember, AwsComponent, AwsPlan, SnapshotBefore};
 
 /// Calls that change something, by kind. Those of a detach only where the plan allows it.
 pub const CHANGES: &[(&str, &[&str])] = &[
-    ("aurora", &["rds:SwitchoverGlobalCluster", "rds:FailoverGlobalCluster", "rds:RemoveFromGlobalCluster"]),
+    (
+        "aurora",
+        &[
+            "rds:SwitchoverGlobalCluster",
+            "rds:FailoverGlobalCluster",
+            "rds:RemoveFromGlobalCluster",
+            "rds:ModifyDBCluster",
+            "rds:RebootDBInstance",
+            "rds:AddTagsToResource",
+            "rds:RemoveTagsFromResource",
+            "rds:CreateDBClusterSnapshot",
+            "rds:ModifyDBInstance",
+            "rds:ModifyGlobalCluster",
+            "rds:CreateGlobalCluster",
+            "rds:CreateDBCluster",
+            "rds:CreateDBInstance",
+        ],
+    ),
     (
         "rds",
         &[
@@ -18,6 +35,7 @@ pub const CHANGES: &[(&str, &[&str])] = &[
             "rds:RemoveTagsFromResource",
             "rds:PromoteReadReplica",
             "rds:CreateDBInstanceReadReplica",
+            SNAPSHOT,
         ],
     ),
     ("elasticache", &["elasticache:FailoverGlobalReplicationGroup", "elasticache:DisassociateGlobalReplicationGroup"]),
@@ -30,9 +48,23 @@ pub const CHANGES: &[(&str, &[&str])] = &[
     ("sns", &["sns:Publish"]),
 ];
 
+/// Only where the plan wants snapshots.
+const SNAPSHOT: &str = "rds:CreateDBSnapshot";
 /// Upon a role that only the bucket's configuration names.
 const PASS_ROLE: &str = "iam:PassRole";
 const DETACHES: [&str; 2] = ["rds:RemoveFromGlobalCluster", "elasticache:DisassociateGlobalReplicationGroup"];
+/// Of the way back after a detach: upon the region's own cluster.
+const BACK_HERE: [&str; 5] = [
+    "rds:ModifyDBCluster",
+    "rds:AddTagsToResource",
+    "rds:RemoveTagsFromResource",
+    "rds:CreateDBClusterSnapshot",
+    "rds:CreateDBCluster",
+];
+/// Upon the global cluster.
+const BACK_GLOBAL: [&str; 2] = ["rds:ModifyGlobalCluster", "rds:CreateGlobalCluster"];
+/// Upon instances, which no plan names: not simulated.
+const BACK_INSTANCES: [&str; 3] = ["rds:RebootDBInstance", "rds:ModifyDBInstance", "rds:CreateDBInstance"];
 
 /// What a role must be allowed to do in one region.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +98,7 @@ impl Account<'_> {
 
     /// What the component's driver needs where it calls for that region. `seen` are the ARNs that only a look knows: of
     /// Auto Scaling groups and node groups.
-    pub fn rights(&self, component: &AwsComponent, region: &Region, seen: Option<String>) -> Option<Rights> {
+    pub fn rights(&self, component: &AwsComponent, region: &Region, seen: Option<String>) -> Option<Vec<Rights>> {
         let (kind, resources) = self.resources(component, region, seen)?;
         let may_detach = match component {
             AwsComponent::Aurora(a) => a.may_detach,
@@ -74,8 +106,26 @@ impl Account<'_> {
             _ => false,
         };
         let (_, actions) = CHANGES.iter().find(|(k, _)| *k == kind)?;
-        let is_asked = |a: &&&str| **a != PASS_ROLE && (may_detach || !DETACHES.contains(a));
-        Some(Rights { actions: actions.iter().filter(is_asked).copied().collect(), resources })
+        let mut all = Vec::new();
+        if let AwsComponent::Aurora(a) = component
+            && may_detach
+            && a.can_close()
+        {
+            let own = self.arn("rds", Some(region), &format!("cluster:{}", a.regions.get(region)?.cluster));
+            let global = self.arn("rds", None, &format!("global-cluster:{}", a.global_cluster));
+            all.push(Rights { actions: BACK_HERE.to_vec(), resources: vec![own] });
+            all.push(Rights { actions: BACK_GLOBAL.to_vec(), resources: vec![global] });
+        }
+        let later = |a: &&str| {
+            let back = BACK_HERE.iter().chain(&BACK_GLOBAL).chain(&BACK_INSTANCES);
+            kind == "aurora" && back.into_iter().any(|b| b == a)
+        };
+        let snapshots = matches!(component, AwsComponent::Rds(r) if r.snapshot != SnapshotBefore::Nothing);
+        let is_asked = |a: &&&str| {
+            **a != PASS_ROLE && (snapshots || **a != SNAPSHOT) && !later(a) && (may_detach || !DETACHES.contains(a))
+        };
+        all.insert(0, Rights { actions: actions.iter().filter(is_asked).copied().collect(), resources });
+        Some(all)
     }
 
     fn resources(
@@ -161,8 +211,9 @@ mod tests {
     fn the_table_has_what_the_policies_give_beside_looks() {
         let given: BTreeMap<String, BTreeMap<String, String>> =
             serde_json::from_str(include_str!("../../../terraform/modules/iam/rights.json")).expect("it is JSON");
-        for (kind, calls) in
-            given.iter().filter(|(kind, _)| !["needs", "rights", "alarms", "metrics"].contains(&kind.as_str()))
+        for (kind, calls) in given
+            .iter()
+            .filter(|(kind, _)| !["needs", "distributions", "rights", "alarms", "metrics"].contains(&kind.as_str()))
         {
             let is_look = |c: &&str| LOOKS.iter().any(|l| c.split(':').nth(1).is_some_and(|a| a.starts_with(l)));
             let changes: BTreeSet<&str> = calls.keys().map(String::as_str).filter(|c| !is_look(c)).collect();
@@ -202,9 +253,9 @@ mod tests {
         let of = |plan: &pilotlight_core::plan::aws::AuroraPlan| {
             account.rights(&AwsComponent::Aurora(plan.clone()), &"us-west-2".into(), None).expect("it has rights")
         };
-        assert_eq!(of(&plan).actions.len(), 2);
+        assert_eq!((of(&plan).len(), of(&plan)[0].actions.len()), (1, 2));
         assert_eq!(
-            of(&plan).resources,
+            of(&plan)[0].resources,
             [
                 "arn:aws:rds::123456789012:global-cluster:pay",
                 "arn:aws:rds:us-east-1:123456789012:cluster:east",
@@ -212,10 +263,17 @@ mod tests {
             ]
         );
         plan.may_detach = true;
-        assert!(of(&plan).actions.contains(&"rds:RemoveFromGlobalCluster"));
+        assert!(of(&plan)[0].actions.contains(&"rds:RemoveFromGlobalCluster"));
+        assert_eq!(of(&plan).len(), 1, "nobody can silence an old writer, so none joins again");
+        for member in plan.regions.values_mut() {
+            member.closed_groups = vec!["sg-closed".to_owned()];
+        }
+        let back: Vec<&str> = of(&plan)[1..].iter().flat_map(|r| r.actions.clone()).collect();
+        assert_eq!(back.len(), 7, "{back:?}");
+        assert_eq!(of(&plan)[1].resources, ["arn:aws:rds:us-west-2:123456789012:cluster:west"]);
     }
 
     fn aurora(cluster: &str) -> AuroraMember {
-        AuroraMember { cluster: cluster.to_owned(), address: None }
+        AuroraMember { cluster: cluster.to_owned(), address: None, open_groups: vec![], closed_groups: vec![] }
     }
 }

@@ -9,7 +9,7 @@ use crate::eks::EksDriver;
 use crate::finding::finding;
 use crate::identity::Caller;
 use crate::refusal::Said;
-use crate::right::{Account, Rights, denied, principal_of, results};
+use crate::right::{Account, denied, principal_of, results};
 use pilotlight_core::code;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::outcome::{Failure, Finding, Severity};
@@ -89,7 +89,7 @@ impl Access {
         }
         let seen = self.seen(name, component, region).await;
         let account = Account { id: &caller.account, plan: self.plan() };
-        let Some(Rights { actions, resources }) = account.rights(component, region, seen) else {
+        let Some(rights) = account.rights(component, region, seen) else {
             let message = format!("rights to {name} in {region} were not simulated: it cannot be seen");
             found.push(finding(code::AWS_RIGHT, Severity::Warning, message, "look again when it is there"));
             return Ok(found);
@@ -97,8 +97,8 @@ impl Access {
         if caller.arn.is_empty() {
             return Ok(found);
         }
-        for resource in &resources {
-            for (action, said) in self.simulate(called, &caller.arn, &actions, resource).await? {
+        for (actions, resource) in rights.iter().flat_map(|r| r.resources.iter().map(|to| (&r.actions, to))) {
+            for (action, said) in self.simulate(called, &caller.arn, actions, resource).await? {
                 let message =
                     format!("{name} in {region} needs {action} on {resource}, and {} has not: {said}", caller.arn);
                 found.push(finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE));

@@ -22,10 +22,13 @@ from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
 
 import account  # noqa: E402
 import alarms  # noqa: E402
+import backups  # noqa: E402
 import cache  # noqa: E402
 import compute  # noqa: E402
 import database  # noqa: E402
 import dns  # noqa: E402
+import edges  # noqa: E402
+import members  # noqa: E402
 import metrics  # noqa: E402
 import nodes  # noqa: E402
 import objects  # noqa: E402
@@ -56,7 +59,7 @@ def main():
     args = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     CLOCK.speed = args.speed
-    for part in (database, dns, compute, cache, objects, metrics, alarms, nodes, account):
+    for part in (database, members, backups, dns, compute, cache, objects, metrics, alarms, nodes, account, edges):
         part.install()
     app = Door(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", args.port, app, threaded=True, request_handler=Handler)

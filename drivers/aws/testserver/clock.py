@@ -23,6 +23,7 @@ PHASES = {
     "detach": 60.0,
     "resync": 120.0,
     "create-cluster": 120.0,
+    "create-instance": 120.0,
     "snapshot": 60.0,
     "promote": 90.0,
     "modify": 20.0,

@@ -7,10 +7,12 @@ from moto.secretsmanager.models import secretsmanager_backends
 
 import accelerators
 import account
+import backups
 import cache
 import compute
 import database
 import dns
+import members
 import nodes
 import objects
 import rates
@@ -102,12 +104,18 @@ def route(method, path, given, calls, faults):
             return database.by_hand(given)
         case ("POST", ["by-hand", "stop-instance"]):
             return database.stop_by_hand(given)
+        case ("GET", ["clusters"]):
+            return members.shown(given)
+        case ("POST", ["by-hand", "forget-clusters"]):
+            return members.forget(given["name"])
         case ("POST", ["by-hand", "forget-instances"]):
             return database.forget(given["name"])
         case ("POST", ["by-hand", "node-group"]):
             return nodes.by_hand(given)
         case ("POST", ["by-hand", "cluster-version"]):
             return nodes.version_by_hand(given)
+        case ("POST", ["backups"]):
+            return backups.set_age(given)
         case ("POST", ["quotas"]):
             return account.set_quota(given)
         case ("POST", ["by-hand", "secret-copy"]):

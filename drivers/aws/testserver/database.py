@@ -179,7 +179,15 @@ def busy(copy, status, phase, then=None):
     copy.pilotlight_then = then
 
 
+def busy_group(group, status, phase):
+    group.status = status
+    group.pilotlight_busy_until = begin(phase, f"rds:{group.global_cluster_identifier}")
+
+
 def settle(group):
+    if CLOCK.now() >= getattr(group, "pilotlight_busy_until", float("inf")):
+        group.pilotlight_busy_until = float("inf")
+        group.status = "available"
     move = getattr(group, "pilotlight_move", None)
     if move is not None and CLOCK.now() >= move["until"]:
         group.pilotlight_move = None
@@ -354,7 +362,10 @@ def reboot_db_instance(original):
         copy = original(self, name)
         if copy.status != "available":
             raise RDSClientError("InvalidDBInstanceState", f"{name} is {copy.status}")
-        copy.pilotlight_cut = is_shut(copy)
+        # Clients of a cluster write to one of its instances.
+        holder = copy.cluster if isinstance(copy, models.DBInstanceClustered) else copy
+        if holder is copy or copy.is_cluster_writer:
+            holder.pilotlight_cut = is_shut(copy)
         busy(copy, "rebooting", "reboot")
         return copy
 

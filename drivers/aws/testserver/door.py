@@ -24,6 +24,7 @@ CALLS = []
 FAULTS = []
 
 REST = {
+    "cloudfront": [("GET", r"/distribution/[^/]+$", "GetDistribution")],
     "eks": nodes.PATHS,
     "route53": [
         ("POST", r"/hostedzone/[^/]+/rrset/?$", "ChangeResourceRecordSets"),

@@ -7,6 +7,8 @@ import json
 
 import boto3
 
+from world import MAKING
+
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
@@ -16,6 +18,14 @@ def client(port, service, region):
 
 
 def make(port, wanted):
+    MAKING.append(1)
+    try:
+        return make_all(port, wanted)
+    finally:
+        MAKING.pop()
+
+
+def make_all(port, wanted):
     made = {}
     for one in wanted.get("aurora", []):
         aurora(port, one)
@@ -40,6 +50,8 @@ def make(port, wanted):
         made.setdefault("nodes", {})[one["region"]] = nodes(port, one)
     for one in wanted.get("accelerators", []):
         made.setdefault("accelerators", {})[one["name"]] = accelerator(port, one)
+    for one in wanted.get("distributions", []):
+        made.setdefault("distributions", {})[one["name"]] = distribution(port, one)
     for name in wanted.get("zones", []):
         route53 = client(port, "route53", "us-east-1")
         zone = route53.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
@@ -58,7 +70,7 @@ def aurora(port, one):
     rds = client(port, "rds", first[0])
     rds.create_global_cluster(GlobalClusterIdentifier=one["group"], **engine)
     keys = {"MasterUsername": "root", "MasterUserPassword": "not-a-secret"}
-    common = {"GlobalClusterIdentifier": one["group"], "DeletionProtection": True, **engine}
+    common = {"GlobalClusterIdentifier": one["group"], "DeletionProtection": True, "VpcSecurityGroupIds": ["sg-open"], **engine}
     rds.create_db_cluster(DBClusterIdentifier=first[1], **common, **keys)
     for region, name in others:
         client(port, "rds", region).create_db_cluster(DBClusterIdentifier=name, **common)
@@ -260,6 +272,33 @@ def accelerator(port, one):
         )
         groups[region] = group["EndpointGroup"]["EndpointGroupArn"]
     return {"listener": listener, "groups": groups}
+
+
+def distribution(port, one):
+    """A distribution of CloudFront with an origin group of these origins, the first one primary."""
+
+    def listed(items):
+        return {"Quantity": len(items), "Items": items}
+
+    def origin(name):
+        settings = {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "https-only"}
+        return {"Id": name.split(".")[0], "DomainName": name, "CustomOriginConfig": settings}
+
+    group = {
+        "Id": one["name"],
+        "FailoverCriteria": {"StatusCodes": listed(one["codes"])},
+        "Members": listed([{"OriginId": name.split(".")[0]} for name in one["origins"]]),
+    }
+    behaviour = {"TargetOriginId": one["name"], "ViewerProtocolPolicy": "https-only"}
+    config = {
+        "CallerReference": one["name"],
+        "Comment": one["name"],
+        "Enabled": one.get("enabled", True),
+        "Origins": listed([origin(name) for name in one["origins"]]),
+        "OriginGroups": listed([group]),
+        "DefaultCacheBehavior": {**behaviour, "CachePolicyId": "658327ea-f89d-4fab-a63d-7e88639e58f6"},
+    }
+    return client(port, "cloudfront", "us-east-1").create_distribution(DistributionConfig=config)["Distribution"]["Id"]
 
 
 def check(port, name):

@@ -8,6 +8,14 @@ LOCK = threading.RLock()
 REGIONS = {}
 
 
+MAKING = []
+
+
+def making():
+    """What a test starts from is being made."""
+    return bool(MAKING)
+
+
 def region(name):
     return REGIONS.setdefault(name, {"control": "up", "data": "up"})
 

@@ -82,6 +82,8 @@ resource "aws_rds_cluster" "primary" {
       replication_source_identifier,
       # Raised through the global cluster.
       engine_version,
+      # Pilotlight shuts clients out of an old writer that was left behind.
+      vpc_security_group_ids,
     ]
   }
 }
@@ -137,6 +139,8 @@ resource "aws_rds_cluster" "standby" {
       replication_source_identifier,
       # Raised through the global cluster.
       engine_version,
+      # Pilotlight shuts clients out of an old writer that was left behind.
+      vpc_security_group_ids,
     ]
   }
 

@@ -6,12 +6,28 @@ locals {
   rights = jsondecode(file("${path.module}/rights.json"))
   keys   = jsondecode(file("${path.module}/keys.json"))
   # A detach leaves two writers until a person stops one, and a replication group never joins again: only for plans that
-  # say `detach: allowed`.
-  withheld = var.allow_detach ? [] : ["rds:RemoveFromGlobalCluster", "elasticache:DisassociateGlobalReplicationGroup"]
+  # say `detach: allowed`. The way back of an Aurora region changes and makes clusters, which nothing else of its driver does.
+  detach = {
+    aurora = [
+      "rds:RemoveFromGlobalCluster",
+      "rds:ModifyDBCluster",
+      "rds:RebootDBInstance",
+      "rds:AddTagsToResource",
+      "rds:RemoveTagsFromResource",
+      "rds:CreateDBClusterSnapshot",
+      "rds:ModifyDBInstance",
+      "rds:ModifyGlobalCluster",
+      "rds:CreateGlobalCluster",
+      "rds:CreateDBCluster",
+      "rds:CreateDBInstance",
+    ]
+    elasticache = ["elasticache:DisassociateGlobalReplicationGroup"]
+  }
+  withheld = { for driver, calls in local.detach : driver => [for call in calls : call if !var.allow_detach] }
   calls = {
     for driver, _ in var.resources : driver => {
       for scope in ["named", "any"] : scope => [
-        for call, is in local.rights[driver] : call if is == scope && !contains(local.withheld, call)
+        for call, is in local.rights[driver] : call if is == scope && !contains(try(local.withheld[driver], []), call)
       ]
     }
   }
@@ -49,7 +65,7 @@ data "aws_iam_policy_document" "driver" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = distinct([for arn in statement.value : "${each.key}.${split(":", arn)[3]}.amazonaws.com"])
+        values   = distinct([for arn in statement.value : "${each.key == "aurora" ? "rds" : each.key}.${split(":", arn)[3]}.amazonaws.com"])
       }
     }
   }

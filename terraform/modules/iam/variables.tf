@@ -21,7 +21,7 @@ variable "resources" {
 }
 
 variable "keys" {
-  description = "By driver (rds, sns): ARNs of the keys of yours that its resources are encrypted with. Without them an encrypted replica cannot be made and nothing can be told to an encrypted topic."
+  description = "By driver (aurora, rds, sns): ARNs of the keys of yours that its resources are encrypted with. Without them an encrypted replica cannot be made and nothing can be told to an encrypted topic."
   type        = map(list(string))
   default     = {}
   validation {
@@ -35,7 +35,7 @@ variable "keys" {
 }
 
 variable "allow_detach" {
-  description = "Gives the right to take an Aurora cluster out of its global cluster, and a replication group out of its Global Datastore, which it can never join again. Only for plans with `detach: allowed`."
+  description = "Gives the rights to take an Aurora cluster out of its global cluster and to let its region join again, and to take a replication group out of its Global Datastore, which it can never join again. Only for plans with `detach: allowed`. For the way back of Aurora `resources` also names, per region, `cluster:NAME-before-*`, `cluster-snapshot:NAME-before-*`, `db:NAME-*`, and the subnet and parameter groups."
   type        = bool
   default     = false
 }

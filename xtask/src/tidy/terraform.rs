@@ -14,7 +14,7 @@ const MOVED: &[(&str, &[&str])] = &[
     ("aws_elasticache_global_replication_group", &["primary_replication_group_id"]),
     ("aws_elasticache_replication_group", &["global_replication_group_id"]),
     ("aws_globalaccelerator_endpoint_group", &["traffic_dial_percentage", "endpoint_configuration"]),
-    ("aws_rds_cluster", &["global_cluster_identifier", "replication_source_identifier"]),
+    ("aws_rds_cluster", &["global_cluster_identifier", "replication_source_identifier", "vpc_security_group_ids"]),
     ("aws_route53_health_check", &["invert_healthcheck", "disabled"]),
     ("aws_s3_bucket_replication_configuration", &["rule[0].status"]),
 ];

@@ -52,7 +52,7 @@ impl Aws {
         if components.is_empty() { None } else { Some(self.0.rights(&components).await) }
     }
 
-    /// What each region needs besides components, and what is wrong with it.
+    /// What each region needs besides components, distributions that go to the other by themselves, and what is wrong with them.
     pub(crate) async fn needs(&self, plan: &Plan) -> Vec<(String, Vec<Finding>)> {
         let needs = |region: &&Region| plan.aws.regions.get(*region).is_some_and(|r| !r.needs.is_empty());
         let mut found = Vec::new();
@@ -61,6 +61,9 @@ impl Aws {
         }
         if !found.is_empty() {
             found.push(("secrets in step".to_owned(), self.0.secrets_in_step(&plan.regions).await));
+        }
+        for distribution in &plan.aws.distributions {
+            found.push((format!("distribution {}", distribution.id), self.0.distribution(distribution).await));
         }
         found
     }

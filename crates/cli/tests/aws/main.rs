@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod detached;
 mod examples;
 mod ground;
 mod moves;

@@ -68,9 +68,11 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
     let mut attested_by = None;
     for data in &survey.data {
         // The API of a lost region is lost with it, so nothing is fenced through it either.
-        let direct = data.descriptor.can(Capability::Fence) && survey.answers(from);
+        // A provider that switches in one call stops the old writer by it.
+        let by_call = data.descriptor.atomic_switch;
+        let direct = data.descriptor.can(Capability::Fence) && survey.answers(from) && !by_call;
         // What is left when the fence itself is too weak or cannot be carried out: the lease, where an agent keeps one.
-        let by_fence = match (direct, data.descriptor.atomic_switch) {
+        let by_fence = match (direct, by_call) {
             (true, _) | (_, true) => data.descriptor.fence_assurance,
             (false, false) => FenceAssurance::None,
         };
@@ -102,7 +104,7 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
             if !(data.descriptor.can(Capability::Fence) && survey.answers(region)) {
                 return Err(Refusal::AnotherWriter { component: data.name.clone(), region: region.clone() });
             }
-            let least = data.descriptor.fence_assurance;
+            let least = data.descriptor.fence_alone();
             steps.push(draft.add(fence(survey, data, region, least).once(opened.iter().cloned())));
         }
     }
@@ -121,7 +123,7 @@ pub(super) fn fence(survey: &Survey<'_>, data: &Data<'_>, region: &Region, least
     match survey.role(component, region) {
         // Proven when it was derived, and a fenced copy never starts by itself: the step only makes sure that later orders
         // with an older epoch are refused there. If the agent has gone meanwhile, nothing is lost by going on.
-        Role::Fenced { assurance } if *assurance >= data.descriptor.fence_assurance => {
+        Role::Fenced { assurance } if *assurance >= data.descriptor.fence_alone() => {
             let why = "It was seen to be fenced; this raises the epoch there, so that nothing older can wake it.";
             let again = step(id, Phase::Fence, effect, limits::FENCE_AGAIN).say(title, why).until(after);
             again.else_do(OnFailure::GoOn)

@@ -18,7 +18,7 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
     let told = draft.steps.len();
     for region in survey.d.plan.regions.iter().filter(|r| *r != writer) {
         let mut back: Vec<StepId> = Vec::new();
-        for data in survey.data.iter().filter(|d| d.descriptor.needs_rejoin()) {
+        for data in &survey.data {
             if !survey.can_reach(data.descriptor, region) || !is_astray(survey, data, region) {
                 continue;
             }
@@ -29,10 +29,12 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
             }
             let silent = match survey.role(data.name, region) {
                 Role::Standby { .. } => None,
+                // Nothing is there that could take writes.
+                Role::Down { was_writer: false, .. } => None,
                 // What it took meanwhile is to arrive before it stops.
                 _ if data.descriptor.told_to_follow => None,
                 _ if data.descriptor.can(Capability::Fence) => {
-                    Some(draft.add(fence(survey, data, region, data.descriptor.fence_assurance)))
+                    Some(draft.add(fence(survey, data, region, data.descriptor.fence_alone())))
                 }
                 _ => return Err(Refusal::Incapable { component: data.name.clone(), capability: Capability::Fence }),
             };
@@ -52,11 +54,20 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
     Ok(draft)
 }
 
-/// Besides what a verdict counts, a copy that takes writes although the writer is elsewhere.
+/// Besides what a verdict counts, a copy that takes writes although the writer is elsewhere. Where a provider makes the
+/// others follow by itself, only what it has let go of: a copy that stands alone, or is not there.
 fn is_astray(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> bool {
     let has_copy = survey.d.plan.components[data.name].copies().contains(&region);
     let role = survey.role(data.name, region);
-    has_copy && (*role == Role::Writer || astray(role, survey.to()).is_some())
+    has_copy
+        && match data.descriptor.needs_rejoin() {
+            true => *role == Role::Writer || astray(role, survey.to()).is_some(),
+            false => match role {
+                Role::Writer | Role::Fenced { .. } => true,
+                Role::Down { was_writer: false, .. } => data.descriptor.can(Capability::Fence),
+                _ => false,
+            },
+        }
 }
 
 /// Keeps what the copy holds and nobody else does. It fails rather than let any of it be lost; then a person decides.

@@ -6,7 +6,7 @@ use crate::effect::{Capability, Effect, FenceAssurance, Guard};
 use crate::fixture::{
     FENCED, descriptors, dns, exec, looks, plan, postgres, process, standby, target, unit, usual, webhook,
 };
-use crate::observation::Role;
+use crate::observation::{Condition, Role};
 use crate::placement::Placement;
 use crate::plan::{FailbackPlan, HealthPlan, Hook, ShiftOrder};
 use crate::runbook::OnFailure;
@@ -231,6 +231,34 @@ fn a_provider_that_switches_in_one_call_needs_one_step() {
     assert_eq!(lost.refusal().code(), "PL-0209", "attested is less than lapsed");
     lost.consent = Consent::Given;
     assert_eq!(lost.graph()[1..4], ["scale-payments-west", "grant-west", "switch-database-west < grant-west"]);
+}
+
+/// Like a global cluster that a copy was detached from: what AWS lets go of is silenced and joins again, all else AWS does.
+#[test]
+fn what_a_provider_let_go_of_is_silenced_and_joins_again() {
+    let closable = |d: &mut Descriptor| {
+        provider(d);
+        d.capabilities.insert(Capability::Fence);
+        d.capabilities.remove(&Capability::Rescue);
+    };
+    let moved = Scene::new(usual(), Verb::Failover, "west").driver("database", closable);
+    let moved = Scene { consent: Consent::Given, ..moved };
+    assert!(moved.graph().iter().all(|step| !step.starts_with("fence-")), "the call fences: {:?}", moved.graph());
+    let back = |role: Role| {
+        let scene = Scene::new(usual(), Verb::Rejoin, "east").driver("database", closable);
+        scene.role("database", "east", Role::Writer).role("database", "west", role)
+    };
+    let graph = back(Role::Writer).graph();
+    assert!(graph.contains(&"rejoin-database-west < fence-database-west".to_owned()), "{graph:?}");
+    let runbook = back(Role::Writer).runbook();
+    let fence = runbook.steps.iter().find(|s| s.id.as_str() == "fence-database-west").expect("it was in the graph");
+    let least = |after: &Option<Condition>| matches!(after, Some(Condition::IsFenced { least, .. }) if *least == FenceAssurance::ConnectionsCut);
+    assert!(least(&fence.after), "{fence:?}");
+    let gone = back(Role::Down { clean: true, was_writer: false }).graph();
+    assert!(gone.contains(&"rejoin-database-west".to_owned()), "{gone:?}");
+    assert_eq!(back(standby("east", false)).refusal().code(), "PL-0213", "AWS makes it follow by itself");
+    let open = back(Role::Writer).driver("database", provider);
+    assert_eq!(open.refusal().code(), "PL-0215", "nothing can silence it");
 }
 
 /// Like buckets: the call fences nothing, and the old side goes on until users have gone.

@@ -3,6 +3,13 @@
 //! Border: names and settings only. Which call does what is known by the drivers; what a kind means in words that hold for
 //! every technology stands in `facet`.
 
+mod data;
+
+pub use data::{
+    AuroraMember, AuroraPlan, ElastiCacheMember, ElastiCachePlan, RdsInstance, RdsPlan, S3Bucket, S3Plan,
+    SnapshotBefore,
+};
+
 use super::facet::Instances;
 use crate::id::Region;
 use serde::Serialize;
@@ -18,6 +25,8 @@ pub struct AwsPlan {
     pub endpoint: Option<String>,
     /// `aws.metrics`: where our own figures are published.
     pub metrics: Option<AwsMetrics>,
+    /// `aws.distributions`: distributions of CloudFront that go to the other region by themselves.
+    pub distributions: Vec<AwsDistribution>,
     /// `aws.regions`: what AWS calls a region of the plan, and the role that may act there.
     pub regions: BTreeMap<Region, AwsRegion>,
 }
@@ -31,6 +40,21 @@ pub struct AwsMetrics {
     pub namespace: String,
     /// How often.
     pub every: Duration,
+}
+
+/// `aws.distributions`: a distribution of CloudFront and its origin group, looked at and never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AwsDistribution {
+    /// Its id.
+    pub id: String,
+    /// Id of the origin group.
+    pub origin_group: String,
+    /// The region whose origin is asked first.
+    pub primary: Region,
+    /// Id or domain name of the origin of each region.
+    pub origins: BTreeMap<Region, String>,
+    /// Status codes after which the other region is asked, too: 403 and 404 where that is meant.
+    pub also: Vec<u16>,
 }
 
 /// One figure that is published.
@@ -116,91 +140,6 @@ pub enum AwsComponent {
     Accelerator(AcceleratorPlan),
     /// An SNS topic that is told what happens.
     Sns(SnsPlan),
-}
-
-/// `kind: aurora`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AuroraPlan {
-    /// Identifier of the global cluster.
-    pub global_cluster: String,
-    /// `detach`: a copy may be taken out of the global cluster and promoted alone when the global calls fail.
-    pub may_detach: bool,
-    /// One member per region.
-    pub regions: BTreeMap<Region, AuroraMember>,
-}
-
-/// A member of a global cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AuroraMember {
-    /// Identifier of the DB cluster.
-    pub cluster: String,
-    /// `HOST:PORT` of its endpoint, dialled as a second opinion.
-    pub address: Option<String>,
-}
-
-/// `kind: rds`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RdsPlan {
-    /// One instance per region: one writes, the others are its read replicas.
-    pub regions: BTreeMap<Region, RdsInstance>,
-}
-
-/// An RDS instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RdsInstance {
-    /// Identifier of the DB instance.
-    pub instance: String,
-    /// `HOST:PORT` of its endpoint, dialled as a second opinion.
-    pub address: Option<String>,
-    /// Security groups with which clients reach it.
-    pub open_groups: Vec<String>,
-    /// Security groups with which nobody does: the way to stop writes. Empty: there is none.
-    pub closed_groups: Vec<String>,
-}
-
-/// `kind: elasticache`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ElastiCachePlan {
-    /// Id of the global datastore, with the prefix that AWS gave it.
-    pub global_datastore: String,
-    /// `detach`: a group may be taken out of the datastore when the global call fails.
-    pub may_detach: bool,
-    /// One member per region.
-    pub regions: BTreeMap<Region, ElastiCacheMember>,
-}
-
-/// A member of a global datastore.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ElastiCacheMember {
-    /// Id of the replication group.
-    pub group: String,
-    /// `HOST:PORT` of its primary endpoint, dialled as a second opinion.
-    pub address: Option<String>,
-}
-
-/// `kind: s3`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct S3Plan {
-    /// `existing_copied`: a batch replication has copied what was there before the rules.
-    pub existing_copied: bool,
-    /// Two buckets.
-    pub regions: BTreeMap<Region, S3Bucket>,
-}
-
-/// A bucket and the rule in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct S3Bucket {
-    /// Its name.
-    pub bucket: String,
-    /// Id of the replication rule in it that copies to the other bucket.
-    pub rule: String,
-}
-
-impl S3Plan {
-    /// The region of the other bucket.
-    pub fn other<'a>(&'a self, region: &Region) -> Option<&'a Region> {
-        self.regions.keys().find(|r| *r != region)
-    }
 }
 
 /// `kind: ecs`.
@@ -418,7 +357,11 @@ impl AwsComponent {
         let places = |regions: Vec<&Region>| regions.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ");
         match self {
             AwsComponent::Aurora(a) => {
-                let detach = if a.may_detach { "may be detached" } else { "is never detached" };
+                let detach = match (a.may_detach, a.can_close()) {
+                    (false, _) => "is never detached",
+                    (true, true) => "may be detached and joined again",
+                    (true, false) => "may be detached; without `closed_groups` people join it again",
+                };
                 let places = places(a.regions.keys().collect());
                 format!("Aurora global cluster {} in {places}; a copy {detach}", a.global_cluster)
             }

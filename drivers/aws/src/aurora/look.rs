@@ -3,6 +3,7 @@
 use super::AuroraDriver;
 use crate::call::Call;
 use crate::cluster::{self, Copy, Group, Member, Moving};
+use crate::instance::{REBOOTED, STOPPED_AT};
 use crate::refusal::Said;
 use crate::together::GATHER;
 use aws_sdk_rds::Client;
@@ -10,10 +11,11 @@ use aws_sdk_rds::types::{DbCluster, Filter, GlobalCluster};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::State;
 use pilotlight_core::outcome::Failure;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A look that takes longer is worth nothing.
-const LOOK: Duration = Duration::from_secs(3);
+pub(super) const LOOK: Duration = Duration::from_secs(3);
 
 /// What one region's API shows.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub(super) struct Seen {
     /// `None` when there is no such global cluster.
     pub(super) group: Option<Group>,
     pub(super) copy: Copy,
+    /// Security groups that let nobody in.
+    pub(super) closed: BTreeSet<String>,
     /// Of the DB cluster, for the findings.
     pub(super) engine: Option<String>,
     pub(super) deletion_protection: bool,
@@ -31,7 +35,7 @@ impl Seen {
     pub(super) fn state(&self, driver: &AuroraDriver) -> State {
         let plan_region =
             |name: &str| driver.plan.regions.keys().find(|region| driver.access.name(region) == name).cloned();
-        cluster::state(self.group.as_ref(), &self.copy, plan_region)
+        cluster::state(self.group.as_ref(), &self.copy, &self.closed, plan_region)
     }
 
     pub(super) fn arn(&self) -> Option<&str> {
@@ -62,19 +66,20 @@ impl AuroraDriver {
     /// Looks through the region's own API.
     pub(super) async fn look(&self, region: &Region) -> Result<Seen, Failure> {
         let client = self.rds(region).await?;
-        let (group, copy) = tokio::join!(self.group(&client, region), self.copy(&client, region));
-        let (group, copy) = (group?, copy?);
+        let name = &self.plan.regions[region].cluster;
+        let (group, copy) = tokio::join!(self.group(&client, region), self.cluster(&client, region, name));
+        let (group, copy, closed) = (group?, copy?, self.closed(region));
         let Some(copy) = copy else {
-            let arn = None;
-            let copy = Copy { arn, status: None };
-            return Ok(Seen { group, copy, engine: None, deletion_protection: false, has_instances: false });
+            let copy = Copy::default();
+            return Ok(Seen { group, copy, closed, engine: None, deletion_protection: false, has_instances: false });
         };
         Ok(Seen {
             group,
+            closed,
             engine: copy.engine_version().map(str::to_owned),
             deletion_protection: copy.deletion_protection().unwrap_or_default(),
             has_instances: !copy.db_cluster_members().is_empty(),
-            copy: Copy { arn: copy.db_cluster_arn().map(str::to_owned), status: copy.status().map(str::to_owned) },
+            copy: read_copy(&copy),
         })
     }
 
@@ -103,8 +108,14 @@ impl AuroraDriver {
         }
     }
 
-    async fn copy(&self, client: &Client, region: &Region) -> Result<Option<DbCluster>, Failure> {
-        let (key, name) = (self.access.name(region).to_owned(), self.plan.regions[region].cluster.to_ascii_lowercase());
+    /// The cluster of that name, in AWS's own words.
+    pub(super) async fn cluster(
+        &self,
+        client: &Client,
+        region: &Region,
+        name: &str,
+    ) -> Result<Option<DbCluster>, Failure> {
+        let (key, name) = (self.access.name(region).to_owned(), name.to_ascii_lowercase());
         let asked = self.access.looks().clusters.ask(key, &name, |question| async move {
             self.access.clock().sleep(GATHER).await;
             let send = || {
@@ -130,6 +141,19 @@ impl AuroraDriver {
 /// Only the clusters of these names; one that is not there is left out.
 fn named(names: &[String]) -> Filter {
     Filter::builder().name("db-cluster-id").set_values(Some(names.to_vec())).build()
+}
+
+pub(super) fn read_copy(cluster: &DbCluster) -> Copy {
+    let tag = |key: &str| cluster.tag_list().iter().find(|t| t.key() == Some(key)).and_then(|t| t.value());
+    let groups = cluster.vpc_security_groups();
+    Copy {
+        arn: cluster.db_cluster_arn().map(str::to_owned),
+        status: cluster.status().map(str::to_owned),
+        groups: groups.iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect(),
+        groups_settled: groups.iter().all(|g| g.status() == Some("active")),
+        rebooted: tag(REBOOTED).is_some(),
+        stopped_at: tag(STOPPED_AT).and_then(|at| at.parse().ok()),
+    }
 }
 
 fn read(group: &GlobalCluster) -> Group {

@@ -1,8 +1,10 @@
 //! What would stand in the way of a move, found before it.
 
 use super::AuroraDriver;
-use super::look::Seen;
-use crate::finding::{MOVED_BY_HAND, finding};
+use super::look::{LOOK, Seen};
+use super::reattach::Way;
+use crate::finding::{MOVED_BY_HAND, finding, not_asked};
+use crate::reattach::Next;
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
@@ -11,7 +13,11 @@ use pilotlight_core::outcome::{Failure, Finding, Severity};
 
 impl AuroraDriver {
     pub(super) async fn findings(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
-        let Effect::Switch { from, to, allow_loss, .. } = effect else { return Ok(Vec::new()) };
+        let (from, to, allow_loss) = match effect {
+            Effect::Switch { from, to, allow_loss, .. } => (from, to, allow_loss),
+            Effect::Rejoin { region, upstream, .. } => return Ok(self.before_rejoin(region, upstream).await),
+            _ => return Ok(Vec::new()),
+        };
         let mut findings = Vec::new();
         let seen = match self.look(to).await {
             Ok(seen) => seen,
@@ -26,6 +32,31 @@ impl AuroraDriver {
             self.against_source(&seen, &source, to, &mut findings);
         }
         Ok(findings)
+    }
+
+    /// What joining again would stumble over, and what it keeps. The silence is a step before it.
+    async fn before_rejoin(&self, region: &Region, upstream: &Region) -> Vec<Finding> {
+        let component = &self.component;
+        let way = Way { region, upstream, epoch: 0, time: LOOK };
+        let mut back = match Box::pin(self.back(&way)).await {
+            Ok(back) => back,
+            Err(failure) => return vec![not_asked(failure)],
+        };
+        back.scene.as_if_fenced();
+        match back.scene.next() {
+            Next::Refuse(why, hint) => {
+                let message = format!("{component} in {region} cannot join again: {why}");
+                vec![finding(code::AWS_HALF_DONE, Severity::Blocker, message, hint)]
+            }
+            Next::Wait | Next::Done => Vec::new(),
+            _ => {
+                let message = format!(
+                    "the old cluster of {component} in {region} will be kept beside a new one, with its instances and a snapshot"
+                );
+                let hint = "they cost what they cost before; delete them when nobody needs what only they hold";
+                vec![finding(code::AWS_KEPT, Severity::Note, message, hint)]
+            }
+        }
     }
 
     fn in_target(&self, seen: &Seen, from: &Region, to: &Region, findings: &mut Vec<Finding>) {
@@ -48,9 +79,9 @@ impl AuroraDriver {
                     findings.push(finding(code::AWS_NOT_IN_STEP, Severity::Blocker, message, hint));
                 }
             }
-            Some(Role::Writer) if !seen.is_member() => {
+            Some(Role::Writer | Role::Fenced { .. }) if !seen.is_member() => {
                 let message = format!("{component} in {to} stands alone outside of global cluster {name}");
-                let hint = "add a new member there; docs/aws.md shows how";
+                let hint = "`pilotlight rejoin` makes it a member again; docs/aws.md says what it keeps";
                 findings.push(finding(code::AWS_MISSING, Severity::Blocker, message, hint));
             }
             Some(Role::Writer) => {

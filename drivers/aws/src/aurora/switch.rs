@@ -7,7 +7,6 @@ use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
-use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::time::Wall;
 use pilotlight_driver::Context;
@@ -21,18 +20,31 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "aurora", rename_all = "kebab-case")]
 pub(super) enum Handle {
-    Switch { from: Region, to: Region, allow_loss: bool, since: Wall },
-    Detach { to: Region, why: String },
-    Rejoin { region: Region, upstream: Region },
+    Switch {
+        from: Region,
+        to: Region,
+        allow_loss: bool,
+        since: Wall,
+    },
+    Detach {
+        to: Region,
+        why: String,
+    },
+    Fence {
+        region: Region,
+    },
+    /// The epoch is in the names of what is kept.
+    Rejoin {
+        region: Region,
+        upstream: Region,
+        #[serde(default)]
+        epoch: u64,
+    },
 }
 
 impl Handle {
-    pub(super) fn rejoin(region: &Region, upstream: &Region) -> Self {
-        Handle::Rejoin { region: region.clone(), upstream: upstream.clone() }
-    }
-
-    pub(super) fn pack(&self) -> String {
-        serde_json::to_string(self).expect("a handle is names and times")
+    pub(super) fn accepted(&self) -> Outcome {
+        Outcome::Accepted { handle: serde_json::to_string(self).expect("a handle is names and times") }
     }
 }
 
@@ -50,16 +62,16 @@ impl AuroraDriver {
         }
         if !seen.is_member() && seen.copy.status.as_deref() == Some("promoting") {
             let why = "it is being promoted alone".to_owned();
-            return Ok(Outcome::Accepted { handle: Handle::Detach { to: to.clone(), why }.pack() });
+            return Ok(Handle::Detach { to: to.clone(), why }.accepted());
         }
         let since = self.access.clock().wall();
         let handle = Handle::Switch { from: from.clone(), to: to.clone(), allow_loss, since };
         if self.stands_in_the_way(&seen, from, to)? == UnderWay::ToTarget {
-            return Ok(Outcome::Accepted { handle: handle.pack() });
+            return Ok(handle.accepted());
         }
         let arn = seen.arn().unwrap_or_default().to_owned();
         match self.ask(from, to, &arn, allow_loss, context).await {
-            Ok(()) => Ok(Outcome::Accepted { handle: handle.pack() }),
+            Ok(()) => Ok(handle.accepted()),
             Err(refused) if allow_loss && self.plan.may_detach && worth_detaching(refused.said) => {
                 self.detach(to, &arn, refused.failure().message, context).await
             }
@@ -123,7 +135,7 @@ impl AuroraDriver {
         }
     }
 
-    async fn client(&self, region: &Region) -> aws_sdk_rds::Client {
+    pub(super) async fn client(&self, region: &Region) -> aws_sdk_rds::Client {
         self.rds(region).await.expect("a configuration is made without a call")
     }
 
@@ -136,11 +148,11 @@ impl AuroraDriver {
         let call = self.call(to, "RemoveFromGlobalCluster");
         tracing::warn!(component = %self.component, region = %to, "detaching and promoting alone: {why}");
         self.access.change(call, context.deadline / 10, send).await.map_err(|r| r.failure())?;
-        Ok(Outcome::Accepted { handle: Handle::Detach { to: to.clone(), why }.pack() })
+        Ok(Handle::Detach { to: to.clone(), why }.accepted())
     }
 
     /// Looks after accepted work.
-    pub(super) async fn take_up(&self, handle: &str) -> Result<Outcome, Failure> {
+    pub(super) async fn take_up(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
         let read: Handle =
             serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
         let again = Outcome::Accepted { handle: handle.to_owned() };
@@ -153,12 +165,8 @@ impl AuroraDriver {
                 let seen = self.look(&to).await?;
                 Ok(if seen.is_writer(self) { self.detached(&to, &why) } else { again })
             }
-            Handle::Rejoin { region, upstream } => {
-                let seen = self.look(&region).await?;
-                let follows = Some(Role::Standby { upstream: Some(upstream.clone()), streaming: true });
-                let text = format!("{} in {region} follows {upstream}", self.component);
-                Ok(if seen.state(self).role == follows { Outcome::done_with(text) } else { again })
-            }
+            Handle::Fence { region } => self.fence(&region, context).await,
+            Handle::Rejoin { region, upstream, epoch } => self.rejoin(&region, &upstream, Some(epoch), context).await,
         }
     }
 

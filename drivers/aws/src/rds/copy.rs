@@ -7,6 +7,7 @@ use aws_sdk_rds::types::DbInstance;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Failure, Outcome};
+use pilotlight_core::plan::aws::SnapshotBefore;
 use pilotlight_driver::Context;
 
 /// Clocks of two machines may differ by so much and still be called right, in milliseconds.
@@ -31,7 +32,14 @@ impl RdsDriver {
         })
     }
 
-    pub(super) async fn promote(&self, region: &Region, again: bool, context: &Context) -> Result<Outcome, Failure> {
+    /// `behind` is the snapshot that is made before it.
+    pub(super) async fn promote(
+        &self,
+        region: &Region,
+        behind: Option<String>,
+        again: bool,
+        context: &Context,
+    ) -> Result<Outcome, Failure> {
         let (component, seen) = (&self.component, self.must(region).await?);
         let going_on = Handle::Promote { region: region.clone() }.accepted();
         let role = self.role_of(region, Some(&seen)).role;
@@ -50,6 +58,9 @@ impl RdsDriver {
             // Promotion has begun: AWS still names the source while it goes on.
             (Some(_), _) if seen.status == "modifying" || again => Ok(going_on),
             (Some(_), _) if !seen.serves() => Err(busy(component.as_str(), region, &seen)),
+            (Some(_), _) if behind.is_some() => {
+                Box::pin(self.promote_behind(region, &behind.unwrap_or_default(), context)).await
+            }
             (Some(_), _) => {
                 let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
                 let send = || client.promote_read_replica().db_instance_identifier(name).send();
@@ -87,6 +98,12 @@ impl RdsDriver {
                 self.is_writer(upstream).await?;
                 if kept.len() > 63 {
                     return Err(Failure::rejected(format!("{kept} is longer than AWS takes")));
+                }
+                if self.plan.snapshot != SnapshotBefore::Nothing && !self.snapshot(region, kept, context).await? {
+                    return Ok(handle().accepted());
+                }
+                if seen.status == "backing-up" {
+                    return Ok(handle().accepted());
                 }
                 let client = self.rds(region).await?;
                 let send = || {

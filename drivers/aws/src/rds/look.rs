@@ -2,7 +2,7 @@
 
 use super::RdsDriver;
 use crate::call::Call;
-use crate::instance::{self, Instance};
+use crate::instance::{self, Instance, REBOOTED, STOPPED_AT};
 use crate::metrics::{Metric, Value};
 use crate::refusal::Said;
 use crate::together::GATHER;
@@ -15,11 +15,6 @@ use std::time::Duration;
 
 /// A look that takes longer is worth nothing.
 pub(super) const LOOK: Duration = Duration::from_secs(3);
-
-/// Says that the instance was rebooted after its clients were shut out.
-pub(super) const REBOOTED: &str = "pilotlight:rebooted";
-/// Says since when it acknowledges nothing, in milliseconds since 1970.
-pub(super) const STOPPED_AT: &str = "pilotlight:stopped-at";
 
 impl RdsDriver {
     pub(super) async fn rds(&self, region: &Region) -> Result<Client, Failure> {
@@ -86,6 +81,16 @@ impl RdsDriver {
     pub(super) async fn state(&self, region: &Region) -> Result<State, Failure> {
         let seen = self.look(region).await?;
         let mut state = self.role_of(region, seen.as_ref());
+        if seen.as_ref().is_some_and(|s| s.status == "backing-up")
+            && let Some(snapshot) = self.in_progress(region).await
+        {
+            state.facts.insert("snapshot".to_owned(), snapshot);
+        }
+        if let Some(source) = seen.as_ref().and_then(|s| s.source.as_deref())
+            && let Some(backups) = self.backups(region, source).await
+        {
+            state.facts.insert("backups".to_owned(), backups);
+        }
         let now = self.access.clock().wall();
         match &state.role {
             Some(Role::Writer) => state.position = Some(self.position(now.0)),
@@ -126,6 +131,7 @@ fn read(seen: &DbInstance) -> Instance {
         groups: groups.iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect(),
         groups_settled: groups.iter().all(|g| g.status() == Some("active")),
         rebooted: tag(REBOOTED).is_some(),
+        gigabytes: seen.allocated_storage(),
         protected: seen.deletion_protection().unwrap_or_default(),
         stopped_at: tag(STOPPED_AT).and_then(|at| at.parse().ok()),
     }

@@ -7,6 +7,7 @@ use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Finding, Severity};
+use pilotlight_core::plan::aws::SnapshotBefore;
 use std::time::Duration;
 
 /// A copy this far behind loses that much in a failover, and is waited for in a planned move.
@@ -73,6 +74,12 @@ impl RdsDriver {
             Ok(_) => {}
             Err(failure) => found.push(Finding { severity: Severity::Warning, ..not_asked(failure) }),
         }
+        if let Some(source) = &seen.source {
+            found.extend(self.of_backups(region, source).await);
+        }
+        if self.plan.snapshot == SnapshotBefore::Changes {
+            found.push(self.snapshot_costs(region, seen.gigabytes, true));
+        }
         if !seen.protected {
             let message = format!("{component} in {region} is not protected from deletion");
             found.push(finding(code::AWS_UNPROTECTED, Severity::Note, message, "turn deletion protection on"));
@@ -81,6 +88,12 @@ impl RdsDriver {
     }
 
     pub(super) async fn before_rejoin(&self, region: &Region) -> Vec<Finding> {
-        self.there(region).await.err().unwrap_or_default()
+        match self.there(region).await {
+            Ok(seen) if self.plan.snapshot != SnapshotBefore::Nothing => {
+                vec![self.snapshot_costs(region, seen.gigabytes, false)]
+            }
+            Ok(_) => Vec::new(),
+            Err(found) => found,
+        }
     }
 }

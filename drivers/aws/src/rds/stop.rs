@@ -1,8 +1,7 @@
 //! Shutting clients out and letting them in again.
 
-use super::look::{REBOOTED, STOPPED_AT};
 use super::{Handle, RdsDriver};
-use crate::instance::Instance;
+use crate::instance::{Instance, REBOOTED, STOPPED_AT};
 use aws_sdk_rds::types::Tag;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;

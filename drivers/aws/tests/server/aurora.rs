@@ -17,51 +17,60 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A global cluster of its own, with the driver behind a guard.
-struct Group<'a> {
-    ground: &'a Ground,
-    name: String,
-    driver: Guarded<AuroraDriver>,
+pub(crate) struct Group<'a> {
+    pub(crate) ground: &'a Ground,
+    pub(crate) name: String,
+    pub(crate) driver: Guarded<AuroraDriver>,
     _folder: tempfile::TempDir,
 }
 
+async fn seed(ground: &Ground, name: &str) {
+    let member = |region: &str| json!([region, format!("{name}-{region}")]);
+    ground.seed(json!({"aurora": [{"group": name, "members": [member(EAST), member(WEST)]}]})).await;
+}
+
 impl<'a> Group<'a> {
-    async fn make(ground: &'a Ground, may_detach: bool) -> Group<'a> {
+    pub(crate) async fn make(ground: &'a Ground, may_detach: bool) -> Group<'a> {
         let name = ground.fresh("pay");
-        let member = |region: &str| json!([region, format!("{name}-{region}")]);
-        ground.seed(json!({"aurora": [{"group": name, "members": [member(EAST), member(WEST)]}]})).await;
-        let of = |r: &str| (Region::from(r), AuroraMember { cluster: format!("{name}-{r}"), address: None });
+        seed(ground, &name).await;
+        let of = |r: &str| {
+            let groups = |word: &str| if may_detach { vec![format!("sg-{word}")] } else { Vec::new() };
+            let (open_groups, closed_groups) = (groups("open"), groups("closed"));
+            let member = AuroraMember { cluster: format!("{name}-{r}"), address: None, open_groups, closed_groups };
+            (Region::from(r), member)
+        };
         let plan = AuroraPlan { global_cluster: name.clone(), may_detach, regions: [of(EAST), of(WEST)].into() };
         let folder = tempfile::tempdir().unwrap();
         let driver = AuroraDriver::new(Component::from("database"), plan, ground.access());
         Group { ground, name, driver: Guarded::open(driver, folder.path()).unwrap(), _folder: folder }
     }
 
-    fn cluster(&self, region: &str) -> String {
+    pub(crate) fn cluster(&self, region: &str) -> String {
         format!("{}-{region}", self.name)
     }
 
-    async fn write(&self, region: &str) -> Result<u64, String> {
+    pub(crate) async fn write(&self, region: &str) -> Result<u64, String> {
         let body = json!({"region": region, "name": self.cluster(region)});
         Ok(self.ground.server.tell("write", body).await?["number"].as_u64().unwrap())
     }
 
-    async fn held(&self, region: &str) -> BTreeSet<u64> {
+    pub(crate) async fn held(&self, region: &str) -> BTreeSet<u64> {
         let asked = self.ground.server.ask(&format!("held?region={region}&name={}", self.cluster(region))).await;
         let numbers = asked.unwrap_or_default()["numbers"].as_array().cloned().unwrap_or_default();
         numbers.iter().filter_map(serde_json::Value::as_u64).collect()
     }
 
-    async fn role(&self, region: &str) -> Option<Role> {
+    pub(crate) async fn role(&self, region: &str) -> Option<Role> {
         let target = Target { component: "database".into(), region: Some(region.into()) };
         self.driver.observe(&target).await.unwrap().role
     }
 
-    fn switch(allow_loss: bool) -> Effect {
+    pub(crate) fn switch(allow_loss: bool) -> Effect {
         Effect::Switch { component: "database".into(), from: EAST.into(), to: WEST.into(), allow_loss }
     }
 
     /// Applies and follows to the end.
-    async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+    pub(crate) async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
         drive::done(&self.driver, effect, context).await
     }
 }
@@ -74,7 +83,13 @@ impl Bench for Group<'_> {
 
 #[async_trait]
 impl DataBench for Group<'_> {
+    /// As at the beginning, under the same names: a battery may ask for another pair.
     async fn pair(&self) -> Pair {
+        if self.role(EAST).await != Some(Role::Writer) {
+            let body = json!({"name": self.name});
+            self.ground.server.tell("by-hand/forget-clusters", body).await.unwrap();
+            seed(self.ground, &self.name).await;
+        }
         Pair { component: "database".into(), writer: EAST.into(), standby: WEST.into() }
     }
 
@@ -86,7 +101,10 @@ impl DataBench for Group<'_> {
         Group::held(self, region.as_str()).await
     }
 
-    async fn kill(&self, _region: &Region) {}
+    async fn kill(&self, region: &Region) {
+        let body = json!({"region": region.as_str(), "name": self.cluster(region.as_str())});
+        self.ground.server.tell("by-hand/stop-instance", body).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

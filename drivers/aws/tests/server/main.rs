@@ -8,6 +8,8 @@
 mod accelerator;
 mod alarms;
 mod aurora;
+mod aurora_back;
+mod backups;
 mod capacity;
 mod dns;
 mod drive;
@@ -17,6 +19,7 @@ mod images;
 mod needs;
 mod nodes;
 mod objects;
+mod origins;
 mod publish;
 mod rds;
 mod rights;

@@ -17,15 +17,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Instances of their own, with the driver behind a guard.
-struct Bed<'a> {
-    ground: &'a Ground,
+pub(crate) struct Bed<'a> {
+    pub(crate) ground: &'a Ground,
     name: String,
     driver: Guarded<RdsDriver>,
     _folder: tempfile::TempDir,
 }
 
 impl<'a> Bed<'a> {
-    async fn make(ground: &'a Ground, closable: bool) -> Bed<'a> {
+    pub(crate) async fn make(ground: &'a Ground, closable: bool) -> Bed<'a> {
+        Self::make_with(ground, closable, RdsPlan::default()).await
+    }
+
+    /// With what else the plan says.
+    pub(crate) async fn make_with(ground: &'a Ground, closable: bool, plan: RdsPlan) -> Bed<'a> {
         let name = ground.fresh("db");
         ground.seed(json!({"rds": [{"instances": [[EAST, name], [WEST, name]]}]})).await;
         let folder = tempfile::tempdir().unwrap();
@@ -35,7 +40,7 @@ impl<'a> Bed<'a> {
             open_groups: vec!["sg-open".to_owned()],
             closed_groups: if closable { vec!["sg-closed".to_owned()] } else { Vec::new() },
         };
-        let plan = RdsPlan { regions: [EAST, WEST].map(|r| (Region::from(r), instance(r))).into() };
+        let plan = RdsPlan { regions: [EAST, WEST].map(|r| (Region::from(r), instance(r))).into(), ..plan };
         let driver = RdsDriver::new(Component::from("database"), plan, ground.access());
         let driver = Guarded::open(driver, folder.path()).unwrap();
         let bed = Bed { ground, name, driver, _folder: folder };
@@ -43,7 +48,7 @@ impl<'a> Bed<'a> {
         bed
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -58,19 +63,19 @@ impl<'a> Bed<'a> {
         self.until(WEST, |s| matches!(s.role, Some(Role::Standby { streaming: true, .. }))).await;
     }
 
-    async fn look(&self, region: &str) -> State {
+    pub(crate) async fn look(&self, region: &str) -> State {
         drive::look(self.driver(), "database", region).await
     }
 
-    async fn until(&self, region: &str, is: impl Fn(&State) -> bool) -> State {
+    pub(crate) async fn until(&self, region: &str, is: impl Fn(&State) -> bool) -> State {
         drive::until(self.driver(), "database", region, is).await
     }
 
-    async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
+    pub(crate) async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
         drive::done(self.driver(), effect, context).await
     }
 
-    async fn codes(&self, effect: &Effect) -> Vec<String> {
+    pub(crate) async fn codes(&self, effect: &Effect) -> Vec<String> {
         self.driver().preflight(effect).await.unwrap().into_iter().map(|f| f.code).collect()
     }
 }
@@ -105,7 +110,7 @@ impl DataBench for Bed<'_> {
     }
 }
 
-fn promote() -> Effect {
+pub(crate) fn promote() -> Effect {
     Effect::Promote { component: "database".into(), region: WEST.into() }
 }
 

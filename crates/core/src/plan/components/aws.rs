@@ -3,6 +3,7 @@
 pub(super) mod accelerator;
 pub(super) mod aurora;
 pub(super) mod autoscaling;
+pub(super) mod distribution;
 pub(super) mod ecs;
 pub(super) mod eks;
 pub(super) mod elasticache;
@@ -58,6 +59,12 @@ pub(in crate::plan) static SECTION: Section = Section {
             "The account everything must be in. `check --live` finds credentials of another one.",
         ),
         optional("metrics", Shape::Record(&METRICS), "Where figures of Pilotlight itself are published in CloudWatch."),
+        optional(
+            "distributions",
+            Shape::List { of: &Shape::Record(&distribution::SECTION), least: 0 },
+            "Distributions of CloudFront whose origin group goes to the other region by itself. `check --live` looks at them; \
+             nothing changes them.",
+        ),
         optional("endpoint", Shape::Url, "One URL for every service, for a test server. Not for AWS itself."),
         optional(
             "regions",
@@ -93,6 +100,11 @@ pub(in crate::plan) fn build_access(record: Option<&Record>) -> Option<AwsPlan> 
     };
     Some(AwsPlan {
         metrics: record.record("metrics").and_then(metrics),
+        distributions: record
+            .list("distributions")
+            .iter()
+            .map(|v| distribution::build(v.record()?))
+            .collect::<Option<_>>()?,
         account: record.owned("account"),
         endpoint: record.owned("endpoint"),
         regions: record
@@ -122,7 +134,8 @@ pub(super) fn build(record: &Record) -> Option<AwsComponent> {
 
 pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
     match record.kind {
-        "rds" => rds::check(record, out),
+        // Both have groups that are changed and changed back.
+        "aurora" | "rds" => rds::check(record, out),
         "s3" => s3::check(record, out),
         "ecs" => ecs::check(record, out),
         "autoscaling" => autoscaling::check(record, out),
@@ -148,6 +161,10 @@ pub(in crate::plan) fn check_access(record: &Record, root: &Record, out: &mut Co
         }
     }
     elsewhere::check(record, "regions", root, out);
+    for distribution in record.list("distributions").iter().filter_map(|v| v.record()) {
+        distribution::check(distribution, out);
+        elsewhere::check(distribution, "origins", root, out);
+    }
     let Some(metrics) = record.record("metrics") else { return };
     let Some(region) = metrics.text("region") else { return };
     let may_die = root.list("regions").iter().filter_map(|v| v.text()).any(|r| aws_name(root, r) == region);

@@ -17,6 +17,12 @@ policy: { mode: approve-first, least_fence: provider-attested }
 aws:
   account: "123456789012"
   metrics: { region: eu-west-1 }
+  distributions:
+    - id: E2QWRUHAPOMQZL
+      origin_group: shop
+      primary: us-east-1
+      origins: { us-east-1: east, us-west-2: "lb-1.us-west-2.elb.amazonaws.com" }
+      also: [403]
   regions:
     us-west-2:
       role: "arn:aws:iam::123456789012:role/pilotlight"
@@ -122,6 +128,9 @@ fn what_a_region_needs_is_read() {
     assert!(!needs.is_empty());
     let metrics = plan.aws.metrics.as_ref().expect("it is there");
     assert_eq!((metrics.namespace.as_str(), metrics.every.as_secs()), ("Pilotlight", 60));
+    let [distribution] = plan.aws.distributions.as_slice() else { panic!("{:?}", plan.aws.distributions) };
+    assert_eq!((distribution.primary.as_str(), distribution.also.as_slice()), ("us-east-1", [403].as_slice()));
+    assert_eq!(distribution.origins[&"us-east-1".into()], "east");
 }
 
 #[test]
@@ -152,6 +161,12 @@ fn faults_of_aws_have_codes() {
         ("acm:us-west-2:", "acm:us-east-1:", code::PLAN_ELSEWHERE),
         ("\"arn:aws:acm:us-west-2:123456789012:certificate/c\"", "c", code::PLAN_AWS_ARN),
         ("east.example.com:5432", "a.us-west-2.rds.amazonaws.com:5432", code::PLAN_ELSEWHERE),
+        (
+            "us-east-1: east, us-west-2: \"lb-1.us-west-2",
+            "us-west-2: east, us-east-1: \"lb-1.us-west-2",
+            code::PLAN_ELSEWHERE,
+        ),
+        ("us-east-1: east, us-west-2: \"lb-1", "us-west-2: \"lb-1", code::PLAN_CONTRADICTION),
         ("name: lb.example.com", "name: lb.us-east-1.elb.amazonaws.com", code::PLAN_ELSEWHERE),
         ("alias/payments", "arn:aws:kms:eu-west-1:123456789012:key/k", code::PLAN_ELSEWHERE),
     ] {

@@ -1,5 +1,6 @@
 //! `kind: aurora`: an Aurora Global Database.
 
+use super::rds::{GROUPS, groups};
 use crate::id::Region;
 use crate::plan::aws::{AuroraMember, AuroraPlan};
 use crate::plan::shape::{Section, Shape, Word, default, optional, required, word};
@@ -19,6 +20,13 @@ static MEMBER: Section = Section {
     keys: &[
         required("cluster", Shape::Text, "Identifier of its DB cluster."),
         optional("address", Shape::HostPort, "Its endpoint, dialled by the controller as a second opinion."),
+        optional("open_groups", GROUPS, "VPC security groups with which clients reach it."),
+        optional(
+            "closed_groups",
+            GROUPS,
+            "VPC security groups with which nobody reaches it. After a detach the old writer is silenced with them and a \
+             reboot, so that its region can join again; without them people do that.",
+        ),
     ],
 };
 
@@ -37,7 +45,14 @@ pub(in crate::plan) static SECTION: Section = Section {
 };
 
 pub(super) fn build(record: &Record) -> Option<AuroraPlan> {
-    let member = |r: &Record| Some(AuroraMember { cluster: r.owned("cluster")?, address: r.owned("address") });
+    let member = |r: &Record| {
+        Some(AuroraMember {
+            cluster: r.owned("cluster")?,
+            address: r.owned("address"),
+            open_groups: groups(r, "open_groups"),
+            closed_groups: groups(r, "closed_groups"),
+        })
+    };
     Some(AuroraPlan {
         global_cluster: record.owned("global_cluster")?,
         may_detach: record.word("detach")? == "allowed",

@@ -2,12 +2,19 @@
 
 use crate::code;
 use crate::id::Region;
-use crate::plan::aws::{RdsInstance, RdsPlan};
+use crate::plan::aws::{RdsInstance, RdsPlan, SnapshotBefore};
 use crate::plan::fault::Collector;
-use crate::plan::shape::{Section, Shape, optional, required};
+use crate::plan::shape::{Section, Shape, Word, at_least_ms, default, optional, required, word};
 use crate::plan::value::Record;
 
-const GROUPS: Shape = Shape::List { of: &Shape::Text, least: 1 };
+/// Security groups.
+pub(super) const GROUPS: Shape = Shape::List { of: &Shape::Text, least: 1 };
+
+static SNAPSHOT: [Word; 3] = [
+    word("never", "None, besides what AWS makes by itself."),
+    word("before-rejoin", "Of an old instance, before it is renamed and kept."),
+    word("always", "Of a copy before it is promoted, too. The move waits for it, which may take longer than the RTO."),
+];
 
 static INSTANCE: Section = Section {
     doc: "The DB instance in a region.",
@@ -27,15 +34,33 @@ static INSTANCE: Section = Section {
 pub(in crate::plan) static SECTION: Section = Section {
     doc: "An RDS instance and its read replicas in other regions. A move promotes a replica; afterwards the old instance is \
           renamed and kept, and a new replica takes its name.",
-    keys: &[required(
-        "regions",
-        Shape::PerRegion { of: &Shape::Record(&INSTANCE), every: true },
-        "One DB instance per region.",
-    )],
+    keys: &[
+        required(
+            "regions",
+            Shape::PerRegion { of: &Shape::Record(&INSTANCE), every: true },
+            "One DB instance per region.",
+        ),
+        default(
+            "snapshot",
+            Shape::Choice(&SNAPSHOT),
+            "never",
+            "Which changes a snapshot is made before, called after the run. It costs money until somebody deletes it.",
+        ),
+        optional(
+            "backups_within",
+            at_least_ms(60_000),
+            "How old the newest moment may be to which the automated backups that AWS replicates to another region can be \
+             restored. `check --live` and `status` say it; without the key nobody looks.",
+        ),
+    ],
 };
 
+/// The groups that a key names.
+pub(super) fn groups(record: &Record, key: &str) -> Vec<String> {
+    record.list(key).iter().filter_map(|v| v.text().map(str::to_owned)).collect()
+}
+
 pub(super) fn build(record: &Record) -> Option<RdsPlan> {
-    let groups = |r: &Record, key| r.list(key).iter().filter_map(|v| v.text().map(str::to_owned)).collect();
     let instance = |r: &Record| {
         Some(RdsInstance {
             instance: r.owned("instance")?,
@@ -46,7 +71,13 @@ pub(super) fn build(record: &Record) -> Option<RdsPlan> {
     };
     let regions = record.map("regions").iter();
     let regions = regions.map(|(name, value)| Some((Region::new(name), instance(value.record()?)?)));
-    Some(RdsPlan { regions: regions.collect::<Option<_>>()? })
+    let snapshot = match record.word("snapshot")? {
+        "before-rejoin" => SnapshotBefore::Rejoin,
+        "always" => SnapshotBefore::Changes,
+        _ => SnapshotBefore::Nothing,
+    };
+    let backups_within = record.duration("backups_within");
+    Some(RdsPlan { snapshot, backups_within, regions: regions.collect::<Option<_>>()? })
 }
 
 /// What is closed must be known how to open again.
