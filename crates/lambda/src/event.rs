@@ -71,6 +71,8 @@ pub(crate) enum Ask {
     Approve(Steer),
     Skip(Steer),
     Acknowledge(Acknowledge),
+    /// Nothing shall start by itself, or may again.
+    Hold(Hold),
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -144,6 +146,20 @@ pub(crate) struct Steer {
 pub(crate) struct Acknowledge {
     pub(crate) unit: Unit,
     pub(crate) by: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hold {
+    pub(crate) by: String,
+    #[serde(default)]
+    pub(crate) why: String,
+    #[serde(default = "yes")]
+    pub(crate) on: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Ask {
@@ -303,6 +319,7 @@ mod tests {
             json!({"action": "failover", "too": "west"}),
             json!({"action": "continue", "to": "west"}),
             json!({"action": "approve"}),
+            json!({"action": "hold"}),
             json!({"action": "drill", "for": "long"}),
             json!({"action": "drill", "at": "noon"}),
             json!({"action": "drill", "waive_rescue": "ada"}),

@@ -14,7 +14,9 @@ use pilotlight_core::id::Unit;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::verdict::Verdict;
 use pilotlight_driver::clock::{Clock, SystemClock};
-use pilotlight_server::api::view::{AcknowledgeRequest, Action, ControlRequest, MoveReply, MoveRequest, RunsView};
+use pilotlight_server::api::view::{
+    AcknowledgeRequest, Action, ControlRequest, HoldReply, HoldRequest, MoveReply, MoveRequest, RunsView,
+};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -48,6 +50,12 @@ pub(super) async fn perform(turn: &Turn<'_>, life: &Life, ask: &Ask, answer: &mu
             let request = AcknowledgeRequest { by: word.by.clone(), raise_epoch: false };
             let _: Value = life.door.post(&format!("/v1/units/{}/acknowledge", word.unit), &request).await?;
             answer.say(format!("the last failover of {} was acknowledged by {}", word.unit, word.by));
+            answer.state = State::Done;
+        }
+        Ask::Hold(word) => {
+            let request = HoldRequest { by: word.by.clone(), why: word.why.clone(), on: word.on };
+            let reply: HoldReply = life.door.post("/v1/hold", &request).await?;
+            answer.say(reply.hold.map_or("nothing holds what is automatic".to_owned(), |hold| hold.to_string()));
             answer.state = State::Done;
         }
         Ask::Continue(_) | Ask::Failover(_) | Ask::Switchover(_) | Ask::Failback(_) | Ask::Rejoin(_) => {}

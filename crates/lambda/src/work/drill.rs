@@ -3,8 +3,8 @@
 //! Border: a drill is a planned move, and whichever controller leads takes it back; both are the controller's. Here is what
 //! must hold before one begins, and whether one waits for its end.
 //!
-//! Invariant: nobody watches a drill that a schedule begins. So it begins only in its own time, at home, while the unit is well and
-//! no alarm is on, and where a dry run meets nothing that would make it fail.
+//! Invariant: nobody watches a drill that a schedule begins. So it begins only in its own time, at home, while the unit is well,
+//! nobody holds what is automatic and no alarm is on, and where a dry run meets nothing that would make it fail.
 
 use super::ask;
 use super::turn::Turn;
@@ -106,6 +106,9 @@ async fn until_fit(turn: &Turn<'_>, life: &Life, unit: &Unit) -> Result<(), Prob
             let what = format!("{leader} leads now, and no drill was begun");
             Problem::new(code::ANOTHER_INVOCATION, what, "ask again when it has ended")
         })?;
+        if let Some(hold) = &status.hold {
+            return Err(not_now(&format!("nothing starts by itself: {hold}"), &[]));
+        }
         let Some(status) = status.units.iter().find(|u| &u.unit == unit) else { return Ok(()) };
         match is_fit(status, &turn.plan().home) {
             Err(problem) if problem.code != code::DRILL_NOT_NOW.as_str() || SystemClock.mono() >= end => {

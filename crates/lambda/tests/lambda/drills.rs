@@ -34,6 +34,10 @@ async fn a_drill_by_schedule_begins_when_all_is_well_and_comes_home_by_itself() 
     assert_eq!(hurried.expect_err("the alarm is kept, and not looked into")["errorType"], "PL-0914");
     refused(ground.invoke(&sandbox, drill(now)).await, "PL-0918", "alarm east-down is on");
     ground.invoke(&sandbox, alarm("OK", "00:02")).await.unwrap();
+    let held = ground.invoke(&sandbox, json!({"action": "hold", "by": "ada", "why": "lunch"})).await.unwrap();
+    assert!(held["state"] == "done" && held["says"][0].as_str().unwrap().contains("ada"), "{held:#}");
+    refused(ground.invoke(&sandbox, drill(now)).await, "PL-0918", "ada");
+    ground.invoke(&sandbox, json!({"action": "hold", "by": "ada", "on": false})).await.unwrap();
     assert_eq!(ground.promotions().await, 0);
 
     let out = ground.invoke(&sandbox, drill(now)).await.unwrap_or_else(|e| panic!("{e}\n{}", ground.log("one")));
