@@ -52,6 +52,35 @@ async fn a_tail_is_kept_with_its_commits_times_and_tables() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_wrote_before_the_kept_log_is_in_the_bundle() {
+    let pair = Pair::started().await;
+    let (before, partly) = (pair.client("east").await.unwrap(), pair.client("east").await.unwrap());
+    before.batch_execute("BEGIN; INSERT INTO paid VALUES (70)").await.unwrap();
+    partly.batch_execute("BEGIN; INSERT INTO paid VALUES (80)").await.unwrap();
+    // The fork comes to lie in a segment that names the running transactions and holds nothing of what they wrote.
+    let other = pair.client("east").await.unwrap();
+    other.batch_execute("SELECT pg_switch_wal()").await.unwrap();
+    other.batch_execute("CHECKPOINT").await.unwrap();
+    pair.pay("east", 1).await.unwrap();
+    eventually("the payment arrives", || async {
+        if pair.paid("west").await.contains(&1) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    pair.sever().await;
+    before.batch_execute("COMMIT").await.unwrap();
+    partly.batch_execute("INSERT INTO paid VALUES (81); COMMIT").await.unwrap();
+    pair.hit("east", nix::sys::signal::Signal::SIGKILL);
+    pair.fence("east").await.unwrap();
+    pair.promote("west").await.unwrap();
+    assert!(matches!(pair.capture(None).await, Ok(Outcome::Done { .. })));
+    let about = bundle(&pair).await;
+    assert_eq!((about.commits, about.missing.clone()), (2, None), "{about:?}");
+    let tables: Vec<Vec<String>> = shown(&pair, &about).await.lost.into_iter().map(|c| c.tables).collect();
+    assert_eq!(tables, [["unknown: it wrote before the kept log"], ["public.paid"]]);
+    assert!(about.notes.iter().any(|n| n.contains("before the kept log")), "{:?}", about.notes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_that_was_changed_holds_the_rewind_until_somebody_waives_it() {
     let pair = Pair::started().await;
     lose_east_with_a_tail(&pair).await;

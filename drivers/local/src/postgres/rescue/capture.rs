@@ -285,13 +285,20 @@ impl PostgresDriver {
     }
 }
 
-/// A commit as it is told; none for one that touched nothing but Pilotlight's own tables.
+/// What stands for the tables of a transaction of which nothing of the user's can be seen.
+const UNSEEN: &str = "unknown: it wrote before the kept log";
+
+/// A commit as it is told; none for one that touched nothing but Pilotlight's own tables. Of one that began before the
+/// walked log that cannot be said.
 fn commit(raw: &RawCommit, names: &BTreeMap<Rel, Name>) -> Option<Commit> {
-    let touched: BTreeSet<&Name> = raw.touched.keys().filter_map(|rel| names.get(rel)).collect();
-    if touched.iter().all(|n| n.is_ours()) {
-        return None;
+    let touched = raw.touched.keys().filter_map(|rel| names.get(rel));
+    let mut tables: BTreeSet<String> = touched.filter(|n| !n.is_ours()).map(Name::show).collect();
+    if tables.is_empty() {
+        if raw.whole {
+            return None;
+        }
+        tables.insert(UNSEEN.to_owned());
     }
-    let tables: BTreeSet<String> = touched.iter().filter(|n| !n.is_ours()).map(|n| n.show()).collect();
     Some(Commit {
         transaction: u64::from(raw.xid),
         position: raw.lsn.to_string(),
@@ -316,6 +323,13 @@ fn touched<'a>(commits: impl Iterator<Item = &'a RawCommit>, names: &BTreeMap<Re
 /// What the rows will not tell.
 fn notes(found: &Walk, names: &BTreeMap<Rel, Name>) -> Vec<String> {
     let mut notes = Vec::new();
+    let unseen: Vec<String> = found.commits.iter().filter(|c| !c.whole).map(|c| c.xid.to_string()).collect();
+    if !unseen.is_empty() {
+        notes.push(format!(
+            "transactions may have written before the kept log, which tells only their later changes: {}",
+            unseen.join(", ")
+        ));
+    }
     if names.values().any(Name::is_of_the_system) {
         notes.push("definitions were changed (DDL, statistics): such changes are not in the rows".to_owned());
     }

@@ -239,11 +239,8 @@ fn key(kind: Kind, columns: Option<&[String]>, old: Option<&Row>, new: Option<&R
 /// Lost transactions whose rows were not told, although they touched tables of the decoded database.
 fn unheld(found: &Walk, names: &BTreeMap<Rel, Name>, seen: &BTreeSet<u32>, from: Lsn, tail: &Tail) -> Vec<String> {
     let touches = |commit: &&walk::RawCommit| {
-        commit
-            .touched
-            .keys()
-            .filter_map(|rel| names.get(rel))
-            .any(|n| !n.is_ours() && !n.is_of_the_system() && !n.elsewhere)
+        let mut tables = commit.touched.keys().filter_map(|rel| names.get(rel));
+        !commit.whole || tables.any(|n| !n.is_ours() && !n.is_of_the_system() && !n.elsewhere)
     };
     let untold = found.commits.iter().filter(touches).filter(|c| !seen.contains(&c.xid)).count();
     if untold == 0 {

@@ -27,6 +27,8 @@ pub(super) struct RawCommit {
     pub(super) lsn: Lsn,
     pub(super) at: Option<Wall>,
     pub(super) touched: BTreeMap<Rel, Counts>,
+    /// It began inside the walked log: what it touched is all it touched.
+    pub(super) whole: bool,
 }
 
 /// What a walk has gathered so far.
@@ -42,6 +44,9 @@ pub(super) struct Walk {
     pub(super) sequences: bool,
     /// A transaction was prepared after the fork and not seen to end.
     pub(super) prepared: BTreeSet<u32>,
+    /// The first number that was not given out yet at some place inside the walked log: what has it or a later one began
+    /// after that place.
+    first: Option<u32>,
     open: BTreeMap<u32, BTreeMap<Rel, Counts>>,
 }
 
@@ -141,8 +146,9 @@ impl Walk {
     /// Takes the next line.
     pub(super) fn take(&mut self, line: &str) {
         let Some(record) = Record::of(line) else { return };
+        let told = next_number(line).map(|(_, next)| next);
+        self.first = self.first.or(told);
         if record.lsn < self.fork {
-            let told = next_number(line).map(|(_, next)| next);
             for next in told.into_iter().chain((record.xid > 0).then(|| record.xid.wrapping_add(1))) {
                 let newer = self.horizon.is_none_or(|h| is_not_before(next, h));
                 self.horizon = if newer { Some(next) } else { self.horizon };
@@ -189,7 +195,8 @@ impl Walk {
             "COMMIT" | "COMMIT_PREPARED" => {
                 self.prepared.remove(&xid);
                 if record.lsn >= self.fork {
-                    self.commits.push(RawCommit { xid, lsn: record.lsn, at: time(rest), touched });
+                    let whole = self.first.is_some_and(|first| is_not_before(xid, first));
+                    self.commits.push(RawCommit { xid, lsn: record.lsn, at: time(rest), touched, whole });
                 }
             }
             "PREPARE" => {
@@ -264,6 +271,35 @@ rmgr: Transaction len (rec/tot):     46/    46, tx:        733, lsn: 0/0154BDA0,
         assert_eq!((commit.xid, commit.lsn.to_string().as_str()), (731, "0/154BD90"));
         assert_eq!(commit.touched, BTreeMap::from([((1663, 5, 16385), [0, 1, 0]), ((1663, 5, 16390), [5, 0, 0])]));
         assert_eq!(commit.at.map(show_wall).as_deref(), Some("2026-11-26T07:20:53.656Z"));
+    }
+
+    #[test]
+    fn what_began_before_the_walked_log_is_told_apart() {
+        let line = |manager: &str, xid: u32, at: u32, text: &str| {
+            format!("rmgr: {manager} len (rec/tot): 46/ 46, tx: {xid}, lsn: 0/{at:08X}, prev 0/0, desc: {text}")
+        };
+        let mut walk = Walk::new(Lsn(0x150));
+        for line in [
+            line("Heap", 727, 0x100, "INSERT off 1 flags 0x08, blkref #0: rel 1663/5/16385 blk 0"),
+            line(
+                "Standby",
+                0,
+                0x110,
+                "RUNNING_XACTS nextXid 730 latestCompletedXid 726 oldestRunningXid 727; 2 xacts: 727 728",
+            ),
+            line("Heap", 730, 0x200, "INSERT off 2 flags 0x08, blkref #0: rel 1663/5/16385 blk 0"),
+            line("Transaction", 730, 0x210, "PREPARE gid late: 2026-11-26 07:20:53.656459 UTC"),
+            line("Standby", 0, 0x215, "RUNNING_XACTS nextXid 740 latestCompletedXid 739 oldestRunningXid 725"),
+            line("Transaction", 0, 0x220, "COMMIT_PREPARED 730: 2026-11-26 07:20:53.656459 UTC"),
+            line("Transaction", 0, 0x230, "COMMIT_PREPARED 725: 2026-11-26 07:20:53.656459 UTC"),
+            line("Transaction", 728, 0x240, "COMMIT 2026-11-26 07:20:53.656459 UTC"),
+            line("Transaction", 727, 0x250, "COMMIT 2026-11-26 07:20:53.656459 UTC"),
+            line("Transaction", 741, 0x260, "COMMIT 2026-11-26 07:20:53.656459 UTC"),
+        ] {
+            walk.take(&line);
+        }
+        let told: Vec<(u32, bool, usize)> = walk.commits.iter().map(|c| (c.xid, c.whole, c.touched.len())).collect();
+        assert_eq!(told, [(730, true, 1), (725, false, 0), (728, false, 0), (727, false, 1), (741, true, 0)]);
     }
 
     #[test]
