@@ -9,7 +9,7 @@ use super::durable::{self, Owner};
 use super::lsn::{History, Lsn};
 use pilotlight_core::outcome::Failure;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// What `postmaster.pid` says.
@@ -197,6 +197,16 @@ impl Directory {
         Ok(found)
     }
 
+    /// Beginnings of the segments of a timeline after the one that holds `end` whose first page is what belongs there. A
+    /// segment that was made for later, or taken over from an earlier one, holds nothing or the address of the earlier one.
+    pub(super) fn written_after(&self, timeline: u32, end: Lsn, segment_bytes: u64) -> Vec<Lsn> {
+        let last = end.0 / segment_bytes;
+        let later = self.segments(segment_bytes).unwrap_or_default().into_iter();
+        let later = later.filter(|(t, number, _)| *t == timeline && *number > last);
+        let written = later.filter(|(_, number, path)| page_address(path).ok() == Some(number * segment_bytes));
+        written.map(|(_, number, _)| Lsn(number * segment_bytes)).collect()
+    }
+
     /// `-c config_file=...` of the last start: Debian keeps the configuration outside of the data directory.
     pub(super) fn config_file(&self) -> Option<String> {
         let text = fs::read_to_string(self.path.join("postmaster.opts")).ok()?;
@@ -206,6 +216,14 @@ impl Directory {
             .next_back()
             .map(str::to_owned)
     }
+}
+
+/// Where the first page of a segment says that it belongs; the server writes numbers as its machine does.
+fn page_address(path: &Path) -> io::Result<u64> {
+    let mut head = [0; 16];
+    fs::File::open(path)?.read_exact(&mut head)?;
+    let [_, _, _, _, _, _, _, _, address @ ..] = head;
+    Ok(u64::from_ne_bytes(address))
 }
 
 /// Timeline and number of a WAL segment's name.

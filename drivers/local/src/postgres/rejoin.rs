@@ -240,17 +240,27 @@ impl PostgresDriver {
     async fn end_of_wal(
         &self,
         directory: &Directory,
-        (timeline, from): (u32, Lsn),
+        (timeline_number, from): (u32, Lsn),
         segment_bytes: u64,
         work: &Work<'_>,
     ) -> Result<Option<Lsn>, Failure> {
         let version = directory.version();
         let call = Call { program: "pg_waldump", version: version.as_deref(), folder: directory.path() };
         let start = from;
-        let (timeline, from) = (timeline.to_string(), from.to_string());
+        let (timeline, from) = (timeline_number.to_string(), from.to_string());
         let args = ["-q", "-p", "pg_wal", "-t", &timeline, "-s", &from];
         let ended = self.programs.run(call, &args, work.left(), &work.stop).await?;
-        Ok(end_in(&ended.output, segment_bytes).filter(|end| *end > start))
+        let Some(end) = end_in(&ended.output, segment_bytes).filter(|end| *end > start) else { return Ok(None) };
+        // A log that goes on behind what cannot be read does not end there: where it ends is not known.
+        for again in directory.written_after(timeline_number, end, segment_bytes) {
+            let again = again.to_string();
+            let args = ["-q", "-n", "1", "-p", "pg_wal", "-t", &timeline, "-s", &again];
+            if self.programs.run(call, &args, work.left(), &work.stop).await?.success {
+                tracing::warn!(component = %self.component, %end, again, "the log cannot be read in between");
+                return Ok(None);
+            }
+        }
+        Ok(Some(end))
     }
 
     /// A running standby is turned to another upstream without a restart.

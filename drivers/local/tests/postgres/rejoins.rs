@@ -106,6 +106,28 @@ async fn a_writer_that_cannot_be_rewound_is_built_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_goes_on_behind_a_hole_does_not_end_at_the_hole() {
+    let pair = Pair::started().await;
+    for number in [60, 61] {
+        pair.pay("east", number).await.unwrap();
+        pair.client("east").await.unwrap().batch_execute("SELECT pg_switch_wal()").await.unwrap();
+    }
+    lose_east_with_a_tail(&pair).await;
+    let fork = std::fs::read_to_string(pair.data_dir("west").join("pg_wal/00000002.history")).unwrap();
+    let low = u64::from_str_radix(fork.split_whitespace().nth(1).unwrap().split_once('/').unwrap().1, 16).unwrap();
+    let hole = format!("00000001{:016X}", low / (16 << 20) - 1);
+    std::fs::remove_file(pair.data_dir("east").join("pg_wal").join(&hole)).unwrap();
+    for refused in [pair.capture(None).await, pair.rejoin("east", "west").await] {
+        let failure = refused.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected);
+        assert!(failure.message.starts_with("PL-0238: "), "{failure}");
+    }
+    pair.capture(Some("mara")).await.unwrap();
+    pair.rejoin("east", "west").await.unwrap();
+    assert_east_follows(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_region_that_starts_from_nothing_is_built() {
     let pair = Pair::bare().await;
     pair.start_writer().await;
