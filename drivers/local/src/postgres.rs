@@ -34,6 +34,7 @@ mod sentinel;
 mod session;
 mod start;
 mod stop;
+mod underway;
 mod upstream;
 mod waits;
 mod work;

@@ -153,7 +153,7 @@ impl PostgresDriver {
             Ok(database) => database,
             Err(failure) => return vec![Finding::unseen(&here, &failure)],
         };
-        if !database {
+        if !database || self.cut_rewind(&directory).is_some() {
             let nothing = Fitness { comparable: true, oldest: None };
             return findings(&here, &way(None, theirs), &nothing, &building);
         }

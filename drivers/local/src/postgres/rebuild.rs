@@ -60,6 +60,8 @@ impl PostgresDriver {
         }
         copy.arm().map_err(|e| Failure::transient(format!("cannot make standby.signal in {}: {e}", new.display())))?;
         change_places(&new, directory.path(), &old)?;
+        self.forget_rewind()?;
+        self.drop_config_aside();
         let took = show_duration(work.now().since(began));
         Ok(format!("built anew from {upstream} in {took}, because {why}\n{output}"))
     }
@@ -124,7 +126,7 @@ fn change_places(new: &Path, place: &Path, old: &Path) -> Result<(), Failure> {
     })
 }
 
-fn remove_tree(path: &Path) -> io::Result<()> {
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

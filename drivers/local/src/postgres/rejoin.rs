@@ -15,6 +15,7 @@ use super::marker::Marker;
 use super::processes;
 use super::programs::Call;
 use super::session::literal;
+use super::underway::{CUT_SHORT, Underway};
 use super::upstream::{Upstream, conninfo};
 use super::work::Work;
 use pilotlight_core::id::{Epoch, Region};
@@ -136,6 +137,11 @@ impl PostgresDriver {
                 return Ok(Outcome::Skipped { why: format!("it streams from {upstream} already") });
             }
         }
+        if running.is_none()
+            && let Some(note) = self.cut_rewind(&directory)
+        {
+            return self.rebuild_cut(upstream, &note, context.epoch, work).await;
+        }
         // Own end first, then the upstream's, which can only grow meanwhile.
         let own = match &running {
             Some(answer) => Some(stand_of(&directory, answer)),
@@ -170,6 +176,24 @@ impl PostgresDriver {
         })?;
         Marker::clear(&self.state_dir, &self.component)?;
         self.await_streaming(upstream, work, began, &mut told).await
+    }
+
+    /// Builds a copy anew in which a rewind was cut short.
+    async fn rebuild_cut(
+        &self,
+        upstream: &Region,
+        note: &Underway,
+        epoch: Epoch,
+        work: &Work<'_>,
+    ) -> Result<Outcome, Failure> {
+        let (began, directory) = (work.now(), self.directory());
+        self.end_leftovers(&directory, work).await?;
+        let kept = self.still_kept(&directory, note, work).await?;
+        let theirs = self.look_upstream(upstream).await?;
+        let built = self.build(upstream, &theirs, CUT_SHORT, work).await?;
+        self.start_as_standby(upstream, epoch, work).await?;
+        Marker::clear(&self.state_dir, &self.component)?;
+        self.await_streaming(upstream, work, began, &mut format!("{kept}\n{built}")).await
     }
 
     /// What lies there was left by a standby: started as one, it changes nothing that could be missed later.

@@ -96,6 +96,11 @@ impl PostgresDriver {
         work: &Work<'_>,
     ) -> Result<Outcome, Failure> {
         let directory = self.directory();
+        if super::processes::postmaster(&directory).is_none()
+            && let Some(note) = self.cut_rewind(&directory)
+        {
+            return self.still_kept(&directory, &note, work).await.map(skipped);
+        }
         let theirs = self.look_upstream(upstream).await?;
         let mut own = self.stand_now(&directory, work).await?;
         let fork = match way(own.as_ref(), &theirs) {
@@ -130,11 +135,20 @@ impl PostgresDriver {
         upstream: &Region,
         fork: (u32, Lsn),
         work: &Work<'_>,
-    ) -> Result<String, Failure> {
+    ) -> Result<(String, PathBuf), Failure> {
         let own = self.stand(&self.directory(), work).await?;
-        let Some(own) = own else { return Ok("there was no database in its directory".to_owned()) };
+        let own = own.ok_or_else(|| Failure::transient("the database in its directory is gone"))?;
         let tail = Tail { upstream: upstream.clone(), own, fork };
-        self.keep(&tail, None, work).await.map(|kept| kept.tell())
+        self.keep(&tail, None, work).await.map(|kept| (kept.tell(), kept.folder))
+    }
+
+    /// What was kept in this folder before a rewind is still there, or was waived.
+    pub(super) async fn check_kept(&self, path: &Path, work: &Work<'_>) -> Result<String, Failure> {
+        if let Some(Waiver { by, why, .. }) = self.waiver_of(path) {
+            return Ok(format!("waived by {by}: {why}"));
+        }
+        let about = self.check(path, work).await?;
+        Ok(format!("{} lost transactions are kept in {}", about.commits, path.display()))
     }
 
     /// A whole bundle of the tail, or a waiver; else nothing may be forgotten.

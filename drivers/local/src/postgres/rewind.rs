@@ -12,11 +12,12 @@ use super::durable;
 use super::lsn::Lsn;
 use super::processes;
 use super::programs::Call;
+use super::rebuild::remove_tree;
 use super::upstream::{Upstream, quote, way_to};
 use super::work::Work;
 use nix::sys::signal::Signal;
 use pilotlight_core::id::Region;
-use pilotlight_core::outcome::Failure;
+use pilotlight_core::outcome::{Failure, FailureKind};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,9 +37,9 @@ impl PostgresDriver {
     ) -> Result<String, Failure> {
         self.stop_for_rejoin(work).await?;
         let directory = self.directory();
-        let kept = self.rescue_before_rewind(upstream, fork, work).await?;
+        let (kept, bundle) = self.rescue_before_rewind(upstream, fork, work).await?;
         self.put_config_aside(&directory)?;
-        let rewound = self.run_rewind(&directory, upstream, work).await;
+        let rewound = self.run_rewind(&directory, upstream, &bundle, work).await;
         let why = match rewound {
             Ok(output) => match directory.fresh_copy_start() {
                 Some(start) if start < theirs.oldest => {
@@ -46,23 +47,37 @@ impl PostgresDriver {
                 }
                 _ => {
                     self.put_config_back(&directory)?;
+                    self.forget_rewind()?;
+                    self.drop_config_aside();
                     return Ok(format!("{kept}\nrewound to {} of timeline {}\n{output}", fork.1, fork.0));
                 }
             },
             Err(failure) if work.stop.is_cancelled() || work.left().is_zero() => return Err(failure),
-            Err(failure) => format!("it cannot be rewound: {failure}\n{}", failure.output),
+            Err(failure) => {
+                if failure.kind == FailureKind::Rejected {
+                    self.forget_rewind()?;
+                }
+                format!("it cannot be rewound: {failure}\n{}", failure.output)
+            }
         };
         let built = self.build(upstream, theirs, &why, work).await?;
         Ok(format!("{kept}\n{built}"))
     }
 
-    async fn run_rewind(&self, directory: &Directory, upstream: &Region, work: &Work<'_>) -> Result<String, Failure> {
+    async fn run_rewind(
+        &self,
+        directory: &Directory,
+        upstream: &Region,
+        bundle: &Path,
+        work: &Work<'_>,
+    ) -> Result<String, Failure> {
         let server = self.peer(upstream)?;
         // Until its first checkpoint after the promotion the upstream's control file names the old timeline, and
         // pg_rewind would find nothing to do.
         let session = self.session_of(server);
         let done = session.rows("CHECKPOINT", work.left(), true).await;
         done.map_err(|e| Failure::transient(format!("the upstream makes no checkpoint: {e}")))?;
+        self.note_rewind(directory, bundle)?;
         // Its own crash recovery runs in single-user mode, which refuses a directory with standby.signal.
         directory.disarm().map_err(|e| Failure::transient(format!("cannot remove standby.signal: {e}")))?;
         let version = directory.version();
@@ -85,7 +100,13 @@ impl PostgresDriver {
         let ended = self.programs.run(call, &args, work.left(), &work.stop).await;
         directory.arm().map_err(|e| Failure::unknown(format!("cannot make standby.signal: {e}")))?;
         let ended = ended?;
-        if ended.success { Ok(ended.output) } else { Err(Failure::unknown("pg_rewind failed").output(ended.output)) }
+        if ended.success {
+            return Ok(ended.output);
+        }
+        // What it says before it begins to write. Without it, nothing of the copy was touched.
+        let touched = ended.output.contains("rewinding from last common checkpoint");
+        let kind = if touched { FailureKind::OutcomeUnknown } else { FailureKind::Rejected };
+        Err(Failure::new(kind, "pg_rewind failed").output(ended.output))
     }
 
     /// Ends programs that an earlier agent left at work here: two of them at once would spoil the copy.
@@ -117,20 +138,23 @@ impl PostgresDriver {
         self.state_dir.join(format!("config-{}", self.component))
     }
 
-    /// Copies the directory's own configuration aside, unless an earlier attempt did.
+    /// Copies the directory's own configuration aside, unless a rewind that did so was cut short: then the directory's is
+    /// perhaps the upstream's.
     pub(super) fn put_config_aside(&self, directory: &Directory) -> Result<(), Failure> {
         let aside = self.config_aside();
-        if aside.exists() {
+        if aside.exists() && self.cut_rewind(directory).is_some() {
             return Ok(());
         }
         let mut beside = aside.as_os_str().to_owned();
         beside.push(".new");
         let beside = Path::new(&beside);
         let copy = || {
+            remove_tree(beside)?;
             fs::create_dir_all(beside)?;
             for file in config_files(directory.path())? {
                 copy_to(&file, beside)?;
             }
+            remove_tree(&aside)?;
             fs::rename(beside, &aside)?;
             durable::sync_folder(&self.state_dir)
         };
@@ -150,11 +174,19 @@ impl PostgresDriver {
                 let name = file.file_name().ok_or_else(|| io::Error::other("a file without a name"))?;
                 durable::write(&directory.path().join(name), &fs::read(&file)?, directory.owner())?;
             }
-            fs::remove_dir_all(&aside)
+            Ok(true)
         };
-        restore().map(|()| true).map_err(|e: io::Error| {
+        restore().map_err(|e: io::Error| {
             Failure::unknown(format!("the configuration in {} cannot be put back: {e}", aside.display()))
         })
+    }
+
+    /// Removes it when the copy is whole and no rewind is noted any more: half of it must never be taken for all of it.
+    pub(super) fn drop_config_aside(&self) {
+        let aside = self.config_aside();
+        if let Err(error) = remove_tree(&aside) {
+            tracing::warn!(path = %aside.display(), %error, "the configuration put aside cannot be removed");
+        }
     }
 }
 

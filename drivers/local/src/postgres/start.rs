@@ -40,6 +40,7 @@ impl PostgresDriver {
                 _ => return self.promote_in_place(work).await,
             }
         }
+        self.is_whole(&directory)?;
         // Backends that outlived their postmaster would keep the new one from its shared memory, and acknowledge.
         let silence = self.silence(work.now() + work.left()).await?;
         let control = super::control::Control::of(&directory, &self.programs).await?;
@@ -95,6 +96,7 @@ impl PostgresDriver {
         work: &Work<'_>,
         good: impl Fn(&Answer) -> bool,
     ) -> Result<Answer, Failure> {
+        self.is_whole(directory)?;
         let version = directory.version();
         let mut command = self.programs.command("postgres", version.as_deref(), directory.path())?;
         command.env_remove("PGPASSWORD").arg("-D").arg(directory.path());

@@ -74,21 +74,7 @@ async fn a_writer_with_a_tail_of_its_own_is_rewound_and_its_tail_kept() {
 async fn a_writer_that_cannot_be_rewound_is_built_anew() {
     let pair = Pair::started().await;
     lose_east_with_a_tail(&pair).await;
-    let postgres = std::fs::read_to_string(pair.data_dir("east").join("postmaster.opts")).unwrap();
-    let bin = Path::new(postgres.split(' ').next().unwrap()).parent().unwrap().to_owned();
-    // Not beside the data: programs may not be run from every place where files may be kept.
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let broken = folder.path().to_owned();
-    for entry in std::fs::read_dir(&bin).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap() != "pg_rewind" {
-            std::os::unix::fs::symlink(&path, broken.join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    std::fs::write(broken.join("pg_rewind"), "#!/bin/sh\necho made to fail >&2\nexit 1\n").unwrap();
-    std::fs::set_permissions(broken.join("pg_rewind"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let driver = pair.driver_with("east", |server| server.bin_dir = Some(broken.clone()));
+    let (driver, _folder) = with_rewind(&pair, "#!/bin/sh\necho made to fail >&2\nexit 1\n");
     let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
     let found = driver.preflight(&effect).await.unwrap();
     let foretold = found.iter().find(|f| f.code == "PL-0352").unwrap_or_else(|| panic!("{found:#?}"));
@@ -103,6 +89,66 @@ async fn a_writer_that_cannot_be_rewound_is_built_anew() {
         "the old copy is gone once the new one streams"
     );
     assert!(!pair.data_dir("east").with_extension("rebuild").exists());
+}
+
+/// A driver of east with another `pg_rewind`, and what holds its programs. Not beside the data: programs may not be run
+/// from every place where files may be kept. `REAL` in the script stands for the real one.
+fn with_rewind(pair: &Pair, script: &str) -> (pilotlight_local::postgres::PostgresDriver, tempfile::TempDir) {
+    let postgres = std::fs::read_to_string(pair.data_dir("east").join("postmaster.opts")).unwrap();
+    let bin = Path::new(postgres.split(' ').next().unwrap()).parent().unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let other = folder.path().to_owned();
+    for entry in std::fs::read_dir(&bin).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap() != "pg_rewind" {
+            std::os::unix::fs::symlink(&path, other.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let script = script.replace("REAL", &bin.join("pg_rewind").display().to_string());
+    std::fs::write(other.join("pg_rewind"), script).unwrap();
+    std::fs::set_permissions(other.join("pg_rewind"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    (pair.driver_with("east", |server| server.bin_dir = Some(other.clone())), folder)
+}
+
+/// All is rewound, the new histories and the upstream's configuration are there, and nobody came to put things right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_rewind_was_cut_short_is_built_anew_with_its_own_configuration() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    let (driver, folder) = with_rewind(&pair, "#!/bin/sh\nREAL \"$@\" && touch \"${0%/*}/rewound\"\nexec sleep 600\n");
+    let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
+    let context = pair.context(Duration::from_secs(60));
+    let rewound = crate::pair::eventually("it is rewound", || async {
+        if folder.path().join("rewound").exists() { Ok(()) } else { Err("not yet".to_owned()) }
+    });
+    let (cut, ()) = tokio::join!(driver.apply(&effect, &context), async {
+        rewound.await;
+        context.cancel.cancel();
+    });
+    cut.unwrap_err();
+    let port = format!("port = {}\n", pair.server("east").port);
+    let own = || std::fs::read_to_string(pair.data_dir("east").join("pilotlight.conf")).unwrap();
+    assert!(!own().contains(&port), "the upstream's configuration is there: {}", own());
+    let refused = pair.resume("east").await.unwrap_err();
+    assert!(refused.message.starts_with("PL-0970: "), "{refused:?}");
+    let kept = pair.capture(None).await.unwrap();
+    assert!(format!("{kept:?}").contains("49 lost transactions are kept"), "{kept:?}");
+
+    // Without what it held before, nothing is built over it.
+    let bundle = std::path::PathBuf::from(pair.bundles("east").await[0].folder.clone());
+    let aside = bundle.with_extension("aside");
+    std::fs::rename(&bundle, &aside).unwrap();
+    let refused = pair.rejoin("east", "west").await.unwrap_err();
+    assert!(refused.message.starts_with("PL-0970: ") && refused.hint.is_some(), "{refused:?}");
+    std::fs::rename(&aside, &bundle).unwrap();
+
+    let rejoined = pair.rejoin("east", "west").await.unwrap();
+    let text = &rejoined.output().unwrap().text;
+    assert!(text.contains("built anew") && text.contains("cut short"), "{text}");
+    assert_east_follows(&pair).await;
+    assert!(own().contains(&port), "{}", own());
+    assert!(matches!(pair.rejoin("east", "west").await, Ok(pilotlight_core::outcome::Outcome::Skipped { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
