@@ -129,17 +129,19 @@ impl PostgresDriver {
         })
     }
 
-    /// The same as part of a rejoin: the copy is stopped, and is about to forget what it holds after the fork.
+    /// The same as part of a rejoin: the copy is stopped, and is about to forget what it holds after the fork. Answers what
+    /// was kept, in which folder, and whether its log could be read to its end.
     pub(super) async fn rescue_before_rewind(
         &self,
         upstream: &Region,
         fork: (u32, Lsn),
         work: &Work<'_>,
-    ) -> Result<(String, PathBuf), Failure> {
+    ) -> Result<(String, PathBuf, bool), Failure> {
         let own = self.stand(&self.directory(), work).await?;
         let own = own.ok_or_else(|| Failure::transient("the database in its directory is gone"))?;
+        let readable = own.end.is_some();
         let tail = Tail { upstream: upstream.clone(), own, fork };
-        self.keep(&tail, None, work).await.map(|kept| (kept.tell(), kept.folder))
+        self.keep(&tail, None, work).await.map(|kept| (kept.tell(), kept.folder, readable))
     }
 
     /// What was kept in this folder before a rewind is still there, or was waived.

@@ -37,7 +37,12 @@ impl PostgresDriver {
     ) -> Result<String, Failure> {
         self.stop_for_rejoin(work).await?;
         let directory = self.directory();
-        let (kept, bundle) = self.rescue_before_rewind(upstream, fork, work).await?;
+        let (kept, bundle, readable) = self.rescue_before_rewind(upstream, fork, work).await?;
+        if !readable {
+            // Its own recovery would end at the hole, before the fork, and pg_rewind would find nothing to do.
+            let why = "its own log cannot be read to its end";
+            return Ok(format!("{kept}\n{}", self.build(upstream, theirs, why, work).await?));
+        }
         self.put_config_aside(&directory)?;
         let rewound = self.run_rewind(&directory, upstream, &bundle, work).await;
         let why = match rewound {

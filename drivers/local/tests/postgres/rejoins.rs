@@ -169,7 +169,9 @@ async fn a_log_that_goes_on_behind_a_hole_does_not_end_at_the_hole() {
         assert!(failure.message.starts_with("PL-0238: "), "{failure}");
     }
     pair.capture(Some("mara")).await.unwrap();
-    pair.rejoin("east", "west").await.unwrap();
+    let rejoined = pair.rejoin("east", "west").await.unwrap();
+    let text = &rejoined.output().unwrap().text;
+    assert!(text.contains("built anew") && text.contains("cannot be read to its end"), "{text}");
     assert_east_follows(&pair).await;
 }
 
