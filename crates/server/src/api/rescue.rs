@@ -16,7 +16,6 @@ use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::plan::ComponentPlan;
 use pilotlight_core::rescue::{Answer, Listed, Question, Shown};
 use pilotlight_core::run::{Cause, Condition, StepStatus, StepView};
-use pilotlight_core::runbook::{Basis, Runbook};
 use pilotlight_core::time::stamp;
 use pilotlight_driver::{Context, Driver};
 use pilotlight_engine::engine::Published;
@@ -150,7 +149,7 @@ pub(super) async fn apply(
     Path(bundle): Path<BundleId>,
     Body(RescueRequest { by }): Body<RescueRequest>,
 ) -> Result<Json<RescueReply>, Refusal> {
-    let At { target, unit, writer, basis, .. } = at(&desk, &bundle).await?;
+    let At { target, unit, writer, .. } = at(&desk, &bundle).await?;
     let Target { component, region } = target;
     let rescue = Rescue {
         application: desk.plan.application.clone(),
@@ -161,7 +160,9 @@ pub(super) async fn apply(
         writer: writer.clone(),
         by: by.clone(),
     };
-    let runbook = Runbook { basis: Some(basis), ..apply_rescue(rescue) };
+    // It is bound to no state of the unit: a candidate that comes meanwhile is no reason to refuse it, and the driver looks
+    // whether that is still the writer.
+    let runbook = apply_rescue(rescue);
     let why = format!("what {bundle} holds is applied to the writer in {writer}");
     // Before the start, so that its end is not missed.
     let news = desk.engine.subscribe();
@@ -183,7 +184,6 @@ struct At {
     unit: Unit,
     epoch: Epoch,
     writer: Region,
-    basis: Basis,
 }
 
 async fn at(desk: &Desk, bundle: &BundleId) -> Result<At, Refusal> {
@@ -194,9 +194,9 @@ async fn at(desk: &Desk, bundle: &BundleId) -> Result<At, Refusal> {
     if let Some(run) = &record.run {
         return Err(already_moving(&unit, run));
     }
-    let (epoch, basis) = (record.epoch, record.basis());
+    let epoch = record.epoch;
     let writer = record.writer.ok_or_else(|| nothing_known(&unit))?;
-    Ok(At { target, unit, epoch, writer, basis })
+    Ok(At { target, unit, epoch, writer })
 }
 
 /// The one step of an apply, once its run has ended or only a person can bring it forward.
