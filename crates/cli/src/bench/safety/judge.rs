@@ -91,6 +91,8 @@ pub(crate) struct Round {
     pub(crate) lost: u64,
     /// Those of them that are in no rescue bundle either.
     pub(crate) missing: u64,
+    /// Transactions in rescue bundles of which no row was read; those of the server's own housekeeping are among them.
+    pub(crate) unread: u64,
     /// Looks at the name that found no address.
     pub(crate) empty_names: u64,
     /// The writer's server is not the process that it was before.
@@ -197,8 +199,8 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         in_flight,
         acked: all().count() as u64,
         lost: all().filter(lost).count() as u64,
-        missing: (all().filter(lost).filter(|a| !seen.kept.rows.contains(&a.id)).count() as u64)
-            .saturating_sub(seen.kept.transactions),
+        missing: all().filter(lost).filter(|a| !seen.kept.rows.contains(&a.id)).count() as u64,
+        unread: seen.kept.unread,
         ..Round::default()
     }
 }
@@ -291,8 +293,8 @@ mod tests {
             (round.lost, round.missing)
         };
         assert_eq!(of(&Kept::default()), (2, 2));
-        assert_eq!(of(&Kept { rows: BTreeSet::from([2]), transactions: 0 }), (2, 1));
-        assert_eq!(of(&Kept { rows: BTreeSet::new(), transactions: 5 }), (2, 0));
+        assert_eq!(of(&Kept { rows: BTreeSet::from([2]), unread: 0 }), (2, 1));
+        assert_eq!(of(&Kept { rows: BTreeSet::from([2]), unread: 5 }), (2, 1), "what was not read excuses nothing");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What rescue bundles hold of a round's rows, as `pilotlight rescue show` tells it.
 //!
-//! Rows that a bundle can read are known by number. Transactions whose rows it cannot read are counted, as each row of the
-//! clients is a transaction of its own.
+//! Rows that a bundle can read are known by number, and nothing else counts as kept: every plan of these rounds keeps rows,
+//! and what a bundle counts without a row of it may have changed the catalogue only.
 
 use crate::demo::acts;
 use crate::error::CliError;
@@ -18,8 +18,8 @@ const TABLE: &str = "heartbeat";
 pub(super) struct Kept {
     /// Rows that are in a bundle.
     pub(super) rows: BTreeSet<i64>,
-    /// Transactions whose rows could not be read.
-    pub(super) transactions: u64,
+    /// Transactions in bundles of which no row was read.
+    pub(super) unread: u64,
 }
 
 /// Reads the bundles that were not known yet, and knows them from here on.
@@ -33,11 +33,11 @@ pub(super) async fn read(operator: &Operator, known: &mut BTreeSet<String>) -> R
         }
         match about.rows {
             Rows::Kept { transactions, .. } => {
-                kept.transactions += about.commits.saturating_sub(transactions);
+                kept.unread += about.commits.saturating_sub(transactions);
                 let ids = acts::inserted(operator, about.bundle.as_str(), TABLE).await?;
                 kept.rows.extend(ids.iter().filter_map(|id| id.parse::<i64>().ok()));
             }
-            Rows::Left { .. } => kept.transactions += about.commits,
+            Rows::Left { .. } => kept.unread += about.commits,
         }
     }
     Ok(kept)

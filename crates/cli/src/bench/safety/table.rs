@@ -52,6 +52,7 @@ impl Table {
                 count("rows acknowledged by two writers", true, &|r| r.dual),
                 count("rows in flight when their machine paused", false, &|r| r.in_flight),
                 count("rows in neither the new side nor a bundle", true, &|r| r.missing),
+                count("transactions in a bundle whose rows were not read", false, &|r| r.unread),
                 count("looks at the name without an address", true, &|r| r.empty_names),
             ]);
         }
