@@ -44,8 +44,16 @@ pub enum Effect {
     AwaitPosition { component: Component, region: Region, position: HandOver },
     /// Makes the copy the writer.
     Promote { component: Component, region: Region },
-    /// Source and target change places in one call of the provider (see [`Descriptor::atomic_switch`]).
-    Switch { component: Component, from: Region, to: Region, allow_loss: bool },
+    /// Source and target change places in one call of the provider (see [`Descriptor::atomic_switch`]). No way is taken
+    /// whose fence is less sure than `least`.
+    Switch {
+        component: Component,
+        from: Region,
+        to: Region,
+        allow_loss: bool,
+        #[serde(default, skip_serializing_if = "FenceAssurance::is_none")]
+        least: FenceAssurance,
+    },
     /// Makes the copy follow `upstream`: as it is, by rewinding it, or by building it anew.
     Rejoin { component: Component, region: Region, upstream: Region },
     /// Keeps what the copy holds and `upstream` does not in a rescue bundle, and verifies it. `waived_by` names the person
@@ -261,6 +269,13 @@ pub enum FenceAssurance {
     Lapsed,
     /// Seen on the spot: no process is left that could acknowledge.
     Proven,
+}
+
+impl FenceAssurance {
+    /// Nothing is known, or nothing is asked for.
+    pub fn is_none(&self) -> bool {
+        *self == FenceAssurance::None
+    }
 }
 
 impl std::fmt::Display for FenceAssurance {

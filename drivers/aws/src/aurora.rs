@@ -9,6 +9,7 @@
 //! Invariants:
 //! - a move without the source calls only the target's region;
 //! - before every call it is looked what is so already: done is skipped, under way is taken up;
+//! - nothing is detached for whom a fence of `none` is too weak;
 //! - a cluster is never deleted.
 
 mod back;
@@ -19,6 +20,7 @@ mod reattach;
 mod switch;
 
 use crate::access::Access;
+use crate::detach::Move;
 use crate::place::place_of;
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
@@ -84,10 +86,10 @@ impl Driver for AuroraDriver {
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
         match effect {
-            Effect::Switch { from, to, allow_loss, .. } => {
+            Effect::Switch { from, to, allow_loss, least, .. } => {
                 self.known(from)?;
                 self.known(to)?;
-                self.switch(from, to, *allow_loss, context).await
+                self.switch(&Move { from, to, allow_loss: *allow_loss, least: *least }, context).await
             }
             Effect::Rejoin { region, upstream, .. } => {
                 self.known(region)?;

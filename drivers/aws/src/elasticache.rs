@@ -6,12 +6,14 @@
 //! Invariants:
 //! - a failover calls only the target's region;
 //! - before every call it is looked what is so already: done is skipped, under way is taken up;
+//! - nothing is detached for whom a fence of `none` is too weak;
 //! - a replication group is never deleted.
 
 mod look;
 mod switch;
 
 use crate::access::Access;
+use crate::detach::Move;
 use crate::finding::{MOVED_BY_HAND, finding, not_asked};
 use crate::place::place_of;
 use async_trait::async_trait;
@@ -127,9 +129,9 @@ impl Driver for ElastiCacheDriver {
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
         match effect {
-            Effect::Switch { from, to, allow_loss, .. } => {
+            Effect::Switch { from, to, allow_loss, least, .. } => {
                 self.group(from)?;
-                self.switch(from, to, *allow_loss, context).await
+                self.switch(&Move { from, to, allow_loss: *allow_loss, least: *least }, context).await
             }
             Effect::Rejoin { region, upstream, .. } => self.rejoin(region, upstream).await,
             other => Err(Failure::unsupported(format!("{} cannot {:?}", self.component, other.capability()))),

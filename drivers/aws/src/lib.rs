@@ -6,6 +6,7 @@
 //! Invariants:
 //! - a move never calls the region it leaves: what is needed is asked where the writer is going to be;
 //! - a call that changes something and whose answer is lost has an unknown outcome, and the same effect looks first;
+//! - a copy is made a writer alone only for whom a fence of `none` is enough;
 //! - throttled calls are repeated with jittered pauses inside the deadline of the effect, and our own calls stay below the
 //!   rates that AWS publishes.
 
@@ -38,6 +39,8 @@ mod aurora;
 mod autoscaling;
 #[cfg(feature = "sdk")]
 mod call;
+#[cfg(feature = "sdk")]
+mod detach;
 #[cfg(feature = "sdk")]
 mod distribution;
 #[cfg(feature = "sdk")]

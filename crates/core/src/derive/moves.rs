@@ -223,7 +223,12 @@ fn promote(survey: &Survey<'_>, data: &Data<'_>) -> Step {
 fn switch(survey: &Survey<'_>, data: &Data<'_>, alone: bool) -> Step {
     let (component, from, to) = (data.name, survey.from(), survey.to());
     let allow_loss = survey.d.intent.mode == crate::placement::Mode::Ungraceful;
-    let effect = Effect::Switch { component: component.clone(), from: from.clone(), to: to.clone(), allow_loss };
+    // A person answers for whatever way the provider leaves; the policy only for one whose fence is sure enough.
+    let least = match (allow_loss, survey.d.consent) {
+        (true, Consent::Policy) => survey.d.least_fence,
+        _ => FenceAssurance::None,
+    };
+    let effect = Effect::Switch { component: component.clone(), from: from.clone(), to: to.clone(), allow_loss, least };
     let title = format!("Switch {component} from {from} to {to}");
     let why = match data.descriptor.told_to_follow {
         false => "The provider stops the old writer, hands over and makes the new one in one call.".to_owned(),

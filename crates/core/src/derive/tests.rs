@@ -261,6 +261,28 @@ fn what_a_provider_let_go_of_is_silenced_and_joins_again() {
     assert_eq!(open.refusal().code(), "PL-0215", "nothing can silence it");
 }
 
+/// The driver may know a last way that fences nobody: what the policy or an order asks for goes with the switch.
+#[test]
+fn a_switch_says_how_sure_its_fence_must_be_unless_a_person_answers_for_it() {
+    let least_of = |case: &Scene| {
+        let steps = case.runbook().steps;
+        let least = |step: &crate::runbook::Step| match &step.effect {
+            Effect::Switch { least, .. } => Some(*least),
+            _ => None,
+        };
+        steps.iter().find_map(least).expect("a provider switches")
+    };
+    let mut lost = Scene::new(usual(), Verb::Failover, "west").without("east").driver("database", provider);
+    lost.plan.policy.least_fence = FenceAssurance::ProviderAttested;
+    assert_eq!(least_of(&lost), FenceAssurance::ProviderAttested);
+    for consent in [Consent::AskFirst, Consent::Given] {
+        lost.consent = consent;
+        assert_eq!(least_of(&lost), FenceAssurance::None, "{consent:?}");
+    }
+    let planned = Scene::new(usual(), Verb::Switchover, "west").driver("database", provider);
+    assert_eq!(least_of(&planned), FenceAssurance::None);
+}
+
 /// Like buckets: the call fences nothing, and the old side goes on until users have gone.
 #[test]
 fn what_has_to_be_told_to_follow_is_told_when_users_have_gone() {

@@ -60,7 +60,7 @@ impl Pair {
 
     fn switch(&self) -> Effect {
         let (component, from, to) = (self.component.clone(), self.writer.clone(), self.standby.clone());
-        Effect::Switch { component, from, to, allow_loss: false }
+        Effect::Switch { component, from, to, allow_loss: false, least: FenceAssurance::None }
     }
 
     pub(super) fn rejoin(&self, region: &Region, upstream: &Region) -> Effect {

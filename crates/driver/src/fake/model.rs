@@ -178,7 +178,7 @@ impl Model {
             Effect::ResumeWrites { component, region } => self.resume_writes(component, region),
             Effect::AwaitPosition { component, region, position } => self.await_position(component, region, position),
             Effect::Promote { component, region } => self.promote(component, region),
-            Effect::Switch { component, from, to, allow_loss } => self.switch(component, from, to, *allow_loss),
+            Effect::Switch { component, from, to, allow_loss, .. } => self.switch(component, from, to, *allow_loss),
             Effect::Rejoin { component, region, upstream } => {
                 // As every driver must: what only this copy holds is kept before it is forgotten.
                 if self.reachable(Some(upstream)).is_ok() {

@@ -2,7 +2,7 @@
 
 use super::{FakeDriver, Misbehaviour, Violation, World};
 use crate::{Context, Driver};
-use pilotlight_core::effect::{CommandLine, Effect, HandOver};
+use pilotlight_core::effect::{CommandLine, Effect, FenceAssurance, HandOver};
 use pilotlight_core::id::{EffectKey, Epoch, RunId, StepId};
 use pilotlight_core::observation::{Role, Sentinel, Target};
 use pilotlight_core::outcome::{FailureKind, Outcome};
@@ -127,7 +127,9 @@ async fn a_lost_reply_is_unknown_once_and_known_afterwards() {
 async fn accepted_work_goes_on_in_another_process() {
     let world = world();
     world.on_effect(|e| matches!(e, Effect::Switch { .. }), 1, Misbehaviour::Accept { polls: 2 });
-    let switch = Effect::Switch { component: "db".into(), from: "east".into(), to: "west".into(), allow_loss: false };
+    let least = FenceAssurance::None;
+    let (from, to) = ("east".into(), "west".into());
+    let switch = Effect::Switch { component: "db".into(), from, to, allow_loss: false, least };
     let begun = FakeDriver::managed(&world).apply(&switch, &context("switch", 1)).await.unwrap();
     let Outcome::Accepted { handle } = begun else { panic!("expected a handle, got {begun:?}") };
     let other = FakeDriver::managed(&world);

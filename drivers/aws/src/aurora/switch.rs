@@ -3,6 +3,7 @@
 use super::AuroraDriver;
 use super::look::Seen;
 use crate::cluster::region_of;
+use crate::detach::Move;
 use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
@@ -49,19 +50,17 @@ impl Handle {
 }
 
 impl AuroraDriver {
-    pub(super) async fn switch(
-        &self,
-        from: &Region,
-        to: &Region,
-        allow_loss: bool,
-        context: &Context,
-    ) -> Result<Outcome, Failure> {
+    pub(super) async fn switch(&self, wanted: &Move<'_>, context: &Context) -> Result<Outcome, Failure> {
+        let Move { from, to, allow_loss, .. } = *wanted;
         let seen = self.look(to).await?;
         if seen.is_writer(self) {
             return Ok(Outcome::Skipped { why: format!("{} in {to} is the writer", self.component) });
         }
         if !seen.is_member() && seen.copy.status.as_deref() == Some("promoting") {
             let why = "it is being promoted alone".to_owned();
+            if !wanted.may_detach() {
+                return Err(wanted.not_detached(Failure::rejected(format!("{} in {to}: {why}", self.component))));
+            }
             return Ok(Handle::Detach { to: to.clone(), why }.accepted());
         }
         let since = self.access.clock().wall();
@@ -73,6 +72,9 @@ impl AuroraDriver {
         match self.ask(from, to, &arn, allow_loss, context).await {
             Ok(()) => Ok(handle.accepted()),
             Err(refused) if allow_loss && self.plan.may_detach && worth_detaching(refused.said) => {
+                if !wanted.may_detach() {
+                    return Err(wanted.not_detached(refused.failure()));
+                }
                 self.detach(to, &arn, refused.failure().message, context).await
             }
             Err(refused) => Err(refused.failure()),

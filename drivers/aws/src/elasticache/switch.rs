@@ -2,6 +2,7 @@
 
 use super::ElastiCacheDriver;
 use super::look::Seen;
+use crate::detach::Move;
 use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
@@ -55,13 +56,8 @@ impl Handle {
 }
 
 impl ElastiCacheDriver {
-    pub(super) async fn switch(
-        &self,
-        from: &Region,
-        to: &Region,
-        allow_loss: bool,
-        context: &Context,
-    ) -> Result<Outcome, Failure> {
+    pub(super) async fn switch(&self, wanted: &Move<'_>, context: &Context) -> Result<Outcome, Failure> {
+        let Move { from, to, allow_loss, .. } = *wanted;
         let (component, seen) = (&self.component, self.look(to).await?);
         if seen.is_writer(self.state(&seen).role.as_ref()) {
             return Ok(Outcome::Skipped { why: format!("{component} in {to} is the primary") });
@@ -92,6 +88,9 @@ impl ElastiCacheDriver {
                     && self.plan.may_detach
                     && matches!(refused.said, Said::Busy | Said::Broken | Said::Unreachable) =>
             {
+                if !wanted.may_detach() {
+                    return Err(wanted.not_detached(refused.failure()));
+                }
                 self.detach(to, refused.failure().message, context).await
             }
             Err(refused) => Err(refused.failure()),
@@ -143,7 +142,7 @@ impl ElastiCacheDriver {
             serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
         let (component, again) = (&self.component, Outcome::Accepted { handle: handle.to_owned() });
         match read {
-            Handle::Near { from, to } => match self.switch(&from, &to, false, context).await? {
+            Handle::Near { from, to } => match self.switch(&Move::planned(&from, &to), context).await? {
                 // The journal keeps the first handle, so the end is told under it too.
                 Outcome::Accepted { .. } => Ok(again),
                 Outcome::Skipped { .. } => Ok(self.moved(&from, &to, false)),

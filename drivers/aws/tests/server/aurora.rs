@@ -66,7 +66,11 @@ impl<'a> Group<'a> {
     }
 
     pub(crate) fn switch(allow_loss: bool) -> Effect {
-        Effect::Switch { component: "database".into(), from: EAST.into(), to: WEST.into(), allow_loss }
+        Group::switch_with(allow_loss, FenceAssurance::None)
+    }
+
+    fn switch_with(allow_loss: bool, least: FenceAssurance) -> Effect {
+        Effect::Switch { component: "database".into(), from: EAST.into(), to: WEST.into(), allow_loss, least }
     }
 
     /// Applies and follows to the end.
@@ -209,6 +213,22 @@ async fn without_the_global_calls_a_copy_is_detached_only_where_the_plan_allows_
     // This is what the warning is about: both write.
     group.write(EAST).await.unwrap();
     group.write(WEST).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_detached_under_an_order_that_asks_for_a_fence() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, true).await;
+    let fault = json!({"kind": "error", "service": "rds", "action": "FailoverGlobalCluster", "times": 1});
+    ground.server.tell("faults", fault).await.unwrap();
+    let ordered = Group::switch_with(true, FenceAssurance::ProviderAttested);
+    let failed = group.driver.apply(&ordered, &context(1, "switch")).await.unwrap_err();
+    assert_eq!(failed.kind, FailureKind::OutcomeUnknown, "{failed}");
+    assert!(failed.hint.is_some_and(|hint| hint.contains("nothing was detached")));
+    assert!(matches!(group.role(WEST).await, Some(Role::Standby { streaming: true, .. })));
+    // AWS's whole move is as sure as the order asks for.
+    let outcome = group.done(&ordered, &context(1, "switch-again")).await.unwrap();
+    assert_eq!(outcome.output().unwrap().assurance, Some(FenceAssurance::ProviderAttested));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,11 @@ impl<'a> Bed<'a> {
     }
 
     fn switch(allow_loss: bool) -> Effect {
-        Effect::Switch { component: "cart".into(), from: EAST.into(), to: WEST.into(), allow_loss }
+        Bed::switch_with(allow_loss, FenceAssurance::None)
+    }
+
+    fn switch_with(allow_loss: bool, least: FenceAssurance) -> Effect {
+        Effect::Switch { component: "cart".into(), from: EAST.into(), to: WEST.into(), allow_loss, least }
     }
 
     async fn done(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
@@ -127,6 +131,13 @@ async fn a_lost_reply_is_unknown_and_a_detach_is_the_last_way_where_it_is_allowe
     bed.done(&Bed::switch(true), &context(1, "lost-again")).await.unwrap();
     let calls = ground.calls(since, WEST).await;
     assert!(!calls.contains(&"FailoverGlobalReplicationGroup".to_owned()), "{calls:?}");
+
+    let bed = Bed::make(&ground, true).await;
+    ground.server.tell("faults", fault("error")).await.unwrap();
+    let ordered = Bed::switch_with(true, FenceAssurance::ProviderAttested);
+    let failed = bed.driver.apply(&ordered, &context(1, "ordered")).await.unwrap_err();
+    assert_eq!(failed.kind, FailureKind::OutcomeUnknown, "{failed}");
+    assert!(matches!(bed.look(WEST).await.role, Some(Role::Standby { .. })), "nothing was detached");
 
     for may_detach in [false, true] {
         let bed = Bed::make(&ground, may_detach).await;

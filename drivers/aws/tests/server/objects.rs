@@ -51,7 +51,13 @@ impl<'a> Buckets<'a> {
     }
 
     fn switch(allow_loss: bool) -> Effect {
-        Effect::Switch { component: "files".into(), from: EAST.into(), to: WEST.into(), allow_loss }
+        Effect::Switch {
+            component: "files".into(),
+            from: EAST.into(),
+            to: WEST.into(),
+            allow_loss,
+            least: FenceAssurance::None,
+        }
     }
 
     fn rejoin() -> Effect {
