@@ -12,6 +12,9 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
+/// AWS shows a change that it has accepted within seconds; before that a look may still show the old state.
+pub(crate) const SHOWS_WITHIN: Duration = Duration::from_secs(60);
+
 /// Which call, for pacing and for people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
@@ -73,6 +76,20 @@ impl Access {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         self.repeat(call, time, send, |said| said == Said::Throttled).await
+    }
+
+    /// The same, and repeated also while the thing is busy: nothing was done then either.
+    pub(crate) async fn insist<T, E, F>(
+        &self,
+        call: Call<'_>,
+        time: Duration,
+        send: impl Fn() -> F,
+    ) -> Result<T, Refused>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.repeat(call, time, send, |said| matches!(said, Said::Throttled | Said::Busy)).await
     }
 
     async fn repeat<T, E, F>(

@@ -81,6 +81,11 @@ impl Group {
         self.members.iter().find(|m| m.is_writer)
     }
 
+    /// A move is under way, wherever to.
+    pub fn is_moving(&self) -> bool {
+        self.moving.is_some() || matches!(self.status.as_str(), "switching-over" | "failing-over")
+    }
+
     /// A move to that member is under way.
     pub fn moves_to(&self, arn: &str) -> bool {
         self.moving.as_ref().is_some_and(|m| m.to.as_deref() == Some(arn))

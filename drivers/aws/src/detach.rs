@@ -3,6 +3,7 @@
 //! Nothing stops the old writer after a detach: its fence is `none`. A person who starts a failover answers for that; a
 //! policy or a standing order does only where it asks for no fence at all.
 
+use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::Failure;
@@ -37,6 +38,12 @@ impl<'a> Move<'a> {
         );
         failure.hint(hint)
     }
+}
+
+/// Not what is refused for good: rights and names are not better alone. An answer that was lost is looked after first, by
+/// the same effect; what AWS failed in may have been done, too, so a detach waits until it would be seen.
+pub(crate) fn worth_detaching(said: Said) -> bool {
+    matches!(said, Said::Busy | Said::Broken | Said::Unreachable)
 }
 
 #[cfg(test)]

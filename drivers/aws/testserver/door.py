@@ -1,8 +1,8 @@
 """Every request comes in here: the control endpoint is answered, faults are done, the rest is moto's.
 
 Faults are matched by service, action and region, each optional, spare the first `after` calls and count down their `times`:
-`throttle`, `deny`, `error` (a fault of the server), `latency` (modelled seconds), `drop` (the connection is cut before
-anything is done) and `lose-reply` (it is done, then the connection is cut).
+`throttle`, `deny`, `busy` (refused with `code`), `error` (a fault of the server, nothing is done), `done-then-error`, `latency`
+(modelled seconds), `drop` (the connection is cut before anything is done) and `lose-reply` (it is done, then it is cut).
 """
 
 import gzip
@@ -88,6 +88,11 @@ class Door:
             text = f"User: arn:aws:iam::123456789012:user/test is not authorized to perform: {call['service']}:{call['action']}"
             return refuse(environ, start_response, call, 403, denied_code(call), text)
         if kind == "error":
+            return refuse(environ, start_response, call, 500, "InternalFailure", "an error of the server")
+        if kind == "busy":
+            return refuse(environ, start_response, call, 400, fault["code"], "it is in another state now")
+        if kind == "done-then-error":
+            self.collect(environ, call)
             return refuse(environ, start_response, call, 500, "InternalFailure", "an error of the server")
         if kind == "lose-reply":
             self.collect(environ, call)

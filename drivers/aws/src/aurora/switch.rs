@@ -2,8 +2,9 @@
 
 use super::AuroraDriver;
 use super::look::Seen;
-use crate::cluster::region_of;
-use crate::detach::Move;
+use crate::call::{Refused, SHOWS_WITHIN};
+use crate::cluster::{Group, region_of};
+use crate::detach::{Move, worth_detaching};
 use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
@@ -12,10 +13,6 @@ use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::time::Wall;
 use pilotlight_driver::Context;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-
-/// AWS shows a move that it has accepted within seconds; before that a look may still show the old state.
-const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Work that AWS has accepted: all that is needed to look after it, in any process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +22,13 @@ pub(super) enum Handle {
         from: Region,
         to: Region,
         allow_loss: bool,
+        since: Wall,
+    },
+    /// AWS failed after it was asked: the move may come, and only if it does not the copy is taken out.
+    Doubt {
+        from: Region,
+        to: Region,
+        why: String,
         since: Wall,
     },
     Detach {
@@ -69,15 +73,65 @@ impl AuroraDriver {
             return Ok(handle.accepted());
         }
         let arn = seen.arn().unwrap_or_default().to_owned();
-        match self.ask(from, to, &arn, allow_loss, context).await {
+        match self.ask(wanted, &arn, context).await {
             Ok(()) => Ok(handle.accepted()),
-            Err(refused) if allow_loss && self.plan.may_detach && worth_detaching(refused.said) => {
-                if !wanted.may_detach() {
-                    return Err(wanted.not_detached(refused.failure()));
-                }
-                self.detach(to, &arn, refused.failure().message, context).await
-            }
-            Err(refused) => Err(refused.failure()),
+            Err(refused) => self.last_way(wanted, &refused, handle, context).await,
+        }
+    }
+
+    /// AWS did not take the whole move. Where that is allowed the copy is taken out, when nothing moves there.
+    async fn last_way(
+        &self,
+        wanted: &Move<'_>,
+        refused: &Refused,
+        whole: Handle,
+        context: &Context,
+    ) -> Result<Outcome, Failure> {
+        let (Move { from, to, .. }, failure) = (*wanted, refused.failure());
+        if !(wanted.allow_loss && self.plan.may_detach && worth_detaching(refused.said)) {
+            return Err(failure);
+        }
+        if !wanted.may_detach() {
+            return Err(wanted.not_detached(failure));
+        }
+        let why = failure.message;
+        if refused.said == Said::Broken {
+            let (from, to, since) = (from.clone(), to.clone(), self.access.clock().wall());
+            return Ok(Handle::Doubt { from, to, why, since }.accepted());
+        }
+        // Nothing was done of it; the look from before may be old by now.
+        let seen = self.look(to).await?;
+        if self.stands_in_the_way(&seen, from, to)? == UnderWay::ToTarget {
+            return Ok(whole.accepted());
+        }
+        self.detach(to, &seen, &why, context).await.map_err(|r| r.failure())?;
+        Ok(Handle::Detach { to: to.clone(), why }.accepted())
+    }
+
+    /// `None` while it may still come, and while the copy is taken out.
+    async fn in_doubt(
+        &self,
+        (from, to): (&Region, &Region),
+        why: &str,
+        since: Wall,
+        context: &Context,
+    ) -> Result<Option<Outcome>, Failure> {
+        let seen = self.look(to).await?;
+        if !seen.is_member() {
+            return Ok(seen.is_writer(self).then(|| self.detached(to, why)));
+        }
+        if seen.is_writer(self) {
+            return Ok(Some(self.moved(from, to, true)));
+        }
+        let shown = self.access.clock().wall().since(since) > SHOWS_WITHIN;
+        let moves = seen.group.as_ref().is_some_and(Group::is_moving);
+        if !shown || moves || self.stands_in_the_way(&seen, from, to)? == UnderWay::ToTarget {
+            return Ok(None);
+        }
+        match self.detach(to, &seen, why, context).await {
+            // Asked for already, and not shown yet.
+            Err(refused) if !matches!(refused.said, Said::Missing | Said::Busy) => Err(refused.failure()),
+            _ => Ok(None),
         }
     }
 
@@ -109,14 +163,8 @@ impl AuroraDriver {
         Ok(UnderWay::Nothing)
     }
 
-    async fn ask(
-        &self,
-        from: &Region,
-        to: &Region,
-        arn: &str,
-        allow_loss: bool,
-        context: &Context,
-    ) -> Result<(), crate::call::Refused> {
+    async fn ask(&self, wanted: &Move<'_>, arn: &str, context: &Context) -> Result<(), Refused> {
+        let Move { from, to, allow_loss, .. } = *wanted;
         let name = &self.plan.global_cluster;
         // The whole deadline is for following it; asking gets a tenth.
         let time = context.deadline / 10;
@@ -126,7 +174,11 @@ impl AuroraDriver {
                 let call = client.failover_global_cluster().global_cluster_identifier(name);
                 call.target_db_cluster_identifier(arn).allow_data_loss(true).send()
             };
-            self.access.change(self.call(to, "FailoverGlobalCluster"), time, send).await.map(|_| ())
+            let call = self.call(to, "FailoverGlobalCluster");
+            match self.plan.may_detach && wanted.may_detach() {
+                true => self.access.insist(call, time, send).await.map(|_| ()),
+                false => self.access.change(call, time, send).await.map(|_| ()),
+            }
         } else {
             let client = self.client(from).await;
             let send = || {
@@ -142,15 +194,14 @@ impl AuroraDriver {
     }
 
     /// The last way: out of the global cluster, alone, and nobody stops the old writer.
-    async fn detach(&self, to: &Region, arn: &str, why: String, context: &Context) -> Result<Outcome, Failure> {
-        let client = self.rds(to).await?;
+    async fn detach(&self, to: &Region, seen: &Seen, why: &str, context: &Context) -> Result<(), Refused> {
+        let (client, arn) = (self.client(to).await, seen.arn().unwrap_or_default());
         let name = &self.plan.global_cluster;
         let send =
             || client.remove_from_global_cluster().global_cluster_identifier(name).db_cluster_identifier(arn).send();
         let call = self.call(to, "RemoveFromGlobalCluster");
         tracing::warn!(component = %self.component, region = %to, "detaching and promoting alone: {why}");
-        self.access.change(call, context.deadline / 10, send).await.map_err(|r| r.failure())?;
-        Ok(Handle::Detach { to: to.clone(), why }.accepted())
+        self.access.change(call, context.deadline / 10, send).await.map(|_| ())
     }
 
     /// Looks after accepted work.
@@ -162,6 +213,9 @@ impl AuroraDriver {
             Handle::Switch { from, to, allow_loss, since } => {
                 let seen = self.look(&to).await?;
                 self.switched(&seen, &from, &to, allow_loss, since).map(|done| done.unwrap_or(again))
+            }
+            Handle::Doubt { from, to, why, since } => {
+                self.in_doubt((&from, &to), &why, since, context).await.map(|done| done.unwrap_or(again))
             }
             Handle::Detach { to, why } => {
                 let seen = self.look(&to).await?;
@@ -183,10 +237,7 @@ impl AuroraDriver {
     ) -> Result<Option<Outcome>, Failure> {
         let component = &self.component;
         if seen.is_writer(self) {
-            let how = if allow_loss { "AWS fences the old writer when it reaches it" } else { "nothing was lost" };
-            let text = format!("{component}: AWS moved the writer from {from} to {to}; {how}");
-            let output = Output { assurance: Some(FenceAssurance::ProviderAttested), text, ..Output::default() };
-            return Ok(Some(Outcome::Done { output }));
+            return Ok(Some(self.moved(from, to, allow_loss)));
         }
         let moving = seen.group.as_ref().and_then(|g| g.moving.as_ref());
         let settled = seen.group.as_ref().is_some_and(|g| g.status == "available");
@@ -202,6 +253,13 @@ impl AuroraDriver {
             }
             _ => Ok(None),
         }
+    }
+
+    fn moved(&self, from: &Region, to: &Region, allow_loss: bool) -> Outcome {
+        let how = if allow_loss { "AWS fences the old writer when it reaches it" } else { "nothing was lost" };
+        let text = format!("{}: AWS moved the writer from {from} to {to}; {how}", self.component);
+        let output = Output { assurance: Some(FenceAssurance::ProviderAttested), text, ..Output::default() };
+        Outcome::Done { output }
     }
 
     fn detached(&self, to: &Region, why: &str) -> Outcome {
@@ -220,9 +278,4 @@ impl AuroraDriver {
 enum UnderWay {
     Nothing,
     ToTarget,
-}
-
-/// Not what is refused for good: rights and names are not better alone. An answer that was lost is looked after first.
-fn worth_detaching(said: Said) -> bool {
-    matches!(said, Said::Busy | Said::Broken | Said::Unreachable)
 }

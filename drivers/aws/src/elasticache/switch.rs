@@ -2,7 +2,8 @@
 
 use super::ElastiCacheDriver;
 use super::look::Seen;
-use crate::detach::Move;
+use crate::call::{Refused, SHOWS_WITHIN};
+use crate::detach::{Move, worth_detaching};
 use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
@@ -12,13 +13,9 @@ use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::time::Wall;
 use pilotlight_driver::Context;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// A planned move waits until the copy is at most so many seconds behind.
 pub(super) const CLOSE: f64 = 2.0;
-
-/// AWS shows a move that it has accepted within seconds; before that a look may still show the old state.
-const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Work that goes on: what its end looks like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +30,13 @@ pub(super) enum Handle {
         from: Region,
         to: Region,
         allow_loss: bool,
+        since: Wall,
+    },
+    /// AWS failed after it was asked: the move may come, and only if it does not the copy is taken out.
+    Doubt {
+        from: Region,
+        to: Region,
+        why: String,
         since: Wall,
     },
     Detach {
@@ -81,19 +85,69 @@ impl ElastiCacheDriver {
             call.primary_region(self.access.name(to)).primary_replication_group_id(group).send()
         };
         let call = self.call(to, "FailoverGlobalReplicationGroup");
-        match self.access.change(call, context.deadline / 10, send).await {
+        let asked = match self.plan.may_detach && wanted.may_detach() {
+            true => self.access.insist(call, context.deadline / 10, send).await,
+            false => self.access.change(call, context.deadline / 10, send).await,
+        };
+        match asked {
             Ok(_) => Ok(handle.accepted()),
-            Err(refused)
-                if allow_loss
-                    && self.plan.may_detach
-                    && matches!(refused.said, Said::Busy | Said::Broken | Said::Unreachable) =>
-            {
-                if !wanted.may_detach() {
-                    return Err(wanted.not_detached(refused.failure()));
-                }
-                self.detach(to, refused.failure().message, context).await
-            }
-            Err(refused) => Err(refused.failure()),
+            Err(refused) => self.last_way(wanted, &refused, &handle, context).await,
+        }
+    }
+
+    /// AWS did not take the whole move. Where that is allowed the copy is taken out, when nothing moves there.
+    async fn last_way(
+        &self,
+        wanted: &Move<'_>,
+        refused: &Refused,
+        whole: &Handle,
+        context: &Context,
+    ) -> Result<Outcome, Failure> {
+        let (Move { from, to, .. }, failure) = (*wanted, refused.failure());
+        if !(wanted.allow_loss && self.plan.may_detach && worth_detaching(refused.said)) {
+            return Err(failure);
+        }
+        if !wanted.may_detach() {
+            return Err(wanted.not_detached(failure));
+        }
+        let why = failure.message;
+        if refused.said == Said::Broken {
+            let (from, to, since) = (from.clone(), to.clone(), self.access.clock().wall());
+            return Ok(Handle::Doubt { from, to, why, since }.accepted());
+        }
+        // Nothing was done of it; the look from before may be old by now.
+        let seen = self.look(to).await?;
+        if self.moves_already(&seen, from, to)? {
+            return Ok(whole.accepted());
+        }
+        self.detach(to, &why, context).await.map_err(|r| r.failure())?;
+        Ok(Handle::Detach { to: to.clone(), why }.accepted())
+    }
+
+    /// `None` while it may still come, and while the copy is taken out.
+    async fn in_doubt(
+        &self,
+        (from, to): (&Region, &Region),
+        why: &str,
+        since: Wall,
+        context: &Context,
+    ) -> Result<Option<Outcome>, Failure> {
+        let seen = self.look(to).await?;
+        let role = self.state(&seen).role;
+        if seen.member().is_none() {
+            return Ok((role == Some(Role::Writer)).then(|| self.detached(to, why)));
+        }
+        if seen.is_writer(role.as_ref()) {
+            return Ok(Some(self.moved(from, to, true)));
+        }
+        let shown = self.access.clock().wall().since(since) > SHOWS_WITHIN;
+        if !shown || self.moves_already(&seen, from, to)? {
+            return Ok(None);
+        }
+        match self.detach(to, why, context).await {
+            // Asked for already, and not shown yet.
+            Err(refused) if !matches!(refused.said, Said::Missing | Said::Busy) => Err(refused.failure()),
+            _ => Ok(None),
         }
     }
 
@@ -124,16 +178,16 @@ impl ElastiCacheDriver {
     }
 
     /// The last way: out of the datastore, alone, and nobody stops the old primary.
-    async fn detach(&self, to: &Region, why: String, context: &Context) -> Result<Outcome, Failure> {
-        let (client, name, group) = (self.client(to).await?, &self.plan.global_datastore, self.group(to)?);
+    async fn detach(&self, to: &Region, why: &str, context: &Context) -> Result<(), Refused> {
+        let client = self.client(to).await.expect("a configuration is made without a call");
+        let (name, group) = (&self.plan.global_datastore, &self.plan.regions[to].group);
         let send = || {
             let call = client.disassociate_global_replication_group().global_replication_group_id(name);
             call.replication_group_id(group).replication_group_region(self.access.name(to)).send()
         };
         let call = self.call(to, "DisassociateGlobalReplicationGroup");
         tracing::warn!(component = %self.component, region = %to, "taking it out of the datastore: {why}");
-        self.access.change(call, context.deadline / 10, send).await.map_err(|r| r.failure())?;
-        Ok(Handle::Detach { to: to.clone(), why }.accepted())
+        self.access.change(call, context.deadline / 10, send).await.map(|_| ())
     }
 
     /// Looks after accepted work.
@@ -161,6 +215,9 @@ impl ElastiCacheDriver {
                         .hint("look at the events of the replication groups for the reason")),
                     false => Ok(again),
                 }
+            }
+            Handle::Doubt { from, to, why, since } => {
+                self.in_doubt((&from, &to), &why, since, context).await.map(|done| done.unwrap_or(again))
             }
             Handle::Detach { to, why } => {
                 let seen = self.look(&to).await?;

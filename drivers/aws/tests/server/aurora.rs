@@ -41,7 +41,9 @@ impl<'a> Group<'a> {
         };
         let plan = AuroraPlan { global_cluster: name.clone(), may_detach, regions: [of(EAST), of(WEST)].into() };
         let folder = tempfile::tempdir().unwrap();
-        let driver = AuroraDriver::new(Component::from("database"), plan, ground.access());
+        // Before a detach it is waited a minute for what may have been done.
+        let access = if may_detach { ground.access_in_a_hurry() } else { ground.access() };
+        let driver = AuroraDriver::new(Component::from("database"), plan, access);
         Group { ground, name, driver: Guarded::open(driver, folder.path()).unwrap(), _folder: folder }
     }
 
@@ -213,6 +215,32 @@ async fn without_the_global_calls_a_copy_is_detached_only_where_the_plan_allows_
     // This is what the warning is about: both write.
     group.write(EAST).await.unwrap();
     group.write(WEST).await.unwrap();
+}
+
+/// AWS may have done what it answers with a fault of its own, and what is busy may be free a moment later.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_detached_while_the_whole_move_may_still_come() {
+    let Some(ground) = Ground::find().await else { return };
+    let long = Context { deadline: Duration::from_secs(900), ..context(1, "switch") };
+    let busy = |times: u32| {
+        json!({"kind": "busy", "code": "InvalidGlobalClusterStateFault", "service": "rds",
+               "action": "FailoverGlobalCluster", "times": times})
+    };
+    let done = json!({"kind": "done-then-error", "service": "rds", "action": "FailoverGlobalCluster", "times": 1});
+    for fault in [done, busy(2)] {
+        let group = Group::make(&ground, true).await;
+        let since = ground.now().await;
+        ground.server.tell("faults", fault.clone()).await.unwrap();
+        let outcome = group.done(&Group::switch(true), &long).await.unwrap();
+        assert_eq!(outcome.output().unwrap().assurance, Some(FenceAssurance::ProviderAttested), "{fault}");
+        let calls = ground.calls(since, WEST).await;
+        assert!(!calls.contains(&"RemoveFromGlobalCluster".to_owned()), "{calls:?}");
+    }
+    // Busy for as long as it is asked, and nothing moves there.
+    let group = Group::make(&ground, true).await;
+    ground.server.tell("faults", busy(1_000)).await.unwrap();
+    let outcome = group.done(&Group::switch(true), &long).await.unwrap();
+    assert!(matches!(outcome, Outcome::Warned { .. }), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

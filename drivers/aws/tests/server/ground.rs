@@ -1,10 +1,12 @@
 //! What every test stands on: the server, names of its own, and access to it.
 
+use async_trait::async_trait;
 use pilotlight_aws::Access;
 use pilotlight_core::id::{EffectKey, Epoch, Region, Unit};
 use pilotlight_core::plan::aws::{AwsNeeds, AwsPlan, AwsRegion};
+use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::Context;
-use pilotlight_driver::clock::SystemClock;
+use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,6 +20,31 @@ pub(crate) const WEST: &str = "us-west-2";
 
 /// How many modelled seconds go by in one.
 const SPEED: f64 = 100.0;
+
+/// How fast [`Hurried`] is.
+pub(crate) const HURRY: u32 = 40;
+
+/// The machine's clock, only faster.
+struct Hurried {
+    began: (Mono, Wall),
+}
+
+#[async_trait]
+impl Clock for Hurried {
+    fn mono(&self) -> Mono {
+        let (began, _) = self.began;
+        began + SystemClock.mono().since(began) * HURRY
+    }
+
+    fn wall(&self) -> Wall {
+        let (_, began) = self.began;
+        Wall(began.0 + SystemClock.wall().0.saturating_sub(began.0) * u64::from(HURRY))
+    }
+
+    async fn sleep(&self, d: Duration) {
+        SystemClock.sleep(d / HURRY).await;
+    }
+}
 
 pub(crate) struct Ground {
     pub(crate) server: AwsServer,
@@ -40,6 +67,14 @@ impl Ground {
 
     pub(crate) fn access(&self) -> Access {
         self.access_needing([EAST, WEST].map(|region| (region, AwsNeeds::default())))
+    }
+
+    /// Access whose clock runs [`HURRY`] times as fast: for what waits a minute.
+    pub(crate) fn access_in_a_hurry(&self) -> Access {
+        let regions = [EAST, WEST].map(|region| (Region::from(region), AwsRegion::default())).into();
+        let plan = AwsPlan { endpoint: Some(self.server.endpoint()), regions, ..AwsPlan::default() };
+        let began = (SystemClock.mono(), SystemClock.wall());
+        Access::with_keys(plan, Arc::new(Hurried { began }), "test", "test")
     }
 
     /// Access to regions with these needs.
