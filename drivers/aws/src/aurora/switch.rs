@@ -226,7 +226,7 @@ impl AuroraDriver {
         }
     }
 
-    /// `None` while it goes on.
+    /// `None` while it goes on. An end that is known is refused: what may be asked after again is not over.
     fn switched(
         &self,
         seen: &Seen,
@@ -244,11 +244,11 @@ impl AuroraDriver {
         let shown = self.access.clock().wall().since(since) > SHOWS_WITHIN;
         match moving {
             Some(moving) if moving.status == "cancelling" => {
-                Err(Failure::transient(format!("AWS cancels the move of {component} to {to}; {from} stays the writer"))
+                Err(Failure::rejected(format!("AWS cancels the move of {component} to {to}; {from} stays the writer"))
                     .hint("look at the events of the global cluster for the reason"))
             }
             None if settled && shown => {
-                Err(Failure::transient(format!("the move of {component} to {to} ended and {from} is still the writer"))
+                Err(Failure::rejected(format!("the move of {component} to {to} ended and {from} is still the writer"))
                     .hint("look at the events of the global cluster for the reason"))
             }
             _ => Ok(None),
@@ -279,3 +279,6 @@ enum UnderWay {
     Nothing,
     ToTarget,
 }
+
+#[cfg(test)]
+mod tests;

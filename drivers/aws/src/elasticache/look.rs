@@ -28,6 +28,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    #[cfg(test)]
+    pub(super) fn of(datastore: Datastore) -> Self {
+        let (region, name) = (String::new(), String::new());
+        Seen { datastore: Some(datastore), group: None, cluster: None, region, name }
+    }
+
     /// The region's member of the datastore.
     pub(super) fn member(&self) -> Option<&Member> {
         self.datastore.as_ref().and_then(|d| d.member(&self.region, &self.name))

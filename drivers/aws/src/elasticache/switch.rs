@@ -204,17 +204,11 @@ impl ElastiCacheDriver {
             },
             Handle::Switch { from, to, allow_loss, since } => {
                 let seen = self.look(&to).await?;
-                let state = self.state(&seen);
-                if seen.is_writer(state.role.as_ref()) {
+                let role = self.state(&seen).role;
+                if seen.is_writer(role.as_ref()) {
                     return Ok(self.moved(&from, &to, allow_loss));
                 }
-                let settled = seen.datastore.as_ref().is_some_and(|d| d.is_settled());
-                let shown = self.access.clock().wall().since(since) > SHOWS_WITHIN;
-                match settled && shown {
-                    true => Err(Failure::transient(format!("the move of {component} to {to} ended without effect"))
-                        .hint("look at the events of the replication groups for the reason")),
-                    false => Ok(again),
-                }
+                self.may_still_come(&seen, &to, since).map(|()| again)
             }
             Handle::Doubt { from, to, why, since } => {
                 self.in_doubt((&from, &to), &why, since, context).await.map(|done| done.unwrap_or(again))
@@ -230,6 +224,16 @@ impl ElastiCacheDriver {
                 let text = format!("{component} in {region} follows {upstream}");
                 Ok(if self.state(&seen).role == follows { Outcome::done_with(text) } else { again })
             }
+        }
+    }
+
+    /// An end that is known is refused: what may be asked after again is not over.
+    fn may_still_come(&self, seen: &Seen, to: &Region, since: Wall) -> Result<(), Failure> {
+        let settled = seen.datastore.as_ref().is_some_and(|d| d.is_settled());
+        match settled && self.access.clock().wall().since(since) > SHOWS_WITHIN {
+            true => Err(Failure::rejected(format!("the move of {} to {to} ended without effect", self.component))
+                .hint("look at the events of the replication groups for the reason")),
+            false => Ok(()),
         }
     }
 
@@ -253,3 +257,6 @@ impl ElastiCacheDriver {
         Outcome::Warned { output, warning }
     }
 }
+
+#[cfg(test)]
+mod tests;

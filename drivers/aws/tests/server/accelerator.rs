@@ -157,3 +157,20 @@ async fn findings_name_empty_weightless_and_strange_groups() {
     let refused = one.apply(&Accelerator::route(WEST), &context(1, "stranger")).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
 }
+
+/// What is known to have ended is not asked after until the deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn dials_that_somebody_turns_meanwhile_end_the_step() {
+    let Some(ground) = Ground::find().await else { return };
+    let accelerator = Accelerator::make(&ground).await;
+    let driver = AcceleratorDriver::new("addresses".into(), accelerator.plan.clone(), ground.access_in_a_hurry());
+    let context = context(1, "home");
+    let mut answer = driver.apply(&Accelerator::route(EAST), &context).await;
+    accelerator.by_hand(WEST, json!({"TrafficDialPercentage": 50.0})).await;
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while let Ok(Outcome::Accepted { handle }) = &answer {
+        assert!(tokio::time::Instant::now() < until, "it is asked after for ever");
+        answer = driver.resume(handle, &context).await;
+    }
+    assert_eq!(answer.unwrap_err().kind, FailureKind::Rejected);
+}
