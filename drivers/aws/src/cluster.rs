@@ -1,5 +1,6 @@
 //! What a look at an Aurora global cluster means: the role of each member, and how far a switch has come.
 
+use crate::instance::Reboot;
 use crate::reattach::rests;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
@@ -48,8 +49,8 @@ pub struct Copy {
     pub groups: BTreeSet<String>,
     /// All of them have taken effect.
     pub groups_settled: bool,
-    /// Its instances were rebooted after its clients were shut out.
-    pub rebooted: bool,
+    /// A reboot of its instances was asked for after its clients were shut out.
+    pub reboot: Option<Reboot>,
     /// Since when it acknowledges nothing, in milliseconds of the wall clock.
     pub stopped_at: Option<u64>,
 }

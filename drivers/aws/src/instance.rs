@@ -4,9 +4,43 @@ use crate::cluster::region_of;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, State};
+use pilotlight_core::time::Wall;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-/// A tag: it was rebooted after its clients were shut out.
+/// A reboot that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reboot {
+    /// At that moment; it has not been seen to go down since.
+    Asked(Wall),
+    /// It was seen to be down.
+    Seen,
+}
+
+impl Reboot {
+    /// The word of a tag.
+    pub fn read(word: &str) -> Self {
+        word.parse().map_or(Reboot::Seen, |at| Reboot::Asked(Wall(at)))
+    }
+
+    /// As the word of a tag.
+    pub fn word(self) -> String {
+        match self {
+            Reboot::Asked(at) => at.0.to_string(),
+            Reboot::Seen => "seen".to_owned(),
+        }
+    }
+
+    /// An instance that serves now has been through it: it was seen down, or its going down would have been shown by now.
+    pub fn is_over(self, now: Wall, shows_within: Duration) -> bool {
+        match self {
+            Reboot::Asked(at) => now.since(at) > shows_within,
+            Reboot::Seen => true,
+        }
+    }
+}
+
+/// A tag: when it was told to reboot after its clients were shut out, and then that it was seen to be down.
 pub const REBOOTED: &str = "pilotlight:rebooted";
 /// A tag: since when it acknowledges nothing, in milliseconds since 1970.
 pub const STOPPED_AT: &str = "pilotlight:stopped-at";
@@ -26,8 +60,8 @@ pub struct Instance {
     pub groups: BTreeSet<String>,
     /// All of them have taken effect.
     pub groups_settled: bool,
-    /// It was rebooted after its clients were shut out.
-    pub rebooted: bool,
+    /// A reboot was asked for after its clients were shut out.
+    pub reboot: Option<Reboot>,
     /// Its storage.
     pub gigabytes: Option<i32>,
     /// It is protected from deletion.
@@ -130,9 +164,9 @@ mod tests {
         let groups = BTreeSet::from(["sg-closed".to_owned()]);
         let closed = Instance { groups, ..writer() };
         assert_eq!(role(&closed), Role::Writer);
-        let rebooted = Instance { status: "rebooting".into(), rebooted: true, ..closed.clone() };
+        let rebooted = Instance { status: "rebooting".into(), reboot: Some(Reboot::Seen), ..closed.clone() };
         assert_eq!(role(&rebooted), Role::Unresponsive);
-        let stopped = Instance { rebooted: true, stopped_at: Some(5), ..closed };
+        let stopped = Instance { reboot: Some(Reboot::Seen), stopped_at: Some(5), ..closed };
         assert_eq!(role(&stopped), Role::Fenced { assurance: FenceAssurance::ConnectionsCut });
         let on_its_way = Instance { groups_settled: false, ..stopped };
         assert_eq!(role(&on_its_way), Role::Writer);
@@ -146,5 +180,18 @@ mod tests {
         assert_eq!(role(&stopped), Role::Down { clean: true, was_writer: true });
         let absent = state(None, &BTreeSet::new(), |_| None).role;
         assert_eq!(absent, Some(Role::Down { clean: true, was_writer: false }));
+    }
+
+    /// AWS answers at once and shows it a little later: what serves then may hold sessions from before.
+    #[test]
+    fn an_instance_is_back_only_when_it_was_away_or_long_after() {
+        let (asked, within) = (Reboot::Asked(Wall(10_000)), Duration::from_secs(60));
+        assert!(!asked.is_over(Wall(11_000), within));
+        assert!(!asked.is_over(Wall(9_000), within), "a clock that went back proves nothing");
+        assert!(asked.is_over(Wall(71_000), within));
+        assert!(Reboot::Seen.is_over(Wall(11_000), within));
+        for reboot in [asked, Reboot::Seen] {
+            assert_eq!(Reboot::read(&reboot.word()), reboot);
+        }
     }
 }

@@ -362,11 +362,16 @@ def reboot_db_instance(original):
         copy = original(self, name)
         if copy.status != "available":
             raise RDSClientError("InvalidDBInstanceState", f"{name} is {copy.status}")
-        # Clients of a cluster write to one of its instances.
-        holder = copy.cluster if isinstance(copy, models.DBInstanceClustered) else copy
-        if holder is copy or copy.is_cluster_writer:
-            holder.pilotlight_cut = is_shut(copy)
-        busy(copy, "rebooting", "reboot")
+
+        def then():
+            # Clients of a cluster write to one of its instances.
+            holder = copy.cluster if isinstance(copy, models.DBInstanceClustered) else copy
+            if holder is copy or copy.is_cluster_writer:
+                holder.pilotlight_cut = is_shut(copy)
+            busy(copy, "rebooting", "reboot")
+
+        # It is answered at once and shown a moment later; sessions live until then.
+        busy(copy, "available", "reboot-shown", then)
         return copy
 
     return reboot

@@ -5,7 +5,8 @@
 use super::AuroraDriver;
 use super::look::{LOOK, Seen};
 use super::switch::Handle;
-use crate::instance::{REBOOTED, STOPPED_AT};
+use crate::call::SHOWS_WITHIN;
+use crate::instance::{REBOOTED, Reboot, STOPPED_AT};
 use aws_sdk_rds::types::{DbInstance, Filter, Tag};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
@@ -49,17 +50,25 @@ impl AuroraDriver {
             return Ok(going_on);
         }
         let instances = self.instances(region, copy.name()).await?;
-        if instances.iter().any(|i| i.db_instance_status() != Some("available")) {
+        let away = instances.iter().filter(|i| i.db_instance_status() != Some("available")).count();
+        if away > 0 {
+            if away == instances.len() && matches!(copy.reboot, Some(Reboot::Asked(_))) {
+                self.mark(region, &seen, REBOOTED, &Reboot::Seen.word(), context).await?;
+            }
             return Ok(going_on);
         }
-        if !copy.rebooted {
+        let now = self.access.clock().wall();
+        if copy.reboot.is_none() {
             for name in instances.iter().filter_map(|i| i.db_instance_identifier()) {
                 let client = self.rds(region).await?;
                 let send = || client.reboot_db_instance().db_instance_identifier(name).send();
                 let call = self.call(region, "RebootDBInstance");
                 self.access.change(call, context.deadline / 4, send).await.map_err(|r| r.failure())?;
             }
-            self.mark(region, &seen, REBOOTED, "yes", context).await?;
+            self.mark(region, &seen, REBOOTED, &Reboot::Asked(now).word(), context).await?;
+            return Ok(going_on);
+        }
+        if !copy.reboot.is_some_and(|r| r.is_over(now, SHOWS_WITHIN)) {
             return Ok(going_on);
         }
         // They are back, and closed: whatever was acknowledged was so before now.
@@ -108,7 +117,7 @@ impl AuroraDriver {
     }
 
     async fn unmark(&self, region: &Region, seen: &Seen, context: &Context) -> Result<(), Failure> {
-        if !seen.copy.rebooted && seen.copy.stopped_at.is_none() {
+        if seen.copy.reboot.is_none() && seen.copy.stopped_at.is_none() {
             return Ok(());
         }
         let (client, arn) = (self.rds(region).await?, seen.arn().unwrap_or_default());

@@ -3,7 +3,7 @@
 use super::AuroraDriver;
 use crate::call::Call;
 use crate::cluster::{self, Copy, Group, Member, Moving};
-use crate::instance::{REBOOTED, STOPPED_AT};
+use crate::instance::{REBOOTED, Reboot, STOPPED_AT};
 use crate::refusal::Said;
 use crate::together::GATHER;
 use aws_sdk_rds::Client;
@@ -151,7 +151,7 @@ pub(super) fn read_copy(cluster: &DbCluster) -> Copy {
         status: cluster.status().map(str::to_owned),
         groups: groups.iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect(),
         groups_settled: groups.iter().all(|g| g.status() == Some("active")),
-        rebooted: tag(REBOOTED).is_some(),
+        reboot: tag(REBOOTED).map(Reboot::read),
         stopped_at: tag(STOPPED_AT).and_then(|at| at.parse().ok()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::RdsDriver;
 use crate::call::Call;
-use crate::instance::{self, Instance, REBOOTED, STOPPED_AT};
+use crate::instance::{self, Instance, REBOOTED, Reboot, STOPPED_AT};
 use crate::metrics::{Metric, Value};
 use crate::refusal::Said;
 use crate::together::GATHER;
@@ -130,7 +130,7 @@ fn read(seen: &DbInstance) -> Instance {
         replication: replication.and_then(|i| i.status()).map(str::to_owned),
         groups: groups.iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect(),
         groups_settled: groups.iter().all(|g| g.status() == Some("active")),
-        rebooted: tag(REBOOTED).is_some(),
+        reboot: tag(REBOOTED).map(Reboot::read),
         gigabytes: seen.allocated_storage(),
         protected: seen.deletion_protection().unwrap_or_default(),
         stopped_at: tag(STOPPED_AT).and_then(|at| at.parse().ok()),

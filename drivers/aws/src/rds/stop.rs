@@ -1,7 +1,8 @@
 //! Shutting clients out and letting them in again.
 
 use super::{Handle, RdsDriver};
-use crate::instance::{Instance, REBOOTED, STOPPED_AT};
+use crate::call::SHOWS_WITHIN;
+use crate::instance::{Instance, REBOOTED, Reboot, STOPPED_AT};
 use aws_sdk_rds::types::Tag;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
@@ -38,20 +39,29 @@ impl RdsDriver {
             self.regroup(region, closed.into_iter().collect(), context).await?;
             return Ok(going_on);
         }
+        if let (Some(Reboot::Asked(_)), false) = (seen.reboot, seen.serves() || seen.is_stopped()) {
+            // Where it takes no tag now, the time since says the same later.
+            let marked = self.mark(region, &seen, REBOOTED, &Reboot::Seen.word(), context).await;
+            marked.unwrap_or_else(|f| tracing::debug!("{component} in {region} is down and takes no tag: {f}"));
+        }
         if !seen.groups_settled || !(seen.serves() || seen.is_stopped()) {
             return Ok(going_on);
         }
-        if !seen.rebooted && seen.serves() {
+        if seen.reboot.is_none() && seen.serves() {
             let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
             let send = || client.reboot_db_instance().db_instance_identifier(name).send();
             let call = self.call(region, "RebootDBInstance");
             self.access.change(call, context.deadline / 4, send).await.map_err(|r| r.failure())?;
-            self.mark(region, &seen, REBOOTED, "yes", context).await?;
+            let asked = Reboot::Asked(self.access.clock().wall());
+            self.mark(region, &seen, REBOOTED, &asked.word(), context).await?;
+            return Ok(going_on);
+        }
+        let now = self.access.clock().wall();
+        if seen.serves() && !seen.reboot.is_some_and(|r| r.is_over(now, SHOWS_WITHIN)) {
             return Ok(going_on);
         }
         // It is back, and closed: whatever was acknowledged was so before now.
-        let now = self.access.clock().wall().0.to_string();
-        self.mark(region, &seen, STOPPED_AT, &now, context).await?;
+        self.mark(region, &seen, STOPPED_AT, &now.0.to_string(), context).await?;
         Ok(going_on)
     }
 
@@ -117,7 +127,7 @@ impl RdsDriver {
     }
 
     async fn unmark(&self, region: &Region, seen: &Instance, context: &Context) -> Result<(), Failure> {
-        if !seen.rebooted && seen.stopped_at.is_none() {
+        if seen.reboot.is_none() && seen.stopped_at.is_none() {
             return Ok(());
         }
         let client = self.rds(region).await?;

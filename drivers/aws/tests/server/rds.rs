@@ -189,6 +189,18 @@ async fn a_stop_whose_reply_is_lost_goes_on_from_what_aws_shows() {
     assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
 }
 
+/// AWS answers a reboot at once; until it shows, sessions from before are acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_not_done_before_the_reboot_was_seen() {
+    let Some(ground) = Ground::find().await else { return };
+    ground.server.tell("phases", json!({"reboot-shown": 100})).await.unwrap();
+    let bed = Bed::make(&ground, true).await;
+    bed.write(&EAST.into()).await.unwrap();
+    let outcome = bed.done(&stop(), &context(1, "stop")).await.unwrap();
+    assert!(outcome.output().unwrap().position.is_some(), "{outcome:?}");
+    bed.write(&EAST.into()).await.unwrap_err();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_name_what_a_move_would_stumble_over() {
     let Some(ground) = Ground::find().await else { return };
