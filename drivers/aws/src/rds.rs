@@ -56,14 +56,26 @@ enum Handle {
         region: Region,
         id: String,
     },
+    /// `asked`: AWS has taken the call; else it is made as soon as the copy takes it.
     Promote {
         region: Region,
+        #[serde(default)]
+        asked: bool,
     },
     Rejoin {
         region: Region,
         upstream: Region,
         kept: String,
     },
+}
+
+/// How it comes that a promotion is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// For the first time.
+    Now,
+    /// It was accepted before, and AWS has taken the call or not.
+    Before(bool),
 }
 
 impl Handle {
@@ -104,7 +116,7 @@ impl RdsDriver {
             Handle::Open { region } => self.open(region, context).await,
             Handle::Reach { region, moment } => self.reach(region, *moment).await,
             Handle::Snapshot { region, id } => self.promote_behind(region, id, context).await,
-            Handle::Promote { region } => self.promote(region, None, true, context).await,
+            Handle::Promote { region, asked } => self.promote(region, None, Asked::Before(*asked), context).await,
             Handle::Rejoin { region, upstream, kept } => self.rejoin(region, upstream, kept, true, context).await,
         }
     }
@@ -152,7 +164,7 @@ impl Driver for RdsDriver {
             }
             Effect::Promote { region, .. } => {
                 let behind = self.before_promoting(region, context.epoch.0);
-                self.promote(region, behind, false, context).await
+                self.promote(region, behind, Asked::Now, context).await
             }
             Effect::Rejoin { region, upstream, .. } => {
                 let kept = format!("{}-before-{}", self.place(region)?.instance, context.epoch.0);

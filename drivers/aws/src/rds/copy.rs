@@ -1,7 +1,7 @@
 //! A replica becomes the writer; a new replica is made where the old writer was.
 
 use super::stop::busy;
-use super::{Handle, RdsDriver};
+use super::{Asked, Handle, RdsDriver};
 use crate::instance::Instance;
 use aws_sdk_rds::types::DbInstance;
 use pilotlight_core::id::Region;
@@ -37,14 +37,14 @@ impl RdsDriver {
         &self,
         region: &Region,
         behind: Option<String>,
-        again: bool,
+        asked: Asked,
         context: &Context,
     ) -> Result<Outcome, Failure> {
         let (component, seen) = (&self.component, self.must(region).await?);
-        let going_on = Handle::Promote { region: region.clone() }.accepted();
+        let going_on = |asked| Handle::Promote { region: region.clone(), asked }.accepted();
         let role = self.role_of(region, Some(&seen)).role;
         match (&seen.source, role) {
-            (None, Some(Role::Writer)) if seen.serves() && again => {
+            (None, Some(Role::Writer)) if seen.serves() && asked != Asked::Now => {
                 Ok(Outcome::done_with(format!("{component} in {region} stands alone and takes writes")))
             }
             (None, Some(Role::Writer)) if seen.serves() => {
@@ -54,21 +54,26 @@ impl RdsDriver {
                 Err(Failure::rejected(format!("{component} in {region} is no replica any more and is shut"))
                     .hint("it was the writer; let it join again before it can be promoted"))
             }
-            (None, _) => Ok(going_on),
-            // Promotion has begun: AWS still names the source while it goes on.
-            (Some(_), _) if seen.status == "modifying" || again => Ok(going_on),
+            (None, _) => Ok(going_on(asked == Asked::Before(true))),
+            (Some(_), _) if asked == Asked::Before(true) => Ok(going_on(true)),
+            // AWS still names the source while it promotes, and while somebody changes something else.
+            (Some(_), _) if seen.status == "modifying" => Ok(match behind {
+                Some(id) => Handle::Snapshot { region: region.clone(), id }.accepted(),
+                None => going_on(false),
+            }),
             (Some(_), _) if !seen.serves() => Err(busy(component.as_str(), region, &seen)),
             (Some(_), _) if behind.is_some() => {
                 Box::pin(self.promote_behind(region, &behind.unwrap_or_default(), context)).await
             }
-            (Some(_), _) => {
-                let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
-                let send = || client.promote_read_replica().db_instance_identifier(name).send();
-                let call = self.call(region, "PromoteReadReplica");
-                self.access.change(call, context.deadline / 10, send).await.map_err(|r| r.failure())?;
-                Ok(going_on)
-            }
+            (Some(_), _) => self.ask_to_promote(region, context).await.map(|()| going_on(true)),
         }
+    }
+
+    async fn ask_to_promote(&self, region: &Region, context: &Context) -> Result<(), Failure> {
+        let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
+        let send = || client.promote_read_replica().db_instance_identifier(name).send();
+        let call = self.call(region, "PromoteReadReplica");
+        self.access.change(call, context.deadline / 10, send).await.map(|_| ()).map_err(|r| r.failure())
     }
 
     /// One step further: rename the old instance, make a replica under its name, wait until it follows.

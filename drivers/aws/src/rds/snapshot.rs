@@ -1,7 +1,7 @@
 //! A snapshot before a risky change, where the plan wants one: called after the run's epoch, so the same step finds it again.
 
 use super::look::LOOK;
-use super::{Handle, RdsDriver};
+use super::{Asked, Handle, RdsDriver};
 use crate::finding::finding;
 use crate::refusal::Said;
 use aws_sdk_rds::types::DbSnapshot;
@@ -59,7 +59,7 @@ impl RdsDriver {
         context: &Context,
     ) -> Result<Outcome, Failure> {
         if self.snapshot(region, id, context).await? {
-            return self.promote(region, None, false, context).await;
+            return self.promote(region, None, Asked::Now, context).await;
         }
         Ok(Handle::Snapshot { region: region.clone(), id: id.to_owned() }.accepted())
     }

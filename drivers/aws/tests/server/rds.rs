@@ -201,6 +201,23 @@ async fn a_stop_is_not_done_before_the_reboot_was_seen() {
     bed.write(&EAST.into()).await.unwrap_err();
 }
 
+/// Somebody's change is under way when the promotion comes: it is asked for when that is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_being_modified_is_promoted_afterwards() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make(&ground, false).await;
+    ground.server.tell("phases", json!({"modify": 200})).await.unwrap();
+    let name = bed.name();
+    ground.awscli(WEST, &["rds", "modify-db-instance", "--no-deletion-protection", "--db-instance-identifier", name]);
+    assert_eq!(bed.look(WEST).await.facts["instance"], "modifying");
+    let since = ground.now().await;
+    let outcome = bed.done(&promote(), &context(1, "promote")).await.unwrap();
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    let calls = ground.calls(since, WEST).await;
+    assert!(calls.contains(&"PromoteReadReplica".to_owned()), "{calls:?}");
+    bed.write(&WEST.into()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_name_what_a_move_would_stumble_over() {
     let Some(ground) = Ground::find().await else { return };
