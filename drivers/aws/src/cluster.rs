@@ -45,6 +45,8 @@ pub struct Copy {
     pub arn: Option<String>,
     /// State of its DB cluster; `None` when there is none.
     pub status: Option<String>,
+    /// ARN of the DB cluster it is a copy of, as its own DB cluster says.
+    pub source: Option<String>,
     /// Its VPC security groups.
     pub groups: BTreeSet<String>,
     /// All of them have taken effect.
@@ -151,6 +153,11 @@ pub fn state(
         }
         (None, Some("promoting")) => Role::Unresponsive,
         (None, Some("stopped" | "stopping")) => Role::Down { clean: true, was_writer: true },
+        // It says itself that it follows; where no global cluster is seen nothing says that it keeps up.
+        (None, Some(_)) if copy.source.is_some() => {
+            let upstream = copy.source.as_deref().and_then(region_of).and_then(&plan_region);
+            Role::Standby { upstream, streaming: false }
+        }
         // Alone it takes writes, whoever else does.
         (None, Some(_)) if serves => Role::Writer,
         (None, Some(_)) => Role::Unresponsive,
@@ -167,7 +174,8 @@ fn facts(group: Option<&Group>, member: Option<&Member>, copy: &Copy) -> BTreeMa
     let mut say = |key: &str, value: &str| facts.insert(key.to_owned(), value.to_owned());
     say("cluster", copy.status.as_deref().unwrap_or("absent"));
     if member.is_none() && copy.status.is_some() {
-        say("member", "no: it stands alone");
+        let alone = if copy.source.is_some() { "not seen" } else { "no: it stands alone" };
+        say("member", alone);
     }
     if let Some(sync) = member.and_then(|m| m.sync.as_deref()) {
         say("replication", sync);
@@ -225,6 +233,20 @@ mod tests {
         assert_eq!(role(Some(&group), &copy(WEST, "available")), Role::Writer);
         assert_eq!(role(Some(&group), &copy(WEST, "promoting")), Role::Unresponsive);
         assert_eq!(role(None, &copy(WEST, "available")), Role::Writer);
+    }
+
+    #[test]
+    fn a_cluster_with_a_source_is_no_writer_where_no_global_cluster_is_seen() {
+        let follower = Copy { source: Some(EAST.into()), ..copy(WEST, "available") };
+        let upstream = Some(Region::from("us-east-1"));
+        let mut without = group();
+        without.members.pop();
+        for group in [None, Some(&without)] {
+            assert_eq!(role(group, &follower), Role::Standby { upstream: upstream.clone(), streaming: false });
+        }
+        // AWS may name an old source for a moment; what the global cluster says counts.
+        let writer = Copy { source: Some(WEST.into()), ..copy(EAST, "available") };
+        assert_eq!(role(Some(&group()), &writer), Role::Writer);
     }
 
     #[test]

@@ -193,7 +193,9 @@ def settle(group):
         group.pilotlight_move = None
         group.status = "available"
         finish(group, move)
+    writer = next((m for m in group.members if m.is_writer), None)
     for member in group.members:
+        member.replication_source_identifier = None if member.is_writer or not writer else writer.db_cluster_arn
         until = getattr(member, "pilotlight_resync_until", None)
         if until is None or member.is_writer:
             continue
@@ -275,7 +277,7 @@ def remove_from_global_cluster(self):
             raise InvalidGlobalClusterStateFault(group.global_cluster_identifier)
         STORE.of(cluster)
         group.members.remove(cluster)
-        cluster.global_cluster_identifier = None
+        cluster.global_cluster_identifier = cluster.replication_source_identifier = None
         cluster.is_writer = True
         cluster.pilotlight_resync_until = None
         busy(cluster, "promoting", "detach")

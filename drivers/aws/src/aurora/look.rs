@@ -149,6 +149,7 @@ pub(super) fn read_copy(cluster: &DbCluster) -> Copy {
     Copy {
         arn: cluster.db_cluster_arn().map(str::to_owned),
         status: cluster.status().map(str::to_owned),
+        source: cluster.replication_source_identifier().filter(|s| !s.is_empty()).map(str::to_owned),
         groups: groups.iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect(),
         groups_settled: groups.iter().all(|g| g.status() == Some("active")),
         reboot: tag(REBOOTED).map(Reboot::read),

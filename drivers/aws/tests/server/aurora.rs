@@ -260,6 +260,20 @@ async fn nothing_is_detached_under_an_order_that_asks_for_a_fence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_follower_is_no_writer_where_its_global_cluster_is_not_seen() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, false).await;
+    let of = |r: &str| (Region::from(r), AuroraMember { cluster: group.cluster(r), address: None });
+    let plan =
+        AuroraPlan { global_cluster: "another".to_owned(), may_detach: false, regions: [of(EAST), of(WEST)].into() };
+    let driver = AuroraDriver::new(Component::from("database"), plan, ground.access());
+    let role = drive::look(&driver, "database", WEST).await.role;
+    assert_eq!(role, Some(Role::Standby { upstream: Some(EAST.into()), streaming: false }));
+    let refused = driver.apply(&Group::switch(true), &context(1, "switch")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn findings_name_what_a_move_would_stumble_over() {
     let Some(ground) = Ground::find().await else { return };
     let group = Group::make(&ground, false).await;

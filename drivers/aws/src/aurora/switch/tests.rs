@@ -17,7 +17,7 @@ fn seen(status: &str, moving: Option<&str>) -> Seen {
     let members = vec![member(EAST, true), member(WEST, false)];
     let group = Some(Group { status: status.to_owned(), members, moving });
     let copy = Copy { arn: Some(WEST.to_owned()), status: Some("available".to_owned()), ..Copy::default() };
-    Seen { group, copy, engine: None, deletion_protection: true, has_instances: true }
+    Seen { group, copy, closed: Default::default(), engine: None, deletion_protection: true, has_instances: true }
 }
 
 #[test]
