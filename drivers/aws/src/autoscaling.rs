@@ -66,12 +66,21 @@ impl AutoscalingDriver {
         self.group(region).await?.ok_or_else(|| missing().hint("compare `regions` of the component with the account"))
     }
 
-    /// Least, most, wanted: the group may move between least and most by itself, so least is what is asked for.
+    /// Least, most, wanted: the group may move between least and most by itself, so least is what is asked for. Where the
+    /// traffic is, more may run by now, and stays.
     fn sizes(&self, group: &AutoScalingGroup, instances: u32) -> (i32, i32, i32) {
-        let wanted = i32::try_from(instances).unwrap_or(i32::MAX);
-        let planned = if instances >= self.plan.active { self.plan.active_max } else { self.plan.standby_max };
+        let least = i32::try_from(instances).unwrap_or(i32::MAX);
+        let active = instances >= self.plan.active;
+        let planned = if active { self.plan.active_max } else { self.plan.standby_max };
+        let wanted = group.desired_capacity().filter(|_| active).map_or(least, |now| now.max(least));
         let most = planned.and_then(|n| i32::try_from(n).ok()).or(group.max_size()).unwrap_or(wanted);
-        (wanted, most.max(wanted), wanted)
+        (least, most.max(wanted), wanted)
+    }
+
+    /// As many serve as were asked for; where the traffic is, more are no failure.
+    fn is_reached(&self, group: &AutoScalingGroup, instances: u32) -> bool {
+        let serve = in_service(group);
+        serve == instances || (serve > instances && instances >= self.plan.active)
     }
 
     async fn set(&self, region: &Region, instances: u32, context: &Context) -> Result<Outcome, Failure> {
@@ -79,7 +88,7 @@ impl AutoscalingDriver {
         let (least, most, wanted) = self.sizes(&group, instances);
         let is = (group.min_size(), group.max_size(), group.desired_capacity());
         let asked = is == (Some(least), Some(most), Some(wanted));
-        if asked && in_service(&group) == instances {
+        if asked && self.is_reached(&group, instances) {
             return Ok(Outcome::Skipped {
                 why: format!("{instances} instances of {} serve in {region}", self.component),
             });
@@ -171,10 +180,8 @@ impl Driver for AutoscalingDriver {
         let Handle { autoscaling: region, instances } =
             serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
         let group = self.must(&region).await?;
-        // Its own policies may have asked for more meanwhile; that is no failure where the traffic is.
         let (serve, asked) = (in_service(&group), group.desired_capacity());
-        let enough = serve == instances || (serve > instances && instances == self.plan.active);
-        Ok(match enough && asked >= i32::try_from(instances).ok() {
+        Ok(match self.is_reached(&group, instances) && asked >= i32::try_from(instances).ok() {
             true => Outcome::done_with(format!("{serve} instances of {} serve in {region}", self.component)),
             false => Outcome::Accepted { handle: handle.to_owned() },
         })

@@ -1,7 +1,7 @@
 //! ECS services: how many tasks are asked for, how many run, and which capacity provider they run on.
 //!
-//! Border: task definitions, load balancers and scaling policies are the user's. A scaling policy whose least is above what
-//! is asked for brings the count up again; preflight of AWS's own autoscaling is not looked at.
+//! Border: task definitions, load balancers and scaling policies are the user's. Where the traffic is, more than `active` may
+//! run and is not made less. A scaling policy whose least is above what is asked for brings the count up again; preflight of AWS's own autoscaling is not looked at.
 //! Images are looked at before a move, never pushed.
 
 mod images;
@@ -92,15 +92,28 @@ impl EcsDriver {
         if tasks >= self.plan.active { active } else { standby.or(active) }
     }
 
+    /// What to ask for: where the traffic is, a scaling policy may have asked for more by now, and that stays.
+    fn wanted(&self, service: &Service, tasks: u32) -> i32 {
+        let least = to_count(tasks);
+        if tasks >= self.plan.active { service.desired_count().max(least) } else { least }
+    }
+
+    /// As many run as were asked for, no fewer; and no more, but where the traffic is.
+    fn is_reached(&self, service: &Service, tasks: u32) -> bool {
+        let run = count(service.running_count());
+        run == tasks || (run > tasks && tasks >= self.plan.active)
+    }
+
     async fn set(&self, region: &Region, tasks: u32, context: &Context) -> Result<Outcome, Failure> {
         let service = self.must(region).await?;
         let provider = self.provider(tasks);
-        let asked = service.desired_count() == to_count(tasks) && runs_on(&service, provider);
-        if asked && is_reached(&service, tasks) {
+        let count = self.wanted(&service, tasks);
+        let asked = service.desired_count() == count && runs_on(&service, provider);
+        if asked && self.is_reached(&service, tasks) {
             return Ok(Outcome::Skipped { why: format!("{tasks} tasks of {} run in {region}", self.component) });
         }
         if !asked {
-            self.update(region, tasks, provider, &service, context).await?;
+            self.update(region, count, provider, &service, context).await?;
         }
         let handle = Handle { ecs: region.clone(), tasks };
         Ok(Outcome::Accepted { handle: serde_json::to_string(&handle).expect("a handle is names and numbers") })
@@ -109,7 +122,7 @@ impl EcsDriver {
     async fn update(
         &self,
         region: &Region,
-        tasks: u32,
+        count: i32,
         provider: Option<&str>,
         service: &Service,
         context: &Context,
@@ -123,7 +136,7 @@ impl EcsDriver {
         });
         let send = || {
             let call = client.update_service().cluster(&place.cluster).service(&place.service);
-            let call = call.desired_count(to_count(tasks));
+            let call = call.desired_count(count);
             // Without a new deployment running tasks stay on the old provider.
             let call = if moves { call.force_new_deployment(true) } else { call };
             call.set_capacity_provider_strategy(strategy.clone().map(|s| vec![s])).send()
@@ -145,11 +158,6 @@ fn runs_on(service: &Service, provider: Option<&str>) -> bool {
     let Some(provider) = provider else { return true };
     let strategy = service.capacity_provider_strategy();
     strategy.len() == 1 && strategy.iter().all(|s| s.capacity_provider() == provider)
-}
-
-/// As many run as were asked for, no fewer and no more.
-fn is_reached(service: &Service, tasks: u32) -> bool {
-    count(service.running_count()) == tasks
 }
 
 /// Why tasks do not come: the newest of what ECS says.
@@ -201,7 +209,7 @@ impl Driver for EcsDriver {
         let Handle { ecs: region, tasks } =
             serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
         let service = self.must(&region).await?;
-        if is_reached(&service, tasks) {
+        if self.is_reached(&service, tasks) {
             return Ok(Outcome::done_with(format!("{tasks} tasks of {} run in {region}", self.component)));
         }
         let failed = |d: &&aws_sdk_ecs::types::Deployment| d.rollout_state() == Some(&DeploymentRolloutState::Failed);

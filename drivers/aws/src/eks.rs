@@ -69,11 +69,16 @@ impl EksDriver {
         if nodes >= self.plan.active { self.plan.active_max } else { self.plan.standby_max }
     }
 
+    /// The cluster's own autoscaler may have asked for more; that is no failure where the traffic is.
+    fn is_enough(&self, serve: u32, nodes: u32) -> bool {
+        serve == nodes || (serve > nodes && nodes >= self.plan.active)
+    }
+
     async fn set(&self, region: &Region, nodes: u32, context: &Context) -> Result<Outcome, Failure> {
         let (group, serve) = self.must(region).await?;
-        let sizes = group.sizes_for(nodes, self.most(nodes));
+        let sizes = group.sizes_for(nodes, self.most(nodes), nodes >= self.plan.active);
         let asked = group.sizes == sizes;
-        if asked && serve == nodes && group.is_settled() {
+        if asked && self.is_enough(serve, nodes) && group.is_settled() {
             return Ok(Outcome::Skipped { why: format!("{nodes} nodes of {} serve in {region}", self.component) });
         }
         let update = if asked { None } else { self.update(region, sizes, context).await? };
@@ -143,9 +148,7 @@ impl Driver for EksDriver {
         let Handle { eks: region, nodes, update } =
             serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
         let (group, serve) = self.must(&region).await?;
-        // The cluster's own autoscaler may have asked for more meanwhile; that is no failure where the traffic is.
-        let enough = serve == nodes || (serve > nodes && nodes == self.plan.active);
-        if enough && group.is_settled() && group.sizes.wanted >= nodes {
+        if self.is_enough(serve, nodes) && group.is_settled() && group.sizes.wanted >= nodes {
             return Ok(Outcome::done_with(format!("{serve} nodes of {} serve in {region}", self.component)));
         }
         if serve < nodes && (group.is_degraded() || group.is_lost()) {

@@ -29,8 +29,10 @@ pub struct NodeGroup {
 impl NodeGroup {
     /// The sizes to ask for. It may grow and shrink between least and most by itself, so least is what is asked for. `most`
     /// is the plan's; without it the group keeps its own where that is enough. AWS takes no group that may have no node.
-    pub fn sizes_for(&self, nodes: u32, most: Option<u32>) -> Sizes {
-        Sizes { least: nodes, most: most.unwrap_or(self.sizes.most).max(nodes).max(1), wanted: nodes }
+    /// Where the traffic is (`active`) more may run by now, and stays.
+    pub fn sizes_for(&self, nodes: u32, most: Option<u32>, active: bool) -> Sizes {
+        let wanted = if active { self.sizes.wanted.max(nodes) } else { nodes };
+        Sizes { least: nodes, most: most.unwrap_or(self.sizes.most).max(wanted).max(1), wanted }
     }
 
     /// Nothing is being changed: another change would be taken.
@@ -66,10 +68,19 @@ mod tests {
     #[test]
     fn the_most_is_the_plans_or_its_own_and_never_too_small() {
         let group = group("ACTIVE", 3);
-        assert_eq!(group.sizes_for(8, Some(20)), Sizes { least: 8, most: 20, wanted: 8 });
-        assert_eq!(group.sizes_for(8, None), Sizes { least: 8, most: 8, wanted: 8 });
-        assert_eq!(group.sizes_for(2, None), Sizes { least: 2, most: 3, wanted: 2 });
-        assert_eq!(group.sizes_for(0, Some(0)), Sizes { least: 0, most: 1, wanted: 0 });
+        assert_eq!(group.sizes_for(8, Some(20), true), Sizes { least: 8, most: 20, wanted: 8 });
+        assert_eq!(group.sizes_for(8, None, true), Sizes { least: 8, most: 8, wanted: 8 });
+        assert_eq!(group.sizes_for(2, None, false), Sizes { least: 2, most: 3, wanted: 2 });
+        assert_eq!(group.sizes_for(0, Some(0), false), Sizes { least: 0, most: 1, wanted: 0 });
+    }
+
+    #[test]
+    fn what_runs_more_where_the_traffic_is_stays() {
+        let mut busy = group("ACTIVE", 12);
+        busy.sizes.wanted = 9;
+        assert_eq!(busy.sizes_for(4, Some(20), true), Sizes { least: 4, most: 20, wanted: 9 });
+        assert_eq!(busy.sizes_for(4, Some(8), true), Sizes { least: 4, most: 9, wanted: 9 });
+        assert_eq!(busy.sizes_for(1, Some(3), false), Sizes { least: 1, most: 3, wanted: 1 });
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! ECS services and Auto Scaling groups: the battery of capacity, throttling, and what is not there.
 
+use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
 use pilotlight_aws::{AutoscalingDriver, EcsDriver};
@@ -132,4 +133,27 @@ async fn a_service_that_is_not_there_is_named_before_and_refused_during() {
     ground.server.tell("regions/us-west-2", json!({"control": "refuse"})).await.unwrap();
     let found = driver.preflight(&set).await.unwrap();
     assert_eq!(found.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(), ["PL-0361"]);
+}
+
+/// A move to where more runs than `active`, as a repeated one or a failback in a busy hour, makes nothing smaller.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_more_where_the_traffic_is_stays() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("busy");
+    ground.seed(json!({"ecs": [{"region": EAST, "cluster": name, "service": name, "tasks": 9}]})).await;
+    ground.seed(json!({"groups": [{"region": EAST, "name": name, "least": 7, "most": 8}]})).await;
+    let regions = [(Region::from(EAST), name.clone())].into();
+    let plan = AutoscalingPlan { active: 6, standby: 1, active_max: Some(20), standby_max: Some(3), regions };
+    let drivers: [(Box<dyn Driver>, u32); 2] = [
+        (Box::new(EcsDriver::new("app".into(), ecs_plan(&name), ground.access())), 9),
+        (Box::new(AutoscalingDriver::new("app".into(), plan, ground.access())), 7),
+    ];
+    for (driver, runs) in &drivers {
+        for (instances, left) in [(6, *runs), (1, 1)] {
+            let set = Effect::SetCapacity { component: "app".into(), region: EAST.into(), instances };
+            drive::done(&**driver, &set, &context(1, &format!("to-{instances}"))).await.unwrap();
+            let capacity = drive::look(&**driver, "app", EAST).await.capacity.unwrap();
+            assert_eq!((capacity.desired, capacity.ready), (left, left));
+        }
+    }
 }
