@@ -39,6 +39,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     keys: Option<Credentials>,
     base: tokio::sync::OnceCell<SdkConfig>,
+    configs: Mutex<BTreeMap<(String, Option<String>), SdkConfig>>,
     streams: Mutex<BTreeMap<(&'static str, &'static str, String), Stream>>,
     kept: Kept,
     plain: OnceLock<Connector>,
@@ -84,13 +85,15 @@ impl Access {
     }
 
     fn with(plan: AwsPlan, clock: Arc<dyn Clock>, keys: Option<Credentials>) -> Self {
-        let (base, streams, kept) = (tokio::sync::OnceCell::new(), Mutex::default(), Kept::default());
+        let (base, configs) = (tokio::sync::OnceCell::new(), Mutex::default());
+        let (streams, kept) = (Mutex::default(), Kept::default());
         Self {
             inner: Arc::new(Inner {
                 plan,
                 clock,
                 keys,
                 base,
+                configs,
                 streams,
                 kept,
                 plain: OnceLock::new(),
@@ -194,9 +197,23 @@ impl Access {
         self.in_region(base, name.to_owned(), role).await
     }
 
+    /// One per region and role for the whole life of the process: the keys of a role are assumed once, kept by the
+    /// configuration, and assumed again before they expire.
     async fn in_region(&self, base: &SdkConfig, name: String, role: Option<String>) -> Result<SdkConfig, Failure> {
+        let key = (name.clone(), role.clone());
+        let known = self.inner.configs.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let made = Self::make_config(base, name, role).await;
+        // Who came second takes the first one's.
+        let mut configs = self.inner.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(configs.entry(key).or_insert(made).clone())
+    }
+
+    async fn make_config(base: &SdkConfig, name: String, role: Option<String>) -> SdkConfig {
         let config = base.to_builder().region(aws_config::Region::new(name.clone())).build();
-        let Some(role) = role else { return Ok(config) };
+        let Some(role) = role else { return config };
         // STS is asked in the region that is called: the one that is lost must not be needed.
         let assumed = aws_config::sts::AssumeRoleProvider::builder(role)
             .session_name("pilotlight")
@@ -205,7 +222,7 @@ impl Access {
             .build()
             .await;
         let provider = aws_credential_types::provider::SharedCredentialsProvider::new(assumed);
-        Ok(config.to_builder().credentials_provider(provider).build())
+        config.to_builder().credentials_provider(provider).build()
     }
 
     async fn base(&self) -> &SdkConfig {

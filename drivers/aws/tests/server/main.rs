@@ -23,3 +23,4 @@ mod origins;
 mod publish;
 mod rds;
 mod rights;
+mod roles;
