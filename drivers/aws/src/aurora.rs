@@ -77,7 +77,7 @@ impl Driver for AuroraDriver {
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
         let region = place_of(&self.component, target)?;
         self.known(region)?;
-        Ok(self.look(region).await?.state(self))
+        self.whole_state(region).await
     }
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {

@@ -38,6 +38,11 @@ pub(crate) struct Value {
 }
 
 impl Value {
+    /// The same in seconds, of what AWS publishes in milliseconds.
+    pub(crate) fn to_seconds(self) -> Self {
+        Value { value: self.value / 1_000.0, ..self }
+    }
+
     /// As the lag of a copy, in seconds.
     pub(crate) fn lag(&self, now: Wall) -> Lag {
         Lag {

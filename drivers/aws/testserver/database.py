@@ -117,9 +117,20 @@ def lag_by_name(region, name):
     return lag_seconds(copy)
 
 
+def aurora_lag(region, name, source_region):
+    """Milliseconds, None where there is no metric: the writer has none, and none is published when it is lost."""
+    settle_all()
+    copy = rds_backends[ACCOUNT][region].clusters.get(name)
+    source = copy and source_of(copy)
+    if source is None or source.region != source_region or not data_is_up(source.region):
+        return None
+    return lag_of(copy) * 1000.0
+
+
 def last_lag(region, name):
     """What was published last before the source was lost, and how many modelled seconds ago; None while it is there."""
-    copy = rds_backends[ACCOUNT][region].databases.get(name)
+    backend = rds_backends[ACCOUNT][region]
+    copy = backend.databases.get(name) or backend.clusters.get(name)
     source = copy and source_of(copy)
     if source is None or data_is_up(source.region) or not hasattr(source, "pilotlight_cut_at"):
         return None

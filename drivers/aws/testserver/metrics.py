@@ -23,17 +23,26 @@ def replica_lag(region, dimensions):
     return database.lag_by_name(region, dimensions.get("DBInstanceIdentifier"))
 
 
+def aurora_lag(region, dimensions):
+    """Published by source only, as AWS's console lists it."""
+    return database.aurora_lag(region, dimensions.get("DBClusterIdentifier"), dimensions.get("SourceRegion"))
+
+
 def points_before(name, region, dimensions):
     """What was published before now, as values and how many modelled seconds ago."""
-    if name != "ReplicaLag":
-        return []
-    last = database.last_lag(region, dimensions.get("DBInstanceIdentifier"))
-    return [last] if last else []
+    if name == "ReplicaLag":
+        last = database.last_lag(region, dimensions.get("DBInstanceIdentifier"))
+        return [last] if last else []
+    if name == "AuroraGlobalDBReplicationLag" and "SourceRegion" in dimensions:
+        last = database.last_lag(region, dimensions.get("DBClusterIdentifier"))
+        return [(last[0] * 1000.0, last[1])] if last else []
+    return []
 
 
 # Namespace and name to what is asked for its value: region and dimensions, to a number or None.
 MODELLED = {
     ("AWS/RDS", "ReplicaLag"): replica_lag,
+    ("AWS/RDS", "AuroraGlobalDBReplicationLag"): aurora_lag,
     ("AWS/ElastiCache", "GlobalDatastoreReplicationLag"): cache.replication_lag,
     ("AWS/S3", "ReplicationLatency"): objects.replication_latency,
     ("AWS/S3", "OperationsPendingReplication"): objects.operations_pending,

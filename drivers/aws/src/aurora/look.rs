@@ -2,14 +2,15 @@
 
 use super::AuroraDriver;
 use crate::call::Call;
-use crate::cluster::{self, Copy, Group, Member, Moving};
+use crate::cluster::{self, Copy, Group, Member, Moving, region_of};
 use crate::instance::{REBOOTED, Reboot, STOPPED_AT};
+use crate::metrics::{Metric, Value};
 use crate::refusal::Said;
 use crate::together::GATHER;
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbCluster, Filter, GlobalCluster};
 use pilotlight_core::id::Region;
-use pilotlight_core::observation::State;
+use pilotlight_core::observation::{Role, State};
 use pilotlight_core::outcome::Failure;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Seen {
     /// The copy is the writer, alone or of the global cluster, and nothing moves any more.
     pub(super) fn is_writer(&self, driver: &AuroraDriver) -> bool {
         let settled = self.group.as_ref().is_none_or(|g| g.moving.is_none());
-        settled && self.state(driver).role == Some(pilotlight_core::observation::Role::Writer)
+        settled && self.state(driver).role == Some(Role::Writer)
     }
 }
 
@@ -81,6 +82,36 @@ impl AuroraDriver {
             has_instances: !copy.db_cluster_members().is_empty(),
             copy: read_copy(&copy),
         })
+    }
+
+    /// How far the region's copy is behind, as CloudWatch has it there.
+    async fn lag(&self, region: &Region, seen: &Seen) -> Result<Option<Value>, Failure> {
+        let cluster = ("DBClusterIdentifier", self.plan.regions[region].cluster.to_ascii_lowercase());
+        let writer = seen.group.as_ref().and_then(Group::writer).and_then(|w| region_of(&w.arn));
+        let source = ("SourceRegion", writer.unwrap_or_default().to_owned());
+        // AWS's console lists it by source; others ask for the cluster alone.
+        for dimensions in [vec![cluster.clone(), source], vec![cluster]] {
+            let metric = Metric { namespace: "AWS/RDS", name: "AuroraGlobalDBReplicationLag", dimensions };
+            if let Some(value) = self.access.metric(region, &metric, false).await? {
+                return Ok(Some(value.to_seconds()));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn whole_state(&self, region: &Region) -> Result<State, Failure> {
+        let seen = self.look(region).await?;
+        let mut state = seen.state(self);
+        if matches!(state.role, Some(Role::Standby { .. })) {
+            // Without CloudWatch the role is still known.
+            match self.lag(region, &seen).await {
+                Ok(value) => state.lag = value.map(|v| v.lag(self.access.clock().wall())),
+                Err(failure) => {
+                    state.facts.insert("lag".to_owned(), failure.message);
+                }
+            }
+        }
+        Ok(state)
     }
 
     async fn group(&self, client: &Client, region: &Region) -> Result<Option<Group>, Failure> {

@@ -9,6 +9,7 @@ use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::plan::aws::{AuroraMember, AuroraPlan};
+use pilotlight_core::position::LagQuality;
 use pilotlight_driver::battery::{Bench, DataBench, Pair, replicated};
 use pilotlight_driver::guard::Guarded;
 use pilotlight_driver::{Context, Driver};
@@ -45,6 +46,14 @@ impl<'a> Group<'a> {
         let access = if may_detach { ground.access_in_a_hurry() } else { ground.access() };
         let driver = AuroraDriver::new(Component::from("database"), plan, access);
         Group { ground, name, driver: Guarded::open(driver, folder.path()).unwrap(), _folder: folder }
+    }
+
+    /// A driver that has not looked yet.
+    fn plain(&self) -> AuroraDriver {
+        let of = |r: &str| (Region::from(r), AuroraMember { cluster: self.cluster(r), address: None });
+        let regions = [of(EAST), of(WEST)].into();
+        let plan = AuroraPlan { global_cluster: self.name.clone(), may_detach: false, regions };
+        AuroraDriver::new(Component::from("database"), plan, self.ground.access())
     }
 
     pub(crate) fn cluster(&self, region: &str) -> String {
@@ -271,6 +280,20 @@ async fn a_follower_is_no_writer_where_its_global_cluster_is_not_seen() {
     assert_eq!(role, Some(Role::Standby { upstream: Some(EAST.into()), streaming: false }));
     let refused = driver.apply(&Group::switch(true), &context(1, "switch")).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lag_is_shown_also_after_the_writer_was_lost() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, false).await;
+    let lag = json!({"region": WEST, "name": group.cluster(WEST), "seconds": 900.0});
+    ground.server.tell("lag", lag).await.unwrap();
+    let behind = drive::look(&group.driver, "database", WEST).await.lag.unwrap();
+    assert_eq!((behind.seconds_ms, behind.quality), (Some(Duration::from_secs(900)), LagQuality::ProviderMetric));
+    assert_eq!(drive::look(&group.driver, "database", EAST).await.lag, None, "the writer has none");
+    ground.server.tell("regions/us-east-1", json!({"control": "hang", "data": "down"})).await.unwrap();
+    let last = drive::look(&group.plain(), "database", WEST).await.lag.unwrap();
+    assert_eq!(last.seconds_ms, Some(Duration::from_secs(900)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
