@@ -265,6 +265,7 @@ catalogue! {
     DRILL_LATE = "PL-0919", Refused;
     ALARM_NAME = "PL-0920", Usage;
     DRILL_NOT_BACK = "PL-0930", Failed;
+    AWS_NO_BACKUPS = "PL-0931", Failed;
     AWS_NODES_DEGRADED = "PL-0940", Failed;
     AWS_SKEW = "PL-0941", Failed;
     AWS_SECRET = "PL-0942", Failed;

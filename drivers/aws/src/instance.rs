@@ -44,6 +44,24 @@ impl Reboot {
 pub const REBOOTED: &str = "pilotlight:rebooted";
 /// A tag: since when it acknowledges nothing, in milliseconds since 1970.
 pub const STOPPED_AT: &str = "pilotlight:stopped-at";
+/// A tag: for how many days the instance whose name a replica took kept its backups.
+pub const BACKUPS: &str = "pilotlight:backup-retention";
+
+/// For how many days automated backups are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backups {
+    /// Its own; 0 is none, as replicas usually have.
+    pub own: i32,
+    /// What the instance had that was here before, as a tag says.
+    pub before: Option<i32>,
+}
+
+impl Backups {
+    /// What it is to have as a writer; `None` where nothing says so.
+    pub fn as_writer(self) -> Option<i32> {
+        Some(self.own).filter(|days| *days > 0).or(self.before)
+    }
+}
 
 /// An RDS instance as its region's API shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +84,8 @@ pub struct Instance {
     pub gigabytes: Option<i32>,
     /// It is protected from deletion.
     pub protected: bool,
+    /// Days its backups are kept, and those of the one whose name it took.
+    pub backups: Backups,
     /// Since when it acknowledges nothing, in milliseconds of the wall clock.
     pub stopped_at: Option<u64>,
 }
@@ -193,5 +213,12 @@ mod tests {
         for reboot in [asked, Reboot::Seen] {
             assert_eq!(Reboot::read(&reboot.word()), reboot);
         }
+    }
+
+    #[test]
+    fn a_writer_keeps_backups_as_long_as_the_one_before_it() {
+        assert_eq!(Backups { own: 7, before: Some(35) }.as_writer(), Some(7));
+        assert_eq!(Backups { own: 0, before: Some(35) }.as_writer(), Some(35));
+        assert_eq!(Backups::default().as_writer(), None);
     }
 }

@@ -419,6 +419,7 @@ def promote_read_replica(self):
         if source is None or copy.status != "available":
             raise RDSClientError("InvalidDBInstanceState", f"{name} is not a read replica")
         STORE.of(copy)
+        copy.backup_retention_period = int(self.params.get("BackupRetentionPeriod") or 1)
 
         def then():
             copy.pilotlight_source = None

@@ -1,9 +1,10 @@
 //! A replica becomes the writer; a new replica is made where the old writer was.
 
+use super::look::backups;
 use super::stop::busy;
 use super::{Asked, Handle, RdsDriver};
-use crate::instance::Instance;
-use aws_sdk_rds::types::DbInstance;
+use crate::instance::{BACKUPS, Instance};
+use aws_sdk_rds::types::{DbInstance, Tag};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Failure, Outcome};
@@ -12,6 +13,9 @@ use pilotlight_driver::Context;
 
 /// Clocks of two machines may differ by so much and still be called right, in milliseconds.
 const CLOCKS: u64 = 1_000;
+
+/// Every gp3 volume has so many I/O operations a second.
+const GP3_BASELINE: i32 = 3_000;
 
 impl RdsDriver {
     /// Waits until CloudWatch says that the copy holds everything from before the moment.
@@ -65,13 +69,16 @@ impl RdsDriver {
             (Some(_), _) if behind.is_some() => {
                 Box::pin(self.promote_behind(region, &behind.unwrap_or_default(), context)).await
             }
-            (Some(_), _) => self.ask_to_promote(region, context).await.map(|()| going_on(true)),
+            (Some(_), _) => self.ask_to_promote(region, &seen, context).await.map(|()| going_on(true)),
         }
     }
 
-    async fn ask_to_promote(&self, region: &Region, context: &Context) -> Result<(), Failure> {
+    async fn ask_to_promote(&self, region: &Region, seen: &Instance, context: &Context) -> Result<(), Failure> {
         let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
-        let send = || client.promote_read_replica().db_instance_identifier(name).send();
+        let send = || {
+            let call = client.promote_read_replica().db_instance_identifier(name);
+            call.set_backup_retention_period(seen.backups.as_writer()).send()
+        };
         let call = self.call(region, "PromoteReadReplica");
         self.access.change(call, context.deadline / 10, send).await.map(|_| ()).map_err(|r| r.failure())
     }
@@ -159,6 +166,13 @@ impl RdsDriver {
             let call = call.set_kms_key_id(old.kms_key_id().map(str::to_owned)).set_multi_az(old.multi_az());
             let subnets = old.db_subnet_group().and_then(|g| g.db_subnet_group_name()).map(str::to_owned);
             let call = call.set_db_subnet_group_name(subnets).set_storage_type(old.storage_type().map(str::to_owned));
+            // What is no more than every volume of the kind has may not be asked for.
+            let provisioned = old.storage_type().is_some_and(|kind| kind.starts_with("io"));
+            let call = call.set_iops(old.iops().filter(|iops| provisioned || *iops > GP3_BASELINE));
+            let call = call.set_tags(backups(&old).as_writer().map(|days| {
+                let tag = Tag::builder().key(BACKUPS).value(days.to_string());
+                vec![tag.build()]
+            }));
             call.set_port(old.endpoint().and_then(|e| e.port())).deletion_protection(true).send()
         };
         let call = self.call(region, "CreateDBInstanceReadReplica");

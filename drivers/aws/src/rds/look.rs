@@ -2,7 +2,7 @@
 
 use super::RdsDriver;
 use crate::call::Call;
-use crate::instance::{self, Instance, REBOOTED, Reboot, STOPPED_AT};
+use crate::instance::{self, BACKUPS, Backups, Instance, REBOOTED, Reboot, STOPPED_AT};
 use crate::metrics::{Metric, Value};
 use crate::refusal::Said;
 use crate::together::GATHER;
@@ -119,6 +119,12 @@ fn named(names: &[String]) -> Filter {
     Filter::builder().name("db-instance-id").set_values(Some(names.to_vec())).build()
 }
 
+pub(super) fn backups(seen: &DbInstance) -> Backups {
+    let tag = seen.tag_list().iter().find(|t| t.key() == Some(BACKUPS)).and_then(|t| t.value());
+    let before = tag.and_then(|days| days.parse().ok()).filter(|days| *days > 0);
+    Backups { own: seen.backup_retention_period().unwrap_or_default(), before }
+}
+
 fn read(seen: &DbInstance) -> Instance {
     let tag = |key: &str| seen.tag_list().iter().find(|t| t.key() == Some(key)).and_then(|t| t.value());
     let groups = seen.vpc_security_groups();
@@ -133,6 +139,7 @@ fn read(seen: &DbInstance) -> Instance {
         reboot: tag(REBOOTED).map(Reboot::read),
         gigabytes: seen.allocated_storage(),
         protected: seen.deletion_protection().unwrap_or_default(),
+        backups: backups(seen),
         stopped_at: tag(STOPPED_AT).and_then(|at| at.parse().ok()),
     }
 }

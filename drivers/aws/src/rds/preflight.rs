@@ -80,6 +80,11 @@ impl RdsDriver {
         if self.plan.snapshot == SnapshotBefore::Changes {
             found.push(self.snapshot_costs(region, seen.gigabytes, true));
         }
+        if seen.source.is_some() && seen.backups.as_writer().is_none() {
+            let message = format!("{component} in {region} keeps no backups; promoted, it keeps them for one day");
+            let hint = "set the replica's own retention to what the writer has";
+            found.push(finding(code::AWS_NO_BACKUPS, Severity::Note, message, hint));
+        }
         if !seen.protected {
             let message = format!("{component} in {region} is not protected from deletion");
             found.push(finding(code::AWS_UNPROTECTED, Severity::Note, message, "turn deletion protection on"));

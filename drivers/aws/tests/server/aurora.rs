@@ -50,9 +50,19 @@ impl<'a> Group<'a> {
 
     /// A driver that has not looked yet.
     fn plain(&self) -> AuroraDriver {
-        let of = |r: &str| (Region::from(r), AuroraMember { cluster: self.cluster(r), address: None });
-        let regions = [of(EAST), of(WEST)].into();
-        let plan = AuroraPlan { global_cluster: self.name.clone(), may_detach: false, regions };
+        self.plain_in(&self.name)
+    }
+
+    /// The same of a global cluster of that name.
+    fn plain_in(&self, global_cluster: &str) -> AuroraDriver {
+        let member = |r: &str| AuroraMember {
+            cluster: self.cluster(r),
+            address: None,
+            open_groups: Vec::new(),
+            closed_groups: Vec::new(),
+        };
+        let regions = [EAST, WEST].map(|r| (Region::from(r), member(r))).into();
+        let plan = AuroraPlan { global_cluster: global_cluster.to_owned(), may_detach: false, regions };
         AuroraDriver::new(Component::from("database"), plan, self.ground.access())
     }
 
@@ -272,10 +282,7 @@ async fn nothing_is_detached_under_an_order_that_asks_for_a_fence() {
 async fn a_follower_is_no_writer_where_its_global_cluster_is_not_seen() {
     let Some(ground) = Ground::find().await else { return };
     let group = Group::make(&ground, false).await;
-    let of = |r: &str| (Region::from(r), AuroraMember { cluster: group.cluster(r), address: None });
-    let plan =
-        AuroraPlan { global_cluster: "another".to_owned(), may_detach: false, regions: [of(EAST), of(WEST)].into() };
-    let driver = AuroraDriver::new(Component::from("database"), plan, ground.access());
+    let driver = group.plain_in("another");
     let role = drive::look(&driver, "database", WEST).await.role;
     assert_eq!(role, Some(Role::Standby { upstream: Some(EAST.into()), streaming: false }));
     let refused = driver.apply(&Group::switch(true), &context(1, "switch")).await.unwrap_err();

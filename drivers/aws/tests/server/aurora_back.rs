@@ -92,7 +92,13 @@ async fn a_detached_region_is_kept_joins_again_and_can_be_gone_home_to() {
     let again = group.driver.apply(&rejoin(), &context(4, "again")).await.unwrap();
     assert!(matches!(again, Outcome::Skipped { .. }), "{again:?}");
     let written = group.write(WEST).await.unwrap();
-    let home = Effect::Switch { component: "database".into(), from: WEST.into(), to: EAST.into(), allow_loss: false, least: FenceAssurance::None };
+    let home = Effect::Switch {
+        component: "database".into(),
+        from: WEST.into(),
+        to: EAST.into(),
+        allow_loss: false,
+        least: FenceAssurance::None,
+    };
     group.done(&home, &context(5, "home")).await.unwrap();
     assert!(group.held(EAST).await.contains(&written));
     group.write(EAST).await.unwrap();

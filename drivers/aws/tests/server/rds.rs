@@ -218,6 +218,35 @@ async fn a_copy_that_is_being_modified_is_promoted_afterwards() {
     bed.write(&WEST.into()).await.unwrap();
 }
 
+/// A replica usually keeps no backups; as a writer it keeps them as long as the one before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_takes_over_how_long_backups_are_kept() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make(&ground, true).await;
+    let name = bed.name();
+    let shown = |region: &str| {
+        let words = ["rds", "describe-db-instances", "--db-instance-identifier", name];
+        ground.awscli(region, &words)["DBInstances"][0].clone()
+    };
+    let none = ["rds", "modify-db-instance", "--backup-retention-period", "0", "--db-instance-identifier", name];
+    ground.awscli(WEST, &none);
+    bed.until(WEST, |s| s.facts["instance"] == "available").await;
+    assert_eq!(bed.codes(&promote()).await, ["PL-0931"]);
+    let arn = shown(WEST)["DBInstanceArn"].as_str().unwrap().to_owned();
+    let tag = ["--tags", "Key=pilotlight:backup-retention,Value=21"];
+    ground.awscli(WEST, &[&["rds", "add-tags-to-resource", "--resource-name", &arn], &tag[..]].concat());
+    assert_eq!(bed.codes(&promote()).await, Vec::<String>::new());
+    bed.done(&promote(), &context(2, "promote")).await.unwrap();
+    assert_eq!(shown(WEST)["BackupRetentionPeriod"], 21);
+    // What the old writer had is kept for the way back.
+    let fence = Effect::Fence { component: "database".into(), region: EAST.into() };
+    bed.done(&fence, &context(3, "fence")).await.unwrap();
+    let rejoin = Effect::Rejoin { component: "database".into(), region: EAST.into(), upstream: WEST.into() };
+    bed.done(&rejoin, &context(3, "rejoin")).await.unwrap();
+    let kept = json!({"Key": "pilotlight:backup-retention", "Value": "7"});
+    assert!(shown(EAST)["TagList"].as_array().unwrap().contains(&kept), "{}", shown(EAST));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_name_what_a_move_would_stumble_over() {
     let Some(ground) = Ground::find().await else { return };

@@ -22,8 +22,9 @@ fn seen(status: &str, moving: Option<&str>) -> Seen {
 
 #[test]
 fn a_move_that_is_taken_back_is_over() {
-    let member = |r: &str| (Region::from(r), AuroraMember { cluster: "pay".to_owned(), address: None });
-    let regions = [member("us-east-1"), member("us-west-2")].into();
+    let (cluster, open_groups, closed_groups) = ("pay".to_owned(), Vec::new(), Vec::new());
+    let member = AuroraMember { cluster, address: None, open_groups, closed_groups };
+    let regions = ["us-east-1", "us-west-2"].map(|r| (Region::from(r), member.clone())).into();
     let plan = AuroraPlan { global_cluster: "pay".to_owned(), may_detach: false, regions };
     let access = Access::new(AwsPlan::default(), Arc::new(SystemClock));
     let driver = AuroraDriver::new("database".into(), plan, access);
