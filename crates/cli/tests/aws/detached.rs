@@ -59,8 +59,13 @@ async fn a_region_that_was_left_by_a_detach_joins_again_and_is_gone_home_to() {
     ground.write_text(&plan());
     ground.serve_any().await;
     let ground = Arc::new(ground);
-    let fault = json!({"kind": "error", "service": "rds", "action": "FailoverGlobalCluster", "times": 9});
+    // Asked again for half a minute. After a fault of the server's own it would be looked for a whole one.
+    let code = "InvalidGlobalClusterStateFault";
+    let fault =
+        json!({"kind": "busy", "code": code, "service": "rds", "action": "FailoverGlobalCluster", "times": 9_999});
     ground.server.tell("faults", fault).await.unwrap();
+    // Seen down by a controller that looks once a second.
+    ground.server.tell("phases", json!({"reboot": 600})).await.unwrap();
     let (code, said) = say(&ground, &["failover", "--to", WEST, "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     let kept = write(&ground, EAST, "pay-east").await;

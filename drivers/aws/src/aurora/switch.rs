@@ -176,7 +176,7 @@ impl AuroraDriver {
             };
             let call = self.call(to, "FailoverGlobalCluster");
             match self.plan.may_detach && wanted.may_detach() {
-                true => self.access.insist(call, time, send).await.map(|_| ()),
+                true => self.access.insist(call, time / 3, send).await.map(|_| ()),
                 false => self.access.change(call, time, send).await.map(|_| ()),
             }
         } else {

@@ -86,7 +86,7 @@ impl ElastiCacheDriver {
         };
         let call = self.call(to, "FailoverGlobalReplicationGroup");
         let asked = match self.plan.may_detach && wanted.may_detach() {
-            true => self.access.insist(call, context.deadline / 10, send).await,
+            true => self.access.insist(call, context.deadline / 30, send).await,
             false => self.access.change(call, context.deadline / 10, send).await,
         };
         match asked {

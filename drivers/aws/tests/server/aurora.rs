@@ -240,7 +240,7 @@ async fn without_the_global_calls_a_copy_is_detached_only_where_the_plan_allows_
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_detached_while_the_whole_move_may_still_come() {
     let Some(ground) = Ground::find().await else { return };
-    let long = Context { deadline: Duration::from_secs(900), ..context(1, "switch") };
+    let long = Context { deadline: Duration::from_secs(1_800), ..context(1, "switch") };
     let busy = |times: u32| {
         json!({"kind": "busy", "code": "InvalidGlobalClusterStateFault", "service": "rds",
                "action": "FailoverGlobalCluster", "times": times})
