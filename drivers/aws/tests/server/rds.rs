@@ -206,7 +206,7 @@ async fn a_stop_is_not_done_before_the_reboot_was_seen() {
 async fn a_copy_that_is_being_modified_is_promoted_afterwards() {
     let Some(ground) = Ground::find().await else { return };
     let bed = Bed::make(&ground, false).await;
-    ground.server.tell("phases", json!({"modify": 200})).await.unwrap();
+    ground.server.tell("phases", json!({"modify": 800})).await.unwrap();
     let name = bed.name();
     ground.awscli(WEST, &["rds", "modify-db-instance", "--no-deletion-protection", "--db-instance-identifier", name]);
     assert_eq!(bed.look(WEST).await.facts["instance"], "modifying");
