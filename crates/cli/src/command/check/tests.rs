@@ -28,7 +28,7 @@ fn faults_are_drawn_with_their_lines() {
    |
 {leese} |   leese: 3s                   # a lost region is failed over after it; the gate closes with it
    |   ^^^^^ did you mean `lease`?
-   = allowed: `mode`, `guarantee`, `beyond_rpo`, `lease`, `renew`, `least_fence`, `on_postmaster_death`, `cool_down`, `max_lag`, `max_replay_lag`, `unhealthy_for`, `observers`, `hold_file`, `rejoin`
+   = allowed: `mode`, `guarantee`, `beyond_rpo`, `lease`, `renew`, `least_fence`, `on_postmaster_death`, `cool_down`, `withdraw_after`, `max_lag`, `max_replay_lag`, `unhealthy_for`, `observers`, `hold_file`, `rejoin`
 
 error[PL-0118]: more instances stand by than serve the traffic
   --> plan.yaml:{standby}:14
