@@ -197,10 +197,7 @@ impl Lane {
         let held = self.rows().await?;
         let operator = self.pair().scene().operator.clone();
         let kept = kept::read(&operator, &mut self.bundles).await;
-        let mut kept = kept.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
-        // Its transactions are promised nothing, and must not stand for those of others.
-        let waived = old_client.as_ref().map_or(0, |log| log.attempts);
-        kept.transactions = kept.transactions.saturating_sub(waived);
+        let kept = kept.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))?;
         let old_client = old_client.as_ref();
         let mut round =
             judge(&Seen { at, until, thawed, paused, old, a: &a, b: &b, old_client, held: &held, kept: &kept });
