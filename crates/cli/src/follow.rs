@@ -8,7 +8,7 @@ use crate::narrator::Narrator;
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
 use pilotlight_core::outcome::Outcome;
-use pilotlight_core::run::{Event, Record, RunState};
+use pilotlight_core::run::{Event, Record, RunResult, RunState};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_server::api::view::RecordsView;
@@ -63,7 +63,12 @@ impl Follower {
 
     /// The last record was there.
     pub(crate) fn has_ended(&self) -> bool {
-        self.state.as_ref().is_some_and(|s| s.ended().is_some())
+        self.ended().is_some()
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(&self) -> Option<RunResult> {
+        self.state.as_ref().and_then(|s| s.ended()).map(|(result, _)| result)
     }
 
     /// Waits a moment for what is new and tells of it.

@@ -9,7 +9,7 @@ use crate::follow::Follower;
 use crate::narrator::{Narrator, Voice};
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
-use pilotlight_core::run::Event;
+use pilotlight_core::run::{Event, RunResult};
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::database::{self, Database};
 use pilotlight_lab::net::Door;
@@ -132,7 +132,15 @@ impl Pair {
             let next = run.next(&self.operator, &mut self.narrator).await;
             next.map_err(|e| e.before("the end of the run"))?;
         }
-        Ok(())
+        match run.ended() {
+            Some(RunResult::Done | RunResult::DoneWithWarnings) => Ok(()),
+            ended => {
+                let told: Vec<String> =
+                    run.records.iter().rev().take(8).rev().map(|r| format!("{:?}", r.event)).collect();
+                let ended = ended.map_or_else(String::new, |result| result.to_string());
+                Err(DemoError::Refused(format!("a move ended as {ended}; its last records: {}", told.join("; "))))
+            }
+        }
     }
 
     /// The newest failover, if there was one.
