@@ -16,6 +16,7 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
     let mut draft = Draft::default();
     surround::tell_start(survey, &mut draft);
     let told = draft.steps.len();
+    let mut open = None;
     for region in survey.d.plan.regions.iter().filter(|r| *r != writer) {
         let mut back: Vec<StepId> = Vec::new();
         for data in &survey.data {
@@ -36,7 +37,15 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
                 _ if data.descriptor.can(Capability::Fence) => {
                     Some(draft.add(fence(survey, data, region, data.descriptor.fence_alone())))
                 }
-                _ => return Err(Refusal::Incapable { component: data.name.clone(), capability: Capability::Fence }),
+                _ => {
+                    let refusal = Refusal::Incapable { component: data.name.clone(), capability: Capability::Fence };
+                    if data.descriptor.needs_rejoin() {
+                        return Err(refusal);
+                    }
+                    // Its provider may be about to make it follow: what else is astray need not wait for that.
+                    open = Some(refusal);
+                    continue;
+                }
             };
             let kept = data.descriptor.can(Capability::Rescue);
             let kept = kept.then(|| draft.add(rescue(data.name, region, writer).once(silent.clone())));
@@ -47,7 +56,7 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
         }
     }
     if draft.steps.len() == told {
-        return Err(Refusal::NothingToRejoin { writer: writer.clone() });
+        return Err(open.unwrap_or(Refusal::NothingToRejoin { writer: writer.clone() }));
     }
     let all: Vec<StepId> = draft.steps[told..].iter().map(|s| s.id.clone()).collect();
     surround::tell_end(survey, &mut draft, &all);
