@@ -23,7 +23,9 @@ test: tools postgres engines ## run every test, those on real PostgreSQL include
 
 test-aws: tools moto ## run the tests of AWS drivers and of the function against the AWS test server
 	$(CARGO) clippy --all-targets --locked $(AWS) -- --deny warnings
-	$(CARGO) test --locked $(AWS) --lib --test aws --test server --test lambda $(ARGS)
+	$(CARGO) test --locked $(AWS) --lib --test aws --test lambda $(ARGS)
+	# They mostly wait for the phases of the test server.
+	RUST_TEST_THREADS=6 $(CARGO) test --locked $(AWS) --test server $(ARGS)
 
 test-terraform: ## test the Terraform modules with mocked providers, where terraform is installed
 	@scripts/test-terraform.sh
