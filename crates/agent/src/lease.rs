@@ -157,13 +157,18 @@ struct Note {
     ends_ms: BTreeMap<Unit, u64>,
 }
 
+/// What Linux's kernel says of itself under that name; `None` on other systems.
+pub(crate) fn told_by_kernel(name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(Path::new("/proc/sys/kernel").join(name)).ok()?;
+    Some(text.trim().to_owned())
+}
+
 impl FileNotes {
     /// The note of the agent whose folder this is, which is made if need be.
     pub fn open(state_dir: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(state_dir)?;
         // Where the system does not name its boots, an earlier lease counts as over: the agent asks before it acts.
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned());
-        Ok(Self { path: state_dir.join("lease.json"), boot })
+        Ok(Self { path: state_dir.join("lease.json"), boot: told_by_kernel("random/boot_id") })
     }
 
     fn read(&self) -> BTreeMap<Unit, Mono> {

@@ -216,8 +216,8 @@ async fn supervise(agent: &Agent, mut tasks: JoinSet<String>) -> Result<(), Agen
 
 /// Names the machine, its boot and the agent's folder on it: an agent that is restarted there says the same, and no other does.
 pub fn place(state_dir: &std::path::Path) -> String {
-    let told = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
-    let (host, boot) = (told("/proc/sys/kernel/hostname"), told("/proc/sys/kernel/random/boot_id"));
+    let told = |name| lease::told_by_kernel(name).unwrap_or_default();
+    let (host, boot) = (told("hostname"), told("random/boot_id"));
     let folder = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
     format!("{} of {host}, boot {boot}", folder.display())
 }

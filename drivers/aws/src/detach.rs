@@ -3,6 +3,7 @@
 //! Nothing stops the old writer after a detach: its fence is `none`. A person who starts a failover answers for that; a
 //! policy or a standing order does only where it asks for no fence at all.
 
+use crate::call::Refused;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
@@ -29,6 +30,18 @@ impl<'a> Move<'a> {
         self.allow_loss && self.least.is_none()
     }
 
+    /// The whole move was refused: why a detach is what is left, or the failure where it is not.
+    pub(crate) fn last_way(&self, plan_allows: bool, refused: &Refused) -> Result<String, Failure> {
+        let failure = refused.failure();
+        if !(self.allow_loss && plan_allows && worth_detaching(refused.said)) {
+            return Err(failure);
+        }
+        if !self.may_detach() {
+            return Err(self.not_detached(failure));
+        }
+        Ok(failure.message)
+    }
+
     /// The call failed and a detach would be left, which is not for this move.
     pub(crate) fn not_detached(&self, failure: Failure) -> Failure {
         let hint = format!(
@@ -42,7 +55,7 @@ impl<'a> Move<'a> {
 
 /// Not what is refused for good: rights and names are not better alone. An answer that was lost is looked after first, by
 /// the same effect; what AWS failed in may have been done, too, so a detach waits until it would be seen.
-pub(crate) fn worth_detaching(said: Said) -> bool {
+fn worth_detaching(said: Said) -> bool {
     matches!(said, Said::Busy | Said::Broken | Said::Unreachable)
 }
 

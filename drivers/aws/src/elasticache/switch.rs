@@ -3,7 +3,7 @@
 use super::ElastiCacheDriver;
 use super::look::Seen;
 use crate::call::{Refused, SHOWS_WITHIN};
-use crate::detach::{Move, worth_detaching};
+use crate::detach::Move;
 use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
@@ -103,14 +103,8 @@ impl ElastiCacheDriver {
         whole: &Handle,
         context: &Context,
     ) -> Result<Outcome, Failure> {
-        let (Move { from, to, .. }, failure) = (*wanted, refused.failure());
-        if !(wanted.allow_loss && self.plan.may_detach && worth_detaching(refused.said)) {
-            return Err(failure);
-        }
-        if !wanted.may_detach() {
-            return Err(wanted.not_detached(failure));
-        }
-        let why = failure.message;
+        let Move { from, to, .. } = *wanted;
+        let why = wanted.last_way(self.plan.may_detach, refused)?;
         if refused.said == Said::Broken {
             let (from, to, since) = (from.clone(), to.clone(), self.access.clock().wall());
             return Ok(Handle::Doubt { from, to, why, since }.accepted());
