@@ -43,6 +43,8 @@ pub struct Hub {
     silent_after: Duration,
     /// An agent not heard for so long will not answer what was delivered to it.
     lost_after: Duration,
+    /// When this controller began to listen.
+    began: Mono,
     sessions: BTreeMap<Region, Session>,
     outlooks: Mutex<BTreeMap<Witness, Said>>,
     /// Grows with whatever decisions rest on.
@@ -130,6 +132,7 @@ impl Hub {
             (region.clone(), session)
         };
         Arc::new(Self {
+            began: clock.mono(),
             clock,
             life,
             silent_after: (renew * 3).clamp(Duration::from_millis(500), lease.max(Duration::from_millis(500))),
@@ -258,6 +261,25 @@ impl Hub {
             Some(silent) if silent <= within => Ok(()),
             Some(silent) => Err(format!("the agent of {region} is silent for {}", show_duration(silent))),
             None => Err(format!("the agent of {region} was not heard since the controller started")),
+        }
+    }
+
+    /// Returns when the region's agent was heard by this controller, or when nobody need wait for its first word any more:
+    /// until a lease has passed since the controller began, its silence says nothing.
+    async fn first_word(&self, region: &Region) {
+        let Some(session) = self.sessions.get(region) else { return };
+        let end = self.began + self.lost_after;
+        loop {
+            let beats = session.beats.get();
+            let left = end.since(self.clock.mono());
+            if self.last_heard(region).is_some() || left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = session.beats.passes(beats) => {}
+                () = self.clock.sleep(left) => {}
+            }
         }
     }
 

@@ -104,6 +104,20 @@ impl RemoteAgent {
         self.ask(job, deadline, &CancellationToken::new(), false).await
     }
 
+    /// A controller that has just begun may go on with a run before the agents have found it: a step that was not begun
+    /// waits for them, within its own time, rather than fail for a silence that is the controller's own. Answers what is
+    /// left of that time.
+    async fn once_heard(&self, context: &Context) -> Context {
+        let (clock, began) = (&self.hub.clock, self.hub.clock.mono());
+        tokio::select! {
+            biased;
+            () = self.hub.first_word(&self.region) => {}
+            () = context.cancel.cancelled() => {}
+            () = clock.sleep(context.deadline) => {}
+        }
+        Context { deadline: context.deadline.saturating_sub(clock.mono().since(began)), ..context.clone() }
+    }
+
     fn job_context(context: &Context) -> JobContext {
         let way = (context.deadline / 10).min(WAY);
         JobContext {
@@ -152,8 +166,9 @@ impl Driver for RemoteAgent {
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        let job = Job::Apply { effect: effect.clone(), context: Self::job_context(context) };
-        self.deed(job, context).await
+        let context = self.once_heard(context).await;
+        let job = Job::Apply { effect: effect.clone(), context: Self::job_context(&context) };
+        self.deed(job, &context).await
     }
 
     /// Returns at the agent's next heartbeat: it sends one at once when something changed.

@@ -92,9 +92,13 @@ fn done(id: String) -> TaskResult {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_to_an_agent_that_is_not_heard() {
     let hub = hub();
-    let failure = remote(&hub).apply(&fence(), &context(LEASE)).await.unwrap_err();
+    let began = Instant::now();
+    let failure = remote(&hub).apply(&fence(), &context(LEASE * 10)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unreachable);
     assert!(failure.message.contains("was not heard"), "{failure}");
+    assert_eq!(began.elapsed(), LEASE, "before that its silence says nothing");
+    let failure = remote(&hub).apply(&fence(), &context(LEASE)).await.unwrap_err();
+    assert_eq!((failure.kind, began.elapsed()), (FailureKind::Unreachable, LEASE), "only once");
 
     hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
     tokio::time::advance(RENEW * 4).await;
@@ -102,6 +106,29 @@ async fn nothing_is_sent_to_an_agent_that_is_not_heard() {
     assert_eq!(failure.kind, FailureKind::Unreachable);
     assert!(failure.message.contains("silent for 800 ms"), "{failure}");
     assert_eq!(hub.work(&"east".into(), "a", "", Duration::ZERO).await.unwrap(), vec![]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_a_new_leader_begins_waits_for_an_agent_that_has_not_found_it_yet() {
+    let hub = hub();
+    let agent = remote(&hub);
+    let applying = tokio::spawn(async move { agent.apply(&fence(), &context(LEASE * 2)).await });
+    tokio::task::yield_now().await;
+    tokio::time::advance(LEASE - RENEW).await;
+    hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
+    let task = next_task(&hub, "a").await;
+    let Job::Apply { context: left, .. } = &task.job else { panic!("an apply was sent: {task:?}") };
+    assert!(left.deadline_ms < LEASE + RENEW, "the step has no more time for that: {left:?}");
+    hub.result(done(task.id)).unwrap();
+    assert_eq!(applying.await.unwrap(), Ok(Outcome::done()));
+
+    let (hub, began) = (self::hub(), Instant::now());
+    let failure = remote(&hub).apply(&fence(), &context(RENEW)).await.unwrap_err();
+    assert_eq!((failure.kind, began.elapsed()), (FailureKind::Unreachable, RENEW), "its own time is the most");
+    let given_up = context(LEASE);
+    given_up.cancel.cancel();
+    let failure = remote(&hub).apply(&fence(), &given_up).await.unwrap_err();
+    assert_eq!((failure.kind, began.elapsed()), (FailureKind::Unreachable, RENEW));
 }
 
 #[tokio::test(start_paused = true)]
