@@ -54,9 +54,10 @@ pub(crate) struct SafetyArgs {
     /// One case, or several; all of them when left away
     #[arg(long = "case", value_enum, value_delimiter = ',')]
     pub(crate) cases: Vec<Case>,
-    /// How often each; without --case the rarer ones less often
-    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) repeat: u32,
+    /// How often each, ten times if left away and the controller's death once at each place; without --case the rarer ones
+    /// less often
+    #[arg(long, short = 'n', value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: Option<u32>,
     /// So many pairs side by side
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) lanes: usize,

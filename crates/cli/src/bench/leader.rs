@@ -276,7 +276,8 @@ impl Stand {
     }
 }
 
-fn leading(found: &[Found]) -> Option<String> {
+/// Which of them leads.
+pub(super) fn leading(found: &[Found]) -> Option<String> {
     let mut views = found.iter().filter_map(|f| f.view.as_ref().ok());
     views.find(|view| view.leads).map(|view| view.name.clone())
 }

@@ -11,6 +11,7 @@ mod judge;
 mod kept;
 mod lane;
 mod names;
+mod steps;
 mod table;
 
 pub(crate) use case::{Case, Expect};
@@ -22,6 +23,7 @@ use super::latency;
 use super::leader::{self, Shared};
 use super::series::Series;
 use crate::demo::DemoError;
+use crate::demo::plan::Controllers;
 use lane::Lane;
 use pilotlight_core::plan::ConnectionFence;
 use pilotlight_lab::net::Want;
@@ -64,7 +66,10 @@ type Todo = Arc<Mutex<VecDeque<(Case, u32)>>>;
 /// Plays all rounds. A round that goes wrong is one of the results; a lane that cannot start is an error.
 pub(crate) async fn measure(order: &Order) -> Result<Measured, DemoError> {
     lane::sweep();
-    let mut all = lanes(order).await?;
+    let mut all = Measured { rounds: Vec::new(), net: "no lanes".to_owned(), figures: Vec::new() };
+    for controllers in [Controllers::One, Controllers::Folder] {
+        lanes(order, &controllers, &mut all).await?;
+    }
     // One after the other and after the lanes: what they measure is the machine itself.
     let progress = |text: &str| eprintln!("  {text}");
     for (case, times) in &order.cases {
@@ -81,32 +86,37 @@ pub(crate) async fn measure(order: &Order) -> Result<Measured, DemoError> {
     Ok(all)
 }
 
-/// The rounds of all lanes.
-async fn lanes(order: &Order) -> Result<Measured, DemoError> {
-    let mut all = Measured { rounds: Vec::new(), net: "no lanes".to_owned(), figures: Vec::new() };
-    let cases: Vec<(Case, u32)> = order.cases.iter().copied().filter(|(case, _)| !case.is_apart()).collect();
+/// The rounds of all lanes that have such controllers.
+async fn lanes(order: &Order, controllers: &Controllers, all: &mut Measured) -> Result<(), DemoError> {
+    let theirs = |case: Case| !case.is_apart() && case.has_three() == controllers.are_several();
+    let cases: Vec<(Case, u32)> = order.cases.iter().copied().filter(|(case, _)| theirs(*case)).collect();
     if cases.is_empty() {
-        return Ok(all);
+        return Ok(());
     }
     let most = cases.iter().map(|(_, times)| *times).max().unwrap_or_default();
     let in_turns = (0..most).flat_map(|n| cases.iter().filter(move |(_, times)| n < *times).map(move |c| (c.0, n)));
     let todo: Todo = Arc::new(Mutex::new(in_turns.collect()));
     let mut lanes = JoinSet::new();
     for number in 0..order.lanes.max(1) {
-        lanes.spawn(walk(number, order.clone(), todo.clone()));
+        lanes.spawn(walk(number, order.clone(), controllers.clone(), todo.clone()));
     }
     while let Some(ended) = lanes.join_next().await {
         let (rounds, net) = ended.map_err(|e| DemoError::Ended(format!("a lane has ended: {e}")))??;
         all.rounds.extend(rounds);
         all.net = net;
     }
-    Ok(all)
+    Ok(())
 }
 
 /// One lane takes rounds until none is left.
-async fn walk(number: usize, order: Order, todo: Todo) -> Result<(Vec<Round>, String), DemoError> {
+async fn walk(
+    number: usize,
+    order: Order,
+    controllers: Controllers,
+    todo: Todo,
+) -> Result<(Vec<Round>, String), DemoError> {
     let mut rounds = Vec::new();
-    let mut lane = Lane::start(number, &order).await?;
+    let mut lane = Lane::start(number, &order, &controllers).await?;
     let net = lane.net_kind().to_owned();
     loop {
         let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -117,7 +127,7 @@ async fn walk(number: usize, order: Order, todo: Todo) -> Result<(Vec<Round>, St
                 eprintln!("{}\n{}", lane.logs(), lane.open_run().await);
                 // The next round gets a pair of its own: this one is in no known state.
                 drop(lane);
-                lane = Lane::start(number, &order).await?;
+                lane = Lane::start(number, &order, &controllers).await?;
                 Round::failed(case, n, &e)
             }
         };

@@ -10,6 +10,9 @@ use pilotlight_core::time::parse_duration;
 use pilotlight_lab::net::Want;
 use std::process::ExitCode;
 
+/// How often where nothing is said.
+const REPEAT: u32 = 10;
+
 /// Measures, prints a table. Exit 1 when a figure misses its target.
 pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
     let lease = parse_duration(&args.lease).ok_or_else(|| {
@@ -50,15 +53,16 @@ pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
 /// What was asked for; without a case all of them, the rarer ones less often.
 fn cases(args: &SafetyArgs) -> Vec<(Case, u32)> {
     if !args.cases.is_empty() {
-        return args.cases.iter().map(|case| (*case, args.repeat)).collect();
+        return args.cases.iter().map(|case| (*case, args.repeat.or(case.all()).unwrap_or(REPEAT))).collect();
     }
+    let repeat = args.repeat.unwrap_or(REPEAT);
     let times = |case: Case| match case {
-        Case::Cut | Case::Freeze => args.repeat,
+        Case::Cut | Case::Freeze => repeat,
         // Ten rounds say what there is to say, and take minutes.
-        Case::Leader | Case::Latency => args.repeat.min(10),
-        Case::Pause => args.repeat.div_ceil(2),
-        Case::Return | Case::Controller | Case::Random => args.repeat.div_ceil(4),
-        _ => args.repeat.div_ceil(10),
+        Case::Leader | Case::Latency => repeat.min(10),
+        Case::Pause => repeat.div_ceil(2),
+        Case::Return | Case::Controller | Case::LeaderStep | Case::Random => repeat.div_ceil(4),
+        _ => repeat.div_ceil(10),
     };
     // With a fence clients need the lease: where it ends and the writer stays, they are cut off as they should be.
     let fenced = args.fence != FenceArg::None;

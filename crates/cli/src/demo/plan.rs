@@ -135,6 +135,11 @@ pub(crate) enum Controllers {
 pub(crate) const MEMBERS: [&str; 3] = ["a", "b", "c"];
 
 impl Controllers {
+    /// One of them leads.
+    pub(crate) fn are_several(&self) -> bool {
+        *self != Controllers::One
+    }
+
     /// Where they are found and what they share, as keys of `controller`, for somebody at `viewer`.
     fn text(&self, sites: &Sites, net: &Net, viewer: Option<Place>) -> Result<String, NetError> {
         let third = sites.third.display();

@@ -6,6 +6,7 @@ use crate::wait::until;
 use pilotlight_lab::net::{Net, Want};
 use pilotlight_local::connections::KernelLease;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -104,9 +105,11 @@ fn a_region_that_returns_at_the_worst_moment_is_no_second_writer() {
 }
 
 #[test]
-fn a_controller_killed_at_any_record_leaves_a_run_that_ends() {
-    let table = play(&["--case", "controller", "-n", "4"]);
-    assert_eq!(rounds(&table, "controller").len(), 4);
+fn a_controller_killed_at_any_step_leaves_a_run_that_ends() {
+    let table = play(&["--case", "controller,leader-step", "-n", "3", "--lanes", "2"]);
+    let places = |case| rounds(&table, case).into_iter().map(|r| r["detail"].as_str().unwrap().to_owned());
+    let met: BTreeSet<String> = places("controller").chain(places("leader-step")).collect();
+    assert_eq!(met.len(), 6, "each round has a place of its own: {met:?}");
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl Loss {
             ],
             Loss::LeaderInARun => &[
                 "another_controller_continues_a_run_and_does_nothing_twice",
+                "a_controller_killed_at_any_step_leaves_a_run_that_ends",
                 "leaders_are_killed_and_frozen_on_a_folder",
                 "leaders_are_killed_and_frozen_on_etcd",
             ],

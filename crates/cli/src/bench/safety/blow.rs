@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use super::lane::{Lane, Writers};
+use super::steps;
 use crate::command::moves;
 use crate::demo::DemoError;
 use crate::error::CliError;
@@ -16,7 +17,7 @@ use pilotlight_lab::region::Process;
 use std::time::Duration;
 
 /// Acknowledgements of the new side after which a failover counts as done.
-const ENOUGH: usize = 40;
+pub(super) const ENOUGH: usize = 40;
 /// Watched after what thawed or came back, for an acknowledgement that must not be.
 const WATCH: Duration = Duration::from_millis(1_500);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +33,7 @@ pub(super) struct Struck {
 }
 
 impl Struck {
-    fn with(detail: impl Into<String>) -> Self {
+    pub(super) fn with(detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), ..Self::default() }
     }
 }
@@ -49,7 +50,7 @@ pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writer
         Case::Freeze => freeze(lane, n, writers).await,
         Case::Pause => pause(lane, writers).await,
         Case::Return => come_back(lane, n, writers).await,
-        Case::Controller => lose_controller(lane, n, writers).await,
+        Case::Controller | Case::LeaderStep => steps::lose_controller(lane, n, writers).await,
         Case::Random => at_random(lane, writers).await,
         Case::Node => {
             let victim = lane.pair().writer();
@@ -168,26 +169,6 @@ async fn come_back(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck,
     lane.until_new(writers, ENOUGH).await?;
     tokio::time::sleep(WATCH).await;
     Ok(Struck::with(moment))
-}
-
-/// The controller dies after one of the records, another one each round.
-async fn lose_controller(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck, DemoError> {
-    let (old, _) = lane.places();
-    lane.net().cut_off(old)?;
-    let (id, mut run) = failover(lane).await?;
-    let mut count = 0;
-    let wanted = n + 1;
-    lane.pair()
-        .until_record(&mut run, |event| {
-            count += 1;
-            count >= wanted || matches!(event, Event::RunEnded { .. })
-        })
-        .await?;
-    lane.pair().stage().kill_controllers();
-    lane.pair().stage().restart_controllers()?;
-    lane.until_new(writers, ENOUGH).await?;
-    lane.pair().finish(id).await?;
-    Ok(Struck::with(format!("killed at record {count}")))
 }
 
 /// One region is lost in one of three ways; at a random instant something else dies, and comes back if nobody else
@@ -318,7 +299,7 @@ fn refused_with(code: &str, answer: Result<RunId, CliError>) -> Result<(), DemoE
 }
 
 /// The failover that the controller starts by itself.
-async fn failover(lane: &mut Lane) -> Result<(RunId, Follower), DemoError> {
+pub(super) async fn failover(lane: &mut Lane) -> Result<(RunId, Follower), DemoError> {
     let before = lane.pair().last_failover().await;
     let mut scene = lane.pair().scene();
     let new = |s: &crate::demo::watch::Snapshot| -> Result<RunId, String> {

@@ -1,5 +1,6 @@
 //! The cases: what is done to the pair, and what is asked of it.
 
+use super::steps;
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -15,8 +16,10 @@ pub(crate) enum Case {
     Pause,
     /// Cut off, and back in the middle of the failover or right after the promotion
     Return,
-    /// Cut off, and the controller is killed after one of the records of the failover
+    /// Cut off, and the controller is killed as a step of the failover begins or when it is done, another step each round
     Controller,
+    /// The same with three controllers on a shared store: their leader is killed
+    LeaderStep,
     /// The region dies or is cut off, and something else dies at a random instant
     Random,
     /// Every process of the region is killed
@@ -75,6 +78,16 @@ impl Case {
     /// Played on a set-up of its own, not on a lane.
     pub(crate) fn is_apart(self) -> bool {
         matches!(self, Case::Leader | Case::Latency)
+    }
+
+    /// Played with three controllers on a shared store.
+    pub(crate) fn has_three(self) -> bool {
+        self == Case::LeaderStep
+    }
+
+    /// So many rounds of it are all there is to it.
+    pub(crate) fn all(self) -> Option<u32> {
+        matches!(self, Case::Controller | Case::LeaderStep).then_some(steps::PLACES)
     }
 
     /// Its name as it is typed.

@@ -76,9 +76,9 @@ pub(super) fn sweep() {
 
 impl Lane {
     /// Makes databases, starts everything, waits until all is well.
-    pub(super) async fn start(number: usize, order: &Order) -> Result<Self, DemoError> {
+    pub(super) async fn start(number: usize, order: &Order, controllers: &Controllers) -> Result<Self, DemoError> {
         let settings = Settings {
-            controllers: Controllers::One,
+            controllers: controllers.clone(),
             lease: show_duration(order.lease),
             // A death of the controller on top of that of a region takes a second lease, which may count as exposed.
             rpo: "30s",
