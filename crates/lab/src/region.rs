@@ -153,6 +153,11 @@ impl Child {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Whether it ended by itself and well; `None` while it runs.
+    pub fn ended_well(&mut self) -> Option<bool> {
+        self.child.try_wait().ok().flatten().map(|status| status.success())
+    }
+
     /// Ends it with SIGKILL and reaps it.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -1,7 +1,7 @@
 //! What can be typed of the hidden verbs that measure: moves beside the floor, and faults.
 
 use crate::bench::leader::Shared;
-use crate::bench::safety::Case;
+use crate::bench::safety::{Case, Peer};
 use clap::{Args, ValueEnum};
 use pilotlight_core::plan::ConnectionFence;
 use std::path::PathBuf;
@@ -54,6 +54,9 @@ pub(crate) struct SafetyArgs {
     /// One case, or several; all of them when left away
     #[arg(long = "case", value_enum, value_delimiter = ',')]
     pub(crate) cases: Vec<Case>,
+    /// Peers that take the same rounds in turns; one that is not installed is skipped
+    #[arg(long = "peer", value_enum, value_delimiter = ',')]
+    pub(crate) peers: Vec<Peer>,
     /// How often each, ten times if left away and the controller's death once at each place; without --case the rarer ones
     /// less often
     #[arg(long, short = 'n', value_parser = clap::value_parser!(u32).range(1..))]

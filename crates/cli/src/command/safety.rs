@@ -1,7 +1,7 @@
 //! `pilotlight safety`: the safety benchmark; `cargo xtask bench safety` builds the release binary and calls it.
 
 use crate::args::{FenceArg, NetArg, SafetyArgs};
-use crate::bench::safety::{self, Case, Expect, Order, Table, show};
+use crate::bench::safety::{self, Case, Expect, Order, Peer, Table, show};
 use crate::command::interrupt_or_hangup;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
@@ -21,12 +21,16 @@ pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
     if args.fence == FenceArg::Kernel && args.net == NetArg::Relays {
         return Err(CliError::say(Exit::Usage, "the fence of the kernel needs namespaces").hint("leave --net out"));
     }
+    if !args.peers.is_empty() && args.net == NetArg::Relays {
+        return Err(CliError::say(Exit::Usage, "peers need namespaces").hint("leave --net out"));
+    }
     let order = Order {
         cases: cases(&args),
+        peers: peers(&args.peers),
         lanes: args.lanes,
         net: match args.net {
             // It tells clients from copies by their hosts, and its rules are to vanish with the network.
-            NetArg::Best if args.fence == FenceArg::Kernel => Want::Spaces,
+            NetArg::Best if args.fence == FenceArg::Kernel || !args.peers.is_empty() => Want::Spaces,
             NetArg::Best => Want::Best,
             NetArg::Namespaces => Want::Spaces,
             NetArg::Relays => Want::Relays,
@@ -48,6 +52,18 @@ pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(if table.all_met() { ExitCode::SUCCESS } else { Exit::Failed.into() })
+}
+
+/// Those that can run here; of the others is said what would bring them.
+fn peers(wanted: &[Peer]) -> Vec<(Peer, String)> {
+    let here = |peer: &Peer| match peer.version() {
+        Ok(version) => Some((*peer, version)),
+        Err(why) => {
+            eprintln!("skipped: {} ({why})", peer.name());
+            None
+        }
+    };
+    wanted.iter().filter_map(here).collect()
 }
 
 /// What was asked for; without a case all of them, the rarer ones less often.

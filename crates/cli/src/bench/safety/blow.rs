@@ -1,7 +1,8 @@
 //! What is done in each case, step by step, from the fault to the moment the writers are stopped.
 
 use super::case::Case;
-use super::lane::{Lane, Writers};
+use super::ground::Writers;
+use super::lane::Lane;
 use super::steps;
 use crate::command::moves;
 use crate::demo::DemoError;
@@ -19,9 +20,9 @@ use std::time::Duration;
 /// Acknowledgements of the new side after which a failover counts as done.
 pub(super) const ENOUGH: usize = 40;
 /// Watched after what thawed or came back, for an acknowledgement that must not be.
-const WATCH: Duration = Duration::from_millis(1_500);
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const WATCH: Duration = Duration::from_millis(1_500);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// What was done besides the case's name.
 #[derive(Default)]

@@ -26,6 +26,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) paused: Option<Mono>,
     /// The old writer's number among B's servers.
     pub(crate) old: usize,
+    /// The old side is the writer in the end, although the other one wrote: what it holds excuses nothing.
+    pub(crate) back: bool,
     /// The writer beside the old writer; all its acknowledgements are the old side's.
     pub(crate) a: &'a Log,
     /// The users' writer.
@@ -41,6 +43,8 @@ pub(crate) struct Seen<'a> {
 /// One round. Times in milliseconds.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Round {
+    /// Whose pair: `pilotlight`, or a peer.
+    pub(crate) of: String,
     /// The case as it is typed.
     pub(crate) case: String,
     /// Which of its rounds, from 0 on.
@@ -113,12 +117,12 @@ impl Round {
     /// For people, while it goes on.
     pub(crate) fn line(&self, lane: usize) -> String {
         let ms = |what: &str, value: Option<f64>| value.map_or_else(String::new, |v| format!(", {what} {v:.0} ms"));
-        let Self { case, n, detail, acked, lost, missing, late, dual, in_flight, .. } = self;
+        let Self { of, case, n, detail, acked, lost, missing, late, dual, in_flight, .. } = self;
         if let Some(why) = &self.failed {
-            return format!("lane {lane} {case} {n}: FAILED, {why}");
+            return format!("lane {lane} {of} {case} {n}: FAILED, {why}");
         }
         format!(
-            "lane {lane} {case} {n}{}{detail}: {}{}{}{}{}{}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
+            "lane {lane} {of} {case} {n}{}{detail}: {}{}{}{}{}{}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
              {missing} missing, {late} late, {in_flight} in flight, {dual} by two",
             if detail.is_empty() { "" } else { ", " },
             if self.moved { "moved" } else { "stayed" },
@@ -165,13 +169,14 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
     let mut old: Vec<&Ack> = seen.a.acks.iter().chain(seen.b.acks.iter().filter(by_old)).collect();
     old.sort_by_key(|ack| ack.acked);
     let first_new = new.first().map(|a| a.acked);
+    let excused = |ack: &Ack| !seen.back && seen.held.contains(&ack.id);
     let is_late = |ack: &Ack| first_new.is_some_and(|first| ack.acked > first);
-    let late = old.iter().filter(|a| is_late(a) && seen.held.contains(&a.id)).count() as u64;
+    let late = old.iter().filter(|a| is_late(a) && excused(a)).count() as u64;
     let was_on_its_way = |ack: &Ack| seen.paused.is_some_and(|at| ack.sent <= at);
-    let unheld = |a: &&&Ack| is_late(a) && !seen.held.contains(&a.id);
+    let unheld = |a: &&&Ack| is_late(a) && !excused(a);
     let in_flight = old.iter().filter(unheld).filter(|a| was_on_its_way(a)).count() as u64;
     let dual = old.iter().filter(unheld).filter(|a| !was_on_its_way(a)).count() as u64;
-    let in_time = |a: &Ack| !is_late(a) || !seen.held.contains(&a.id) && !was_on_its_way(a);
+    let in_time = |a: &Ack| !is_late(a) || !excused(a) && !was_on_its_way(a);
     let decisions: Vec<&&Ack> = old.iter().filter(|a| in_time(a)).collect();
     let gap = |until: Option<Mono>| {
         let last = decisions.iter().rev().find(|a| until.is_none_or(|until| a.acked <= until))?;
@@ -239,6 +244,7 @@ mod tests {
             thawed,
             paused: None,
             old: 0,
+            back: false,
             a: &a,
             b: &b,
             old_client: None,
@@ -274,6 +280,31 @@ mod tests {
     }
 
     #[test]
+    fn what_the_old_side_holds_excuses_nothing_when_it_is_the_writer_in_the_end() {
+        let (a, b) = (log(&[ack(1, 0, 90), ack(2, 0, 4_000)]), log(&[ack(11, 1, 3_200)]));
+        let (held, at, kept) = (BTreeSet::from([1, 2]), Mono(Duration::from_millis(100)), Kept::default());
+        let of = |back: bool| {
+            let seen = Seen {
+                at,
+                until: at,
+                thawed: None,
+                paused: None,
+                old: 0,
+                back,
+                a: &a,
+                b: &b,
+                old_client: None,
+                held: &held,
+                kept: &kept,
+            };
+            let round = judge(&seen);
+            (round.late, round.dual, round.lost, round.gap_ms.map(f64::round))
+        };
+        assert_eq!(of(true), (0, 1, 1, Some(-800.0)));
+        assert_eq!(of(false), (1, 0, 1, Some(3_110.0)));
+    }
+
+    #[test]
     fn what_a_bundle_holds_is_lost_but_not_missing() {
         let (a, b) = (log(&[ack(1, 0, 90), ack(2, 0, 99), ack(3, 0, 110)]), log(&[ack(11, 1, 3_200)]));
         let (held, at) = (BTreeSet::from([1, 11]), Mono(Duration::from_millis(100)));
@@ -284,6 +315,7 @@ mod tests {
                 thawed: None,
                 paused: None,
                 old: 0,
+                back: false,
                 a: &a,
                 b: &b,
                 old_client: None,
@@ -310,6 +342,7 @@ mod tests {
                 thawed: None,
                 paused,
                 old: 0,
+                back: false,
                 a: &a,
                 b: &b,
                 old_client: None,
@@ -338,6 +371,7 @@ mod tests {
                 thawed: None,
                 paused,
                 old: 0,
+                back: false,
                 a: &a,
                 b: &b,
                 old_client,

@@ -5,7 +5,8 @@
 //! [`PLACES`] of them meet each place once. A death takes some milliseconds: the round says at which record it came.
 
 use super::blow::{self, ENOUGH, Struck};
-use super::lane::{Lane, Writers};
+use super::ground::Writers;
+use super::lane::Lane;
 use crate::bench::leader::leading;
 use crate::demo::DemoError;
 use crate::follow::Follower;

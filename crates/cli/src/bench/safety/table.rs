@@ -1,8 +1,9 @@
 //! The rounds as a table: each figure beside its target, and how the guard gaps are spread.
 
+use super::beside::{self, Beside};
 use super::case::{Case, Expect};
 use super::judge::Round;
-use super::{Measured, Order};
+use super::{Measured, OURS, Order};
 use crate::bench::figure::Figure;
 use pilotlight_core::measure::median;
 use serde::Serialize;
@@ -17,6 +18,12 @@ pub(crate) struct Table {
     /// Mean load of the machine at the faults.
     load: f64,
     figures: Vec<Figure>,
+    /// Ours beside the peers, case by case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    beside: Vec<Beside>,
+    /// The peers that were asked for and are here, with their versions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    peers: Vec<String>,
     /// What must not happen and did, round by round.
     wrong: Vec<String>,
     rounds: Vec<Round>,
@@ -30,10 +37,12 @@ const NOTICED_MS: f64 = 200.0;
 impl Table {
     /// From the rounds.
     pub(crate) fn of(order: &Order, measured: Measured) -> Self {
-        let rounds = measured.rounds;
+        let all = measured.rounds;
+        let (rounds, others): (Vec<&Round>, Vec<&Round>) = all.iter().partition(|round| round.of == OURS);
         let mut figures = Vec::new();
         for (case, _) in order.cases.iter().filter(|(case, _)| !case.is_apart()) {
-            let of_case: Vec<&Round> = rounds.iter().filter(|r| r.case == case.name() && r.failed.is_none()).collect();
+            let of_case: Vec<&Round> =
+                rounds.iter().copied().filter(|r| r.case == case.name() && r.failed.is_none()).collect();
             figures.extend(of(*case, &of_case, order.lease.as_secs_f64() * 1_000.0));
         }
         let expects = |round: &Round| {
@@ -44,9 +53,13 @@ impl Table {
             let why = r.wrong(expects(r))?;
             Some(format!("{} {}: {why}", r.case, r.n))
         });
+        // A peer may do what it likes, but a round of it that came to no end is no result.
+        let no_result =
+            others.iter().filter_map(|r| Some(format!("{} {} {}: {}", r.of, r.case, r.n, r.failed.as_ref()?)));
+        let wrong = wrong.chain(no_result).collect();
         if !rounds.is_empty() {
             let count = |name: &str, none: bool, of: &dyn Fn(&Round) -> u64| {
-                Figure::count(name, rounds.iter().map(of).sum(), rounds.len(), none)
+                Figure::count(name, rounds.iter().copied().map(of).sum(), rounds.len(), none)
             };
             figures.extend([
                 count("rows acknowledged by two writers", true, &|r| r.dual),
@@ -64,9 +77,11 @@ impl Table {
             lease_ms: u64::try_from(order.lease.as_millis()).unwrap_or(u64::MAX),
             lanes: order.lanes,
             load: median(&loads).unwrap_or_default(),
-            wrong: wrong.collect(),
+            beside: if others.is_empty() { Vec::new() } else { beside::of(&all) },
+            peers: order.peers.iter().map(|(peer, version)| format!("{}: {version}", peer.name())).collect(),
+            wrong,
             figures,
-            rounds,
+            rounds: all,
         }
     }
 
@@ -147,7 +162,9 @@ pub(crate) fn show(table: &Table) -> String {
     if table.rounds.is_empty() {
         return text;
     }
-    text.push_str(&spread(&table.rounds));
+    let ours: Vec<&Round> = table.rounds.iter().filter(|round| round.of == OURS).collect();
+    text.push_str(&spread(&ours));
+    text.push_str(&beside::show(&table.beside, &table.peers));
     for line in &table.wrong {
         text.push_str(&format!("WRONG {line}\n"));
     }
@@ -155,7 +172,7 @@ pub(crate) fn show(table: &Table) -> String {
 }
 
 /// How many gaps lie where, per case.
-fn spread(rounds: &[Round]) -> String {
+fn spread(rounds: &[&Round]) -> String {
     let mut names: Vec<&str> = rounds.iter().map(|r| r.case.as_str()).collect();
     names.sort_unstable();
     names.dedup();
