@@ -2,9 +2,11 @@
 //!
 //! Border: task definitions, load balancers and scaling policies are the user's. Where the traffic is, more than `active` may
 //! run and is not made less. A scaling policy whose least is above what is asked for brings the count up again; preflight of AWS's own autoscaling is not looked at.
-//! Images are looked at before a move, never pushed.
+//! Images are looked at before a move, never pushed. What counts is the PRIMARY deployment (`rollout`): tasks of one before it
+//! run on what is to be left.
 
 mod images;
+mod rollout;
 
 use crate::access::Access;
 use crate::call::Call;
@@ -14,13 +16,14 @@ use crate::refusal::Said;
 use crate::together::GATHER;
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
-use aws_sdk_ecs::types::{CapacityProviderStrategyItem, DeploymentRolloutState, Service};
+use aws_sdk_ecs::types::{CapacityProviderStrategyItem, Service};
 use pilotlight_core::effect::{Capability, Descriptor, Effect, Pace};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{Capacity, State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::plan::aws::EcsPlan;
 use pilotlight_driver::{Context, Driver};
+use rollout::{Progress, Rollout, runs_on};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,6 +43,9 @@ pub struct EcsDriver {
 struct Handle {
     ecs: Region,
     tasks: u32,
+    /// The deployment that was PRIMARY after the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deployment: Option<String>,
 }
 
 impl EcsDriver {
@@ -98,39 +104,41 @@ impl EcsDriver {
         if tasks >= self.plan.active { service.desired_count().max(least) } else { least }
     }
 
-    /// As many run as were asked for, no fewer; and no more, but where the traffic is.
-    fn is_reached(&self, service: &Service, tasks: u32) -> bool {
-        let run = count(service.running_count());
-        run == tasks || (run > tasks && tasks >= self.plan.active)
+    /// How far the service is on its way to this many tasks. More of them may run only where the traffic is.
+    fn progress(&self, service: &Service, tasks: u32, deployment: Option<&str>) -> Progress {
+        let rollout = Rollout { tasks, may_be_more: tasks >= self.plan.active, provider: self.provider(tasks) };
+        rollout.progress(service, deployment)
     }
 
     async fn set(&self, region: &Region, tasks: u32, context: &Context) -> Result<Outcome, Failure> {
         let service = self.must(region).await?;
         let provider = self.provider(tasks);
         let count = self.wanted(&service, tasks);
-        let asked = service.desired_count() == count && runs_on(&service, provider);
-        if asked && self.is_reached(&service, tasks) {
+        let progress = self.progress(&service, tasks, None);
+        // For a deployment that failed ECS launches nothing more: it takes another.
+        let anew = !runs_on(&service, provider) || matches!(progress, Progress::Failed(_));
+        let asked = service.desired_count() == count && !anew;
+        if asked && progress == Progress::Reached {
             return Ok(Outcome::Skipped { why: format!("{tasks} tasks of {} run in {region}", self.component) });
         }
-        if !asked {
-            self.update(region, count, provider, &service, context).await?;
-        }
-        let handle = Handle { ecs: region.clone(), tasks };
+        let service = if asked { service } else { self.update(region, count, provider, anew, context).await? };
+        let deployment = rollout::primary(&service).and_then(|d| d.id()).map(str::to_owned);
+        let handle = Handle { ecs: region.clone(), tasks, deployment };
         Ok(Outcome::Accepted { handle: serde_json::to_string(&handle).expect("a handle is names and numbers") })
     }
 
+    /// The service as it is after the change.
     async fn update(
         &self,
         region: &Region,
         count: i32,
         provider: Option<&str>,
-        service: &Service,
+        anew: bool,
         context: &Context,
-    ) -> Result<(), Failure> {
+    ) -> Result<Service, Failure> {
         let place = &self.plan.regions[region];
         let client = self.client(region).await?;
-        let moves = !runs_on(service, provider);
-        let strategy = provider.filter(|_| moves).map(|p| {
+        let strategy = provider.filter(|_| anew).map(|p| {
             let item = CapacityProviderStrategyItem::builder().capacity_provider(p).weight(1).build();
             item.expect("a provider was given")
         });
@@ -138,11 +146,12 @@ impl EcsDriver {
             let call = client.update_service().cluster(&place.cluster).service(&place.service);
             let call = call.desired_count(count);
             // Without a new deployment running tasks stay on the old provider.
-            let call = if moves { call.force_new_deployment(true) } else { call };
+            let call = if anew { call.force_new_deployment(true) } else { call };
             call.set_capacity_provider_strategy(strategy.clone().map(|s| vec![s])).send()
         };
         let call = self.call(region, "UpdateService");
-        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
+        let answer = self.access.change(call, context.deadline / 4, send).await.map_err(|r| r.failure())?;
+        answer.service.ok_or_else(|| Failure::unknown(format!("ECS in {region} says nothing of what it changed")))
     }
 }
 
@@ -152,12 +161,6 @@ fn to_count(tasks: u32) -> i32 {
 
 fn count(tasks: i32) -> u32 {
     u32::try_from(tasks).unwrap_or_default()
-}
-
-fn runs_on(service: &Service, provider: Option<&str>) -> bool {
-    let Some(provider) = provider else { return true };
-    let strategy = service.capacity_provider_strategy();
-    strategy.len() == 1 && strategy.iter().all(|s| s.capacity_provider() == provider)
 }
 
 /// Why tasks do not come: the newest of what ECS says.
@@ -179,6 +182,9 @@ impl Driver for EcsDriver {
         let providers: Vec<&str> = service.capacity_provider_strategy().iter().map(|s| s.capacity_provider()).collect();
         if !providers.is_empty() {
             facts.insert("provider".to_owned(), providers.join(", "));
+        }
+        if let Some(said) = rollout::primary(&service).and_then(rollout::unfinished) {
+            facts.insert("deployment".to_owned(), said);
         }
         if let (true, Some(event)) = (capacity.ready < capacity.desired, newest_event(&service)) {
             facts.insert("event".to_owned(), event.to_owned());
@@ -206,19 +212,18 @@ impl Driver for EcsDriver {
     }
 
     async fn resume(&self, handle: &str, _context: &Context) -> Result<Outcome, Failure> {
-        let Handle { ecs: region, tasks } =
+        let Handle { ecs: region, tasks, deployment } =
             serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
         let service = self.must(&region).await?;
-        if self.is_reached(&service, tasks) {
-            return Ok(Outcome::done_with(format!("{tasks} tasks of {} run in {region}", self.component)));
+        match self.progress(&service, tasks, deployment.as_deref()) {
+            Progress::Reached => Ok(Outcome::done_with(format!("{tasks} tasks of {} run in {region}", self.component))),
+            Progress::Coming => Ok(Outcome::Accepted { handle: handle.to_owned() }),
+            Progress::Failed(why) => {
+                let why = why.or_else(|| newest_event(&service).map(str::to_owned));
+                let why = why.unwrap_or_else(|| "no reason is given".to_owned());
+                Err(Failure::rejected(format!("ECS gave up on {} in {region}: {why}", self.component))
+                    .hint("look at the stopped tasks of the service; the step tried again begins another deployment"))
+            }
         }
-        let failed = |d: &&aws_sdk_ecs::types::Deployment| d.rollout_state() == Some(&DeploymentRolloutState::Failed);
-        if let Some(deployment) = service.deployments().iter().find(failed) {
-            let why =
-                deployment.rollout_state_reason().or_else(|| newest_event(&service)).unwrap_or("no reason is given");
-            return Err(Failure::rejected(format!("ECS gave up on {} in {region}: {why}", self.component))
-                .hint("look at the stopped tasks of the service"));
-        }
-        Ok(Outcome::Accepted { handle: handle.to_owned() })
     }
 }

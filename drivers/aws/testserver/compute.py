@@ -4,18 +4,18 @@ from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
 from moto.ecs.models import Service, ecs_backends
 from moto.eks.models import eks_backends
 
-from clock import CLOCK, PHASES, Ramp, begin
+import rollouts
+from clock import CLOCK, PHASES, begin
 
 ACCOUNT = "123456789012"
 
 
 def running_count(service):
-    ramp = service.__dict__.get("pilotlight_ramp")
-    return ramp.now() if ramp else 0
+    return rollouts.of(service).running()
 
 
 def set_running_count(service, count):
-    service.__dict__.setdefault("pilotlight_ramp", Ramp()).aim(count, "task", f"ecs:{service.name}")
+    rollouts.of(service).aim(count)
 
 
 def pending_count(service):
@@ -33,7 +33,7 @@ def with_tasks(original):
 def lose_tasks(region, cluster, name, count):
     """Some tasks die and are replaced."""
     service = ecs_backends[ACCOUNT][region].services[f"{cluster}:{name}"]
-    ramp = service.pilotlight_ramp
+    ramp = rollouts.of(service).ramp
     ramp.start, ramp.since = max(0, ramp.now() - count), CLOCK.now()
     return {"running": ramp.now()}
 
@@ -82,6 +82,7 @@ def install():
     Service.running_count = property(running_count, set_running_count)
     Service.pending_count = property(pending_count, lambda *_: None)
     Service.__init__ = with_tasks(Service.__init__)
+    rollouts.install()
     from moto.autoscaling.models import InstanceState
 
     InstanceState.lifecycle_state = property(lifecycle_state, set_lifecycle_state)

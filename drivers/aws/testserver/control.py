@@ -16,6 +16,7 @@ import members
 import nodes
 import objects
 import rates
+import rollouts
 import seed
 from clock import CLOCK, PHASES, TAKEN
 from world import LOCK, region
@@ -126,6 +127,8 @@ def route(method, path, given, calls, faults):
             return objects.fail(given)
         case ("POST", ["lose-tasks"]):
             return compute.lose_tasks(given["region"], given["cluster"], given["service"], int(given["count"]))
+        case ("POST", ["fail-rollouts"]):
+            return rollouts.fail(given)
         case ("GET", ["running"]):
             return compute.running(given)
     raise KeyError(path)

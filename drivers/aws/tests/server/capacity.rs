@@ -121,6 +121,40 @@ async fn spot_is_left_for_on_demand_where_the_traffic_is_and_taken_again_after()
     }
 }
 
+/// Six tasks run from the first moment to the last, so counts say nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_a_deployment_that_gives_way_are_not_those_that_were_asked_for() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("rollout");
+    let place = json!({"region": WEST, "cluster": name, "service": name, "tasks": 6});
+    ground.seed(json!({"ecs": [place]})).await;
+    let plan = EcsPlan { active_provider: Some("FARGATE".to_owned()), ..ecs_plan(&name) };
+    let driver = EcsDriver::new("app".into(), plan, ground.access());
+    drive::until(&driver, "app", WEST, |s| s.capacity.is_some_and(|c| c.ready == 6)).await;
+    let set = Effect::SetCapacity { component: "app".into(), region: WEST.into(), instances: 6 };
+
+    let fail = |why: Option<&str>| json!({"region": WEST, "cluster": name, "service": name, "why": why});
+    ground.server.tell("fail-rollouts", fail(Some("tasks failed to start"))).await.unwrap();
+    let refused = drive::done(&driver, &set, &context(1, "fails")).await.unwrap_err();
+    assert!(
+        refused.kind == FailureKind::Rejected && refused.to_string().contains("tasks failed to start"),
+        "{refused}"
+    );
+    let seen = drive::look(&driver, "app", WEST).await;
+    assert_eq!(seen.capacity.unwrap().ready, 6, "the ones before still serve");
+    assert!(seen.facts["deployment"].starts_with("FAILED: "), "{seen:?}");
+
+    ground.server.tell("fail-rollouts", fail(None)).await.unwrap();
+    let context = context(1, "again");
+    let begun = driver.apply(&set, &context).await.unwrap();
+    assert!(matches!(begun, Outcome::Accepted { .. }), "one that failed is begun anew: {begun:?}");
+    drive::done(&driver, &set, &context).await.unwrap();
+    let seen = drive::look(&driver, "app", WEST).await;
+    assert_eq!((seen.capacity.unwrap().ready, seen.facts.get("deployment")), (6, None));
+    let again = driver.apply(&set, &context).await.unwrap();
+    assert!(matches!(again, Outcome::Skipped { .. }), "{again:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_not_there_is_named_before_and_refused_during() {
     let Some(ground) = Ground::find().await else { return };
