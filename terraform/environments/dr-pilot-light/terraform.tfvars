@@ -13,6 +13,7 @@ networks = {
     security_group_ids    = ["sg-0a"]
     db_subnet_group       = "data"
     db_security_group_ids = ["sg-0d"]
+    db_closed_group_ids   = ["sg-0c"] # Lets nobody in: with it a writer is stopped, and an old one silenced.
     load_balancer         = "east.web.example.com"
     target_group_arn      = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0"
   }
@@ -21,6 +22,7 @@ networks = {
     security_group_ids    = ["sg-1a"]
     db_subnet_group       = "data"
     db_security_group_ids = ["sg-1d"]
+    db_closed_group_ids   = ["sg-1c"] # Lets nobody in: with it a writer is stopped, and an old one silenced.
     load_balancer         = "west.web.example.com"
     target_group_arn      = "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/web/1"
   }

@@ -5,8 +5,11 @@ data "aws_caller_identity" "this" {}
 
 data "aws_region" "this" {}
 
+data "aws_partition" "this" {}
+
 locals {
-  account = data.aws_caller_identity.this.account_id
+  account      = data.aws_caller_identity.this.account_id
+  scaling_role = "arn:${data.aws_partition.this.partition}:iam::${local.account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 }
 
 data "aws_iam_policy_document" "this" {
@@ -73,6 +76,54 @@ data "aws_iam_policy_document" "this" {
       test     = "StringEquals"
       variable = "kms:EncryptionContext:aws:ecs:clusterAccount"
       values   = [local.account]
+    }
+  }
+
+  # Auto Scaling launches instances with encrypted disks by its service-linked role, which no identity policy reaches. The
+  # role is not named as the principal: AWS refuses a policy that names one that the account does not have yet.
+  statement {
+    sid = "Instances"
+    actions = [
+      "kms:Decrypt",
+      "kms:Encrypt",
+      "kms:GenerateDataKey*",
+      "kms:DescribeKey",
+      "kms:ReEncrypt*",
+    ]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:PrincipalArn"
+      values   = [local.scaling_role]
+    }
+  }
+
+  statement {
+    sid       = "InstancesGrant"
+    actions   = ["kms:CreateGrant"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:PrincipalArn"
+      values   = [local.scaling_role]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "kms:GrantIsForAWSResource"
+      values   = ["true"]
     }
   }
 }

@@ -20,6 +20,19 @@ run "renewed_and_slow_to_go" {
   }
 }
 
+run "auto_scaling_starts_instances_with_it" {
+  assert {
+    condition = alltrue([
+      for sid in ["Instances", "InstancesGrant"] : anytrue([
+        for said in data.aws_iam_policy_document.this.statement : said.sid == sid && anytrue([
+          for c in said.condition : c.variable == "aws:PrincipalArn" && endswith(one(c.values), "/AWSServiceRoleForAutoScaling")
+        ])
+      ])
+    ])
+    error_message = "groups with encrypted disks could not grow"
+  }
+}
+
 run "a_name_that_no_alias_takes_is_refused" {
   command = plan
 
