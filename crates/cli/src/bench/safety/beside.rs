@@ -1,5 +1,6 @@
 //! Ours beside the peers: one line for each case and each of them, with the same columns.
 
+use super::OURS;
 use super::judge::Round;
 use pilotlight_core::measure::median;
 use serde::Serialize;
@@ -52,7 +53,7 @@ impl Range {
     }
 }
 
-/// In the order in which the cases, and those who played them, came first.
+/// In the order in which the cases came first, ours first in each.
 pub(super) fn of(rounds: &[Round]) -> Vec<Beside> {
     let mut keys: Vec<(&str, &str)> = Vec::new();
     for round in rounds.iter().filter(|round| round.failed.is_none()) {
@@ -61,16 +62,9 @@ pub(super) fn of(rounds: &[Round]) -> Vec<Beside> {
             keys.push(key);
         }
     }
-    let mut cases: Vec<&str> = keys.iter().map(|key| key.0).collect();
-    let mut seen = Vec::new();
-    cases.retain(|case| {
-        !seen.contains(case) && {
-            seen.push(*case);
-            true
-        }
-    });
+    let cases: Vec<&str> = keys.iter().map(|key| key.0).collect();
     let rank = |case: &str| cases.iter().position(|known| *known == case);
-    keys.sort_by_key(|(case, _)| rank(case));
+    keys.sort_by_key(|(case, of)| (rank(case), *of != OURS));
     let line = |(case, of): (&str, &str)| {
         let of_key = |round: &&Round| round.case == case && round.of == of && round.failed.is_none();
         line(case, of, &rounds.iter().filter(of_key).collect::<Vec<_>>())
@@ -139,8 +133,8 @@ mod tests {
     fn each_case_has_a_line_of_ours_and_of_each_peer() {
         let failed = Round { failed: Some("x".to_owned()), ..round("patroni", "cut", 1.0, 9) };
         let rounds = [
-            round("pilotlight", "cut", 3_100.0, 0),
             round("patroni", "cut", 22_000.0, 430),
+            round("pilotlight", "cut", 3_100.0, 0),
             round("pilotlight", "pause", 3_000.0, 0),
             round("pilotlight", "link", 10.0, 0),
             round("patroni", "link", 20.0, 0),
