@@ -106,6 +106,8 @@ impl Peer {
             let said = Command::new(found).arg("--version").output().map_err(|e| format!("`{program}`: {e}"))?;
             versions.push(String::from_utf8_lossy(&said.stdout).lines().next().unwrap_or_default().trim().to_owned());
         }
+        // One package's programs need not all say it.
+        versions.retain(|version| !version.is_empty());
         stand::account().map(|_| versions.join(", "))
     }
 }
