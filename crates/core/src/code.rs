@@ -278,6 +278,7 @@ catalogue! {
     AWS_ORIGINS = "PL-0949", Failed;
     AWS_SNAPSHOT = "PL-0950", Failed;
     AWS_BACKUPS = "PL-0951", Failed;
+    EXPOSED = "PL-0960", Failed;
     DATA_DAMAGED = "PL-0970", Refused;
     LEFT_BEHIND = "PL-0971", Failed;
     UNSEEN_SERVER = "PL-0972", Refused;

@@ -12,6 +12,7 @@ pub mod code;
 pub mod derive;
 pub mod drill;
 pub mod effect;
+pub mod exposed;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod gate;

@@ -13,9 +13,10 @@ use crate::desk::{Desk, Judged};
 use crate::drills::RefusedBack;
 use crate::orders::Order;
 use crate::past::{Past, past};
-use crate::{drills, moves};
+use crate::{drills, exposed, moves};
 use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
+use pilotlight_core::exposed::Watch;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::Role;
@@ -141,6 +142,7 @@ struct Round {
     read_at: Option<(u64, Mono)>,
     refused: Option<(Mono, Refusal)>,
     refused_back: RefusedBack,
+    exposure: Watch,
 }
 
 impl Round {
@@ -213,6 +215,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
             unwell_since: None,
             cooling_down: None,
             drill: None,
+            exposed: Vec::new(),
         };
     };
     let judgement = verdict::verdict(&desk.plan, unit, record.writer.as_ref(), &sight);
@@ -225,6 +228,9 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     }
     round.remember(desk, &record, sight.now).await;
     let now = desk.clock.wall();
+    if let Some(change) = round.exposure.look(&desk.plan, &judgement, &sight, now) {
+        exposed::tell(desk, &record, change);
+    }
     let mut history = history(desk, &record, round, sight.now, now);
     (history.gives_way, history.prepared) = in_the_way(desk, &record, judgement.verdict).await;
     let decided = verdict::decide(&desk.plan, unit, &judgement, &history, now);
@@ -259,7 +265,9 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         Some(drill) => Some(drills::go_on(desk, &record, drill, judgement.verdict, &mut round.refused_back).await),
         None => None,
     };
-    Judged { judgement: Some(judgement), decision, unwell_since: round.unwell_since, cooling_down, drill }
+    let exposed = round.exposure.all().to_vec();
+    let unwell_since = round.unwell_since;
+    Judged { judgement: Some(judgement), decision, unwell_since, cooling_down, drill, exposed }
 }
 
 fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall: Wall) -> History {
@@ -356,7 +364,12 @@ async fn start(
         by: "pilotlight".to_owned(),
         automatic: true,
         why,
-        evidence: judgement.evidence.iter().map(ToString::to_string).collect(),
+        evidence: judgement
+            .evidence
+            .iter()
+            .map(ToString::to_string)
+            .chain(exposed::line(round.exposure.open()))
+            .collect(),
         first_seen: round.unwell_since,
         exposure_ms: judgement.exposure_of(&intent.target.writer),
         drill_ms: None,

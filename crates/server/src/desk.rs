@@ -7,12 +7,14 @@ use crate::hold::Holds;
 use crate::hub::{Hub, Unwelcome};
 use crate::managed::Managed;
 use crate::moves::Source;
+use crate::notes::UnitNote;
 use crate::orders::{Order, Orders};
 use crate::recorder::{Recorder, Writing};
 use crate::serve::ServerParts;
 use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
+use pilotlight_core::exposed::Exposed;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::Failure;
@@ -33,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// An agent that wants to wait longer asks again.
@@ -43,6 +46,9 @@ const JUST_AFTER: Duration = Duration::from_millis(1);
 
 /// Between two looks at what has no moment of its own.
 const OFTEN: Duration = Duration::from_millis(50);
+
+/// Notes that may wait for a messenger; further ones are in the log only.
+const NOTES: usize = 64;
 
 /// See the module.
 pub(crate) struct Desk {
@@ -64,6 +70,7 @@ pub(crate) struct Desk {
     /// What is logged once a minute at most.
     pub(crate) rarely: Rarely,
     known: Mutex<Known>,
+    notes: (mpsc::Sender<UnitNote>, Mutex<Option<mpsc::Receiver<UnitNote>>>),
     recorder: Mutex<(Option<Recorder>, Option<Writing>)>,
 }
 
@@ -87,6 +94,8 @@ pub(crate) struct Judged {
     pub(crate) cooling_down: Option<Duration>,
     /// A drill that goes on.
     pub(crate) drill: Option<DrillView>,
+    /// When more than the RPO was exposed, the newest first.
+    pub(crate) exposed: Vec<Exposed>,
 }
 
 impl Desk {
@@ -99,6 +108,7 @@ impl Desk {
     ) -> Self {
         let checkup = Checkup::new(&plan, &Witness::Controller, clock.clone(), parts.port_look.clone());
         let alarms = Checkup::new(&plan, &checkup::alarms(), clock.clone(), parts.port_look.clone());
+        let notes = mpsc::channel(NOTES);
         let (recorder, writing) = Recorder::new(&plan, parts.recording).unzip();
         Self {
             began: clock.mono(),
@@ -117,6 +127,7 @@ impl Desk {
             reporting: tokio::sync::Mutex::default(),
             rarely: Rarely::default(),
             known: Mutex::default(),
+            notes: (notes.0, Mutex::new(Some(notes.1))),
             recorder: Mutex::new((recorder, writing)),
         }
     }
@@ -252,6 +263,17 @@ impl Desk {
             }
             false => self.sight(unit).hears(&self.plan, region),
         }
+    }
+
+    /// Tells people of a unit, without waiting for it.
+    pub(crate) fn tell(&self, note: UnitNote) {
+        // Where the plan names nobody, nobody listens.
+        let _ = self.notes.0.try_send(note);
+    }
+
+    /// What is to be told of units, once.
+    pub(crate) fn take_notes(&self) -> Option<mpsc::Receiver<UnitNote>> {
+        self.notes.1.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The writing side of the recording, once.

@@ -240,6 +240,7 @@ async fn status(front: &Front) -> StatusView {
             cooling_down: None,
             drill: None,
             led_elsewhere: Vec::new(),
+            exposed: Vec::new(),
         }
     };
     StatusView {
@@ -254,6 +255,7 @@ async fn status(front: &Front) -> StatusView {
         regions: plan.regions.iter().filter(|_| front.store.is_none()).map(not_heard).collect(),
         shared: Vec::new(),
         open_runs: Vec::new(),
+        waits: Default::default(),
         hold: front.holds.read(),
         reach: Reach::default(),
     }

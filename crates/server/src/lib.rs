@@ -10,6 +10,7 @@ pub mod api;
 mod controller;
 mod desk;
 pub mod drills;
+mod exposed;
 mod front;
 pub mod hold;
 pub mod hub;

@@ -3,6 +3,7 @@
 use crate::api::Refusal;
 use crate::api::view::{MoveReply, MoveRequest};
 use crate::desk::Desk;
+use crate::exposed;
 use axum::http::StatusCode;
 use pilotlight_core::cause::chain;
 use pilotlight_core::code;
@@ -222,6 +223,7 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     }
     let judged = desk.judged(unit);
     let evidence = judged.as_ref().and_then(|j| j.judgement.as_ref()).map(|j| j.evidence.clone()).unwrap_or_default();
+    let exposed = judged.as_ref().and_then(|j| exposed::line(j.exposed.first().filter(|e| !e.over)));
     let mut why = if request.why.is_empty() { "asked for by hand".to_owned() } else { request.why };
     if runbook.is_attested() {
         why.push_str(&format!("; {} says that the writer in {} is off", request.by, runbook.from));
@@ -233,7 +235,7 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
         by: request.by,
         automatic: false,
         why,
-        evidence: evidence.iter().map(ToString::to_string).collect(),
+        evidence: evidence.iter().map(ToString::to_string).chain(exposed).collect(),
         exposure_ms: judged
             .as_ref()
             .and_then(|j| j.judgement.as_ref())

@@ -1,4 +1,4 @@
-//! Tells people of a run that waits for one of them, or that did not reach its target.
+//! Tells people of a run that waits for one of them, or that did not reach its target, and of a unit that is exposed.
 //!
 //! That a run starts and that users are served again are steps of the runbook. A run that stands still, or whose last step
 //! failed, has no step left that could say so.
@@ -8,7 +8,7 @@
 
 use crate::desk::Desk;
 use pilotlight_core::effect::{Capability, Effect};
-use pilotlight_core::id::{Component, EffectKey, RunId, StepId, Unit};
+use pilotlight_core::id::{Component, EffectKey, Epoch, RunId, StepId, Unit};
 use pilotlight_core::run::{Condition, Event, Record, RunResult, RunView, StepStatus};
 use pilotlight_driver::Context;
 use std::collections::BTreeSet;
@@ -39,12 +39,17 @@ pub(crate) async fn run(desk: Arc<Desk>) {
     }
     let mut records = desk.engine.subscribe();
     let mut told = Told::new();
+    let Some(mut notes) = desk.take_notes() else { return desk.shutdown.cancelled().await };
     catch_up(&desk, &mut told).await;
     loop {
         let published = tokio::select! {
             biased;
             () = desk.shutdown.cancelled() => return,
             published = records.recv() => published,
+            Some(note) = notes.recv() => {
+                tell(&desk, &note).await;
+                continue;
+            }
         };
         match published {
             Ok((run, _)) => consider(&desk, &run, &mut told).await,
@@ -80,8 +85,28 @@ async fn consider(desk: &Desk, run: &RunId, told: &mut Told) {
     if told.insert((run.clone(), state.clone())) {
         for messenger in messengers(desk, &view.unit) {
             let key = EffectKey::new(run, &StepId::new(format!("{state}-{messenger}")), 1);
-            send(desk, &view, messenger, key, &message).await;
+            send(desk, (&view.unit, view.epoch), messenger, key, &message).await;
         }
+    }
+}
+
+/// What people should know of a unit without any run of it.
+#[derive(Debug)]
+pub(crate) struct UnitNote {
+    pub(crate) unit: Unit,
+    pub(crate) epoch: Epoch,
+    /// The kind of thing, in a word.
+    pub(crate) about: &'static str,
+    /// Which one, and what of it.
+    pub(crate) state: String,
+    pub(crate) message: String,
+}
+
+async fn tell(desk: &Desk, note: &UnitNote) {
+    let run = RunId::new(format!("{}-{}", note.about, note.unit));
+    for messenger in messengers(desk, &note.unit) {
+        let key = EffectKey::new(&run, &StepId::new(format!("{}-{messenger}", note.state)), 1);
+        send(desk, (&note.unit, note.epoch), messenger, key, &note.message).await;
     }
 }
 
@@ -90,20 +115,14 @@ fn messengers<'a>(desk: &'a Desk, unit: &'a Unit) -> impl Iterator<Item = &'a Co
     desk.plan.in_unit(unit).map(|(name, _)| name).filter(move |name| can(name))
 }
 
-async fn send(desk: &Desk, view: &RunView, messenger: &Component, key: EffectKey, message: &str) {
+async fn send(desk: &Desk, (unit, epoch): (&Unit, Epoch), messenger: &Component, key: EffectKey, message: &str) {
     let effect = Effect::Notify { component: messenger.clone(), message: message.to_owned() };
-    let context = Context {
-        unit: view.unit.clone(),
-        epoch: view.epoch,
-        key,
-        deadline: DEADLINE,
-        cancel: desk.shutdown.child_token(),
-    };
+    let context = Context { unit: unit.clone(), epoch, key, deadline: DEADLINE, cancel: desk.shutdown.child_token() };
     for attempt in 1..=ATTEMPTS {
         match desk.engine.driver().apply(&effect, &context).await {
             Ok(_) => return,
             Err(e) => {
-                tracing::warn!(run = %view.run, %messenger, attempt, note = message, "a note was not delivered: {e}");
+                tracing::warn!(%unit, %messenger, attempt, note = message, "a note was not delivered: {e}");
             }
         }
         tokio::select! {

@@ -228,6 +228,10 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
     for (saw, hint) in status.units.iter().flat_map(led_elsewhere) {
         seen.push(Looked::bad("traffic", Severity::Warning, saw, hint));
     }
+    for open in status.units.iter().filter_map(|unit| unit.exposed.first()).filter(|e| !e.over) {
+        let hint = "mend the link between the regions, or the standby; a failover now would lose what is named here";
+        seen.push(Looked::bad("the RPO", Severity::Warning, open.to_string(), hint).code(code::EXPOSED));
+    }
     seen.extend(preflight(&operator).await);
     seen
 }

@@ -6,6 +6,7 @@ use crate::args::ViewArgs;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
+use pilotlight_core::code;
 use pilotlight_core::health::{Health, ServiceHealth};
 use pilotlight_core::observation::{Role, State};
 use pilotlight_core::plan::Plan;
@@ -87,6 +88,9 @@ fn text(status: &StatusView, plan: &Plan) -> String {
             show_wall(run.started),
             crate::command::run::standing(&run.condition)
         );
+        for wait in status.waits.get(&run.run).into_iter().flatten() {
+            let _ = writeln!(out, "  {wait}");
+        }
     }
     out
 }
@@ -131,6 +135,13 @@ fn unit_text(out: &mut String, unit: &UnitStatus, waits: bool) {
     };
     for (saw, hint) in led_elsewhere(unit) {
         let _ = writeln!(out, "  USERS ARE LED ELSEWHERE  {saw}; {hint}");
+    }
+    for exposed in &unit.exposed {
+        let since = show_wall(exposed.since);
+        let _ = match exposed.over {
+            true => writeln!(out, "  was exposed from {since}: {exposed}"),
+            false => writeln!(out, "  EXPOSED since {since}: [{}] {exposed}", code::EXPOSED),
+        };
     }
     if let Some(DrillView { drill, held }) = &unit.drill {
         let back = format!("{} is taken back to {} at {}", drill.run, drill.from, show_wall(drill.until));

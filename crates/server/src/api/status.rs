@@ -21,6 +21,8 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
     let looks = desk.shared();
     let mut open_runs = desk.engine.readable_runs().await?;
     open_runs.retain(|r| !matches!(r.condition, Condition::Ended { .. }));
+    let waits = open_runs.iter().map(|r| (r.run.clone(), desk.engine.waits(&r.run))).filter(|(_, w)| !w.is_empty());
+    let waits = waits.collect();
     Ok(StatusView {
         application: plan.application.clone(),
         home: plan.home.clone(),
@@ -33,6 +35,7 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
         regions: regions.unwrap_or_default(),
         shared: looks.iter().map(|(t, (state, at))| component(t, state, now.since(*at))).collect(),
         open_runs,
+        waits,
         hold: desk.holds.read(),
         reach: plan.units().into_iter().next().map(|u| desk.sight(u).reach(plan)).unwrap_or_default(),
     })
@@ -47,6 +50,7 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
         let run = record.as_ref().and_then(|r| r.failed_over.as_ref()).map(|f| f.run.clone())?;
         Some(CoolingDown { run, until: Wall(desk.clock.wall().0 + millis(left)) })
     });
+    let exposed = judged.as_ref().map(|j| j.exposed.clone()).unwrap_or_default();
     let drill = judged.as_ref().and_then(|j| j.drill.clone());
     let led_elsewhere = record.as_ref().map(|r| led_elsewhere(desk, r)).unwrap_or_default();
     UnitStatus {
@@ -61,6 +65,7 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
         cooling_down,
         drill,
         led_elsewhere,
+        exposed,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Border: data only. A field is only ever added; one that is renamed or changes its meaning is a new path.
 
 use pilotlight_core::drill::Drill;
+use pilotlight_core::exposed::Exposed;
 use pilotlight_core::id::{Application, Component, Epoch, Region, RunId, StepId, Unit};
 use pilotlight_core::leader::Term;
 use pilotlight_core::lease::LeaseSight;
@@ -18,6 +19,7 @@ use pilotlight_core::verdict::{Hold, Judgement, Reach};
 use pilotlight_engine::RunSummary;
 use pilotlight_engine::dry_run::DryStep;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The body of every refusal and error.
@@ -89,6 +91,9 @@ pub struct StatusView {
     pub shared: Vec<ComponentStatus>,
     /// Runs that have not ended.
     pub open_runs: Vec<RunSummary>,
+    /// What steps of those have been waiting to see for a while.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waits: BTreeMap<RunId, Vec<String>>,
     /// A person wants that nothing starts by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
@@ -126,6 +131,10 @@ pub struct UnitStatus {
     /// What leads users only to regions without the writer, although nothing moves it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub led_elsewhere: Vec<Component>,
+    /// When its writer acknowledged more than the RPO beyond what another region holds, the newest first: since this
+    /// controller leads, and only the last few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<Exposed>,
 }
 
 /// What the controller does about a unit.

@@ -9,6 +9,7 @@ use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{DecisionMode, Plan, SAMPLE};
 use pilotlight_core::run::{Condition, RunView};
 use pilotlight_driver::fake::Misbehaviour;
+use std::time::Duration;
 
 fn with_people(plan: &mut Plan) {
     let text = SAMPLE.replace("  # people:", "  people:").replace("  #   kind: webhook", "    kind: webhook");
@@ -72,4 +73,22 @@ async fn a_run_that_failed_is_told() {
     lab.until("east is well", |s| s.is_well("east")).await;
     assert_eq!(lab.notes_with("has failed").len(), 1);
     assert_eq!(lab.notes_with("done, west serves users"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_goes_on_beyond_the_rpo_is_seen_and_told_until_a_copy_has_caught_up() {
+    let lab = Lab::up(|p| {
+        p.objectives.rpo = Duration::from_millis(400);
+        with_people(p);
+    })
+    .await;
+    lab.world.set_lag("database", "west", 1_000_000, 0);
+    let status = lab.until("it is exposed", |s| s.units[0].exposed.first().is_some_and(|e| !e.over)).await;
+    assert_eq!(status.units[0].exposed[0].writer, "east".into());
+    let told = lab.until_told("PL-0960").await;
+    assert!(told.contains("are in no other region"), "{told}");
+    lab.world.set_lag("database", "west", 0, 0);
+    lab.until("it is over", |s| s.units[0].exposed.first().is_some_and(|e| e.over && !e.lasted_ms.is_zero())).await;
+    lab.until_told("it is over").await;
+    assert_eq!(lab.notes_with("PL-0960").len(), 2, "{:?}", lab.world.notes());
 }

@@ -67,7 +67,12 @@ fn figures(status: &StatusView, runs: &RunsView, since: Wall) -> Vec<Figure> {
     add("OpenRuns", false, f64::from(u32::try_from(status.open_runs.len()).unwrap_or(u32::MAX)), &[]);
     for unit in &status.units {
         let well = unit.judgement.as_ref().is_some_and(|j| j.verdict == Verdict::Healthy);
-        add("Healthy", false, flag(well), &[("Unit", unit.unit.to_string())]);
+        let of = ("Unit", unit.unit.to_string());
+        add("Healthy", false, flag(well), std::slice::from_ref(&of));
+        let open = unit.exposed.first().filter(|e| !e.over);
+        let (lasted, risk) = open.map_or_else(Default::default, |e| (e.lasted_ms, e.at_risk_ms));
+        add("ExposedFor", true, lasted.as_secs_f64(), std::slice::from_ref(&of));
+        add("AtRisk", true, risk.as_secs_f64(), &[of]);
     }
     for region in &status.regions {
         let place = ("Region", region.region.to_string());

@@ -1,0 +1,208 @@
+//! While a writer acknowledges beyond the RPO: since when, how much of the newest acknowledged time no other region holds, and
+//! how far that went.
+//!
+//! `beyond_rpo: expose` lets writes go on when the link to every copy is cut, and a plan that is best effort always does.
+//! That is wanted, and must be seen while it lasts. Only sentinels say what a copy lacks; where none is seen and nobody
+//! streams, what was lacking grows with the clock. While copies stream and do not say how far they are, nothing is said.
+//!
+//! Border: pure; it alarms and decides nothing. What is remembered can be lost: a controller that takes over begins anew.
+
+use crate::id::Region;
+use crate::observation::Role;
+use crate::plan::{BeyondRpo, Guarantee, Plan};
+use crate::time::{Mono, Wall, as_ms, show_duration};
+use crate::verdict::{Judgement, Sight};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// So many that are over are remembered for each unit.
+const KEPT: usize = 5;
+
+/// A time in which more than the RPO was exposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exposed {
+    /// The region whose writer it was.
+    pub writer: Region,
+    /// When it began.
+    pub since: Wall,
+    /// How long it lasts, or lasted.
+    #[serde(with = "as_ms")]
+    pub lasted_ms: Duration,
+    /// How much of the newest acknowledged time no other region holds, as far as is known.
+    #[serde(with = "as_ms")]
+    pub at_risk_ms: Duration,
+    /// The most of it so far.
+    #[serde(with = "as_ms")]
+    pub most_ms: Duration,
+    /// It is over: a copy has caught up.
+    #[serde(default)]
+    pub over: bool,
+}
+
+impl std::fmt::Display for Exposed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Exposed { writer, lasted_ms, at_risk_ms, most_ms, over, .. } = self;
+        let (lasted, most) = (show_duration(*lasted_ms), show_duration(*most_ms));
+        match over {
+            true => write!(
+                f,
+                "{writer} acknowledged beyond the RPO for {lasted}: at the most {most} were in no other region"
+            ),
+            false => {
+                let risk = show_duration(*at_risk_ms);
+                write!(
+                    f,
+                    "{writer} has acknowledged beyond the RPO for {lasted}: the newest {risk} are in no other region"
+                )
+            }
+        }
+    }
+}
+
+/// What has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The RPO was passed.
+    Begun(Exposed),
+    /// A copy has caught up, or the unit has another writer.
+    Ended(Exposed),
+}
+
+/// What is remembered of a unit.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    /// How much was lacking when that was last known, and when.
+    known: Option<(Mono, Duration)>,
+    begun: Mono,
+    /// The newest first; only the first may go on.
+    all: Vec<Exposed>,
+}
+
+impl Watch {
+    /// The newest first; those that are over as long as they are remembered.
+    pub fn all(&self) -> &[Exposed] {
+        &self.all
+    }
+
+    /// The one that goes on.
+    pub fn open(&self) -> Option<&Exposed> {
+        self.all.first().filter(|e| !e.over)
+    }
+
+    /// A look at the unit.
+    pub fn look(&mut self, plan: &Plan, judgement: &Judgement, sight: &Sight, wall: Wall) -> Option<Change> {
+        let writer = judgement.writer.as_ref()?;
+        if self.open().is_some_and(|e| e.writer != *writer) {
+            self.known = None;
+            return Some(self.end());
+        }
+        // A writer that is lost acknowledges nothing more; what was exposed stays so until it is back or replaced.
+        if !judgement.verdict.works() || !may_be_exposed(plan, sight) {
+            return None;
+        }
+        let shown = judgement.candidates.iter().filter(|c| c.by_sentinel).filter_map(|c| c.exposure).min();
+        self.weigh(plan.objectives.rpo, writer, (shown, streams(sight, writer)), (sight.now, wall))
+    }
+
+    fn weigh(
+        &mut self,
+        rpo: Duration,
+        writer: &Region,
+        (shown, streams): (Option<Duration>, bool),
+        (now, wall): (Mono, Wall),
+    ) -> Option<Change> {
+        let risk = match (shown, self.known) {
+            (Some(risk), _) => risk,
+            (None, Some((at, risk))) if !streams => risk + now.since(at),
+            (None, Some((_, risk))) => {
+                self.known = Some((now, risk));
+                return None;
+            }
+            (None, None) => return None,
+        };
+        if shown.is_some() {
+            self.known = Some((now, risk));
+        }
+        let begun = self.begun;
+        match self.all.first_mut().filter(|e| !e.over) {
+            Some(open) => {
+                open.lasted_ms = now.since(begun);
+                open.at_risk_ms = risk;
+                open.most_ms = open.most_ms.max(risk);
+                // One that goes to and fro about the limit is one.
+                (risk <= rpo / 2).then(|| self.end())
+            }
+            None if risk > rpo => {
+                self.begun = now;
+                let writer = writer.clone();
+                let lasted_ms = Duration::ZERO;
+                let begun = Exposed { writer, since: wall, lasted_ms, at_risk_ms: risk, most_ms: risk, over: false };
+                self.all.insert(0, begun.clone());
+                self.all.truncate(KEPT);
+                Some(Change::Begun(begun))
+            }
+            None => None,
+        }
+    }
+
+    fn end(&mut self) -> Change {
+        let open = self.all.first_mut().expect("only one that goes on is ended");
+        open.over = true;
+        open.at_risk_ms = Duration::ZERO;
+        Change::Ended(open.clone())
+    }
+}
+
+/// Where writes wait for a candidate rather than pass the RPO, only a writer without one goes on alone.
+fn may_be_exposed(plan: &Plan, sight: &Sight) -> bool {
+    match (plan.policy.guarantee, plan.policy.beyond_rpo) {
+        (Guarantee::BestEffort, _) | (Guarantee::Bounded, BeyondRpo::Expose) => true,
+        (Guarantee::Bounded, BeyondRpo::Stall) | (Guarantee::Strict, _) => sight.candidate.is_none(),
+    }
+}
+
+/// Somebody follows the writer, as its own agent sees it.
+fn streams(sight: &Sight, writer: &Region) -> bool {
+    let looks = sight.agents.get(writer).into_iter().flat_map(|a| a.seen.values());
+    let writers = looks.filter(|(state, _)| state.role == Some(Role::Writer));
+    writers.filter_map(|(state, _)| state.waiting.as_ref()).any(|w| !w.followers.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RPO: Duration = Duration::from_secs(30);
+
+    fn at(watch: &mut Watch, second: u64, shown: Option<u64>, streams: bool) -> Option<Change> {
+        let now = Duration::from_secs(second);
+        let shown = shown.map(Duration::from_secs);
+        watch.weigh(RPO, &"east".into(), (shown, streams), (Mono(now), Wall(second * 1_000)))
+    }
+
+    #[test]
+    fn what_passes_the_rpo_is_one_time_until_a_copy_has_caught_up() {
+        let mut watch = Watch::default();
+        assert_eq!(at(&mut watch, 0, Some(1), true), None);
+        assert_eq!(at(&mut watch, 30, Some(30), false), None, "the RPO itself is allowed");
+        let Some(Change::Begun(begun)) = at(&mut watch, 31, Some(31), false) else { panic!("{watch:?}") };
+        assert_eq!((begun.since, begun.at_risk_ms.as_secs()), (Wall(31_000), 31));
+        assert_eq!(at(&mut watch, 90, Some(90), false), None);
+        assert_eq!(at(&mut watch, 91, Some(29), true), None, "to and fro about the limit is one");
+        let Some(Change::Ended(ended)) = at(&mut watch, 92, Some(2), true) else { panic!("{watch:?}") };
+        assert_eq!((ended.lasted_ms.as_secs(), ended.most_ms.as_secs()), (61, 90));
+        assert!(ended.to_string().contains("for 1 min 01 s: at the most 1 min 30 s"), "{ended}");
+        assert!(watch.open().is_none() && watch.all().len() == 1);
+    }
+
+    #[test]
+    fn a_copy_that_nobody_sees_lacks_more_with_time_unless_it_streams() {
+        let mut watch = Watch::default();
+        assert_eq!(at(&mut watch, 0, None, false), None, "nothing was ever known");
+        assert_eq!(at(&mut watch, 10, Some(5), true), None);
+        assert_eq!(at(&mut watch, 60, None, true), None, "it streams, only the controller does not see it");
+        assert_eq!(at(&mut watch, 85, None, false), None);
+        assert!(matches!(at(&mut watch, 86, None, false), Some(Change::Begun(_))), "{watch:?}");
+        assert_eq!(watch.open().map(|e| e.at_risk_ms.as_secs()), Some(31));
+    }
+}
