@@ -1,7 +1,7 @@
 #!/bin/bash
 # Checks everything under terraform/: format, then init and test of every module and environment (with mocked providers: no
 # account, no call), then checkov. Where terraform, its AWS provider or checkov cannot be had, that is said and skipped;
-# PILOTLIGHT_REQUIRE_TERRAFORM=1 makes it an error instead.
+# PILOTLIGHT_REQUIRE with terraform in it makes it an error instead.
 # The provider comes from where the user's own configuration of terraform says (TF_CLI_CONFIG_FILE, ~/.terraformrc), or
 # from the folder that PILOTLIGHT_TERRAFORM_PLUGINS names. Nothing is written into the working tree.
 set -euo pipefail
@@ -15,7 +15,7 @@ say() { echo "pilotlight: $*"; }
 
 skip() {
     say "terraform is not tested: $*"
-    [ "${PILOTLIGHT_REQUIRE_TERRAFORM:-0}" = 0 ] || exit 1
+    case ",${PILOTLIGHT_REQUIRE:-}," in *,-terraform,*) ;; *,terraform,* | *,all,*) exit 1 ;; esac
     exit 0
 }
 

@@ -15,4 +15,5 @@ pub mod net;
 pub mod payments;
 pub mod ports;
 pub mod region;
+pub mod required;
 pub mod writer;

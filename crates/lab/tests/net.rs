@@ -5,6 +5,7 @@
 
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::net::{Net, Place, Want};
+use pilotlight_lab::required::{self, Need};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -16,7 +17,7 @@ fn nets() -> Vec<Net> {
     let mut nets = vec![Net::make(Want::Relays).unwrap().0];
     match Net::make(Want::Spaces) {
         Ok((spaces, _)) => nets.push(spaces),
-        Err(e) => eprintln!("skipped for namespaces: {e}"),
+        Err(e) => required::skip(Need::Namespaces, e),
     }
     nets
 }
@@ -138,7 +139,7 @@ fn relays_delay_and_refuse_what_is_down() {
 #[test]
 fn namespaces_vanish_with_the_lab() {
     let Ok((net, _)) = Net::make(Want::Spaces) else {
-        eprintln!("skipped: this machine allows no network namespaces");
+        required::skip(Need::Namespaces, "this machine allows no network namespaces");
         return;
     };
     let address = net.address(Place::East);

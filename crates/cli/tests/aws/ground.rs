@@ -2,6 +2,7 @@
 
 use crate::wait::until;
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
+use pilotlight_lab::required::{self, Need};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -34,7 +35,7 @@ impl Ground {
         match AwsServer::start(speed).await {
             Ok(server) => Some(Ground { server, speed, folder: tempfile::tempdir().unwrap(), serving: None }),
             Err(e @ AwsServerError::NotInstalled(_)) => {
-                println!("skipped: {e}");
+                required::skip(Need::Moto, e);
                 None
             }
             Err(e) => panic!("{e}"),

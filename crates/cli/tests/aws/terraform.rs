@@ -4,6 +4,7 @@
 //! times for databases.
 
 use crate::ground::Ground;
+use pilotlight_lab::required::{self, Need};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -128,7 +129,8 @@ async fn after_a_failover_terraform_wants_nothing_back() {
     let applying = terraform.clone();
     let before = tokio::task::spawn_blocking(move || {
         if let Err(why) = applying.run(&["init", "-input=false", "-no-color"]) {
-            println!("skipped: terraform init: {}", why.lines().take(6).collect::<Vec<_>>().join(" "));
+            let why = why.lines().take(6).collect::<Vec<_>>().join(" ");
+            required::skip(Need::Terraform, format!("terraform init: {why}"));
             return None;
         }
         let (east, west) =

@@ -1,6 +1,7 @@
 //! The hidden verb that measures, once, for what must hold on any machine: its bounds are for a quiet one.
 
 use crate::program::{pilotlight, said};
+use pilotlight_lab::required::{self, Need};
 use serde_json::Value;
 
 /// Lets it measure one round; how many series there were, each with its figure and without a lost row. `None` when
@@ -11,7 +12,7 @@ pub(crate) fn series_of(case: &[&str]) -> Option<usize> {
     bench.arg("bench").args(case).args(["--runs", "1", "--out", "figures.json"]);
     let (code, out, err) = said(&bench.output().unwrap());
     if err.contains("is not installed") {
-        eprintln!("skipped: {err}");
+        required::skip(Need::Etcd, err);
         return None;
     }
     assert!(code == 0 || (code == 1 && out.contains("MISSED")), "{code}: {out}\n{err}");

@@ -4,6 +4,7 @@
 use crate::program::{pilotlight, said};
 use crate::wait::until;
 use pilotlight_lab::net::{Net, Want};
+use pilotlight_lab::required::{self, Need};
 use pilotlight_local::connections::KernelLease;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -42,15 +43,13 @@ fn rounds<'a>(table: &'a Value, case: &str) -> Vec<&'a Value> {
 
 /// The fence that can be had here; the kernel's needs namespaces and nftables.
 fn fence() -> &'static str {
-    let here = Net::make(Want::Spaces).map_err(|e| e.to_string());
-    let here = here.and_then(|_| KernelLease::new("try", 1, []).check().map_err(|e| e.to_string()));
-    here.map_or_else(
-        |why| {
-            eprintln!("skipped: the fence of the kernel ({why})");
-            "none"
-        },
-        |()| "kernel",
-    )
+    let spaces = Net::make(Want::Spaces).map(drop).map_err(|e| (Need::Namespaces, e.to_string()));
+    let here = spaces.and_then(|()| KernelLease::new("try", 1, []).check().map_err(|e| (Need::Nft, e.to_string())));
+    if let Err((lacks, why)) = here {
+        required::skip(lacks, format!("the fence of the kernel ({why})"));
+        return "none";
+    }
+    "kernel"
 }
 
 /// Clients that keep an old connection, and waive the wait, were cut off before the new side wrote, and found no writer at

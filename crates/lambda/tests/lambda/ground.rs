@@ -5,6 +5,7 @@ use crate::wait::until;
 use pilotlight_core::time::{Wall, show_wall};
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
+use pilotlight_lab::required::{self, Need};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
@@ -42,7 +43,7 @@ impl Ground {
         let server = match AwsServer::start(SPEED).await {
             Ok(server) => server,
             Err(e @ AwsServerError::NotInstalled(_)) => {
-                println!("skipped: {e}");
+                required::skip(Need::Moto, e);
                 return None;
             }
             Err(e) => panic!("{e}"),

@@ -3,6 +3,7 @@
 use crate::{Etcd, EtcdSettings, Objects, SharedStore, open};
 use pilotlight_engine::store::Store;
 use pilotlight_lab::engines::{EngineError, EtcdCluster};
+use pilotlight_lab::required::{self, Need};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ async fn cluster(members: usize) -> Option<EtcdCluster> {
     let cluster = match EtcdCluster::start(members) {
         Ok(cluster) => cluster,
         Err(e @ EngineError::Absent { .. }) => {
-            eprintln!("skipped: {e}");
+            required::skip(Need::Etcd, e);
             return None;
         }
         Err(e) => panic!("{e}"),

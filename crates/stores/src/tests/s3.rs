@@ -2,6 +2,7 @@
 
 use crate::{Objects, S3, S3Settings, open};
 use pilotlight_lab::engines::{Buckets, EngineError};
+use pilotlight_lab::required::{self, Need};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ async fn buckets() -> Option<Buckets> {
     let buckets = match Buckets::start() {
         Ok(buckets) => buckets,
         Err(e @ EngineError::Absent { .. }) => {
-            eprintln!("skipped: {e}");
+            required::skip(Need::Moto, e);
             return None;
         }
         Err(e) => panic!("{e}"),

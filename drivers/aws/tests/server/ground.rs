@@ -8,6 +8,7 @@ use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::Context;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
+use pilotlight_lab::required::{self, Need};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl Ground {
         match AwsServer::start(SPEED).await {
             Ok(server) => Some(Ground { server, number: AtomicU32::new(0) }),
             Err(e @ AwsServerError::NotInstalled(_)) => {
-                println!("skipped: {e}");
+                required::skip(Need::Moto, e);
                 None
             }
             Err(e) => panic!("{e}"),

@@ -7,6 +7,7 @@ use nix::sched::{CloneFlags, unshare};
 use pilotlight_core::observation::Role;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::gate::Gate;
+use pilotlight_lab::required::{self, Need};
 use pilotlight_local::connections::{KernelGate, KernelLease};
 use std::process::Command;
 use std::sync::Arc;
@@ -15,13 +16,13 @@ use std::time::Duration;
 /// Puts the test's thread into a network of its own. `false`, with the reason printed, where the machine does not allow it.
 fn alone() -> bool {
     if let Err(e) = unshare(CloneFlags::CLONE_NEWNET) {
-        println!("skipped: no network namespace of our own ({e})");
+        required::skip(Need::Namespaces, format!("no network namespace of our own ({e})"));
         return false;
     }
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
     assert!(up.is_ok_and(|status| status.success()), "the loopback of the namespace cannot be used");
     if let Err(e) = KernelLease::new("try", 1, []).check() {
-        println!("skipped: the kernel takes no rules ({e})");
+        required::skip(Need::Nft, format!("the kernel takes no rules ({e})"));
         return false;
     }
     true

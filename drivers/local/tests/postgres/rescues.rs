@@ -149,7 +149,7 @@ async fn where_a_bundle_has_no_room_nothing_is_rewound() {
         mount.stderr(Stdio::null()).status().is_ok_and(|s| s.success())
     };
     if !mount("4m", "") {
-        println!("skipped: this account may not mount a small file system");
+        pilotlight_lab::required::skip(pilotlight_lab::required::Need::Mounts, "this account may not mount one");
         return;
     }
     let before = std::fs::read(pair.data_dir("east").join("global/pg_control")).unwrap();

@@ -109,7 +109,10 @@ impl Drop for Contained {
 async fn a_server_that_cannot_be_seen_is_neither_called_fenced_nor_joined_by_a_second_one() {
     let allowed = Command::new("unshare").args(["--mount", "--pid", "--ipc", "--fork", "setpriv", "true"]).status();
     if !allowed.is_ok_and(|s| s.success()) || !nix::unistd::geteuid().is_root() {
-        println!("skipped: this account may not make namespaces");
+        pilotlight_lab::required::skip(
+            pilotlight_lab::required::Need::Namespaces,
+            "this account may not make namespaces",
+        );
         return;
     }
     let pair = Pair::started().await;
