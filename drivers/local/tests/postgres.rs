@@ -22,6 +22,8 @@ mod payer;
 mod rejoins;
 #[path = "postgres/rescues.rs"]
 mod rescues;
+#[path = "postgres/rewinds.rs"]
+mod rewinds;
 #[path = "postgres/rows.rs"]
 mod rows;
 #[path = "postgres/starts.rs"]
