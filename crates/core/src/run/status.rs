@@ -187,11 +187,19 @@ impl RunView {
     }
 
     /// A failover may have it ended: it was not to replace a lost writer, it goes on or waits, and all that it began keeps
-    /// the writer where it is, or will be taken back with it.
+    /// the writer where it is, or will be taken back with it; or the writer has arrived, and all that is left keeps it there.
     pub fn gives_way(&self) -> bool {
         let open = matches!(self.condition, Condition::Running | Condition::Waiting { .. });
         let mut began = self.steps.iter().filter(|s| s.status.has_begun());
-        open && self.intent.verb != Verb::Failover && began.all(|s| s.effect.keeps_writer(&self.from))
+        let mut untouched = || began.all(|s| s.effect.keeps_writer(&self.from));
+        open && self.intent.verb != Verb::Failover && (untouched() || self.has_arrived())
+    }
+
+    /// The writer was moved and is where it was to go: what is left is the way of users, such as shares that wait, and copies.
+    fn has_arrived(&self) -> bool {
+        let over = |s: &StepView| matches!(s.status, StepStatus::Done | StepStatus::Warned | StepStatus::Skipped);
+        let to = &self.intent.target.writer;
+        self.past_return && self.steps.iter().all(|s| over(s) || s.effect.keeps_writer(to))
     }
 }
 

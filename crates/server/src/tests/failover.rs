@@ -129,6 +129,45 @@ async fn a_failback_that_has_only_begun_gives_way_to_a_failover() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_failback_whose_shares_wait_gives_way_to_a_failover() {
+    let minute = Duration::from_secs(60);
+    let mut lab = Lab::up(|p| {
+        p.home = "west".into();
+        p.failback = Some(FailbackPlan {
+            order: ShiftOrder::WriterFirst,
+            shares: vec![50, 100],
+            watch: minute,
+            every: minute,
+            max_errors: 1,
+            approval: false,
+            soak: Duration::from_millis(200),
+            max_lag_bytes: u64::MAX,
+        });
+    })
+    .await;
+    lab.world.on_effect(|e| matches!(e, Effect::Watch { .. }), 1, Misbehaviour::Fail(FailureKind::Rejected));
+    lab.start_move(Verb::Failback, None, false).await.unwrap();
+    let waits =
+        |s: &crate::api::view::StatusView| s.open_runs.iter().any(|r| matches!(r.condition, Condition::Waiting { .. }));
+    lab.until("its share is back and waits for a person", waits).await;
+    lab.until_role("east", follows("west")).await;
+    lab.until("it is known what a failover would lose", |s| s.knows_exposure() && s.is("healthy")).await;
+    lab.lose("west");
+    until("east takes over", async || match &lab.runs().await[..] {
+        [
+            (Verb::Failback, Condition::Ended { result: RunResult::Aborted }),
+            (Verb::Failover, Condition::Ended { .. }),
+            ..,
+        ] => Ok(()),
+        other => Err(format!("{other:#?}")),
+    })
+    .await;
+    lab.until("east is well", |s| s.is_well("east")).await;
+    assert_eq!(lab.world.shares("name"), [("east".into(), 100)].into());
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_database_is_started_in_place_where_the_plan_says_so() {
     let lab = Lab::up(|p| p.policy.on_writer_death = OnWriterDeath::Restart { attempts: 2 }).await;
     lab.world.kill("database", "east");

@@ -44,6 +44,24 @@ fn a_run_gives_way_until_it_touches_the_writer() {
 }
 
 #[test]
+fn a_run_gives_way_again_when_the_writer_has_arrived() {
+    let promote = Effect::Promote { component: component(), region: region() };
+    let watch = Effect::SetCapacity { component: component(), region: region(), instances: 2 };
+    let mut walk = Walk::new(vec![step("promote", &[], promote), step("shift", &["promote"], watch)]);
+    let gives_way = |walk: &Walk| {
+        let mut view = walk.state.view();
+        view.intent.verb = Verb::Failback;
+        view.gives_way()
+    };
+    walk.start("promote", 1);
+    assert!(!gives_way(&walk), "nobody knows where the writer is");
+    walk.give("promote", 1, Ok(Outcome::done()));
+    walk.start("shift", 1);
+    assert!(gives_way(&walk), "only users are still under way");
+    assert!(!walk.state.view().gives_way(), "a failover never does");
+}
+
+#[test]
 fn an_abort_after_the_point_of_no_return_leaves_everything() {
     let promote = Effect::Promote { component: component(), region: region() };
     let mut steps = vec![step("a", &[], command("a")), step("p", &["a"], promote), step("z", &["p"], command("z"))];
