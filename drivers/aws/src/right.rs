@@ -48,6 +48,13 @@ pub const CHANGES: &[(&str, &[&str])] = &[
     ("sns", &["sns:Publish"]),
 ];
 
+/// What a service asks of a key of the user's in the caller's name, by kind.
+pub const KEY_CALLS: &[(&str, &[&str])] = &[
+    ("aurora", &["kms:CreateGrant", "kms:DescribeKey"]),
+    ("rds", &["kms:CreateGrant", "kms:DescribeKey"]),
+    ("sns", &["kms:Decrypt", "kms:GenerateDataKey"]),
+];
+
 /// Only where the plan wants snapshots.
 const SNAPSHOT: &str = "rds:CreateDBSnapshot";
 /// Upon a role that only the bucket's configuration names.
@@ -220,6 +227,15 @@ mod tests {
             let ours = CHANGES.iter().find(|(k, _)| k == kind).map(|(_, c)| c.iter().copied().collect());
             assert_eq!(Some(changes), ours, "{kind}");
         }
+    }
+
+    #[test]
+    fn the_table_has_what_the_policies_give_on_keys() {
+        let given: BTreeMap<String, Vec<String>> =
+            serde_json::from_str(include_str!("../../../terraform/modules/iam/keys.json")).expect("it is JSON");
+        let texts = |calls: &[&str]| calls.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
+        let ours = KEY_CALLS.iter().map(|(kind, calls)| ((*kind).to_owned(), texts(calls))).collect();
+        assert_eq!(given, ours);
     }
 
     #[test]

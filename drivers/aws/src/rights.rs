@@ -3,6 +3,8 @@
 //! Border: calls that change something. Looks are made by `check --live` itself. AWS's simulation knows the policies of the
 //! role and of its organisation, not those of the resource.
 
+mod keys;
+
 use crate::access::{Access, ROUTE53_REGION};
 use crate::autoscaling::group_of;
 use crate::eks::EksDriver;
@@ -98,12 +100,13 @@ impl Access {
             return Ok(found);
         }
         for (actions, resource) in rights.iter().flat_map(|r| r.resources.iter().map(|to| (&r.actions, to))) {
-            for (action, said) in self.simulate(called, &caller.arn, actions, resource).await? {
+            for (action, said) in self.simulate(called, &caller.arn, actions, resource, None).await? {
                 let message =
                     format!("{name} in {region} needs {action} on {resource}, and {} has not: {said}", caller.arn);
                 found.push(finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE));
             }
         }
+        found.extend(self.to_key(name, component, called, region, caller).await?);
         Ok(found)
     }
 
@@ -122,13 +125,14 @@ impl Access {
         }
     }
 
-    /// The calls that are not allowed, or why that cannot be told.
+    /// The calls that are not allowed, or why that cannot be told; `via` is the service that calls for the role.
     async fn simulate(
         &self,
         called: &str,
         principal: &str,
         actions: &[&str],
         resource: &str,
+        via: Option<&str>,
     ) -> Result<Vec<(String, String)>, Finding> {
         let unknown = |failure: &Failure, hint: &str| {
             let message = format!("rights of {principal} cannot be told: {}", failure.message);
@@ -138,6 +142,10 @@ impl Access {
         let mut fields =
             vec![("PolicySourceArn".to_owned(), principal), ("ResourceArns.member.1".to_owned(), resource)];
         fields.extend(actions.iter().enumerate().map(|(n, a)| (format!("ActionNames.member.{}", n + 1), *a)));
+        for (rest, value) in [("Name", Some("kms:ViaService")), ("Type", Some("string")), ("Values.member.1", via)] {
+            let field = format!("ContextEntries.member.1.ContextKey{rest}");
+            fields.extend(value.filter(|_| via.is_some()).map(|value| (field, value)));
+        }
         let answer = self.ask_iam(&road, SIMULATE, &fields).await.map_err(|refused| {
             let hint = match refused.said {
                 Said::Denied => "give the role iam:SimulatePrincipalPolicy on itself, or look at its policies by hand",

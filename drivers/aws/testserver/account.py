@@ -1,7 +1,7 @@
 """Service Quotas and IAM beyond moto: quotas that tests set, AWS's own where none was granted, and what a policy allows.
 
 The simulation of rights reads the policies that are in moto: statements with Action and Resource, and an explicit deny wins.
-Conditions, boundaries, policies of an organisation and NotAction are not modelled.
+Of conditions only StringEquals is modelled: a key that the question does not name is not equal. Boundaries, policies of an organisation and NotAction are not.
 """
 
 import fnmatch
@@ -56,12 +56,17 @@ def documents(backend, principal):
     return [json.loads(text) if isinstance(text, str) else text for text in texts]
 
 
-def decide(policies, action, resource):
+def decide(policies, action, resource, context):
     decision = "implicitDeny"
     many = lambda value: value if isinstance(value, list) else [value]  # noqa: E731
+    holds = lambda s: all(  # noqa: E731
+        context.get(key) in many(values) for key, values in s.get("Condition", {}).get("StringEquals", {}).items()
+    )
     for statement in (s for p in policies for s in many(p["Statement"])):
         acts = any(fnmatch.fnmatchcase(action.lower(), a.lower()) for a in many(statement.get("Action", [])))
         if not acts or not any(fnmatch.fnmatchcase(resource, r) for r in many(statement.get("Resource", []))):
+            continue
+        if not holds(statement):
             continue
         if statement["Effect"] == "Deny":
             return "explicitDeny"
@@ -72,8 +77,11 @@ def decide(policies, action, resource):
 def simulate_principal_policy(response):
     policies = documents(iam_backends[ACCOUNT]["aws"], response._get_param("PolicySourceArn"))
     resources = response._get_param("ResourceArns") or ["*"]
+    entries = response._get_param("ContextEntries") or []
+    context = {e["ContextKeyName"]: e["ContextKeyValues"][0] for e in entries}
+    decided = lambda action, resource: decide(policies, action, resource, context)  # noqa: E731
     results = [
-        {"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": decide(policies, action, resource)}
+        {"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": decided(action, resource)}
         for action in response._get_param("ActionNames")
         for resource in resources
     ]

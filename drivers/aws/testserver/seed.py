@@ -83,7 +83,9 @@ def aurora(port, one):
 def rds(port, one):
     """An instance, and a read replica in each other region. Which are open is said by the names of their groups."""
     first, *others = one["instances"]
+    key = {"StorageEncrypted": True, "KmsKeyId": one["key"]} if "key" in one else {}
     arn = client(port, "rds", first[0]).create_db_instance(
+        **key,
         DBInstanceIdentifier=first[1],
         DBInstanceClass="db.r6g.large",
         Engine="postgres",

@@ -139,6 +139,12 @@ impl AuroraDriver {
         }
     }
 
+    /// The key that the region's cluster is encrypted with.
+    pub(crate) async fn key(&self, region: &Region) -> Result<Option<String>, Failure> {
+        let (client, name) = (self.rds(region).await?, &self.plan.regions[region].cluster);
+        Ok(self.cluster(&client, region, name).await?.and_then(|c| c.kms_key_id))
+    }
+
     /// The cluster of that name, in AWS's own words.
     pub(super) async fn cluster(
         &self,

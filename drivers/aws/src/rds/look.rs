@@ -51,6 +51,11 @@ impl RdsDriver {
         }
     }
 
+    /// The key that the region's instance is encrypted with.
+    pub(crate) async fn key(&self, region: &Region) -> Result<Option<String>, Failure> {
+        Ok(self.raw(region, &self.place(region)?.instance).await?.and_then(|i| i.kms_key_id))
+    }
+
     /// The plan's instance in the region.
     pub(super) async fn look(&self, region: &Region) -> Result<Option<Instance>, Failure> {
         Ok(self.raw(region, &self.place(region)?.instance).await?.as_ref().map(read))

@@ -3,7 +3,9 @@
 use crate::ground::{EAST, Ground, WEST};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::outcome::{Finding, Severity};
-use pilotlight_core::plan::aws::{AwsComponent, AwsRegion, EcsPlan, EcsService, EksNodeGroup, EksPlan};
+use pilotlight_core::plan::aws::{
+    AwsComponent, AwsRegion, EcsPlan, EcsService, EksNodeGroup, EksPlan, RdsInstance, RdsPlan,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -79,4 +81,32 @@ async fn what_cannot_be_told_is_a_warning_told_once() {
     let unknown = found(&ground, &may, &nodes(&name)).await;
     assert!(unknown.len() == 1 && unknown[0].severity == Severity::Warning, "{unknown:?}");
     assert!(unknown[0].message.contains("SimulatePrincipalPolicy"), "{unknown:?}");
+}
+
+/// RDS uses the key in the role's name, and the policies of `terraform/modules/iam` give it only through RDS.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_to_the_key_of_a_database_is_named_before_a_rejoin_needs_it() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("keyed");
+    let key = ground.awscli(EAST, &["kms", "create-key"])["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
+    ground.seed(json!({"rds": [{"instances": [[EAST, name]], "key": key}]})).await;
+    let (open_groups, closed_groups) = (vec!["sg-open".to_owned()], vec!["sg-closed".to_owned()]);
+    let instance = RdsInstance { instance: name.clone(), address: None, open_groups, closed_groups };
+    let component =
+        AwsComponent::Rds(RdsPlan { regions: [(Region::from(EAST), instance)].into(), ..RdsPlan::default() });
+    let holder = role(&ground, &name, &["rds:*"], "*");
+    let lacks = found(&ground, &holder, &component).await;
+    assert_eq!(lacks.len(), 2, "{lacks:?}");
+    assert!(lacks.iter().all(|f| f.code == "PL-0946" && f.message.contains(&key)), "{lacks:?}");
+
+    for (via, left) in [("sns.us-east-1.amazonaws.com", 2), ("rds.us-east-1.amazonaws.com", 0)] {
+        let through = json!({"StringEquals": {"kms:ViaService": [via]}});
+        let calls = ["kms:CreateGrant", "kms:DescribeKey"];
+        let one = json!({"Effect": "Allow", "Action": calls, "Resource": [key], "Condition": through});
+        let policy = json!({"Version": "2012-10-17", "Statement": [one]}).to_string();
+        let words =
+            ["iam", "put-role-policy", "--role-name", &name, "--policy-name", "k", "--policy-document", &policy];
+        ground.awscli(EAST, &words);
+        assert_eq!(found(&ground, &holder, &component).await.len(), left, "{via}");
+    }
 }
