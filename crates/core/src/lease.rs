@@ -70,9 +70,11 @@ pub struct Granter {
 }
 
 impl Granter {
-    /// A controller that has just started: somebody may hold a lease it knows nothing of, so one whole lease is waited out.
-    pub fn started(now: Mono, lease: Duration) -> Self {
-        Self { lease, start_over: now + granters_lease(lease), lapses_at: None, granting: true }
+    /// A controller that has just started: somebody may hold a lease it knows nothing of, so one whole lease is waited out,
+    /// `longest` if an earlier plan had a longer one.
+    pub fn started(now: Mono, lease: Duration, longest: Duration) -> Self {
+        let start_over = now + granters_lease(lease.max(longest));
+        Self { lease, start_over, lapses_at: None, granting: true }
     }
 
     /// A lease is about to be granted. `stored` was read on the granter's clock after it was decided and before the answer

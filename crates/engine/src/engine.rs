@@ -20,12 +20,14 @@ pub use summary::{Archive, RunSummary};
 pub use crate::executor::Published;
 use crate::executor::{Asked, Executor, LetGo, Live, Parts};
 use crate::granter::Granter;
+use crate::granter::outstanding::{self, Outstanding};
 use crate::journal::{AppendError, Journal};
 use crate::lead::{Lead, LedDriver, LedJournal};
 use crate::storage::StorageError;
 use crate::store::{FailedOver, Store, UnitRecord, Units, UnitsError};
 use pilotlight_core::candidate::Wish;
 use pilotlight_core::id::{Epoch, Region, RunId, Unit};
+use pilotlight_core::lease::granters_lease;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState, RunView};
 use pilotlight_core::runbook::{Runbook, Unsound};
@@ -125,14 +127,16 @@ enum Over {
 const SUBSCRIBER_BEHIND: usize = 1_024;
 /// Wishes of people that may wait for the next turn of a run.
 const WISHES_WAITING: usize = 16;
-/// How often the store is asked again to let go of a unit whose run has ended.
-const LET_GO_AGAIN: Duration = Duration::from_millis(500);
+/// How often a store that failed is asked again for what nobody waits for.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Reads the units and their run ids. Continues nothing yet: see [`Engine::recover`].
     pub async fn open(parts: EngineParts) -> Result<Self, StorageError> {
         let EngineParts { store, journal, driver, clock, granter, name, lead } = parts;
-        let units = Units::new(store, lead.term());
+        let longest = outstanding::at_start(store.as_ref(), granter.lease()).await?;
+        granter.waits_out(longest.longest);
+        let units = Units::new(store.clone(), lead.term());
         let driver: Arc<dyn Driver> = Arc::new(LedDriver { inner: driver, lead: lead.clone() });
         let journal: Arc<dyn Journal> = Arc::new(LedJournal { inner: journal, lead });
         let mut ids: BTreeSet<RunId> = journal.heads().await?.into_iter().map(|(run, _)| run).collect();
@@ -141,7 +145,7 @@ impl Engine {
             ids.extend(record.run);
         }
         let (records, _) = broadcast::channel(SUBSCRIBER_BEHIND);
-        Ok(Self(Arc::new(Inner {
+        let engine = Self(Arc::new(Inner {
             parts: Arc::new(Parts { journal, units, driver, clock, granter, records }),
             name,
             active: Mutex::default(),
@@ -153,7 +157,31 @@ impl Engine {
             left: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        })))
+        }));
+        engine.shorten_later(store, longest);
+        Ok(engine)
+    }
+
+    /// An earlier plan had a longer lease: the store is told when that is over.
+    fn shorten_later(&self, store: Arc<dyn Store>, longest: Outstanding) {
+        let (inner, planned) = (self.0.clone(), self.0.parts.granter.lease());
+        if longest.longest <= planned {
+            return;
+        }
+        self.0.tasks.spawn(async move {
+            let shorten = async {
+                inner.parts.clock.sleep(granters_lease(longest.longest)).await;
+                while let Err(error) = outstanding::shorten(store.as_ref(), longest, planned).await {
+                    tracing::warn!(%error, "the store could not be told that the longer lease is over");
+                    inner.parts.clock.sleep(ASK_AGAIN).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = inner.stop.cancelled() => {}
+                () = shorten => {}
+            }
+        });
     }
 
     /// Enters a unit with its first writer; a unit that is known stays as it is.
@@ -384,7 +412,7 @@ impl Inner {
         let let_go = async {
             while let Err(error) = self.let_go(run, unit, over).await {
                 tracing::error!(%run, %error, "the unit of a run that is over could not be let go yet");
-                self.parts.clock.sleep(LET_GO_AGAIN).await;
+                self.parts.clock.sleep(ASK_AGAIN).await;
             }
         };
         tokio::select! {

@@ -13,13 +13,15 @@ use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::level::Level;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// The granter of every unit of this controller.
 pub struct Granter {
     clock: Arc<dyn Clock>,
     lease: Duration,
+    /// The longest that an earlier controller may have granted.
+    longest: OnceLock<Duration>,
     units: Mutex<BTreeMap<Unit, Entry>>,
     changes: Level,
 }
@@ -33,7 +35,21 @@ struct Entry {
 impl Granter {
     /// A granter that has just started: it waits one whole lease before it calls anything lapsed.
     pub fn new(clock: Arc<dyn Clock>, lease: Duration) -> Self {
-        Self { clock, lease, units: Mutex::default(), changes: Level::default() }
+        Self { clock, lease, longest: OnceLock::new(), units: Mutex::default(), changes: Level::default() }
+    }
+
+    /// What it grants.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// A lease of this length may be out: before it is told of the first unit.
+    pub(crate) fn waits_out(&self, longest: Duration) {
+        let _ = self.longest.set(longest);
+    }
+
+    fn longest(&self) -> Duration {
+        self.longest.get().map_or(self.lease, |longest| self.lease.max(*longest))
     }
 
     /// Grows whenever another record of a unit is known.
@@ -47,7 +63,7 @@ impl Granter {
         let mut news = false;
         let entry = units.entry(record.unit.clone()).or_insert_with(|| {
             news = true;
-            let lease = lease::Granter::started(self.clock.mono(), self.lease);
+            let lease = lease::Granter::started(self.clock.mono(), self.lease, self.longest());
             Entry { record: record.clone(), lease, changed: None }
         });
         if record.version < entry.record.version {
@@ -91,7 +107,7 @@ impl Granter {
         let now = self.clock.mono();
         match self.units().get(unit) {
             Some(entry) => entry.lease.sight(now),
-            None => LeaseSight::WaitingOutStart { left: lease::granters_lease(self.lease) },
+            None => LeaseSight::WaitingOutStart { left: lease::granters_lease(self.longest()) },
         }
     }
 
@@ -128,5 +144,6 @@ impl Granter {
     }
 }
 
+pub(crate) mod outstanding;
 #[cfg(test)]
 mod tests;

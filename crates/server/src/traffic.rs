@@ -23,7 +23,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(desk: Arc<Desk>) {
     while !desk.shutdown.is_cancelled() {
         for (target, state) in desk.shared_now() {
-            if was_never_told(&state) {
+            // A person who holds what is automatic may be at the name by hand.
+            if was_never_told(&state) && desk.holds.read().is_none() {
                 publish(&desk, &target).await;
             }
         }

@@ -63,14 +63,14 @@ proptest! {
         let lease = Duration::from_millis(lease_ms);
         let mut now = 1_000u64;
         let mut holder = Holder::default();
-        let mut granters = vec![(now, Granter::started(reads(now, origins.1, granter_ppm), lease))];
+        let mut granters = vec![(now, Granter::started(reads(now, origins.1, granter_ppm), lease, lease))];
         let mut arrivals: Vec<(u64, Mono)> = Vec::new();
         let mut grants: Vec<u64> = Vec::new();
         for beat in &beats {
             now += beat.pause;
             let sent = reads(now, origins.0, holder_ppm);
             if beat.restart {
-                granters.push((now, Granter::started(reads(now, origins.1, granter_ppm), lease)));
+                granters.push((now, Granter::started(reads(now, origins.1, granter_ppm), lease, lease)));
             }
             if beat.lost_there {
                 continue;
@@ -123,7 +123,7 @@ fn the_granter_counts_longer_than_the_holder() {
 fn a_new_granter_waits_out_one_whole_lease_and_a_revoked_one_grants_nothing() {
     let at = |ms| Mono(Duration::from_millis(ms));
     let lease = Duration::from_secs(3);
-    let mut granter = Granter::started(at(1_000), lease);
+    let mut granter = Granter::started(at(1_000), lease, lease);
     assert_eq!(granter.sight(at(2_000)), LeaseSight::WaitingOutStart { left: Duration::from_micros(2_181_500) });
     assert!(!granter.is_lapsed(at(4_181)));
     assert!(granter.is_lapsed(at(4_182)));

@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 mod faults;
 mod kills;
+mod leases;
 mod people;
 mod plain;
 mod scene;
