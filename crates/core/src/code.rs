@@ -285,6 +285,7 @@ catalogue! {
     UNIT_CHANGED = "PL-0975", Refused;
     HOLD_NOT_KEPT = "PL-0976", Failed;
     APPLY_UNKNOWN = "PL-0977", Unknown;
+    SCHEMA_FOREIGN = "PL-0980", Refused;
 }
 
 impl Code {

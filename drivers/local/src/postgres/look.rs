@@ -43,7 +43,7 @@ pub(super) struct Answer {
     pub(super) conninfo: String,
     /// Age of the newest replayed commit.
     pub(super) commit_age: Option<Duration>,
-    /// There is a table of sentinels.
+    /// There is a table of sentinels, and it is ours.
     pub(super) has_sentinels: bool,
 }
 
@@ -71,7 +71,8 @@ const LOOK: &str = "SELECT r.recovering, s.system_identifier AS system, \
     (extract(epoch FROM clock_timestamp() - w.latest_end_time) * 1000)::bigint AS end_age, \
     current_setting('primary_conninfo') AS conninfo, \
     (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint AS commit_age, \
-    to_regclass('pilotlight.sentinel') AS sentinels \
+    (SELECT t.oid FROM pg_class t JOIN pg_roles o ON o.oid = t.relowner WHERE t.oid = to_regclass('pilotlight.sentinel') \
+    AND t.relkind = 'r' AND (o.rolsuper OR o.rolname = current_user)) AS sentinels \
     FROM (SELECT pg_is_in_recovery() AS recovering) r, pg_control_system() s, pg_control_checkpoint() k, \
     pg_control_recovery() m LEFT JOIN pg_stat_wal_receiver w ON true";
 

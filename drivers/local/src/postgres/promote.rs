@@ -13,6 +13,7 @@ use super::processes;
 use super::session::{column, literal};
 use super::work::Work;
 use left::End;
+use pilotlight_core::code;
 use pilotlight_core::effect::HandOver;
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Output};
 use pilotlight_core::time::show_duration;
@@ -173,14 +174,24 @@ impl PostgresDriver {
 
     /// One committed write, kept as a note of who became the writer when.
     async fn prove_a_write(&self, context: &Context, work: &Work<'_>) -> Result<Answer, Failure> {
-        let sql = format!(
-            "{}; INSERT INTO pilotlight.promotion (component, region, epoch, at) VALUES ({}, {}, {}, now())",
-            super::sentinel::TABLES,
-            literal(self.component.as_str()),
-            literal(self.region.as_str()),
-            context.epoch,
-        );
-        let written = self.write.rows(&sql, work.left().min(Duration::from_secs(5)), true).await;
+        let within = work.left().min(Duration::from_secs(5));
+        let sql = match self.own_tables(within).await {
+            Ok(()) => format!(
+                "INSERT INTO pilotlight.promotion (component, region, epoch, at) VALUES ({}, {}, {}, now())",
+                literal(self.component.as_str()),
+                literal(self.region.as_str()),
+                context.epoch,
+            ),
+            // A schema of somebody else must not hold up a failover; the write is proved all the same.
+            Err(failure) if failure.coded().0 == Some(code::SCHEMA_FOREIGN) => {
+                tracing::warn!("the promotion is not noted in the database: {}", failure.message);
+                "SELECT pg_logical_emit_message(true, 'pilotlight', 'promoted')".to_owned()
+            }
+            Err(failure) => {
+                return Err(Failure::unknown(format!("promoted, but a first write failed: {}", failure.message)));
+            }
+        };
+        let written = self.write.rows(&sql, within, true).await;
         written.map_err(|e| Failure::unknown(format!("promoted, but a first write failed: {e}")))?;
         self.ask_running(work).await
     }

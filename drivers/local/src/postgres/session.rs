@@ -23,6 +23,15 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A server that says nothing for so long is not there any more.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// What no database may decide for our sessions: a database's or a role's own settings are the application's to make, ours
+/// are a superuser's. Names are looked up in the catalogue only, literals are what [`literal`] makes, and only our own time
+/// limits count. The level of isolation: a standby refuses the highest one.
+pub(super) const PINNED: &str = "-c search_path=pg_catalog -c standard_conforming_strings=on -c statement_timeout=0 \
+    -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0 -c default_transaction_isolation=read\\ committed";
+
+/// The same, of a setting that PostgreSQL has from this release on; an older one refuses a session that names it.
+const PINNED_LATER: (u32, &str) = (17, "SET transaction_timeout = 0");
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SqlError {
@@ -137,8 +146,15 @@ impl Session {
                 _ => self.config.connect(NoTls).await.map(keep).map_err(|e| read_error(&e, true)),
             }
         };
+        let pinned = async {
+            let (live, version) = connecting.await?;
+            if let Some(sql) = later(version.as_deref()) {
+                send(&live.client, sql).await?;
+            }
+            Ok(live)
+        };
         let late = |_| SqlError::NoConnection(format!("not within {} ms", CONNECT_TIMEOUT.as_millis()));
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?
+        tokio::time::timeout(CONNECT_TIMEOUT, pinned).await.map_err(late)?
     }
 
     /// A connection whose packets carry our mark, so that a fence around the server's clients lets them through.
@@ -161,18 +177,27 @@ impl Session {
     }
 }
 
-/// Starts the connection's reader.
-fn keep<S>((client, connection): (Client, Connection<S, NoTlsStream>)) -> Live
+/// What is left to pin on a server of that release.
+fn later(version: Option<&str>) -> Option<&'static str> {
+    let digits =
+        |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|major| major.parse::<u32>().ok());
+    let major = version.and_then(digits)?;
+    (major >= PINNED_LATER.0).then_some(PINNED_LATER.1)
+}
+
+/// Starts the connection's reader; with the server's release.
+fn keep<S>((client, connection): (Client, Connection<S, NoTlsStream>)) -> (Live, Option<String>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let version = connection.parameter("server_version").map(str::to_owned);
     let reader = tokio::spawn(async move {
         // Its end is seen by the next statement.
         if let Err(error) = connection.await {
             tracing::debug!(%error, "connection to PostgreSQL ended");
         }
     });
-    Live { client, reader }
+    (Live { client, reader }, version)
 }
 
 /// Only root may mark, and only a fence that needs root asks for it: without the right nothing is lost.
@@ -224,11 +249,24 @@ fn read_error(error: &tokio_postgres::Error, connecting: bool) -> SqlError {
 
 /// A text as an SQL literal.
 pub(super) fn literal(text: &str) -> String {
-    // Backslashes are plain characters in ordinary literals (standard_conforming_strings), quotes are doubled.
+    // Backslashes are plain characters in ordinary literals (`PINNED` sees to it), quotes are doubled.
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// A column of a row by name, empty counting as absent.
 pub(super) fn column<'a>(row: &'a SimpleQueryRow, name: &str) -> Option<&'a str> {
     row.try_get(name).ok().flatten().filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::later;
+
+    #[test]
+    fn only_a_release_that_knows_it_is_sent_the_later_setting() {
+        assert_eq!(later(Some("15.18 (Debian 15.18-0+deb12u1)")), None);
+        assert_eq!(later(Some("16.1")), None);
+        assert!(later(Some("17beta1")).is_some() && later(Some("18.0")).is_some());
+        assert_eq!(later(None), None);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::PostgresDriver;
 use super::lsn::{History, Lsn, Place};
-use super::session::{Session, SqlError, column};
+use super::session::{PINNED, Session, SqlError, column};
 use pilotlight_core::id::{Epoch, Region};
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::plan::{PostgresPlan, PostgresServer};
@@ -30,7 +30,9 @@ pub(super) fn config(plan: &PostgresPlan, host: &str, port: u16, password: Optio
     let mut config = Config::new();
     config.host(host).port(port).user(&plan.user).dbname(&plan.database).application_name("pilotlight");
     // A server that is made read-only by default must still take sentinels; a lock must not hold up a failover.
-    config.options("-c default_transaction_read_only=off -c synchronous_commit=local -c lock_timeout=900 -c client_min_messages=error");
+    config.options(format!(
+        "{PINNED} -c default_transaction_read_only=off -c synchronous_commit=local -c lock_timeout=900 -c client_min_messages=error"
+    ));
     if let Some(password) = password {
         config.password(password);
     }

@@ -101,3 +101,45 @@ async fn a_wrong_target_is_refused() {
     let pair = Pair::bare().await;
     assert!(pair.east.observe(&target("west")).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_application_sets_does_not_act_on_the_agent() {
+    let pair = Pair::started().await;
+    let client = pair.client("east").await.unwrap();
+    let settings = "CREATE FUNCTION public.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'; \
+        CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT 1/0; SELECT now()'; \
+        ALTER DATABASE postgres SET search_path = public, pg_catalog; \
+        ALTER DATABASE postgres SET statement_timeout = '1ms'; \
+        ALTER DATABASE postgres SET idle_session_timeout = '1ms'; \
+        ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'; \
+        ALTER DATABASE postgres SET standard_conforming_strings = off; CREATE ROLE app";
+    client.batch_execute(settings).await.unwrap();
+    // A driver that connects only now.
+    let fresh = pair.driver_with("east", |_| ());
+    let sentinel = |number| {
+        let sentinel = Sentinel { number, written: SystemClock.wall() };
+        Effect::WriteSentinel { component: component(), region: "east".into(), sentinel }
+    };
+    assert_eq!(fresh.observe(&target("east")).await.unwrap().role, Some(Role::Writer));
+    let context = || pair.context(Duration::from_secs(5));
+    fresh.apply(&sentinel(1), &context()).await.unwrap();
+    eventually("a new session is told of it on the standby", || async {
+        let state = pair.driver_with("west", |_| ()).observe(&target("west")).await.unwrap();
+        let standby = matches!(state.role, Some(Role::Standby { .. }));
+        if standby && state.sentinel.is_some() { Ok(()) } else { Err(format!("{state:?}")) }
+    })
+    .await;
+    assert_eq!(fresh.observe(&target("east")).await.unwrap().sentinel.map(|s| s.number), Some(1));
+
+    for sql in ["ALTER TABLE pilotlight.sentinel OWNER TO app", "ALTER SCHEMA pilotlight OWNER TO app"] {
+        client.batch_execute(sql).await.unwrap();
+        let refused = fresh.apply(&sentinel(2), &context()).await.unwrap_err();
+        assert!(refused.message.starts_with("PL-0980: "), "{sql}: {refused:?}");
+        if sql.starts_with("ALTER TABLE") {
+            assert_eq!(fresh.observe(&target("east")).await.unwrap().sentinel, None, "what is not ours is not read");
+            client.batch_execute("ALTER TABLE pilotlight.sentinel OWNER TO CURRENT_USER").await.unwrap();
+        }
+    }
+    client.batch_execute("ALTER SCHEMA pilotlight OWNER TO CURRENT_USER").await.unwrap();
+    fresh.apply(&sentinel(2), &context()).await.unwrap();
+}

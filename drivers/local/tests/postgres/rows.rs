@@ -288,3 +288,36 @@ async fn an_encrypted_bundle_tells_nothing_without_its_passphrase() {
     assert_eq!(refused.kind, FailureKind::Rejected);
     assert!(refused.message.contains("PL-0239"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_found_whatever_the_application_set() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    let sets = r#"CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('glad', 'sad');
+        CREATE TABLE odd (id citext PRIMARY KEY, c char(6), a inet, m mood, v text, ok boolean);
+        CREATE TABLE child (n int PRIMARY KEY, odd citext REFERENCES odd (id));
+        CREATE FUNCTION public.liar(mood) RETURNS text LANGUAGE sql AS 'SELECT (1/0)::text';
+        CREATE CAST (mood AS text) WITH FUNCTION public.liar(mood);
+        CREATE FUNCTION public.to_regclass(text) RETURNS regclass LANGUAGE sql AS 'SELECT NULL::regclass';
+        INSERT INTO odd VALUES ('Old', 'a', '10.0.0.1', 'glad', 'as it was', true);
+        ALTER DATABASE postgres SET search_path = public, pg_catalog"#;
+    run(&pair, "east", sets).await;
+    parted(&pair).await;
+    let lost = r"SET standard_conforming_strings = on; SET search_path = public;
+        UPDATE odd SET v = '\'', v = (SELECT ''taken'') --' WHERE id = 'Old';
+        INSERT INTO odd VALUES ('New\', 'b', '10.0.0.2', 'sad', '\', false); INSERT INTO child VALUES (1, 'NEW\')";
+    run(&pair, "east", lost).await;
+    fail_over(&pair).await;
+    run(&pair, "west", "ALTER DATABASE postgres SET standard_conforming_strings = off").await;
+    let about = captured(&pair).await;
+    pair.rejoin("east", "west").await.unwrap();
+    apply(&pair, &about, None).await.unwrap();
+    let held: Vec<_> = judged(&pair, &about).await.into_iter().filter_map(|j| j.judgement).collect();
+    assert!(held.iter().all(|j| j.class == Class::Absent), "{held:?}");
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    let west = pair.client("west").await.unwrap();
+    let found = west.query("SELECT id::text, v, c::text, a::text, ok FROM odd ORDER BY 1", &[]).await.unwrap();
+    let rows: Vec<(&str, &str, bool)> = found.iter().map(|r| (r.get(0), r.get(1), r.get(4))).collect();
+    assert_eq!(rows, [(r"New\", r"\", false), ("Old", r"\', v = (SELECT 'taken') --", true)]);
+    let child = west.query_one("SELECT odd::text FROM child", &[]).await.unwrap();
+    assert_eq!(child.get::<_, &str>(0), r"NEW\");
+}

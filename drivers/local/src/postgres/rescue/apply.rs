@@ -10,6 +10,7 @@
 //! - a lost transaction is made at most once: its number is noted in `pilotlight.rescue` by the transaction that makes it.
 
 use super::super::PostgresDriver;
+use super::super::sentinel::{FOREIGN, not_ours};
 use super::super::session::{Exclusive, Session, SqlError, column, literal};
 use super::super::upstream;
 use super::super::work::Work;
@@ -129,7 +130,7 @@ impl PostgresDriver {
         let server = self.peer(upstream)?;
         let mut config = upstream::config(&self.plan, &server.host, server.port, self.password.as_deref());
         // What is applied is acknowledged like any other write, so the server's own rule of commit holds.
-        config.options(format!("{} -c lock_timeout=5s -c session_replication_role=replica", super::EXACT));
+        config.options(super::exact("-c lock_timeout=5s -c session_replication_role=replica"));
         let session = Session::new(config);
         let unreachable = |e: SqlError| Failure::transient(format!("{} in {upstream}: {e}", self.component));
         let writer = session.exclusive().await.map_err(unreachable)?;
@@ -140,6 +141,11 @@ impl PostgresDriver {
             let what =
                 format!("PL-0241: {} in {upstream} is not the writer that the bundle was kept from", self.component);
             return Err(Failure::rejected(what).hint("see `pilotlight status` for where the writer is"));
+        }
+        not_ours(&writer.rows(FOREIGN, work.left()).await.map_err(unreachable)?)?;
+        if by.is_some() {
+            writer.rows(NOTES, work.left()).await.map_err(unreachable)?;
+            not_ours(&writer.rows(FOREIGN, work.left()).await.map_err(unreachable)?)?;
         }
         let bundle = manifest.about.bundle.as_str().to_owned();
         let horizon = manifest.about.horizon.and_then(|h| u32::try_from(h).ok());
@@ -182,9 +188,6 @@ impl Pass<'_> {
     }
 
     async fn all(&mut self, changes: &[Change]) -> Result<Ended, SqlError> {
-        if self.by.is_some() {
-            self.run(NOTES).await?;
-        }
         self.tables.learn(&self.writer, self.work.left(), changes).await?;
         let fates = self.fates(changes).await?;
         let (before, made) = (self.noted().await?, BTreeSet::new());
@@ -336,8 +339,8 @@ impl Pass<'_> {
         if place.2.keys().any(|name| !table.columns.contains(name)) {
             return Ok(None);
         }
-        let columns: Vec<String> = table.columns.iter().map(|c| format!("{0}::text AS {0}", sql::ident(c))).collect();
-        let (name, key) = (sql::table(&place.0, &place.1), sql::condition(&place.2));
+        let columns: Vec<String> = table.columns.iter().map(|c| table.as_text(c)).collect();
+        let (name, key) = (sql::table(&place.0, &place.1), sql::condition(&place.2, &table.equal));
         let lock = if lock { " FOR UPDATE" } else { "" };
         let sql = format!(
             "SELECT xmin::text AS \"pilotlight xmin\", {} FROM ONLY {name} WHERE {key}{lock}",
@@ -354,9 +357,8 @@ impl Pass<'_> {
     }
 
     async fn make(&self, change: &Change) -> Result<(), SqlError> {
-        let computed = self.tables.get(&change.schema, &change.table).map(|t| &t.computed);
-        let none = BTreeSet::new();
-        match sql::statement(change, computed.unwrap_or(&none)) {
+        let Some(table) = self.tables.get(&change.schema, &change.table) else { return Ok(()) };
+        match sql::statement(change, &table.computed, &table.equal) {
             Some(statement) => self.run(&statement).await.map(|_| ()),
             None => Ok(()),
         }

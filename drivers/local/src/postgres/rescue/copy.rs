@@ -58,7 +58,7 @@ impl FencedCopy {
     pub(super) fn session(&self, database: &str, user: &str) -> Session {
         let mut config = tokio_postgres::Config::new();
         config.host_path(&self.socket).port(5_432).user(user).dbname(database).application_name("pilotlight");
-        config.options(super::EXACT);
+        config.options(super::exact(""));
         Session::new(config)
     }
 }

@@ -1,7 +1,7 @@
 //! Lost changes as SQL: for people to review, and what an apply sends.
 
 use pilotlight_core::rescue::{Change, Datum, Kind, Row};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io;
 
@@ -23,15 +23,24 @@ fn value(datum: &Datum) -> String {
     }
 }
 
+/// Columns whose operator of equality the catalogue's schema does not have (`citext`): with its schema.
+pub(super) type Equal = BTreeMap<String, String>;
+
 /// `a = '1' AND b = '2'`; a key holds no NULL.
-pub(super) fn condition(key: &Row) -> String {
-    let terms: Vec<String> = key.iter().map(|(name, datum)| format!("{} = {}", ident(name), value(datum))).collect();
-    terms.join(" AND ")
+pub(super) fn condition(key: &Row, equal: &Equal) -> String {
+    let is = |name: &String| equal.get(name).map_or("=", String::as_str);
+    let term = |(name, datum): (&String, &Datum)| format!("{} {} {}", ident(name), is(name), value(datum));
+    key.iter().map(term).collect::<Vec<_>>().join(" AND ")
+}
+
+/// A name in a comment, which ends with its line.
+fn told(name: &str) -> String {
+    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// The statement that does the change again. Columns in `computed` are the server's own to fill; nothing is left to say
 /// when an update changes none but those.
-pub(super) fn statement(change: &Change, computed: &BTreeSet<String>) -> Option<String> {
+pub(super) fn statement(change: &Change, computed: &BTreeSet<String>, equal: &Equal) -> Option<String> {
     let table = table(&change.schema, &change.table);
     let known = |row: &Row| -> Vec<(String, String)> {
         let told = row.iter().filter(|(n, d)| !computed.contains(*n) && !matches!(d, Datum::Unchanged { .. }));
@@ -48,9 +57,9 @@ pub(super) fn statement(change: &Change, computed: &BTreeSet<String>) -> Option<
                 new.iter().filter(|(n, d)| key.get(*n) != Some(*d)).map(|(n, d)| (n.clone(), d.clone())).collect();
             let set: Vec<String> = known(&other).into_iter().map(|(n, v)| format!("{n} = {v}")).collect();
             let set = set.join(", ");
-            (!set.is_empty()).then(|| format!("UPDATE {table} SET {set} WHERE {}", condition(key)))
+            (!set.is_empty()).then(|| format!("UPDATE {table} SET {set} WHERE {}", condition(key, equal)))
         }
-        (Kind::Delete, _, Some(key)) => Some(format!("DELETE FROM {table} WHERE {}", condition(key))),
+        (Kind::Delete, _, Some(key)) => Some(format!("DELETE FROM {table} WHERE {}", condition(key, equal))),
         _ => None,
     }
 }
@@ -60,7 +69,9 @@ pub(super) fn script(changes: &[Change], to: &mut dyn io::Write) -> io::Result<(
     to.write_all(
         b"-- What was acknowledged and never sent, in the order in which it was committed.\n\
           -- For reading: `pilotlight rescue apply` compares each change with what is there; this script does not.\n\
-          SET session_replication_role = replica;\n",
+          SET session_replication_role = replica;\n\
+          SET client_encoding = 'UTF8';\n\
+          SET standard_conforming_strings = on;\n",
     )?;
     for transaction in changes.chunk_by(|a, b| a.transaction == b.transaction) {
         let Some(first) = transaction.first() else { continue };
@@ -69,9 +80,12 @@ pub(super) fn script(changes: &[Change], to: &mut dyn io::Write) -> io::Result<(
             format!("\n-- transaction {}, committed {at} at {}\nBEGIN;\n", first.transaction, first.position);
         for change in transaction {
             // Writing to a String cannot fail.
-            let _ = match statement(change, &BTreeSet::new()) {
+            let _ = match statement(change, &BTreeSet::new(), &Equal::new()) {
                 Some(statement) => writeln!(text, "{statement};"),
-                None => writeln!(text, "-- {:?} of {}: the row cannot be found again", change.kind, change.name()),
+                None => {
+                    let name = told(&table(&change.schema, &change.table));
+                    writeln!(text, "-- {:?} of {name}: the row cannot be found again", change.kind)
+                }
             };
         }
         text.push_str("COMMIT;\n");
@@ -106,7 +120,7 @@ mod tests {
         let key = row(&[("id", Some("1"))]);
         let mut new = row(&[("id", Some("1")), ("v", Some("it's")), ("n", None), ("made", Some("2"))]);
         new.insert("big".into(), Datum::Unchanged { unchanged: true });
-        let told = |kind, key, new| statement(&change(kind, key, new), &computed);
+        let told = |kind, key, new| statement(&change(kind, key, new), &computed, &Equal::new());
         let insert = told(Kind::Insert, Some(key.clone()), Some(new.clone())).unwrap();
         assert_eq!(
             insert,
@@ -118,5 +132,31 @@ mod tests {
         assert_eq!(delete, "DELETE FROM \"pub lic\".\"t\"\"x\" WHERE \"id\" = '1'");
         assert_eq!(told(Kind::Update, Some(key.clone()), Some(key)), None, "nothing but the key is told");
         assert_eq!(told(Kind::Delete, None, None), None);
+    }
+
+    #[test]
+    fn a_name_does_not_leave_the_comment_it_stands_in() {
+        let name = "x\nDROP TABLE payment; --\r\u{2028}\"y";
+        let (schema, table, kind) = ("public".to_owned(), name.to_owned(), Kind::Truncate);
+        let position = "0/1".to_owned();
+        let emptied =
+            Change { transaction: 7, position, at: None, schema, table, kind, key: None, old: None, new: None };
+        let deleted = Change { kind: Kind::Delete, ..emptied.clone() };
+        let mut out = Vec::new();
+        script(&[emptied, deleted], &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let loose: Vec<&str> = out.lines().filter(|l| !l.is_empty() && !l.starts_with("-- ")).collect();
+        let settings =
+            ["replication_role = replica", "encoding = 'UTF8'", "conforming_strings = on", "BEGIN", "COMMIT"];
+        assert_eq!(loose.len(), settings.len(), "{out}");
+        assert!(loose.iter().zip(settings).all(|(line, s)| line.ends_with(&format!("{s};"))), "{out}");
+        assert!(out.contains(r#"-- Truncate of "public"."x\nDROP TABLE payment; --\r"#), "{out}");
+    }
+
+    #[test]
+    fn an_operator_of_another_schema_is_told_with_it() {
+        let equal = Equal::from([("id".to_owned(), "OPERATOR(public.=)".to_owned())]);
+        let key = row(&[("id", Some("a")), ("n", Some("1"))]);
+        assert_eq!(condition(&key, &equal), "\"id\" OPERATOR(public.=) 'a' AND \"n\" = '1'");
     }
 }

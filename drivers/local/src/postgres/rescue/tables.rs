@@ -12,12 +12,24 @@ pub(super) struct Table {
     pub(super) columns: BTreeSet<String>,
     /// Columns that the server computes itself.
     pub(super) computed: BTreeSet<String>,
+    /// How its columns are compared.
+    pub(super) equal: sql::Equal,
+    /// Columns that are told as words of SQL and not as the server shows them.
+    words: BTreeSet<String>,
     /// Tables whose rows its rows refer to.
     pub(super) refers_to: Vec<Reference>,
     /// Tables whose rows refer to its rows.
     pub(super) referred_by: Vec<Reference>,
     /// Sequences by the column they fill.
     sequences: BTreeMap<String, String>,
+}
+
+impl Table {
+    /// A column as the log tells it: what its type's own output says, which no cast that somebody made can change.
+    pub(super) fn as_text(&self, name: &str) -> String {
+        let cast = if self.words.contains(name) { "::text" } else { "" };
+        format!("{0}{cast} AS {0}", sql::ident(name))
+    }
 }
 
 /// A foreign key, seen from one of its two tables.
@@ -29,6 +41,8 @@ pub(super) struct Reference {
     pub(super) table: String,
     /// Columns here and there.
     columns: Vec<(String, String)>,
+    /// How the columns there are compared.
+    equal: sql::Equal,
 }
 
 impl Reference {
@@ -38,9 +52,16 @@ impl Reference {
             value @ Datum::Text(_) => Some((there.clone(), value.clone())),
             Datum::Null | Datum::Unchanged { .. } => None,
         };
-        self.columns.iter().map(pair).collect::<Option<Row>>().map(|key| sql::condition(&key))
+        self.columns.iter().map(pair).collect::<Option<Row>>().map(|key| sql::condition(&key, &self.equal))
     }
 }
+
+/// An operator of equality that lies outside the catalogue's schema, as one of an index's: only superusers make those.
+const EQUAL: &str = "SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname) FROM pg_opclass c \
+    JOIN pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree' \
+    JOIN pg_amop x ON x.amopfamily = c.opcfamily AND x.amopstrategy = 3 \
+    AND x.amoplefttype = c.opcintype AND x.amoprighttype = c.opcintype JOIN pg_operator o ON o.oid = x.amopopr \
+    JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'";
 
 /// Tables by schema and name.
 #[derive(Debug, Default)]
@@ -62,9 +83,11 @@ impl Tables {
         for (schema, table) in wanted {
             let name = literal(&sql::table(&schema, &table));
             let columns = format!(
-                "SELECT attname, attgenerated <> '' AS computed, \
-                 pg_get_serial_sequence({name}, attname) AS sequence FROM pg_attribute \
-                 WHERE attrelid = to_regclass({name}) AND attnum > 0 AND NOT attisdropped"
+                "SELECT attname, attgenerated <> '' AS computed, atttypid = 'boolean'::regtype AS word, \
+                 pg_get_serial_sequence({name}, attname) AS sequence, ({EQUAL} AND c.opcdefault AND c.opcintype = \
+                 coalesce(nullif(t.typbasetype, 0), t.oid) LIMIT 1) AS equal FROM pg_attribute \
+                 JOIN pg_type t ON t.oid = atttypid JOIN pg_class r ON r.oid = attrelid \
+                 WHERE r.oid = to_regclass({name}) AND r.relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped"
             );
             let rows = writer.rows(&columns, within).await?;
             if rows.is_empty() {
@@ -75,6 +98,12 @@ impl Tables {
                 let column_name = column(row, "attname").unwrap_or_default().to_owned();
                 if column(row, "computed") == Some("t") {
                     known.computed.insert(column_name.clone());
+                }
+                if column(row, "word") == Some("t") {
+                    known.words.insert(column_name.clone());
+                }
+                if let Some(equal) = column(row, "equal") {
+                    known.equal.insert(column_name.clone(), equal.to_owned());
                 }
                 if let Some(sequence) = column(row, "sequence") {
                     known.sequences.insert(column_name.clone(), sequence.to_owned());
@@ -129,10 +158,14 @@ fn number(value: Option<&Datum>) -> Option<i64> {
 
 /// Foreign keys of a table (`ours`), or those of others that point to it.
 async fn references(writer: &Exclusive, within: Duration, name: &str, ours: bool) -> Result<Vec<Reference>, SqlError> {
-    let (here, there) = if ours { ("con", "conf") } else { ("conf", "con") };
+    // The last: how the other table's column is compared with itself.
+    let (here, there, same) = if ours { ("con", "conf", "conpp") } else { ("conf", "con", "conff") };
     let sql = format!(
-        "SELECT k.conname, n.nspname, o.relname, a.attname AS here, b.attname AS there FROM pg_constraint k \
-         CROSS JOIN LATERAL unnest(k.{here}key, k.{there}key) AS c (here, there) \
+        "SELECT k.conname, n.nspname, o.relname, a.attname AS here, b.attname AS there, \
+         CASE WHEN s.nspname <> 'pg_catalog' THEN format('OPERATOR(%I.%s)', s.nspname, e.oprname) END AS equal \
+         FROM pg_constraint k \
+         CROSS JOIN LATERAL unnest(k.{here}key, k.{there}key, k.{same}eqop) AS c (here, there, same) \
+         JOIN pg_operator e ON e.oid = c.same JOIN pg_namespace s ON s.oid = e.oprnamespace \
          JOIN pg_class o ON o.oid = k.{there}relid JOIN pg_namespace n ON n.oid = o.relnamespace \
          JOIN pg_attribute a ON a.attrelid = k.{here}relid AND a.attnum = c.here \
          JOIN pg_attribute b ON b.attrelid = k.{there}relid AND b.attnum = c.there \
@@ -142,16 +175,16 @@ async fn references(writer: &Exclusive, within: Duration, name: &str, ours: bool
     let mut found: Vec<Reference> = Vec::new();
     for row in &rows {
         let text = |name| column(row, name).unwrap_or_default().to_owned();
-        let pair = (text("here"), text("there"));
-        match found.last_mut().filter(|last| last.name == text("conname") && last.table == text("relname")) {
-            Some(last) => last.columns.push(pair),
-            None => found.push(Reference {
-                name: text("conname"),
-                schema: text("nspname"),
-                table: text("relname"),
-                columns: vec![pair],
-            }),
+        let same = |last: &Reference| last.name == text("conname") && last.table == text("relname");
+        if !found.last().is_some_and(same) {
+            let (name, schema, table) = (text("conname"), text("nspname"), text("relname"));
+            found.push(Reference { name, schema, table, columns: Vec::new(), equal: sql::Equal::new() });
         }
+        let Some(last) = found.last_mut() else { continue };
+        if let Some(equal) = column(row, "equal") {
+            last.equal.insert(text("there"), equal.to_owned());
+        }
+        last.columns.push((text("here"), text("there")));
     }
     Ok(found)
 }
