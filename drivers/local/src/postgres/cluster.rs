@@ -187,7 +187,8 @@ fn make_folder(server: &NewServer, programs: &Programs) -> Result<(), Failure> {
     let make = || {
         fs::create_dir_all(&server.data_dir)?;
         fs::set_permissions(&server.data_dir, fs::Permissions::from_mode(0o700))?;
-        durable::give(&server.data_dir, programs.owner())
+        // The plan may name a link.
+        durable::give(&fs::canonicalize(&server.data_dir)?, programs.owner())
     };
     make().map_err(|e: io::Error| cannot(&format!("make {}", server.data_dir.display()), &e))
 }

@@ -197,12 +197,17 @@ impl PostgresDriver {
 
 fn config_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let paths = fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
-    Ok(paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == "conf") && p.is_file()).collect())
+    Ok(paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == "conf") && is_file(p)).collect())
+}
+
+/// A link is not: it leads where the database's account wants.
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|about| about.is_file())
 }
 
 fn copy_to(file: &Path, folder: &Path) -> io::Result<()> {
     let name = file.file_name().ok_or_else(|| io::Error::other("a file without a name"))?;
     let target = folder.join(name);
-    fs::copy(file, &target)?;
+    durable::copy(file, &target, None)?;
     fs::File::open(&target)?.sync_all()
 }

@@ -17,7 +17,7 @@ use super::capture::not_kept;
 use pilotlight_core::outcome::Failure;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl PostgresDriver {
             if let Some(free) = to.parent().and_then(free_bytes).filter(|free| *free < bytes) {
                 tracing::info!(bytes, free, "the copy fits only where files can share blocks");
             }
-            tree(&from, &to, owner, &stop)?;
+            tree(&from, &from, &to, owner, &stop)?;
             durable::write(&to.join("postgresql.conf"), SETTINGS.as_bytes(), owner)?;
             durable::write(&to.join("postgresql.auto.conf"), b"", owner)?;
             durable::write(&to.join("pg_hba.conf"), b"local all all trust\n", owner)?;
@@ -175,11 +175,38 @@ pub(super) fn size(folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Copies a folder; links (the log, tablespaces) are followed, so that nothing of the copy is the original's.
-fn tree(from: &Path, to: &Path, owner: Owner, stop: &dyn Fn() -> bool) -> io::Result<()> {
+/// What a link in the data directory is to us.
+enum Link {
+    /// The log or a tablespace, where the administrator put it.
+    Followed,
+    /// A certificate or a configuration: no log needs it.
+    LeftOut,
+}
+
+/// The account could lead us anywhere by a link. Followed is only what the server itself keeps elsewhere, and only to a folder that
+/// belongs to the account.
+fn link(root: &Path, path: &Path, owner: Owner) -> io::Result<Link> {
+    let parent = path.parent();
+    let top = parent == Some(root);
+    let known =
+        (top && path.file_name().is_some_and(|n| n == "pg_wal")) || parent.is_some_and(|p| p == root.join("pg_tblspc"));
+    let about = fs::metadata(path)?;
+    let its_own = owner.is_none_or(|(uid, _)| about.uid() == uid.as_raw());
+    match (known && about.is_dir() && its_own, top && !about.is_dir()) {
+        (true, _) => Ok(Link::Followed),
+        (false, true) => Ok(Link::LeftOut),
+        (false, false) => Err(io::Error::other(format!(
+            "{} is a link to what is neither the log nor a tablespace of the server's account; it is not followed",
+            path.display()
+        ))),
+    }
+}
+
+/// Copies a folder, links to the log and to tablespaces followed, so that nothing of the copy is the original's. It is handed to
+/// the account when it is whole: until then nobody else may enter it.
+fn tree(root: &Path, from: &Path, to: &Path, owner: Owner, stop: &dyn Fn() -> bool) -> io::Result<()> {
     fs::create_dir(to)?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;
-    durable::give(to, owner)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         if is_left_out(&entry.file_name()) {
@@ -189,13 +216,16 @@ fn tree(from: &Path, to: &Path, owner: Owner, stop: &dyn Fn() -> bool) -> io::Re
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it was called off, or no time was left"));
         }
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        let about = fs::metadata(&path)?;
-        if about.is_dir() {
-            tree(&path, &target, owner, stop)?;
+        let about = fs::symlink_metadata(&path)?;
+        if about.is_symlink() {
+            match link(root, &path, owner)? {
+                Link::Followed => tree(root, &path, &target, owner, stop)?,
+                Link::LeftOut => {}
+            }
+        } else if about.is_dir() {
+            tree(root, &path, &target, owner, stop)?;
         } else if about.is_file() {
-            // Shares blocks with the original where the file system can.
-            fs::copy(&path, &target)?;
-            durable::give(&target, owner)?;
+            durable::copy(&path, &target, owner)?;
         }
     }
     // The server looks for it and it was left out.
@@ -204,5 +234,47 @@ fn tree(from: &Path, to: &Path, owner: Owner, stop: &dyn Fn() -> bool) -> io::Re
         fs::create_dir(&folder)?;
         durable::give(&folder, owner)?;
     }
-    Ok(())
+    durable::give(to, owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_the_log_and_tablespaces_are_copied_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, log, secret) = (folder.path().join("data"), folder.path().join("log"), folder.path().join("secret"));
+        for made in [&data.join("base/1"), &data.join("pg_tblspc"), &log, &secret] {
+            fs::create_dir_all(made).unwrap();
+        }
+        fs::write(log.join("0001"), "wal").unwrap();
+        fs::write(secret.join("key"), "private").unwrap();
+        symlink(&log, data.join("pg_wal")).unwrap();
+        symlink(&log, data.join("pg_tblspc/1")).unwrap();
+        symlink(secret.join("key"), data.join("server.key")).unwrap();
+        let owner = Some((nix::unistd::getuid(), nix::unistd::getgid()));
+        let copied = |name: &str| {
+            let to = folder.path().join(name);
+            tree(&data, &data, &to, owner, &|| false).map(|()| to)
+        };
+        let to = copied("first").unwrap();
+        for name in ["pg_wal/0001", "pg_tblspc/1/0001"] {
+            assert_eq!(fs::read_to_string(to.join(name)).unwrap(), "wal");
+        }
+        assert!(fs::symlink_metadata(to.join("pg_wal")).unwrap().is_dir() && !to.join("server.key").exists());
+        for (number, (target, at)) in
+            [(secret.join("key"), "base/1/16384"), (secret.clone(), "pg_xact")].into_iter().enumerate()
+        {
+            symlink(target, data.join(at)).unwrap();
+            assert!(copied(&number.to_string()).is_err(), "{at}");
+            fs::remove_file(data.join(at)).unwrap();
+        }
+        // A folder that is not the account's.
+        if nix::unistd::getuid().is_root() {
+            let nobody = Some((nix::unistd::Uid::from_raw(65_534), nix::unistd::Gid::from_raw(65_534)));
+            assert!(tree(&data, &data, &folder.path().join("other"), nobody, &|| false).is_err());
+        }
+    }
 }
