@@ -264,6 +264,8 @@ catalogue! {
     DRILL_NOT_NOW = "PL-0918", Refused;
     DRILL_LATE = "PL-0919", Refused;
     ALARM_NAME = "PL-0920", Usage;
+    PLAN_SWITCH = "PL-0921", Usage;
+    AWS_SWITCH = "PL-0922", Failed;
     DRILL_NOT_BACK = "PL-0930", Failed;
     AWS_NO_BACKUPS = "PL-0931", Failed;
     AWS_NODES_DEGRADED = "PL-0940", Failed;

@@ -4,7 +4,7 @@
 //! (`terraform/modules/iam/rights.json`), and through them docs/aws.md, are compared with this table by a test.
 
 use pilotlight_core::id::Region;
-use pilotlight_core::plan::aws::{AuroraMember, AwsComponent, AwsPlan, SnapshotBefore};
+use pilotlight_core::plan::aws::{AuroraMember, AwsComponent, AwsPlan, Route53Plan, SnapshotBefore};
 
 /// Calls that change something, by kind. Those of a detach only where the plan allows it.
 pub const CHANGES: &[(&str, &[&str])] = &[
@@ -43,7 +43,7 @@ pub const CHANGES: &[(&str, &[&str])] = &[
     ("ecs", &["ecs:UpdateService"]),
     ("autoscaling", &["autoscaling:UpdateAutoScalingGroup"]),
     ("eks", &["eks:UpdateNodegroupConfig"]),
-    ("route53", &["route53:ChangeResourceRecordSets"]),
+    ("route53", &["route53:ChangeResourceRecordSets", "s3:PutObject", "s3:DeleteObject"]),
     ("global-accelerator", &["globalaccelerator:UpdateEndpointGroup"]),
     ("sns", &["sns:Publish"]),
 ];
@@ -59,6 +59,8 @@ pub const KEY_CALLS: &[(&str, &[&str])] = &[
 const SNAPSHOT: &str = "rds:CreateDBSnapshot";
 /// Upon a role that only the bucket's configuration names.
 const PASS_ROLE: &str = "iam:PassRole";
+/// Of a name: records are changed, or an object is put and deleted.
+const RECORDS: [&str; 1] = ["route53:ChangeResourceRecordSets"];
 const DETACHES: [&str; 2] = ["rds:RemoveFromGlobalCluster", "elasticache:DisassociateGlobalReplicationGroup"];
 /// Of the way back after a detach: upon the region's own cluster.
 const BACK_HERE: [&str; 5] = [
@@ -107,6 +109,11 @@ impl Account<'_> {
     /// Auto Scaling groups and node groups.
     pub fn rights(&self, component: &AwsComponent, region: &Region, seen: Option<String>) -> Option<Vec<Rights>> {
         let (kind, resources) = self.resources(component, region, seen)?;
+        if let AwsComponent::Route53(name) = component {
+            let (_, all) = CHANGES.iter().find(|(k, _)| *k == kind)?;
+            let wanted = |a: &&&str| name.switch.is_some() != RECORDS.contains(a);
+            return Some(vec![Rights { actions: all.iter().filter(wanted).copied().collect(), resources }]);
+        }
         let may_detach = match component {
             AwsComponent::Aurora(a) => a.may_detach,
             AwsComponent::ElastiCache(e) => e.may_detach,
@@ -164,6 +171,9 @@ impl Account<'_> {
             }
             AwsComponent::Autoscaling(_) => ("autoscaling", vec![seen?]),
             AwsComponent::Eks(_) => ("eks", vec![seen?]),
+            AwsComponent::Route53(Route53Plan { switch: Some(s), .. }) => {
+                ("route53", vec![self.arn("s3", None, &format!("{}/{}", s.bucket, s.object))])
+            }
             AwsComponent::Route53(r) => ("route53", vec![self.arn("route53", None, &format!("hostedzone/{}", r.zone))]),
             AwsComponent::Accelerator(a) => ("global-accelerator", vec![a.regions.get(region)?.clone()]),
             AwsComponent::Sns(s) => ("sns", vec![s.topic.clone()]),

@@ -28,6 +28,9 @@ fn places(component: &AwsComponent, access: &Access) -> Vec<(String, Region)> {
     };
     let there = |r: &Region| access.name(r).to_owned();
     match component {
+        AwsComponent::Route53(r) if r.switch.is_some() => {
+            all(&there, r.switch().map(|(_, away)| away).into_iter().collect())
+        }
         AwsComponent::Route53(r) => r.answers.keys().take(1).map(|r| (ROUTE53_REGION.to_owned(), r.clone())).collect(),
         AwsComponent::Accelerator(a) => all(&|_| ACCELERATOR_REGION.to_owned(), a.regions.keys().collect()),
         AwsComponent::Sns(s) => {

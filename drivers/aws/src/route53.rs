@@ -6,10 +6,12 @@
 //! Invariants:
 //! - all records of the name change in one batch, so no moment has too few of them;
 //! - records that are not one per region under their region's name are not touched: the move is refused;
-//! - a change is done when Route 53 says that all of its servers have it, not before.
+//! - a change is done when Route 53 says that all of its servers have it, not before;
+//! - with a switch no record is changed, and S3 in the region that is not home is all that a move calls (see `switch`).
 
 mod look;
 mod records;
+mod switch;
 
 use crate::access::{Access, ROUTE53_REGION};
 use crate::call::Call;
@@ -80,6 +82,9 @@ impl Route53Driver {
 
     async fn route(&self, shares: &BTreeMap<Region, u32>, context: &Context) -> Result<Outcome, Failure> {
         self.acceptable(shares)?;
+        if let Some(switch) = self.switch() {
+            return switch.turn(shares, context).await;
+        }
         let published = self.published().await?;
         if let Some(stranger) = &published.stranger {
             return Err(Failure::rejected(format!(
@@ -138,12 +143,18 @@ impl Driver for Route53Driver {
         if target.component != self.component {
             return Err(Failure::unsupported(format!("{} is not {}", target.component, self.component)));
         }
-        Ok(self.published().await?.state(&self.plan))
+        match self.switch() {
+            Some(switch) => switch.state().await,
+            None => Ok(self.published().await?.state(&self.plan)),
+        }
     }
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
         match effect {
-            Effect::Route { shares, .. } => self.findings(shares).await,
+            Effect::Route { shares, .. } => match self.switch() {
+                Some(switch) => Ok(switch.findings().await),
+                None => self.findings(shares).await,
+            },
             _ => Ok(Vec::new()),
         }
     }
@@ -156,6 +167,9 @@ impl Driver for Route53Driver {
     }
 
     async fn resume(&self, handle: &str, _context: &Context) -> Result<Outcome, Failure> {
+        if let Some(switch) = self.switch() {
+            return switch.take_up(handle).await;
+        }
         let Handle { route53: id } =
             serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
         let client = self.client().await?;

@@ -3,6 +3,7 @@ answers: where users would be led now."""
 
 import http.client
 import itertools
+import re
 
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
@@ -10,6 +11,7 @@ from moto.route53.exceptions import InvalidInput
 from moto.route53.models import route53_backends
 from moto.route53.responses import Route53
 
+import objects
 from clock import CLOCK, PHASES, begin
 from world import LOCK
 
@@ -71,6 +73,10 @@ def is_healthy(check):
     inverted = check.inverted in (True, "true")
     if check.disabled in (True, "true"):
         return not inverted
+    asked = re.fullmatch(r"(.+?)\.s3\.[a-z0-9-]+\.amazonaws\.com", check.fqdn or "")
+    if asked and check.id not in HEALTH:
+        readable = objects.seen_by_checkers(asked[1], (check.resource_path or "/").lstrip("/"))
+        return readable != inverted
     state = HEALTH.get(check.id, {"status": "ok", "was": "ok", "since": -1e9})
     word = state["status"] if CLOCK.now() - state["since"] >= PHASES["health"] else state["was"]
     healthy = {"ok": True, "fail": False, "probe": None}.get(word)

@@ -39,6 +39,9 @@ REST = {
         ("PUT", r"\?replication", "PutBucketReplication"),
         ("GET", r"\?replication", "GetBucketReplication"),
         ("GET", r"\?versioning", "GetBucketVersioning"),
+        ("GET", r"\?.*list-type=2", "ListObjectsV2"),
+        ("PUT", r"^/[^/?]+/[^/?]+", "PutObject"),
+        ("DELETE", r"^/[^/?]+/[^/?]+", "DeleteObject"),
     ],
 }
 

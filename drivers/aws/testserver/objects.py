@@ -5,6 +5,8 @@ arrives in the other bucket after the lag, unless one of the regions is down or 
 not copied on. A rule copies new objects only.
 """
 
+import json
+
 import xmltodict
 from moto.s3.exceptions import ReplicationConfigurationNotFoundError
 from moto.s3.models import S3Backend, s3_backends
@@ -20,6 +22,8 @@ put_object, delete_object, get_bucket = S3Backend.put_object, S3Backend.delete_o
 
 # What is on its way: source, destination, rule, key, value (None for a deletion), since when.
 WAITING = []
+# When an object was last put or deleted, and whether it was there before: health checks see it later.
+TURNED = {}
 # Seconds by the bucket they go to, failures to come and failures that were, by the bucket they come from.
 LAGS, TO_FAIL, FAILED = {}, {}, {}
 
@@ -81,13 +85,40 @@ def copy_on(name, key, value):
             )
 
 
+def turn(name, key):
+    was = is_readable(name, key)
+    if was is not None:
+        TURNED[(name, key)] = (CLOCK.now(), was)
+
+
+def is_readable(name, key):
+    """By everybody; `None` where there is no such bucket."""
+    if name not in backend().buckets:
+        return None
+    found = backend().get_object(name, key) is not None
+    policy = json.loads(bucket(name).policy or b"{}")
+    arn = f"arn:aws:s3:::{name}/{key}"
+    opens = [s for s in policy.get("Statement", []) if s["Effect"] == "Allow" and s["Principal"] in ("*", {"AWS": "*"})]
+    return found and any(s["Action"] == "s3:GetObject" and s["Resource"] == arn for s in opens)
+
+
+def seen_by_checkers(name, key):
+    """What checkers outside see: nothing of a region that is down, and a change only after a while."""
+    if name not in backend().buckets or not up(name):
+        return False
+    since, was = TURNED.get((name, key), (-1e9, False))
+    return is_readable(name, key) if CLOCK.now() - since >= PHASES["health"] else was
+
+
 def put_and_copy(self, bucket_name, key_name, value, *args, **kwargs):
+    turn(bucket_name, key_name)
     made = put_object(self, bucket_name, key_name, value, *args, **kwargs)
     copy_on(bucket_name, key_name, value)
     return made
 
 
 def delete_and_copy(self, bucket_name, key_name, version_id=None, bypass=False):
+    turn(bucket_name, key_name)
     gone = delete_object(self, bucket_name, key_name, version_id, bypass)
     if version_id is None:
         copy_on(bucket_name, key_name, None)

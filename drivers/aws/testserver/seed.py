@@ -58,6 +58,8 @@ def make_all(port, wanted):
         made.setdefault("zones", {})[name] = zone.rsplit("/", 1)[-1]
     for name in wanted.get("checks", []):
         made.setdefault("checks", {})[name] = check(port, name)
+    for one in wanted.get("switches", []):
+        made.setdefault("switches", {})[one["bucket"]] = switch(port, one)
     for region, name in wanted.get("topics", []):
         arn = client(port, "sns", region).create_topic(Name=name)["TopicArn"]
         made.setdefault("topics", []).append(arn)
@@ -307,3 +309,40 @@ def check(port, name):
     config = {"Type": "HTTP", "IPAddress": "127.0.0.1", "Port": 80, "ResourcePath": "/health", "RequestInterval": 10}
     route53 = client(port, "route53", "us-east-1")
     return route53.create_health_check(CallerReference=name, HealthCheckConfig=config)["HealthCheck"]["Id"]
+
+
+def switch(port, one):
+    """A bucket whose one object everybody can read, and an inverted health check that asks for it."""
+    s3 = client(port, "s3", one["region"])
+    s3.create_bucket(Bucket=one["bucket"], CreateBucketConfiguration={"LocationConstraint": one["region"]})
+    arn = f"arn:aws:s3:::{one['bucket']}/{one['object']}"
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": arn}
+    s3.put_bucket_policy(Bucket=one["bucket"], Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+    config = {
+        "Type": "HTTPS",
+        "FullyQualifiedDomainName": f"{one['bucket']}.s3.{one['region']}.amazonaws.com",
+        "Port": 443,
+        "ResourcePath": f"/{one['object']}",
+        "RequestInterval": 10,
+        "FailureThreshold": 3,
+        "Inverted": True,
+    }
+    route53 = client(port, "route53", "us-east-1")
+    check = route53.create_health_check(CallerReference=one["bucket"], HealthCheckConfig=config)["HealthCheck"]["Id"]
+    if "name" in one:
+        zone = one["zone"]
+        records = [
+            {
+                "Name": one["name"],
+                "Type": "A",
+                "SetIdentifier": region,
+                "TTL": 60,
+                "ResourceRecords": [{"Value": value}],
+                "Failover": "PRIMARY" if region == one["home"] else "SECONDARY",
+                **({"HealthCheckId": check} if region == one["home"] else {}),
+            }
+            for region, value in one["answers"].items()
+        ]
+        changes = [{"Action": "CREATE", "ResourceRecordSet": record} for record in records]
+        route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    return check

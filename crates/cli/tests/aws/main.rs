@@ -9,5 +9,6 @@ mod examples;
 mod ground;
 mod moves;
 mod objects;
+mod switch;
 mod terraform;
 mod wait;

@@ -220,6 +220,31 @@ pub struct Route53Plan {
     pub ttl_seconds: u32,
     /// What to answer per region.
     pub answers: BTreeMap<Region, Route53Answer>,
+    /// An object moves users, instead of changes of records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switch: Option<Route53Switch>,
+}
+
+/// An object in a bucket away from home. While it can be read, the inverted health check of home's record is bad, so Route 53
+/// answers with the other region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Route53Switch {
+    /// The region of the primary record.
+    pub home: Region,
+    /// The bucket, which is in the other region.
+    pub bucket: String,
+    /// Key of the object.
+    pub object: String,
+    /// How long Route 53's checkers need to see a change of it.
+    pub takes: Duration,
+}
+
+impl Route53Plan {
+    /// The switch and the region its bucket is in.
+    pub fn switch(&self) -> Option<(&Route53Switch, &Region)> {
+        let switch = self.switch.as_ref()?;
+        self.answers.keys().find(|region| **region != switch.home).map(|away| (switch, away))
+    }
 }
 
 /// The type of a record.
@@ -392,6 +417,11 @@ impl AwsComponent {
             AwsComponent::Eks(e) => {
                 format!("an EKS node group, {} nodes where the traffic is and {} elsewhere", e.active, e.standby)
             }
+            AwsComponent::Route53(Route53Plan { name, switch: Some(s), .. }) => format!(
+                "the name {name} in Route 53, moved by the object {} in the bucket {} away from {}: a move needs S3 there and no \
+                 control plane of Route 53",
+                s.object, s.bucket, s.home
+            ),
             AwsComponent::Route53(r) => format!(
                 "the name {} in Route 53; its control plane is in us-east-1, so no record changes while that is down",
                 r.name

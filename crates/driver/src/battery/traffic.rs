@@ -15,6 +15,10 @@ pub trait TrafficBench: Bench {
     async fn name(&self) -> (Component, Region, Region);
     /// The regions users are led to right now, asked past the driver.
     async fn users_go_to(&self) -> Vec<Region>;
+    /// Whether traffic can be split. What cannot must refuse to.
+    fn splits(&self) -> bool {
+        true
+    }
 }
 
 /// Without the regions that are published with no share: they get as little as those that are not published.
@@ -39,6 +43,10 @@ pub async fn traffic(bench: &dyn TrafficBench) -> Report {
         (vec![(&one, 10), (&other, 90)], vec![&one, &other]),
         (vec![(&one, 100), (&other, 0)], vec![&one]),
     ] {
+        if led.len() > 1 && !bench.splits() {
+            laws.fails("a-split-is-refused", &route(&shares), &[FailureKind::Rejected]).await;
+            continue;
+        }
         let answer = laws.apply(&route(&shares)).await;
         laws.hold("route-is-done", answer.is_ok(), || format!("{shares:?}: {answer:?}"));
         let expected: BTreeMap<Region, u32> = shares.iter().map(|(r, n)| ((*r).clone(), *n)).collect();

@@ -38,6 +38,7 @@ impl<'a> Name<'a> {
             record: RecordType::A,
             policy,
             ttl_seconds: 60,
+            switch: None,
             answers: [answer(EAST, "192.0.2.1", 0), answer(WEST, "192.0.2.2", 1)].into(),
         };
         let (name, folder) = (plan.name.clone(), tempfile::tempdir().unwrap());

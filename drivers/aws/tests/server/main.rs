@@ -24,3 +24,4 @@ mod publish;
 mod rds;
 mod rights;
 mod roles;
+mod switch;

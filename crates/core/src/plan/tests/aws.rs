@@ -186,3 +186,30 @@ fn what_a_provider_keeps_is_not_promised_as_ours() {
     }
     assert!(words.unproven.iter().any(|line| line.contains("its provider has lost sight of")), "{said}");
 }
+
+/// The plan with users moved by an object.
+fn switched(text: &str) -> String {
+    let switch = "      us-west-2: { value: 192.0.2.2 }\n    switch: { home: us-east-1, bucket: pay-switch }\n";
+    text.replace("      us-west-2: { alias: { name: lb.example.com, zone: Z9 } }\n", switch)
+}
+
+#[test]
+fn a_switch_is_read_and_needs_no_control_plane_of_route53() {
+    let plan = Plan::read(&switched(PLAN), "plan.yaml").expect("it has no fault");
+    let Kind::Aws(AwsComponent::Route53(name)) = &plan.components[&"name".into()].kind else { panic!("no name") };
+    let (switch, away) = name.switch().expect("it has one");
+    assert_eq!((away.as_str(), switch.home.as_str(), switch.takes.as_secs()), ("us-west-2", "us-east-1", 90));
+    assert!(crate::plan::meaning(&plan).components.iter().any(|l| l.contains("no control plane of Route 53")));
+}
+
+#[test]
+fn a_switch_that_could_not_work_is_refused() {
+    for (from, to) in [
+        ("    policy: failover\n", ""),
+        ("home: us-east-1, bucket", "home: us-west-2, bucket"),
+        ("home: us-east-1, bucket", "home: eu-west-1, bucket"),
+        ("value: 192.0.2.2 }", "value: 192.0.2.2, health_check: def }"),
+    ] {
+        assert_eq!(faults(|text| switched(&text).replace(from, to)), [code::PLAN_SWITCH], "{to}");
+    }
+}

@@ -2,9 +2,9 @@
 
 use crate::code;
 use crate::id::Region;
-use crate::plan::aws::{AnswerTo, RecordPolicy, RecordType, Route53Answer, Route53Plan};
+use crate::plan::aws::{AnswerTo, RecordPolicy, RecordType, Route53Answer, Route53Plan, Route53Switch};
 use crate::plan::fault::Collector;
-use crate::plan::shape::{Section, Shape, Word, default, optional, required, word};
+use crate::plan::shape::{Section, Shape, Word, at_least_ms, default, optional, required, word};
 use crate::plan::value::Record;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -32,6 +32,22 @@ static ANSWER: Section = Section {
     ],
 };
 
+static SWITCH: Section = Section {
+    doc: "Users are moved by an object in a bucket of the region that is not home, and no record is changed: for that Route 53's \
+          control plane is not needed. Home's record is the primary, with an inverted health check on the object.",
+    keys: &[
+        required("home", Shape::Text, "The region of the primary record. Users are there while the object is not."),
+        required("bucket", Shape::Text, "A bucket in the other region."),
+        default("object", Shape::Text, "users-are-away", "Key of the object. Everybody can read it."),
+        default(
+            "takes",
+            at_least_ms(1_000),
+            "90s",
+            "How long Route 53's checkers need to see it. So long is waited where Route 53 cannot be asked whether they have.",
+        ),
+    ],
+};
+
 pub(in crate::plan) static SECTION: Section = Section {
     doc: "A name in Route 53 that leads users to the region that serves. Records are changed in us-east-1, wherever the \
           regions are.",
@@ -50,6 +66,11 @@ pub(in crate::plan) static SECTION: Section = Section {
             "answers",
             Shape::PerRegion { of: &Shape::Record(&ANSWER), every: true },
             "What to answer when the region serves.",
+        ),
+        optional(
+            "switch",
+            Shape::Record(&SWITCH),
+            "An object that moves users, with `policy: failover` and two regions.",
         ),
     ],
 };
@@ -73,6 +94,19 @@ pub(super) fn build(record: &Record) -> Option<Route53Plan> {
             .iter()
             .map(|(name, value)| Some((Region::new(name), answer(value.record()?)?)))
             .collect::<Option<_>>()?,
+        switch: match record.record("switch") {
+            Some(switch) => Some(build_switch(switch)?),
+            None => None,
+        },
+    })
+}
+
+fn build_switch(record: &Record) -> Option<Route53Switch> {
+    Some(Route53Switch {
+        home: record.region("home")?,
+        bucket: record.owned("bucket")?,
+        object: record.owned("object")?,
+        takes: record.duration("takes")?,
     })
 }
 
@@ -84,7 +118,31 @@ fn answer(record: &Record) -> Option<Route53Answer> {
     Some(Route53Answer { to, health_check: record.owned("health_check") })
 }
 
+/// What a switch needs of the rest: two failover records, and a check on the one it turns off.
+fn check_switch(record: &Record, switch: &Record, out: &mut Collector<'_>) {
+    let (answers, Some(home)) = (record.map("answers"), switch.text("home")) else { return };
+    let at_home = answers.iter().find(|(region, _)| region == home).and_then(|(_, answer)| answer.record());
+    let fault = if record.word("policy") != Some("failover") {
+        Some(("a switch needs failover records", "`policy: failover`"))
+    } else if answers.len() != 2 || at_home.is_none() {
+        Some(("a switch moves users between two regions", "`home` and one other region in `answers`"))
+    } else if at_home.is_some_and(|answer| !answer.given("health_check")) {
+        Some(("a switch turns home's record off by its health check", "`health_check` in home's answer"))
+    } else if answers.iter().any(|(r, a)| r != home && a.record().is_some_and(|a| a.given("health_check"))) {
+        // With both bad, Route 53 answers with the primary.
+        Some(("a bad health check away from home would undo the switch", "no `health_check` in the other answer"))
+    } else {
+        None
+    };
+    if let Some((text, allowed)) = fault {
+        out.add(code::PLAN_SWITCH, &switch.at, text).found(home).allowed(allowed);
+    }
+}
+
 pub(super) fn check(record: &Record, out: &mut Collector<'_>) {
+    if let Some(switch) = record.record("switch") {
+        check_switch(record, switch, out);
+    }
     let word = record.word("type").unwrap_or_default();
     for (region, value) in record.map("answers") {
         let Some(answer) = value.record() else { continue };
