@@ -73,6 +73,13 @@ pub enum Want {
     Plain,
 }
 
+impl Want {
+    /// One that can also [delay](Net::delay).
+    pub fn with_delays(self) -> Self {
+        Want::Relays
+    }
+}
+
 /// Why there is no such network, or why it does not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {

@@ -28,7 +28,7 @@ use super::latency;
 use super::leader::{self, Shared};
 use super::series::Series;
 use crate::demo::DemoError;
-use crate::demo::plan::Controllers;
+use case::LaneKind;
 use ground::Ground;
 use lane::Lane;
 use peer::PeerGround;
@@ -82,8 +82,8 @@ pub(crate) async fn measure(order: &Order) -> Result<Measured, DemoError> {
     lane::sweep();
     peer::sweep();
     let mut all = Measured { rounds: Vec::new(), net: "no lanes".to_owned(), figures: Vec::new() };
-    for controllers in [Controllers::One, Controllers::Folder] {
-        lanes(order, &controllers, &mut all).await?;
+    for kind in [LaneKind::Usual, LaneKind::Three, LaneKind::Slow] {
+        lanes(order, kind, &mut all).await?;
     }
     // One after the other and after the lanes: what they measure is the machine itself.
     let progress = |text: &str| eprintln!("  {text}");
@@ -101,17 +101,16 @@ pub(crate) async fn measure(order: &Order) -> Result<Measured, DemoError> {
     Ok(all)
 }
 
-/// The rounds of all lanes that have such controllers.
-async fn lanes(order: &Order, controllers: &Controllers, all: &mut Measured) -> Result<(), DemoError> {
-    let theirs = |case: Case| !case.is_apart() && case.has_three() == controllers.are_several();
-    let cases: Vec<(Case, u32)> = order.cases.iter().copied().filter(|(case, _)| theirs(*case)).collect();
+/// The rounds of all lanes of that kind.
+async fn lanes(order: &Order, kind: LaneKind, all: &mut Measured) -> Result<(), DemoError> {
+    let cases: Vec<(Case, u32)> = order.cases.iter().copied().filter(|(case, _)| case.lane() == Some(kind)).collect();
     if cases.is_empty() {
         return Ok(());
     }
     let todo: Todo = Arc::new(Mutex::new(turns(order, &cases)));
     let mut lanes = JoinSet::new();
     for number in 0..order.lanes.max(1) {
-        lanes.spawn(walk(number, order.clone(), controllers.clone(), todo.clone()));
+        lanes.spawn(walk(number, order.clone(), kind, todo.clone()));
     }
     while let Some(ended) = lanes.join_next().await {
         let (rounds, net) = ended.map_err(|e| DemoError::Ended(format!("a lane has ended: {e}")))??;
@@ -136,14 +135,9 @@ fn turns(order: &Order, cases: &[(Case, u32)]) -> VecDeque<Turn> {
 }
 
 /// One lane takes rounds until none is left. Its pairs stand side by side, and rest while it is not their turn.
-async fn walk(
-    number: usize,
-    order: Order,
-    controllers: Controllers,
-    todo: Todo,
-) -> Result<(Vec<Round>, String), DemoError> {
+async fn walk(number: usize, order: Order, kind: LaneKind, todo: Todo) -> Result<(Vec<Round>, String), DemoError> {
     let mut rounds = Vec::new();
-    let mut ours = Lane::start(number, &order, &controllers).await?;
+    let mut ours = Lane::start(number, &order, kind).await?;
     let net = ours.net_kind();
     let mut peers = BTreeMap::new();
     loop {
@@ -161,7 +155,7 @@ async fn walk(
                     Some(peer) => drop(peers.remove(&peer)),
                     None => {
                         drop(ours);
-                        ours = Lane::start(number, &order, &controllers).await?;
+                        ours = Lane::start(number, &order, kind).await?;
                     }
                 }
                 Round::failed(case, n, &e)

@@ -98,6 +98,16 @@ fn what_is_no_loss_of_the_region_moves_nothing() {
 }
 
 #[test]
+fn a_slow_network_moves_nothing_and_commits_do_not_wait_for_it() {
+    let table = play(&["--case", "slow", "-n", "2", "--lanes", "2"]);
+    for round in rounds(&table, "slow") {
+        assert!(round["moved"] == false && round["lost"] == 0 && round["restarted"] == false, "{round:#}");
+        // The candidate's word takes 600 ms; the gate's does not leave the machine.
+        assert!(round["commit_ms"].as_f64().is_some_and(|ms| ms < 300.0), "{round:#}");
+    }
+}
+
+#[test]
 fn a_region_that_returns_at_the_worst_moment_is_no_second_writer() {
     let table = play(&["--case", "return", "-n", "3"]);
     assert_eq!(rounds(&table, "return").len(), 3);

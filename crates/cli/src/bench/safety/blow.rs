@@ -109,12 +109,14 @@ pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writer
             Ok(Struck::default())
         }
         Case::OneWay => {
-            let ways = [(old, Place::Third), (Place::Third, old), (old, standby), (standby, old)];
+            let third = Place::Third;
+            let ways = [(old, third), (third, old), (old, standby), (standby, old), (standby, third), (third, standby)];
             let (from, to) = ways[n as usize % ways.len()];
             lane.net().cut(from, to)?;
             hold(lane).await?;
             Ok(Struck::with(format!("from {} to {}", from.name(), to.name())))
         }
+        Case::Slow => slow(lane, n).await,
         Case::Leader | Case::Latency => Err(DemoError::Ended(format!("{} is not played on a lane", case.name()))),
     }
 }
@@ -123,6 +125,18 @@ pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writer
 async fn hold(lane: &mut Lane) -> Result<Struck, DemoError> {
     tokio::time::sleep(lane.lease * 2 + Duration::from_secs(1)).await;
     Ok(Struck::default())
+}
+
+/// Late, and else as ever: between the writer and its standby, or the place that grants its lease.
+async fn slow(lane: &mut Lane, n: u32) -> Result<Struck, DemoError> {
+    let (old, standby) = lane.places();
+    let late = [(standby, 300), (Place::Third, 80), (standby, 80), (Place::Third, 300)];
+    let (other, ms) = late[n as usize % late.len()];
+    let by = Duration::from_millis(ms);
+    lane.net().delay(old, other, by)?;
+    lane.net().delay(other, old, by)?;
+    hold(lane).await?;
+    Ok(Struck::with(format!("{ms} ms each way between {} and {}", old.name(), other.name())))
 }
 
 /// Somebody beside a living database stops: the agent that would fence, the gate that would withhold, or both.

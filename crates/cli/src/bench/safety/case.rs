@@ -44,12 +44,25 @@ pub(crate) enum Case {
     LinkThird,
     /// Nothing that the writer's region sends arrives anywhere; what is sent to it does
     Mute,
-    /// One direction between two places is cut: writer to third, third to writer, writer to standby, standby to writer
+    /// One direction between two of the writer, the standby and the third place is cut, another each round
     OneWay,
+    /// What one place sends another arrives late, both ways: writer and standby, or writer and third, by 80 or 300 ms
+    Slow,
     /// One of three controllers is killed or frozen while it leads, with nothing under way and in the middle of a run
     Leader,
     /// What the guarantee and the fences of the connections cost each commit
     Latency,
+}
+
+/// What a lane is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LaneKind {
+    /// One controller, the network that was asked for.
+    Usual,
+    /// Three controllers on a shared store.
+    Three,
+    /// A relay on each way, which can delay.
+    Slow,
 }
 
 /// What should come of it.
@@ -67,9 +80,13 @@ impl Case {
     /// What should come of it.
     pub(crate) fn expects(self) -> Expect {
         match self {
-            Case::Third | Case::Controllers | Case::Agent | Case::Link | Case::LinkThird | Case::OneWay => {
-                Expect::Holds
-            }
+            Case::Third
+            | Case::Controllers
+            | Case::Agent
+            | Case::Link
+            | Case::LinkThird
+            | Case::OneWay
+            | Case::Slow => Expect::Holds,
             Case::Postgres | Case::Alone | Case::Leader | Case::Latency => Expect::Stays,
             _ => Expect::Moves,
         }
@@ -77,12 +94,17 @@ impl Case {
 
     /// Played on a set-up of its own, not on a lane.
     pub(crate) fn is_apart(self) -> bool {
-        matches!(self, Case::Leader | Case::Latency)
+        self.lane().is_none()
     }
 
-    /// Played with three controllers on a shared store.
-    pub(crate) fn has_three(self) -> bool {
-        self == Case::LeaderStep
+    /// What kind of lane it is played on.
+    pub(crate) fn lane(self) -> Option<LaneKind> {
+        match self {
+            Case::Leader | Case::Latency => None,
+            Case::LeaderStep => Some(LaneKind::Three),
+            Case::Slow => Some(LaneKind::Slow),
+            _ => Some(LaneKind::Usual),
+        }
     }
 
     /// So many rounds of it are all there is to it.

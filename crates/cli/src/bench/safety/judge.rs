@@ -8,6 +8,7 @@
 
 use super::case::{Case, Expect};
 use super::kept::Kept;
+use pilotlight_core::measure::median;
 use pilotlight_core::time::Mono;
 use pilotlight_lab::writer::{Ack, Log};
 use serde::Serialize;
@@ -83,6 +84,9 @@ pub(crate) struct Round {
     pub(crate) turned_away: Option<u64>,
     /// The longest time without an acknowledgement to B, from the fault to the end of the round.
     pub(crate) silence_ms: f64,
+    /// Median time from sending a row to its acknowledgement to B, of rows that were sent after the fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) commit_ms: Option<f64>,
     /// Acknowledgements of the old side that arrived after the new side's first, whose rows the new side holds.
     pub(crate) late: u64,
     /// The same, of rows that the new side does not hold: two writers.
@@ -122,7 +126,7 @@ impl Round {
             return format!("lane {lane} {of} {case} {n}: FAILED, {why}");
         }
         format!(
-            "lane {lane} {of} {case} {n}{}{detail}: {}{}{}{}{}{}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
+            "lane {lane} {of} {case} {n}{}{detail}: {}{}{}{}{}{}{}{}{}{}, longest silence {:.0} ms, {acked} acknowledged, {lost} lost, \
              {missing} missing, {late} late, {in_flight} in flight, {dual} by two",
             if detail.is_empty() { "" } else { ", " },
             if self.moved { "moved" } else { "stayed" },
@@ -134,6 +138,7 @@ impl Round {
             ms("old client cut after", self.cut_ms),
             ms("clients moved after", self.moved_ms),
             ms("guard gap of the old client", self.old_client_gap_ms),
+            ms("a commit", self.commit_ms),
             self.silence_ms
         )
     }
@@ -156,6 +161,7 @@ impl Round {
             (self.moved && expects != Expect::Moves, "the writer was moved"),
             (!self.moved && expects == Expect::Moves, "the writer was not moved"),
             (self.restarted && expects == Expect::Holds, "the writer was fenced or restarted"),
+            (self.lost > 0 && expects == Expect::Holds, "rows were lost although nothing was"),
             (self.acked == 0, "nothing was acknowledged"),
         ];
         wrong.iter().find(|(is, _)| *is).map(|(_, text)| (*text).to_owned())
@@ -189,6 +195,8 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
     let last = seen.old_client.filter(|_| seen.paused.is_none()).and_then(|log| log.acks.last());
     let lost = |ack: &&Ack| !seen.held.contains(&ack.id);
     let all = || seen.a.acks.iter().chain(&seen.b.acks);
+    let after_it = seen.b.acks.iter().filter(|a| a.sent >= seen.at);
+    let took: Vec<f64> = after_it.map(|a| signed_ms(a.sent, a.acked)).collect();
     Round {
         moved: first_new.is_some(),
         outage_ms: first_new.zip(before).map(|(first, last)| signed_ms(last.acked, first)),
@@ -199,6 +207,7 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         old_client_gap_ms: last.zip(first_new).map(|(last, first)| signed_ms(last.acked, first)),
         turned_away: seen.old_client.map(|log| log.turned_away),
         silence_ms: silence(seen.b, seen.at, seen.until).as_secs_f64() * 1_000.0,
+        commit_ms: median(&took),
         late,
         dual,
         in_flight,

@@ -2,7 +2,7 @@
 
 use super::Order;
 use super::blow::{self, Struck};
-use super::case::{Case, Expect};
+use super::case::{Case, Expect, LaneKind};
 use super::ground::{self, Chance, Ground, Servers, Writers};
 use super::judge::{Round, Seen, judge};
 use super::kept;
@@ -53,9 +53,9 @@ pub(super) fn sweep() {
 
 impl Lane {
     /// Makes databases, starts everything, waits until all is well.
-    pub(super) async fn start(number: usize, order: &Order, controllers: &Controllers) -> Result<Self, DemoError> {
+    pub(super) async fn start(number: usize, order: &Order, kind: LaneKind) -> Result<Self, DemoError> {
         let settings = Settings {
-            controllers: controllers.clone(),
+            controllers: if kind == LaneKind::Three { Controllers::Folder } else { Controllers::One },
             lease: show_duration(order.lease),
             // A death of the controller on top of that of a region takes a second lease, which may count as exposed.
             rpo: "30s",
@@ -64,7 +64,7 @@ impl Lane {
             rate: 1,
             rows: true,
             shared_buffers: SMALL_BUFFERS,
-            net: order.net,
+            net: if kind == LaneKind::Slow { order.net.with_delays() } else { order.net },
             shares: false,
             fence: order.fence,
         };

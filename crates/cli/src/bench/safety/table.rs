@@ -100,7 +100,12 @@ fn of(case: Case, rounds: &[&Round], lease_ms: f64) -> Vec<Figure> {
     let silence: Vec<f64> = rounds.iter().map(|r| r.silence_ms).collect();
     let bound = 1.1 * lease_ms + 500.0;
     match case.expects() {
-        Expect::Holds => vec![Figure::at_most(format!("{name}: longest silence"), &silence, NOTICED_MS)],
+        Expect::Holds => {
+            let mut figures = vec![Figure::at_most(format!("{name}: longest silence"), &silence, NOTICED_MS)];
+            let commit: Vec<f64> = rounds.iter().filter_map(|r| r.commit_ms).collect();
+            figures.extend((case == Case::Slow).then(|| Figure::shown(format!("{name}: a commit"), &commit)));
+            figures
+        }
         Expect::Stays => vec![Figure::shown(format!("{name}: longest silence"), &silence)],
         Expect::Moves if case == Case::Switchover => {
             let mut figures = vec![Figure::shown(format!("{name}: outage"), &outage)];
