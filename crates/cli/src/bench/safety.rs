@@ -15,6 +15,7 @@ mod kept;
 mod lane;
 mod names;
 mod peer;
+mod random;
 mod steps;
 mod table;
 

@@ -199,6 +199,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Kills the DNS authority with -9 and starts it again on what it left.
+    pub(crate) fn restart_authority(&mut self) -> Result<(), DemoError> {
+        let Some(dns) = &mut self.dns else { return Ok(()) };
+        dns.restart().map_err(|e| DemoError::at("the DNS authority", e))
+    }
+
     /// The process of the first controller.
     pub(crate) fn controller_pid(&self) -> Option<i32> {
         self.controllers.first().map(|(_, child)| child.pid())

@@ -3,6 +3,7 @@
 use super::case::Case;
 use super::ground::Writers;
 use super::lane::Lane;
+use super::random;
 use super::steps;
 use crate::command::moves;
 use crate::demo::DemoError;
@@ -52,7 +53,7 @@ pub(super) async fn strike(lane: &mut Lane, case: Case, n: u32, writers: &Writer
         Case::Pause => pause(lane, writers).await,
         Case::Return => come_back(lane, n, writers).await,
         Case::Controller | Case::LeaderStep => steps::lose_controller(lane, n, writers).await,
-        Case::Random => at_random(lane, writers).await,
+        Case::Random => random::strike(lane, n, writers).await,
         Case::Node => {
             let victim = lane.pair().writer();
             lane.pair().stage().kill_region(victim);
@@ -184,43 +185,6 @@ async fn come_back(lane: &mut Lane, n: u32, writers: &Writers) -> Result<Struck,
     lane.until_new(writers, ENOUGH).await?;
     tokio::time::sleep(WATCH).await;
     Ok(Struck::with(moment))
-}
-
-/// One region is lost in one of three ways; at a random instant something else dies, and comes back if nobody else
-/// would start it again.
-async fn at_random(lane: &mut Lane, writers: &Writers) -> Result<Struck, DemoError> {
-    let (old, _) = lane.places();
-    let (region, standby) = (lane.pair().writer(), lane.pair().standby());
-    let loss = ["cut off", "killed", "paused"][usize::try_from(lane.chance(3)).unwrap_or_default()];
-    let mut paused = None;
-    match loss {
-        "killed" => drop(lane.pair().stage().kill_region(region)),
-        "paused" => {
-            lane.net().cut_off(old)?;
-            lane.freeze(region, |_| true);
-            paused = Some(SystemClock.mono());
-        }
-        _ => lane.net().cut_off(old)?,
-    }
-    let longest = u64::try_from(lane.lease.as_millis()).unwrap_or(u64::MAX).saturating_add(1_000);
-    let after = Duration::from_millis(lane.chance(longest));
-    tokio::time::sleep(after).await;
-    let death = ["controller", "agent of the standby"][usize::try_from(lane.chance(2)).unwrap_or_default()];
-    if death == "controller" {
-        lane.pair().stage().kill_controllers();
-        lane.pair().stage().restart_controllers()?;
-    } else {
-        lane.pair().stage().kill_agent(standby);
-        lane.pair().stage().start_agent(standby)?;
-    }
-    lane.until_new(writers, ENOUGH).await?;
-    let thawed = (loss == "paused").then(|| lane.thaw());
-    lane.net().heal_all()?;
-    if loss == "killed" {
-        lane.pair().stage().start_agent(region)?;
-    }
-    tokio::time::sleep(WATCH).await;
-    Ok(Struck { detail: format!("{loss}, after {} ms the {death} is killed", after.as_millis()), thawed, paused })
 }
 
 /// Nobody can take its place and nobody grants it a lease: a dead writer is restarted in place all the same.

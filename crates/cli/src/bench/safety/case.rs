@@ -20,7 +20,7 @@ pub(crate) enum Case {
     Controller,
     /// The same with three controllers on a shared store: their leader is killed
     LeaderStep,
-    /// The region dies or is cut off, and something else dies at a random instant
+    /// The region dies, pauses or is cut off, and at a random instant something else dies, the next each round
     Random,
     /// Every process of the region is killed
     Node,

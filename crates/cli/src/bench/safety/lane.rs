@@ -25,6 +25,8 @@ use pilotlight_lab::region::Process;
 use pilotlight_server::api::view::{RecordsView, StatusView};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +40,8 @@ pub(super) struct Lane {
     /// Bundles of earlier rounds.
     bundles: BTreeSet<String>,
     chance: Chance,
+    /// The DNS authority was killed and has not answered since.
+    away: Arc<AtomicBool>,
     pub(super) lease: Duration,
 }
 
@@ -70,11 +74,23 @@ impl Lane {
         };
         let pair = Pair::start(settings).await?;
         let chance = Chance(order.seed.wrapping_add(number as u64 * 7_919));
-        Ok(Self { pair: Some(pair), next: 0, bundles: BTreeSet::new(), chance, lease: order.lease })
+        Ok(Self {
+            pair: Some(pair),
+            next: 0,
+            bundles: BTreeSet::new(),
+            chance,
+            away: Arc::default(),
+            lease: order.lease,
+        })
     }
 
     pub(super) fn pair(&mut self) -> &mut Pair {
         self.pair.as_mut().expect("taken out in drop only")
+    }
+
+    /// Questions for the name may go unanswered until one of them is answered.
+    pub(super) fn authority_restarts(&self) {
+        self.away.store(true, Ordering::Relaxed);
     }
 
     /// What the places are joined by.
@@ -191,7 +207,8 @@ impl Lane {
 impl Ground for Lane {
     async fn play(&mut self, case: Case, n: u32) -> Result<Round, DemoError> {
         let server = SocketAddr::new(self.net().address(Place::Third), self.pair().stage().sites.dns_port);
-        let watch = Watch::start(server, NAME).map_err(|e| DemoError::at("the watch over the name", e))?;
+        let watch =
+            Watch::start(server, NAME, self.away.clone()).map_err(|e| DemoError::at("the watch over the name", e))?;
         self.until_rows_can_be_kept().await?;
         let born = ground::born(&self.pair().database()).await?;
         let writers = self.write().await?;
@@ -232,7 +249,7 @@ impl Ground for Lane {
             kept: &kept,
         });
         (round.case, round.n, round.detail) = (case.name(), n, detail);
-        (round.load, round.empty_names) = (load, watch.empty());
+        (round.load, round.empty_names) = (load, watch.empty() + u64::from(self.away.swap(false, Ordering::Relaxed)));
         (round.decided_ms, round.promoted_ms) = self.split(before, wall).await;
         round.restarted = ground::born(&self.pair().database()).await? != born;
         if case.expects() != Expect::Moves && round.moved {

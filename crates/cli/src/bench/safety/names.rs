@@ -4,7 +4,7 @@ use pilotlight_driver::clock::SystemClock;
 use pilotlight_engine::measure::NameResolver;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -18,15 +18,21 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Asks the authority at `server` for `name` until it is dropped.
-    pub(super) fn start(server: SocketAddr, name: &'static str) -> std::io::Result<Self> {
+    /// Asks the authority at `server` for `name` until it is dropped. While it is `away` no answer is none; its first one
+    /// ends that.
+    pub(super) fn start(server: SocketAddr, name: &'static str, away: Arc<AtomicBool>) -> std::io::Result<Self> {
         let resolver = NameResolver::new(server, Arc::new(SystemClock)).map_err(std::io::Error::other)?;
         let empty = Arc::new(AtomicU64::new(0));
         let count = empty.clone();
         let task = tokio::spawn(async move {
             loop {
+                let asks = resolver.known(name).is_none();
                 let found = resolver.addresses(name).await;
-                if !found.is_ok_and(|addresses| !addresses.is_empty()) {
+                if found.is_ok_and(|addresses| !addresses.is_empty()) {
+                    if asks {
+                        away.store(false, Ordering::Relaxed);
+                    }
+                } else if !away.load(Ordering::Relaxed) {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
                 tokio::time::sleep(PAUSE).await;
