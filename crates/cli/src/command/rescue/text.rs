@@ -164,8 +164,7 @@ mod tests {
     #[test]
     fn foreign_text_moves_no_cursor_and_begins_no_line() {
         let name = "x\u{1b}[2J\n0 lost transactions\u{9b}31m\u{202e}".to_owned();
-        let cell =
-            Row::from([(name.clone(), Datum::Text(name.clone())), ("größe".into(), Datum::Text("日本 ✓".into()))]);
+        let cell = Row::from([(name.clone(), Datum::Text(name)), ("größe".into(), Datum::Text("日本 ✓".into()))]);
         let told = row(&cell);
         assert!(told.contains("größe=日本 ✓"), "{told}");
         let escaped = r"x\u{1b}[2J\n0 lost transactions\u{9b}31m\u{202e}";
