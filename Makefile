@@ -8,7 +8,7 @@ export PILOTLIGHT_REQUIRE ?= etcd,moto,postgres
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt tidy bench simulate docs clean tools postgres engines build-aws test-aws test-terraform moto
+.PHONY: help demo build test lint fmt tidy bench simulate docs clean tools postgres engines test-aws test-terraform moto
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -21,15 +21,10 @@ build: tools ## build the release binary
 	@$(CARGO) build --release --locked --package pilotlight
 
 test: tools postgres engines ## run every test, those on real PostgreSQL included
-	# They mostly wait for leases and servers: twice as many at once as there are processors.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" \
-		$(CARGO) test --workspace --locked $(ARGS)
+	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)
 
-build-aws: tools # most of what test-aws needs, minutes the first time for the SDK; no binary, which tests beside it may run
+test-aws: tools moto ## run the tests of AWS drivers and of the function against the AWS test server
 	$(CARGO) clippy --all-targets --locked $(AWS) -- --deny warnings
-	$(CARGO) test --no-run --locked $(AWS) --lib
-
-test-aws: build-aws moto ## run the tests of AWS drivers and of the function against the AWS test server
 	$(CARGO) test --locked $(AWS) --lib --test aws --test lambda $(ARGS)
 	# They mostly wait for the phases of the test server.
 	RUST_TEST_THREADS=6 $(CARGO) test --locked $(AWS) --test server $(ARGS)
