@@ -23,12 +23,12 @@ enum Victim {
 
 /// Each round takes the next.
 const VICTIMS: [Victim; 6] = [
-    Victim::Controller,
     Victim::CandidatesServer,
     Victim::WritersAgent,
+    Victim::WalReceiver,
     Victim::Authority,
     Victim::StandbysAgent,
-    Victim::WalReceiver,
+    Victim::Controller,
 ];
 
 impl Victim {
