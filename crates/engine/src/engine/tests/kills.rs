@@ -219,8 +219,8 @@ async fn killed_between_the_epoch_and_the_first_record_leaves_a_free_unit() {
 #[tokio::test(start_paused = true)]
 async fn killed_at_any_write_of_the_store_the_next_controller_puts_it_right() {
     for scene in SCENES {
-        // One write enters the unit; then the start, whatever the runbook does to the unit, and the end.
-        for n in 2..10 {
+        // One write keeps the lease, one enters the unit; then the start, whatever the runbook does to the unit, and the end.
+        for n in 3..11 {
             let mut stage = Stage::new(scene);
             let durable = Arc::clone(&stage.store);
             let mortal = Mortal::new(Arc::clone(&durable), n);
