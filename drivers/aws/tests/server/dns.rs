@@ -48,8 +48,7 @@ impl<'a> Name<'a> {
     }
 
     async fn led_to(&self) -> Vec<String> {
-        let answers = self.ground.server.ask(&format!("dns?name={}", self.name)).await.unwrap();
-        answers.as_array().unwrap().iter().map(|a| a["set"].as_str().unwrap().to_owned()).collect()
+        self.ground.answered(&self.name).await
     }
 
     async fn done(&self, region: &str, epoch: u64) -> Result<Outcome, Failure> {

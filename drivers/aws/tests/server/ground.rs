@@ -115,6 +115,12 @@ impl Ground {
         of.map(|c| c["action"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// The sets of records that users who ask for the name are answered from.
+    pub(crate) async fn answered(&self, name: &str) -> Vec<String> {
+        let answers = self.server.ask(&format!("dns?name={name}")).await.unwrap();
+        answers.as_array().unwrap().iter().map(|a| a["set"].as_str().unwrap().to_owned()).collect()
+    }
+
     pub(crate) async fn now(&self) -> f64 {
         self.server.ask("time").await.unwrap()["now"].as_f64().unwrap()
     }

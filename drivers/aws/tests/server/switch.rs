@@ -1,5 +1,6 @@
 //! A name that an object moves: the battery of traffic, no call to Route 53's region or to home, and what would be in the way.
 
+use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
 use pilotlight_aws::Route53Driver;
@@ -56,20 +57,12 @@ impl<'a> Name<'a> {
     }
 
     async fn led_to(&self) -> Vec<String> {
-        let answers = self.ground.server.ask(&format!("dns?name={}", self.name)).await.unwrap();
-        answers.as_array().unwrap().iter().map(|a| a["set"].as_str().unwrap().to_owned()).collect()
+        self.ground.answered(&self.name).await
     }
 
     async fn done(&self, region: &str, epoch: u64) -> Result<Outcome, Failure> {
         let route = Effect::Route { component: "name".into(), shares: [(Region::from(region), 100)].into() };
-        let context = context(epoch, region);
-        let mut answer = self.driver.apply(&route, &context).await;
-        let until = tokio::time::Instant::now() + Duration::from_secs(30);
-        while let Ok(Outcome::Accepted { handle }) = &answer {
-            assert!(tokio::time::Instant::now() < until, "the move does not end");
-            answer = self.driver.resume(handle, &context).await;
-        }
-        answer
+        drive::done(&self.driver, &route, &context(epoch, region)).await
     }
 
     async fn found(&self) -> Vec<(Severity, String)> {

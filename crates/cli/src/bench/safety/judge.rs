@@ -242,24 +242,18 @@ mod tests {
         Log { acks: acks.to_vec(), ..Log::default() }
     }
 
+    /// A fault after a tenth of a second, judged at that moment.
+    fn seen<'a>((a, b): (&'a Log, &'a Log), held: &'a BTreeSet<i64>, kept: &'a Kept) -> Seen<'a> {
+        let at = Mono(Duration::from_millis(100));
+        Seen { at, until: at, thawed: None, paused: None, old: 0, back: false, a, b, old_client: None, held, kept }
+    }
+
     fn round(a: &[Ack], b: &[Ack], held: &[i64], thawed: Option<u64>) -> Round {
         let (a, b) = (log(a), log(b));
         let held = held.iter().copied().collect();
-        let (at, until) = (Mono(Duration::from_millis(100)), Mono(Duration::from_millis(5_000)));
+        let until = Mono(Duration::from_millis(5_000));
         let thawed = thawed.map(|ms| Mono(Duration::from_millis(ms)));
-        judge(&Seen {
-            at,
-            until,
-            thawed,
-            paused: None,
-            old: 0,
-            back: false,
-            a: &a,
-            b: &b,
-            old_client: None,
-            held: &held,
-            kept: &Kept::default(),
-        })
+        judge(&Seen { until, thawed, ..seen((&a, &b), &held, &Kept::default()) })
     }
 
     #[test]
@@ -291,22 +285,9 @@ mod tests {
     #[test]
     fn what_the_old_side_holds_excuses_nothing_when_it_is_the_writer_in_the_end() {
         let (a, b) = (log(&[ack(1, 0, 90), ack(2, 0, 4_000)]), log(&[ack(11, 1, 3_200)]));
-        let (held, at, kept) = (BTreeSet::from([1, 2]), Mono(Duration::from_millis(100)), Kept::default());
+        let (held, kept) = (BTreeSet::from([1, 2]), Kept::default());
         let of = |back: bool| {
-            let seen = Seen {
-                at,
-                until: at,
-                thawed: None,
-                paused: None,
-                old: 0,
-                back,
-                a: &a,
-                b: &b,
-                old_client: None,
-                held: &held,
-                kept: &kept,
-            };
-            let round = judge(&seen);
+            let round = judge(&Seen { back, ..seen((&a, &b), &held, &kept) });
             (round.late, round.dual, round.lost, round.gap_ms.map(f64::round))
         };
         assert_eq!(of(true), (0, 1, 1, Some(-800.0)));
@@ -316,21 +297,9 @@ mod tests {
     #[test]
     fn what_a_bundle_holds_is_lost_but_not_missing() {
         let (a, b) = (log(&[ack(1, 0, 90), ack(2, 0, 99), ack(3, 0, 110)]), log(&[ack(11, 1, 3_200)]));
-        let (held, at) = (BTreeSet::from([1, 11]), Mono(Duration::from_millis(100)));
+        let held = BTreeSet::from([1, 11]);
         let of = |kept: &Kept| {
-            let round = judge(&Seen {
-                at,
-                until: at,
-                thawed: None,
-                paused: None,
-                old: 0,
-                back: false,
-                a: &a,
-                b: &b,
-                old_client: None,
-                held: &held,
-                kept,
-            });
+            let round = judge(&seen((&a, &b), &held, kept));
             (round.lost, round.missing)
         };
         assert_eq!(of(&Kept::default()), (2, 2));
@@ -342,23 +311,10 @@ mod tests {
     fn only_what_was_sent_before_a_pause_of_the_machine_was_in_flight() {
         let (a, b) =
             (log(&[Ack { sent: Mono(Duration::from_millis(90)), ..ack(1, 0, 4_000) }]), log(&[ack(11, 1, 3_200)]));
-        let (held, at, kept) = (BTreeSet::from([11]), Mono(Duration::from_millis(100)), Kept::default());
+        let (held, kept) = (BTreeSet::from([11]), Kept::default());
         let of = |paused: Option<u64>| {
             let paused = paused.map(|ms| Mono(Duration::from_millis(ms)));
-            let seen = Seen {
-                at,
-                until: at,
-                thawed: None,
-                paused,
-                old: 0,
-                back: false,
-                a: &a,
-                b: &b,
-                old_client: None,
-                held: &held,
-                kept: &kept,
-            };
-            let round = judge(&seen);
+            let round = judge(&Seen { paused, ..seen((&a, &b), &held, &kept) });
             (round.in_flight, round.dual)
         };
         assert_eq!(of(Some(95)), (1, 0));
@@ -374,19 +330,7 @@ mod tests {
             let cuts = cuts.iter().map(|ms| Mono(Duration::from_millis(*ms))).collect();
             let client = Log { cuts, turned_away: 7, ..log(acks) };
             let old_client = Some(&client);
-            judge(&Seen {
-                at,
-                until: at,
-                thawed: None,
-                paused,
-                old: 0,
-                back: false,
-                a: &a,
-                b: &b,
-                old_client,
-                held: &held,
-                kept: &kept,
-            })
+            judge(&Seen { paused, old_client, ..seen((&a, &b), &held, &kept) })
         };
         let cut = of(&[ack(1, 0, 90), ack(2, 0, 2_900)], &[50, 2_950], None);
         let times = [cut.cut_ms, cut.moved_ms, cut.old_client_gap_ms].map(|ms| ms.map(f64::round));
