@@ -45,6 +45,7 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         ports: agent.outlook.seen(sent),
         health: agent.checkup.seen(sent),
         wishes: agent.picture.wishes(),
+        accord: Some(agent.accord.clone()),
     };
     let reply = tokio::select! {
         biased;

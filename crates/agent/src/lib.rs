@@ -51,7 +51,8 @@ use outlook::{Outlook, wakes};
 use picture::Picture;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::plan::{ComponentPlan, Plan};
+use pilotlight_core::plan::{Accord, ComponentPlan, Plan};
+use pilotlight_core::shared::Shared;
 use pilotlight_core::verdict::Witness;
 use pilotlight_driver::Driver;
 use pilotlight_driver::checkup::Checkup;
@@ -114,6 +115,7 @@ pub(crate) struct Agent {
     pub(crate) instance: String,
     pub(crate) place: String,
     pub(crate) plan: Arc<Plan>,
+    pub(crate) accord: Shared<Accord>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) picture: Arc<Picture>,
@@ -239,6 +241,7 @@ fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
         region: parts.region,
         instance: parts.instance,
         place: parts.place,
+        accord: Accord::of(&parts.plan).into(),
         plan: parts.plan,
         clock: parts.clock,
         driver: parts.driver,

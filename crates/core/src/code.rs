@@ -288,6 +288,8 @@ catalogue! {
     HOLD_NOT_KEPT = "PL-0976", Failed;
     APPLY_UNKNOWN = "PL-0977", Unknown;
     SCHEMA_FOREIGN = "PL-0980", Refused;
+    PLANS_DIFFER = "PL-0981", Refused;
+    AGENT_OLD = "PL-0982", Refused;
 }
 
 impl Code {

@@ -6,6 +6,7 @@
 //! The way of a text: `document` makes a tree with places, `reader` holds it against the tables (`shape`), the sections
 //! build the types below and check their own settings, `contradiction` checks what spans sections.
 
+mod accord;
 mod address;
 mod alarms;
 pub mod aws;
@@ -30,6 +31,7 @@ mod schema;
 mod shape;
 mod value;
 
+pub use accord::{Accord, Difference};
 pub use address::Endpoint;
 pub use alarms::AlarmPlan;
 pub use components::component_kinds;

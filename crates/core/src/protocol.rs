@@ -16,6 +16,7 @@ use crate::health::{Health, Question};
 use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
 use crate::observation::{Sentinel, State, Target};
 use crate::outcome::{Failure, Finding, Outcome};
+use crate::plan::Accord;
 use crate::position::{Order, Position};
 use crate::rescue;
 use crate::shared::Shared;
@@ -63,6 +64,9 @@ pub struct Heartbeat {
     /// What it asks of the store as the writer's agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wishes: Vec<Wish>,
+    /// What of its plan it must have in common with the controller; an agent of an older version does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accord: Option<Shared<Accord>>,
 }
 
 /// An observer says that it is there and what it sees.

@@ -29,6 +29,8 @@ pub struct Granter {
 struct Entry {
     record: UnitRecord,
     lease: lease::Granter,
+    /// Who was granted it last.
+    holder: Option<Region>,
     changed: Option<Mono>,
 }
 
@@ -64,7 +66,7 @@ impl Granter {
         let entry = units.entry(record.unit.clone()).or_insert_with(|| {
             news = true;
             let lease = lease::Granter::started(self.clock.mono(), self.lease, self.longest());
-            Entry { record: record.clone(), lease, changed: None }
+            Entry { record: record.clone(), lease, holder: None, changed: None }
         });
         if record.version < entry.record.version {
             return;
@@ -86,9 +88,21 @@ impl Granter {
 
     /// An agent is heard: grants it the lease of each unit whose writer is in its region, and tells it of every unit.
     pub fn heartbeat(&self, region: &Region) -> Vec<UnitView> {
+        self.heartbeat_unless(region, |_| false)
+    }
+
+    /// The same, but a run leads no unit to an agent that `stands_apart`: what such a one held before is renewed, so that no
+    /// writer falls silent for it, and it is granted nothing new while a run has the unit.
+    pub fn heartbeat_unless(&self, region: &Region, stands_apart: impl Fn(&Unit) -> bool) -> Vec<UnitView> {
         let mut units = self.units();
         let view = |entry: &mut Entry| {
-            let granted = entry.record.writer.as_ref() == Some(region) && entry.lease.granted(self.clock.mono());
+            let new = entry.record.run.is_some() && entry.holder.as_ref() != Some(region);
+            let withheld = || new && stands_apart(&entry.record.unit);
+            let named = entry.record.writer.as_ref() == Some(region) && !withheld();
+            let granted = named && entry.lease.granted(self.clock.mono());
+            if granted && entry.holder.as_ref() != Some(region) {
+                entry.holder = Some(region.clone());
+            }
             UnitView {
                 unit: entry.record.unit.clone(),
                 epoch: entry.record.epoch,

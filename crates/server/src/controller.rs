@@ -104,6 +104,10 @@ fn next_round(desk: &Desk, calm: bool) -> Duration {
 /// each heartbeat, so most wishes come too late and are passed over.
 async fn grant_wish(desk: &Desk, unit: &Unit) {
     let Some((from, wish)) = desk.take_wish(unit) else { return };
+    // Nobody new may be promoted while the writer's agent may rest on another promise; to withdraw is always safe.
+    if wish.candidate.is_some() && desk.accords.differs(&from, unit) {
+        return;
+    }
     match desk.engine.wish(&from, &wish).await {
         Ok(UnitRecord { candidate: Some(c), .. }) => {
             tracing::info!(%unit, "{} is the candidate: {from} waits for it", c.region);
@@ -402,6 +406,10 @@ async fn try_start(
 
 /// A unit the store does not know yet is entered as soon as what is seen leaves no doubt where its writer is.
 async fn enter(desk: &Desk, unit: &Unit, sight: &Sight) -> DecisionView {
+    if let Some(region) = desk.plan.regions.iter().find(|region| desk.accords.differs(region, unit)) {
+        let why = format!("unit {unit} is not entered: the agent of {region} runs under another plan");
+        return DecisionView::Hold { why, code: Some(code::PLANS_DIFFER.to_string()) };
+    }
     let writer = match first_writer(desk, unit, sight) {
         Ok(writer) => writer,
         Err(why) => return hold_still(format!("unit {unit} has no writer yet: {why}")),

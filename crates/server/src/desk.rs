@@ -2,6 +2,7 @@
 //!
 //! Border: plain data behind a short lock, never held across an await; only the turn of writing reports is.
 
+use crate::accord::Accords;
 use crate::api::view::{DecisionView, DrillView};
 use crate::hold::Holds;
 use crate::hub::{Hub, Unwelcome};
@@ -63,6 +64,8 @@ pub(crate) struct Desk {
     pub(crate) reports: Option<PathBuf>,
     pub(crate) holds: Arc<Holds>,
     pub(crate) orders: Orders,
+    /// Under which plans agents run.
+    pub(crate) accords: Accords,
     pub(crate) began: Mono,
     pub(crate) shutdown: CancellationToken,
     /// Held while a report is written.
@@ -112,6 +115,7 @@ impl Desk {
         let (recorder, writing) = Recorder::new(&plan, parts.recording).unzip();
         Self {
             began: clock.mono(),
+            accords: Accords::new(&plan),
             plan,
             engine: parts.engine,
             lead: parts.lead,
@@ -140,11 +144,13 @@ impl Desk {
     pub(crate) fn heard(&self, heartbeat: Heartbeat) -> Result<HeartbeatReply, Unwelcome> {
         let region = heartbeat.region.clone();
         let wishes = heartbeat.wishes.clone();
+        let accord = heartbeat.accord.clone();
         if !self.hub.heartbeat(heartbeat)? {
             // An overtaken heartbeat may come from an agent that has lost its lease since.
             return Ok(HeartbeatReply { units: Vec::new() });
         }
-        let mut units = self.engine.granter().heartbeat(&region);
+        self.accords.heard(&region, accord);
+        let mut units = self.engine.granter().heartbeat_unless(&region, |unit| self.accords.differs(&region, unit));
         for view in units.iter_mut().filter(|v| v.writer.as_ref() == Some(&region)) {
             view.offered = self.offered(&view.unit, &region);
         }

@@ -6,6 +6,7 @@
 //! Invariant: everything that must outlive the process is in the engine's store and journal; what is kept here may be lost
 //! at any moment.
 
+mod accord;
 pub mod api;
 mod controller;
 mod desk;

@@ -1,5 +1,6 @@
 //! Starting moves, whether the controller or a person wants them.
 
+use crate::accord::Apart;
 use crate::api::Refusal;
 use crate::api::view::{MoveReply, MoveRequest};
 use crate::desk::Desk;
@@ -12,7 +13,7 @@ use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
-use pilotlight_core::run::Cause;
+use pilotlight_core::run::{Cause, RunView};
 use pilotlight_core::runbook::{self, Basis, Runbook};
 use pilotlight_core::verdict::signs_of_life;
 use pilotlight_engine::journal::AppendError;
@@ -96,8 +97,29 @@ fn not_started(error: &StorageError) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.code(), chain(error), error.hint_at_start())
 }
 
+/// What agents that run under another plan forbid of a move. Only those that the move rests on: where the writer is, unless
+/// a person says that it is off there, and where it goes.
+fn apart(desk: &Desk, runbook: &Runbook, automatic: bool) -> Option<Apart> {
+    let from = Some(&runbook.from).filter(|_| !runbook.is_attested());
+    stands_apart(desk, &runbook.intent, from, automatic)
+}
+
+/// The same of a run that waits for a person.
+pub(crate) fn apart_of(desk: &Desk, view: &RunView) -> Option<Apart> {
+    let attested = runbook::attested(view.steps.iter().map(|s| &s.effect));
+    stands_apart(desk, &view.intent, Some(&view.from).filter(|_| !attested), false)
+}
+
+fn stands_apart(desk: &Desk, intent: &Intent, from: Option<&Region>, automatic: bool) -> Option<Apart> {
+    let rests_on = from.into_iter().chain([&intent.target.writer]).filter(|_| intent.verb.moves());
+    rests_on.into_iter().find_map(|region| desk.accords.apart(region, &intent.unit, automatic))
+}
+
 /// Hands a runbook to the engine.
 pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result<RunId, Refusal> {
+    if let Some(apart) = apart(desk, &runbook, cause.automatic) {
+        return Err(Refusal::from(&apart));
+    }
     desk.engine.start(runbook, cause).await.map_err(|e| match &e {
         StartError::Unit(UnitsError::Busy { unit, run }) => already_moving(unit, run),
         StartError::Unit(UnitsError::Storage(e)) | StartError::Journal(AppendError::Storage(e)) => not_started(e),
@@ -214,7 +236,9 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
         let judgement = desk.judged(&runbook.intent.unit).and_then(|j| j.judgement);
         // The start itself would be refused, whatever the steps find.
         let behind = desk.engine.behind(&runbook.intent.unit).map(Finding::from);
-        let findings = behind.into_iter().chain(judgement.and_then(|j| j.foresee(&runbook.intent))).collect();
+        let apart = apart(desk, &runbook, false).as_ref().map(Finding::from);
+        let findings = behind.into_iter().chain(apart).chain(judgement.and_then(|j| j.foresee(&runbook.intent)));
+        let findings = findings.collect();
         return Ok(MoveReply::DryRun { runbook: Box::new(runbook), steps, findings });
     }
     let unit = &runbook.intent.unit;

@@ -10,6 +10,7 @@ mod failover;
 mod health;
 mod lab;
 mod notes;
+mod plans;
 mod policy;
 mod ports;
 mod process;

@@ -3,7 +3,7 @@
 //! Changes nothing: dials ports, asks names, asks the controller what it hears and what a dry run of a move finds.
 
 use crate::args::CheckArgs;
-use crate::command::status::led_elsewhere;
+use crate::command::status::{another_plan, led_elsewhere};
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -224,6 +224,11 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
             )
             .code(code::AGENT_SILENT)
         });
+        for saw in another_plan(region) {
+            let hint =
+                "give both the same plan and the same version, the controller first; nothing moves by itself meanwhile";
+            seen.push(Looked::bad(format!("plan of {}", region.region), Severity::Warning, saw, hint));
+        }
     }
     for (saw, hint) in status.units.iter().flat_map(led_elsewhere) {
         seen.push(Looked::bad("traffic", Severity::Warning, saw, hint));

@@ -11,7 +11,9 @@ use pilotlight_core::health::{Health, ServiceHealth};
 use pilotlight_core::observation::{Role, State};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::time::{show_duration, show_wall};
-use pilotlight_server::api::view::{ComponentStatus, ControllerView, DecisionView, DrillView, StatusView, UnitStatus};
+use pilotlight_server::api::view::{
+    ComponentStatus, ControllerView, DecisionView, DrillView, PlanStatus, RegionStatus, StatusView, UnitStatus,
+};
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -69,6 +71,9 @@ fn text(status: &StatusView, plan: &Plan) -> String {
             None => "agent not heard yet".to_owned(),
         };
         let _ = writeln!(out, "\n{}  {heard}", region.region);
+        for line in another_plan(region) {
+            let _ = writeln!(out, "  ANOTHER PLAN  {line}");
+        }
         for component in &region.components {
             // What a silent agent saw is not what is.
             let was = if region.heard { "" } else { "last seen as " };
@@ -93,6 +98,16 @@ fn text(status: &StatusView, plan: &Plan) -> String {
         }
     }
     out
+}
+
+/// Where the plan of the region's agent differs from the controller's, one line each.
+pub(crate) fn another_plan(region: &RegionStatus) -> Vec<String> {
+    let Some(PlanStatus { controller, agent, differs }) = &region.plan else { return Vec::new() };
+    let Some(agent) = agent else {
+        return vec![format!("[{}] perhaps: the agent is of an older version and does not say it", code::AGENT_OLD)];
+    };
+    let code = code::PLANS_DIFFER;
+    differs.iter().map(|d| format!("[{code}] {d} (digests {agent} and {controller})")).collect()
 }
 
 /// Where the writer is; without one, why.
@@ -246,6 +261,23 @@ mod tests {
         let component: ComponentStatus = serde_json::from_value(component).expect("a component as the API sends it");
         assert_eq!(component_text(&component, ""), "database       writer");
         assert_eq!(component_text(&component, "last seen as "), "database       last seen as writer");
+    }
+
+    #[test]
+    fn another_plan_is_told_with_what_differs_and_both_digests() {
+        let region = |plan: serde_json::Value| -> RegionStatus {
+            let region =
+                serde_json::json!({ "region": "east", "heard_ms": 9, "heard": true, "components": [], "plan": plan });
+            serde_json::from_value(region).expect("a region as the API sends it")
+        };
+        let differs = serde_json::json!([{ "part": "policy.guarantee", "agent": "bounded", "controller": "strict" }]);
+        let told = another_plan(&region(serde_json::json!({ "controller": "aa", "agent": "bb", "differs": differs })));
+        let line =
+            "[PL-0981] policy.guarantee is `bounded` for the agent and `strict` for the controller (digests bb and aa)";
+        assert_eq!(told, [line]);
+        let older = another_plan(&region(serde_json::json!({ "controller": "aa", "agent": null })));
+        assert!(older.len() == 1 && older[0].contains("PL-0982"), "{older:?}");
+        assert!(another_plan(&region(serde_json::json!({ "controller": "aa", "agent": "aa" }))).is_empty());
     }
 
     #[test]

@@ -64,3 +64,17 @@ async fn the_end_is_counted_from_the_last_grant() {
     assert!(began.elapsed() >= granters_lease(LEASE), "{:?}", began.elapsed());
     assert!(began.elapsed() < granters_lease(LEASE) + Duration::from_millis(50), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_stands_apart_keeps_what_it_had_and_a_run_gives_it_nothing_new() {
+    let granter = Granter::new(Arc::new(TokioClock::new()), LEASE);
+    let lease = |region: &str, apart| granter.heartbeat_unless(&region.into(), |_| apart)[0].lease_ms;
+    granter.knows(&record(1, Some("east")));
+    assert_eq!(lease("east", true), Some(LEASE), "no run leads the unit to it: it is the writer");
+    granter.knows(&UnitRecord { run: Some("run-1".into()), ..record(2, Some("east")) });
+    assert_eq!(lease("east", true), Some(LEASE), "it held the lease before");
+    granter.knows(&UnitRecord { run: Some("run-1".into()), ..record(3, Some("west")) });
+    assert_eq!(lease("west", true), None);
+    assert_eq!(lease("west", false), Some(LEASE), "it agrees now");
+    assert_eq!(lease("west", true), Some(LEASE), "and what it has is renewed");
+}

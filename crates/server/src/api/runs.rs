@@ -3,7 +3,7 @@
 use super::view::{Action, ControlRequest, RecordsView, RunsView};
 use super::{Body, Refusal};
 use crate::desk::Desk;
-use crate::moves::storage;
+use crate::moves::{self, storage};
 use crate::reports;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -91,6 +91,9 @@ pub(super) async fn control(
         Action::Abort => Control::Abort,
         Action::Approve => {
             has_its_reason(&desk, &view)?;
+            if let Some(apart) = moves::apart_of(&desk, &view) {
+                return Err(Refusal::from(&apart));
+            }
             Control::Approve { step: step(request.step)? }
         }
     };

@@ -90,6 +90,7 @@ fn region(desk: &Desk, sight: &Sight, region: &Region) -> RegionStatus {
         region: region.clone(),
         heard_ms: sight.last_heard(region).map(|at| sight.now.since(at)),
         heard: sight.hears(&desk.plan, region),
+        plan: desk.accords.status(region),
         components: looks
             .into_iter()
             .flatten()

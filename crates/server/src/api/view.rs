@@ -10,6 +10,7 @@ use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::State;
 use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Verb};
+use pilotlight_core::plan::Difference;
 use pilotlight_core::position::option_ms;
 use pilotlight_core::rescue::{Damaged, Listed};
 use pilotlight_core::run::Record;
@@ -193,6 +194,21 @@ pub struct RegionStatus {
     pub heard: bool,
     /// What it sees.
     pub components: Vec<ComponentStatus>,
+    /// Under which plan it runs, once it was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+}
+
+/// The plan of an agent beside the controller's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanStatus {
+    /// Digest of what of the controller's plan both must have in common.
+    pub controller: String,
+    /// The agent's; `None`: it is of a version that does not say it.
+    pub agent: Option<String>,
+    /// What differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<Difference>,
 }
 
 /// One look.

@@ -54,6 +54,7 @@ fn heartbeat(instance: &str, sequence: u64, sees: Vec<Seen>) -> Heartbeat {
         ports: vec![],
         health: vec![],
         wishes: vec![],
+        accord: None,
     }
 }
 

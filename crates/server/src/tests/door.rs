@@ -21,6 +21,7 @@ fn heartbeat(region: &str, version: u32) -> Heartbeat {
         ports: vec![],
         health: vec![],
         wishes: vec![],
+        accord: None,
     }
 }
 
