@@ -5,8 +5,8 @@
 
 use crate::Agent;
 use crate::WayError;
-use pilotlight_core::outcome::Failure;
-use pilotlight_core::protocol::{Answer, Job, JobContext, Task, TaskResult, VERSION, WorkRequest};
+use pilotlight_core::outcome::{Failure, Outcome, Output};
+use pilotlight_core::protocol::{Answer, Job, JobContext, RESULT_MOST, Task, TaskResult, VERSION, WorkRequest};
 use pilotlight_driver::Context;
 use pilotlight_driver::clock::within;
 use std::collections::{BTreeMap, VecDeque};
@@ -66,7 +66,7 @@ fn take(agent: &Arc<Agent>, desk: &Arc<Desk>, jobs: &mut JoinSet<()>, task: Task
     match desk.begin(&task.id) {
         Known::New => drop(jobs.spawn(async move {
             let answer = perform(&agent, task.job).await;
-            let result = TaskResult { region: agent.region.clone(), id: task.id, answer };
+            let result = TaskResult { region: agent.region.clone(), id: task.id, answer: sendable(answer) };
             desk.end(&result);
             report(&agent, &result).await;
         })),
@@ -105,6 +105,26 @@ async fn perform(agent: &Agent, job: Job) -> Answer {
     };
     let answer = question.unwrap_or_else(|| Err(Failure::transient(format!("no answer within {QUESTION:?}"))));
     answer.unwrap_or_else(|failure| Answer::Failed { failure })
+}
+
+/// An answer that no controller would take is never answered: whoever asked is told that instead.
+fn sendable(answer: Answer) -> Answer {
+    /// What stands around it.
+    const AROUND: usize = 64 << 10;
+    let bytes = serde_json::to_vec(&answer).map_or(0, |text| text.len());
+    if bytes <= RESULT_MOST - AROUND {
+        return answer;
+    }
+    let message = format!("PL-0966: the answer has {bytes} bytes, a controller takes {RESULT_MOST}");
+    let short = |output| Output { text: message.clone(), rescue: None, ..output };
+    match answer {
+        // It was done: only what it says of itself is too long.
+        Answer::Returned { outcome: Outcome::Done { output } | Outcome::Warned { output, .. } } => {
+            Answer::Returned { outcome: Outcome::Done { output: short(output) } }
+        }
+        Answer::Returned { .. } => Answer::Failed { failure: Failure::unknown(message) },
+        _ => Answer::Failed { failure: Failure::rejected(message).hint("look at it where it lies") },
+    }
 }
 
 fn context_of(agent: &Agent, context: JobContext) -> Context {
@@ -168,5 +188,23 @@ impl Desk {
         {
             met.tasks.remove(&oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_no_controller_takes_is_told_as_such() {
+        let long = || "x".repeat(RESULT_MOST);
+        let failed = sendable(Answer::Failed { failure: Failure::transient(long()) });
+        let Answer::Failed { failure } = failed else { panic!("{failed:?}") };
+        assert!(failure.message.contains("PL-0966"), "{failure}");
+        let done = sendable(Answer::Returned { outcome: Outcome::done_with(long()) });
+        let Answer::Returned { outcome } = done else { panic!("{done:?}") };
+        assert!(outcome.output().is_some_and(|o| o.text.contains("PL-0966")), "{outcome:?}");
+        let short = Answer::Returned { outcome: Outcome::done_with("ok") };
+        assert_eq!(sendable(short.clone()), short);
     }
 }

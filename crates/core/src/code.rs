@@ -281,6 +281,7 @@ catalogue! {
     AWS_SNAPSHOT = "PL-0950", Failed;
     AWS_BACKUPS = "PL-0951", Failed;
     EXPOSED = "PL-0960", Failed;
+    ANSWER_TOO_LONG = "PL-0966", Failed;
     DATA_DAMAGED = "PL-0970", Refused;
     LEFT_BEHIND = "PL-0971", Failed;
     UNSEEN_SERVER = "PL-0972", Refused;

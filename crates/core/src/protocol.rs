@@ -32,6 +32,9 @@ pub const TERM_HEADER: &str = "pilotlight-term";
 /// Raised when a message changes its meaning.
 pub const VERSION: u32 = 2;
 
+/// Bytes of a result that a controller takes.
+pub const RESULT_MOST: usize = 8 << 20;
+
 /// An agent says it is there and what it sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {

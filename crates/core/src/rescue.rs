@@ -19,6 +19,12 @@ use std::collections::BTreeMap;
 /// Raised when a field of [`Manifest`] changes its meaning.
 pub const VERSION: u32 = 1;
 
+/// A value that is told is cut after so many bytes: a row may hold a thousand million.
+pub const VALUE_MOST: usize = 16 << 10;
+
+/// Bytes of transactions and changes that are told at a time.
+pub const ANSWER_MOST: usize = 1 << 20;
+
 /// What a bundle says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
@@ -274,6 +280,9 @@ pub struct Judged {
     /// It was applied again.
     #[serde(default)]
     pub applied: bool,
+    /// Columns whose value is told cut, with its whole length in bytes. The bundle holds it whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cut: BTreeMap<String, u64>,
 }
 
 /// What a driver of rescues is asked. Nothing changes by it.
@@ -288,7 +297,7 @@ pub enum Question {
         bundle: BundleId,
         /// So many changes are passed over.
         from: u64,
-        /// At most so many changes and commits are told.
+        /// At most so many changes and commits are told; fewer when they are long.
         most: u32,
     },
 }
@@ -319,4 +328,7 @@ pub struct Shown {
     pub lost: Vec<Commit>,
     /// Its changes.
     pub changes: Vec<Judged>,
+    /// The first change that was asked for and had no room in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }

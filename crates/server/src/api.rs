@@ -33,7 +33,7 @@ pub use refusal::Refusal;
 use crate::desk::Desk;
 use crate::moves;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -42,6 +42,7 @@ use pilotlight_core::code;
 use pilotlight_core::id::{Region, Unit};
 use pilotlight_core::leader::HeldBy;
 use pilotlight_core::placement::{Mode, Verb};
+use pilotlight_core::protocol::RESULT_MOST;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_driver::clock::within;
 use pilotlight_engine::store::UnitsError;
@@ -60,7 +61,7 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/v1/agent/heartbeat", post(agents::heartbeat))
         .route("/v1/agent/work", post(agents::work))
-        .route("/v1/agent/result", post(agents::result))
+        .route("/v1/agent/result", post(agents::result).layer(DefaultBodyLimit::max(RESULT_MOST)))
         .route("/v1/observe", post(agents::observe))
         .route("/v1/status", get(status))
         .route("/v1/runs", get(runs::list))

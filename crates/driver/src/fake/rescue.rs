@@ -118,7 +118,7 @@ impl Model {
             Question::Show { bundle, .. } => {
                 let kept = self.kept.get(bundle);
                 let kept = kept.ok_or_else(|| Failure::rejected(format!("there is no bundle {bundle}")))?;
-                let shown = Shown { listed: listed(kept), lost: Vec::new(), changes: Vec::new() };
+                let shown = Shown { listed: listed(kept), lost: Vec::new(), changes: Vec::new(), next: None };
                 Ok(Answer::Bundle(Box::new(shown)))
             }
         }

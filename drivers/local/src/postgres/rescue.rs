@@ -14,14 +14,17 @@ mod capture;
 mod copy;
 mod decode;
 mod fate;
+mod lines;
 mod names;
 mod parse;
+mod pass;
 mod preflight;
 mod seal;
 mod slot;
 mod sql;
 mod tables;
 mod tail;
+mod told;
 mod walk;
 
 use super::PostgresDriver;
@@ -33,7 +36,7 @@ use capture::Tail;
 use pilotlight_core::code;
 use pilotlight_core::id::{BundleId, Region};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Output};
-use pilotlight_core::rescue::{Answer, Bundle, Damaged, Listed, Question, Rows, Shown, Waiver};
+use pilotlight_core::rescue::{Answer, Bundle, Damaged, Listed, Question, Rows, Waiver};
 use pilotlight_core::time::Mono;
 use seal::Key;
 use std::collections::BTreeMap;
@@ -277,8 +280,9 @@ impl PostgresDriver {
             Question::Show { bundle, from, most } => {
                 let folder = self.bundle(bundle)?;
                 let most = usize::try_from(*most).unwrap_or(usize::MAX);
-                let shown = folder.shown(*from, most).map_err(|e| unusable(folder.path(), &e))?;
-                Ok(Answer::Bundle(Box::new(shown)))
+                let (inner, from) = (folder.clone(), *from);
+                let shown = tokio::task::spawn_blocking(move || inner.shown(from, most)).await.map_err(check_failed)?;
+                Ok(Answer::Bundle(Box::new(shown.map_err(|e| unusable(folder.path(), &e))?)))
             }
         }
     }
@@ -347,18 +351,5 @@ fn unusable(path: &Path, error: &BundleError) -> Failure {
                 .hint("set `rescue.passphrase` of the component to the one it was kept with")
         }
         BundleError::Io { .. } => Failure::transient(format!("the bundle in {path} cannot be read: {}", chain(error))),
-    }
-}
-
-impl Folder {
-    /// The bundle from inside. What is not part of the log is compared with the manifest.
-    pub fn shown(&self, from: u64, most: usize) -> Result<Shown, BundleError> {
-        let manifest = self.manifest()?;
-        let sealed = manifest.about.sealed && !self.is_sealed();
-        if sealed {
-            return Err(BundleError::NoKey);
-        }
-        self.verify(&manifest, &|name| !name.starts_with("wal/"), &|| false)?;
-        Ok(Shown { listed: self.listed()?, lost: self.commits(most)?, changes: self.told(from, most)? })
     }
 }

@@ -241,10 +241,18 @@ async fn send(client: &Client, sql: &str) -> Result<Vec<SimpleQueryRow>, SqlErro
 fn read_error(error: &tokio_postgres::Error, connecting: bool) -> SqlError {
     if let Some(server) = error.as_db_error() {
         let code = server.code().code().to_owned();
-        return SqlError::Refused { code, message: server.message().to_owned() };
+        return SqlError::Refused { code, message: brief(server.message()) };
     }
     let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     if connecting { SqlError::NoConnection(cause) } else { SqlError::NoAnswer(cause) }
+}
+
+/// The application may raise errors of any length.
+fn brief(message: &str) -> String {
+    match message.char_indices().nth(1_000) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message.to_owned(),
+    }
 }
 
 /// A text as an SQL literal.

@@ -260,6 +260,38 @@ async fn without_a_logical_log_the_bundle_says_what_it_cannot_tell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn long_rows_are_told_in_part_and_applied_whole() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    parted(&pair).await;
+    run(&pair, "east", "INSERT INTO whole VALUES (900, repeat('a\"\\ü', 2000000))").await;
+    run(&pair, "east", "INSERT INTO whole SELECT n, repeat(md5(n::text), 600) FROM generate_series(1001, 1060) n")
+        .await;
+    let expected = content(&pair, "east").await;
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    pair.rejoin("east", "west").await.unwrap();
+    let (mut from, mut told) = (0, Vec::new());
+    loop {
+        let question = Question::Show { bundle: about.bundle.clone(), from, most: 1_000 };
+        let answer = pair.east.rescue(&target("east"), &question).await.unwrap();
+        let bytes = serde_json::to_vec(&answer).unwrap().len();
+        assert!(bytes < 2 << 20, "{bytes} bytes");
+        let Answer::Bundle(shown) = answer else { panic!("{answer:?}") };
+        told.extend(shown.changes);
+        let Some(next) = shown.next else { break };
+        assert!(next > from && next == told.len() as u64);
+        from = next;
+    }
+    assert!(from > 0 && told.len() == 61, "{from}: {}", told.len());
+    let lengths: Vec<u64> = told.iter().map(|j| j.cut["v"]).collect();
+    assert_eq!((lengths[0], lengths[1], lengths[60]), (10_000_000, 19_200, 19_200));
+    apply(&pair, &about, None).await.unwrap();
+    assert!(judged(&pair, &about).await.iter().all(|j| j.judgement.as_ref().unwrap().class == Class::Absent));
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    assert!(content(&pair, "west").await == expected, "west holds what east had acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_bundle_tells_nothing_without_its_passphrase() {
     let pair = Pair::started_rescuing(Pair::rows()).await;
     parted(&pair).await;

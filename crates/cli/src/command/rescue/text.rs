@@ -57,6 +57,9 @@ pub(super) fn show(shown: &Shown) -> String {
         let _ = writeln!(out, "\nlost changes:");
         shown.changes.iter().for_each(|judged| change(&mut out, judged));
     }
+    if let Some(next) = shown.next {
+        let _ = writeln!(out, "  the rows are long, so no more are told at a time; the next: --from {next}");
+    }
     out
 }
 
@@ -143,6 +146,10 @@ fn change(out: &mut String, judged: &Judged) {
         (None, false) => String::new(),
     };
     let _ = writeln!(out, "  {transaction} {word} {} {row}{class}", plain(&judged.change.name()));
+    if !judged.cut.is_empty() {
+        let each: Vec<String> = judged.cut.iter().map(|(name, bytes)| format!("{} of {bytes}", plain(name))).collect();
+        let _ = writeln!(out, "    cut here, whole in the bundle: {} bytes", each.join(", "));
+    }
 }
 
 fn row(row: &Row) -> String {

@@ -11,18 +11,16 @@
 
 use super::super::PostgresDriver;
 use super::super::sentinel::{FOREIGN, not_ours};
-use super::super::session::{Exclusive, Session, SqlError, column, literal};
+use super::super::session::{Session, SqlError, column};
 use super::super::upstream;
 use super::super::work::Work;
 use super::bundle::{Applied, Folder};
-use super::fate::Fates;
-use super::sql;
-use super::tables::{Table, Tables};
-use super::walk::is_not_before;
+use super::pass::{Ended, Pass, Trouble};
+use super::tables::{Highest, Tables};
 use super::{check_failed, skipped, unusable};
 use pilotlight_core::id::{BundleId, Region};
 use pilotlight_core::outcome::{Failure, Outcome, Output};
-use pilotlight_core::rescue::{Change, Class, Datum, Judgement, Kind, Manifest, Row, Rows, Seen, classify};
+use pilotlight_core::rescue::{Class, Judgement, Manifest, Rows};
 use pilotlight_core::time::show_wall;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,22 +28,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const NOTES: &str = "CREATE SCHEMA IF NOT EXISTS pilotlight; CREATE TABLE IF NOT EXISTS pilotlight.rescue \
     (bundle text NOT NULL, transaction bigint NOT NULL, applied_by text NOT NULL, at timestamptz NOT NULL, \
     changes integer NOT NULL, PRIMARY KEY (bundle, transaction))";
-
-/// Why a change that could be made waits.
-const WAITS: &str = "its transaction has a change that cannot be applied";
-
-/// A row by table and key.
-pub(super) type Place = (String, String, Row);
-
-/// The end of a rehearsal or an apply.
-struct Ended {
-    judged: Vec<Judgement>,
-    /// Lost transactions that were made before, as the new writer knows.
-    before: BTreeSet<u64>,
-    /// Lost transactions that were made now, and their changes.
-    made: BTreeSet<u64>,
-    changes: u64,
-}
 
 impl PostgresDriver {
     /// Rehearses, and notes what each change is to the new writer.
@@ -126,7 +108,6 @@ impl PostgresDriver {
         by: Option<&str>,
         work: &Work<'_>,
     ) -> Result<Ended, Failure> {
-        let changes = folder.changes().map_err(|e| unusable(folder.path(), &e))?;
         let server = self.peer(upstream)?;
         let mut config = upstream::config(&self.plan, &server.host, server.port, self.password.as_deref());
         // What is applied is acknowledged like any other write, so the server's own rule of commit holds.
@@ -149,8 +130,12 @@ impl PostgresDriver {
         }
         let bundle = manifest.about.bundle.as_str().to_owned();
         let horizon = manifest.about.horizon.and_then(|h| u32::try_from(h).ok());
-        let mut pass = Pass { writer, work, tables: Tables::default(), bundle, by, horizon, ours: BTreeSet::new() };
-        pass.all(&changes).await.map_err(|e| e.failure("lost changes cannot be compared with the new writer"))
+        let (tables, ours, highest) = (Tables::default(), BTreeSet::new(), Highest::new());
+        let mut pass = Pass { writer, work, folder, tables, bundle, by, horizon, ours, highest };
+        pass.all().await.map_err(|trouble| match trouble {
+            Trouble::Sql(e) => e.failure("lost changes cannot be compared with the new writer"),
+            Trouble::Bundle(e) => unusable(folder.path(), &e),
+        })
     }
 }
 
@@ -160,264 +145,4 @@ fn tell(judged: &[Judgement]) -> String {
     judged.iter().for_each(|j| *classes.entry(j.class).or_default() += 1);
     let told: Vec<String> = classes.iter().map(|(class, n)| format!("{n} {class}")).collect();
     if told.is_empty() { "no changes".to_owned() } else { told.join(", ") }
-}
-
-/// One walk through all changes.
-struct Pass<'a> {
-    writer: Exclusive,
-    work: &'a Work<'a>,
-    tables: Tables,
-    bundle: String,
-    /// Who applies; nobody when it is rehearsed.
-    by: Option<&'a str>,
-    horizon: Option<u32>,
-    /// Rows that this walk has made.
-    ours: BTreeSet<Place>,
-}
-
-/// A change that was made within the lost transaction under way.
-struct Made<'a> {
-    index: usize,
-    change: &'a Change,
-    before: Option<Row>,
-}
-
-impl Pass<'_> {
-    async fn run(&self, sql: &str) -> Result<Vec<tokio_postgres::SimpleQueryRow>, SqlError> {
-        self.writer.rows(sql, self.work.left()).await
-    }
-
-    async fn all(&mut self, changes: &[Change]) -> Result<Ended, SqlError> {
-        self.tables.learn(&self.writer, self.work.left(), changes).await?;
-        let fates = self.fates(changes).await?;
-        let (before, made) = (self.noted().await?, BTreeSet::new());
-        let mut ended = Ended { judged: Vec::with_capacity(changes.len()), before, made, changes: 0 };
-        if self.by.is_none() {
-            self.run("BEGIN").await?;
-        }
-        let mut from = 0;
-        for group in changes.chunk_by(|a, b| a.transaction == b.transaction) {
-            let transaction = group.first().map_or(0, |c| c.transaction);
-            if ended.before.contains(&transaction) {
-                let there = Judgement::new(Class::Identical, "it was applied before");
-                ended.judged.extend(std::iter::repeat_n(there, group.len()));
-            } else {
-                let (judged, made) = self.transaction(transaction, group, from, &fates).await?;
-                ended.judged.extend(judged);
-                if made > 0 {
-                    ended.made.insert(transaction);
-                    ended.changes += made;
-                }
-            }
-            from += group.len();
-        }
-        if self.by.is_none() {
-            self.run("ROLLBACK").await?;
-        } else {
-            let made = ended.made.clone();
-            self.tables.advance_sequences(&self.writer, self.work.left(), changes, &made).await?;
-        }
-        Ok(ended)
-    }
-
-    /// Lost transactions that an earlier apply has made, as the new writer knows it.
-    async fn noted(&self) -> Result<BTreeSet<u64>, SqlError> {
-        let there = self.run("SELECT 1 AS there WHERE to_regclass('pilotlight.rescue') IS NOT NULL").await?;
-        if there.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let sql = format!("SELECT transaction FROM pilotlight.rescue WHERE bundle = {}", literal(&self.bundle));
-        let rows = self.run(&sql).await?;
-        Ok(rows.iter().filter_map(|r| column(r, "transaction")?.parse().ok()).collect())
-    }
-
-    /// Which rows the new writer shows as the last of their lost changes left them.
-    async fn fates(&self, changes: &[Change]) -> Result<Fates, SqlError> {
-        let mut fates = Fates::of(changes);
-        for place in fates.places() {
-            let Some(table) = self.tables.get(&place.0, &place.1) else { continue };
-            let row = self.look(table, &place, false).await?.map(|(row, _)| row);
-            fates.compare(&place, row.as_ref());
-        }
-        Ok(fates)
-    }
-
-    /// One lost transaction: what each change is, and how many were made.
-    async fn transaction(
-        &mut self,
-        number: u64,
-        group: &[Change],
-        from: usize,
-        fates: &Fates,
-    ) -> Result<(Vec<Judgement>, u64), SqlError> {
-        self.run(if self.by.is_some() { "BEGIN" } else { "SAVEPOINT lost" }).await?;
-        let mut judged: Vec<Judgement> = Vec::new();
-        let mut made: Vec<Made<'_>> = Vec::new();
-        let mut broken = false;
-        for (offset, change) in group.iter().enumerate() {
-            let (judgement, before) = self.judge(change, fates.settled(from + offset)).await?;
-            let make = judgement.class == Class::Absent && !broken;
-            judged.push(judgement);
-            if !make {
-                continue;
-            }
-            match self.make(change).await {
-                Ok(()) => {
-                    self.ours.extend(places(change));
-                    made.push(Made { index: offset, change, before });
-                }
-                Err(refused @ SqlError::Refused { .. }) => {
-                    broken = true;
-                    judged[offset] = refusal(&refused);
-                    self.start_again().await?;
-                }
-                Err(lost) => return Err(lost),
-            }
-        }
-        if !broken {
-            for index in self.dangling(&made, &mut judged).await? {
-                judged[index].class = Class::ForeignKeyMissing;
-            }
-        }
-        let held = judged.iter().any(|j| j.class.holds());
-        if held {
-            for done in &made {
-                for place in places(done.change) {
-                    self.ours.remove(&place);
-                }
-            }
-            judged.iter_mut().filter(|j| j.class == Class::Absent).for_each(|j| WAITS.clone_into(&mut j.why));
-        }
-        let count = if held { 0 } else { made.len() as u64 };
-        self.end(number, count).await?;
-        if self.by.is_some() && count > 0 {
-            let indexes: Vec<usize> = made.iter().map(|m| m.index).collect();
-            indexes.into_iter().for_each(|i| judged[i] = Judgement::new(Class::Identical, "it was applied"));
-        }
-        Ok((judged, count))
-    }
-
-    /// After a refusal nothing more can be done in the same transaction, so what was made of it is taken back.
-    async fn start_again(&self) -> Result<(), SqlError> {
-        let sql = if self.by.is_some() { "ROLLBACK; BEGIN" } else { "ROLLBACK TO SAVEPOINT lost" };
-        self.run(sql).await.map(|_| ())
-    }
-
-    async fn end(&self, number: u64, made: u64) -> Result<(), SqlError> {
-        let sql = match (self.by, made) {
-            (Some(by), 1..) => format!(
-                "INSERT INTO pilotlight.rescue VALUES ({}, {number}, {}, now(), {made}); COMMIT",
-                literal(&self.bundle),
-                literal(by)
-            ),
-            (Some(_), 0) => "ROLLBACK".to_owned(),
-            (None, 1..) => "RELEASE SAVEPOINT lost".to_owned(),
-            (None, 0) => "ROLLBACK TO SAVEPOINT lost; RELEASE SAVEPOINT lost".to_owned(),
-        };
-        self.run(&sql).await.map(|_| ())
-    }
-
-    async fn judge(&self, change: &Change, settled: Option<bool>) -> Result<(Judgement, Option<Row>), SqlError> {
-        let Some(table) = self.tables.get(&change.schema, &change.table) else {
-            return Ok((Judgement::new(Class::NotCovered, "the new writer has no such table"), None));
-        };
-        let Some(place) = place(change) else {
-            return Ok((classify(change, &Seen { row: None, since_fork: true, settled: None }), None));
-        };
-        let found = self.look(table, &place, true).await?;
-        let since_fork = match &found {
-            Some((_, xmin)) => !self.ours.contains(&place) && self.horizon.is_none_or(|h| is_not_before(*xmin, h)),
-            None => false,
-        };
-        let row = found.map(|(row, _)| row);
-        let judgement = classify(change, &Seen { row: row.clone(), since_fork, settled });
-        Ok((judgement, row))
-    }
-
-    /// The row under a key, and the number of the transaction that wrote it.
-    async fn look(&self, table: &Table, place: &Place, lock: bool) -> Result<Option<(Row, u32)>, SqlError> {
-        if place.2.keys().any(|name| !table.columns.contains(name)) {
-            return Ok(None);
-        }
-        let columns: Vec<String> = table.columns.iter().map(|c| table.as_text(c)).collect();
-        let (name, key) = (sql::table(&place.0, &place.1), sql::condition(&place.2, &table.equal));
-        let lock = if lock { " FOR UPDATE" } else { "" };
-        let sql = format!(
-            "SELECT xmin::text AS \"pilotlight xmin\", {} FROM ONLY {name} WHERE {key}{lock}",
-            columns.join(", ")
-        );
-        let rows = self.run(&sql).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let datum = |name: &String| {
-            let value = row.try_get(name.as_str()).ok().flatten();
-            (name.clone(), value.map_or(Datum::Null, |text: &str| Datum::Text(text.to_owned())))
-        };
-        let xmin = column(row, "pilotlight xmin").and_then(|x| x.parse().ok()).unwrap_or_default();
-        Ok(Some((table.columns.iter().map(datum).collect(), xmin)))
-    }
-
-    async fn make(&self, change: &Change) -> Result<(), SqlError> {
-        let Some(table) = self.tables.get(&change.schema, &change.table) else { return Ok(()) };
-        match sql::statement(change, &table.computed, &table.equal) {
-            Some(statement) => self.run(&statement).await.map(|_| ()),
-            None => Ok(()),
-        }
-    }
-
-    /// Changes whose rows refer to what is not there, or are still referred to, at the end of their transaction.
-    async fn dangling(&self, made: &[Made<'_>], judged: &mut [Judgement]) -> Result<Vec<usize>, SqlError> {
-        let mut dangling = Vec::new();
-        for done in made {
-            let Some(table) = self.tables.get(&done.change.schema, &done.change.table) else { continue };
-            let after = done.change.new.as_ref().filter(|_| done.change.kind != Kind::Delete);
-            for (reference, row, wanted) in table
-                .refers_to
-                .iter()
-                .map(|r| (r, after, true))
-                .chain(table.referred_by.iter().map(|r| (r, done.before.as_ref(), false)))
-            {
-                let Some(condition) = row.and_then(|row| reference.condition(row)) else { continue };
-                // A key that was left as it was is still there for those who refer to it.
-                if !wanted && after.and_then(|new| reference.condition(new)).as_ref() == Some(&condition) {
-                    continue;
-                }
-                let other = sql::table(&reference.schema, &reference.table);
-                let found = self.run(&format!("SELECT 1 AS there FROM {other} WHERE {condition} LIMIT 1")).await?;
-                if found.is_empty() == wanted {
-                    let (name, other) = (&reference.name, format!("{}.{}", reference.schema, reference.table));
-                    judged[done.index].why = match wanted {
-                        true => format!("the row of {other} it refers to is not there ({name})"),
-                        false => format!("rows of {other} refer to it ({name})"),
-                    };
-                    dangling.push(done.index);
-                    break;
-                }
-            }
-        }
-        Ok(dangling)
-    }
-}
-
-/// Where a change finds its row.
-pub(super) fn place(change: &Change) -> Option<Place> {
-    Some((change.schema.clone(), change.table.clone(), change.key.clone()?))
-}
-
-/// The rows a change touches: the one it finds, and where that is afterwards.
-pub(super) fn places(change: &Change) -> impl Iterator<Item = Place> {
-    let found = place(change);
-    let moved = found.as_ref().zip(change.new.as_ref()).map(|((schema, table, key), new)| {
-        let value = |name: &String| new.get(name).or(key.get(name)).cloned().unwrap_or(Datum::Null);
-        (schema.clone(), table.clone(), key.keys().map(|name| (name.clone(), value(name))).collect())
-    });
-    found.into_iter().chain(moved)
-}
-
-/// What the server said of a change, as its class.
-fn refusal(error: &SqlError) -> Judgement {
-    let class = match error.code() {
-        Some("23503") => Class::ForeignKeyMissing,
-        _ => Class::Conflicting,
-    };
-    Judgement::new(class, error.to_string())
 }

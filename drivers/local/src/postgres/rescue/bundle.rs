@@ -8,12 +8,12 @@
 use super::super::durable;
 use super::seal::{Key, Sealing, Unsealing};
 use pilotlight_core::id::BundleId;
-use pilotlight_core::rescue::{Change, Class, Commit, File, Judged, Judgement, Listed, Manifest, VERSION, Waiver};
+use pilotlight_core::rescue::{File, Judgement, Manifest, VERSION, Waiver};
 use ring::digest;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ pub(super) const CHANGES: &str = "changes.jsonl";
 /// The same for people to read.
 pub(super) const SQL: &str = "changes.sql";
 /// What the changes are to the new writer, by their number; made by the newest look.
-const JUDGED: &str = "judged.jsonl";
+pub(super) const JUDGED: &str = "judged.jsonl";
 /// The salt of the passphrase.
 const SALT: &str = "salt";
 
@@ -55,7 +55,7 @@ pub enum BundleError {
     NoKey,
 }
 
-fn at(what: &str, path: &Path) -> impl FnOnce(io::Error) -> BundleError {
+pub(super) fn at(what: &str, path: &Path) -> impl FnOnce(io::Error) -> BundleError {
     let what = format!("cannot {what} {}", path.display());
     move |source| BundleError::Io { what, source }
 }
@@ -139,7 +139,7 @@ impl Folder {
     }
 
     /// Reads a file, decrypted where there is a key.
-    pub(super) fn get(&self, name: &str) -> io::Result<Box<dyn Read>> {
+    pub(super) fn get(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
         let file = BufReader::with_capacity(PIECE, fs::File::open(self.place(name))?);
         Ok(match &self.key {
             Some(key) => Box::new(Unsealing::new(file, key)?),
@@ -224,24 +224,6 @@ impl Folder {
         Ok(())
     }
 
-    /// The bundle as it is listed. A manifest that cannot be read is an error; files are not looked at.
-    pub fn listed(&self) -> Result<Listed, BundleError> {
-        let manifest = self.manifest()?;
-        let mut classes: BTreeMap<Class, u64> = BTreeMap::new();
-        if !manifest.about.sealed || self.key.is_some() {
-            for judgement in self.judged()?.into_iter().flatten() {
-                *classes.entry(judgement.class).or_default() += 1;
-            }
-        }
-        Ok(Listed {
-            about: manifest.about,
-            folder: self.path.display().to_string(),
-            waiver: self.waiver(),
-            classes,
-            applied: self.applied().transactions.len() as u64,
-        })
-    }
-
     /// The person who waived what is missing.
     pub(super) fn waiver(&self) -> Option<Waiver> {
         serde_json::from_slice(&fs::read(self.path.join(WAIVER)).ok()?).ok()
@@ -262,51 +244,8 @@ impl Folder {
         durable::write(&self.path.join(APPLIED), &text, None)
     }
 
-    /// Lines of a file, one JSON value each.
-    fn lines<T: for<'de> Deserialize<'de>>(&self, name: &str, from: u64, most: usize) -> Result<Vec<T>, BundleError> {
-        let reader = match self.get(name) {
-            Ok(reader) => BufReader::new(reader),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(at("read", Path::new(name))(e)),
-        };
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let lines = reader.lines().skip(from).take(most).map(|line| {
-            let line = line.map_err(at("read", Path::new(name)))?;
-            serde_json::from_str(&line).map_err(|e| BundleError::Damaged(format!("{name}: {e}")))
-        });
-        lines.collect()
-    }
-
-    /// Lost transactions.
-    pub fn commits(&self, most: usize) -> Result<Vec<Commit>, BundleError> {
-        self.lines(COMMITS, 0, most)
-    }
-
-    /// Lost changes, in the order in which they were committed.
-    pub(super) fn changes(&self) -> Result<Vec<Change>, BundleError> {
-        self.lines(CHANGES, 0, usize::MAX)
-    }
-
     pub(super) fn note_judged(&self, judged: &[Judgement]) -> io::Result<()> {
         self.put(JUDGED, &mut |to| write_lines(to, judged))
-    }
-
-    /// What the newest look at the new writer made of each change.
-    fn judged(&self) -> Result<Vec<Option<Judgement>>, BundleError> {
-        self.lines(JUDGED, 0, usize::MAX)
-    }
-
-    /// Changes with what is known of them.
-    pub fn told(&self, from: u64, most: usize) -> Result<Vec<Judged>, BundleError> {
-        let changes: Vec<Change> = self.lines(CHANGES, from, most)?;
-        let judged: Vec<Option<Judgement>> = self.lines(JUDGED, from, most)?;
-        let applied = self.applied().transactions;
-        let judged = judged.into_iter().chain(std::iter::repeat(None));
-        let told = |(change, judgement): (Change, Option<Judgement>)| {
-            let applied = applied.contains(&change.transaction);
-            Judged { change, judgement, applied }
-        };
-        Ok(changes.into_iter().zip(judged).map(told).collect())
     }
 }
 

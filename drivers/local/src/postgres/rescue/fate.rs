@@ -2,8 +2,9 @@
 //!
 //! Border: pure. Changes of one row are a chain; a change of its key moves the chain to another key.
 
-use super::apply::{Place, places};
+use super::pass::{Place, places};
 use pilotlight_core::rescue::{Change, Datum, Kind, Row};
+use ring::digest;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// See the module.
@@ -20,23 +21,28 @@ pub(super) struct Fates {
 }
 
 impl Fates {
-    pub(super) fn of(changes: &[Change]) -> Fates {
+    #[cfg(test)]
+    fn of(changes: &[Change]) -> Fates {
         let mut fates = Fates::default();
-        for (index, change) in changes.iter().enumerate() {
-            let all: Vec<Place> = places(change).collect();
-            if let (Some(first), Some(last)) = (all.first(), all.last()) {
-                let before = fates.ends.get(first).and_then(|(row, _)| row.clone()).unwrap_or_default();
-                let after = change.new.as_ref().filter(|_| change.kind != Kind::Delete);
-                let after = after.map(|new| merged(&before, new));
-                fates.relate(first, last);
-                if first != last {
-                    fates.ends.insert(first.clone(), (None, index));
-                }
-                fates.ends.insert(last.clone(), (after, index));
-            }
-            fates.touched.push(all);
-        }
+        changes.iter().for_each(|change| fates.add(change));
         fates
+    }
+
+    /// The next change.
+    pub(super) fn add(&mut self, change: &Change) {
+        let index = self.touched.len();
+        let all: Vec<Place> = places(change).collect();
+        if let (Some(first), Some(last)) = (all.first(), all.last()) {
+            let before = self.ends.get(first).and_then(|(row, _)| row.clone()).unwrap_or_default();
+            let after = change.new.as_ref().filter(|_| change.kind != Kind::Delete);
+            let after = after.map(|new| merged(&before, &sketch(new)));
+            self.relate(first, last);
+            if first != last {
+                self.ends.insert(first.clone(), (None, index));
+            }
+            self.ends.insert(last.clone(), (after, index));
+        }
+        self.touched.push(all);
     }
 
     fn relate(&mut self, first: &Place, last: &Place) {
@@ -68,7 +74,8 @@ impl Fates {
                 Datum::Text(_) => row.get(name) == Some(value),
             })
         };
-        let settled = match (self.ends.get(place), row) {
+        let row = row.map(sketch);
+        let settled = match (self.ends.get(place), &row) {
             (Some((None, _)), None) => true,
             (Some((Some(end), _)), Some(row)) => same(end, row),
             _ => false,
@@ -87,6 +94,24 @@ impl Fates {
         }
         Some(all.iter().any(|place| self.ends.get(place).is_some_and(|(_, last)| *last == index)))
     }
+}
+
+/// A value that is longer is remembered by its hash.
+const REMEMBERED: usize = 256;
+
+/// A row in little room: equal rows have equal ones.
+fn sketch(row: &Row) -> Row {
+    let value = |datum: &Datum| match datum {
+        Datum::Text(text) if text.len() > REMEMBERED => {
+            let hash = digest::digest(&digest::SHA256, text.as_bytes());
+            let hex: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+            Datum::Text(format!("long {} {hex}", text.len()))
+        }
+        // No short text is taken for a long one.
+        Datum::Text(text) => Datum::Text(format!("text {text}")),
+        other => other.clone(),
+    };
+    row.iter().map(|(name, datum)| (name.clone(), value(datum))).collect()
 }
 
 /// A long value that was left alone keeps what an earlier change gave it.
@@ -174,5 +199,21 @@ mod tests {
         let mut fates = Fates::of(&changes);
         fates.compare(&at("1"), Some(&row(&[("id", "1"), ("v", "b"), ("big", "y")])));
         assert_eq!(fates.settled(1), None);
+    }
+
+    #[test]
+    fn a_long_value_is_compared_by_all_of_it() {
+        let (long, other) = (format!("{}a", "x".repeat(10_000)), format!("{}b", "x".repeat(10_000)));
+        let changes = [change(Kind::Insert, "1", Some(row(&[("id", "1"), ("v", &long)])))];
+        for (there, settled) in [(&long, Some(true)), (&other, None)] {
+            let mut fates = Fates::of(&changes);
+            fates.compare(&at("1"), Some(&row(&[("id", "1"), ("v", there)])));
+            assert_eq!(fates.settled(0), settled);
+        }
+        let remembered = sketch(&row(&[("v", &long)]));
+        let mut fates = Fates::of(&changes);
+        let Datum::Text(hash) = &remembered["v"] else { panic!("{remembered:?}") };
+        fates.compare(&at("1"), Some(&row(&[("id", "1"), ("v", hash)])));
+        assert_eq!(fates.settled(0), None, "the text of the hash is not the value");
     }
 }

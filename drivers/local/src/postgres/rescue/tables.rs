@@ -24,7 +24,27 @@ pub(super) struct Table {
     sequences: BTreeMap<String, String>,
 }
 
+/// The highest number that was applied, by sequence.
+pub(super) type Highest = BTreeMap<String, i64>;
+
 impl Table {
+    /// What of a row others refer to, or what it refers to them by.
+    pub(super) fn references_of(&self, row: &Row) -> Row {
+        let all = self.refers_to.iter().chain(&self.referred_by).flat_map(|r| &r.columns);
+        all.filter_map(|(here, _)| Some((here.clone(), row.get(here)?.clone()))).collect()
+    }
+
+    /// Notes the numbers of sequences that a new row has.
+    pub(super) fn note_numbers(&self, change: &Change, highest: &mut Highest) {
+        let Some(new) = change.new.as_ref().filter(|_| change.kind == Kind::Insert) else { return };
+        for (name, sequence) in &self.sequences {
+            if let Some(number) = number(new.get(name)) {
+                let top = highest.entry(sequence.clone()).or_insert(number);
+                *top = number.max(*top);
+            }
+        }
+    }
+
     /// A column as the log tells it: what its type's own output says, which no cast that somebody made can change.
     pub(super) fn as_text(&self, name: &str) -> String {
         let cast = if self.words.contains(name) { "::text" } else { "" };
@@ -72,16 +92,15 @@ impl Tables {
         self.0.get(&(schema.to_owned(), table.to_owned()))
     }
 
-    /// Asks for every table of the changes.
+    /// Asks for these, by schema and name.
     pub(super) async fn learn(
         &mut self,
         writer: &Exclusive,
         within: Duration,
-        changes: &[Change],
+        wanted: &BTreeSet<(String, String)>,
     ) -> Result<(), SqlError> {
-        let wanted: BTreeSet<(String, String)> = changes.iter().map(|c| (c.schema.clone(), c.table.clone())).collect();
         for (schema, table) in wanted {
-            let name = literal(&sql::table(&schema, &table));
+            let name = literal(&sql::table(schema, table));
             let columns = format!(
                 "SELECT attname, attgenerated <> '' AS computed, atttypid = 'boolean'::regtype AS word, \
                  pg_get_serial_sequence({name}, attname) AS sequence, ({EQUAL} AND c.opcdefault AND c.opcintype = \
@@ -112,30 +131,17 @@ impl Tables {
             }
             known.refers_to = references(writer, within, &name, true).await?;
             known.referred_by = references(writer, within, &name, false).await?;
-            self.0.insert((schema, table), known);
+            self.0.insert((schema.clone(), table.clone()), known);
         }
         Ok(())
     }
 
     /// Moves sequences past the numbers that were applied, so that nobody is given one of them again. Never back.
     pub(super) async fn advance_sequences(
-        &self,
         writer: &Exclusive,
         within: Duration,
-        changes: &[Change],
-        made: &BTreeSet<u64>,
+        highest: &Highest,
     ) -> Result<(), SqlError> {
-        let mut highest: BTreeMap<&str, i64> = BTreeMap::new();
-        for change in changes.iter().filter(|c| c.kind == Kind::Insert && made.contains(&c.transaction)) {
-            let Some(table) = self.get(&change.schema, &change.table) else { continue };
-            for (name, sequence) in &table.sequences {
-                let value = change.new.as_ref().and_then(|row| row.get(name));
-                if let Some(number) = number(value) {
-                    let top = highest.entry(sequence).or_insert(number);
-                    *top = number.max(*top);
-                }
-            }
-        }
         for (sequence, top) in highest {
             // One number after the other, as anybody else takes them: setting it could take it back under a writer.
             let sql = format!(

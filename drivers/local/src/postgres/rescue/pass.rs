@@ -1,0 +1,351 @@
+//! One walk through all lost changes: each is compared with the row as it is, and only then made.
+//!
+//! Changes are read one after the other, so that a bundle of any size fits into memory; of what was made only keys are
+//! remembered until the end of its transaction.
+
+use super::super::session::{Exclusive, SqlError, column, literal};
+use super::super::work::Work;
+use super::bundle::{BundleError, Folder};
+use super::fate::Fates;
+use super::sql;
+use super::tables::{Highest, Table, Tables};
+use super::told::Cut;
+use super::walk::is_not_before;
+use pilotlight_core::rescue::{Change, Class, Datum, Judgement, Kind, Row, Seen, classify};
+use std::collections::BTreeSet;
+
+/// Why a change that could be made waits.
+const WAITS: &str = "its transaction has a change that cannot be applied";
+
+/// A row by table and key.
+pub(super) type Place = (String, String, Row);
+
+/// The end of a rehearsal or an apply.
+#[derive(Default)]
+pub(super) struct Ended {
+    pub(super) judged: Vec<Judgement>,
+    /// Lost transactions that were made before, as the new writer knows.
+    pub(super) before: BTreeSet<u64>,
+    /// Lost transactions that were made now, and their changes.
+    pub(super) made: BTreeSet<u64>,
+    pub(super) changes: u64,
+}
+
+/// Why a walk came to no end.
+pub(super) enum Trouble {
+    Sql(SqlError),
+    Bundle(BundleError),
+}
+
+impl From<SqlError> for Trouble {
+    fn from(error: SqlError) -> Trouble {
+        Trouble::Sql(error)
+    }
+}
+
+impl From<BundleError> for Trouble {
+    fn from(error: BundleError) -> Trouble {
+        Trouble::Bundle(error)
+    }
+}
+
+/// One walk through all changes.
+pub(super) struct Pass<'a> {
+    pub(super) writer: Exclusive,
+    pub(super) work: &'a Work<'a>,
+    pub(super) folder: &'a Folder,
+    pub(super) tables: Tables,
+    pub(super) bundle: String,
+    /// Who applies; nobody when it is rehearsed.
+    pub(super) by: Option<&'a str>,
+    pub(super) horizon: Option<u32>,
+    /// Rows that this walk has made.
+    pub(super) ours: BTreeSet<Place>,
+    pub(super) highest: Highest,
+}
+
+/// A lost transaction under way.
+struct Lost {
+    number: u64,
+    /// It was made by an earlier apply.
+    before: bool,
+    judged: Vec<Judgement>,
+    made: Vec<Made>,
+    broken: bool,
+    highest: Highest,
+}
+
+/// A change that was made within it. Of its row only what others refer to, and what it refers to them by.
+struct Made {
+    index: usize,
+    schema: String,
+    table: String,
+    before: Option<Row>,
+    after: Option<Row>,
+    places: Vec<Place>,
+}
+
+impl Pass<'_> {
+    async fn run(&self, sql: &str) -> Result<Vec<tokio_postgres::SimpleQueryRow>, SqlError> {
+        self.writer.rows(sql, self.work.left()).await
+    }
+
+    pub(super) async fn all(&mut self) -> Result<Ended, Trouble> {
+        let fates = self.first_look().await?;
+        let mut ended = Ended { before: self.noted().await?, ..Ended::default() };
+        if self.by.is_none() {
+            self.run("BEGIN").await?;
+        }
+        let (mut changes, mut under_way) = (self.folder.changes()?, None::<Lost>);
+        for index in 0.. {
+            let next = changes.next()?;
+            let ends = |lost: &mut Lost| next.as_ref().is_none_or(|(change, _)| change.transaction != lost.number);
+            if let Some(lost) = under_way.take_if(ends) {
+                self.close(lost, &mut ended).await?;
+            }
+            let Some((change, cut)) = next else { break };
+            let lost = match &mut under_way {
+                Some(lost) => lost,
+                None => under_way.insert(self.open(change.transaction, &ended).await?),
+            };
+            self.one(lost, change, &cut, fates.settled(index)).await?;
+        }
+        match self.by {
+            None => drop(self.run("ROLLBACK").await?),
+            Some(_) => Tables::advance_sequences(&self.writer, self.work.left(), &self.highest).await?,
+        }
+        Ok(ended)
+    }
+
+    /// Tables, and which rows the new writer shows as the last of their lost changes left them.
+    async fn first_look(&mut self) -> Result<Fates, Trouble> {
+        let (mut fates, mut wanted, mut changes) = (Fates::default(), BTreeSet::new(), self.folder.changes()?);
+        while let Some((change, _)) = changes.next()? {
+            fates.add(&change);
+            wanted.insert((change.schema, change.table));
+        }
+        self.tables.learn(&self.writer, self.work.left(), &wanted).await?;
+        for place in fates.places() {
+            let Some(table) = self.tables.get(&place.0, &place.1) else { continue };
+            let row = self.look(table, &place, false).await?.map(|(row, _)| row);
+            fates.compare(&place, row.as_ref());
+        }
+        Ok(fates)
+    }
+
+    /// Lost transactions that an earlier apply has made, as the new writer knows it.
+    async fn noted(&self) -> Result<BTreeSet<u64>, SqlError> {
+        let there = self.run("SELECT 1 AS there WHERE to_regclass('pilotlight.rescue') IS NOT NULL").await?;
+        if there.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let sql = format!("SELECT transaction FROM pilotlight.rescue WHERE bundle = {}", literal(&self.bundle));
+        let rows = self.run(&sql).await?;
+        Ok(rows.iter().filter_map(|r| column(r, "transaction")?.parse().ok()).collect())
+    }
+
+    async fn open(&self, number: u64, ended: &Ended) -> Result<Lost, SqlError> {
+        let before = ended.before.contains(&number);
+        if !before {
+            self.run(if self.by.is_some() { "BEGIN" } else { "SAVEPOINT lost" }).await?;
+        }
+        Ok(Lost { number, before, judged: Vec::new(), made: Vec::new(), broken: false, highest: Highest::new() })
+    }
+
+    /// The next change of the transaction under way: what it is, and made if nothing speaks against it.
+    async fn one(&mut self, lost: &mut Lost, change: Change, cut: &Cut, settled: Option<bool>) -> Result<(), SqlError> {
+        if lost.before {
+            lost.judged.push(Judgement::new(Class::Identical, "it was applied before"));
+            return Ok(());
+        }
+        if let Some((name, bytes)) = cut.first_key_value() {
+            let why = format!("its value of {name} is {bytes} bytes long, too long to be applied: do it by hand");
+            lost.judged.push(Judgement::new(Class::NotCovered, why));
+            return Ok(());
+        }
+        let (judgement, before) = self.judge(&change, settled).await?;
+        let make = judgement.class == Class::Absent && !lost.broken;
+        lost.judged.push(judgement);
+        let Some(table) = self.tables.get(&change.schema, &change.table).filter(|_| make) else { return Ok(()) };
+        match self.make(table, &change).await {
+            Ok(()) => {
+                let after = change.new.as_ref().filter(|_| change.kind != Kind::Delete);
+                let after = after.map(|row| table.references_of(row));
+                let before = before.as_ref().map(|row| table.references_of(row));
+                table.note_numbers(&change, &mut lost.highest);
+                let places: Vec<Place> = places(&change).collect();
+                self.ours.extend(places.iter().cloned());
+                let (index, schema, table) = (lost.judged.len() - 1, change.schema, change.table);
+                lost.made.push(Made { index, schema, table, before, after, places });
+            }
+            Err(refused @ SqlError::Refused { .. }) => {
+                lost.broken = true;
+                if let Some(judgement) = lost.judged.last_mut() {
+                    *judgement = refusal(&refused);
+                }
+                self.start_again().await?;
+            }
+            Err(lost) => return Err(lost),
+        }
+        Ok(())
+    }
+
+    /// The transaction is over: made for good, or not at all.
+    async fn close(&mut self, mut lost: Lost, ended: &mut Ended) -> Result<(), SqlError> {
+        if lost.before {
+            ended.judged.append(&mut lost.judged);
+            return Ok(());
+        }
+        let Lost { number, mut judged, made, broken, highest, .. } = lost;
+        if !broken {
+            for index in self.dangling(&made, &mut judged).await? {
+                judged[index].class = Class::ForeignKeyMissing;
+            }
+        }
+        let held = judged.iter().any(|j| j.class.holds());
+        if held {
+            for place in made.iter().flat_map(|done| &done.places) {
+                self.ours.remove(place);
+            }
+            judged.iter_mut().filter(|j| j.class == Class::Absent).for_each(|j| WAITS.clone_into(&mut j.why));
+        }
+        let count = if held { 0 } else { made.len() as u64 };
+        self.end(number, count).await?;
+        if count > 0 {
+            for (sequence, number) in highest {
+                let top = self.highest.entry(sequence).or_insert(number);
+                *top = number.max(*top);
+            }
+            if self.by.is_some() {
+                made.iter().for_each(|m| judged[m.index] = Judgement::new(Class::Identical, "it was applied"));
+            }
+            ended.made.insert(number);
+            ended.changes += count;
+        }
+        ended.judged.append(&mut judged);
+        Ok(())
+    }
+
+    /// After a refusal nothing more can be done in the same transaction, so what was made of it is taken back.
+    async fn start_again(&self) -> Result<(), SqlError> {
+        let sql = if self.by.is_some() { "ROLLBACK; BEGIN" } else { "ROLLBACK TO SAVEPOINT lost" };
+        self.run(sql).await.map(|_| ())
+    }
+
+    async fn end(&self, number: u64, made: u64) -> Result<(), SqlError> {
+        let sql = match (self.by, made) {
+            (Some(by), 1..) => format!(
+                "INSERT INTO pilotlight.rescue VALUES ({}, {number}, {}, now(), {made}); COMMIT",
+                literal(&self.bundle),
+                literal(by)
+            ),
+            (Some(_), 0) => "ROLLBACK".to_owned(),
+            (None, 1..) => "RELEASE SAVEPOINT lost".to_owned(),
+            (None, 0) => "ROLLBACK TO SAVEPOINT lost; RELEASE SAVEPOINT lost".to_owned(),
+        };
+        self.run(&sql).await.map(|_| ())
+    }
+
+    async fn judge(&self, change: &Change, settled: Option<bool>) -> Result<(Judgement, Option<Row>), SqlError> {
+        let Some(table) = self.tables.get(&change.schema, &change.table) else {
+            return Ok((Judgement::new(Class::NotCovered, "the new writer has no such table"), None));
+        };
+        let Some(place) = place(change) else {
+            return Ok((classify(change, &Seen { row: None, since_fork: true, settled: None }), None));
+        };
+        let found = self.look(table, &place, true).await?;
+        let since_fork = match &found {
+            Some((_, xmin)) => !self.ours.contains(&place) && self.horizon.is_none_or(|h| is_not_before(*xmin, h)),
+            None => false,
+        };
+        let row = found.map(|(row, _)| row);
+        let judgement = classify(change, &Seen { row: row.clone(), since_fork, settled });
+        Ok((judgement, row))
+    }
+
+    /// The row under a key, and the number of the transaction that wrote it.
+    async fn look(&self, table: &Table, place: &Place, lock: bool) -> Result<Option<(Row, u32)>, SqlError> {
+        if place.2.keys().any(|name| !table.columns.contains(name)) {
+            return Ok(None);
+        }
+        let columns: Vec<String> = table.columns.iter().map(|c| table.as_text(c)).collect();
+        let (name, key) = (sql::table(&place.0, &place.1), sql::condition(&place.2, &table.equal));
+        let lock = if lock { " FOR UPDATE" } else { "" };
+        let sql = format!(
+            "SELECT xmin::text AS \"pilotlight xmin\", {} FROM ONLY {name} WHERE {key}{lock}",
+            columns.join(", ")
+        );
+        let rows = self.run(&sql).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let datum = |name: &String| {
+            let value = row.try_get(name.as_str()).ok().flatten();
+            (name.clone(), value.map_or(Datum::Null, |text: &str| Datum::Text(text.to_owned())))
+        };
+        let xmin = column(row, "pilotlight xmin").and_then(|x| x.parse().ok()).unwrap_or_default();
+        Ok(Some((table.columns.iter().map(datum).collect(), xmin)))
+    }
+
+    async fn make(&self, table: &Table, change: &Change) -> Result<(), SqlError> {
+        match sql::statement(change, &table.computed, &table.equal) {
+            Some(statement) => self.run(&statement).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes whose rows refer to what is not there, or are still referred to, at the end of their transaction.
+    async fn dangling(&self, made: &[Made], judged: &mut [Judgement]) -> Result<Vec<usize>, SqlError> {
+        let mut dangling = Vec::new();
+        for done in made {
+            let Some(table) = self.tables.get(&done.schema, &done.table) else { continue };
+            let after = done.after.as_ref();
+            for (reference, row, wanted) in table
+                .refers_to
+                .iter()
+                .map(|r| (r, after, true))
+                .chain(table.referred_by.iter().map(|r| (r, done.before.as_ref(), false)))
+            {
+                let Some(condition) = row.and_then(|row| reference.condition(row)) else { continue };
+                // A key that was left as it was is still there for those who refer to it.
+                if !wanted && after.and_then(|new| reference.condition(new)).as_ref() == Some(&condition) {
+                    continue;
+                }
+                let other = sql::table(&reference.schema, &reference.table);
+                let found = self.run(&format!("SELECT 1 AS there FROM {other} WHERE {condition} LIMIT 1")).await?;
+                if found.is_empty() == wanted {
+                    let (name, other) = (&reference.name, format!("{}.{}", reference.schema, reference.table));
+                    judged[done.index].why = match wanted {
+                        true => format!("the row of {other} it refers to is not there ({name})"),
+                        false => format!("rows of {other} refer to it ({name})"),
+                    };
+                    dangling.push(done.index);
+                    break;
+                }
+            }
+        }
+        Ok(dangling)
+    }
+}
+
+/// Where a change finds its row.
+pub(super) fn place(change: &Change) -> Option<Place> {
+    Some((change.schema.clone(), change.table.clone(), change.key.clone()?))
+}
+
+/// The rows a change touches: the one it finds, and where that is afterwards.
+pub(super) fn places(change: &Change) -> impl Iterator<Item = Place> {
+    let found = place(change);
+    let moved = found.as_ref().zip(change.new.as_ref()).map(|((schema, table, key), new)| {
+        let value = |name: &String| new.get(name).or(key.get(name)).cloned().unwrap_or(Datum::Null);
+        (schema.clone(), table.clone(), key.keys().map(|name| (name.clone(), value(name))).collect())
+    });
+    found.into_iter().chain(moved)
+}
+
+/// What the server said of a change, as its class.
+fn refusal(error: &SqlError) -> Judgement {
+    let class = match error.code() {
+        Some("23503") => Class::ForeignKeyMissing,
+        _ => Class::Conflicting,
+    };
+    Judgement::new(class, error.to_string())
+}
