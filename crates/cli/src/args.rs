@@ -63,6 +63,8 @@ pub(crate) enum Verb {
     Failback(MoveArgs),
     /// Moves the writer to another region for a while, to learn whether it works, and takes it back by itself (planned)
     Drill(DrillArgs),
+    /// Gives the share of a region without the writer to the others; `failback` gives it back
+    Drain(DrainArgs),
     /// Makes a returned region a standby again; the writer stays where it is
     Rejoin(RejoinArgs),
     /// Shows what a returned writer had acknowledged and never sent, and applies it again
@@ -321,6 +323,30 @@ pub(crate) struct DrillArgs {
     /// Not while the unit is unwell, or while a person holds what is automatic. Any other move of the unit ends the drill.
     #[arg(long = "for", default_value = "1h", value_name = "DURATION")]
     pub(crate) lasts: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArg,
+    /// Which region; may be left out when only one other takes traffic at rest
+    #[arg(long, value_name = "REGION")]
+    pub(crate) from: Option<String>,
+    /// Which unit; may be left out when the plan has one
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) unit: Option<String>,
+    /// Touches nothing; says what each step would do and why; ends with 1 when something would make it fail
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Does not ask for the application's name
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Starts it and does not wait for its end
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Prints JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

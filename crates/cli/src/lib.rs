@@ -102,6 +102,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Failover(args) => runtime("move")?.block_on(command::moves::failover(args)),
         Verb::Switchover(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Switchover, &args)),
         Verb::Failback(args) => runtime("move")?.block_on(command::moves::run(args::MoveVerb::Failback, &args)),
+        Verb::Drain(args) => runtime("move")?.block_on(command::moves::drain(args)),
         Verb::Rejoin(args) => runtime("move")?.block_on(command::moves::rejoin(args)),
         Verb::Drill(args) => runtime("move")?.block_on(command::moves::drill(args)),
         Verb::Run(verb) => runtime("run")?.block_on(command::run::run(&verb)),

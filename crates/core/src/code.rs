@@ -8,7 +8,7 @@
 //!
 //! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
 //! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `085x`
-//! imports, `086x` sight and clocks, `087x` words and bad days, `089x` AWS, `091x` the function of AWS Lambda, `093x` drills, `097x`
+//! imports, `086x` sight and clocks, `087x` words and bad days, `089x` AWS, `091x` the function of AWS Lambda, `093x` drills and shares, `097x`
 //! what changed meanwhile.
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -268,6 +268,12 @@ catalogue! {
     AWS_SWITCH = "PL-0922", Failed;
     DRILL_NOT_BACK = "PL-0930", Failed;
     AWS_NO_BACKUPS = "PL-0931", Failed;
+    PLAN_AT_REST = "PL-0932", Usage;
+    PLAN_WHO_WRITES = "PL-0933", Usage;
+    PLAN_RPO_ZERO = "PL-0934", Usage;
+    SHARES_DIFFER = "PL-0935", Failed;
+    SHARE_NOT_DRAINED = "PL-0936", Refused;
+    SHARE_LOST = "PL-0937", Refused;
     AWS_NODES_DEGRADED = "PL-0940", Failed;
     AWS_SKEW = "PL-0941", Failed;
     AWS_SECRET = "PL-0942", Failed;

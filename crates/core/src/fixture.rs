@@ -16,7 +16,7 @@ pub(crate) fn plan(regions: &[&str], components: Vec<(&str, Kind)>) -> Plan {
     let mut plan = Plan::read(SAMPLE, "sample.yaml").expect("the sample has no fault");
     plan.regions = regions.iter().map(|r| Region::from(*r)).collect();
     plan.home = plan.regions[0].clone();
-    let of = |(name, kind): (&str, Kind)| (Component::from(name), ComponentPlan { unit: unit(), kind });
+    let of = |(name, kind): (&str, Kind)| (Component::from(name), ComponentPlan { unit: unit(), writes: None, kind });
     plan.components = components.into_iter().map(of).collect();
     let policy = &mut plan.policy;
     (policy.lease, policy.renew) = (Duration::from_secs(3), Duration::from_millis(500));

@@ -42,6 +42,8 @@ pub enum Verb {
     Failback,
     /// A region that returned becomes a standby again; the writer stays where it is.
     Rejoin,
+    /// A region without the writer gives its share of the traffic to the others; the writer stays where it is.
+    Drain,
     /// What a bundle holds is applied to the writer; nothing moves.
     Rescue,
 }
@@ -53,6 +55,7 @@ impl std::fmt::Display for Verb {
             Verb::Switchover => "switchover",
             Verb::Failback => "failback",
             Verb::Rejoin => "rejoin",
+            Verb::Drain => "drain",
             Verb::Rescue => "rescue",
         })
     }
@@ -96,6 +99,10 @@ impl Intent {
         match self.verb {
             Verb::Rejoin => format!("rejoin, so that copies follow {to} again"),
             Verb::Rescue => format!("rescue of lost writes to {to}"),
+            Verb::Drain => {
+                let left: Vec<&str> = self.target.traffic.keys().map(Region::as_str).collect();
+                format!("drain, so that {} takes all users", left.join(" and "))
+            }
             verb => format!("{verb} to {to}"),
         }
     }

@@ -29,6 +29,7 @@ mod root;
 mod scalar;
 mod schema;
 mod shape;
+mod shares;
 mod value;
 
 pub use accord::{Accord, Difference};
@@ -44,6 +45,7 @@ pub use meaning::{Meaning, meaning};
 pub use policy::{DecisionMode, RejoinMode};
 pub use reference::reference;
 pub use schema::schema;
+pub use shares::{Shares, Writes, show_shares, taking};
 
 pub mod facet;
 
@@ -66,6 +68,9 @@ pub struct Plan {
     pub home: Region,
     /// `regions`, in the order of the document.
     pub regions: Vec<Region>,
+    /// `shares`: per cent of the traffic that each region takes at rest; without it, home takes all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Shares>,
     /// `controller`.
     pub controller: Controller,
     /// `policy`.
@@ -266,6 +271,9 @@ pub enum OnWriterDeath {
 pub struct ComponentPlan {
     /// What it moves with (default: the application's one unit).
     pub unit: Unit,
+    /// `writes`: which instances write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writes: Option<Writes>,
     /// Its technology and settings.
     pub kind: Kind,
 }

@@ -14,6 +14,7 @@
 mod candidate;
 mod decide;
 mod foresee;
+mod lost;
 mod reach;
 mod sight;
 mod words;
@@ -184,6 +185,12 @@ pub struct Judgement {
     /// What is said of the unit's services, in every region.
     #[serde(default)]
     pub health: Vec<ServiceHealth>,
+    /// Regions without the writer that take users at rest and are not heard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<Region>,
+    /// Those of them that are lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Region>,
 }
 
 impl Judgement {
@@ -210,6 +217,9 @@ pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight)
     let (verdict, scope, evidence) = bench.by_a_majority(finding, quorum);
     assert!(!evidence.is_empty(), "a judgement without evidence: {verdict:?}");
     let of_unit = |h: &ServiceHealth| plan.health.get(&h.question.check).is_some_and(|check| &check.unit == unit);
+    let health: Vec<ServiceHealth> = health::judge(plan, sight).into_iter().filter(of_unit).collect();
+    let elsewhere = lost::elsewhere(&bench, writer, &health);
+    let evidence = [evidence, elsewhere.evidence].concat();
     let mut judgement = Judgement {
         unit: unit.clone(),
         writer: writer.cloned(),
@@ -219,7 +229,9 @@ pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight)
         quorum,
         candidates: candidate::candidates(plan, unit, writer, sight),
         returned: candidate::returned(plan, unit, writer, sight),
-        health: health::judge(plan, sight).into_iter().filter(of_unit).collect(),
+        health,
+        silent: elsewhere.silent,
+        lost: elsewhere.lost,
     };
     weigh_services(&mut judgement);
     judgement

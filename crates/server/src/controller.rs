@@ -294,6 +294,8 @@ fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall:
         prepared: false,
         last_failover,
         failed_rejoins: round.past.failed_rejoins.clone(),
+        failed_drain: round.past.failed_drain,
+        led: desk.led(&record.unit),
         rejoins_unread: round.past.rejoins_unread.clone(),
     }
 }

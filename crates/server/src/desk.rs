@@ -20,7 +20,7 @@ use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::placement::{Intent, Verb};
-use pilotlight_core::plan::Plan;
+use pilotlight_core::plan::{Plan, Shares};
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
 use pilotlight_core::recording::Scene;
 use pilotlight_core::runbook::Runbook;
@@ -323,6 +323,22 @@ impl Desk {
         let looks = self.shared().into_iter();
         let now = looks.filter(|(target, (_, at))| changed(target).is_none_or(|changed| *at >= changed));
         now.map(|(target, (state, _))| (target, state)).collect()
+    }
+
+    /// What each region takes of the unit's traffic now, where the plan has shares and that is seen; of several roads the most.
+    pub(crate) fn led(&self, unit: &Unit) -> Option<Shares> {
+        self.plan.shares.as_ref()?;
+        let mut led: Option<Shares> = None;
+        for (target, state) in self.shared_now() {
+            let of_unit = self.plan.components.get(&target.component).is_some_and(|c| &c.unit == unit);
+            let Some(shares) = state.shares.as_ref().filter(|_| of_unit) else { continue };
+            let led = led.get_or_insert_default();
+            for (region, share) in shares {
+                let most = led.entry(region.clone()).or_default();
+                *most = (*most).max(*share);
+            }
+        }
+        led
     }
 
     pub(crate) fn judged(&self, unit: &Unit) -> Option<Judged> {

@@ -240,6 +240,7 @@ async fn status(front: &Front) -> StatusView {
             cooling_down: None,
             drill: None,
             led_elsewhere: Vec::new(),
+            drift: Vec::new(),
             exposed: Vec::new(),
         }
     };

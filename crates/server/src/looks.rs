@@ -6,6 +6,7 @@
 use crate::desk::Desk;
 use crate::quiet::Quiet;
 use pilotlight_core::effect::Capability;
+use pilotlight_core::id::Region;
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::plan::Plan;
@@ -33,7 +34,7 @@ const LONGEST_MANAGED: Duration = Duration::from_secs(4);
 /// A port that has not answered by then does not answer.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Looks at the ports of every unit's writer until shutdown. A port that hangs holds up no other.
+/// Looks at the ports of every unit's writer, and of silent regions that take users at rest, until shutdown. A port that hangs holds up no other.
 pub(crate) async fn ports(desk: Arc<Desk>, look: Arc<dyn PortLook>) {
     let mut begun: BTreeMap<Target, Mono> = BTreeMap::new();
     let mut looks = JoinSet::new();
@@ -67,6 +68,8 @@ pub(crate) async fn ports(desk: Arc<Desk>, look: Arc<dyn PortLook>) {
 
 fn wanted(desk: &Desk) -> Vec<(Target, Duration)> {
     let mut wanted = Vec::new();
+    let at_rest = desk.plan.shares.iter().flatten().filter(|(_, share)| **share > 0).map(|(region, _)| region);
+    let at_rest: Vec<&Region> = at_rest.collect();
     for unit in desk.plan.units() {
         let Some(writer) = desk.engine.granter().unit(unit).and_then(|r| r.writer) else { continue };
         let every = if desk.hears(unit, &writer) { CALM } else { SILENT };
@@ -74,6 +77,12 @@ fn wanted(desk: &Desk) -> Vec<(Target, Duration)> {
             if plan.copies().contains(&&writer) {
                 let target = Target { component: component.clone(), region: Some(writer.clone()) };
                 wanted.push((target, every));
+            }
+            // One that takes users and falls silent is drained when its port says the same.
+            let others = plan.copies().into_iter().filter(|r| **r != writer && at_rest.contains(r));
+            for region in others.filter(|r| !desk.hears(unit, r)) {
+                let target = Target { component: component.clone(), region: Some(region.clone()) };
+                wanted.push((target, SILENT));
             }
         }
     }

@@ -166,14 +166,16 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
     let (source, target) = ends(desk, request, &record).await?;
     let mode = request.mode.unwrap_or(match request.verb {
         Verb::Failover => Mode::Ungraceful,
-        Verb::Switchover | Verb::Failback | Verb::Rejoin | Verb::Rescue => Mode::Graceful,
+        Verb::Switchover | Verb::Failback | Verb::Rejoin | Verb::Drain | Verb::Rescue => Mode::Graceful,
     });
     if request.drill_ms.is_some() && request.verb != Verb::Switchover {
         let what =
             format!("a {} is no drill: only a planned move to another region is taken back by itself", request.verb);
         return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, "drill with a switchover"));
     }
-    let intent = Intent { unit, verb: request.verb, mode, target: Placement::in_region(&target) };
+    let drained = drained(desk, request, &source.writer)?;
+    let target = placement(desk, request.verb, &unit, (&source.writer, &target), drained.as_ref());
+    let intent = Intent { unit, verb: request.verb, mode, target };
     let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
     let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
     let attested_by = attested(desk, request, &intent.unit, &source.writer)?;
@@ -195,10 +197,68 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
 /// From where and whereto. A move that was cut short is gone on with by asking for it again.
 async fn ends(desk: &Desk, request: &MoveRequest, record: &UnitRecord) -> Result<(Source, Region), Refusal> {
     let source = source_of(desk, record).await?;
-    let cut_short = if !request.verb.moves() { None } else { cut_short(desk, record).await? };
+    let cut_short =
+        if !request.verb.moves() || request.verb == Verb::Drain { None } else { cut_short(desk, record).await? };
+    if request.verb == Verb::Drain {
+        let writer = source.writer.clone();
+        return Ok((source, writer));
+    }
     match (cut_short, &request.target) {
         (Some(begun), target) if target.as_ref().is_none_or(|t| *t == source.writer) => Ok((begun, source.writer)),
         _ => target_of(desk, request, &record.unit, &source.writer).map(|target| (source, target)),
+    }
+}
+
+/// Whose share a person wants drained: a region that has one and not the writer.
+fn drained(desk: &Desk, request: &MoveRequest, writer: &Region) -> Result<Option<Region>, Refusal> {
+    if request.verb != Verb::Drain {
+        return Ok(None);
+    }
+    let refused = |what: String, hint: String| {
+        Err(Refusal::new(StatusCode::CONFLICT, code::SHARE_NOT_DRAINED.as_str(), what, hint))
+    };
+    let Some(shares) = &desk.plan.shares else {
+        let what = "the plan has no `shares`: all users are where the writer is".to_owned();
+        return refused(what, format!("pilotlight switchover leads them out of {writer}, with the writer"));
+    };
+    let takes = |r: &&Region| *r != writer && shares.get(*r).is_some_and(|share| *share > 0);
+    let others: Vec<&Region> = desk.plan.regions.iter().filter(takes).collect();
+    let known = || others.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ");
+    match &request.target {
+        Some(region) if region == writer => {
+            let hint = "pilotlight switchover or failover drains it, and moves the writer".to_owned();
+            refused(format!("the writer is in {region}, and nobody is led to a region that does not work"), hint)
+        }
+        Some(region) if !others.contains(&region) => {
+            refused(format!("{region} takes no traffic at rest"), format!("name one of: {}", known()))
+        }
+        Some(region) => Ok(Some(region.clone())),
+        None if others.len() == 1 => Ok(others.first().map(|r| (*r).clone())),
+        None => refused("no region to drain was named".to_owned(), format!("name one of: {}", known())),
+    }
+}
+
+/// Where users are to be. A region that is left, lost or drained before takes nothing until a failback.
+fn placement(
+    desk: &Desk,
+    verb: Verb,
+    unit: &Unit,
+    (from, to): (&Region, &Region),
+    drained: Option<&Region>,
+) -> Placement {
+    let plan = &desk.plan;
+    if plan.shares.is_none() {
+        return Placement::in_region(to);
+    }
+    let (sight, led) = (desk.sight(unit), desk.led(unit));
+    let silent = |region: &Region| region != to && !sight.hears(plan, region);
+    let dark = |region: &Region| led.as_ref().is_some_and(|led| led.get(region).is_none_or(|share| *share == 0));
+    match verb {
+        Verb::Rejoin | Verb::Rescue => Placement::in_region(to),
+        Verb::Failback => plan.placement(to, silent),
+        Verb::Drain => plan.placement(to, |r| Some(r) == drained || silent(r) || dark(r)),
+        Verb::Failover | Verb::Switchover if from == to => Placement::in_region(to),
+        Verb::Failover | Verb::Switchover => plan.placement(to, |r| r == from || silent(r) || dark(r)),
     }
 }
 
@@ -291,7 +351,7 @@ fn target_of(desk: &Desk, request: &MoveRequest, unit: &Unit, writer: &Region) -
     let others = || desk.plan.regions.iter().filter(|r| *r != writer);
     let target = match request.verb {
         Verb::Failback => Some(desk.plan.home.clone()),
-        Verb::Rejoin | Verb::Rescue => Some(writer.clone()),
+        Verb::Rejoin | Verb::Drain | Verb::Rescue => Some(writer.clone()),
         Verb::Failover | Verb::Switchover => {
             let candidates = desk.judged(unit).and_then(|j| j.judgement).map(|j| j.candidates).unwrap_or_default();
             let best = candidates.first().map(|c| c.region.clone());

@@ -29,6 +29,8 @@ pub(crate) struct Past {
     pub(crate) read: Read,
     pub(crate) failed_rejoins: BTreeMap<Region, Wall>,
     pub(crate) rejoins_unread: Option<Unread>,
+    /// When the last drain began, if it has ended and not well.
+    pub(crate) failed_drain: Option<Wall>,
     /// The last automatic failover has ended, and not well.
     pub(crate) failed_over_badly: bool,
     /// The last automatic failover was prepared, and withdrawn before anything of it had begun.
@@ -52,6 +54,7 @@ pub(crate) async fn past(desk: &Desk, record: &UnitRecord, read: Read) -> Past {
     let rejoins = match desk.engine.readable_runs().await {
         Ok(runs) => {
             past.drill = drills::newest(&runs, &record.unit);
+            past.failed_drain = failed_drain(&runs, &record.unit);
             failed_rejoins(desk, runs, &record.unit, &mut past.read).await
         }
         Err(e) => Err(e),
@@ -81,6 +84,13 @@ pub(crate) async fn past(desk: &Desk, record: &UnitRecord, read: Read) -> Past {
 fn unread(error: &StorageError) -> Unread {
     let code = Code::find(error.code()).unwrap_or(code::JOURNAL_DAMAGED);
     Unread { code, why: error.to_string() }
+}
+
+/// When the newest drain began, where it has ended and not well.
+fn failed_drain(runs: &[RunSummary], unit: &Unit) -> Option<Wall> {
+    let newest = runs.iter().find(|r| &r.unit == unit && r.verb == Verb::Drain)?;
+    let well = |result| matches!(result, RunResult::Done | RunResult::DoneWithWarnings);
+    matches!(newest.condition, Condition::Ended { result } if !well(result)).then_some(newest.started)
 }
 
 /// The newest rejoin of each region, where it did not end well.

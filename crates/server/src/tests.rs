@@ -3,6 +3,7 @@
 //! Time is real, leases are short. Nothing sleeps to wait for something: every wait is for a level, with a deadline and what
 //! was seen last.
 
+mod at_rest;
 mod damage;
 mod door;
 mod drills;

@@ -3,7 +3,7 @@
 //! Changes nothing: dials ports, asks names, asks the controller what it hears and what a dry run of a move finds.
 
 use crate::args::CheckArgs;
-use crate::command::status::{another_plan, led_elsewhere};
+use crate::command::status::{another_plan, drift, led_elsewhere};
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -232,6 +232,9 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
     }
     for (saw, hint) in status.units.iter().flat_map(led_elsewhere) {
         seen.push(Looked::bad("traffic", Severity::Warning, saw, hint));
+    }
+    for (saw, hint) in status.units.iter().flat_map(|unit| drift(unit, plan)) {
+        seen.push(Looked::bad("traffic", Severity::Warning, saw, hint).code(code::SHARES_DIFFER));
     }
     for open in status.units.iter().filter_map(|unit| unit.exposed.first()).filter(|e| !e.over) {
         let hint = "mend the link between the regions, or the standby; a failover now would lose what is named here";

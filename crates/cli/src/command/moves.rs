@@ -1,6 +1,6 @@
-//! `pilotlight failover | switchover | failback | rejoin`.
+//! `pilotlight failover | switchover | failback | drain | rejoin`.
 
-use crate::args::{DrillArgs, FailoverArgs, MoveArgs, MoveVerb, RejoinArgs};
+use crate::args::{DrainArgs, DrillArgs, FailoverArgs, MoveArgs, MoveVerb, RejoinArgs};
 use crate::command::watch;
 use crate::connect;
 use crate::error::{CliError, Exit};
@@ -30,13 +30,13 @@ impl From<MoveVerb> for Verb {
 /// Makes a returned region a standby again.
 pub(crate) async fn rejoin(args: RejoinArgs) -> Result<ExitCode, CliError> {
     let word = Word { waive_rescue: args.waive_rescue, ..Word::default() };
-    request(MoveVerb::Rejoin, &args.movement, word).await
+    request(Verb::Rejoin, &args.movement, word).await
 }
 
 /// Moves the writer without its region; a person may say that it is off.
 pub(crate) async fn failover(args: FailoverArgs) -> Result<ExitCode, CliError> {
     let word = Word { writer_is_off: args.writer_is_off.map(Region::new), ..Word::default() };
-    request(MoveVerb::Failover, &args.movement, word).await
+    request(Verb::Failover, &args.movement, word).await
 }
 
 /// What a person answers for by name.
@@ -52,7 +52,7 @@ pub(crate) async fn drill(args: DrillArgs) -> Result<ExitCode, CliError> {
     let lasts = parse_duration(&args.lasts).ok_or_else(|| {
         CliError::say(Exit::Usage, format!("{} is not a duration", args.lasts)).hint("for example 1h")
     })?;
-    let ended = request(MoveVerb::Switchover, &args.movement, Word { drill: Some(lasts), ..Word::default() }).await?;
+    let ended = request(Verb::Switchover, &args.movement, Word { drill: Some(lasts), ..Word::default() }).await?;
     if ended == ExitCode::SUCCESS && !args.movement.json && !args.movement.dry_run {
         let lasts = show_duration(lasts);
         println!(
@@ -62,17 +62,23 @@ pub(crate) async fn drill(args: DrillArgs) -> Result<ExitCode, CliError> {
     Ok(ended)
 }
 
+/// Gives a region's share to the others.
+pub(crate) async fn drain(args: DrainArgs) -> Result<ExitCode, CliError> {
+    let DrainArgs { plan, from: to, unit, dry_run, yes, detach, json } = args;
+    request(Verb::Drain, &MoveArgs { plan, to, unit, dry_run, yes, detach, json }, Word::default()).await
+}
+
 /// Any other move.
 pub(crate) async fn run(verb: MoveVerb, args: &MoveArgs) -> Result<ExitCode, CliError> {
-    request(verb, args, Word::default()).await
+    request(verb.into(), args, Word::default()).await
 }
 
 /// Shows what will be touched, asks, starts the run and follows it.
-async fn request(verb: MoveVerb, args: &MoveArgs, word: Word) -> Result<ExitCode, CliError> {
+async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
     let operator = Operator::of(&plan)?;
     let request = MoveRequest {
-        verb: verb.into(),
+        verb,
         unit: args.unit.as_deref().map(Unit::from),
         target: args.to.as_deref().map(Region::new),
         mode: None,

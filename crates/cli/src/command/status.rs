@@ -9,10 +9,10 @@ use crate::operator::Operator;
 use pilotlight_core::code;
 use pilotlight_core::health::{Health, ServiceHealth};
 use pilotlight_core::observation::{Role, State};
-use pilotlight_core::plan::Plan;
+use pilotlight_core::plan::{Plan, show_shares, taking};
 use pilotlight_core::time::{show_duration, show_wall};
 use pilotlight_server::api::view::{
-    ComponentStatus, ControllerView, DecisionView, DrillView, PlanStatus, RegionStatus, StatusView, UnitStatus,
+    ComponentStatus, ControllerView, DecisionView, Drift, DrillView, PlanStatus, RegionStatus, StatusView, UnitStatus,
 };
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -58,11 +58,14 @@ fn text(status: &StatusView, plan: &Plan) -> String {
         status.version,
         show_duration(status.uptime_ms)
     );
+    if let Some(shares) = &plan.shares {
+        let _ = writeln!(out, "at rest users are led to {}", show_shares(shares));
+    }
     if let Some(hold) = &status.hold {
         let _ = writeln!(out, "\nHELD  {hold}");
     }
     for unit in &status.units {
-        unit_text(&mut out, unit, plan.waits_for_candidate(&unit.unit));
+        unit_text(&mut out, unit, plan);
     }
     for region in &status.regions {
         let heard = match region.heard_ms {
@@ -120,7 +123,8 @@ fn writer(unit: &UnitStatus) -> &str {
     }
 }
 
-fn unit_text(out: &mut String, unit: &UnitStatus, waits: bool) {
+fn unit_text(out: &mut String, unit: &UnitStatus, plan: &Plan) {
+    let waits = plan.waits_for_candidate(&unit.unit);
     let writer = writer(unit);
     let epoch = unit.epoch.map_or_else(|| "-".to_owned(), |e| e.to_string());
     let _ = writeln!(out, "\nunit {}  writer {writer}  epoch {epoch}  {}", unit.unit, unit.lease);
@@ -150,6 +154,9 @@ fn unit_text(out: &mut String, unit: &UnitStatus, waits: bool) {
     };
     for (saw, hint) in led_elsewhere(unit) {
         let _ = writeln!(out, "  USERS ARE LED ELSEWHERE  {saw}; {hint}");
+    }
+    for (saw, hint) in drift(unit, plan) {
+        let _ = writeln!(out, "  SHARES DIFFER FROM THE PLAN  [{}] {saw}; {hint}", code::SHARES_DIFFER);
     }
     for exposed in &unit.exposed {
         let since = show_wall(exposed.since);
@@ -193,6 +200,17 @@ pub(crate) fn led_elsewhere(unit: &UnitStatus) -> Vec<(String, String)> {
         .iter()
         .map(|road| (format!("{road} does not lead to {writer}, the writer"), hint.clone()))
         .collect()
+}
+
+/// What leads users by other shares than the plan has at rest, each with the verb that ends it.
+pub(crate) fn drift(unit: &UnitStatus, plan: &Plan) -> Vec<(String, String)> {
+    let Some(at_rest) = &plan.shares else { return Vec::new() };
+    let hint = "`pilotlight failback` leads users by the plan's shares again, once every region of them is back";
+    let says = |drift: &Drift| {
+        let (component, seen) = (&drift.component, show_shares(&taking(&drift.seen)));
+        format!("{component} leads to {seen}, the plan says {}", show_shares(&taking(at_rest)))
+    };
+    unit.drift.iter().map(|drift| (says(drift), hint.to_owned())).collect()
 }
 
 fn component_text(component: &ComponentStatus, was: &str) -> String {
@@ -246,6 +264,7 @@ fn role_text(role: &Role, state: &State) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pilotlight_core::plan::{Guarantee, SAMPLE};
 
     fn unit(epoch: Option<u64>, run: Option<&str>, region: Option<&str>) -> UnitStatus {
         serde_json::from_value(serde_json::json!({
@@ -261,6 +280,10 @@ mod tests {
         let component: ComponentStatus = serde_json::from_value(component).expect("a component as the API sends it");
         assert_eq!(component_text(&component, ""), "database       writer");
         assert_eq!(component_text(&component, "last seen as "), "database       last seen as writer");
+    }
+
+    fn sample() -> Plan {
+        Plan::read(SAMPLE, "sample.yaml").expect("the sample has no fault")
     }
 
     #[test]
@@ -281,14 +304,34 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_nobody_could_replace_is_told() {
-        let told = |waits| {
+    fn shares_that_differ_from_the_plan_are_told_with_the_verb_that_ends_it() {
+        let mut plan = sample();
+        let drifted = |plan: &Plan| {
+            let drift =
+                vec![Drift { component: "name".into(), seen: [("east".into(), 100), ("west".into(), 0)].into() }];
             let mut out = String::new();
-            unit_text(&mut out, &unit(Some(1), None, Some("east")), waits);
+            unit_text(&mut out, &UnitStatus { drift, ..unit(Some(1), None, Some("east")) }, plan);
             out
         };
-        assert!(told(true).contains("candidate NONE"), "{}", told(true));
-        assert!(!told(false).contains("candidate"), "{}", told(false));
+        assert!(!drifted(&plan).contains("SHARES"), "a plan without shares");
+        plan.shares = Some([("east".into(), 60), ("west".into(), 40)].into());
+        let told = drifted(&plan);
+        let says = "[PL-0935] name leads to east 100 %, the plan says east 60 %, west 40 %; `pilotlight failback`";
+        assert!(told.contains(says), "{told}");
+    }
+
+    #[test]
+    fn a_writer_that_nobody_could_replace_is_told() {
+        let told = |guarantee| {
+            let (mut out, mut plan) = (String::new(), sample());
+            plan.policy.guarantee = guarantee;
+            let unit = UnitStatus { unit: plan.application.as_str().into(), ..unit(Some(1), None, Some("east")) };
+            unit_text(&mut out, &unit, &plan);
+            out
+        };
+        let (waits, alone) = (told(Guarantee::Bounded), told(Guarantee::BestEffort));
+        assert!(waits.contains("candidate NONE"), "{waits}");
+        assert!(!alone.contains("candidate"), "{alone}");
     }
 
     #[test]

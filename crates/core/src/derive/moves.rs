@@ -56,7 +56,11 @@ pub(super) fn lead_to_writer(survey: &Survey<'_>) -> Draft {
     surround::tell_start(survey, &mut draft);
     let mut ready = surround::before_move(survey, &mut draft);
     ready.extend(surround::make_room(survey, &mut draft, &ready, OnFailure::Pause));
+    let prepared = draft.steps.len();
     surround::after_promotion(survey, &mut draft, &[], &ready);
+    if survey.d.plan.shares.is_some() {
+        shares::ask_before_users(survey, &mut draft, prepared, &ready);
+    }
     draft
 }
 

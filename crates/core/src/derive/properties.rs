@@ -103,7 +103,9 @@ prop_compose! {
         roles in prop::collection::vec(role(), 12),
         calm in prop::bool::weighted(0.6),
         silent in prop::collection::vec(prop::bool::weighted(0.2), 4),
-        verb in prop::sample::select(vec![Verb::Failover, Verb::Failover, Verb::Switchover, Verb::Failback, Verb::Rejoin]),
+        verb in prop::sample::select(
+            vec![Verb::Failover, Verb::Failover, Verb::Switchover, Verb::Failback, Verb::Rejoin, Verb::Drain]),
+        active in any::<bool>(),
         shared in prop::bool::weighted(0.2),
         consent in prop::sample::select(vec![Consent::Policy, Consent::AskFirst, Consent::Given]),
         home in prop::option::of(failback()),
@@ -120,16 +122,28 @@ prop_compose! {
                 // Most scenes have a writer that works or a target that could take over, so that most are not refused.
                 let role = match (calm, place) {
                     (true, 0) if verb != Verb::Failover => Role::Writer,
-                    (true, 1) if verb != Verb::Rejoin => standby("east", true),
+                    (true, 1) if verb != Verb::Rejoin && verb != Verb::Drain => standby("east", true),
                     _ => roles[index * 4 + place].clone(),
                 };
                 seen.insert(target(name, region), looks(role));
             }
         }
-        let to: Region = if verb == Verb::Rejoin { "east".into() } else { REGIONS[1].into() };
+        let to: Region = if matches!(verb, Verb::Rejoin | Verb::Drain) { "east".into() } else { REGIONS[1].into() };
         let mut placement = Placement::in_region(&to);
         if shared {
             placement.traffic = [(to, 70), (REGIONS[count - 1].into(), 30)].into();
+        }
+        if shared && active {
+            let other = if placement.writer.as_str() == "east" { REGIONS[1] } else { "east" };
+            placement.traffic = [(placement.writer.clone(), 70), (other.into(), 30)].into();
+            plan.shares = Some(placement.traffic.clone());
+        }
+        if verb == Verb::Drain || (shared && active) {
+            let roads: Vec<_> = plan.components.iter().filter(|(_, c)| !c.routes().is_empty()).map(|(n, _)| n.clone()).collect();
+            for component in roads {
+                let shares = Some([("east".into(), 50), (Region::from(REGIONS[1]), 50)].into());
+                seen.insert(Target { component, region: None }, State { shares, ..State::default() });
+            }
         }
         let mode = if verb == Verb::Failover { Mode::Ungraceful } else { Mode::Graceful };
         let heard = |(place, _): &(usize, &&str)| !silent[*place] || (calm && *place == 1);
@@ -137,7 +151,7 @@ prop_compose! {
             REGIONS[..count].iter().enumerate().filter(heard).map(|(_, r)| Region::from(*r)).collect();
         // What a silent region's agent would say is not known.
         seen.retain(|t: &Target, _| {
-            let by_agent = descriptors[&t.component].needs_agent;
+            let by_agent = descriptors[&t.component].needs_agent && t.region.is_some();
             !by_agent || t.region.as_ref().is_some_and(|r| reachable.contains(r))
         });
         let intent = Intent { unit: unit(), verb, mode, target: placement };
@@ -305,7 +319,7 @@ proptest! {
                 prop_assert!(world.writers_of(component) <= (*before).max(1), "after {}", step.id);
             }
         }
-        if scene.intent.verb != Verb::Rejoin {
+        if !matches!(scene.intent.verb, Verb::Rejoin | Verb::Drain) {
             let to = &scene.intent.target.writer;
             for component in scene.data() {
                 prop_assert!(world.writers.contains(&(component.clone(), to.clone())));
@@ -380,7 +394,7 @@ proptest! {
         });
         let all_heard = scene.plan.regions.iter().all(|r| scene.reachable.contains(r));
         let fit = scene.consent != Consent::Policy || scene.intent.mode == Mode::Graceful;
-        if calm && all_heard && fit && scene.intent.verb != Verb::Rejoin {
+        if calm && all_heard && fit && !matches!(scene.intent.verb, Verb::Rejoin | Verb::Drain) {
             prop_assert!(first.is_ok(), "{:?}", first);
         }
     }

@@ -51,7 +51,8 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
             let kept = kept.then(|| draft.add(rescue(data.name, region, writer).once(silent.clone())));
             back.push(draft.add(follow(survey, data, region, writer).once(silent).once(kept)));
         }
-        if !back.is_empty() && !survey.lit().any(|r| r == region) {
+        let led = survey.lit().any(|r| r == region) || survey.takes_users(region);
+        if !back.is_empty() && !led {
             surround::shrink(survey, &mut draft, region, &back);
         }
     }

@@ -11,19 +11,22 @@ use crate::health::Question;
 use crate::id::{Region, StepId};
 use crate::observation::Target;
 use crate::placement::Verb;
-use crate::plan::{FailbackPlan, ShiftOrder};
+use crate::plan::{FailbackPlan, Shares, ShiftOrder, show_shares};
 use crate::runbook::{OnFailure, Phase, Step};
 use std::collections::BTreeMap;
 
 /// What the plan says of taking the service home, if that is what this move is and one region is to have all traffic.
 pub(super) fn wanted<'a>(survey: &Survey<'a>) -> Option<&'a FailbackPlan> {
-    let home = survey.d.intent.verb == Verb::Failback && survey.lit().all(|r| r == survey.to());
+    let whole = || survey.lit().all(|r| r == survey.to());
+    let home = survey.d.intent.verb == Verb::Failback && (survey.d.plan.shares.is_some() || whole());
     survey.d.plan.failback.as_ref().filter(|_| home)
 }
 
 /// Whether traffic moves before the writer.
 pub(super) fn traffic_first(survey: &Survey<'_>) -> bool {
-    wanted(survey).is_some_and(|f| f.order == ShiftOrder::TrafficFirst)
+    // A writer that is there needs no turn.
+    let alone = survey.stays() && survey.d.plan.shares.is_some();
+    wanted(survey).filter(|_| !alone).is_some_and(|f| f.order == ShiftOrder::TrafficFirst)
 }
 
 /// The copies at home must have kept up for a while; what the stop waits for.
@@ -76,7 +79,14 @@ pub(super) fn shift_all(
     let start = published(survey);
     let (mut former, mut needs) = (start.clone(), needs);
     for share in &plan.shares {
-        let shares = mixed(&start, survey.to(), *share);
+        let shares = match &survey.d.plan.shares {
+            Some(_) => toward(&start, &survey.d.intent.target.traffic, *share),
+            None => mixed(&start, survey.to(), *share),
+        };
+        // Where it takes more already.
+        if survey.d.plan.shares.is_some() && shares == former && *share < 100 {
+            continue;
+        }
         let shift = shift(survey, plan, *share, &shares, &former).once(needs);
         needs = vec![draft.add(shift)];
         former = shares;
@@ -95,6 +105,7 @@ fn shift(
     let watch = watch(survey, plan);
     let long = crate::time::show_duration(plan.watch);
     let title = match &watch {
+        _ if survey.d.plan.shares.is_some() => format!("Lead traffic by these shares: {}", show_shares(shares)),
         Some(_) => format!("Lead {share} % of the traffic to {} and watch it for {long}", survey.to()),
         None => format!("Lead {share} % of the traffic to {}", survey.to()),
     };
@@ -110,7 +121,8 @@ fn shift(
 /// What is asked while a share is watched: the health checks that say how users at home fare; without any, the plan's proofs.
 fn watch(survey: &Survey<'_>, plan: &FailbackPlan) -> Option<Watch> {
     let d = survey.d;
-    let here = |q: &Question| q.region.is_none() || q.region.as_ref() == Some(survey.to());
+    let takes = |r: &Region| r == survey.to() || d.plan.shares.is_some() && survey.lit().any(|lit| lit == r);
+    let here = |q: &Question| q.region.as_ref().is_none_or(takes);
     let checks = d.plan.health.iter().filter(|(_, check)| check.unit == d.intent.unit);
     let of_check = checks.flat_map(|(name, check)| {
         let asked = check.questions(name).into_iter().filter(|(question, _)| here(question));
@@ -155,6 +167,28 @@ fn mixed(start: &BTreeMap<Region, u32>, to: &Region, share: u32) -> BTreeMap<Reg
     shares
 }
 
+/// So many per cent of the way from what is published to the shares at rest: each region that is to take more gets so much of
+/// its share, and never less than it has; the others keep their proportions in what is left.
+fn toward(start: &Shares, at_rest: &Shares, share: u32) -> Shares {
+    if share >= 100 {
+        return at_rest.clone();
+    }
+    let has = |region: &Region| start.get(region).copied().unwrap_or_default();
+    let grows = |(region, rest): &(&Region, &u32)| **rest > has(region);
+    let grown = at_rest.iter().filter(grows).map(|(r, rest)| (r.clone(), has(r).max((rest * share / 100).max(1))));
+    let mut shares: Shares = grown.collect();
+    let left = 100_u32.saturating_sub(shares.values().sum());
+    let others: Vec<(Region, u32)> =
+        start.iter().filter(|(r, s)| **s > 0 && !shares.contains_key(*r)).map(|(r, s)| (r.clone(), *s)).collect();
+    let all: u32 = others.iter().map(|(_, s)| s).sum();
+    let Some((largest, _)) = others.iter().max_by_key(|(_, s)| *s).cloned() else { return at_rest.clone() };
+    shares.extend(others.into_iter().map(|(r, s)| (r, left * s / all)));
+    let given: u32 = shares.values().sum();
+    *shares.entry(largest).or_default() += 100 - given;
+    shares.retain(|_, s| *s > 0);
+    shares
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +196,10 @@ mod tests {
 
     fn shares(of: &[(&str, u32)]) -> BTreeMap<Region, u32> {
         of.iter().map(|(r, s)| (Region::from(*r), *s)).collect()
+    }
+
+    fn taking_of(of: &[(&str, u32)]) -> Shares {
+        crate::plan::taking(&shares(of))
     }
 
     #[test]
@@ -174,7 +212,43 @@ mod tests {
         assert_eq!(mixed(&shares(&[("east", 100)]), &"east".into(), 10), shares(&[("east", 100)]));
     }
 
+    #[test]
+    fn who_comes_back_gets_so_much_of_its_share_at_rest() {
+        let at_rest = shares(&[("east", 60), ("west", 40)]);
+        let west = shares(&[("west", 100)]);
+        assert_eq!(toward(&west, &at_rest, 10), shares(&[("east", 6), ("west", 94)]));
+        assert_eq!(toward(&west, &at_rest, 50), shares(&[("east", 30), ("west", 70)]));
+        assert_eq!(toward(&west, &at_rest, 100), at_rest);
+        let east = shares(&[("east", 90), ("west", 10)]);
+        assert_eq!(toward(&east, &at_rest, 10), east, "it takes more already");
+        let three = shares(&[("east", 40), ("north", 30), ("west", 30)]);
+        assert_eq!(
+            toward(&shares(&[("east", 50), ("west", 50)]), &three, 50),
+            shares(&[("east", 42), ("north", 15), ("west", 43)])
+        );
+    }
+
     proptest! {
+        #[test]
+        fn the_way_back_is_always_whole_and_nobody_who_returns_loses(
+            start in prop::collection::btree_map(prop::sample::select(vec!["east", "west", "north"]), 1..50_u32, 1..4),
+            east in 1..=98_u32, west in 1..=98_u32, share in 1..=100_u32,
+        ) {
+            let sum: u32 = start.values().sum();
+            let mut start: Shares = start.into_iter().map(|(r, s)| (r.into(), s * 100 / sum)).collect();
+            let given: u32 = start.values().sum();
+            *start.values_mut().next().expect("one at least") += 100 - given;
+            let west = west.min(99 - east);
+            let at_rest = taking_of(&[("east", east), ("west", west), ("north", 100 - east - west)]);
+            let shares = toward(&start, &at_rest, share);
+            prop_assert_eq!(shares.values().sum::<u32>(), 100);
+            for (region, rest) in &at_rest {
+                let has = start.get(region).copied().unwrap_or_default();
+                let gets = shares.get(region).copied().unwrap_or_default();
+                prop_assert!(*rest <= has || (gets >= has && gets <= *rest), "{} has {} gets {} of {}", region, has, gets, rest);
+            }
+        }
+
         #[test]
         fn shares_add_up_and_home_gets_at_least_its_own(
             start in prop::collection::btree_map(prop::sample::select(vec!["east", "west", "north"]), 0..100_u32, 1..3), share in 1..=100_u32,

@@ -31,7 +31,11 @@ pub(super) fn tell_end(survey: &Survey<'_>, draft: &mut Draft, needs: &[StepId])
     let (application, to) = (&survey.d.plan.application, survey.to());
     let message = match verb {
         Verb::Rejoin => format!("{application}: {verb} of {unit} done, copies follow {to} again"),
-        _ => format!("{application}: {verb} of {unit} done, {to} serves users"),
+        _ => {
+            let lit: Vec<&str> = survey.lit().map(Region::as_str).collect();
+            let (lit, serve) = (lit.join(" and "), if lit.len() == 1 { "serves" } else { "serve" });
+            format!("{application}: {verb} of {unit} done, {lit} {serve} users")
+        }
     };
     for messenger in &survey.messengers {
         draft.add(note("end", messenger, &message).once(needs.iter().cloned()));
@@ -153,11 +157,15 @@ pub(super) fn after_promotion(
 fn route(survey: &Survey<'_>, road: &Component) -> Step {
     let placement = survey.d.intent.target.clone();
     let shares = placement.traffic.clone();
+    let why = match survey.d.plan.shares {
+        Some(_) => "From here on users are led by these shares.",
+        None => "From here on users reach the new writer.",
+    };
     let shown: Vec<String> = shares.iter().map(|(region, share)| format!("{region} {share} %")).collect();
     let target = Target { component: road.clone(), region: None };
     let limit = limits::route(survey.pace(road));
     step(format!("route-{road}"), Phase::Route, Effect::Route { component: road.clone(), shares }, limit)
-        .say(format!("Lead traffic by {road}: {}", shown.join(", ")), "From here on users reach the new writer.")
+        .say(format!("Lead traffic by {road}: {}", shown.join(", ")), why)
         .until(Condition::IsRouted { target, placement })
 }
 

@@ -8,7 +8,7 @@ use crate::id::{Component, Region};
 use crate::observation::{Role, Target};
 use crate::placement::{Mode, Verb};
 use crate::plan::facet::Instances;
-use crate::plan::{ComponentPlan, ExecPlan, Hook};
+use crate::plan::{ComponentPlan, ExecPlan, Hook, Shares, taking};
 use std::collections::BTreeSet;
 
 /// The components of the unit by what they can do.
@@ -170,7 +170,11 @@ impl<'a> Survey<'a> {
     /// elsewhere.
     fn check_stay(&self) -> Result<(), Refusal> {
         let lit: BTreeSet<&Region> = self.lit().collect();
-        if !self.roads.iter().any(|road| self.shares(road).is_some_and(|led| led != lit)) {
+        let differs = |road: &&Component| match &self.d.plan.shares {
+            Some(_) => self.published(road).is_some_and(|led| taking(led) != taking(&self.d.intent.target.traffic)),
+            None => self.shares(road).is_some_and(|led| led != lit),
+        };
+        if !self.roads.iter().any(differs) {
             let Intent { unit, verb, .. } = &self.d.intent;
             return Err(Refusal::AlreadyThere { unit: unit.clone(), region: self.to().clone(), verb: *verb });
         }
@@ -178,10 +182,19 @@ impl<'a> Survey<'a> {
         self.check_lit()
     }
 
+    /// What is published there, as far as it was seen.
+    fn published(&self, road: &Component) -> Option<&'a Shares> {
+        self.d.seen.get(&Target { component: road.clone(), region: None })?.shares.as_ref()
+    }
+
+    /// A road is seen to lead users to the region.
+    pub(super) fn takes_users(&self, region: &Region) -> bool {
+        self.roads.iter().any(|road| self.shares(road).is_some_and(|led| led.contains(region)))
+    }
+
     /// The regions a road leads users to now; `None` when it is not seen or nothing was published.
     pub(super) fn shares(&self, road: &Component) -> Option<BTreeSet<&'a Region>> {
-        let seen = self.d.seen.get(&Target { component: road.clone(), region: None })?;
-        let shares = seen.shares.as_ref()?;
+        let shares = self.published(road)?;
         Some(shares.iter().filter(|(_, share)| **share > 0).map(|(region, _)| region).collect())
     }
 

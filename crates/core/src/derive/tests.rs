@@ -11,6 +11,7 @@ use crate::placement::Placement;
 use crate::plan::{FailbackPlan, HealthPlan, Hook, ShiftOrder};
 use crate::runbook::OnFailure;
 
+mod at_rest;
 mod shares;
 
 impl Scene {
@@ -354,17 +355,22 @@ fn every_other_obstacle_is_a_refusal_with_its_own_code() {
     let mut dark = case(Verb::Failover, "west");
     dark.intent.target.traffic.insert("west".into(), 0);
     let mut homeless = case(Verb::Failover, "west");
-    homeless.plan.components.insert("name".into(), crate::plan::ComponentPlan { unit: unit(), kind: dns(&["east"]) });
+    homeless
+        .plan
+        .components
+        .insert("name".into(), crate::plan::ComponentPlan { unit: unit(), writes: None, kind: dns(&["east"]) });
     let mut driverless = case(Verb::Failover, "west");
     driverless.descriptors.remove(&Component::from("name"));
     let mut empty = case(Verb::Failover, "west");
     empty.plan.components.retain(|name, _| name.as_str() == "chat");
     let mut hooked = case(Verb::Switchover, "west");
     let hook = exec(Hook::AfterMove, Some("north"));
-    hooked.plan.components.insert("hook".into(), crate::plan::ComponentPlan { unit: unit(), kind: hook });
+    hooked.plan.components.insert("hook".into(), crate::plan::ComponentPlan { unit: unit(), writes: None, kind: hook });
     hooked.descriptors = descriptors(&hooked.plan);
     let mut told = case(Verb::Failover, "west");
-    told.plan.components.insert("chat".into(), crate::plan::ComponentPlan { unit: unit(), kind: webhook() });
+    told.plan
+        .components
+        .insert("chat".into(), crate::plan::ComponentPlan { unit: unit(), writes: None, kind: webhook() });
     let table = [
         (case(Verb::Switchover, "east"), "PL-0201"),
         (case(Verb::Failover, "south"), "PL-0202"),

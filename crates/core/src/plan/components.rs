@@ -11,18 +11,21 @@ pub(super) mod webhook;
 use super::fault::Collector;
 use super::shape::{Key, Kinds, Shape, Variant, follows, optional};
 use super::value::Record;
-use super::{ComponentPlan, Kind};
+use super::{ComponentPlan, Kind, shares};
 use crate::code;
 use crate::effect::CommandLine;
 use crate::id::{Application, Component, Unit};
 use std::collections::BTreeMap;
 
-static SHARED: [Key; 1] = [follows(
-    "unit",
-    Shape::Name,
-    "the application's name",
-    "What it moves with. Components of one unit move together; most applications have one unit and never write this.",
-)];
+static SHARED: [Key; 2] = [
+    follows(
+        "unit",
+        Shape::Name,
+        "the application's name",
+        "What it moves with. Components of one unit move together; most applications have one unit and never write this.",
+    ),
+    shares::KEY,
+];
 
 pub(super) static KINDS: Kinds = Kinds {
     shared: &SHARED,
@@ -116,7 +119,7 @@ pub(super) fn build(application: &Application, record: &Record) -> Option<Compon
         _ => Kind::Aws(aws::build(record)?),
     };
     let unit = record.text("unit").map_or_else(|| Unit::new(application.as_str()), Unit::new);
-    Some(ComponentPlan { unit, kind })
+    Some(ComponentPlan { unit, writes: shares::writes(record), kind })
 }
 
 /// Every component of `components`, if all could be built.

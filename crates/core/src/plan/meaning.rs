@@ -4,6 +4,7 @@
 
 mod guarantee;
 
+use super::shares::show_shares;
 use super::{ComponentPlan, DecisionMode, Kind, OnWriterDeath, Plan, RejoinMode};
 use crate::effect::FenceAssurance;
 use crate::lease;
@@ -82,6 +83,10 @@ fn policy(plan: &Plan) -> Vec<String> {
         fence => format!("the least fence that may promote without a person: {fence}"),
     });
     lines.push(format!("no second automatic failover for {}, unless acknowledged", show_duration(p.cool_down)));
+    if let Some(shares) = &plan.shares {
+        let strategy = if plan.is_active_active() { "active-active" } else { "active-passive" };
+        lines.push(format!("at rest users are led by these shares: {} ({strategy})", show_shares(shares)));
+    }
     if let Some(bytes) = p.max_lag_bytes {
         lines.push(format!("a standby that lags more than {} is not promoted by itself", show_bytes(bytes)));
     }
@@ -114,6 +119,7 @@ fn component(plan: &Plan, component: &ComponentPlan) -> String {
         Kind::Webhook(_) => "tells people".to_owned(),
         Kind::Aws(aws) => aws.words(),
     };
+    let words = component.said_of_writes(plan).map_or(words.clone(), |said| format!("{words}; {said}"));
     if plan.units().len() > 1 { format!("{words} (moves with {})", component.unit) } else { words }
 }
 

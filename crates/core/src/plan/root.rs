@@ -7,6 +7,7 @@ use super::shape::{Section, Shape, follows, optional, required};
 use super::value::Record;
 use super::{
     Plan, alarms, components, contradiction, controller, failback, health, measure, objectives, policy, probe, scalar,
+    shares,
 };
 use crate::code;
 use crate::id::{Application, Region};
@@ -22,6 +23,13 @@ pub(super) static SECTION: Section = Section {
             "The places that can be lost as one, at least two. Every other key names regions by these names.",
         ),
         follows("home", Shape::Region, "the first region", "The region the service belongs to when nothing is wrong."),
+        optional(
+            "shares",
+            Shape::PerRegion { of: &shares::SHARE, every: true },
+            "Per cent of the traffic that each region takes at rest, together 100. Without it all of it goes where the writer \
+             is. A region that is lost or left is drained: the others take its share; `pilotlight failback` gives it back. \
+             Each region that takes some runs `active` instances, so each must be able to serve alone.",
+        ),
         required("controller", Shape::Record(&controller::SECTION), "The process that decides."),
         required("policy", Shape::Record(&policy::SECTION), "Who decides, on what, how fast."),
         required(
@@ -142,6 +150,7 @@ fn check(root: &Record, out: &mut Collector<'_>) {
     }
     health::check_all(root, out);
     alarms::check_all(root, out);
+    shares::check(root, out);
     if let Some(record) = root.record("failback") {
         failback::check(record, root, out);
     }
@@ -154,6 +163,7 @@ fn build(root: &Record) -> Option<Plan> {
     Some(Plan {
         objectives: objectives::build(root.record("objectives")?)?,
         home: root.region("home").or_else(|| regions.first().cloned())?,
+        shares: shares::build(root),
         controller: controller::build(root.record("controller")?, &application)?,
         policy: policy::build(root.record("policy")?)?,
         components: components::build_all(&application, root)?,

@@ -6,6 +6,7 @@ mod controllers;
 mod failback;
 mod faults;
 mod health;
+mod shares;
 mod tables;
 
 use super::*;

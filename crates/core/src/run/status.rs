@@ -192,7 +192,9 @@ impl RunView {
         let open = matches!(self.condition, Condition::Running | Condition::Waiting { .. });
         let mut began = self.steps.iter().filter(|s| s.status.has_begun());
         let mut untouched = || began.all(|s| s.effect.keeps_writer(&self.from));
-        open && self.intent.verb != Verb::Failover && (untouched() || self.has_arrived())
+        // A drain moves no writer, and it stands as it is if it is ended.
+        let keeps_writer = self.intent.verb == Verb::Drain;
+        open && self.intent.verb != Verb::Failover && (keeps_writer || untouched() || self.has_arrived())
     }
 
     /// The writer was moved and is where it was to go: what is left is the way of users, such as shares that wait, and copies.

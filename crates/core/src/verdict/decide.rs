@@ -8,14 +8,17 @@
 //! A failover that was prepared and waits for a person is ended once the writer has worked long enough: approved, it would lose
 //! what that one acknowledged since, and it would be in the way of the next.
 
+mod drain;
+
 use super::{Candidate, Hurdle, Judgement, Quorum, Scope, Verdict};
 use crate::code::{self, Code};
 use crate::health::{Health, Question};
 use crate::id::{Region, RunId, Unit};
 use crate::placement::{Intent, Mode, Placement, Verb};
-use crate::plan::{DecisionMode, Plan, RejoinMode};
+use crate::plan::{DecisionMode, Plan, RejoinMode, Shares};
 use crate::position::option_ms;
 use crate::time::{Wall, as_ms, show_duration, show_wall};
+use drain::{drain, is_dark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,6 +47,12 @@ pub struct History {
     pub last_failover: Option<LastFailover>,
     /// When the last rejoin that did not end well was started, per region.
     pub failed_rejoins: BTreeMap<Region, Wall>,
+    /// When the unit's last drain was started, if it did not end well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_drain: Option<Wall>,
+    /// What each region takes of the traffic now, where the plan has shares and that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub led: Option<Shares>,
     /// What became of earlier rejoins cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejoins_unread: Option<Unread>,
@@ -247,6 +256,19 @@ pub enum Reason {
     /// Nothing says how far the best candidate is behind.
     #[error("nothing says how far {region} is behind: decide by hand")]
     LagUnknown { region: Region },
+    /// `policy.mode: manual`, and a region without the writer is lost.
+    #[error("{region} is lost and takes users; the policy leaves it to a person: pilotlight drain --from {region}")]
+    DrainByHand { region: Region },
+    /// The last drain failed.
+    #[error(
+        "{region} is lost and takes users, but the last drain did not end well; the next automatic one waits {}",
+        show_duration(*left)
+    )]
+    DrainFailed {
+        region: Region,
+        #[serde(rename = "left_ms", with = "as_ms")]
+        left: Duration,
+    },
     /// `policy.rejoin: manual`.
     #[error("{region} is back; the policy leaves its rejoin to a person: pilotlight rejoin")]
     RejoinByHand { region: Region },
@@ -266,6 +288,7 @@ impl Reason {
             Reason::Held { .. } => code::HELD,
             Reason::ServiceUnhealthy { .. } | Reason::ServiceNotForLong { .. } => code::SERVICE_UNHEALTHY,
             Reason::Unclear => code::NOT_SEEN,
+            Reason::DrainByHand { .. } | Reason::DrainFailed { .. } => code::SHARE_LOST,
             Reason::HistoryUnread { unread } => unread.code,
             Reason::Minority { .. } | Reason::AllDown => code::MINORITY,
             Reason::AttemptFailed { .. } => code::ATTEMPT_FAILED,
@@ -284,6 +307,9 @@ impl Reason {
 pub fn decide(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
     if let Some(run) = &history.running {
         return busy(plan, unit, judgement, history, now, run);
+    }
+    if let Some(decision) = drain(plan, unit, judgement, history, now) {
+        return decision;
     }
     match judgement.verdict {
         Verdict::Healthy => rejoin(plan, unit, judgement, history, now),
@@ -396,7 +422,13 @@ fn replace(
             return Decision::Hold(Reason::CoolDown { run: last.run.clone(), left });
         }
     }
-    let intent = Intent { unit: unit.clone(), verb, mode, target: Placement::in_region(&candidate.region) };
+    // What is left is drained, and so is who is not heard; who was drained before comes back by a failback only.
+    let from = judgement.writer.as_ref();
+    let is_away = |region: &Region| {
+        Some(region) == from || judgement.silent.contains(region) || is_dark(history.led.as_ref(), region)
+    };
+    let target = plan.placement(&candidate.region, is_away);
+    let intent = Intent { unit: unit.clone(), verb, mode, target };
     match plan.policy.mode {
         DecisionMode::Automatic => Decision::Start(intent),
         DecisionMode::ApproveFirst => Decision::Ask(intent),

@@ -57,6 +57,8 @@ mod tests {
             quorum: Quorum::default(),
             candidates: vec![west],
             returned: Vec::new(),
+            silent: Vec::new(),
+            lost: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::shared::Shared;
 use crate::time::{Mono, Wall};
 use std::collections::BTreeMap;
 
+mod drained;
 mod prepared;
 mod unseen;
 

@@ -95,6 +95,7 @@ pub fn foresee(plan: &Plan) -> Foresight {
         RejoinMode::Manual => &mut foresight.holds,
     };
     list.push(format!("healthy, and a lost region is back: {returned}"));
+    foresight.drain(plan, &unit);
     let lost = judgement(plan, &unit, Verdict::RegionLost);
     for (what, history) in histories(plan) {
         foresight.holds.push(format!("{what}: {}", answer(plan, &unit, &lost, &history)));
@@ -104,6 +105,23 @@ pub fn foresee(plan: &Plan) -> Foresight {
         foresight.holds.push(format!("{what}: {}", answer(plan, &unit, &held, &History::default())));
     }
     foresight
+}
+
+impl Foresight {
+    /// What follows when a region without the writer is lost that takes users.
+    fn drain(&mut self, plan: &Plan, unit: &Unit) {
+        if !plan.is_active_active() {
+            return;
+        }
+        let lost = Judgement { lost: vec![away(plan)], ..judgement(plan, unit, Verdict::Healthy) };
+        let history = History { led: plan.shares.clone(), ..History::default() };
+        let decision = decide(plan, unit, &lost, &history, NOW);
+        let list = match decision {
+            Decision::Hold(_) => &mut self.holds,
+            _ => &mut self.starts,
+        };
+        list.push(format!("healthy, and {} is lost, which takes users: {}", away(plan), in_words(&decision)));
+    }
 }
 
 /// What each health check starts that may start something.
@@ -238,6 +256,8 @@ fn judgement(plan: &Plan, unit: &Unit, verdict: Verdict) -> Judgement {
         quorum: Quorum { heard, all },
         candidates: vec![candidate(plan)],
         returned: Vec::new(),
+        silent: Vec::new(),
+        lost: Vec::new(),
         health: if verdict == Verdict::ServiceUnhealthy { vec![unhealthy(plan, unit)] } else { Vec::new() },
     }
 }

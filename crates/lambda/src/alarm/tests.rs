@@ -141,6 +141,7 @@ fn unit(writer: Option<&str>, run: Option<&str>, decision: DecisionView) -> Unit
         lease: LeaseSight::Lapsed,
         cooling_down: None,
         led_elsewhere: Vec::new(),
+        drift: Vec::new(),
         exposed: Vec::new(),
         drill: None,
     }

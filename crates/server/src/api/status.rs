@@ -1,6 +1,6 @@
 //! `GET /v1/status`: everything the controller knows, at one moment.
 
-use super::view::{ComponentStatus, CoolingDown, DecisionView, RegionStatus, StatusView, UnitStatus};
+use super::view::{ComponentStatus, CoolingDown, DecisionView, Drift, RegionStatus, StatusView, UnitStatus};
 use crate::desk::Desk;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{State, Target};
@@ -53,6 +53,8 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
     let exposed = judged.as_ref().map(|j| j.exposed.clone()).unwrap_or_default();
     let drill = judged.as_ref().and_then(|j| j.drill.clone());
     let led_elsewhere = record.as_ref().map(|r| led_elsewhere(desk, r)).unwrap_or_default();
+    // A drill drifts on purpose.
+    let drift = record.as_ref().filter(|_| drill.is_none()).map(|r| drift(desk, r)).unwrap_or_default();
     UnitStatus {
         unit: unit.clone(),
         epoch: record.as_ref().map(|r| r.epoch),
@@ -65,6 +67,7 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
         cooling_down,
         drill,
         led_elsewhere,
+        drift,
         exposed,
     }
 }
@@ -78,6 +81,15 @@ fn led_elsewhere(desk: &Desk, record: &UnitRecord) -> Vec<Component> {
     let looks = desk.shared_now();
     let roads = looks.iter().filter(|(_, state)| past(state)).map(|(target, _)| &target.component);
     roads.filter(|c| desk.plan.components.get(*c).is_some_and(|p| p.unit == record.unit)).cloned().collect()
+}
+
+/// What leads by other shares than those at rest while no run is there to change that.
+fn drift(desk: &Desk, record: &UnitRecord) -> Vec<Drift> {
+    let (Some(_), None) = (&record.writer, &record.run) else { return Vec::new() };
+    let of_unit = |c: &Component| desk.plan.components.get(c).is_some_and(|p| p.unit == record.unit);
+    let looks = desk.shared_now().into_iter().filter(|(target, _)| of_unit(&target.component));
+    let seen = looks.filter_map(|(target, state)| Some((target.component, state.shares.clone()?)));
+    seen.filter(|(_, seen)| desk.plan.drifts(seen)).map(|(component, seen)| Drift { component, seen }).collect()
 }
 
 fn millis(d: Duration) -> u64 {

@@ -10,7 +10,7 @@ use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::State;
 use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Verb};
-use pilotlight_core::plan::Difference;
+use pilotlight_core::plan::{Difference, Shares};
 use pilotlight_core::position::option_ms;
 use pilotlight_core::rescue::{Damaged, Listed};
 use pilotlight_core::run::Record;
@@ -132,10 +132,22 @@ pub struct UnitStatus {
     /// What leads users only to regions without the writer, although nothing moves it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub led_elsewhere: Vec<Component>,
+    /// What leads users by other shares than the plan has at rest, although nothing moves it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// When its writer acknowledged more than the RPO beyond what another region holds, the newest first: since this
     /// controller leads, and only the last few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<Exposed>,
+}
+
+/// Shares that are not those of the plan at rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// What leads by them.
+    pub component: Component,
+    /// As they were seen.
+    pub seen: Shares,
 }
 
 /// What the controller does about a unit.

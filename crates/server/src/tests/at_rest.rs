@@ -1,0 +1,90 @@
+//! Both regions take users at rest: one that is lost is drained, whether it has the writer or not, and comes back by a failback.
+
+use super::lab::Lab;
+use crate::api::view::MoveReply;
+use pilotlight_core::id::Region;
+use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::{DecisionMode, Plan, Shares};
+
+fn active(plan: &mut Plan) {
+    plan.shares = Some(shares(60, 40));
+    plan.failback = None;
+}
+
+fn shares(east: u32, west: u32) -> Shares {
+    [("east".into(), east), ("west".into(), west)].into()
+}
+
+/// Users are led by the shares at rest, as after a first failback.
+async fn up(configure: impl FnOnce(&mut Plan)) -> Lab {
+    let lab = Lab::up(|plan| {
+        active(plan);
+        configure(plan);
+    })
+    .await;
+    let drift = lab
+        .until("the first publication, which leads to the writer, is told as drift", |s| !s.units[0].drift.is_empty());
+    assert_eq!(drift.await.units[0].drift[0].seen.get(&Region::from("west")).copied().unwrap_or_default(), 0);
+    moved(&lab, Verb::Failback, None, 1).await;
+    assert_eq!(lab.world.shares("name"), shares(60, 40));
+    lab.until("nothing differs any more", |s| s.is_well("east") && s.units[0].drift.is_empty()).await;
+    lab
+}
+
+async fn moved(lab: &Lab, verb: Verb, target: Option<&str>, runs: usize) {
+    let reply = lab.start_move(verb, target, false).await.unwrap();
+    assert!(matches!(reply, MoveReply::Started { .. }), "{reply:?}");
+    assert_eq!(lab.until_ended(runs).await.last(), Some(&verb));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_region_without_the_writer_is_drained_by_itself_and_a_failback_gives_its_share_back() {
+    let mut lab = up(|_| ()).await;
+    lab.lose("west");
+    assert_eq!(lab.until_ended(2).await, [Verb::Failback, Verb::Drain]);
+    assert_eq!(lab.world.shares("name"), [("east".into(), 100)].into());
+    assert_eq!(lab.world.writers("database"), ["east".into()], "the writer stays");
+    let status = lab.until("the drift is told", |s| s.is_well("east") && !s.units[0].drift.is_empty()).await;
+    let judged = status.units[0].judgement.clone().unwrap();
+    assert_eq!(judged.lost, [Region::from("west")]);
+    lab.world.heal("west");
+    lab.start_agent("west");
+    lab.until("west is heard", |s| s.regions.iter().all(|r| r.heard)).await;
+    moved(&lab, Verb::Failback, None, 3).await;
+    assert_eq!(lab.world.shares("name"), shares(60, 40));
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_writer_takes_its_share_along_and_a_failback_brings_the_shares_back() {
+    let mut lab = up(|_| ()).await;
+    lab.lose("east");
+    assert_eq!(lab.until_ended(2).await.last(), Some(&Verb::Failover));
+    assert_eq!(lab.world.shares("name"), [("west".into(), 100)].into());
+    lab.world.heal("east");
+    lab.start_agent("east");
+    assert_eq!(lab.until_ended(3).await.last(), Some(&Verb::Rejoin));
+    lab.until("west is well", |s| s.is_well("west") && !s.units[0].judgement.as_ref().unwrap().candidates.is_empty())
+        .await;
+    moved(&lab, Verb::Failback, None, 4).await;
+    assert_eq!((lab.world.shares("name"), lab.world.writers("database")), (shares(60, 40), vec!["east".into()]));
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_drains_where_the_policy_says_so_and_never_the_region_of_the_writer() {
+    let mut lab = up(|plan| plan.policy.mode = DecisionMode::Manual).await;
+    let (_, refused) = lab.start_move(Verb::Drain, Some("east"), false).await.unwrap_err();
+    assert_eq!(refused.code, "PL-0936", "{refused:?}");
+    lab.lose("west");
+    lab.until("a person is asked", |s| {
+        serde_json::to_string(&s.units[0].decision)
+            .is_ok_and(|text| text.contains("pilotlight drain --from west") && text.contains("PL-0937"))
+    })
+    .await;
+    moved(&lab, Verb::Drain, None, 2).await;
+    assert_eq!(lab.world.shares("name"), [("east".into(), 100)].into());
+    let (_, refused) = lab.start_move(Verb::Drain, Some("west"), false).await.unwrap_err();
+    assert_eq!(refused.code, "PL-0201", "it takes nothing any more: {refused:?}");
+    lab.no_rule_was_broken();
+}
