@@ -3,7 +3,7 @@
 //! Invariant: a heartbeat never waits for a look, an effect or the disk; it carries the newest looks with their age.
 
 use crate::Agent;
-use pilotlight_core::protocol::{Heartbeat, VERSION};
+use pilotlight_core::protocol::{Heartbeat, OLDEST, VERSION};
 use std::time::Duration;
 
 /// Pause after a heartbeat that got no answer: short, because the lease runs meanwhile, and not zero, because a refused
@@ -34,7 +34,8 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
     let sent = agent.clock.mono();
     let (sees, sentinel) = agent.picture.seen(sent);
     let heartbeat = Heartbeat {
-        version: VERSION,
+        version: OLDEST,
+        speaks: VERSION,
         region: agent.region.clone(),
         instance: agent.instance.clone(),
         place: agent.place.clone(),

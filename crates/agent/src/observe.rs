@@ -5,7 +5,7 @@ use crate::outlook::{Outlook, wakes};
 use crate::{AgentError, fresh_instance};
 use pilotlight_core::id::Observer;
 use pilotlight_core::plan::Plan;
-use pilotlight_core::protocol::{ObserverReport, VERSION};
+use pilotlight_core::protocol::{OLDEST, ObserverReport};
 use pilotlight_core::verdict::Witness;
 use pilotlight_driver::checkup::Checkup;
 use pilotlight_driver::clock::Clock;
@@ -51,7 +51,7 @@ pub async fn observe(parts: ObserverParts) -> Result<(), AgentError> {
     while !shutdown.is_cancelled() {
         sequence += 1;
         let report = ObserverReport {
-            version: VERSION,
+            version: OLDEST,
             observer: observer.clone(),
             instance: instance.clone(),
             sequence,

@@ -5,8 +5,9 @@
 
 use crate::Agent;
 use crate::WayError;
+use pilotlight_core::code;
 use pilotlight_core::outcome::{Failure, Outcome, Output};
-use pilotlight_core::protocol::{Answer, Job, JobContext, RESULT_MOST, Task, TaskResult, VERSION, WorkRequest};
+use pilotlight_core::protocol::{Answer, Job, JobContext, OLDEST, RESULT_MOST, Task, TaskResult, VERSION, WorkRequest};
 use pilotlight_driver::Context;
 use pilotlight_driver::clock::within;
 use std::collections::{BTreeMap, VecDeque};
@@ -37,7 +38,7 @@ pub(crate) async fn run(agent: &Arc<Agent>) {
     let desk = Arc::new(Desk::default());
     let mut jobs = JoinSet::new();
     let request = WorkRequest {
-        version: VERSION,
+        version: OLDEST,
         region: agent.region.clone(),
         instance: agent.instance.clone(),
         place: agent.place.clone(),
@@ -102,6 +103,7 @@ async fn perform(agent: &Agent, job: Job) -> Answer {
             let resumed = resumed.unwrap_or_else(|| Err(Failure::unknown("no answer before the deadline")));
             Some(resumed.map(|outcome| Answer::Returned { outcome }))
         }
+        Job::Unread { why } => Some(Err(not_known(&why))),
     };
     let answer = question.unwrap_or_else(|| Err(Failure::transient(format!("no answer within {QUESTION:?}"))));
     answer.unwrap_or_else(|failure| Answer::Failed { failure })
@@ -125,6 +127,14 @@ fn sendable(answer: Answer) -> Answer {
         Answer::Returned { .. } => Answer::Failed { failure: Failure::unknown(message) },
         _ => Answer::Failed { failure: Failure::rejected(message).hint("look at it where it lies") },
     }
+}
+
+/// The controller is newer. Nothing was done, and the same again would not be.
+fn not_known(why: &str) -> Failure {
+    let code = code::TASK_UNKNOWN;
+    tracing::error!("{code}: a task of the controller is not known here (this agent speaks version {VERSION}): {why}");
+    let what = format!("{code}: the agent does not know the task and did nothing; it speaks version {VERSION}: {why}");
+    Failure::unsupported(what).hint("install the controller's version in that region, and restart the agent")
 }
 
 fn context_of(agent: &Agent, context: JobContext) -> Context {
@@ -194,6 +204,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pilotlight_core::outcome::FailureKind;
 
     #[test]
     fn an_answer_that_no_controller_takes_is_told_as_such() {
@@ -206,5 +217,12 @@ mod tests {
         assert!(outcome.output().is_some_and(|o| o.text.contains("PL-0966")), "{outcome:?}");
         let short = Answer::Returned { outcome: Outcome::done_with("ok") };
         assert_eq!(sendable(short.clone()), short);
+    }
+
+    #[test]
+    fn a_task_that_is_not_known_is_a_failure_that_did_nothing() {
+        let failure = not_known("unknown variant `levitate`");
+        assert_eq!((failure.kind, failure.coded().0), (FailureKind::Unsupported, Some(code::TASK_UNKNOWN)));
+        assert!(failure.message.contains("levitate"), "{failure}");
     }
 }

@@ -297,6 +297,7 @@ catalogue! {
     SCHEMA_FOREIGN = "PL-0980", Refused;
     PLANS_DIFFER = "PL-0981", Refused;
     AGENT_OLD = "PL-0982", Refused;
+    TASK_UNKNOWN = "PL-0983", Failed;
 }
 
 impl Code {

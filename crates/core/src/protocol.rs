@@ -6,7 +6,9 @@
 //! - `POST /v1/observe` [`ObserverReport`] -> 204: what a process sees that only looks.
 //! - `POST /v1/agent/result` [`TaskResult`] -> 204: what became of a task; may be sent twice.
 //!
-//! Every request carries `authorization: Bearer TOKEN`. A different [`VERSION`] is refused with code `PL-0401`.
+//! Every request carries `authorization: Bearer TOKEN`, and the version in which it is written. One outside of [`OLDEST`] to
+//! [`VERSION`] is refused with code `PL-0401`. Agents write in the oldest, as long as no message has changed its meaning, and
+//! say with each heartbeat up to which they understand: so either side may be updated first.
 
 pub mod dns;
 
@@ -22,15 +24,20 @@ use crate::rescue;
 use crate::shared::Shared;
 use crate::time::as_ms;
 use crate::verdict::PortAnswer;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// The header of every answer of one of several controllers: the term it leads. Agents obey no older one than they have
 /// heard.
 pub const TERM_HEADER: &str = "pilotlight-term";
 
-/// Raised when a message changes its meaning.
-pub const VERSION: u32 = 2;
+/// The newest version that is understood. Raised when something is added that the other side should know of.
+///
+/// - 3: an agent says its accord, and answers a task that it does not know.
+pub const VERSION: u32 = 3;
+
+/// The oldest that is understood, in which messages are written. Raised when a message changes its meaning.
+pub const OLDEST: u32 = 2;
 
 /// Bytes of a result that a controller takes.
 pub const RESULT_MOST: usize = 8 << 20;
@@ -38,8 +45,11 @@ pub const RESULT_MOST: usize = 8 << 20;
 /// An agent says it is there and what it sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// [`VERSION`] of the sender.
+    /// In which it is written.
     pub version: u32,
+    /// [`VERSION`] of the sender.
+    #[serde(default = "oldest")]
+    pub speaks: u32,
     /// Its region.
     pub region: Region,
     /// Random per process: a restarted agent is another instance.
@@ -75,7 +85,7 @@ pub struct Heartbeat {
 /// An observer says that it is there and what it sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObserverReport {
-    /// [`VERSION`] of the sender.
+    /// In which it is written.
     pub version: u32,
     /// Its name in `policy.observers`.
     pub observer: Observer,
@@ -167,7 +177,7 @@ pub struct UnitView {
 /// An agent asks for work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkRequest {
-    /// [`VERSION`] of the sender.
+    /// In which it is written.
     pub version: u32,
     /// Its region.
     pub region: Region,
@@ -194,7 +204,19 @@ pub struct Task {
     /// Unique; the result names it.
     pub id: String,
     /// What to do.
+    #[serde(deserialize_with = "job")]
     pub job: Job,
+}
+
+/// Each task is read by itself: one of a later version stops no other.
+fn job<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Job, D::Error> {
+    let job = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(job).unwrap_or_else(|e| Job::Unread { why: e.to_string() }))
+}
+
+/// What an agent speaks that does not say it.
+fn oldest() -> u32 {
+    OLDEST
 }
 
 /// The calls of the driver contract, as data.
@@ -213,6 +235,25 @@ pub enum Job {
     Rescue { target: Target, question: rescue::Question },
     /// How does `first` stand to `second`?
     Compare { target: Target, first: Position, second: Position },
+    /// A task that the reader does not know. It is never sent.
+    #[serde(skip)]
+    Unread { why: String },
+}
+
+impl Job {
+    /// The version that an agent must speak to be asked this: a new task, or an effect that older ones do not know, has its
+    /// line here.
+    pub fn since(&self) -> u32 {
+        match self {
+            Job::Observe { .. }
+            | Job::Preflight { .. }
+            | Job::Apply { .. }
+            | Job::Resume { .. }
+            | Job::Rescue { .. }
+            | Job::Compare { .. } => OLDEST,
+            Job::Unread { .. } => VERSION,
+        }
+    }
 }
 
 /// The context of an effect on its way to an agent.
@@ -256,4 +297,32 @@ pub enum Answer {
     Compared { order: Order },
     /// To any of them.
     Failed { failure: Failure },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_of_a_later_version_stops_no_other() {
+        let target = Target { component: "database".into(), region: Some("east".into()) };
+        let known = Task { id: "2".to_owned(), job: Job::Observe { target } };
+        let unknown_effect = serde_json::json!({ "job": "preflight", "effect": { "effect": "levitate" } });
+        let reply = serde_json::json!({ "tasks": [
+            { "id": "1", "job": { "job": "levitate", "height": 3 } },
+            known,
+            { "id": "3", "job": unknown_effect },
+        ] });
+        let WorkReply { tasks } = serde_json::from_str(&reply.to_string()).unwrap();
+        assert!(matches!(&tasks[0].job, Job::Unread { why } if why.contains("levitate")), "{tasks:?}");
+        assert_eq!(tasks[1], known);
+        assert!(matches!(&tasks[2].job, Job::Unread { .. }), "{tasks:?}");
+    }
+
+    #[test]
+    fn an_agent_that_does_not_say_what_it_speaks_speaks_the_oldest() {
+        let old = serde_json::json!({ "version": 2, "region": "east", "instance": "a", "sequence": 1, "sees": [] });
+        let heartbeat: Heartbeat = serde_json::from_value(old).unwrap();
+        assert_eq!((heartbeat.speaks, heartbeat.accord), (OLDEST, None));
+    }
 }

@@ -209,7 +209,14 @@ async fn standing_by(front: &Front, path: &str) -> Response {
 const STARTING: &str = "the controller is starting: it takes up its runs, and has heard no agent yet";
 
 fn not_heard(region: &pilotlight_core::id::Region) -> RegionStatus {
-    RegionStatus { region: region.clone(), heard_ms: None, heard: false, components: Vec::new(), plan: None }
+    RegionStatus {
+        region: region.clone(),
+        heard_ms: None,
+        heard: false,
+        components: Vec::new(),
+        older: None,
+        plan: None,
+    }
 }
 
 /// What a controller that stands by can say: what the store holds, and nothing that agents have said.

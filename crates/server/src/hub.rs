@@ -74,6 +74,8 @@ struct Inner {
     place: String,
     replaced: VecDeque<String>,
     sequence: u64,
+    /// The newest version of the protocol that it understands.
+    speaks: u32,
     /// What it said, as decisions see it.
     sight: Shared<AgentSight>,
     tasks: Tasks,
@@ -194,7 +196,7 @@ impl Hub {
         if heartbeat.sequence <= inner.sequence {
             return Ok(false);
         }
-        inner.sequence = heartbeat.sequence;
+        (inner.sequence, inner.speaks) = (heartbeat.sequence, heartbeat.speaks);
         let mut news = !heartbeat.wishes.is_empty();
         let sight = &mut *inner.sight;
         sight.last_heard = Some(now);
@@ -252,6 +254,21 @@ impl Hub {
     pub fn result(&self, result: TaskResult) -> Result<(), Unwelcome> {
         self.session(&result.region)?.lock().tasks.end(&result.id, result.answer);
         Ok(())
+    }
+
+    /// The newest version of the protocol that the region's agent understands, once it was heard.
+    pub fn speaks(&self, region: &Region) -> Option<u32> {
+        self.sessions.get(region).map(|s| s.lock().speaks).filter(|speaks| *speaks > 0)
+    }
+
+    /// The agent understands what was added in that version; else a text that says what it understands.
+    fn understands(&self, region: &Region, since: u32) -> Result<(), String> {
+        match self.speaks(region) {
+            Some(speaks) if speaks < since => {
+                Err(format!("the agent of {region} speaks version {speaks} of the protocol, and this needs {since}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The agent was heard lately; else a text that says how long it is silent.

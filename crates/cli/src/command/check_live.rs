@@ -3,7 +3,7 @@
 //! Changes nothing: dials ports, asks names, asks the controller what it hears and what a dry run of a move finds.
 
 use crate::args::CheckArgs;
-use crate::command::status::{another_plan, drift, led_elsewhere};
+use crate::command::status::{another_plan, drift, led_elsewhere, older};
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -224,6 +224,10 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
             )
             .code(code::AGENT_SILENT)
         });
+        if let Some(saw) = older(region) {
+            let hint = "install the controller's version there and restart the agent";
+            seen.push(Looked::bad(format!("version of the agent of {}", region.region), Severity::Warning, saw, hint));
+        }
         for saw in another_plan(region) {
             let hint =
                 "give both the same plan and the same version, the controller first; nothing moves by itself meanwhile";

@@ -12,7 +12,8 @@ use pilotlight_core::observation::{Role, State};
 use pilotlight_core::plan::{Plan, show_shares, taking};
 use pilotlight_core::time::{show_duration, show_wall};
 use pilotlight_server::api::view::{
-    ComponentStatus, ControllerView, DecisionView, Drift, DrillView, PlanStatus, RegionStatus, StatusView, UnitStatus,
+    ComponentStatus, ControllerView, DecisionView, Drift, DrillView, OlderAgent, PlanStatus, RegionStatus, StatusView,
+    UnitStatus,
 };
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -74,6 +75,9 @@ fn text(status: &StatusView, plan: &Plan) -> String {
             None => "agent not heard yet".to_owned(),
         };
         let _ = writeln!(out, "\n{}  {heard}", region.region);
+        if let Some(line) = older(region) {
+            let _ = writeln!(out, "  OLD AGENT  {line}");
+        }
         for line in another_plan(region) {
             let _ = writeln!(out, "  ANOTHER PLAN  {line}");
         }
@@ -103,12 +107,19 @@ fn text(status: &StatusView, plan: &Plan) -> String {
     out
 }
 
+/// The region's agent is of an older version than the controller, and what follows from it.
+pub(crate) fn older(region: &RegionStatus) -> Option<String> {
+    let OlderAgent { speaks, controller } = region.older?;
+    let unsaid = region.plan.as_ref().is_some_and(|plan| plan.agent.is_none());
+    let unsaid = if unsaid { "; it does not say its plan, so nothing that rests on it moves by itself" } else { "" };
+    let code = code::AGENT_OLD;
+    Some(format!("[{code}] it speaks version {speaks} of the protocol, the controller version {controller}{unsaid}"))
+}
+
 /// Where the plan of the region's agent differs from the controller's, one line each.
 pub(crate) fn another_plan(region: &RegionStatus) -> Vec<String> {
     let Some(PlanStatus { controller, agent, differs }) = &region.plan else { return Vec::new() };
-    let Some(agent) = agent else {
-        return vec![format!("[{}] perhaps: the agent is of an older version and does not say it", code::AGENT_OLD)];
-    };
+    let Some(agent) = agent else { return Vec::new() };
     let code = code::PLANS_DIFFER;
     differs.iter().map(|d| format!("[{code}] {d} (digests {agent} and {controller})")).collect()
 }
@@ -298,8 +309,11 @@ mod tests {
         let line =
             "[PL-0981] policy.guarantee is `bounded` for the agent and `strict` for the controller (digests bb and aa)";
         assert_eq!(told, [line]);
-        let older = another_plan(&region(serde_json::json!({ "controller": "aa", "agent": null })));
-        assert!(older.len() == 1 && older[0].contains("PL-0982"), "{older:?}");
+        let mut old = region(serde_json::json!({ "controller": "aa", "agent": null }));
+        assert_eq!((another_plan(&old), older(&old)), (vec![], None));
+        old.older = Some(OlderAgent { speaks: 2, controller: 3 });
+        let told = older(&old).expect("it is older");
+        assert!(told.starts_with("[PL-0982] it speaks version 2") && told.contains("does not say its plan"), "{told}");
         assert!(another_plan(&region(serde_json::json!({ "controller": "aa", "agent": "aa" }))).is_empty());
     }
 

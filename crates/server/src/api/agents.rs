@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, ObserverReport, VERSION, WorkReply, WorkRequest};
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, OLDEST, ObserverReport, VERSION, WorkReply, WorkRequest};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -52,11 +52,11 @@ struct Versioned {
 /// The version first: a message of another one need not be readable.
 fn read_versioned<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let Versioned { version } = read(body)?;
-    if version != VERSION {
+    if !(OLDEST..=VERSION).contains(&version) {
         return Err(Refusal::new(
             StatusCode::CONFLICT,
             "PL-0401",
-            format!("the agent speaks version {version} of the protocol, this controller version {VERSION}"),
+            format!("the agent writes version {version} of the protocol, this controller reads {OLDEST} to {VERSION}"),
             "run the same version of pilotlight everywhere; agents may be restarted at any time",
         ));
     }

@@ -1,9 +1,12 @@
 //! `GET /v1/status`: everything the controller knows, at one moment.
 
-use super::view::{ComponentStatus, CoolingDown, DecisionView, Drift, RegionStatus, StatusView, UnitStatus};
+use super::view::{
+    ComponentStatus, CoolingDown, DecisionView, Drift, OlderAgent, RegionStatus, StatusView, UnitStatus,
+};
 use crate::desk::Desk;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{State, Target};
+use pilotlight_core::protocol::VERSION;
 use pilotlight_core::run::Condition;
 use pilotlight_core::time::Wall;
 use pilotlight_core::verdict::Sight;
@@ -102,6 +105,11 @@ fn region(desk: &Desk, sight: &Sight, region: &Region) -> RegionStatus {
         region: region.clone(),
         heard_ms: sight.last_heard(region).map(|at| sight.now.since(at)),
         heard: sight.hears(&desk.plan, region),
+        older: desk
+            .hub
+            .speaks(region)
+            .filter(|s| *s < VERSION)
+            .map(|speaks| OlderAgent { speaks, controller: VERSION }),
         plan: desk.accords.status(region),
         components: looks
             .into_iter()

@@ -206,9 +206,21 @@ pub struct RegionStatus {
     pub heard: bool,
     /// What it sees.
     pub components: Vec<ComponentStatus>,
+    /// What its agent speaks, once it was heard and is older than the controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older: Option<OlderAgent>,
     /// Under which plan it runs, once it was heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
+}
+
+/// An agent of a version that the controller still understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OlderAgent {
+    /// The version of the protocol that it speaks.
+    pub speaks: u32,
+    /// The controller's.
+    pub controller: u32,
 }
 
 /// The plan of an agent beside the controller's.

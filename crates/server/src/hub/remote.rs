@@ -3,6 +3,7 @@
 use super::Hub;
 use super::tasks::Delivery;
 use async_trait::async_trait;
+use pilotlight_core::code;
 use pilotlight_core::effect::{Descriptor, Effect};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{State, Target};
@@ -68,6 +69,7 @@ impl RemoteAgent {
     ) -> Result<Answer, Failure> {
         let hub = &self.hub;
         hub.hears(&self.region, hub.silent_after).map_err(|why| unheard(format!("{why}; nothing was sent")))?;
+        hub.understands(&self.region, job.since()).map_err(|why| too_old(&why))?;
         let Some((id, mut answer)) = hub.add(&self.region, job) else {
             return Err(Failure::rejected(format!("the plan has no region {}", self.region)));
         };
@@ -100,7 +102,7 @@ impl RemoteAgent {
         })
     }
 
-    async fn question(&self, job: Job, deadline: Duration) -> Result<Answer, Failure> {
+    pub(super) async fn question(&self, job: Job, deadline: Duration) -> Result<Answer, Failure> {
         self.ask(job, deadline, &CancellationToken::new(), false).await
     }
 
@@ -138,6 +140,11 @@ impl RemoteAgent {
 
 fn unheard(why: String) -> Failure {
     Failure::unreachable(why).hint("is `pilotlight agent` running in that region, and can it reach the controller?")
+}
+
+fn too_old(why: &str) -> Failure {
+    let code = code::AGENT_OLD;
+    Failure::unsupported(format!("{code}: {why}; nothing was sent")).hint("install the controller's version there")
 }
 
 fn misfit(answer: &Answer) -> String {

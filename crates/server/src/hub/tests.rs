@@ -7,7 +7,7 @@ use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId, Unit};
 use pilotlight_core::lease::granters_lease;
 use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{FailureKind, Outcome};
-use pilotlight_core::protocol::{Answer, Heartbeat, Job, Seen, TaskResult, VERSION};
+use pilotlight_core::protocol::{Answer, Heartbeat, Job, OLDEST, Seen, TaskResult, VERSION};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::{Context, Driver};
@@ -43,7 +43,8 @@ fn hub() -> Arc<Hub> {
 fn heartbeat(instance: &str, sequence: u64, sees: Vec<Seen>) -> Heartbeat {
     let (region, instance) = (Region::from("east"), instance.to_owned());
     Heartbeat {
-        version: VERSION,
+        version: OLDEST,
+        speaks: VERSION,
         region,
         instance,
         place: String::new(),
@@ -268,4 +269,20 @@ async fn another_role_or_being_heard_again_is_news_and_figures_are_none() {
     assert!(!is_news(seen(Role::Unresponsive, "2")));
     tokio::time::advance(LEASE).await;
     assert!(is_news(seen(Role::Unresponsive, "2")), "it was silent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_old_agent_does_not_know_is_refused_by_name_before_it_is_sent() {
+    let hub = hub();
+    let region = Region::from("east");
+    assert_eq!((hub.speaks(&region), hub.understands(&region, VERSION)), (None, Ok(())), "not heard yet");
+    let old = Heartbeat { speaks: OLDEST, ..heartbeat("a", 1, vec![]) };
+    hub.heartbeat(old).unwrap();
+    assert_eq!(hub.understands(&region, OLDEST), Ok(()));
+    let why = hub.understands(&region, VERSION).unwrap_err();
+    assert!(why.contains("speaks version 2") && why.contains("needs 3"), "{why}");
+    let failure = remote(&hub).question(Job::Unread { why: String::new() }, LEASE).await.unwrap_err();
+    assert_eq!(failure.coded().0, Some(pilotlight_core::code::AGENT_OLD), "{failure}");
+    hub.heartbeat(heartbeat("b", 1, vec![])).unwrap();
+    assert_eq!(hub.understands(&region, VERSION), Ok(()), "it was updated");
 }

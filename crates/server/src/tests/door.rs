@@ -3,14 +3,16 @@
 use super::lab::{AGENT_TOKEN, Lab, serve_on_taken_port};
 use super::wait::until;
 use crate::ServeError;
-use crate::api::view::ErrorBody;
+use crate::api::view::{ErrorBody, MoveReply, OlderAgent};
 use pilotlight_core::id::Region;
-use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, VERSION};
+use pilotlight_core::placement::Verb;
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, OLDEST, VERSION};
 
 fn heartbeat(region: &str, version: u32) -> Heartbeat {
     let (region, instance) = (Region::from(region), "test".to_owned());
     Heartbeat {
         version,
+        speaks: VERSION,
         region,
         instance,
         place: String::new(),
@@ -85,6 +87,22 @@ async fn other_versions_regions_and_messages_are_refused_with_a_code() {
     assert_eq!(status, 400);
     let (status, body) = refused(serde_json::json!({}), "/v2/moves").await;
     assert_eq!((status, body.code.as_str()), (404, "PL-0401"), "{body:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_agent_is_heard_and_shown_and_a_person_may_still_move() {
+    let lab = Lab::up(|_| ()).await;
+    let old = serde_json::json!({ "version": OLDEST, "region": "west", "instance": "old", "sequence": 1, "sees": [] });
+    let _: HeartbeatReply = lab.send("/v1/agent/heartbeat", &old).await.unwrap();
+    let status = lab.status().await.unwrap();
+    let west = &status.regions[1];
+    assert_eq!(west.older, Some(OlderAgent { speaks: OLDEST, controller: VERSION }));
+    assert!(west.plan.as_ref().is_some_and(|plan| plan.agent.is_none()), "{west:?}");
+    assert_eq!((&status.regions[0].older, status.regions[0].plan.as_ref().unwrap().differs.len()), (&None, 0));
+    match lab.start_move(Verb::Switchover, Some("west"), true).await.unwrap() {
+        MoveReply::DryRun { findings, .. } => assert!(findings.iter().all(|f| f.code != "PL-0982"), "{findings:?}"),
+        started => panic!("{started:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
