@@ -288,6 +288,7 @@ catalogue! {
     AWS_BACKUPS = "PL-0951", Failed;
     EXPOSED = "PL-0960", Failed;
     ANSWER_TOO_LONG = "PL-0966", Failed;
+    RESCUE_ROLE = "PL-0967", Refused;
     DATA_DAMAGED = "PL-0970", Refused;
     LEFT_BEHIND = "PL-0971", Failed;
     UNSEEN_SERVER = "PL-0972", Refused;

@@ -14,6 +14,8 @@ mod gates;
 mod looks;
 #[path = "postgres/moves.rs"]
 mod moves;
+#[path = "postgres/owners.rs"]
+mod owners;
 #[path = "postgres/pair.rs"]
 mod pair;
 #[path = "postgres/payer.rs"]

@@ -69,7 +69,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sysinfo", &["pilotlight-local", "pilotlight-lab"]),
     ("tokio-postgres", &["pilotlight-local", "pilotlight-lab"]),
     ("aws-config", &["pilotlight-aws"]),
-    ("postgres-protocol", &["pilotlight-gate"]),
+    ("postgres-protocol", &["pilotlight-gate", "pilotlight-local"]),
     ("lambda_runtime", &["pilotlight-lambda"]),
     ("anyhow", &["pilotlight", "xtask"]),
 ];

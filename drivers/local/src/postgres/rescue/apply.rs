@@ -7,7 +7,8 @@
 //!
 //! Invariants:
 //! - nothing is overwritten that the new writer wrote since the fork, or whose past is not known;
-//! - a lost transaction is made at most once: its number is noted in `pilotlight.rescue` by the transaction that makes it.
+//! - a lost transaction is made at most once: its number is noted in `pilotlight.rescue` by the transaction that makes it;
+//! - tables of users are read and written as a role without power only (`role`).
 
 use super::super::PostgresDriver;
 use super::super::sentinel::{FOREIGN, not_ours};
@@ -15,7 +16,9 @@ use super::super::session::{Session, SqlError, column};
 use super::super::upstream;
 use super::super::work::Work;
 use super::bundle::{Applied, Folder};
-use super::pass::{Ended, Pass, Trouble};
+use super::notes::{NOTES, Notes};
+use super::pass::{Ended, Pass, Trouble, first_look};
+use super::role::Restricted;
 use super::tables::{Highest, Tables};
 use super::{check_failed, skipped, unusable};
 use pilotlight_core::id::{BundleId, Region};
@@ -23,11 +26,6 @@ use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::rescue::{Class, Judgement, Manifest, Rows};
 use pilotlight_core::time::show_wall;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What was applied is noted beside the sentinels.
-const NOTES: &str = "CREATE SCHEMA IF NOT EXISTS pilotlight; CREATE TABLE IF NOT EXISTS pilotlight.rescue \
-    (bundle text NOT NULL, transaction bigint NOT NULL, applied_by text NOT NULL, at timestamptz NOT NULL, \
-    changes integer NOT NULL, PRIMARY KEY (bundle, transaction))";
 
 impl PostgresDriver {
     /// Rehearses, and notes what each change is to the new writer.
@@ -111,31 +109,46 @@ impl PostgresDriver {
         let server = self.peer(upstream)?;
         let mut config = upstream::config(&self.plan, &server.host, server.port, self.password.as_deref());
         // What is applied is acknowledged like any other write, so the server's own rule of commit holds.
-        config.options(super::exact("-c lock_timeout=5s -c session_replication_role=replica"));
-        let session = Session::new(config);
+        config.options(super::exact("-c lock_timeout=5s"));
         let unreachable = |e: SqlError| Failure::transient(format!("{} in {upstream}: {e}", self.component));
-        let writer = session.exclusive().await.map_err(unreachable)?;
+        let admin = Session::new(config.clone()).exclusive().await.map_err(unreachable)?;
         let sql = "SELECT pg_is_in_recovery() AS recovering, system_identifier AS system FROM pg_control_system()";
-        let rows = writer.rows(sql, work.left()).await.map_err(unreachable)?;
+        let rows = admin.rows(sql, work.left()).await.map_err(unreachable)?;
         let is = |name, wanted: &str| rows.first().and_then(|r| column(r, name)) == Some(wanted);
         if !is("recovering", "f") || !is("system", &manifest.system) {
             let what =
                 format!("PL-0241: {} in {upstream} is not the writer that the bundle was kept from", self.component);
             return Err(Failure::rejected(what).hint("see `pilotlight status` for where the writer is"));
         }
-        not_ours(&writer.rows(FOREIGN, work.left()).await.map_err(unreachable)?)?;
+        not_ours(&admin.rows(FOREIGN, work.left()).await.map_err(unreachable)?)?;
         if by.is_some() {
-            writer.rows(NOTES, work.left()).await.map_err(unreachable)?;
-            not_ours(&writer.rows(FOREIGN, work.left()).await.map_err(unreachable)?)?;
+            admin.rows(NOTES, work.left()).await.map_err(unreachable)?;
+            not_ours(&admin.rows(FOREIGN, work.left()).await.map_err(unreachable)?)?;
         }
         let bundle = manifest.about.bundle.as_str().to_owned();
+        let compared = |e: SqlError| e.failure("lost changes cannot be compared with the new writer");
+        let notes = Notes::read(&admin, work).await.map_err(compared)?;
+        let (fates, wanted) = first_look(folder).map_err(|e| unusable(folder.path(), &e))?;
+        let mut tables = Tables::default();
+        tables.learn(&admin, work.left(), &wanted).await.map_err(compared)?;
+        let role = Restricted::made(&admin, &tables, by.is_some(), work).await?;
         let horizon = manifest.about.horizon.and_then(|h| u32::try_from(h).ok());
-        let (tables, ours, highest) = (Tables::default(), BTreeSet::new(), Highest::new());
-        let mut pass = Pass { writer, work, folder, tables, bundle, by, horizon, ours, highest };
-        pass.all().await.map_err(|trouble| match trouble {
-            Trouble::Sql(e) => e.failure("lost changes cannot be compared with the new writer"),
-            Trouble::Bundle(e) => unusable(folder.path(), &e),
-        })
+        let ended = match role.login(config, work).await {
+            Ok(writer) => {
+                let (ours, highest, before) = (BTreeSet::new(), Highest::new(), notes.of(&bundle));
+                let bundle = bundle.clone();
+                let mut pass = Pass { writer, work, folder, tables, bundle, by, horizon, ours, highest };
+                pass.all(fates, before).await.map_err(|trouble| match trouble {
+                    Trouble::Sql(e) => compared(e),
+                    Trouble::Bundle(e) => unusable(folder.path(), &e),
+                })
+            }
+            Err(refused) => Err(refused),
+        };
+        role.away().await;
+        let made = ended.as_ref().map(|ended| &ended.made).ok();
+        notes.cleaned(&admin, &bundle, made).await;
+        ended
     }
 }
 

@@ -49,6 +49,16 @@ impl From<BundleError> for Trouble {
     }
 }
 
+/// What becomes of each row, and the tables that are touched.
+pub(super) fn first_look(folder: &Folder) -> Result<(Fates, BTreeSet<(String, String)>), BundleError> {
+    let (mut fates, mut wanted, mut changes) = (Fates::default(), BTreeSet::new(), folder.changes()?);
+    while let Some((change, _)) = changes.next()? {
+        fates.add(&change);
+        wanted.insert((change.schema, change.table));
+    }
+    Ok((fates, wanted))
+}
+
 /// One walk through all changes.
 pub(super) struct Pass<'a> {
     pub(super) writer: Exclusive,
@@ -90,9 +100,10 @@ impl Pass<'_> {
         self.writer.rows(sql, self.work.left()).await
     }
 
-    pub(super) async fn all(&mut self) -> Result<Ended, Trouble> {
-        let fates = self.first_look().await?;
-        let mut ended = Ended { before: self.noted().await?, ..Ended::default() };
+    /// `fates` of the first look; transactions in `before` were made already.
+    pub(super) async fn all(&mut self, mut fates: Fates, before: BTreeSet<u64>) -> Result<Ended, Trouble> {
+        self.compare(&mut fates).await?;
+        let mut ended = Ended { before, ..Ended::default() };
         if self.by.is_none() {
             self.run("BEGIN").await?;
         }
@@ -117,31 +128,14 @@ impl Pass<'_> {
         Ok(ended)
     }
 
-    /// Tables, and which rows the new writer shows as the last of their lost changes left them.
-    async fn first_look(&mut self) -> Result<Fates, Trouble> {
-        let (mut fates, mut wanted, mut changes) = (Fates::default(), BTreeSet::new(), self.folder.changes()?);
-        while let Some((change, _)) = changes.next()? {
-            fates.add(&change);
-            wanted.insert((change.schema, change.table));
-        }
-        self.tables.learn(&self.writer, self.work.left(), &wanted).await?;
+    /// Which rows the new writer shows as the last of their lost changes left them.
+    async fn compare(&self, fates: &mut Fates) -> Result<(), SqlError> {
         for place in fates.places() {
             let Some(table) = self.tables.get(&place.0, &place.1) else { continue };
             let row = self.look(table, &place, false).await?.map(|(row, _)| row);
             fates.compare(&place, row.as_ref());
         }
-        Ok(fates)
-    }
-
-    /// Lost transactions that an earlier apply has made, as the new writer knows it.
-    async fn noted(&self) -> Result<BTreeSet<u64>, SqlError> {
-        let there = self.run("SELECT 1 AS there WHERE to_regclass('pilotlight.rescue') IS NOT NULL").await?;
-        if there.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let sql = format!("SELECT transaction FROM pilotlight.rescue WHERE bundle = {}", literal(&self.bundle));
-        let rows = self.run(&sql).await?;
-        Ok(rows.iter().filter_map(|r| column(r, "transaction")?.parse().ok()).collect())
+        Ok(())
     }
 
     async fn open(&self, number: u64, ended: &Ended) -> Result<Lost, SqlError> {

@@ -92,6 +92,25 @@ impl Tables {
         self.0.get(&(schema.to_owned(), table.to_owned()))
     }
 
+    /// What whoever compares and writes their rows must be allowed, as `GRANT` says it.
+    pub(super) fn rights(&self) -> BTreeSet<String> {
+        let mut rights = BTreeSet::new();
+        let of_schema = |schema: &str| format!("USAGE ON SCHEMA {schema}");
+        for ((schema, name), table) in &self.0 {
+            rights.insert(of_schema(&sql::ident(schema)));
+            rights.insert(format!("SELECT, INSERT, UPDATE, DELETE ON {}", sql::table(schema, name)));
+            rights.extend(table.sequences.values().map(|name| format!("USAGE, SELECT ON SEQUENCE {name}")));
+            let others = table.refers_to.iter().chain(&table.referred_by);
+            for other in others.clone() {
+                rights.insert(of_schema(&sql::ident(&other.schema)));
+                rights.insert(format!("SELECT ON {}", sql::table(&other.schema, &other.table)));
+            }
+            let operators = others.flat_map(|o| o.equal.values()).chain(table.equal.values());
+            rights.extend(operators.filter_map(|o| Some(of_schema(o.strip_prefix("OPERATOR(")?.rsplit_once('.')?.0))));
+        }
+        rights
+    }
+
     /// Asks for these, by schema and name.
     pub(super) async fn learn(
         &mut self,
