@@ -266,6 +266,7 @@ catalogue! {
     ALARM_NAME = "PL-0920", Usage;
     PLAN_SWITCH = "PL-0921", Usage;
     AWS_SWITCH = "PL-0922", Failed;
+    AWS_SWITCH_PUBLIC = "PL-0923", Failed;
     DRILL_NOT_BACK = "PL-0930", Failed;
     AWS_NO_BACKUPS = "PL-0931", Failed;
     PLAN_AT_REST = "PL-0932", Usage;

@@ -4,6 +4,7 @@
 //! region is home. Everything else is read off resources whose ARN names their region. What cannot be said is a finding,
 //! never a guess: a plan with a wrong cluster is worse than one with a gap.
 
+mod records;
 mod resources;
 mod state;
 mod text;
@@ -143,7 +144,8 @@ fn names(component: &Value) -> BTreeSet<String> {
     };
     let in_regions = component["regions"].as_object().into_iter().flat_map(|r| r.values()).flat_map(texts);
     let own = ["global_cluster", "zone", "topic"].iter().filter_map(|key| component[*key].as_str().map(str::to_owned));
-    in_regions.chain(own).collect()
+    let switch = component["switch"]["bucket"].as_str().map(str::to_owned);
+    in_regions.chain(own).chain(switch).collect()
 }
 
 fn free_name(taken: &Map<String, Value>, wanted: &str) -> String {

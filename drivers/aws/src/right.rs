@@ -96,11 +96,8 @@ pub struct Account<'a> {
 impl Account<'_> {
     fn arn(&self, service: &str, region: Option<&Region>, rest: &str) -> String {
         let name = region.map_or("", |r| self.plan.name_of(r));
-        let partition = match self.plan.regions.keys().chain(region).map(|r| self.plan.name_of(r)).next() {
-            Some(name) if name.starts_with("cn-") => "aws-cn",
-            Some(name) if name.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
+        let any = self.plan.regions.keys().chain(region).map(|r| self.plan.name_of(r)).next();
+        let partition = partition_of(any.unwrap_or_default());
         let account = if service == "s3" || service == "route53" { "" } else { self.id };
         format!("arn:{partition}:{service}:{name}:{account}:{rest}")
     }
@@ -181,6 +178,15 @@ impl Account<'_> {
     }
 }
 
+/// The part of AWS that a region, as AWS names it, belongs to.
+fn partition_of(region: &str) -> &'static str {
+    match region {
+        name if name.starts_with("cn-") => "aws-cn",
+        name if name.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
 /// Whose policies are simulated: a role's sessions have those of the role. `None` for an account's root, which may do all.
 pub fn principal_of(caller: &str) -> Option<String> {
     let parts: Vec<&str> = caller.splitn(6, ':').collect();
@@ -195,6 +201,16 @@ pub fn principal_of(caller: &str) -> Option<String> {
             Some(format!("{arn}:{partition}:iam::{account}:role/{role}"))
         }
         None => Some(caller.to_owned()),
+    }
+}
+
+/// The ARN of a key that an ARN or an id names. An alias does not say which key it is.
+pub fn key_arn(key: &str, region: &str, account: &str) -> Option<String> {
+    let partition = partition_of(region);
+    match key {
+        key if key.contains("alias/") => None,
+        key if key.starts_with("arn:") => Some(key.to_owned()),
+        id => Some(format!("arn:{partition}:kms:{region}:{account}:key/{id}")),
     }
 }
 
@@ -254,6 +270,15 @@ mod tests {
         assert_eq!(principal_of("arn:aws:sts::1:assumed-role/pilotlight/session"), role);
         assert_eq!(principal_of("arn:aws:iam::1:user/team/ann"), Some("arn:aws:iam::1:user/team/ann".to_owned()));
         assert_eq!(principal_of("arn:aws:iam::1:root"), None);
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_arn_or_id_and_not_by_an_alias() {
+        let of = |key| key_arn(key, "eu-west-1", "1");
+        assert_eq!(of("arn:aws:kms:eu-west-1:2:key/k").as_deref(), Some("arn:aws:kms:eu-west-1:2:key/k"));
+        assert_eq!(of("k").as_deref(), Some("arn:aws:kms:eu-west-1:1:key/k"));
+        assert_eq!(key_arn("k", "us-gov-west-1", "1").as_deref(), Some("arn:aws-us-gov:kms:us-gov-west-1:1:key/k"));
+        assert_eq!((of("alias/people"), of("arn:aws:kms:eu-west-1:1:alias/people")), (None, None));
     }
 
     #[test]

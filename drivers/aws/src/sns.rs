@@ -11,7 +11,10 @@ use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::plan::aws::SnsPlan;
 use pilotlight_driver::{Context, Driver};
+use std::time::Duration;
 
+/// A look that takes longer is worth nothing.
+const LOOK: Duration = Duration::from_secs(3);
 /// SNS takes so many characters in a subject.
 const SUBJECT: usize = 100;
 
@@ -30,6 +33,17 @@ impl SnsDriver {
 
     fn region(&self) -> Result<&str, Failure> {
         region_of(&self.plan.topic).ok_or_else(|| Failure::rejected(format!("{} is no topic", self.plan.topic)))
+    }
+
+    /// What the topic's messages are encrypted with, in the words of whoever made it: an ARN, an id, an alias.
+    pub(crate) async fn key(&self) -> Result<Option<String>, Failure> {
+        let region = self.region()?;
+        let client = Client::new(&self.access.config_of(region).await?);
+        let send = || client.get_topic_attributes().topic_arn(&self.plan.topic).send();
+        let call = Call { service: "sns", region, action: "GetTopicAttributes" };
+        let said = self.access.read(call, LOOK, send).await.map_err(|r| r.not_seen())?;
+        let key = said.attributes().and_then(|a| a.get("KmsMasterKeyId")).cloned();
+        Ok(key.filter(|key| !key.is_empty()))
     }
 }
 

@@ -16,6 +16,7 @@ import urllib.parse
 import accelerators
 import control
 import nodes
+import objects
 import rates
 from clock import CLOCK
 from world import LOCK, region
@@ -44,6 +45,10 @@ REST = {
         ("DELETE", r"^/[^/?]+/[^/?]+", "DeleteObject"),
     ],
 }
+
+
+# An object asked for without credentials, as health checkers do.
+ANYBODY = "GetObject by anybody"
 
 
 class Cut(ConnectionError):
@@ -104,6 +109,10 @@ class Door:
 
     def answer(self, environ, start_response, call):
         """What moto has no service for is ours alone."""
+        if call["action"] == ANYBODY:
+            status = objects.asked_by_anybody(*bucket_and_key(environ))
+            start_response(f"{status} {'OK' if status == 200 else 'Refused'}", [("Content-Length", "0")])
+            return [b""]
         if call["service"] == "globalaccelerator":
             return accelerators.serve(environ, start_response, call["action"])
         if call["action"] == "DescribeUpdate":
@@ -129,8 +138,15 @@ def control_plane(call):
     return "up" if call["service"] in state.get("spare", []) else state["control"]
 
 
+def bucket_and_key(environ):
+    bucket, _, key = environ.get("PATH_INFO", "").lstrip("/").partition("/")
+    return bucket, key
+
+
 def describe(environ):
     auth = environ.get("HTTP_AUTHORIZATION", "")
+    if not auth and environ["REQUEST_METHOD"] == "GET" and "X-Amz-Signature" not in environ.get("QUERY_STRING", ""):
+        return {"service": "s3", "region": objects.region_of(bucket_and_key(environ)[0]), "action": ANYBODY}
     scope = re.search(r"Credential=([^,\s]+)", auth)
     parts = scope.group(1).split("/") if scope else []
     service, where = (parts[3], parts[2]) if len(parts) >= 5 else ("?", "?")

@@ -95,11 +95,33 @@ def is_readable(name, key):
     """By everybody; `None` where there is no such bucket."""
     if name not in backend().buckets:
         return None
-    found = backend().get_object(name, key) is not None
+    found = backend().get_object(name, key)
+    if found is None or found.encryption == "aws:kms" or is_closed(bucket(name)):
+        return False
     policy = json.loads(bucket(name).policy or b"{}")
     arn = f"arn:aws:s3:::{name}/{key}"
     opens = [s for s in policy.get("Statement", []) if s["Effect"] == "Allow" and s["Principal"] in ("*", {"AWS": "*"})]
-    return found and any(s["Action"] == "s3:GetObject" and s["Resource"] == arn for s in opens)
+    return any(s["Action"] == "s3:GetObject" and arn in listed(s["Resource"]) for s in opens)
+
+
+def listed(one_or_more):
+    return one_or_more if isinstance(one_or_more, list) else [one_or_more]
+
+
+def is_closed(of):
+    block = of.public_access_block
+    return block is not None and block.restrict_public_buckets
+
+
+def region_of(name):
+    return bucket(name).region_name if name in backend().buckets else "?"
+
+
+def asked_by_anybody(name, key):
+    """What S3 answers to one without credentials: as much of an object that is not there as of one that is closed."""
+    if name not in backend().buckets:
+        return 404
+    return 200 if is_readable(name, key) else 403
 
 
 def seen_by_checkers(name, key):

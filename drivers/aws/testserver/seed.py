@@ -59,7 +59,7 @@ def make_all(port, wanted):
     for name in wanted.get("checks", []):
         made.setdefault("checks", {})[name] = check(port, name)
     for one in wanted.get("switches", []):
-        made.setdefault("switches", {})[one["bucket"]] = switch(port, one)
+        made.setdefault("switches", {})[one["bucket"]] = switch(port, one, made.get("zones", {}))
     for region, name in wanted.get("topics", []):
         arn = client(port, "sns", region).create_topic(Name=name)["TopicArn"]
         made.setdefault("topics", []).append(arn)
@@ -311,37 +311,45 @@ def check(port, name):
     return route53.create_health_check(CallerReference=name, HealthCheckConfig=config)["HealthCheck"]["Id"]
 
 
-def switch(port, one):
-    """A bucket whose one object everybody can read, and an inverted health check that asks for it."""
+def answer(given):
+    """What a record of a switch answers: a value, or an alias that does not look at its target's health."""
+    if isinstance(given, str):
+        return {"TTL": 60, "ResourceRecords": [{"Value": given}]}
+    return {"AliasTarget": {"DNSName": given["name"], "HostedZoneId": given["zone"], "EvaluateTargetHealth": False}}
+
+
+def switch(port, one, made_zones):
+    """A bucket whose one object everybody can read, and its sample, and an inverted health check that asks for it."""
     s3 = client(port, "s3", one["region"])
-    s3.create_bucket(Bucket=one["bucket"], CreateBucketConfiguration={"LocationConstraint": one["region"]})
+    where = {} if one["region"] == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": one["region"]}}
+    s3.create_bucket(Bucket=one["bucket"], **where)
     arn = f"arn:aws:s3:::{one['bucket']}/{one['object']}"
-    allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": arn}
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": [arn, f"{arn}.sample"]}
     s3.put_bucket_policy(Bucket=one["bucket"], Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+    s3.put_object(Bucket=one["bucket"], Key=f"{one['object']}.sample", Body=b"everybody can read this\n")
     config = {
         "Type": "HTTPS",
         "FullyQualifiedDomainName": f"{one['bucket']}.s3.{one['region']}.amazonaws.com",
         "Port": 443,
         "ResourcePath": f"/{one['object']}",
-        "RequestInterval": 10,
+        "RequestInterval": one.get("interval", 10),
         "FailureThreshold": 3,
         "Inverted": True,
     }
     route53 = client(port, "route53", "us-east-1")
     check = route53.create_health_check(CallerReference=one["bucket"], HealthCheckConfig=config)["HealthCheck"]["Id"]
     if "name" in one:
-        zone = one["zone"]
+        zone = made_zones.get(one["zone"], one["zone"])
         records = [
             {
                 "Name": one["name"],
                 "Type": "A",
                 "SetIdentifier": region,
-                "TTL": 60,
-                "ResourceRecords": [{"Value": value}],
+                **answer(given),
                 "Failover": "PRIMARY" if region == one["home"] else "SECONDARY",
                 **({"HealthCheckId": check} if region == one["home"] else {}),
             }
-            for region, value in one["answers"].items()
+            for region, given in one["answers"].items()
         ]
         changes = [{"Action": "CREATE", "ResourceRecordSet": record} for record in records]
         route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})

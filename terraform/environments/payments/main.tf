@@ -113,6 +113,17 @@ module "backup" {
   tags         = var.tags
 }
 
+# Users are moved by an object here and not by the health of the regions: one node does not carry them, and Route 53's control
+# plane is in us-east-1.
+module "switch" {
+  source    = "../../modules/route53-switch"
+  providers = { aws = aws.standby }
+
+  name   = var.name
+  suffix = var.bucket_suffix
+  tags   = var.tags
+}
+
 module "name" {
   source    = "../../modules/route53-failover"
   providers = { aws = aws.global }
@@ -121,6 +132,7 @@ module "name" {
   name           = var.domain
   policy         = "failover"
   home           = var.primary_region
+  switch         = module.switch.place
   check_interval = 30
   answers = {
     (var.primary_region) = { check_host = var.networks.primary.load_balancer.name, alias = var.networks.primary.load_balancer }
@@ -158,8 +170,9 @@ module "rights" {
     ])
     s3      = module.objects.arns
     sns     = [module.monitoring.topics.standby]
-    route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
+    route53 = concat(["arn:aws:route53:::hostedzone/${var.zone_id}"], module.switch.arns)
   }
+  records_stay = true
   # The topic of people is encrypted with it.
   keys = { sns = [local.keys.standby] }
   tags = var.tags

@@ -23,7 +23,16 @@ locals {
     ]
     elasticache = ["elasticache:DisassociateGlobalReplicationGroup"]
   }
-  withheld = { for driver, calls in local.detach : driver => [for call in calls : call if !var.allow_detach] }
+  # A name is moved by its records, or by a switch, which is an object: what no name needs is not given.
+  names = {
+    records = ["route53:ChangeResourceRecordSets"]
+    switch  = ["s3:ListBucket", "s3:PutObject", "s3:DeleteObject"]
+  }
+  has_switch = anytrue([for arn in lookup(var.resources, "route53", []) : can(regex("^arn:[^:]+:s3:", arn))])
+  withheld = merge(
+    { for driver, calls in local.detach : driver => [for call in calls : call if !var.allow_detach] },
+    { route53 = concat(local.has_switch ? [] : local.names.switch, var.records_stay ? local.names.records : []) },
+  )
   calls = {
     for driver, _ in var.resources : driver => {
       for scope in ["named", "any"] : scope => [
@@ -33,15 +42,30 @@ locals {
   }
 }
 
+locals {
+  services = { for driver, _ in var.resources : driver => distinct([for call in local.calls[driver].named : split(":", call)[0]]) }
+  # Calls by their service, and what of the named is for them: all but what is another's of these services.
+  named = {
+    for driver, arns in var.resources : driver => {
+      for service in local.services[driver] : service => {
+        calls = [for call in local.calls[driver].named : call if split(":", call)[0] == service]
+        arns  = [for arn in arns : arn if !contains(setsubtract(local.services[driver], [service]), try(split(":", arn)[2], ""))]
+      }
+    }
+  }
+  statements = { for driver, named in local.named : driver => { for service, of in named : service => of if length(of.arns) > 0 } }
+}
+
 data "aws_iam_policy_document" "driver" {
   for_each = var.resources
 
+  # Each service's calls on what is that service's, where the plan names such: `s3:PutObject` on a zone would mean nothing.
   dynamic "statement" {
-    for_each = length(local.calls[each.key].named) == 0 ? [] : [local.calls[each.key].named]
+    for_each = local.statements[each.key]
     content {
-      sid       = "Named"
-      actions   = statement.value
-      resources = each.value
+      sid       = length(local.statements[each.key]) == 1 ? "Named" : "Named${title(statement.key)}"
+      actions   = statement.value.calls
+      resources = statement.value.arns
     }
   }
 

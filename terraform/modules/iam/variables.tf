@@ -40,6 +40,16 @@ variable "allow_detach" {
   default     = false
 }
 
+variable "records_stay" {
+  description = "No record of Route 53 is ever changed: every name of the plan has a `switch`. For a switch `resources.route53` also names its bucket and its object (`arns` of the module route53-switch)."
+  type        = bool
+  default     = false
+  validation {
+    condition     = !var.records_stay || anytrue([for arn in lookup(var.resources, "route53", []) : can(regex("^arn:[^:]+:s3:", arn))])
+    error_message = "`resources.route53` names no bucket and no object: without records nothing would move users."
+  }
+}
+
 variable "trusted_arns" {
   description = "Who may act as Pilotlight: the role of the machine or the function its controller runs on."
   type        = list(string)

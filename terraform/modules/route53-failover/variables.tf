@@ -60,6 +60,22 @@ variable "answers" {
   }
 }
 
+variable "switch" {
+  description = "An object that moves users, with `failover` and two regions: `place` of the module route53-switch, made in the region that is not home."
+  type        = object({ bucket = string, object = string, host = string })
+  default     = null
+  validation {
+    condition     = var.switch == null || (var.policy == "failover" && length(var.answers) == 2)
+    error_message = "A switch needs `policy = \"failover\"` and two regions."
+  }
+  validation {
+    condition = var.switch == null ? true : anytrue([
+      for region in keys(var.answers) : startswith(var.switch.host, "${var.switch.bucket}.s3.${region}.") && region != var.home
+    ])
+    error_message = "The bucket of the switch is in the region that is not home: in home it would be lost with what it leads away from."
+  }
+}
+
 variable "ttl" {
   description = "How many seconds resolvers keep an answer. It adds to every RTO; an alias has its target's."
   type        = number

@@ -40,11 +40,23 @@ fn with_picture(page: &str, picture: &str) -> String {
     format!("{before}```mermaid\n{picture}```{after}")
 }
 
+/// Health checks: as the example calls them, and their ids.
+fn checks(plan: &Plan, made: &Value) -> Vec<(String, String)> {
+    let text = |id: &Value| id.as_str().unwrap().to_owned();
+    let plain = made["checks"].as_object().into_iter().flatten().map(|(name, id)| (name.clone(), text(id)));
+    let of_switch = plan.components.values().filter_map(|component| {
+        let Kind::Aws(AwsComponent::Route53(name)) = &component.kind else { return None };
+        let (switch, _) = name.switch()?;
+        Some((name.answers[&switch.home].health_check.clone()?, text(&made["switches"][&switch.bucket])))
+    });
+    plain.chain(of_switch).collect()
+}
+
 /// The example's plan with the names that the server gave.
 fn named(text: &str, plan: &Plan, made: &Value) -> String {
     let mut text = text.to_owned();
-    for (name, id) in made["checks"].as_object().into_iter().flatten() {
-        text = text.replace(name, id.as_str().unwrap());
+    for (name, id) in checks(plan, made) {
+        text = text.replace(&name, &id);
     }
     if let Some(zone) = made["zones"]["example.com"].as_str() {
         text = text.replace("Z0000000000EXAMPLE", zone);
@@ -61,7 +73,7 @@ fn named(text: &str, plan: &Plan, made: &Value) -> String {
 }
 
 /// Runbook and picture are as in the folder; what the page tells to type before a move finds nothing in the way.
-async fn documents(ground: &Arc<Ground>, example: &'static str, to: &str, page: &Page, made: &Value) {
+async fn documents(ground: &Arc<Ground>, example: &'static str, to: &str, page: &Page, plan: &Plan, made: &Value) {
     let (asking, to, looks) = (ground.clone(), to.to_owned(), page.looks());
     let (words, graph) = tokio::task::spawn_blocking(move || {
         let (code, words, err) = asking.said(&["runbook", "show", "failover", "--to", &to, "--format", "markdown"]);
@@ -87,8 +99,8 @@ async fn documents(ground: &Arc<Ground>, example: &'static str, to: &str, page: 
     .unwrap();
     // What the server made has names of its own.
     let mut named = words;
-    for (name, id) in made["checks"].as_object().into_iter().flatten() {
-        named = named.replace(id.as_str().unwrap(), name);
+    for (name, id) in checks(plan, made) {
+        named = named.replace(&id, &name);
     }
     is_as_generated(&folder(example).join("RUNBOOK.md"), &named);
     let page = folder(example).join("README.md");
@@ -107,7 +119,7 @@ async fn run(example: &'static str, speed: f64, drilled_for: &'static str) -> Op
     ground.serve_any().await;
     let (ground, home) = (Arc::new(ground), plan.home.clone());
     let away = plan.regions.iter().find(|r| **r != home).unwrap().to_string();
-    documents(&ground, example, &away, &page, &made).await;
+    documents(&ground, example, &away, &page, &plan, &made).await;
     let plan = Plan::read(&text, example).unwrap();
     let mut story = Story::of(example, ground, plan, page, away);
     story.failover().await;

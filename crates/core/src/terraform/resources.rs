@@ -1,7 +1,7 @@
 //! Components that can be read off resources alone.
 
-use super::Gap;
 use super::state::{Resource, State};
+use super::{Gap, records};
 use crate::plan::component_kinds;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub(super) fn components(state: &State, gaps: &mut Vec<Gap>) -> Map<String, Valu
     found.extend(counted(state, gaps, ("aws_ecs_service", "ecs"), service));
     found.extend(counted(state, gaps, ("aws_autoscaling_group", "autoscaling"), group));
     found.extend(counted(state, gaps, ("aws_eks_node_group", "eks"), nodes));
-    found.extend(records(state, gaps));
+    found.extend(records::names(state, gaps));
     let said = state.outputs.contains_key(super::OUTPUT);
     for (kind, component) in NOT_READ {
         for resource in state.of_kind(kind).filter(|_| !said) {
@@ -106,56 +106,6 @@ fn counted(state: &State, gaps: &mut Vec<Gap>, (kind, word): (&str, &str), read:
     components
 }
 
-/// Records of one name by region: their set identifiers must be the regions.
-fn records(state: &State, gaps: &mut Vec<Gap>) -> Vec<(String, Value)> {
-    let mut by_name: BTreeMap<(&str, &str, &str), Vec<&Resource>> = BTreeMap::new();
-    for record in state.of_kind("aws_route53_record") {
-        let (Some(zone), Some(name), Some(kind)) = (record.text("zone_id"), record.text("name"), record.text("type"))
-        else {
-            continue;
-        };
-        if record.text("set_identifier").is_some() {
-            by_name.entry((zone, name, kind)).or_default().push(record);
-        }
-    }
-    let mut components = Vec::new();
-    for ((zone, name, kind), records) in by_name {
-        let is_region = |r: &&Resource| r.text("set_identifier").is_some_and(looks_like_a_region);
-        if let Some(other) = records.iter().find(|r| !is_region(r)) {
-            let what =
-                format!("the set identifier `{}` is no region", other.text("set_identifier").unwrap_or_default());
-            gaps.push(Gap::new(
-                &other.address,
-                what,
-                "Pilotlight knows its records by the regions' names: rename the sets",
-            ));
-            continue;
-        }
-        let has = |key: &str| records.iter().any(|r| r.values[key].as_array().is_some_and(|a| !a.is_empty()));
-        let policy = if has("failover_routing_policy") { "failover" } else { "weighted" };
-        let answers: Map<String, Value> =
-            records.iter().filter_map(|r| Some((r.text("set_identifier")?.to_owned(), answer(r)))).collect();
-        let mut component =
-            json!({"kind": "route53", "zone": zone, "name": name, "type": kind, "policy": policy, "answers": answers});
-        if let Some(ttl) = records.iter().find_map(|r| r.number("ttl")).filter(|ttl| *ttl > 0) {
-            component["ttl"] = json!(ttl);
-        }
-        components.push(("name".to_owned(), component));
-    }
-    components
-}
-
-fn answer(record: &Resource) -> Value {
-    let mut answer = match &record.values["alias"][0] {
-        Value::Object(alias) => json!({"alias": {"name": alias["name"], "zone": alias["zone_id"]}}),
-        _ => json!({"value": record.values["records"][0]}),
-    };
-    if let Some(check) = record.text("health_check_id") {
-        answer["health_check"] = json!(check);
-    }
-    answer
-}
-
 fn region_of(resource: &Resource, gaps: &mut Vec<Gap>) -> Option<String> {
     let region = resource.region().map(str::to_owned);
     if region.is_none() {
@@ -166,10 +116,4 @@ fn region_of(resource: &Resource, gaps: &mut Vec<Gap>) -> Option<String> {
         ));
     }
     region
-}
-
-/// `us-east-1`.
-fn looks_like_a_region(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    parts.len() >= 3 && parts.last().is_some_and(|p| p.len() == 1 && p.bytes().all(|b| b.is_ascii_digit()))
 }

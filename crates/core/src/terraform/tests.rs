@@ -1,7 +1,8 @@
 //! States by hand, and what becomes of them.
 
 use super::{Imported, StateError, import};
-use crate::plan::Plan;
+use crate::plan::aws::AwsComponent;
+use crate::plan::{Kind, Plan};
 use serde_json::{Value, json};
 
 fn shown(outputs: &Value, resources: &[(&str, &str, Value)]) -> String {
@@ -84,6 +85,51 @@ fn a_plan_is_read_off_resources_alone() {
     let missing: Vec<&str> = whats(&imported);
     assert_eq!(missing.len(), 2, "{missing:?}");
     assert!(missing.iter().all(|what| what.contains("a value to change")), "{missing:?}");
+}
+
+/// The primary's check is inverted and asks for an object in the other region: that is a switch, and not a check of health.
+#[test]
+fn a_switch_is_read_off_its_health_check() {
+    let of = |region: &str, part: &str, check: Option<&str>| {
+        let (address, kind, mut values) = record(region, "failover_routing_policy");
+        values["failover_routing_policy"] = json!([{"type": part}]);
+        values["health_check_id"] = json!(check);
+        (address, kind, values)
+    };
+    let check = |inverted: bool, region: &str| {
+        let values = json!({"id": "check-1", "type": "HTTPS", "invert_healthcheck": inverted, "resource_path": "/away",
+            "fqdn": format!("pay-switch.s3.{region}.amazonaws.com"), "request_interval": 30, "failure_threshold": 3});
+        ("aws_route53_health_check.x", "aws_route53_health_check", values)
+    };
+    let bucket = ("aws_s3_bucket.x", "aws_s3_bucket", json!({"bucket": "pay-switch"}));
+    let records = [of("us-east-1", "PRIMARY", Some("check-1")), of("us-west-2", "SECONDARY", None)];
+    let resources =
+        |inverted, region| [records[0].clone(), records[1].clone(), bucket.clone(), check(inverted, region)];
+    let imported = import(&shown(&json!({}), &resources(true, "us-west-2"))).unwrap();
+    let plan = Plan::read(&imported.plan, "plan").unwrap_or_else(|e| panic!("{e:?}\n{}", imported.plan));
+    let Kind::Aws(AwsComponent::Route53(name)) = &plan.components.values().next().unwrap().kind else {
+        panic!("{plan:?}")
+    };
+    let (switch, away) = name.switch().unwrap();
+    assert_eq!((switch.home.as_str(), away.as_str()), ("us-east-1", "us-west-2"));
+    assert_eq!((switch.bucket.as_str(), switch.object.as_str(), switch.takes.as_secs()), ("pay-switch", "away", 120));
+    for (inverted, region) in [(false, "us-west-2"), (true, "us-east-1")] {
+        let imported = import(&shown(&json!({}), &resources(inverted, region))).unwrap();
+        assert!(!imported.plan.contains("switch"), "{}", imported.plan);
+    }
+    // The same by the output is the same name, not a second one; a bucket that is not in the state is said.
+    let said = json!({"pilotlight": {"value": {"components": {"users": {
+        "kind": "route53", "zone": "Z1", "name": "pay.example.com", "policy": "failover",
+        "switch": {"home": "us-east-1", "bucket": "pay-switch", "object": "away", "takes": "120s"},
+        "answers": {"us-east-1": {"value": "192.0.2.1", "health_check": "check-1"}, "us-west-2": {"value": "192.0.2.2"}},
+    }}}}});
+    let mut with = resources(true, "us-west-2").to_vec();
+    with.push(("aws_route53_zone.x", "aws_route53_zone", json!({"zone_id": "Z1"})));
+    let imported = import(&shown(&said, &with)).unwrap();
+    assert_eq!(Plan::read(&imported.plan, "plan").unwrap().components.len(), 1, "{}", imported.plan);
+    with.retain(|(_, kind, _)| *kind != "aws_s3_bucket");
+    let imported = import(&shown(&said, &with)).unwrap();
+    assert!(whats(&imported).iter().any(|what| what.contains("called `pay-switch`")), "{:?}", whats(&imported));
 }
 
 #[test]

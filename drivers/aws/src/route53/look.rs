@@ -4,7 +4,7 @@ use super::{LOOK, Route53Driver, records};
 use crate::access::ROUTE53_REGION;
 use crate::refusal::Said;
 use crate::weight;
-use aws_sdk_route53::types::{ResourceRecordSet, ResourceRecordSetFailover};
+use aws_sdk_route53::types::{HealthCheckConfig, ResourceRecordSet, ResourceRecordSetFailover};
 use pilotlight_core::code::{self, Code};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::State;
@@ -162,9 +162,10 @@ impl Route53Driver {
             }
             Err(_) => return None,
         };
-        if config.as_ref().and_then(|c| c.disabled()).unwrap_or_default() {
-            let message = format!("the health check {check} of {region} is disabled, so it counts as healthy");
-            return Some((Severity::Warning, message, "enable it"));
+        let is = |set: fn(&HealthCheckConfig) -> Option<bool>| config.as_ref().and_then(set).unwrap_or_default();
+        if let Some((counts, hint)) = counts(is(HealthCheckConfig::disabled), is(HealthCheckConfig::inverted)) {
+            let message = format!("the health check {check} of {region} {counts}");
+            return Some((Severity::Warning, message, hint));
         }
         let send = || client.get_health_check_status().health_check_id(check).send();
         let status = self.access.read(Self::call("GetHealthCheckStatus"), LOOK, send).await.ok()?;
@@ -179,5 +180,35 @@ impl Route53Driver {
             }
             _ => None,
         }
+    }
+}
+
+/// What a check says that does not say what its checkers see, and what to do: AWS takes a disabled check for healthy, and then
+/// turns round what is inverted.
+fn counts(disabled: bool, inverted: bool) -> Option<(&'static str, &'static str)> {
+    match (disabled, inverted) {
+        (false, false) => None,
+        (true, false) => Some(("is disabled, so it counts as healthy", "enable it")),
+        (true, true) => Some((
+            "is disabled and inverted, so it counts as unhealthy",
+            "where it holds users away from an old writer, take both back once that region has joined again",
+        )),
+        (false, true) => Some((
+            "is inverted, so it counts as unhealthy while the region is well, and as healthy while it is not",
+            "take it back when the drill is over",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counts;
+
+    #[test]
+    fn a_disabled_check_is_healthy_and_inverted_it_is_not() {
+        assert!(counts(true, false).is_some_and(|(c, _)| c.ends_with("counts as healthy")));
+        assert!(counts(true, true).is_some_and(|(c, _)| c.ends_with("counts as unhealthy")));
+        assert!(counts(false, true).is_some_and(|(c, _)| c.contains("unhealthy while the region is well")));
+        assert_eq!(counts(false, false), None);
     }
 }

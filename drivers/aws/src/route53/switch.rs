@@ -9,19 +9,19 @@
 //!   warns of that, after the time that checkers need;
 //! - an object that cannot be looked at is no answer: nobody is said to be anywhere.
 
-use super::{LOOK, Published, Route53Driver};
-use crate::access::{Access, ROUTE53_REGION};
+mod findings;
+mod public;
+
+use super::{LOOK, Route53Driver};
+use crate::access::Access;
 use crate::call::Call;
-use crate::finding::finding;
-use crate::refusal::Said;
-use aws_sdk_route53::types::{HealthCheckConfig, HealthCheckType};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::primitives::ByteStream;
-use pilotlight_core::code;
+use aws_sdk_s3::types::ServerSideEncryption;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::State;
-use pilotlight_core::outcome::{Failure, Finding, Outcome, Output, Severity};
+use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::plan::aws::Route53Switch;
 use pilotlight_driver::Context;
 use serde::{Deserialize, Serialize};
@@ -69,12 +69,16 @@ impl Switch<'_> {
     }
 
     async fn is_there(&self) -> Result<bool, Failure> {
+        self.is_listed(&self.plan.object).await
+    }
+
+    async fn is_listed(&self, key: &str) -> Result<bool, Failure> {
         let client = self.client().await?;
         // The first key with this beginning is the object itself, where it is. Asked for by name, a bucket that is not there and
         // an object that is not there would look the same.
-        let send = || client.list_objects_v2().bucket(&self.plan.bucket).prefix(&self.plan.object).max_keys(1).send();
+        let send = || client.list_objects_v2().bucket(&self.plan.bucket).prefix(key).max_keys(1).send();
         let answer = self.access().read(self.call("ListObjectsV2"), LOOK, send).await.map_err(|r| r.not_seen())?;
-        Ok(answer.contents().iter().any(|o| o.key() == Some(self.plan.object.as_str())))
+        Ok(answer.contents().iter().any(|o| o.key() == Some(key)))
     }
 
     /// Where the object leads users.
@@ -99,6 +103,8 @@ impl Switch<'_> {
             let body = format!("users of {} are led away from {}\n", self.driver.plan.name, self.plan.home);
             let send = || {
                 let put = client.put_object().bucket(bucket).key(object).content_type("text/plain");
+                // Whatever the bucket's default is: nobody can read without credentials what a key of KMS encrypts.
+                let put = put.server_side_encryption(ServerSideEncryption::Aes256);
                 put.body(ByteStream::from(body.clone().into_bytes())).send()
             };
             self.access().change(self.call("PutObject"), half, send).await.map(drop)
@@ -146,95 +152,5 @@ impl Switch<'_> {
         let words: Vec<&str> = words.collect();
         let good = words.iter().filter(|w| w.starts_with("Success")).count();
         (!words.is_empty()).then_some(good * 2 > words.len())
-    }
-
-    /// What would keep the object from moving users.
-    pub(super) async fn findings(&self) -> Vec<Finding> {
-        let mut found = Vec::new();
-        if let Err(e) = self.is_there().await {
-            let message = format!("the switch of {} cannot be looked at: {}", self.driver.plan.name, e.message);
-            let hint = "compare `switch` with the bucket; the role needs s3:ListBucket on it";
-            found.push(finding(code::AWS_SWITCH, Severity::Blocker, message, hint));
-        }
-        match self.driver.published().await {
-            Ok(published) => found.extend(self.of_records(&published)),
-            Err(f) => {
-                let hint = "the move does not need it; that records and check are right is not known";
-                found.push(finding(code::AWS_NOT_ASKED, Severity::Warning, f.message, hint));
-                return found;
-            }
-        }
-        let Some(check) = self.check() else { return found };
-        let Ok(client) = self.driver.client().await else { return found };
-        let send = || client.get_health_check().health_check_id(check).send();
-        match self.access().read(Route53Driver::call("GetHealthCheck"), LOOK, send).await {
-            Ok(answer) => {
-                if let Some(config) = answer.health_check().and_then(|c| c.health_check_config()) {
-                    found.extend(self.of_check(check, config));
-                }
-            }
-            Err(refused) if refused.said == Said::Missing => {
-                let message = format!("the health check {check} of {} does not exist", self.plan.home);
-                found.push(finding(code::AWS_SWITCH, Severity::Blocker, message, "make it, as docs/aws.md says"));
-            }
-            Err(refused) => {
-                let hint = "the move does not need it; that the check is right is not known";
-                found.push(finding(code::AWS_NOT_ASKED, Severity::Warning, refused.not_seen().message, hint));
-            }
-        }
-        found
-    }
-
-    fn of_records(&self, published: &Published) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let mut say = |message: String, hint: &str| {
-            found.push(finding(code::AWS_SWITCH, Severity::Blocker, message, hint));
-        };
-        let (name, home) = (&self.driver.plan.name, &self.plan.home);
-        let shares = [(home.clone(), 100)].into();
-        if published.stranger.is_some() || !published.is(&self.driver.records(&shares, published)) {
-            let hint = "make them once, as docs/aws.md says: a switch changes no record";
-            say(format!("{name} has not the two failover records of the plan, {home} first"), hint);
-        }
-        if published.ours.iter().filter_map(|r| r.alias_target()).any(|a| a.evaluate_target_health()) {
-            let hint = "take `evaluate target health` off both records: it moves users past the switch, and back";
-            say(format!("an alias of {name} also looks at its target's health"), hint);
-        }
-        found
-    }
-
-    fn of_check(&self, check: &str, config: &HealthCheckConfig) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let mut say =
-            |severity, message: String, hint: &str| found.push(finding(code::AWS_SWITCH, severity, message, hint));
-        if config.inverted() != Some(true) {
-            let message =
-                format!("the health check {check} is not inverted: users are away while the object is not there");
-            say(Severity::Blocker, message, "invert it");
-        }
-        if config.disabled() == Some(true) {
-            say(
-                Severity::Blocker,
-                format!("the health check {check} is disabled: it does not see the object"),
-                "enable it",
-            );
-        }
-        let host = config.fully_qualified_domain_name().unwrap_or_default();
-        let path = config.resource_path().unwrap_or_default().trim_start_matches('/');
-        let asks_for_it = host.starts_with(&format!("{}.s3.", self.plan.bucket)) && path == self.plan.object;
-        if *config.r#type() != HealthCheckType::Https || !asks_for_it {
-            let message = format!("the health check {check} asks for {host}/{path}, not for the object by HTTPS");
-            say(Severity::Blocker, message, "compare it with `switch.bucket` and `switch.object`");
-        }
-        let seconds = config.request_interval().unwrap_or(30) * config.failure_threshold().unwrap_or(3);
-        if u64::try_from(seconds).unwrap_or_default() > self.plan.takes.as_secs() {
-            let message = format!("the checkers of {check} need {seconds} s, longer than `takes` says");
-            say(Severity::Warning, message, "raise `takes`, or lower the check's interval and threshold");
-        }
-        if self.access().name(self.away) == ROUTE53_REGION {
-            let message = format!("the switch of {} is in {ROUTE53_REGION}", self.driver.plan.name);
-            say(Severity::Note, message, "users are led home by themselves while S3 there does not answer");
-        }
-        found
     }
 }

@@ -4,7 +4,7 @@ use crate::ground::{EAST, Ground, WEST};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::plan::aws::{
-    AwsComponent, AwsRegion, EcsPlan, EcsService, EksNodeGroup, EksPlan, RdsInstance, RdsPlan,
+    AwsComponent, AwsRegion, EcsPlan, EcsService, EksNodeGroup, EksPlan, RdsInstance, RdsPlan, SnsPlan,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -109,4 +109,40 @@ async fn a_right_to_the_key_of_a_database_is_named_before_a_rejoin_needs_it() {
         ground.awscli(EAST, &words);
         assert_eq!(found(&ground, &holder, &component).await.len(), left, "{via}");
     }
+}
+
+/// SNS encrypts in the name of whoever publishes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_to_the_key_of_a_topic_is_named_before_people_are_told() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("told");
+    let key = ground.awscli(WEST, &["kms", "create-key"])["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
+    let attributes = format!("KmsMasterKeyId={key}");
+    let made = ground.awscli(WEST, &["sns", "create-topic", "--name", &name, "--attributes", &attributes]);
+    let topic = made["TopicArn"].as_str().unwrap().to_owned();
+    let people = AwsComponent::Sns(SnsPlan { topic: topic.clone() });
+    let holder = role(&ground, &name, &["sns:*"], "*");
+    let lacks = found(&ground, &holder, &people).await;
+    assert_eq!(lacks.len(), 2, "{lacks:?}");
+    let names_it = |f: &Finding| f.message.contains(&key) && f.message.contains("through sns.us-west-2.amazonaws.com");
+    assert!(lacks.iter().all(|f| f.code == "PL-0946" && f.severity == Severity::Warning && names_it(f)), "{lacks:?}");
+
+    for (via, left) in [("rds.us-west-2.amazonaws.com", 2), ("sns.us-west-2.amazonaws.com", 0)] {
+        let through = json!({"StringEquals": {"kms:ViaService": [via]}});
+        let calls = ["kms:GenerateDataKey", "kms:Decrypt"];
+        let one = json!({"Effect": "Allow", "Action": calls, "Resource": [key], "Condition": through});
+        let policy = json!({"Version": "2012-10-17", "Statement": [one]}).to_string();
+        let words =
+            ["iam", "put-role-policy", "--role-name", &name, "--policy-name", "k", "--policy-document", &policy];
+        ground.awscli(EAST, &words);
+        assert_eq!(found(&ground, &holder, &people).await.len(), left, "{via}");
+    }
+    // AWS's own key asks for nothing; a topic that is not there is said to be unknown.
+    let own = ["sns", "set-topic-attributes", "--topic-arn", &topic, "--attribute-name", "KmsMasterKeyId"];
+    ground.awscli(WEST, &[&own[..], &["--attribute-value", "alias/aws/sns"]].concat());
+    let bare = role(&ground, &ground.fresh("bare"), &["sns:*"], "*");
+    assert_eq!(found(&ground, &bare, &people).await, []);
+    ground.awscli(WEST, &["sns", "delete-topic", "--topic-arn", &topic]);
+    let unknown = found(&ground, &bare, &people).await;
+    assert!(unknown.len() == 1 && unknown[0].message.contains("were not simulated"), "{unknown:?}");
 }

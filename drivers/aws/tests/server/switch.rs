@@ -135,8 +135,60 @@ async fn a_lost_reply_is_unknown_and_what_would_be_in_the_way_is_found() {
     ground.awscli("us-east-1", &["route53", "update-health-check", "--health-check-id", &name.check, "--no-inverted"]);
     let found = name.found().await;
     assert!(found.iter().any(|(s, m)| *s == Severity::Blocker && m.contains("not inverted")), "{found:?}");
-    ground.awscli(WEST, &["s3api", "delete-object", "--bucket", &name.bucket, "--key", "away"]);
+    for key in ["away", "away.sample"] {
+        ground.awscli(WEST, &["s3api", "delete-object", "--bucket", &name.bucket, "--key", key]);
+    }
     ground.awscli(WEST, &["s3api", "delete-bucket", "--bucket", &name.bucket]);
     let found = name.found().await;
     assert!(found.iter().any(|(_, m)| m.contains("cannot be looked at")), "{found:?}");
+}
+
+/// The checkers read the object without credentials; what keeps everybody from that is found before a move and while users are away.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_not_everybody_can_read_is_found() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = Name::make(&ground).await;
+    let public = |found: Vec<(Severity, String)>| {
+        let of = |(_, m): &(Severity, String)| m.contains("verybody can read");
+        found.into_iter().filter(of).collect::<Vec<_>>()
+    };
+    assert_eq!(public(name.found().await), []);
+    let bucket = ["--bucket", name.bucket.as_str()];
+    ground.awscli(WEST, &[&["s3api", "delete-object", "--key", "away.sample"], &bucket[..]].concat());
+    let found = public(name.found().await);
+    assert!(matches!(&found[..], [(Severity::Warning, why)] if why.contains("is not there")), "{found:?}");
+    ground.awscli(WEST, &[&["s3api", "put-object", "--key", "away.sample"], &bucket[..]].concat());
+    assert_eq!(public(name.found().await), []);
+
+    let closed = ["s3api", "put-public-access-block", "--public-access-block-configuration"];
+    ground.awscli(WEST, &[&closed[..], &["RestrictPublicBuckets=true"], &bucket[..]].concat());
+    let found = public(name.found().await);
+    assert!(matches!(&found[..], [(Severity::Blocker, why)] if why.contains("lead nobody away")), "{found:?}");
+    // It moves nobody: the step waits for the checkers, who do not see it.
+    let route = Effect::Route { component: "name".into(), shares: [(Region::from(WEST), 100)].into() };
+    name.driver.apply(&route, &context(1, WEST)).await.unwrap();
+    let found = public(name.found().await);
+    assert!(
+        matches!(&found[..], [(Severity::Blocker, why)] if why.ends_with("lead nobody away") && why.contains("/away (403)")),
+        "{found:?}"
+    );
+    assert_eq!(name.led_to().await, [EAST]);
+    ground.awscli(WEST, &[&["s3api", "delete-public-access-block"], &bucket[..]].concat());
+    assert_eq!(public(name.found().await), []);
+}
+
+/// A disabled check counts as healthy, and inverted as unhealthy: what is held so does not see the object.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_is_disabled_is_said_to_lead_where_it_leads() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = Name::make(&ground).await;
+    for (set, words, led) in
+        [("--inverted", "so users are away", WEST), ("--no-inverted", "so users are at home", EAST)]
+    {
+        let words_of = ["route53", "update-health-check", "--health-check-id", &name.check, "--disabled", set];
+        ground.awscli("us-east-1", &words_of);
+        let found = name.found().await;
+        assert!(found.iter().any(|(s, m)| *s == Severity::Blocker && m.contains(words)), "{found:?}");
+        assert_eq!(name.led_to().await, [led]);
+    }
 }

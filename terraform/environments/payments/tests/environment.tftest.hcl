@@ -45,6 +45,9 @@ mock_provider "aws" {
 
 mock_provider "aws" {
   alias = "standby"
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
   mock_data "aws_region" {
     defaults = { name = "us-west-2" }
   }
@@ -141,7 +144,22 @@ run "as_the_variables_say" {
 
   assert {
     condition     = output.pilotlight.components.name.policy == "failover" && output.pilotlight.objectives.rto == "14400s"
-    error_message = "users would not be led by health, or another RTO is promised"
+    error_message = "users would not be led by failover records, or another RTO is promised"
+  }
+
+  assert {
+    condition = output.pilotlight.components.name.switch == {
+      home   = "us-east-1"
+      bucket = "payments-switch-123456789012"
+      object = "users-are-away"
+      takes  = "120s"
+    }
+    error_message = "users would be moved by something else: ${jsonencode(output.pilotlight.components.name)}"
+  }
+
+  assert {
+    condition     = !contains(module.rights.calls.route53.named, "route53:ChangeResourceRecordSets") && contains(module.rights.calls.route53.named, "s3:PutObject")
+    error_message = "rights to records that nobody changes, or none to the switch"
   }
 
   assert {
@@ -174,6 +192,7 @@ run "records_are_those_of_the_example" {
       type    = try(c.type, "A")
       policy  = try(c.policy, "weighted")
       ttl     = try(c.ttl, 60)
+      switch  = c.switch
       answers = { for region, a in c.answers : region => [can(a.health_check), try(a.value, null), try(a.alias, null)] }
     })])) == 1
     error_message = "examples/payments would find other records than those that stand here"

@@ -84,3 +84,61 @@ run "no_key_no_right_to_keys" {
     error_message = "a right to keys that nobody named"
   }
 }
+
+run "a_switch_gives_its_object_and_nothing_else_of_s3" {
+  command = plan
+
+  variables {
+    records_stay = true
+    resources = {
+      route53 = ["arn:aws:route53:::hostedzone/Z1", "arn:aws:s3:::pay-switch", "arn:aws:s3:::pay-switch/users-are-away"]
+    }
+  }
+
+  assert {
+    condition = [for s in jsondecode(aws_iam_policy.driver["route53"].policy).Statement : s if s.Sid != "Look"] == [
+      {
+        Sid      = "NamedRoute53"
+        Effect   = "Allow"
+        Action   = "route53:ListResourceRecordSets"
+        Resource = "arn:aws:route53:::hostedzone/Z1"
+      },
+      {
+        Sid      = "NamedS3"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:ListBucket", "s3:DeleteObject"]
+        Resource = ["arn:aws:s3:::pay-switch/users-are-away", "arn:aws:s3:::pay-switch"]
+      },
+    ]
+    error_message = "other rights than a switch needs: ${aws_iam_policy.driver["route53"].policy}"
+  }
+}
+
+run "without_a_switch_nothing_of_s3_is_given" {
+  command = plan
+
+  variables {
+    resources = { route53 = ["arn:aws:route53:::hostedzone/Z1"] }
+  }
+
+  assert {
+    condition = [for s in jsondecode(aws_iam_policy.driver["route53"].policy).Statement : s if s.Sid != "Look"] == [{
+      Sid      = "Named"
+      Effect   = "Allow"
+      Action   = ["route53:ListResourceRecordSets", "route53:ChangeResourceRecordSets"]
+      Resource = "arn:aws:route53:::hostedzone/Z1"
+    }]
+    error_message = "other rights than records need: ${aws_iam_policy.driver["route53"].policy}"
+  }
+}
+
+run "records_that_stay_without_a_switch_are_refused" {
+  command = plan
+
+  variables {
+    records_stay = true
+    resources    = { route53 = ["arn:aws:route53:::hostedzone/Z1"] }
+  }
+
+  expect_failures = [var.records_stay]
+}

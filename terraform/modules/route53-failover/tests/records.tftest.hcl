@@ -105,3 +105,60 @@ run "an_answer_of_both_kinds_is_refused" {
 
   expect_failures = [var.answers, var.check_interval]
 }
+
+run "a_switch_moves_users_and_no_health_does" {
+  variables {
+    policy         = "failover"
+    check_interval = 10
+    switch         = { bucket = "pay-switch", object = "users-are-away", host = "pay-switch.s3.us-west-2.amazonaws.com" }
+    answers = {
+      us-east-1 = { check_host = "east.example.com", alias = { name = "east.elb.amazonaws.com", zone = "Z35" } }
+      us-west-2 = { check_host = "west.example.com", alias = { name = "west.elb.amazonaws.com", zone = "Z1H" } }
+    }
+  }
+
+  assert {
+    condition = (
+      aws_route53_health_check.switch[0].invert_healthcheck &&
+      aws_route53_health_check.switch[0].type == "HTTPS" &&
+      aws_route53_health_check.switch[0].fqdn == "pay-switch.s3.us-west-2.amazonaws.com" &&
+      aws_route53_health_check.switch[0].resource_path == "/users-are-away"
+    )
+    error_message = "the check asks for something else than the object, or is not inverted"
+  }
+
+  assert {
+    condition = (
+      aws_route53_record.failover["us-east-1"].health_check_id == aws_route53_health_check.switch[0].id &&
+      aws_route53_record.failover["us-west-2"].health_check_id == null &&
+      alltrue([for r in aws_route53_record.failover : !r.alias[0].evaluate_target_health])
+    )
+    error_message = "something else than the object would move users"
+  }
+
+  assert {
+    condition = output.component.switch == {
+      home   = "us-east-1"
+      bucket = "pay-switch"
+      object = "users-are-away"
+      takes  = "40s"
+    } && [for region, a in output.component.answers : region if can(a.health_check)] == ["us-east-1"]
+    error_message = "a plan that Pilotlight refuses: ${jsonencode(output.component)}"
+  }
+
+  assert {
+    condition     = length(output.health_checks) == 2
+    error_message = "nobody is alarmed of a region's health"
+  }
+}
+
+run "a_switch_that_would_be_lost_with_home_or_that_weights_undo_is_refused" {
+  command = plan
+
+  variables {
+    policy = "weighted"
+    switch = { bucket = "pay-switch", object = "users-are-away", host = "pay-switch.s3.us-east-1.amazonaws.com" }
+  }
+
+  expect_failures = [var.switch]
+}

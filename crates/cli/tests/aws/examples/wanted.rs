@@ -64,6 +64,18 @@ pub(super) fn wanted(plan: &Plan) -> Value {
             }
             AwsComponent::Route53(name) => {
                 add("zones", json!("example.com"));
+                if let Some((switch, away)) = name.switch() {
+                    let answers: Map<String, Value> =
+                        name.answers.iter().map(|(region, a)| (region.to_string(), answer(&a.to))).collect();
+                    add(
+                        "switches",
+                        json!({
+                            "zone": "example.com", "name": name.name, "home": switch.home, "answers": answers,
+                            "region": away, "bucket": switch.bucket, "object": switch.object, "interval": 30,
+                        }),
+                    );
+                    continue;
+                }
                 for answer in name.answers.values() {
                     if let Some(check) = &answer.health_check {
                         add("checks", json!(check));
@@ -79,4 +91,11 @@ pub(super) fn wanted(plan: &Plan) -> Value {
         }
     }
     Value::Object(wanted)
+}
+
+fn answer(to: &AnswerTo) -> Value {
+    match to {
+        AnswerTo::Value(value) => json!(value),
+        AnswerTo::Alias { name, zone } => json!({"name": name, "zone": zone}),
+    }
 }
