@@ -8,8 +8,8 @@
 //!   waited out, and the lease was granted to the new region: all of that is among the step's needs, near or far;
 //! - in whatever order the graph allows, and wherever it stops, at most one copy of a component takes writes, but for what
 //!   has to be told to follow (`told_to_follow`): its old side takes them until users have gone;
-//! - traffic is led only to a region whose writer writes and whose instances are ready, and always to one at least; only a
-//!   failback by shares leads some of it where the writer is not, as the plan says;
+//! - traffic is led only where instances are ready and when the writer writes, and always to one region at least; where the
+//!   writer is not, only as the plan says: by its shares at rest, or in a failback by shares;
 //! - undone from anywhere before the point of no return, the old region is the one writer again.
 //!
 //! The shapes stand in [`moves`] (failover, switchover, failback) and [`rejoin`]; what surrounds every move (hooks,

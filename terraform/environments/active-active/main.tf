@@ -97,7 +97,8 @@ module "group_standby" {
   tags               = var.tags
 }
 
-# Both regions serve: half of the users each, and all of them in one when the other is drained.
+# Both regions serve, by the shares of the plan, and one alone when the other is drained: the region with the largest share
+# takes all users who are nearest to it, the other as many as its share is of that.
 module "addresses" {
   source    = "../../modules/global-accelerator"
   providers = { aws = aws.global }
@@ -105,8 +106,8 @@ module "addresses" {
   name       = var.name
   log_bucket = var.log_bucket
   regions = {
-    (var.primary_region) = { load_balancer_arn = var.networks.primary.load_balancer_arn, dial = 100 }
-    (var.standby_region) = { load_balancer_arn = var.networks.standby.load_balancer_arn, dial = 100 }
+    (var.primary_region) = { load_balancer_arn = var.networks.primary.load_balancer_arn, dial = 100 * var.shares.primary / max(var.shares.primary, var.shares.standby) }
+    (var.standby_region) = { load_balancer_arn = var.networks.standby.load_balancer_arn, dial = 100 * var.shares.standby / max(var.shares.primary, var.shares.standby) }
   }
   tags = var.tags
 }
@@ -134,10 +135,10 @@ module "rights" {
     aurora             = module.database.cluster_arns
     s3                 = module.objects.arns
     global-accelerator = module.addresses.arns
-    sns                = [module.monitoring.topics.standby]
+    sns                = [module.monitoring.topics.global]
     autoscaling        = [module.group_primary.group_arn, module.group_standby.group_arn]
   }
-  # The topic of people is encrypted with it.
-  keys = { sns = [local.keys.standby] }
+  # The topic of people, in us-east-1: either of the two regions may be the lost one. It is encrypted with this.
+  keys = { sns = [module.keys_global.arn] }
   tags = var.tags
 }

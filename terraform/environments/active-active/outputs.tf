@@ -4,12 +4,13 @@ output "pilotlight" {
     application = var.name
     regions     = [var.primary_region, var.standby_region]
     objectives  = { rto = "${var.objectives.rto_seconds}s", rpo = "${var.objectives.rpo_seconds}s" }
+    shares      = { (var.primary_region) = var.shares.primary, (var.standby_region) = var.shares.standby }
     components = merge(
       {
-        database  = module.database.component
-        objects   = module.objects.component
+        database  = merge(module.database.component, { writes = "across" })
+        objects   = merge(module.objects.component, { writes = "beside" })
         addresses = module.addresses.component
-        people    = module.monitoring.component
+        people    = { kind = "sns", topic = module.monitoring.topics.global }
       },
       {
         group = {

@@ -3,6 +3,7 @@ name           = "shop"
 primary_region = "us-west-2"
 standby_region = "eu-west-1"
 objectives     = { rto_seconds = 1800, rpo_seconds = 300 }
+shares         = { primary = 50, standby = 50 }
 database       = { instance_class = "db.r6g.large", instances = { primary = 2, standby = 2 } }
 networks = {
   primary = {

@@ -26,6 +26,16 @@ variable "objectives" {
   type        = object({ rto_seconds = number, rpo_seconds = number })
 }
 
+variable "shares" {
+  description = "Per cent of the users that each region takes when nothing is wrong."
+  type        = object({ primary = number, standby = number })
+  default     = { primary = 50, standby = 50 }
+  validation {
+    condition     = var.shares.primary >= 1 && var.shares.standby >= 0 && var.shares.primary + var.shares.standby == 100
+    error_message = "Shares that add up to 100, with some for the region the service belongs to."
+  }
+}
+
 variable "networks" {
   description = "What is there already in each region."
   type = object({

@@ -122,6 +122,7 @@ async fn run(example: &'static str, speed: f64, drilled_for: &'static str) -> Op
     documents(&ground, example, &away, &page, &plan, &made).await;
     let plan = Plan::read(&text, example).unwrap();
     let mut story = Story::of(example, ground, plan, page, away);
+    story.at_rest("at the start").await;
     story.failover().await;
     story.failback().await;
     story.drill(drilled_for).await;
@@ -149,7 +150,8 @@ async fn ecommerce() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn active_active() {
-    run("active-active", 50.0, "5s").await;
+    let Some(mut story) = run("active-active", 50.0, "5s").await else { return };
+    story.drain().await;
 }
 
 /// The drill goes on for one modelled hour and restores itself.

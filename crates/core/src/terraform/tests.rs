@@ -149,6 +149,20 @@ fn the_output_goes_before_what_is_read() {
 }
 
 #[test]
+fn shares_at_rest_and_who_writes_are_those_of_the_output() {
+    let output = json!({"pilotlight": {"value": {
+        "application": "shop", "regions": ["us-west-2", "us-east-1"], "objectives": {"rto": "900s", "rpo": "60s"},
+        "shares": {"us-west-2": 100, "us-east-1": 0},
+        "components": {"data": {"kind": "aurora", "global_cluster": "shop", "writes": "across", "regions": {
+            "us-east-1": {"cluster": "a"}, "us-west-2": {"cluster": "b"}}}},
+    }}});
+    let imported = import(&shown(&output, &[])).unwrap();
+    let plan = Plan::read(&imported.plan, "plan").unwrap_or_else(|e| panic!("{e:?}\n{}", imported.plan));
+    assert_eq!(plan.shares, Some([("us-west-2".into(), 100), ("us-east-1".into(), 0)].into()));
+    assert!(imported.plan.contains("writes: across"), "{}", imported.plan);
+}
+
+#[test]
 fn what_cannot_be_said_is_a_finding_and_never_a_guess() {
     let output = json!({"pilotlight": {"value": {
         "application": "shop", "objectives": {"rto": "900s", "rpo": "60s"},

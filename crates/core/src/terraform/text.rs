@@ -33,6 +33,9 @@ pub(super) fn write(said: &Map<String, Value>, regions: &[String], components: &
     if let Some(home) = said.get("home").or(regions.first().map(|r| Value::from(r.as_str())).as_ref()) {
         let _ = writeln!(text, "home: {}", scalar(home));
     }
+    if let Some(shares) = said.get("shares").and_then(Value::as_object) {
+        block(&mut text, 0, "shares", &Value::Object(shares.clone()));
+    }
     text.push('\n');
     text.push_str(CONTROLLER);
     text.push_str("\ncomponents:\n");

@@ -2,9 +2,11 @@
 
 use super::lab::Lab;
 use crate::api::view::MoveReply;
+use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::{DecisionMode, Plan, Shares};
+use pilotlight_core::plan::{DecisionMode, FailbackPlan, Plan, Shares, ShiftOrder};
+use std::time::Duration;
 
 fn active(plan: &mut Plan) {
     plan.shares = Some(shares(60, 40));
@@ -57,7 +59,18 @@ async fn a_lost_region_without_the_writer_is_drained_by_itself_and_a_failback_gi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_writer_takes_its_share_along_and_a_failback_brings_the_shares_back() {
-    let mut lab = up(|_| ()).await;
+    let short = Duration::from_millis(100);
+    let steps = FailbackPlan {
+        order: ShiftOrder::WriterFirst,
+        shares: vec![10, 50, 100],
+        watch: short * 2,
+        every: short,
+        max_errors: 1,
+        approval: false,
+        soak: short,
+        max_lag_bytes: u64::MAX,
+    };
+    let mut lab = up(|plan| plan.failback = Some(steps)).await;
     lab.lose("east");
     assert_eq!(lab.until_ended(2).await.last(), Some(&Verb::Failover));
     assert_eq!(lab.world.shares("name"), [("west".into(), 100)].into());
@@ -68,6 +81,13 @@ async fn a_lost_writer_takes_its_share_along_and_a_failback_brings_the_shares_ba
         .await;
     moved(&lab, Verb::Failback, None, 4).await;
     assert_eq!((lab.world.shares("name"), lab.world.writers("database")), (shares(60, 40), vec!["east".into()]));
+    let led = lab.world.journal().into_iter().filter_map(|applied| match applied.effect {
+        Effect::Route { shares, .. } => Some(shares),
+        _ => None,
+    });
+    let led: Vec<Shares> = led.collect();
+    let home = [shares(6, 94), shares(30, 70), shares(60, 40)];
+    assert!(led.ends_with(&home), "each step of the failback: {led:?}");
     lab.no_rule_was_broken();
 }
 

@@ -145,9 +145,31 @@ run "as_the_variables_say" {
   }
 
   assert {
-    condition     = module.rights.keys.sns == tolist([module.keys_standby.arn])
+    condition     = module.rights.keys.sns == tolist([module.keys_global.arn])
     error_message = "nothing could be told through the encrypted topic"
   }
+}
+
+run "users_are_led_as_the_plan_says" {
+  assert {
+    condition     = output.pilotlight.shares == yamldecode(file("../../../examples/active-active/pilotlight.yaml")).shares
+    error_message = "the plan of the example would tell drift"
+  }
+
+  assert {
+    condition     = output.pilotlight.components.database.writes == "across" && output.pilotlight.components.objects.writes == "beside"
+    error_message = "the plan would not say who writes"
+  }
+}
+
+run "shares_that_are_not_the_whole_are_refused" {
+  command = plan
+
+  variables {
+    shares = { primary = 60, standby = 50 }
+  }
+
+  expect_failures = [var.shares]
 }
 
 # All but the ids that only AWS knows.

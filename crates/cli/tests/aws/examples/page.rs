@@ -15,7 +15,7 @@ impl Page {
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
         let page = Self { commands: lines.map(words).collect() };
         let verbs: Vec<&str> = page.commands.iter().map(|c| c[0].as_str()).collect();
-        let known = ["check", "import", "serve", "failover", "failback", "drill"];
+        let known = ["check", "import", "serve", "failover", "failback", "drain", "drill"];
         assert!(verbs.iter().all(|v| known.contains(v)), "a command that nothing here tries: {verbs:?}");
         // Terraform's state is elsewhere; that a plan can be made of such a folder is tried with one.
         let import = page.commands.iter().find(|c| c[0] == "import").expect("it tells how to import");

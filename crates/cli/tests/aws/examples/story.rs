@@ -41,7 +41,7 @@ impl Story {
         // A copy has what was written a lag ago.
         self.modelled(5.0).await;
         let lost_at = self.ground.now().await;
-        self.region("hang", "down", "fail").await;
+        self.region(&self.home, "hang", "down", "fail").await;
         self.until("home to be silent", |status, home| {
             let regions = status["regions"].as_array().cloned().unwrap_or_default();
             regions.iter().any(|r| r["region"] == home && r["heard"] == false)
@@ -69,7 +69,7 @@ impl Story {
 
     /// Home is back, its copies follow, everything goes there without a loss.
     pub(super) async fn failback(&mut self) {
-        self.region("up", "up", "ok").await;
+        self.region(&self.home, "up", "up", "ok").await;
         self.until("home to be heard", |status, home| {
             let regions = status["regions"].as_array().cloned().unwrap_or_default();
             regions.iter().any(|r| r["region"] == home && r["heard"] == true)
@@ -156,7 +156,57 @@ impl Story {
         let lost = seen.writes.iter().filter(|(_, n)| !held.contains(n)).count();
         assert_eq!(lost, 0, "{what}: a planned move loses nothing");
         self.sizes(&self.home.clone(), true).await;
-        self.sizes(&self.away.clone(), false).await;
+        self.sizes(&self.away.clone(), self.plan.is_active_active()).await;
+        self.at_rest(what).await;
+    }
+
+    /// Where several regions take users at rest, they do, by the shares of the plan, and nothing is told to differ.
+    pub(super) async fn at_rest(&self, when: &str) {
+        let Some(shares) = self.plan.shares.clone() else { return };
+        let wanted = serde_json::to_value(&shares).unwrap();
+        let told = wanted.to_string();
+        self.until("users to be led by the shares at rest", move |status, _| {
+            let roads = status["shared"].as_array().cloned().unwrap_or_default();
+            let led = roads.iter().filter(|r| !r["state"]["shares"].is_null()).all(|r| r["state"]["shares"] == wanted);
+            led && !roads.is_empty() && status["units"][0]["drift"].is_null()
+        })
+        .await;
+        let led = self.service.led_to(&self.ground).await.unwrap();
+        assert!(shares.keys().all(|region| led.contains(&region.to_string())), "{when}: led to {led:?}");
+        println!("{}: {when}: users are led by {told}", self.example);
+    }
+
+    /// The region without the writer is lost: its share is drained, the writer stays, and a failback gives the share back.
+    pub(super) async fn drain(&mut self) {
+        let (home, away) = (self.home.clone(), self.away.clone());
+        self.until_follows(&away).await;
+        let user = User::start_near(&self.ground, &self.service, Some(away.clone()));
+        self.modelled(5.0).await;
+        let lost_at = self.ground.now().await;
+        self.region(&away, "hang", "down", "fail").await;
+        let silent = away.clone();
+        self.until("the other region to be silent", move |status, _| heard(status, &silent) == Some(false)).await;
+        let asked_at = self.ground.now().await;
+        self.say(&self.page.answered("drain", &[])).await;
+        assert_eq!(self.service.led_to(&self.ground).await.unwrap(), std::slice::from_ref(&home));
+        // A user's next write.
+        self.modelled(30.0).await;
+        let seen = user.stop().await;
+        assert!(seen.writes.iter().any(|(at, _)| *at < lost_at), "users of {away} wrote across before");
+        let (failed, good) = seen.outage(lost_at).expect("users of the lost region noticed and were served again");
+        self.tell("drain", failed, good, asked_at).await;
+        let held = self.service.held(&self.ground, &self.service.stores[0], &home).await;
+        let lost = seen.writes.iter().filter(|(_, n)| !held.contains(n)).count();
+        println!("{}: drain: RPO 0.0 modelled s, {lost} of {} writes lost", self.example, seen.writes.len());
+        assert_eq!(lost, 0, "the writer was not lost");
+        self.region(&away, "up", "up", "ok").await;
+        let back = away.clone();
+        self.until("the other region to be heard", move |status, _| heard(status, &back) == Some(true)).await;
+        self.until_follows(&away).await;
+        self.say(&self.page.answered("failback", &[])).await;
+        self.at_rest("after the drained region is back").await;
+        self.sizes(&home, true).await;
+        self.sizes(&away, true).await;
     }
 
     /// One outage, as measured and with our own time as it is.
@@ -240,9 +290,9 @@ impl Story {
         tokio::task::spawn_blocking(wait).await.unwrap();
     }
 
-    async fn region(&self, control: &str, data: &str, health: &str) {
+    async fn region(&self, region: &str, control: &str, data: &str, health: &str) {
         let body = json!({"control": control, "data": data, "spare": SPARED});
-        self.ground.server.tell(&format!("regions/{}", self.home), body).await.unwrap();
+        self.ground.server.tell(&format!("regions/{region}"), body).await.unwrap();
         for component in self.plan.components.values() {
             let Kind::Aws(AwsComponent::Route53(name)) = &component.kind else { continue };
             // The check of a switch knows nothing of the region's health.
@@ -250,7 +300,7 @@ impl Story {
                 continue;
             }
             let check =
-                name.answers.iter().find(|(r, _)| r.as_str() == self.home).and_then(|(_, a)| a.health_check.clone());
+                name.answers.iter().find(|(r, _)| r.as_str() == region).and_then(|(_, a)| a.health_check.clone());
             if let Some(check) = check {
                 self.ground.server.tell(&format!("health/{check}"), json!({"status": health})).await.unwrap();
             }
@@ -280,6 +330,10 @@ impl Story {
         .await
         .unwrap()
     }
+}
+
+fn heard(status: &Value, region: &str) -> Option<bool> {
+    status["regions"].as_array()?.iter().find(|r| r["region"] == region)?["heard"].as_bool()
 }
 
 /// Every copy of data in the region follows.

@@ -115,6 +115,18 @@ impl Service {
         self.put(ground, &self.stores[0], region).await
     }
 
+    /// A user's write through an instance in a region: its own copy can be read, and whichever region takes writes takes it.
+    async fn write_across(&self, ground: &Ground, region: &str) -> Result<u64, String> {
+        let store = &self.stores[0];
+        ground.server.ask(&format!("held?region={region}&name={}", store.names[region])).await?;
+        let beside = self.write(ground, region).await;
+        let mut others = store.names.keys().filter(|other| *other != region);
+        match (beside, others.next()) {
+            (Err(_), Some(other)) => self.put(ground, store, other).await,
+            (beside, _) => beside,
+        }
+    }
+
     pub(super) async fn put(&self, ground: &Ground, store: &Store, region: &str) -> Result<u64, String> {
         let body = json!({"store": store.word, "region": region, "name": store.names[region]});
         let number = ground.server.tell("write", body).await?["number"].as_u64();
@@ -188,6 +200,11 @@ pub(super) struct User {
 
 impl User {
     pub(super) fn start(ground: &Arc<Ground>, service: &Service) -> Self {
+        Self::start_near(ground, service, None)
+    }
+
+    /// One who is led to that region while it takes users, and whose instances there write across.
+    pub(super) fn start_near(ground: &Arc<Ground>, service: &Service, near: Option<String>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (ground, service, stopped) = (ground.clone(), service.clone(), stop.clone());
         let task = tokio::spawn(async move {
@@ -195,10 +212,12 @@ impl User {
             while !stopped.load(Ordering::Relaxed) {
                 let now = ground.now().await;
                 let led = service.led_to(&ground).await.unwrap_or_default();
-                let region = led.first().cloned().unwrap_or_default();
-                let written = match region.is_empty() {
-                    true => Err("led nowhere".to_owned()),
-                    false => service.write(&ground, &region).await,
+                let nearest = led.iter().find(|region| near.as_ref() == Some(*region));
+                let region = nearest.or(led.first()).cloned().unwrap_or_default();
+                let written = match (region.is_empty(), nearest) {
+                    (true, _) => Err("led nowhere".to_owned()),
+                    (false, None) => service.write(&ground, &region).await,
+                    (false, Some(near)) => service.write_across(&ground, near).await,
                 };
                 seen.led.push((now, region));
                 match written {

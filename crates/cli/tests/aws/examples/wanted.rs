@@ -48,7 +48,8 @@ pub(super) fn wanted(plan: &Plan) -> Value {
             }
             AwsComponent::Autoscaling(group) => {
                 for (region, name) in &group.regions {
-                    let least = if *region == plan.home { group.active } else { group.standby };
+                    let serves = *region == plan.home || plan.is_active_active();
+                    let least = if serves { group.active } else { group.standby };
                     add("groups", json!({"region": region, "name": name, "least": least, "most": 20}));
                 }
             }
