@@ -67,7 +67,8 @@ fn take(agent: &Arc<Agent>, desk: &Arc<Desk>, jobs: &mut JoinSet<()>, task: Task
     match desk.begin(&task.id) {
         Known::New => drop(jobs.spawn(async move {
             let answer = perform(&agent, task.job).await;
-            let result = TaskResult { region: agent.region.clone(), id: task.id, answer: sendable(answer) };
+            let (region, instance, place) = (agent.region.clone(), agent.instance.clone(), agent.place.clone());
+            let result = TaskResult { region, instance, place, id: task.id, answer: sendable(answer) };
             desk.end(&result);
             report(&agent, &result).await;
         })),
@@ -173,7 +174,7 @@ struct Met {
 enum Known {
     New,
     Running,
-    Ended(TaskResult),
+    Ended(Box<TaskResult>),
 }
 
 impl Desk {
@@ -181,7 +182,7 @@ impl Desk {
         let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match met.tasks.get(id) {
             Some(None) => Known::Running,
-            Some(Some(result)) => Known::Ended(result.clone()),
+            Some(Some(result)) => Known::Ended(Box::new(result.clone())),
             None => {
                 met.tasks.insert(id.to_owned(), None);
                 Known::New

@@ -300,6 +300,7 @@ catalogue! {
     PLANS_DIFFER = "PL-0981", Refused;
     AGENT_OLD = "PL-0982", Refused;
     TASK_UNKNOWN = "PL-0983", Failed;
+    TOKEN_OF_ANOTHER = "PL-0984", Refused;
 }
 
 impl Code {

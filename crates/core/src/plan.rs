@@ -119,6 +119,12 @@ pub struct Controller {
     pub token: SecretRef,
     /// `controller.agent_token`: opens what agents and observers need, and nothing else.
     pub agent_token: Option<SecretRef>,
+    /// `controller.region_tokens`: of one region's agent each, and of nobody else.
+    pub region_tokens: BTreeMap<Region, SecretRef>,
+    /// `controller.observer_token`: opens what observers need, and nothing else.
+    pub observer_token: Option<SecretRef>,
+    /// `controller.dns_token`: what the DNS authority is told by; opens nothing here.
+    pub dns_token: Option<SecretRef>,
     /// `controller.tls`; without it the addresses must be loopback.
     pub tls: Option<Tls>,
     /// `controller.recording`: how much is kept of what was seen.
@@ -153,26 +159,6 @@ pub struct Member {
     pub url: String,
     /// `state`: folder of its journal and store, or of its own notes where those are shared.
     pub state: PathBuf,
-}
-
-impl Controller {
-    /// What agents and observers show.
-    pub fn token_of_agents(&self) -> &SecretRef {
-        self.agent_token.as_ref().unwrap_or(&self.token)
-    }
-
-    /// What agents and the command line dial.
-    pub fn urls(&self) -> Vec<String> {
-        self.members.iter().map(|member| member.url.clone()).collect()
-    }
-
-    /// The member of that name, or the only one.
-    pub fn member(&self, name: Option<&str>) -> Option<&Member> {
-        match name {
-            Some(name) => self.members.iter().find(|member| member.name == name),
-            None => self.members.first().filter(|_| self.members.len() == 1),
-        }
-    }
 }
 
 /// Files in PEM.

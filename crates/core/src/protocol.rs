@@ -275,6 +275,12 @@ pub struct JobContext {
 pub struct TaskResult {
     /// The sender's region.
     pub region: Region,
+    /// Its instance; an older agent does not say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
+    /// Where it runs, as in its heartbeats.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
     /// The task.
     pub id: String,
     /// What came of it.

@@ -8,8 +8,9 @@ use crate::api::Refusal;
 use crate::api::view::{ControllerView, DecisionView, LeaderView, RegionStatus, StatusView, UnitStatus};
 use crate::desk::Desk;
 use crate::hold::Holds;
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use crate::tokens::Tokens;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -25,9 +26,9 @@ use pilotlight_driver::clock::Clock;
 use pilotlight_driver::rarely::Rarely;
 use pilotlight_engine::lead::Lead;
 use pilotlight_engine::store::{Store, UnitRecord, Units};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use subtle::ConstantTimeEq;
 use tower::ServiceExt;
 
 /// See the module.
@@ -35,8 +36,7 @@ pub(crate) struct Front {
     pub(crate) plan: Arc<Plan>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) name: String,
-    token: String,
-    agent_token: Option<String>,
+    tokens: Tokens,
     pub(crate) began: Mono,
     /// While one of them is there, nothing starts by itself.
     pub(crate) holds: Arc<Holds>,
@@ -62,17 +62,12 @@ pub(crate) struct Leading {
 }
 
 impl Front {
-    pub(crate) fn new(
-        plan: Arc<Plan>,
-        clock: Arc<dyn Clock>,
-        (token, agent_token): (String, Option<String>),
-        standing: &crate::Standing,
-    ) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>, clock: Arc<dyn Clock>, tokens: Tokens, standing: &crate::Standing) -> Self {
         let began = clock.mono();
         let (name, store) = (standing.name.clone(), standing.store.clone());
         let holds = Arc::new(Holds::new(standing.hold.clone(), store.is_some()));
         let (strangers, standing) = (Rarely::default(), Mutex::default());
-        Self { plan, clock, name, token, agent_token, began, holds, store, strangers, standing }
+        Self { plan, clock, name, tokens, began, holds, store, strangers, standing }
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
@@ -130,32 +125,24 @@ pub(crate) fn router(front: Arc<Front>) -> Router {
 }
 
 /// A wrong token is logged rarely: a stranger cannot fill the disk, also while others come with the right one.
-async fn authorize(State(front): State<Arc<Front>>, request: Request, next: Next) -> Result<Response, Refusal> {
-    if is_welcome(&front, &request) {
+async fn authorize(State(front): State<Arc<Front>>, mut request: Request, next: Next) -> Result<Response, Refusal> {
+    let bearer = front.tokens.bearer(request.headers());
+    if bearer.opens(request.uri().path()) {
+        request.extensions_mut().insert(bearer);
         return Ok(next.run(request).await);
     }
     if front.strangers.may_say("wrong token", front.clock.mono()) {
-        let (path, code) = (request.uri().path(), code::WRONG_TOKEN);
-        tracing::warn!(path, "refused a request with a wrong token ({code}); told once a minute at most");
+        let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.to_string());
+        let (path, from, code) = (request.uri().path(), from.unwrap_or_default(), code::WRONG_TOKEN);
+        tracing::warn!(path, from, "refused a request with a wrong token ({code}); told once a minute at most");
     }
     Err(Refusal::new(
         StatusCode::UNAUTHORIZED,
         code::WRONG_TOKEN.as_str(),
         "the token is not the one of this controller",
-        "give operators and the controller the same `controller.token`, agents the same `controller.agent_token` if there is one",
+        "give each the token that the controller's plan names for it: operators `controller.token`, agents `region_tokens` or \
+         `agent_token`, observers `observer_token`",
     ))
-}
-
-fn is_welcome(front: &Front, request: &Request) -> bool {
-    let header = request.headers().get(header::AUTHORIZATION).map(|v| v.as_bytes()).unwrap_or_default();
-    let sent = header.strip_prefix(b"Bearer ").unwrap_or_default();
-    let opens = |token: &str| bool::from(sent.ct_eq(token.as_bytes()));
-    opens(&front.token) || is_for_agents(request.uri().path()) && front.agent_token.as_deref().is_some_and(opens)
-}
-
-/// What a token of agents opens.
-fn is_for_agents(path: &str) -> bool {
-    path.starts_with("/v1/agent/") || path == "/v1/observe"
 }
 
 async fn controller(State(front): State<Arc<Front>>) -> Json<ControllerView> {

@@ -98,6 +98,12 @@ pub enum Unwelcome {
         /// The region.
         region: Region,
     },
+    /// An answer to a task from a process that was never given one.
+    #[error("no task of region {region} was given to this agent process")]
+    Stranger {
+        /// The region.
+        region: Region,
+    },
     /// An agent at another place speaks for the region and may hold its lease.
     #[error("the agent in {place} speaks for region {region}; this one is heard once that one was silent for a lease")]
     Elsewhere {
@@ -252,7 +258,9 @@ impl Hub {
 
     /// A task has ended.
     pub fn result(&self, result: TaskResult) -> Result<(), Unwelcome> {
-        self.session(&result.region)?.lock().tasks.end(&result.id, result.answer);
+        let mut inner = self.session(&result.region)?.lock();
+        inner.may_answer(&result)?;
+        inner.tasks.end(&result.id, result.answer);
         Ok(())
     }
 
@@ -351,6 +359,19 @@ impl Session {
 }
 
 impl Inner {
+    /// An open task is answered by a process that spoke for the region and may have been given it, where that speaks.
+    fn may_answer(&self, result: &TaskResult) -> Result<(), Unwelcome> {
+        let TaskResult { region, instance, place, id, .. } = result;
+        if instance.is_empty() || !self.tasks.is_open(id) {
+            return Ok(());
+        }
+        if !place.is_empty() && !self.place.is_empty() && *place != self.place {
+            return Err(Unwelcome::Elsewhere { region: region.clone(), place: self.place.clone() });
+        }
+        let known = self.instance.as_ref() == Some(instance) || self.replaced.contains(instance);
+        if known { Ok(()) } else { Err(Unwelcome::Stranger { region: region.clone() }) }
+    }
+
     /// A new instance takes over; one that was taken over is refused as long as the new one is heard. An agent that was
     /// started twice by mistake and ended again must not leave its region without one.
     fn meet(

@@ -28,6 +28,7 @@ mod recorder;
 mod reports;
 mod seat;
 mod serve;
+mod tokens;
 mod traffic;
 
 pub use hub::{Hub, RemoteAgent};
@@ -36,6 +37,7 @@ pub use orders::{Order, Orders};
 pub use pilotlight_driver::port::PortLook;
 pub use recorder::RecordingTo;
 pub use serve::{Assemble, ControllerParts, Door, Listen, ServeError, ServerParts, Standing, bind, serve};
+pub use tokens::Tokens;
 
 #[cfg(test)]
 mod tests;

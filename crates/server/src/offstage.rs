@@ -7,6 +7,7 @@ use crate::front::{Front, Leading};
 use crate::hub::Unwelcome;
 use crate::moves;
 use crate::serve::{Assemble, ServeError, Standing, work_by_turns};
+use crate::tokens::Tokens;
 use pilotlight_core::leader::Term;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TaskResult, WorkReply, WorkRequest};
@@ -26,7 +27,7 @@ pub struct OffstageTerm(Arc<Leading>);
 impl Offstage {
     /// A controller that does nothing yet.
     pub fn new(plan: Arc<Plan>, clock: Arc<dyn Clock>, standing: &Standing) -> Self {
-        Self(Arc::new(Front::new(plan, clock, (String::new(), None), standing)))
+        Self(Arc::new(Front::new(plan, clock, Tokens::one(String::new()), standing)))
     }
 
     /// Stands by, leads, takes up unfinished runs and decides, until shutdown.

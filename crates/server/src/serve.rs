@@ -11,6 +11,7 @@ use crate::looks;
 use crate::orders::Orders;
 use crate::recorder::RecordingTo;
 use crate::seat::Seat;
+use crate::tokens::Tokens;
 use crate::{controller, notes, others, reports, traffic};
 use axum::Router;
 use axum_server::Handle;
@@ -72,10 +73,8 @@ pub struct Door {
     pub listen: Listen,
     /// Certificate and key; without it plain HTTP.
     pub tls: Option<Tls>,
-    /// The shared secret: opens everything.
-    pub token: String,
-    /// The agents' own: opens what they need.
-    pub agent_token: Option<String>,
+    /// Whose token opens what.
+    pub tokens: Tokens,
 }
 
 /// Who the controller is among several.
@@ -203,7 +202,7 @@ pub async fn serve(parts: ControllerParts) -> Result<(), ServeError> {
         Some(tls) => Some(load(&tls).await?),
         None => None,
     };
-    let front = Arc::new(Front::new(plan, clock.clone(), (door.token, door.agent_token), &standing));
+    let front = Arc::new(Front::new(plan, clock.clone(), door.tokens, &standing));
     let handle = Handle::new();
     let service = front::router(front.clone());
     let mut answering = tokio::spawn(answer(service, listener, tls, handle.clone()));
@@ -422,7 +421,7 @@ async fn accept(
     tls: Option<RustlsConfig>,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
-    let service = service.into_make_service();
+    let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum_server::from_tcp(listener)?.handle(handle);
     match tls {
         Some(tls) => server.acceptor(RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor)).serve(service).await,

@@ -152,7 +152,8 @@ impl Post {
                 Err(failure) => Answer::Failed { failure },
             };
             let (reply, _answer) = Reply::new(clock.process);
-            let result = Box::new(TaskResult { region: place.region(), id: task.id, answer });
+            let (instance, at) = (String::new(), String::new());
+            let result = Box::new(TaskResult { region: place.region(), instance, place: at, id: task.id, answer });
             exchange.leave(Order::Post { from: place, to: Place::Control, letter: Letter::Result(result, reply) });
         });
     }

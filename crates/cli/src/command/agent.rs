@@ -25,7 +25,7 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
             .code(code::NO_SUCH_NAME.as_str())
             .hint(format!("its regions are {}", known.join(", "))));
     }
-    let token = connect::secret(plan.controller.token_of_agents())?;
+    let token = connect::secret(plan.controller.token_of_agent(&region))?;
     let local = wiring::region::wire(&plan, &region, &args.state)?;
     let notes = FileNotes::open(&args.state)
         .with_context(|| format!("cannot use the state folder {} of the agent", args.state.display()))

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &ObserveArgs) -> Result<ExitCode, CliError> {
             wiring::controller::Ports::of(&plan).asking(wiring::place::Place::of_observer(&plan)?.probes),
         ),
         client: connect::http_client(&plan)?,
-        token: connect::secret(plan.controller.token_of_agents())?,
+        token: connect::secret(plan.controller.token_of_observers())?,
         plan,
         shutdown: shutdown.clone(),
     });

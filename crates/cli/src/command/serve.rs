@@ -7,8 +7,8 @@ use crate::command::{interrupt, log_to_stderr};
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::wiring::controller::ledger;
-use crate::wiring::store;
 use crate::wiring::term::{Kept, assemble, try_wiring};
+use crate::wiring::{secrets, store};
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_server::{ControllerParts, Door, Listen, Orders, RecordingTo, ServeError, Standing, serve};
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ pub(crate) async fn run(args: &MemberArgs) -> Result<ExitCode, CliError> {
     let plan_text = std::fs::read_to_string(&args.plan.plan).unwrap_or_default();
     let recording = Some(RecordingTo { folder: member.state.join("observations"), plan_text });
     let token = connect::secret(&plan.controller.token)?;
-    let agent_token = plan.controller.agent_token.as_ref().map(connect::secret).transpose()?;
+    let tokens = secrets::tokens(&plan)?;
     // First of all: what cannot be served leaves no folder behind.
     let listener = pilotlight_server::bind(member.listen).map_err(refused)?;
     let opened = Arc::new(store::open(&plan, &member).await?);
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &MemberArgs) -> Result<ExitCode, CliError> {
     let orders = Orders::default();
     let serving = serve(ControllerParts {
         clock: Arc::new(SystemClock),
-        door: Door { listen: Listen::On(listener), tls: plan.controller.tls.clone(), token, agent_token },
+        door: Door { listen: Listen::On(listener), tls: plan.controller.tls.clone(), tokens },
         standing,
         assemble: assemble(Kept { plan: plan.clone(), member, opened, ledger, recording, orders }),
         shutdown: shutdown.clone(),

@@ -93,7 +93,7 @@ impl Building<'_> {
     }
 
     fn dns(&self, name: &Component, dns: &DnsPlan) -> Result<Arc<dyn Driver>, CliError> {
-        let token = connect::secret(&self.plan.controller.token)?;
+        let token = connect::secret(self.plan.controller.token_of_dns())?;
         let client = connect::http_client(self.plan)?;
         let driver = DnsDriver::new(name.clone(), dns.clone(), token, client).with_rto(self.plan.objectives.rto);
         Ok(self.guarded(driver))

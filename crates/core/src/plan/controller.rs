@@ -7,12 +7,43 @@ pub use store::{EtcdPlan, S3Plan, StorePlan};
 use super::address::{Endpoint, is_loopback};
 use super::fault::Collector;
 use super::shape::{Section, Shape, at_least_ms, default, follows, optional, required};
-use super::value::Record;
-use super::{Controller, Member, Recording, Tls};
+use super::value::{Record, Value};
+use super::{Controller, Member, Recording, SecretRef, Tls};
 use crate::code;
-use crate::id::Application;
+use crate::id::{Application, Region};
 use crate::time::show_duration;
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+impl Controller {
+    /// What the region's agent shows.
+    pub fn token_of_agent(&self, region: &Region) -> &SecretRef {
+        self.region_tokens.get(region).or(self.agent_token.as_ref()).unwrap_or(&self.token)
+    }
+
+    /// What observers show.
+    pub fn token_of_observers(&self) -> &SecretRef {
+        self.observer_token.as_ref().or(self.agent_token.as_ref()).unwrap_or(&self.token)
+    }
+
+    /// What the DNS authority is told by.
+    pub fn token_of_dns(&self) -> &SecretRef {
+        self.dns_token.as_ref().unwrap_or(&self.token)
+    }
+
+    /// What agents and the command line dial.
+    pub fn urls(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.url.clone()).collect()
+    }
+
+    /// The member of that name, or the only one.
+    pub fn member(&self, name: Option<&str>) -> Option<&Member> {
+        match name {
+            Some(name) => self.members.iter().find(|member| member.name == name),
+            None => self.members.first().filter(|_| self.members.len() == 1),
+        }
+    }
+}
 
 static TLS: Section = Section {
     doc: "Files in PEM. Needed as soon as the controller can be reached from another machine.",
@@ -68,6 +99,22 @@ pub(super) static SECTION: Section = Section {
             "The secret of agents and observers: it starts, steers and shows no run. Without it they use `token`.",
         ),
         optional(
+            "region_tokens",
+            Shape::PerRegion { of: &Shape::Secret, every: false },
+            "The secret of one region's agent each: it speaks for that region, which no other agent's token does then.",
+        ),
+        optional(
+            "observer_token",
+            Shape::Secret,
+            "The secret of observers. Without it they use `agent_token`, else `token`.",
+        ),
+        optional(
+            "dns_token",
+            Shape::Secret,
+            "The secret by which the DNS authority (`pilotlight dns --token-env`) knows the controller; it opens nothing of the \
+             controller. Without it: `token`.",
+        ),
+        optional(
             "recording",
             Shape::Record(&RECORDING),
             "How much it keeps of what it saw. Without it: the defaults below.",
@@ -114,9 +161,37 @@ pub(super) fn build(record: &Record, application: &Application) -> Option<Contro
         leader_lease: record.duration("leader_lease"),
         token: record.secret("token")?,
         agent_token: record.secret("agent_token"),
+        region_tokens: region_tokens(record),
+        observer_token: record.secret("observer_token"),
+        dns_token: record.secret("dns_token"),
         tls,
         recording,
     })
+}
+
+fn region_tokens(record: &Record) -> BTreeMap<Region, SecretRef> {
+    let of = |(region, value): &(String, Value)| Some((Region::new(region), value.secret()?));
+    record.map("region_tokens").iter().filter_map(of).collect()
+}
+
+/// A secret of one place that another has too is no secret of that place.
+fn check_tokens(record: &Record, out: &mut Collector<'_>) {
+    let keys = ["token", "agent_token", "observer_token", "dns_token"].iter().filter_map(|key| record.value(key));
+    let mut met: Vec<(&Value, SecretRef)> = Vec::new();
+    for value in keys.chain(record.map("region_tokens").iter().map(|(_, value)| value)) {
+        let Some(secret) = value.secret() else { continue };
+        if let Some((other, _)) = met.iter().find(|(_, known)| *known == secret) {
+            out.add(
+                code::PLAN_CONTRADICTION,
+                &value.at,
+                format!("`{}` and `{}` are the same secret", value.at.path, other.at.path),
+            )
+            .found("one secret for two purposes")
+            .allowed("a secret of its own for each, or only the first of them")
+            .hint("What is left out falls back to `agent_token`, else to `token`.");
+        }
+        met.push((value, secret));
+    }
 }
 
 pub(super) fn check(record: &Record, lease: Option<Duration>, out: &mut Collector<'_>) {
@@ -128,6 +203,7 @@ pub(super) fn check(record: &Record, lease: Option<Duration>, out: &mut Collecto
         }
     }
     check_members(record, out);
+    check_tokens(record, out);
     if let (Some(lease), Some(lead)) = (lease, record.duration("leader_lease"))
         && lead > lease
     {

@@ -3,6 +3,7 @@
 //! Shown by `check` before anything goes live, so that nobody learns it from an outage.
 
 mod guarantee;
+mod tokens;
 
 use super::shares::show_shares;
 use super::{ComponentPlan, DecisionMode, Kind, OnWriterDeath, Plan, RejoinMode};
@@ -99,6 +100,7 @@ fn policy(plan: &Plan) -> Vec<String> {
         }
         .to_owned(),
     );
+    lines.extend(tokens::open(plan));
     lines
 }
 

@@ -14,9 +14,10 @@ impl Plan {
         paths.into_iter().for_each(place);
         secrets.into_iter().for_each(|s| secret(s, dir));
         secret(&mut self.controller.token, dir);
-        if let Some(token) = &mut self.controller.agent_token {
-            secret(token, dir);
-        }
+        let controller = &mut self.controller;
+        let tokens = [&mut controller.agent_token, &mut controller.observer_token, &mut controller.dns_token];
+        let tokens = tokens.into_iter().flatten().chain(controller.region_tokens.values_mut());
+        tokens.for_each(|token| secret(token, dir));
         if let Some(file) = &mut self.policy.hold_file {
             place(file);
         }

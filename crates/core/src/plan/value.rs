@@ -121,10 +121,7 @@ impl Record {
     }
 
     pub(super) fn secret(&self, key: &str) -> Option<SecretRef> {
-        match &self.value(key)?.datum {
-            Datum::Secret(s) => Some(s.clone()),
-            _ => None,
-        }
+        self.value(key)?.secret()
     }
 
     pub(super) fn word(&self, key: &str) -> Option<&'static str> {
@@ -156,6 +153,13 @@ impl Record {
 }
 
 impl Value {
+    pub(super) fn secret(&self) -> Option<SecretRef> {
+        match &self.datum {
+            Datum::Secret(s) => Some(s.clone()),
+            _ => None,
+        }
+    }
+
     pub(super) fn text(&self) -> Option<&str> {
         match &self.datum {
             Datum::Text(t) => Some(t),

@@ -3,31 +3,63 @@
 use super::Refusal;
 use crate::desk::Desk;
 use crate::hub::Unwelcome;
-use axum::Json;
+use crate::tokens::Bearer;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, OLDEST, ObserverReport, VERSION, WorkReply, WorkRequest};
+use axum::{Extension, Json};
+use pilotlight_core::code;
+use pilotlight_core::id::Region;
+use pilotlight_core::protocol::{
+    Heartbeat, HeartbeatReply, OLDEST, ObserverReport, TaskResult, VERSION, WorkReply, WorkRequest,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Presence and lease. Nothing in here waits: the lease runs on the agent's clock since before it was sent.
-pub(super) async fn heartbeat(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Json<HeartbeatReply>, Refusal> {
+pub(super) async fn heartbeat(
+    State(desk): State<Arc<Desk>>,
+    Extension(bearer): Extension<Bearer>,
+    body: Bytes,
+) -> Result<Json<HeartbeatReply>, Refusal> {
     let heartbeat: Heartbeat = read_versioned(&body)?;
+    speaks(&desk, &bearer, &heartbeat.region, &heartbeat.place)?;
     Ok(Json(desk.heard(heartbeat)?))
 }
 
 /// Tasks, oldest first.
-pub(super) async fn work(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Json<WorkReply>, Refusal> {
+pub(super) async fn work(
+    State(desk): State<Arc<Desk>>,
+    Extension(bearer): Extension<Bearer>,
+    body: Bytes,
+) -> Result<Json<WorkReply>, Refusal> {
     let request: WorkRequest = read_versioned(&body)?;
+    speaks(&desk, &bearer, &request.region, &request.place)?;
     Ok(Json(desk.work(&request).await?))
 }
 
 /// What became of a task.
-pub(super) async fn result(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<StatusCode, Refusal> {
-    desk.hub.result(read(&body)?)?;
+pub(super) async fn result(
+    State(desk): State<Arc<Desk>>,
+    Extension(bearer): Extension<Bearer>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let result: TaskResult = read(&body)?;
+    speaks(&desk, &bearer, &result.region, &result.place)?;
+    desk.hub.result(result)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whoever sent it may speak for the region. What is refused is logged rarely.
+fn speaks(desk: &Desk, bearer: &Bearer, region: &Region, place: &str) -> Result<(), Refusal> {
+    let Err(why) = bearer.speaks_for(region, place) else { return Ok(()) };
+    let code = code::TOKEN_OF_ANOTHER;
+    if desk.rarely.may_say("a token of another place", desk.clock.mono()) {
+        tracing::warn!(place, "{code}: refused a message: {why}; told once a minute at most");
+    }
+    let hint = "compare `controller.region_tokens` of the plan with what the agent was started with";
+    Err(Refusal::new(StatusCode::FORBIDDEN, code.as_str(), why, hint))
 }
 
 /// What an observer sees. Only those that the plan names count: a vote of a stranger is none.
@@ -73,7 +105,7 @@ impl From<Unwelcome> for Refusal {
             Unwelcome::UnknownRegion { .. } => {
                 (StatusCode::NOT_FOUND, "PL-0110", "give controller and agents the same plan")
             }
-            Unwelcome::Replaced { .. } | Unwelcome::Elsewhere { .. } => {
+            Unwelcome::Replaced { .. } | Unwelcome::Elsewhere { .. } | Unwelcome::Stranger { .. } => {
                 (StatusCode::CONFLICT, "PL-0405", "run one agent per region; stop this one")
             }
         };

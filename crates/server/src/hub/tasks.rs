@@ -71,6 +71,10 @@ impl Tasks {
         }
     }
 
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        self.number(id).is_some()
+    }
+
     pub(super) fn withdraw(&mut self, id: &str) -> Delivery {
         match self.number(id).and_then(|n| self.open.remove(&n)) {
             Some(Open { delivered: None, .. }) => Delivery::Withdrawn,

@@ -88,7 +88,13 @@ async fn next_task(hub: &Hub, instance: &str) -> pilotlight_core::protocol::Task
 }
 
 fn done(id: String) -> TaskResult {
-    TaskResult { region: "east".into(), id, answer: Answer::Returned { outcome: Outcome::done() } }
+    TaskResult {
+        region: "east".into(),
+        instance: "a".to_owned(),
+        place: String::new(),
+        id,
+        answer: Answer::Returned { outcome: Outcome::done() },
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,4 +291,23 @@ async fn what_an_old_agent_does_not_know_is_refused_by_name_before_it_is_sent() 
     assert_eq!(failure.coded().0, Some(pilotlight_core::code::AGENT_OLD), "{failure}");
     hub.heartbeat(heartbeat("b", 1, vec![])).unwrap();
     assert_eq!(hub.understands(&region, VERSION), Ok(()), "it was updated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_task_is_answered_by_a_process_that_may_have_been_given_it() {
+    let hub = hub();
+    let region = Region::from("east");
+    hub.heartbeat(Heartbeat { place: "here".to_owned(), ..heartbeat("a", 1, vec![]) }).unwrap();
+    let target = Target { component: "database".into(), region: Some(region.clone()) };
+    let (id, mut answer) = hub.add(&region, Job::Observe { target }).unwrap();
+    let from = |instance: &str, place: &str| {
+        let (instance, place) = (instance.to_owned(), place.to_owned());
+        hub.result(TaskResult { instance, place, ..done(id.clone()) })
+    };
+    assert_eq!(from("b", "here"), Err(Unwelcome::Stranger { region }));
+    assert!(matches!(from("a", "elsewhere"), Err(Unwelcome::Elsewhere { .. })));
+    assert!(answer.try_recv().is_err(), "nothing of it was taken");
+    assert_eq!(from("a", "here"), Ok(()));
+    assert!(answer.try_recv().is_ok());
+    assert_eq!(from("b", "here"), Ok(()), "nobody waits for it any more: it is taken and forgotten");
 }

@@ -1,12 +1,13 @@
 //! Who gets in: tokens, versions, regions, ports, and messages that are none.
 
-use super::lab::{AGENT_TOKEN, Lab, serve_on_taken_port};
+use super::lab::{AGENT_TOKEN, Lab, TOKEN, serve_on_taken_port};
 use super::wait::until;
-use crate::ServeError;
 use crate::api::view::{ErrorBody, MoveReply, OlderAgent};
+use crate::{ServeError, Tokens};
 use pilotlight_core::id::Region;
 use pilotlight_core::placement::Verb;
-use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, OLDEST, VERSION};
+use pilotlight_core::position::Order;
+use pilotlight_core::protocol::{Answer, Heartbeat, HeartbeatReply, OLDEST, TaskResult, VERSION};
 
 fn heartbeat(region: &str, version: u32) -> Heartbeat {
     let (region, instance) = (Region::from(region), "test".to_owned());
@@ -57,6 +58,47 @@ async fn the_token_of_agents_opens_nothing_but_what_agents_need() {
     let beat = lab.client.post(url("/v1/agent/heartbeat")).bearer_auth(AGENT_TOKEN);
     let response = beat.json(&heartbeat("west", VERSION)).send().await.unwrap();
     assert_eq!(response.status(), 200);
+}
+
+pub(super) fn tokens() -> Tokens {
+    Tokens { agents: Some(AGENT_TOKEN.to_owned()), ..Tokens::one(TOKEN.to_owned()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_region_speaks_for_that_region_alone_and_no_other_agents_token_does() {
+    let mut lab = Lab::new();
+    lab.given.tokens.regions = [("west".into(), "the-token-of-west".to_owned())].into();
+    lab.start_controller();
+    lab.start_agent("east");
+    lab.until("east is heard", |s| s.regions.first().is_some_and(|r| r.heard)).await;
+    let post = async |token: &str, path: &str, body: serde_json::Value| {
+        let url = format!("http://{}{path}", lab.address);
+        let response = lab.client.post(url).bearer_auth(token).json(&body).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let beat = |region: &str, place: &str| {
+        let place = place.to_owned();
+        serde_json::to_value(Heartbeat { place, ..heartbeat(region, OLDEST) }).unwrap()
+    };
+    let path = "/v1/agent/heartbeat";
+    assert_eq!(post("the-token-of-west", path, beat("west", "a machine")).await.0, 200);
+    let refused = [
+        post("the-token-of-west", path, beat("east", "a machine")).await,
+        post("the-token-of-west", path, beat("west", "")).await,
+        post(AGENT_TOKEN, path, beat("west", "a machine")).await,
+        post("the-token-of-west", "/v1/agent/result", result_for("east")).await,
+    ];
+    for (status, body) in refused {
+        assert!(status == 403 && body.contains("PL-0984"), "{status} {body}");
+    }
+    assert_eq!(post("the-token-of-west", "/v1/observe", serde_json::json!({})).await.0, 401);
+}
+
+fn result_for(region: &str) -> serde_json::Value {
+    let answer = Answer::Compared { order: Order::Equal };
+    let (region, id) = (region.into(), "1".to_owned());
+    let (instance, place) = ("test".to_owned(), "a machine".to_owned());
+    serde_json::to_value(TaskResult { region, instance, place, id, answer }).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,11 +60,12 @@ pub(super) struct Given {
     pub(super) orders: crate::Orders,
     /// What its driver says that a fence of the database is worth.
     pub(super) fence: FenceAssurance,
+    pub(super) tokens: crate::Tokens,
 }
 
 impl Default for Given {
     fn default() -> Self {
-        Self { orders: crate::Orders::default(), fence: FenceAssurance::Proven }
+        Self { orders: crate::Orders::default(), fence: FenceAssurance::Proven, tokens: super::door::tokens() }
     }
 }
 
@@ -406,7 +407,7 @@ fn alone(
     Ok(ControllerParts {
         plan: Arc::new(plan.clone()),
         clock: Arc::new(SystemClock),
-        door: Door { listen, tls: None, token: TOKEN.to_owned(), agent_token: Some(AGENT_TOKEN.to_owned()) },
+        door: Door { listen, tls: None, tokens: given.tokens.clone() },
         standing,
         assemble: assemble(world.clone(), plan.clone(), folder.to_owned(), shelf),
         shutdown,

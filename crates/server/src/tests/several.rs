@@ -149,12 +149,7 @@ impl Three {
             let parts = ControllerParts {
                 plan: Arc::new(plan.clone()),
                 clock: Arc::new(SystemClock),
-                door: Door {
-                    listen: Listen::On(listener),
-                    tls: None,
-                    token: lab::TOKEN.to_owned(),
-                    agent_token: Some(lab::AGENT_TOKEN.to_owned()),
-                },
+                door: Door { listen: Listen::On(listener), tls: None, tokens: super::door::tokens() },
                 standing,
                 assemble: lab::assemble(world, plan, folder, shelf),
                 shutdown,
