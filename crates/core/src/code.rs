@@ -275,6 +275,7 @@ catalogue! {
     SHARES_DIFFER = "PL-0935", Failed;
     SHARE_NOT_DRAINED = "PL-0936", Refused;
     SHARE_LOST = "PL-0937", Refused;
+    SHARE_STALE = "PL-0938", Refused;
     AWS_NODES_DEGRADED = "PL-0940", Failed;
     AWS_SKEW = "PL-0941", Failed;
     AWS_SECRET = "PL-0942", Failed;

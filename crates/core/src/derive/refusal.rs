@@ -31,6 +31,9 @@ pub enum Refusal {
     /// PL-0208
     #[error("{component} in {region} receives no changes, so a planned move would wait for ever or lose some")]
     TargetNotStreaming { component: Component, region: Region },
+    /// PL-0938
+    #[error("{component} in {region} receives no changes, so users that are led there would read what is old")]
+    ReturnsStale { component: Component, region: Region },
     /// PL-0209
     #[error(
         "the best fence that is possible for {component} is `{possible}`, the policy asks for `{least}` before anything \
@@ -81,6 +84,7 @@ impl Refusal {
             Refusal::TargetSilent { .. } => "PL-0206",
             Refusal::TargetNotStandby { .. } => "PL-0207",
             Refusal::TargetNotStreaming { .. } => "PL-0208",
+            Refusal::ReturnsStale { .. } => "PL-0938",
             Refusal::FenceTooWeak { .. } => "PL-0209",
             Refusal::NothingToMove { .. } => "PL-0210",
             Refusal::NoDriver { .. } => "PL-0211",
@@ -108,6 +112,9 @@ impl Refusal {
             Refusal::TargetSilent { .. } => "start the agent there, or choose another region",
             Refusal::TargetNotStandby { .. } => "make it a standby first with `pilotlight rejoin`",
             Refusal::TargetUnseen { .. } => "mend what its agent says of it; `pilotlight status` shows when it is seen",
+            Refusal::ReturnsStale { .. } => {
+                "let it follow again first, by `pilotlight rejoin` where it does not by itself"
+            }
             Refusal::TargetNotStreaming { .. } => "repair its replication first; `pilotlight status` shows its lag",
             Refusal::FenceTooWeak { .. } => {
                 "make sure by hand that the old writer is off, then run `pilotlight failover`"

@@ -53,7 +53,26 @@ impl<'a> Survey<'a> {
                 }
             }
         }
+        survey.check_returning()?;
         Ok(survey)
+    }
+
+    /// A region gets its share back when its copies follow: its users may read there.
+    fn check_returning(&self) -> Result<(), Refusal> {
+        if self.d.intent.verb != Verb::Failback || self.d.plan.shares.is_none() {
+            return Ok(());
+        }
+        let has =
+            |region: &Region| self.roads.iter().filter_map(|road| self.published(road)?.get(region).copied()).min();
+        let others = self.d.intent.target.traffic.iter().filter(|(r, _)| *r != self.to() && *r != self.from());
+        for (region, _) in others.filter(|(region, share)| has(region).unwrap_or_default() < **share) {
+            let follows = |role: &Role| matches!(role, Role::Standby { streaming: true, .. });
+            let copies = |d: &&Data<'_>| self.d.plan.components[d.name].copies().contains(&region);
+            if let Some(data) = self.data.iter().filter(copies).find(|d| !follows(self.role(d.name, region))) {
+                return Err(Refusal::ReturnsStale { component: data.name.clone(), region: region.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Where the writer is to be.

@@ -1,9 +1,10 @@
 //! Both regions take users at rest: one that is lost is drained, whether it has the writer or not, and comes back by a failback.
 
 use super::lab::Lab;
-use crate::api::view::MoveReply;
+use crate::api::view::{MoveReply, StatusView};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
+use pilotlight_core::observation::Role;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{DecisionMode, FailbackPlan, Plan, Shares, ShiftOrder};
 use std::time::Duration;
@@ -51,7 +52,12 @@ async fn a_lost_region_without_the_writer_is_drained_by_itself_and_a_failback_gi
     assert_eq!(judged.lost, [Region::from("west")]);
     lab.world.heal("west");
     lab.start_agent("west");
-    lab.until("west is heard", |s| s.regions.iter().all(|r| r.heard)).await;
+    let follows = |s: &StatusView| {
+        let west = s.regions.iter().find(|r| r.region.as_str() == "west" && r.heard);
+        let copies = west.into_iter().flat_map(|r| &r.components).filter_map(|c| c.state.role.as_ref());
+        copies.into_iter().any(|role| matches!(role, Role::Standby { streaming: true, .. }))
+    };
+    lab.until("west is seen to follow", follows).await;
     moved(&lab, Verb::Failback, None, 3).await;
     assert_eq!(lab.world.shares("name"), shares(60, 40));
     lab.no_rule_was_broken();
@@ -104,6 +110,7 @@ async fn a_person_drains_where_the_policy_says_so_and_never_the_region_of_the_wr
     .await;
     moved(&lab, Verb::Drain, None, 2).await;
     assert_eq!(lab.world.shares("name"), [("east".into(), 100)].into());
+    lab.until("the drift is told", |s| s.is_well("east") && !s.units[0].drift.is_empty()).await;
     let (_, refused) = lab.start_move(Verb::Drain, Some("west"), false).await.unwrap_err();
     assert_eq!(refused.code, "PL-0201", "it takes nothing any more: {refused:?}");
     lab.no_rule_was_broken();

@@ -106,6 +106,20 @@ fn a_failback_of_the_writer_brings_the_shares_back_and_shrinks_nobody() {
 }
 
 #[test]
+fn nobody_is_led_back_to_a_copy_that_does_not_follow() {
+    let rest = [("east", 60), ("west", 40)];
+    let back = active(Verb::Failback, "east", &[("east", 100)], &rest);
+    for role in [standby("east", false), FENCED, Role::Unknown] {
+        assert_eq!(back.clone().role("database", "west", role.clone()).refusal().code(), "PL-0938", "{role:?}");
+    }
+    let takes = active(Verb::Failback, "east", &[("east", 50), ("west", 50)], &rest);
+    assert!(
+        takes.role("database", "west", standby("east", false)).derive().is_ok(),
+        "it takes more than its share now"
+    );
+}
+
+#[test]
 fn a_copy_that_rejoins_where_users_are_leaves_its_instances_alone() {
     let mut astray =
         active(Verb::Rejoin, "east", &[("east", 60), ("west", 40)], &[("east", 100)]).role("database", "west", FENCED);
