@@ -1,14 +1,14 @@
 # The one entry point. `make help` lists what it can do; CI calls the same targets.
 
 CARGO ?= cargo
-AWS = --package pilotlight --package pilotlight-aws --package pilotlight-lambda \
-	--features pilotlight/aws,pilotlight-aws/sdk,pilotlight-lambda/aws
+FEATURES = --features pilotlight/aws,pilotlight-aws/sdk,pilotlight-lambda/aws
+AWS = --package pilotlight --package pilotlight-aws --package pilotlight-lambda $(FEATURES)
 # Tests that want these fail where they are missing; all others are skipped with a reason. Empty: every one is skipped.
 export PILOTLIGHT_REQUIRE ?= etcd,moto,postgres
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt tidy bench simulate docs clean tools postgres engines test-aws test-terraform moto
+.PHONY: help demo build test lint lint-all fmt tidy bench simulate docs clean tools postgres engines test-aws test-terraform moto
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -24,7 +24,6 @@ test: tools postgres engines ## run every test, those on real PostgreSQL include
 	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)
 
 test-aws: tools moto ## run the tests of AWS drivers and of the function against the AWS test server
-	$(CARGO) clippy --all-targets --locked $(AWS) -- --deny warnings
 	$(CARGO) test --locked $(AWS) --lib --test aws --test lambda $(ARGS)
 	# They mostly wait for the phases of the test server.
 	RUST_TEST_THREADS=6 $(CARGO) test --locked $(AWS) --test server $(ARGS)
@@ -36,6 +35,9 @@ lint: tools ## check formatting, clippy with warnings as errors, and tidy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 	$(CARGO) xtask tidy
+
+lint-all: tools ## clippy with the drivers of AWS too; they take minutes to build the first time
+	$(CARGO) clippy --workspace --all-targets --locked $(FEATURES) -- --deny warnings
 
 fmt: tools ## format the code
 	$(CARGO) fmt --all

@@ -37,6 +37,8 @@ const FSYNCS: usize = 50;
 pub(super) enum Way {
     /// Nobody is waited for, no gate runs.
     Plain,
+    /// The candidate alone, as PostgreSQL does it by itself: what a guarantee costs without a gate.
+    Synchronous,
     /// The candidate or the gate.
     Bounded,
     /// The same behind the lease that the kernel keeps.
@@ -49,6 +51,7 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Way::Plain => "asynchronous",
+            Way::Synchronous => "synchronous",
             Way::Bounded => "bounded",
             Way::Kernel => "bounded+kernel",
             Way::Proxy => "bounded+proxy",
@@ -58,11 +61,25 @@ impl fmt::Display for Way {
 
 impl Way {
     /// What it is held against.
-    pub(super) fn against(self) -> Option<Way> {
+    pub(super) fn against(self) -> &'static [Way] {
         match self {
-            Way::Plain => None,
-            Way::Bounded => Some(Way::Plain),
-            Way::Kernel | Way::Proxy => Some(Way::Bounded),
+            Way::Plain => &[],
+            Way::Synchronous => &[Way::Plain],
+            Way::Bounded => &[Way::Plain, Way::Synchronous],
+            Way::Kernel | Way::Proxy => &[Way::Bounded],
+        }
+    }
+
+    fn has_gate(self) -> bool {
+        !matches!(self, Way::Plain | Way::Synchronous)
+    }
+
+    /// What the server says of those that follow it when the way is in force.
+    fn states(self) -> &'static [&'static str] {
+        match self {
+            Way::Plain => &["async"],
+            Way::Synchronous => &["quorum"],
+            Way::Bounded | Way::Kernel | Way::Proxy => &["quorum", "quorum"],
         }
     }
 }
@@ -115,7 +132,7 @@ impl Stand {
     /// The ways that can be had here.
     pub(super) fn ways(&self) -> Vec<Way> {
         let kernel = self.kernel.is_some().then_some(Way::Kernel);
-        [Way::Plain, Way::Bounded].into_iter().chain(kernel).chain([Way::Proxy]).collect()
+        [Way::Plain, Way::Synchronous, Way::Bounded].into_iter().chain(kernel).chain([Way::Proxy]).collect()
     }
 
     /// Where clients connect.
@@ -138,7 +155,7 @@ impl Stand {
     /// Changes to another way, and returns when it is in force.
     pub(super) async fn set(&mut self, way: Way) -> Result<(), DemoError> {
         let mut open: Vec<Arc<dyn Gate>> = Vec::new();
-        if way != Way::Plain {
+        if way.has_gate() {
             open.push(self.gate.clone());
         }
         let kernel = self.kernel.as_ref().map(|(_, gate)| gate.clone());
@@ -160,21 +177,21 @@ impl Stand {
             answer.map_err(|e| format!("{:#}", anyhow::Error::new(e)))
         })
         .await?;
+        if !way.has_gate() {
+            self.gate.close();
+        }
         let names = match way {
-            Way::Plain => {
-                self.gate.close();
-                String::new()
-            }
+            Way::Plain => String::new(),
+            Way::Synchronous => format!("ANY 1 (\"{CANDIDATE}\")"),
             _ => format!("ANY 1 (\"{CANDIDATE}\", \"{}\")", self.gate.standby_name()),
         };
         self.say(&format!("alter system set synchronous_standby_names = '{names}'")).await?;
         self.say("select pg_reload_conf()").await?;
-        let wanted = if way == Way::Plain { ["async"].as_slice() } else { ["quorum", "quorum"].as_slice() };
         let states = "select sync_state from pg_stat_replication where state = 'streaming'";
         self.until(way, "everybody to follow as they shall", async || {
             let seen = database::column(&self.door(), states).await;
             let seen = seen.map_err(|e| format!("{:#}", anyhow::Error::new(e)))?;
-            if seen == wanted { Ok(()) } else { Err(format!("{seen:?}")) }
+            if seen == way.states() { Ok(()) } else { Err(format!("{seen:?}")) }
         })
         .await?;
         self.caught_up().await
