@@ -98,9 +98,9 @@ fn in_time(at: Option<&str>, now: Wall) -> Result<(), Problem> {
     ))
 }
 
-/// Waits until the controller has looked for long enough to say that the unit is well, or that it is not.
+/// Waits until the controller has looked for long enough to say that the unit is well, or that it is not; while there is time.
 async fn until_fit(turn: &Turn<'_>, life: &Life, unit: &Unit) -> Result<(), Problem> {
-    let end = SystemClock.mono() + fit::look(turn.plan(), unit);
+    let end = turn.stops.min(SystemClock.mono() + fit::look(turn.plan(), unit));
     loop {
         let status = life.sees(turn.patience()).await?.map_err(|leader| {
             let what = format!("{leader} leads now, and no drill was begun");

@@ -36,7 +36,7 @@ const STAND_BY: Duration = Duration::from_secs(5);
 pub(crate) struct Turn<'a> {
     pub(crate) hosted: &'a Hosted,
     /// The controller ends then, whatever is under way.
-    stops: Mono,
+    pub(super) stops: Mono,
     /// Lambda's name for the invocation.
     pub(crate) id: &'a str,
 }

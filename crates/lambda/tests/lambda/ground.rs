@@ -7,6 +7,7 @@ use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
 use pilotlight_lab::required::{self, Need};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -212,6 +213,20 @@ components:
     pub(crate) async fn promotions(&self) -> usize {
         let calls = self.server.ask("calls?since=0").await.unwrap();
         calls.as_array().unwrap().iter().filter(|c| c["action"] == "PromoteReadReplica").count()
+    }
+
+    /// How often AWS was told to change something, by call and region. People may be told twice, and marks are set again.
+    pub(crate) async fn changes(&self) -> BTreeMap<String, usize> {
+        let calls = self.server.ask("calls?since=0").await.unwrap();
+        let mut made = BTreeMap::new();
+        let of = |call: &&Value| ["rds", "ecs", "route53"].iter().any(|service| call["service"] == *service);
+        for call in calls.as_array().unwrap().iter().filter(of) {
+            let action = call["action"].as_str().unwrap_or_default();
+            if !["Describe", "Get", "List", "AddTags", "RemoveTags"].iter().any(|other| action.starts_with(other)) {
+                *made.entry(format!("{action} in {}", call["region"].as_str().unwrap_or_default())).or_default() += 1;
+            }
+        }
+        made
     }
 }
 
