@@ -288,6 +288,7 @@ catalogue! {
     AWS_ORIGINS = "PL-0949", Failed;
     AWS_SNAPSHOT = "PL-0950", Failed;
     AWS_BACKUPS = "PL-0951", Failed;
+    AWS_DEPLOYMENT = "PL-0952", Failed;
     EXPOSED = "PL-0960", Failed;
     ANSWER_TOO_LONG = "PL-0966", Failed;
     RESCUE_ROLE = "PL-0967", Refused;

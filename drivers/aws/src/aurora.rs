@@ -9,6 +9,7 @@
 //! Invariants:
 //! - a move without the source calls only the target's region;
 //! - before every call it is looked what is so already: done is skipped, under way is taken up;
+//! - what is kept before a planned move is kept in the writer's region, and a failover keeps nothing first;
 //! - nothing is detached for whom a fence of `none` is too weak;
 //! - a cluster is never deleted.
 
@@ -17,6 +18,7 @@ mod fence;
 mod look;
 mod preflight;
 mod reattach;
+mod snapshot;
 mod switch;
 
 use crate::access::Access;
@@ -89,7 +91,7 @@ impl Driver for AuroraDriver {
             Effect::Switch { from, to, allow_loss, least, .. } => {
                 self.known(from)?;
                 self.known(to)?;
-                self.switch(&Move { from, to, allow_loss: *allow_loss, least: *least }, context).await
+                self.switch(&Move { from, to, allow_loss: *allow_loss, least: *least }, None, context).await
             }
             Effect::Rejoin { region, upstream, .. } => {
                 self.known(region)?;

@@ -10,17 +10,18 @@ mod rollout;
 
 use crate::access::Access;
 use crate::call::Call;
-use crate::finding::there;
+use crate::finding::{finding, there};
 use crate::place::place_of;
 use crate::refusal::Said;
 use crate::together::GATHER;
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{CapacityProviderStrategyItem, Service};
+use pilotlight_core::code;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, Pace};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{Capacity, State, Target};
-use pilotlight_core::outcome::{Failure, Finding, Outcome};
+use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
 use pilotlight_core::plan::aws::EcsPlan;
 use pilotlight_driver::{Context, Driver};
 use rollout::{Progress, Rollout, runs_on};
@@ -108,6 +109,26 @@ impl EcsDriver {
     fn progress(&self, service: &Service, tasks: u32, deployment: Option<&str>) -> Progress {
         let rollout = Rollout { tasks, may_be_more: tasks >= self.plan.active, provider: self.provider(tasks) };
         rollout.progress(service, deployment)
+    }
+
+    /// What is wrong with the PRIMARY deployment before a move.
+    fn of_deployment(&self, region: &Region, service: &Service, grows: bool) -> Option<Finding> {
+        let primary = rollout::primary(service)?;
+        let said = rollout::unfinished(primary)?;
+        let message = format!("the deployment of {} in {region} is {said}", self.component);
+        let (severity, hint) = match (rollout::has_failed(primary), grows) {
+            (true, true) => (
+                Severity::Blocker,
+                "a move begins it anew and may fail in the same way: mend it, or deploy what ran before",
+            ),
+            (true, false) => {
+                (Severity::Warning, "it is begun anew when the service is made smaller; look why it failed")
+            }
+            (false, _) => {
+                (Severity::Warning, "a move waits for its end: wait for it first, or look at the service's events")
+            }
+        };
+        Some(finding(code::AWS_DEPLOYMENT, severity, message, hint))
     }
 
     async fn set(&self, region: &Region, tasks: u32, context: &Context) -> Result<Outcome, Failure> {
@@ -198,8 +219,15 @@ impl Driver for EcsDriver {
         let hint = "compare `regions` of the component with the account";
         Ok(match there(self.service(region).await, &format!("ECS service {place} in {region}"), hint) {
             // What is made smaller pulls no image.
-            Ok(service) if *instances >= self.plan.active => Box::pin(self.of_images(region, &service)).await,
-            Ok(_) => Vec::new(),
+            Ok(service) => {
+                let grows = *instances >= self.plan.active;
+                let mut found: Vec<Finding> = self.of_deployment(region, &service, grows).into_iter().collect();
+                // What is made smaller pulls no image.
+                if grows {
+                    found.extend(Box::pin(self.of_images(region, &service)).await);
+                }
+                found
+            }
             Err(found) => found,
         })
     }

@@ -70,6 +70,9 @@ const BACK_HERE: [&str; 5] = [
     "rds:CreateDBClusterSnapshot",
     "rds:CreateDBCluster",
 ];
+/// Before a planned move of Aurora, where the plan wants a snapshot then: the first upon the region's own cluster, both upon
+/// the snapshot.
+const KEPT_FIRST: [&str; 2] = ["rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"];
 /// Upon the global cluster.
 const BACK_GLOBAL: [&str; 2] = ["rds:ModifyGlobalCluster", "rds:CreateGlobalCluster"];
 /// Upon instances, which no plan names: not simulated.
@@ -126,6 +129,15 @@ impl Account<'_> {
             let global = self.arn("rds", None, &format!("global-cluster:{}", a.global_cluster));
             all.push(Rights { actions: BACK_HERE.to_vec(), resources: vec![own] });
             all.push(Rights { actions: BACK_GLOBAL.to_vec(), resources: vec![global] });
+        }
+        if let AwsComponent::Aurora(a) = component
+            && component.keeps_first()
+        {
+            let cluster = &a.regions.get(region)?.cluster;
+            let arn = |rest: String| self.arn("rds", Some(region), &rest);
+            all.push(Rights { actions: vec![KEPT_FIRST[0]], resources: vec![arn(format!("cluster:{cluster}"))] });
+            let kept = arn(format!("cluster-snapshot:{}-at-1", cluster.to_ascii_lowercase()));
+            all.push(Rights { actions: KEPT_FIRST.to_vec(), resources: vec![kept] });
         }
         let later = |a: &&str| {
             let back = BACK_HERE.iter().chain(&BACK_GLOBAL).chain(&BACK_INSTANCES);
@@ -296,8 +308,8 @@ mod tests {
         let regions = [(Region::from("us-east-1"), aurora("east")), (Region::from("us-west-2"), aurora("west"))];
         let mut plan = pilotlight_core::plan::aws::AuroraPlan {
             global_cluster: "pay".to_owned(),
-            may_detach: false,
             regions: regions.into(),
+            ..pilotlight_core::plan::aws::AuroraPlan::default()
         };
         let names = AwsPlan::default();
         let account = Account { id: "123456789012", plan: &names };
@@ -313,6 +325,12 @@ mod tests {
                 "arn:aws:rds:us-west-2:123456789012:cluster:west"
             ]
         );
+        plan.snapshot = SnapshotBefore::Changes;
+        let kept: Vec<(usize, Vec<String>)> =
+            of(&plan)[1..].iter().map(|r| (r.actions.len(), r.resources.clone())).collect();
+        let arn = |rest: &str| vec![format!("arn:aws:rds:us-west-2:123456789012:{rest}")];
+        assert_eq!(kept, [(1, arn("cluster:west")), (2, arn("cluster-snapshot:west-at-1"))]);
+        plan.snapshot = SnapshotBefore::Rejoin;
         plan.may_detach = true;
         assert!(of(&plan)[0].actions.contains(&"rds:RemoveFromGlobalCluster"));
         assert_eq!(of(&plan).len(), 1, "nobody can silence an old writer, so none joins again");

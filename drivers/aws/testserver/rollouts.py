@@ -17,25 +17,27 @@ class Rollout:
         self.ramp, self.goal = Ramp(), 0
         # Of the deployment before.
         self.left, self.old = 0, None
-        self.began, self.is_done = CLOCK.now(), False
+        self.began, self.is_done, self.is_new = CLOCK.now(), False, False
         # Why what is begun from now on comes to nothing, and why the PRIMARY deployment does.
         self.will_fail, self.fails = None, None
 
     def aim(self, count):
         self.state()
         self.ramp.aim(0 if self.fails else count, "task", f"ecs:{self.name}")
-        self.goal = count
+        self.goal, self.is_new = count, False
 
     def begin(self, old):
         """Another deployment, from nothing."""
         self.left, self.old = self.running(), old
         self.ramp, self.began, self.is_done, self.fails = Ramp(), CLOCK.now(), False, self.will_fail
+        self.is_new = True
 
     def state(self):
         """Once a deployment is completed, another count leaves it so."""
         if self.fails:
             return "FAILED" if CLOCK.now() - self.began >= PHASES["task"] else "IN_PROGRESS"
-        self.is_done = self.is_done or self.ramp.now() == self.ramp.goal
+        # One that has just begun is not completed with the none that it has.
+        self.is_done = self.is_done or not self.is_new and self.ramp.now() == self.ramp.goal
         return "COMPLETED" if self.is_done else "IN_PROGRESS"
 
     def old_running(self):

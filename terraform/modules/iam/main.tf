@@ -23,6 +23,8 @@ locals {
     ]
     elasticache = ["elasticache:DisassociateGlobalReplicationGroup"]
   }
+  # Of these, what a snapshot before a planned move needs (`snapshot: always`), which detaches nothing.
+  snapshot = { aurora = ["rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"] }
   # A name is moved by its records, or by a switch, which is an object: what no name needs is not given.
   names = {
     records = ["route53:ChangeResourceRecordSets"]
@@ -30,7 +32,11 @@ locals {
   }
   has_switch = anytrue([for arn in lookup(var.resources, "route53", []) : can(regex("^arn:[^:]+:s3:", arn))])
   withheld = merge(
-    { for driver, calls in local.detach : driver => [for call in calls : call if !var.allow_detach] },
+    {
+      for driver, calls in local.detach : driver => [
+        for call in calls : call if !var.allow_detach && !(var.allow_snapshot && contains(lookup(local.snapshot, driver, []), call))
+      ]
+    },
     { route53 = concat(local.has_switch ? [] : local.names.switch, var.records_stay ? local.names.records : []) },
   )
   calls = {

@@ -50,6 +50,12 @@ variable "records_stay" {
   }
 }
 
+variable "allow_snapshot" {
+  description = "Gives the right to make and tag a snapshot of an Aurora cluster. Only for plans whose `aurora` has `snapshot: always`; `resources` then also names, per region, `cluster-snapshot:NAME-at-*`. For `rds` the right is always there, on the snapshots that `resources` names."
+  type        = bool
+  default     = false
+}
+
 variable "trusted_arns" {
   description = "Who may act as Pilotlight: the role of the machine or the function its controller runs on."
   type        = list(string)

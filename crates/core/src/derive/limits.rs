@@ -58,8 +58,10 @@ pub(super) const fn promote(pace: Pace) -> Limit {
         Pace::Minutes => limit(1_800, 10),
     }
 }
-/// Providers take one to ten minutes for it.
-pub(super) const SWITCH: Limit = limit(900, 0);
+/// Providers take one to ten minutes for it, and before a planned one as long as the plan has them make ready.
+pub(super) fn switch(before: Duration) -> Limit {
+    Limit { deadline: Duration::from_secs(900) + before, retries: 0 }
+}
 /// As long as the plan says. Users notice nothing, and a region that has just come back answers slowly at first: two refused
 /// connections must not leave it without a copy.
 pub(super) fn rejoin(within: Duration) -> Limit {

@@ -8,6 +8,7 @@ use crate::effect::{Capability, Effect, FenceAssurance, HandOver};
 use crate::id::{Component, Region, StepId};
 use crate::observation::{Condition, Role, Target};
 use crate::runbook::{OnFailure, Phase, Step};
+use std::time::Duration;
 
 /// Without the source: make sure that it is silent, then promote. Instances start meanwhile.
 pub(super) fn ungraceful(survey: &Survey<'_>) -> Result<Draft, Refusal> {
@@ -239,7 +240,8 @@ fn switch(survey: &Survey<'_>, data: &Data<'_>, alone: bool) -> Step {
         true => format!("What is written in {to} is copied from now on. Nothing stops what still writes in {from}."),
     };
     let on_failure = if alone && !allow_loss { OnFailure::Undo } else { OnFailure::Pause };
-    step(format!("switch-{component}-{to}"), Phase::Promote, effect, limits::SWITCH)
+    let before = if allow_loss { Duration::ZERO } else { survey.d.plan.components[component].prepares_within() };
+    step(format!("switch-{component}-{to}"), Phase::Promote, effect, limits::switch(before))
         .say(title, why)
         .until(Condition::IsWriter { target: target(component, to) })
         .else_do(on_failure)

@@ -4,6 +4,9 @@ use crate::effect::{Capability, FenceAssurance};
 use crate::id::{Component, Region, Unit};
 use crate::placement::Verb;
 
+/// Where a driver lacks what every one of its kind has to be able to do.
+pub(super) const CHECK_KIND: &str = "check the component's `kind` in the plan";
+
 /// A derivation that was refused. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -57,7 +60,7 @@ pub enum Refusal {
     NoTraffic,
     /// PL-0215
     #[error("the driver of {component} cannot do `{capability:?}`, which this move needs")]
-    Incapable { component: Component, capability: Capability },
+    Incapable { component: Component, capability: Capability, hint: &'static str },
     /// PL-0216
     #[error("the command {component} runs in {region}, which does not answer; a planned move does not go without it")]
     HookSilent { component: Component, region: Region },
@@ -120,7 +123,8 @@ impl Refusal {
                 "make sure by hand that the old writer is off, then run `pilotlight failover`"
             }
             Refusal::NothingToMove { .. } => "check `unit` of the components in the plan",
-            Refusal::NoDriver { .. } | Refusal::Incapable { .. } => "check the component's `kind` in the plan",
+            Refusal::NoDriver { .. } => CHECK_KIND,
+            Refusal::Incapable { hint, .. } => hint,
             Refusal::AnotherWriter { .. } => {
                 "silence it first with `pilotlight rejoin`, or stop it by hand: two writers mean two histories"
             }

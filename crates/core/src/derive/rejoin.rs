@@ -2,6 +2,7 @@
 
 use super::draft::{Draft, Say, step};
 use super::moves::{fence, target};
+use super::refusal::CHECK_KIND;
 use super::survey::{Data, Survey};
 use super::{Refusal, limits, surround};
 use crate::effect::{Capability, Effect};
@@ -38,7 +39,9 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
                     Some(draft.add(fence(survey, data, region, data.descriptor.fence_alone())))
                 }
                 _ => {
-                    let refusal = Refusal::Incapable { component: data.name.clone(), capability: Capability::Fence };
+                    let hint = survey.d.plan.components[data.name].to_silence().unwrap_or(CHECK_KIND);
+                    let (component, capability) = (data.name.clone(), Capability::Fence);
+                    let refusal = Refusal::Incapable { component, capability, hint };
                     if data.descriptor.needs_rejoin() {
                         return Err(refusal);
                     }

@@ -1,6 +1,7 @@
 //! What a derivation starts from, looked through once: which components take part, what their copies are, and whether
 //! the move can be made at all.
 
+use super::refusal::CHECK_KIND;
 use super::{Derivation, Refusal};
 use crate::derive::Intent;
 use crate::effect::{Capability, Descriptor, Pace};
@@ -148,7 +149,7 @@ impl<'a> Survey<'a> {
         let descriptor = self.descriptor(name)?;
         let needs = |capability: Capability| match descriptor.can(capability) {
             true => Ok(()),
-            false => Err(Refusal::Incapable { component: name.clone(), capability }),
+            false => Err(Refusal::Incapable { component: name.clone(), capability, hint: CHECK_KIND }),
         };
         if !component.copies().is_empty() {
             needs(Capability::Replicated)?;

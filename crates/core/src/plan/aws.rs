@@ -368,6 +368,25 @@ impl AwsComponent {
         }
     }
 
+    /// Something is kept before a planned move in one call.
+    pub fn keeps_first(&self) -> bool {
+        matches!(self, AwsComponent::Aurora(a) if a.snapshot == SnapshotBefore::Changes)
+    }
+
+    /// What people can do where nothing can silence a copy that stands alone.
+    pub fn to_silence(&self) -> Option<&'static str> {
+        match self {
+            AwsComponent::Aurora(_) => Some(
+                "give the members `closed_groups` and `open_groups` in the plan, with which it is shut; or shut it by hand",
+            ),
+            AwsComponent::ElastiCache(_) => Some(
+                "a group that was taken out of its datastore never joins again: lead its clients away, delete it, and make a \
+                 secondary in its region anew (docs/aws.md)",
+            ),
+            _ => None,
+        }
+    }
+
     /// The regions it can lead traffic to.
     pub fn routes(&self) -> Vec<&Region> {
         match self {

@@ -62,6 +62,24 @@ impl ComponentPlan {
         }
     }
 
+    /// How long a planned move in one call may take beside the move itself, for what is made before it.
+    pub fn prepares_within(&self) -> Duration {
+        match &self.kind {
+            Kind::Aws(a) if a.keeps_first() => Duration::from_secs(3_600),
+            Kind::Postgres(_) | Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => {
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// What people can do where nothing can silence a copy of it that takes writes and should not.
+    pub fn to_silence(&self) -> Option<&'static str> {
+        match &self.kind {
+            Kind::Aws(a) => a.to_silence(),
+            Kind::Postgres(_) | Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => None,
+        }
+    }
+
     /// Whether rows are kept that a lost writer acknowledged and never sent: its agent must keep it ready for that.
     pub fn keeps_rows(&self) -> bool {
         matches!(&self.kind, Kind::Postgres(p) if p.rescue.rows)

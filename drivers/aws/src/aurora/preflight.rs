@@ -27,6 +27,7 @@ impl AuroraDriver {
             }
         };
         self.in_target(&seen, from, to, &mut findings);
+        findings.extend(self.snapshot_costs(from, *allow_loss));
         // Without the source it may be down, and is not asked.
         if !allow_loss && let Ok(source) = self.look(from).await {
             self.against_source(&seen, &source, to, &mut findings);

@@ -111,7 +111,7 @@ impl AuroraDriver {
     }
 
     /// State of a snapshot.
-    async fn snapshot(&self, region: &Region, name: &str) -> Result<Option<String>, Failure> {
+    pub(super) async fn snapshot(&self, region: &Region, name: &str) -> Result<Option<String>, Failure> {
         let client = self.rds(region).await?;
         let send = || client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send();
         match self.access.read(self.call(region, "DescribeDBClusterSnapshots"), LOOK, send).await {

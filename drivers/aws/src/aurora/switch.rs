@@ -31,6 +31,12 @@ pub(super) enum Handle {
         why: String,
         since: Wall,
     },
+    /// A planned move waits for that snapshot of the writer's cluster.
+    Snapshot {
+        from: Region,
+        to: Region,
+        id: String,
+    },
     Detach {
         to: Region,
         why: String,
@@ -54,7 +60,13 @@ impl Handle {
 }
 
 impl AuroraDriver {
-    pub(super) async fn switch(&self, wanted: &Move<'_>, context: &Context) -> Result<Outcome, Failure> {
+    /// `snapshot` is one that was begun for this move.
+    pub(super) async fn switch(
+        &self,
+        wanted: &Move<'_>,
+        snapshot: Option<String>,
+        context: &Context,
+    ) -> Result<Outcome, Failure> {
         let Move { from, to, allow_loss, .. } = *wanted;
         let seen = self.look(to).await?;
         if seen.is_writer(self) {
@@ -72,10 +84,19 @@ impl AuroraDriver {
         if self.stands_in_the_way(&seen, from, to)? == UnderWay::ToTarget {
             return Ok(handle.accepted());
         }
+        let kept = self.kept_first(wanted, snapshot, context);
+        let waits = |id| Handle::Snapshot { from: from.clone(), to: to.clone(), id }.accepted();
+        if let Some(id) = &kept
+            && !self.is_kept(from, id, context).await?
+        {
+            return Ok(waits(id.clone()));
+        }
         let arn = seen.arn().unwrap_or_default().to_owned();
-        match self.ask(wanted, &arn, context).await {
-            Ok(()) => Ok(handle.accepted()),
-            Err(refused) => self.last_way(wanted, &refused, handle, context).await,
+        match (self.ask(wanted, &arn, context).await, kept) {
+            (Ok(()), _) => Ok(handle.accepted()),
+            // The cluster may rest a moment after its snapshot.
+            (Err(refused), Some(id)) if refused.said == Said::Busy => Ok(waits(id)),
+            (Err(refused), _) => self.last_way(wanted, &refused, handle, context).await,
         }
     }
 
@@ -211,6 +232,7 @@ impl AuroraDriver {
             Handle::Doubt { from, to, why, since } => {
                 self.in_doubt((&from, &to), &why, since, context).await.map(|done| done.unwrap_or(again))
             }
+            Handle::Snapshot { from, to, id } => self.switch(&Move::planned(&from, &to), Some(id), context).await,
             Handle::Detach { to, why } => {
                 let seen = self.look(&to).await?;
                 Ok(if seen.is_writer(self) { self.detached(&to, &why) } else { again })

@@ -43,7 +43,8 @@ pub(super) fn runs_on(service: &Service, provider: Option<&str>) -> bool {
     is_it(service.capacity_provider_strategy()) && deployed.is_none_or(is_it)
 }
 
-fn has_failed(deployment: &Deployment) -> bool {
+/// ECS has given up on it.
+pub(super) fn has_failed(deployment: &Deployment) -> bool {
     deployment.rollout_state() == Some(&DeploymentRolloutState::Failed)
 }
 

@@ -87,15 +87,15 @@ impl Access {
     ) -> Result<Option<Used>, String> {
         let anew = |kind, key: Option<String>| {
             let key = key.filter(|key| key.starts_with("arn:"));
-            key.map(|key| Used { kind, service: "rds", so_that: "to be made anew", key })
+            key.map(|key| Used { kind, service: "rds", so_that: "to be made anew or kept", key })
         };
         Ok(match component {
             AwsComponent::Rds(r) => {
                 let driver = RdsDriver::new(name.clone(), r.clone(), self.clone());
                 anew("rds", driver.key(region).await.unwrap_or_default())
             }
-            // Only the way back after a detach makes clusters.
-            AwsComponent::Aurora(a) if a.may_detach && a.can_close() => {
+            // Only the way back after a detach makes clusters, and a planned move a snapshot where it is wanted.
+            AwsComponent::Aurora(a) if a.may_detach && a.can_close() || component.keeps_first() => {
                 let driver = AuroraDriver::new(name.clone(), a.clone(), self.clone());
                 anew("aurora", driver.key(region).await.unwrap_or_default())
             }

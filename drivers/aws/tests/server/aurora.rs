@@ -8,7 +8,7 @@ use pilotlight_core::effect::{Effect, FenceAssurance};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
-use pilotlight_core::plan::aws::{AuroraMember, AuroraPlan};
+use pilotlight_core::plan::aws::{AuroraMember, AuroraPlan, SnapshotBefore};
 use pilotlight_core::position::LagQuality;
 use pilotlight_driver::battery::{Bench, DataBench, Pair, replicated};
 use pilotlight_driver::guard::Guarded;
@@ -32,6 +32,10 @@ async fn seed(ground: &Ground, name: &str) {
 
 impl<'a> Group<'a> {
     pub(crate) async fn make(ground: &'a Ground, may_detach: bool) -> Group<'a> {
+        Group::make_with(ground, may_detach, SnapshotBefore::Rejoin).await
+    }
+
+    async fn make_with(ground: &'a Ground, may_detach: bool, snapshot: SnapshotBefore) -> Group<'a> {
         let name = ground.fresh("pay");
         seed(ground, &name).await;
         let of = |r: &str| {
@@ -40,7 +44,8 @@ impl<'a> Group<'a> {
             let member = AuroraMember { cluster: format!("{name}-{r}"), address: None, open_groups, closed_groups };
             (Region::from(r), member)
         };
-        let plan = AuroraPlan { global_cluster: name.clone(), may_detach, regions: [of(EAST), of(WEST)].into() };
+        let regions = [of(EAST), of(WEST)].into();
+        let plan = AuroraPlan { global_cluster: name.clone(), may_detach, snapshot, regions };
         let folder = tempfile::tempdir().unwrap();
         // Before a detach it is waited a minute for what may have been done.
         let access = if may_detach { ground.access_in_a_hurry() } else { ground.access() };
@@ -62,7 +67,12 @@ impl<'a> Group<'a> {
             closed_groups: Vec::new(),
         };
         let regions = [EAST, WEST].map(|r| (Region::from(r), member(r))).into();
-        let plan = AuroraPlan { global_cluster: global_cluster.to_owned(), may_detach: false, regions };
+        let plan = AuroraPlan {
+            global_cluster: global_cluster.to_owned(),
+            may_detach: false,
+            regions,
+            ..AuroraPlan::default()
+        };
         AuroraDriver::new(Component::from("database"), plan, self.ground.access())
     }
 
@@ -180,6 +190,50 @@ async fn a_lost_reply_is_unknown_and_the_same_effect_looks_first() {
     assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     let again = ground.calls(since, WEST).await;
     assert!(!again.contains(&"FailoverGlobalCluster".to_owned()), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_move_waits_for_its_snapshot_and_a_lost_reply_makes_no_second_one() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make_with(&ground, false, SnapshotBefore::Changes).await;
+    let findings = async |effect: &Effect| {
+        let found = group.driver.preflight(effect).await.unwrap();
+        found.into_iter().map(|f| f.code).filter(|c| c == "PL-0950").count()
+    };
+    assert_eq!((findings(&Group::switch(false)).await, findings(&Group::switch(true)).await), (1, 0));
+    let lose = json!({"kind": "lose-reply", "service": "rds", "action": "CreateDBClusterSnapshot", "times": 1});
+    ground.server.tell("faults", lose).await.unwrap();
+    let context = context(7, "switch");
+    let since = ground.now().await;
+    let lost = group.done(&Group::switch(false), &context).await.unwrap_err();
+    assert_eq!(lost.kind, FailureKind::OutcomeUnknown, "{lost}");
+    assert_eq!(group.role(EAST).await, Some(Role::Writer), "nothing moves before it is there");
+    group.write(EAST).await.unwrap();
+    let busy = json!({"kind": "busy", "code": "InvalidDBClusterStateFault", "service": "rds",
+                      "action": "SwitchoverGlobalCluster", "times": 1});
+    ground.server.tell("faults", busy).await.unwrap();
+    let outcome = group.done(&Group::switch(false), &context).await.unwrap();
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    let calls = ground.calls(since, EAST).await;
+    let at = |action: &str| calls.iter().enumerate().filter(|(_, c)| *c == action).map(|(n, _)| n).collect::<Vec<_>>();
+    let (made, looked, moved) =
+        (at("CreateDBClusterSnapshot"), at("DescribeDBClusterSnapshots"), at("SwitchoverGlobalCluster"));
+    assert!(made.len() == 1 && moved.len() == 2 && looked[0] < made[0] && made[0] < moved[0], "{calls:?}");
+    let name = format!("{}-at-7", group.cluster(EAST));
+    let words = ["rds", "describe-db-cluster-snapshots", "--db-cluster-snapshot-identifier", &name];
+    let kept = &ground.awscli(EAST, &words)["DBClusterSnapshots"][0];
+    assert!(
+        kept["Status"] == "available" && kept["TagList"][0] == json!({"Key": "pilotlight:run", "Value": "run"}),
+        "{kept}"
+    );
+
+    // A failover asks nothing of the region it leaves, so it makes none.
+    let group = Group::make_with(&ground, false, SnapshotBefore::Changes).await;
+    ground.server.tell("regions/us-east-1", json!({"control": "hang", "data": "down"})).await.unwrap();
+    let since = ground.now().await;
+    group.done(&Group::switch(true), &crate::ground::context(8, "switch")).await.unwrap();
+    assert_eq!(ground.calls(since, EAST).await, Vec::<String>::new());
+    assert!(!ground.calls(since, WEST).await.contains(&"CreateDBClusterSnapshot".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

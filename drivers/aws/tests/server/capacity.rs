@@ -7,7 +7,7 @@ use pilotlight_aws::{AutoscalingDriver, EcsDriver};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::Target;
-use pilotlight_core::outcome::{FailureKind, Outcome};
+use pilotlight_core::outcome::{FailureKind, Outcome, Severity};
 use pilotlight_core::plan::aws::{AutoscalingPlan, EcsPlan, EcsService};
 use pilotlight_driver::Driver;
 use pilotlight_driver::battery::{Bench, CapacityBench, capacity};
@@ -143,14 +143,25 @@ async fn tasks_of_a_deployment_that_gives_way_are_not_those_that_were_asked_for(
     let seen = drive::look(&driver, "app", WEST).await;
     assert_eq!(seen.capacity.unwrap().ready, 6, "the ones before still serve");
     assert!(seen.facts["deployment"].starts_with("FAILED: "), "{seen:?}");
+    let found = async |instances| {
+        let set = Effect::SetCapacity { component: "app".into(), region: WEST.into(), instances };
+        let of = driver.preflight(&set).await.unwrap().into_iter().find(|f| f.code == "PL-0952");
+        of.map(|f| (f.severity, f.message))
+    };
+    let (severity, message) = found(6).await.unwrap();
+    assert!(severity == Severity::Blocker && message.contains("tasks failed to start"), "{message}");
+    assert_eq!(found(1).await.unwrap().0, Severity::Warning, "fewer tasks need no new ones");
 
     ground.server.tell("fail-rollouts", fail(None)).await.unwrap();
     let context = context(1, "again");
     let begun = driver.apply(&set, &context).await.unwrap();
     assert!(matches!(begun, Outcome::Accepted { .. }), "one that failed is begun anew: {begun:?}");
+    let (severity, message) = found(6).await.unwrap();
+    assert!(severity == Severity::Warning && message.contains("IN_PROGRESS"), "{message}");
     drive::done(&driver, &set, &context).await.unwrap();
     let seen = drive::look(&driver, "app", WEST).await;
     assert_eq!((seen.capacity.unwrap().ready, seen.facts.get("deployment")), (6, None));
+    assert_eq!(found(6).await, None);
     let again = driver.apply(&set, &context).await.unwrap();
     assert!(matches!(again, Outcome::Skipped { .. }), "{again:?}");
 }

@@ -57,6 +57,17 @@ run "a_detach_is_allowed_when_asked_for" {
   }
 }
 
+run "a_snapshot_before_a_planned_move_detaches_nothing" {
+  variables {
+    allow_snapshot = true
+  }
+
+  assert {
+    condition     = join(" ", output.calls.aurora.named) == "rds:AddTagsToResource rds:CreateDBClusterSnapshot rds:FailoverGlobalCluster rds:SwitchoverGlobalCluster"
+    error_message = "`snapshot: always` would be denied by AWS, or gives more than it needs: ${join(" ", output.calls.aurora.named)}"
+  }
+}
+
 run "keys_are_named_whole_and_for_drivers_of_the_plan" {
   command = plan
 

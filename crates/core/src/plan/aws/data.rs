@@ -6,18 +6,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// `kind: aurora`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AuroraPlan {
     /// Identifier of the global cluster.
     pub global_cluster: String,
     /// `detach`: a copy may be taken out of the global cluster and promoted alone when the global calls fail.
     pub may_detach: bool,
+    /// `snapshot`: which changes a snapshot is made before; before a region joins again always.
+    pub snapshot: SnapshotBefore,
     /// One member per region.
     pub regions: BTreeMap<Region, AuroraMember>,
 }
 
 /// A member of a global cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AuroraMember {
     /// Identifier of the DB cluster.
     pub cluster: String,
@@ -43,9 +45,9 @@ pub enum SnapshotBefore {
     /// `never`.
     #[default]
     Nothing,
-    /// `before-rejoin`: of the old instance, before it is renamed and kept.
+    /// `before-rejoin`: of what is renamed and kept, before that.
     Rejoin,
-    /// `always`: of a copy before it is promoted, too.
+    /// `always`: of a copy before it is promoted, or of a writer before a planned move, too.
     Changes,
 }
 

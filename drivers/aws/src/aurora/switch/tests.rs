@@ -25,7 +25,7 @@ fn a_move_that_is_taken_back_is_over() {
     let (cluster, open_groups, closed_groups) = ("pay".to_owned(), Vec::new(), Vec::new());
     let member = AuroraMember { cluster, address: None, open_groups, closed_groups };
     let regions = ["us-east-1", "us-west-2"].map(|r| (Region::from(r), member.clone())).into();
-    let plan = AuroraPlan { global_cluster: "pay".to_owned(), may_detach: false, regions };
+    let plan = AuroraPlan { global_cluster: "pay".to_owned(), may_detach: false, regions, ..AuroraPlan::default() };
     let access = Access::new(AwsPlan::default(), Arc::new(SystemClock));
     let driver = AuroraDriver::new("database".into(), plan, access);
     let now = SystemClock.wall();

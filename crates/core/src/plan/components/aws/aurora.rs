@@ -2,7 +2,7 @@
 
 use super::rds::{GROUPS, groups};
 use crate::id::Region;
-use crate::plan::aws::{AuroraMember, AuroraPlan};
+use crate::plan::aws::{AuroraMember, AuroraPlan, SnapshotBefore};
 use crate::plan::shape::{Section, Shape, Word, default, optional, required, word};
 use crate::plan::value::Record;
 
@@ -12,6 +12,15 @@ static DETACH: [Word; 2] = [
         "allowed",
         "The copy is taken out of the global cluster and promoted alone. Nothing stops the old writer then, so two \
          regions may write until a person stops one.",
+    ),
+];
+
+static SNAPSHOT: [Word; 2] = [
+    word("before-rejoin", "Of a cluster that a detach left behind, before it is renamed and kept."),
+    word(
+        "always",
+        "Of the writer's cluster before a planned move, too. The move waits for it; users are served meanwhile. A failover \
+         makes none.",
     ),
 ];
 
@@ -40,6 +49,12 @@ pub(in crate::plan) static SECTION: Section = Section {
             "never",
             "What to do in a failover when the calls of the global cluster fail.",
         ),
+        default(
+            "snapshot",
+            Shape::Choice(&SNAPSHOT),
+            "before-rejoin",
+            "Which changes a snapshot is made before, called after the run. It costs money until somebody deletes it.",
+        ),
         required("regions", Shape::PerRegion { of: &Shape::Record(&MEMBER), every: true }, "One member per region."),
     ],
 };
@@ -56,6 +71,10 @@ pub(super) fn build(record: &Record) -> Option<AuroraPlan> {
     Some(AuroraPlan {
         global_cluster: record.owned("global_cluster")?,
         may_detach: record.word("detach")? == "allowed",
+        snapshot: match record.word("snapshot")? {
+            "always" => SnapshotBefore::Changes,
+            _ => SnapshotBefore::Rejoin,
+        },
         regions: record
             .map("regions")
             .iter()
