@@ -6,7 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Enough for a look, and not for a promotion.
-const SHORT: Duration = Duration::from_secs(45);
+const SHORT: Duration = Duration::from_secs(25);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_goes_on_in_the_next_invocation() {
@@ -15,7 +15,7 @@ async fn a_run_goes_on_in_the_next_invocation() {
     let sandbox = ground.sandbox("one").await;
     ground.enter(&sandbox, "one").await;
     // A promotion that takes far longer than the invocation.
-    ground.server.tell("phases", json!({"promote": 2_000.0})).await.unwrap();
+    ground.server.tell("phases", json!({"promote": 1_250.0})).await.unwrap();
     ground.region(EAST, "hang", "down").await;
     let ask = json!({"action": "failover", "to": WEST, "by": "ada"});
     let said = ground.ask(&sandbox, ask, SHORT).said().await.unwrap_or_else(|e| panic!("{e}\n{}", ground.log("one")));

@@ -85,7 +85,7 @@ impl AuroraDriver {
     }
 
     /// How far the region's copy is behind, as CloudWatch has it there.
-    async fn lag(&self, region: &Region, seen: &Seen) -> Result<Option<Value>, Failure> {
+    pub(super) async fn lag(&self, region: &Region, seen: &Seen) -> Result<Option<Value>, Failure> {
         let cluster = ("DBClusterIdentifier", self.plan.regions[region].cluster.to_ascii_lowercase());
         let writer = seen.group.as_ref().and_then(Group::writer).and_then(|w| region_of(&w.arn));
         let source = ("SourceRegion", writer.unwrap_or_default().to_owned());

@@ -10,6 +10,10 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Failure, Finding, Severity};
+use std::time::Duration;
+
+/// A copy this far behind loses that much in a failover: AWS's own is below a second most of the time.
+const FAR: Duration = Duration::from_secs(60);
 
 impl AuroraDriver {
     pub(super) async fn findings(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
@@ -27,6 +31,7 @@ impl AuroraDriver {
             }
         };
         self.in_target(&seen, from, to, &mut findings);
+        findings.extend(self.far_behind(&seen, to).await);
         findings.extend(self.snapshot_costs(from, *allow_loss));
         // Without the source it may be down, and is not asked.
         if !allow_loss && let Ok(source) = self.look(from).await {
@@ -58,6 +63,17 @@ impl AuroraDriver {
                 vec![finding(code::AWS_KEPT, Severity::Note, message, hint)]
             }
         }
+    }
+
+    /// Where CloudWatch says nothing, nothing is known, as `status` shows.
+    async fn far_behind(&self, seen: &Seen, to: &Region) -> Option<Finding> {
+        if !matches!(seen.state(self).role, Some(Role::Standby { .. })) {
+            return None;
+        }
+        let lag = self.lag(to, seen).await.ok().flatten().filter(|lag| lag.value > FAR.as_secs_f64())?;
+        let message = format!("{} in {to} is {:.0} s behind", self.component, lag.value);
+        let hint = "a failover now loses that much; a planned move waits for it";
+        Some(finding(code::AWS_FAR_BEHIND, Severity::Warning, message, hint))
     }
 
     fn in_target(&self, seen: &Seen, from: &Region, to: &Region, findings: &mut Vec<Finding>) {

@@ -89,6 +89,13 @@ impl Ground {
         Access::with_keys(plan, Arc::new(SystemClock), "test", "test")
     }
 
+    /// Access for a plan that names this account.
+    pub(crate) fn access_of(&self, account: &str) -> Access {
+        let account = Some(account.to_owned());
+        let plan = AwsPlan { endpoint: Some(self.server.endpoint()), account, ..AwsPlan::default() };
+        Access::with_keys(plan, Arc::new(SystemClock), "test", "test")
+    }
+
     pub(crate) async fn seed(&self, wanted: Value) -> Value {
         self.server.tell("seed", wanted).await.unwrap()
     }

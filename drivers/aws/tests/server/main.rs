@@ -10,6 +10,7 @@ mod alarms;
 mod aurora;
 mod aurora_back;
 mod backups;
+mod bad_days;
 mod capacity;
 mod dns;
 mod drive;
