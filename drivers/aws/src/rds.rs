@@ -7,6 +7,7 @@
 //! Invariants:
 //! - what is done next follows from what AWS shows, never from memory, so any controller can go on;
 //! - an instance is never deleted: what only it holds is in the renamed one;
+//! - what becomes of backups never fails a step;
 //! - a failover calls only the target's region.
 
 mod backups;
@@ -15,6 +16,7 @@ mod look;
 mod preflight;
 mod snapshot;
 mod stop;
+mod turn;
 
 use crate::access::Access;
 use crate::place::place_of;

@@ -36,6 +36,8 @@ pub const CHANGES: &[(&str, &[&str])] = &[
             "rds:PromoteReadReplica",
             "rds:CreateDBInstanceReadReplica",
             SNAPSHOT,
+            BACKUPS[0],
+            BACKUPS[1],
         ],
     ),
     ("elasticache", &["elasticache:FailoverGlobalReplicationGroup", "elasticache:DisassociateGlobalReplicationGroup"]),
@@ -57,6 +59,9 @@ pub const KEY_CALLS: &[(&str, &[&str])] = &[
 
 /// Only where the plan wants snapshots.
 const SNAPSHOT: &str = "rds:CreateDBSnapshot";
+/// Only where backups go with the writer.
+const BACKUPS: [&str; 2] =
+    ["rds:StartDBInstanceAutomatedBackupsReplication", "rds:StopDBInstanceAutomatedBackupsReplication"];
 /// Upon a role that only the bucket's configuration names.
 const PASS_ROLE: &str = "iam:PassRole";
 /// Of a name: records are changed, or an object is put and deleted.
@@ -144,8 +149,10 @@ impl Account<'_> {
             kind == "aurora" && back.into_iter().any(|b| b == a)
         };
         let snapshots = matches!(component, AwsComponent::Rds(r) if r.snapshot != SnapshotBefore::Nothing);
+        let follow = matches!(component, AwsComponent::Rds(r) if r.backups_follow);
         let is_asked = |a: &&&str| {
-            **a != PASS_ROLE && (snapshots || **a != SNAPSHOT) && !later(a) && (may_detach || !DETACHES.contains(a))
+            let wanted = (snapshots || **a != SNAPSHOT) && (follow || !BACKUPS.contains(a));
+            **a != PASS_ROLE && wanted && !later(a) && (may_detach || !DETACHES.contains(a))
         };
         all.insert(0, Rights { actions: actions.iter().filter(is_asked).copied().collect(), resources });
         Some(all)

@@ -8,12 +8,17 @@ import datetime
 from moto.core.responses import ActionResult
 from moto.rds import models
 from moto.rds.exceptions import DBInstanceNotFoundError, RDSClientError
+from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
 import database
 from clock import CLOCK, PHASES, begin
-from world import LOCK
+from world import LOCK, data_is_up
 
+ACCOUNT = database.ACCOUNT
+
+# Started by a call: where to, of which instance, and when it goes. It goes on when the instance is renamed.
+STARTED = []
 # (region, ARN of the source) to the age in seconds of the newest restorable moment.
 AGES = {}
 
@@ -60,7 +65,59 @@ def set_age(given):
     return {}
 
 
+def source_of(self):
+    arn = self.params["SourceDBInstanceArn"]
+    copy = rds_backends[ACCOUNT][arn.split(":")[3]].databases.get(arn.split(":")[-1])
+    if copy is None:
+        raise DBInstanceNotFoundError(arn)
+    return copy
+
+
+def shown(started):
+    copy, due = started["copy"], CLOCK.now() >= started["due"]
+    shown = {
+        "DBInstanceArn": copy.db_instance_arn,
+        "DBInstanceIdentifier": copy.db_instance_identifier,
+        "DbiResourceId": copy.dbi_resource_id,
+        "Region": copy.region,
+        "BackupRetentionPeriod": started["days"],
+        "Status": started["status"] or ("replicating" if due else "pending"),
+    }
+    if due:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        window = {"EarliestTime": now - datetime.timedelta(days=1), "LatestTime": now - datetime.timedelta(minutes=5)}
+        shown["RestoreWindow"] = window
+    return shown
+
+
+def start_db_instance_automated_backups_replication(self):
+    with LOCK:
+        database.settle_all()
+        copy = source_of(self)
+        if not data_is_up(copy.region):
+            raise RDSClientError("InvalidDBInstanceState", f"{copy.region} is not reachable")
+        if copy.region == self.region or not int(copy.backup_retention_period or 0):
+            raise RDSClientError("InvalidParameterCombination", "no backups, or of the same region")
+        if any(s["copy"] is copy and s["region"] == self.region and not s["status"] for s in STARTED):
+            raise RDSClientError("InvalidDBInstanceState", "replicated already")
+        days = int(self.params.get("BackupRetentionPeriod") or 7)
+        due = begin("snapshot", f"rds:backups-{copy.db_instance_identifier}")
+        STARTED.append({"copy": copy, "region": self.region, "days": days, "due": due, "status": None})
+        return ActionResult({"DBInstanceAutomatedBackup": shown(STARTED[-1])})
+
+
+def stop_db_instance_automated_backups_replication(self):
+    with LOCK:
+        copy = source_of(self)
+        for one in STARTED:
+            if one["copy"] is copy and one["region"] == self.region and not one["status"]:
+                one["status"] = "retained"
+                return ActionResult({"DBInstanceAutomatedBackup": shown(one)})
+        raise RDSClientError("InvalidDBInstanceState", "not replicated")
+
+
 def describe_db_instance_automated_backups(self):
+    resource = self.params.get("DbiResourceId")
     name, now = self.params.get("DBInstanceIdentifier"), datetime.datetime.now(datetime.timezone.utc)
     with LOCK:
         found = [
@@ -75,8 +132,13 @@ def describe_db_instance_automated_backups(self):
                 },
             }
             for (region, source), age in AGES.items()
-            if region == self.region and name in (None, source.split(":")[-1])
+            if region == self.region and name in (None, source.split(":")[-1]) and resource is None
         ]
+        for one in STARTED:
+            copy = one["copy"]
+            named = name in (None, copy.db_instance_identifier) and resource in (None, copy.dbi_resource_id)
+            if one["region"] == self.region and named:
+                found.append(shown(one))
     return ActionResult({"DBInstanceAutomatedBackups": found})
 
 
@@ -84,4 +146,9 @@ def install():
     backend = models.RDSBackend
     backend.create_db_snapshot = create_db_snapshot(backend.create_db_snapshot)
     backend.describe_db_snapshots = describe_db_snapshots(backend.describe_db_snapshots)
-    RDSResponse.describe_db_instance_automated_backups = describe_db_instance_automated_backups
+    for call in (
+        describe_db_instance_automated_backups,
+        start_db_instance_automated_backups_replication,
+        stop_db_instance_automated_backups_replication,
+    ):
+        setattr(RDSResponse, call.__name__, call)

@@ -1,5 +1,5 @@
 //! Automated backups that AWS replicates to another region: whether they are there, and how old the newest moment is to which
-//! they can be restored. Looked at where they would be needed, never changed.
+//! they can be restored. Looked at where they would be needed; `turn` changes where that is.
 
 use super::RdsDriver;
 use super::look::LOOK;

@@ -2,12 +2,13 @@
 
 use super::look::backups;
 use super::stop::busy;
+use super::turn::Turn;
 use super::{Asked, Handle, RdsDriver};
 use crate::instance::{BACKUPS, Instance};
 use aws_sdk_rds::types::{DbInstance, Tag};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
-use pilotlight_core::outcome::{Failure, Outcome};
+use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::plan::aws::SnapshotBefore;
 use pilotlight_driver::Context;
 
@@ -99,13 +100,27 @@ impl RdsDriver {
             return self.recreate(region, upstream, kept, context).await.map(|()| handle().accepted());
         };
         match self.role_of(region, Some(&seen)).role {
-            Some(Role::Standby { upstream: Some(of), streaming }) if of == *upstream => Ok(match (streaming, again) {
-                (false, _) => handle().accepted(),
-                (true, true) => Outcome::done_with(format!(
-                    "{component} in {region} follows {upstream}; the old instance is kept as {kept}"
-                )),
-                (true, false) => Outcome::Skipped { why: format!("{component} in {region} follows {upstream}") },
-            }),
+            Some(Role::Standby { upstream: Some(of), streaming }) if of == *upstream => {
+                if !streaming {
+                    return Ok(handle().accepted());
+                }
+                let follows = format!("{component} in {region} follows {upstream}");
+                let (text, is_over) = match again {
+                    true => (
+                        format!("{follows}; the old instance is kept as {kept}"),
+                        Outcome::done_with as fn(String) -> _,
+                    ),
+                    false => (follows, (|why| Outcome::Skipped { why }) as fn(String) -> _),
+                };
+                Ok(match Box::pin(self.turn_backups(region, upstream, kept, context)).await? {
+                    Turn::Over => is_over(text),
+                    Turn::GoesOn => handle().accepted(),
+                    Turn::Not(why) => {
+                        let warning = format!("{text}, but its backups do not follow: {why}");
+                        Outcome::Warned { output: Output { text, ..Output::default() }, warning }
+                    }
+                })
+            }
             Some(Role::Fenced { .. } | Role::Standby { .. }) => {
                 self.is_writer(upstream).await?;
                 if kept.len() > 63 {

@@ -93,12 +93,19 @@ impl RdsDriver {
     }
 
     pub(super) async fn before_rejoin(&self, region: &Region) -> Vec<Finding> {
-        match self.there(region).await {
-            Ok(seen) if self.plan.snapshot != SnapshotBefore::Nothing => {
-                vec![self.snapshot_costs(region, seen.gigabytes, false)]
-            }
-            Ok(_) => Vec::new(),
-            Err(found) => found,
+        let seen = match self.there(region).await {
+            Ok(seen) => seen,
+            Err(found) => return found,
+        };
+        let mut found = Vec::new();
+        if self.plan.snapshot != SnapshotBefore::Nothing {
+            found.push(self.snapshot_costs(region, seen.gigabytes, false));
         }
+        if self.plan.backups_follow {
+            let message = format!("automated backups of {} will be replicated to {region} again", self.component);
+            let hint = "copies cost money per GB and month, and what is sent between regions; `backups: leave` changes nothing";
+            found.push(finding(code::AWS_BACKUPS, Severity::Note, message, hint));
+        }
+        found
     }
 }

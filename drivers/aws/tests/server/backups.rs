@@ -71,3 +71,67 @@ async fn backups_that_are_old_or_not_there_are_named() {
     assert_eq!(unasked.codes(&promote()).await, Vec::<String>::new(), "nobody looks who was not asked to");
     assert!(!unasked.look(WEST).await.facts.contains_key("backups"));
 }
+
+/// Where backups of the instances are replicated to, as AWS's own client sees it: of which region, and how.
+fn replicated(ground: &Ground, to: &str, name: &str) -> Vec<String> {
+    let shown = ground.awscli(to, &["rds", "describe-db-instance-automated-backups"]);
+    let all = shown["DBInstanceAutomatedBackups"].as_array().unwrap().iter();
+    let ours = all.filter(|b| b["DBInstanceIdentifier"].as_str().unwrap().starts_with(name) && b["Region"] != to);
+    ours.map(|b| format!("{} {}", b["Region"], b["Status"]).replace('"', "")).collect()
+}
+
+async fn moved(bed: &Bed<'_>, epoch: u64) -> Outcome {
+    bed.done(&promote(), &context(epoch, "promote")).await.unwrap();
+    bed.done(&Effect::Fence { component: "database".into(), region: EAST.into() }, &context(epoch, "fence"))
+        .await
+        .unwrap();
+    bed.done(&rejoin(), &context(epoch, "rejoin")).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_go_with_the_writer_and_a_lost_reply_starts_them_once() {
+    let Some(ground) = Ground::find().await else { return };
+    let within = Some(Duration::from_secs(900));
+    let bed =
+        Bed::make_with(&ground, true, RdsPlan { backups_follow: true, backups_within: within, ..RdsPlan::default() })
+            .await;
+    let name = bed.name().to_owned();
+    let start = "start-db-instance-automated-backups-replication";
+    let source = format!("arn:aws:rds:{EAST}:123456789012:db:{name}");
+    ground.awscli(WEST, &["rds", start, "--source-db-instance-arn", &source]);
+    let waits = std::time::Instant::now() + Duration::from_secs(20);
+    while bed.codes(&promote()).await.contains(&"PL-0951".to_owned()) {
+        assert!(std::time::Instant::now() < waits, "{:?}", replicated(&ground, WEST, &name));
+    }
+    assert_eq!(bed.codes(&rejoin()).await, ["PL-0951"], "it is said before");
+    let lose = json!({"kind": "lose-reply", "service": "rds", "times": 1,
+                      "action": "StartDBInstanceAutomatedBackupsReplication"});
+    ground.server.tell("faults", lose).await.unwrap();
+    let outcome = moved(&bed, 2).await;
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    let to_east = replicated(&ground, EAST, &name);
+    assert!(to_east.len() == 1 && to_east[0].starts_with(WEST), "{to_east:?}");
+    assert_eq!(
+        replicated(&ground, WEST, &name),
+        [format!("{EAST} retained")],
+        "what is there is kept, and gets no more"
+    );
+    let calls = [ground.calls(0.0, EAST).await, ground.calls(0.0, WEST).await].concat();
+    let count = |action: &str| calls.iter().filter(|c| c.contains(action)).count();
+    assert_eq!((count("StartDBInstanceAuto"), count("StopDBInstanceAuto")), (2, 1), "one start is the test's own");
+    let again = bed.done(&rejoin(), &context(3, "rejoin-again")).await.unwrap();
+    assert!(matches!(again, Outcome::Skipped { .. }), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_that_aws_does_not_take_are_a_warning_and_the_region_follows() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make_with(&ground, true, RdsPlan { backups_follow: true, ..RdsPlan::default() }).await;
+    let deny =
+        json!({"kind": "deny", "service": "rds", "action": "StartDBInstanceAutomatedBackupsReplication", "times": 9});
+    ground.server.tell("faults", deny).await.unwrap();
+    let outcome = moved(&bed, 2).await;
+    let Outcome::Warned { warning, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(warning.contains("StartDBInstanceAutomatedBackupsReplication"), "{warning}");
+    assert!(matches!(bed.look(EAST).await.role, Some(Role::Standby { streaming: true, .. })));
+}

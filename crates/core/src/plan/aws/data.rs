@@ -58,6 +58,8 @@ pub struct RdsPlan {
     pub snapshot: SnapshotBefore,
     /// `backups_within`: how old the newest moment may be to which replicated automated backups can be restored.
     pub backups_within: Option<Duration>,
+    /// `backups: follow`: their replication is turned round when a region joins again.
+    pub backups_follow: bool,
     /// One instance per region: one writes, the others are its read replicas.
     pub regions: BTreeMap<Region, RdsInstance>,
 }

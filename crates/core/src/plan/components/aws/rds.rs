@@ -16,6 +16,14 @@ static SNAPSHOT: [Word; 3] = [
     word("always", "Of a copy before it is promoted, too. The move waits for it, which may take longer than the RTO."),
 ];
 
+static BACKUPS: [Word; 2] = [
+    word("leave", "People set their replication up, and turn it round after a move."),
+    word(
+        "follow",
+        "When a region joins again, the writer's automated backups are replicated there, and those of the old instance no more.",
+    ),
+];
+
 static INSTANCE: Section = Section {
     doc: "The DB instance in a region.",
     keys: &[
@@ -45,6 +53,12 @@ pub(in crate::plan) static SECTION: Section = Section {
             Shape::Choice(&SNAPSHOT),
             "never",
             "Which changes a snapshot is made before, called after the run. It costs money until somebody deletes it.",
+        ),
+        default(
+            "backups",
+            Shape::Choice(&BACKUPS),
+            "leave",
+            "Whether the replication of automated backups between the regions goes with the writer.",
         ),
         optional(
             "backups_within",
@@ -77,7 +91,8 @@ pub(super) fn build(record: &Record) -> Option<RdsPlan> {
         _ => SnapshotBefore::Nothing,
     };
     let backups_within = record.duration("backups_within");
-    Some(RdsPlan { snapshot, backups_within, regions: regions.collect::<Option<_>>()? })
+    let backups_follow = record.word("backups")? == "follow";
+    Some(RdsPlan { snapshot, backups_within, backups_follow, regions: regions.collect::<Option<_>>()? })
 }
 
 /// What is closed must be known how to open again.
