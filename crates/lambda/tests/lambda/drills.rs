@@ -106,6 +106,12 @@ async fn a_drill_that_many_invocations_cut_is_made_once_and_comes_home() {
     ground.write_plan(&ground.plan("mode: manual", ""));
     let mut sandbox = ground.sandbox("one").await;
     ground.enter(&sandbox, "one").await;
+    let standby = ["rds", "describe-db-instances", "--db-instance-identifier", "pay-west"];
+    until("the copy to replicate", async || {
+        let shown = ground.awscli(&standby)["DBInstances"][0]["StatusInfos"].to_string();
+        if shown.contains("\"replicating\"") { Ok(()) } else { Err(shown) }
+    })
+    .await;
     let before = ground.changes().await;
     // Half a minute in all, where an invocation has seven seconds.
     ground.server.tell("phases", json!({"reboot": 400.0, "promote": 500.0, "task": 400.0})).await.unwrap();

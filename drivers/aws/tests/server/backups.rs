@@ -99,9 +99,9 @@ async fn backups_go_with_the_writer_and_a_lost_reply_starts_them_once() {
     let start = "start-db-instance-automated-backups-replication";
     let source = format!("arn:aws:rds:{EAST}:123456789012:db:{name}");
     ground.awscli(WEST, &["rds", start, "--source-db-instance-arn", &source]);
-    let waits = std::time::Instant::now() + Duration::from_secs(20);
+    let waits = tokio::time::Instant::now() + Duration::from_secs(20);
     while bed.codes(&promote()).await.contains(&"PL-0951".to_owned()) {
-        assert!(std::time::Instant::now() < waits, "{:?}", replicated(&ground, WEST, &name));
+        assert!(tokio::time::Instant::now() < waits, "{:?}", replicated(&ground, WEST, &name));
     }
     assert_eq!(bed.codes(&rejoin()).await, ["PL-0951"], "it is said before");
     let lose = json!({"kind": "lose-reply", "service": "rds", "times": 1,
