@@ -49,7 +49,8 @@ pub(super) async fn grant(parts: &Parts, run: &RunId, unit: &Unit, region: &Regi
 
 fn failure(error: UnitsError) -> Failure {
     match error {
-        UnitsError::Storage(error) => Failure::transient(error.to_string()).hint(error.hint()),
+        // A write that is reported as failed may have been kept: who is named in the store is not known.
+        UnitsError::Storage(error) => Failure::unknown(error.to_string()).hint(error.hint()),
         // Nothing was changed, and what follows is not this controller's to say.
         deposed @ UnitsError::Deposed { .. } => Failure::transient(deposed.to_string()),
         refused => Failure::rejected(refused.to_string()),

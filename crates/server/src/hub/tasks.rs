@@ -1,5 +1,6 @@
 //! The tasks of one agent: waiting, delivered, answered.
 
+use pilotlight_core::outcome::{Failure, FailureKind};
 use pilotlight_core::protocol::{Answer, Job, Task};
 use pilotlight_core::time::Mono;
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ struct Open {
     id: String,
     job: Job,
     delivered: Option<(String, Mono)>,
+    /// An earlier process of the agent was given it, and may have begun it.
+    taken_before: bool,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -34,12 +37,26 @@ pub(super) enum Delivery {
     Delivered,
 }
 
+impl Open {
+    /// A process that failed says what it changed itself: nothing of what one before it began, which died with its answer.
+    fn read(&self, answer: Answer) -> Answer {
+        let changes = matches!(self.job, Job::Apply { .. } | Job::Resume { .. });
+        match answer {
+            Answer::Failed { failure } if self.taken_before && changes => {
+                let message = format!("{}; an earlier process of the agent had taken the task too", failure.message);
+                Answer::Failed { failure: Failure { kind: FailureKind::OutcomeUnknown, message, ..failure } }
+            }
+            answer => answer,
+        }
+    }
+}
+
 impl Tasks {
     pub(super) fn add(&mut self, life: &str, job: Job) -> (String, oneshot::Receiver<Answer>) {
         self.last += 1;
         let id = format!("{life}-{}", self.last);
         let (answer, receiver) = oneshot::channel();
-        self.open.insert(self.last, Open { id: id.clone(), job, delivered: None, answer });
+        self.open.insert(self.last, Open { id: id.clone(), job, delivered: None, taken_before: false, answer });
         (id, receiver)
     }
 
@@ -52,6 +69,7 @@ impl Tasks {
                 Some((to, at)) => to != instance || now.since(*at) >= AGAIN,
             };
             if again {
+                open.taken_before |= open.delivered.as_ref().is_some_and(|(to, _)| to != instance);
                 open.delivered = Some((instance.to_owned(), now));
                 due.push(Task { id: open.id.clone(), job: open.job.clone() });
             }
@@ -66,6 +84,7 @@ impl Tasks {
 
     pub(super) fn end(&mut self, id: &str, answer: Answer) {
         if let Some(open) = self.number(id).and_then(|n| self.open.remove(&n)) {
+            let answer = open.read(answer);
             // Whoever asked may have gone in this very moment.
             let _ = open.answer.send(answer);
         }

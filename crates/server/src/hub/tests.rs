@@ -6,7 +6,7 @@ use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Gu
 use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId, Unit};
 use pilotlight_core::lease::granters_lease;
 use pilotlight_core::observation::{Role, State, Target};
-use pilotlight_core::outcome::{FailureKind, Outcome};
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::protocol::{Answer, Heartbeat, Job, OLDEST, Seen, TaskResult, VERSION};
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::clock::Clock;
@@ -186,6 +186,22 @@ async fn a_task_is_delivered_again_until_its_result_is_here() {
     hub.result(done(first.id)).expect("a result may be sent twice");
     assert_eq!(applying.await.unwrap(), Ok(Outcome::done()));
     assert_eq!(hub.work(&"east".into(), "b", "", Duration::ZERO).await.unwrap(), vec![]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_tells_nothing_of_what_an_earlier_process_of_the_agent_began() {
+    for (second, kind) in [("a", FailureKind::Transient), ("b", FailureKind::OutcomeUnknown)] {
+        let hub = hub();
+        hub.heartbeat(heartbeat("a", 1, vec![])).unwrap();
+        let agent = remote(&hub);
+        let applying = tokio::spawn(async move { agent.apply(&fence(), &context(Duration::from_secs(10))).await });
+        let task = next_task(&hub, "a").await;
+        assert_eq!(next_task(&hub, second).await, task);
+        let answer = Answer::Failed { failure: Failure::transient("it is no standby that runs").hint("look") };
+        hub.result(TaskResult { answer, ..done(task.id) }).unwrap();
+        let failure = applying.await.unwrap().unwrap_err();
+        assert_eq!((failure.kind, failure.hint.as_deref()), (kind, Some("look")), "given to {second}: {failure}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
