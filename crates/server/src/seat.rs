@@ -154,6 +154,10 @@ impl Seat {
                 renewed = self.renew(&record, version) => renewed,
                 () = self.until(lead.valid_until()) => Err(Lost::Silence("no renewal came through in time".into())),
             };
+            if renewed.is_ok() {
+                // Before the reply: whoever is answered looks at once.
+                self.front.knows(Ok(Some(&record)));
+            }
             if let Some(reply) = asked {
                 // A person who does not wait any more looks at `status`.
                 let _ = reply.send(renewed.as_ref().map(|_| ()).map_err(ToString::to_string));
@@ -162,7 +166,6 @@ impl Seat {
                 Ok(newest) => {
                     version = newest;
                     lead.renewed(sent, self.lease);
-                    self.front.knows(Ok(Some(&record)));
                 }
                 Err(Lost::Silence(why)) if lead.is_valid() => {
                     self.front.knows(Err(why));
