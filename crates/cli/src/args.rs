@@ -285,6 +285,13 @@ pub(crate) struct MoveArgs {
     /// Where to; may be left out when only one other region is there
     #[arg(long, value_name = "REGION")]
     pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+// What every move is asked for with, besides where to. No text of the help: it would become the command's.
+#[derive(Debug, Args)]
+pub(crate) struct HowArgs {
     /// Which unit; may be left out when the plan has one
     #[arg(long, value_name = "UNIT")]
     pub(crate) unit: Option<String>,
@@ -332,21 +339,8 @@ pub(crate) struct DrainArgs {
     /// Which region; may be left out when only one other takes traffic at rest
     #[arg(long, value_name = "REGION")]
     pub(crate) from: Option<String>,
-    /// Which unit; may be left out when the plan has one
-    #[arg(long, value_name = "UNIT")]
-    pub(crate) unit: Option<String>,
-    /// Touches nothing; says what each step would do and why; ends with 1 when something would make it fail
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Does not ask for the application's name
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Starts it and does not wait for its end
-    #[arg(long)]
-    pub(crate) detach: bool,
-    /// Prints JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
 }
 
 #[derive(Debug, Args)]

@@ -53,7 +53,7 @@ pub(crate) async fn drill(args: DrillArgs) -> Result<ExitCode, CliError> {
         CliError::say(Exit::Usage, format!("{} is not a duration", args.lasts)).hint("for example 1h")
     })?;
     let ended = request(Verb::Switchover, &args.movement, Word { drill: Some(lasts), ..Word::default() }).await?;
-    if ended == ExitCode::SUCCESS && !args.movement.json && !args.movement.dry_run {
+    if ended == ExitCode::SUCCESS && !args.movement.how.json && !args.movement.how.dry_run {
         let lasts = show_duration(lasts);
         println!(
             "The drill goes on for {lasts} from the end of this run; then Pilotlight takes it back. `pilotlight failback` ends it now."
@@ -64,8 +64,8 @@ pub(crate) async fn drill(args: DrillArgs) -> Result<ExitCode, CliError> {
 
 /// Gives a region's share to the others.
 pub(crate) async fn drain(args: DrainArgs) -> Result<ExitCode, CliError> {
-    let DrainArgs { plan, from: to, unit, dry_run, yes, detach, json } = args;
-    request(Verb::Drain, &MoveArgs { plan, to, unit, dry_run, yes, detach, json }, Word::default()).await
+    let DrainArgs { plan, from: to, how } = args;
+    request(Verb::Drain, &MoveArgs { plan, to, how }, Word::default()).await
 }
 
 /// Any other move.
@@ -79,7 +79,7 @@ async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, Cl
     let operator = Operator::of(&plan)?;
     let request = MoveRequest {
         verb,
-        unit: args.unit.as_deref().map(Unit::from),
+        unit: args.how.unit.as_deref().map(Unit::from),
         target: args.to.as_deref().map(Region::new),
         mode: None,
         dry_run: true,
@@ -90,12 +90,12 @@ async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, Cl
         why: String::new(),
     };
     // With the answer given in advance nobody reads a dry run, which asks every provider and takes its time.
-    if args.dry_run || !args.yes {
+    if args.how.dry_run || !args.how.yes {
         let MoveReply::DryRun { runbook, steps, findings } = operator.post("/v1/moves", &request).await? else {
             return Err(CliError::say(Exit::Bug, "the controller started a run although only a dry run was asked for"));
         };
-        show_dry_run(args.json && args.dry_run, &runbook, &steps, &findings)?;
-        if args.dry_run {
+        show_dry_run(args.how.json && args.how.dry_run, &runbook, &steps, &findings)?;
+        if args.how.dry_run {
             return Ok(if is_blocked(&steps, &findings) { Exit::Failed.into() } else { ExitCode::SUCCESS });
         }
         if let Some(region) = &request.writer_is_off {
@@ -107,15 +107,15 @@ async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, Cl
         confirm(plan.application.as_str())?;
     }
     let run = submit(&operator, &MoveRequest { dry_run: false, ..request }).await?;
-    if args.detach {
-        if args.json {
+    if args.how.detach {
+        if args.how.json {
             println!("{}", serde_json::json!({ "run": run }));
         } else {
             println!("{run} has begun; follow it with `pilotlight run watch {run}`");
         }
         return Ok(ExitCode::SUCCESS);
     }
-    watch::to_the_end(&operator, &run, args.json).await
+    watch::to_the_end(&operator, &run, args.how.json).await
 }
 
 /// Starts a move without asking; answers its run.

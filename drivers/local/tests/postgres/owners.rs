@@ -1,9 +1,8 @@
 //! Lost rows of tables whose owner is not to be trusted: what the table runs by itself must not run as a superuser.
 
-use crate::pair::{Pair, component, eventually};
-use nix::sys::signal::Signal;
-use pilotlight_core::effect::Effect;
-use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
+use crate::pair::{Pair, eventually};
+use crate::rows::{apply, captured, fail_over, run};
+use pilotlight_core::outcome::{FailureKind, Outcome};
 use pilotlight_core::rescue::Bundle;
 
 /// Mallory owns the tables, and puts the same code wherever a table runs some. It notes as whom it ran and then tries every
@@ -53,20 +52,6 @@ const MALLORY: &str = r#"
     RESET SESSION AUTHORIZATION;
 "#;
 
-async fn run(pair: &Pair, region: &str, sql: &str) {
-    let client = pair.client(region).await.unwrap();
-    client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
-}
-
-async fn apply(pair: &Pair, about: &Bundle, by: Option<&str>) -> Result<Outcome, Failure> {
-    let (component, region, upstream, bundle) = (component(), "east".into(), "west".into(), about.bundle.clone());
-    let effect = match by {
-        Some(by) => Effect::ApplyRescue { component, region, upstream, bundle, by: by.to_owned() },
-        None => Effect::ClassifyRescue { component, region, upstream, bundle },
-    };
-    pair.apply("east", &effect).await
-}
-
 async fn count(pair: &Pair, sql: &str) -> i64 {
     pair.client("west").await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
 }
@@ -83,13 +68,8 @@ async fn lost(pair: &Pair, before: &str, sql: &str) -> Bundle {
     pair.sever().await;
     pair.keep_ready().await;
     run(pair, "east", sql).await;
-    pair.hit("east", Signal::SIGKILL);
-    pair.fence("east").await.unwrap();
-    pair.promote("west").await.unwrap();
-    let about = match pair.capture(None).await.unwrap() {
-        Outcome::Done { output } => *output.rescue.unwrap(),
-        other => panic!("{other:?}"),
-    };
+    fail_over(pair).await;
+    let about = captured(pair).await;
     pair.rejoin("east", "west").await.unwrap();
     about
 }

@@ -26,7 +26,7 @@ const TABLES: &str = r#"
 
 const ALL: [&str; 4] = ["account", "\"or der\"", "pair", "whole"];
 
-async fn run(pair: &Pair, region: &str, sql: &str) {
+pub(crate) async fn run(pair: &Pair, region: &str, sql: &str) {
     let client = pair.client(region).await.unwrap();
     client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
 }
@@ -61,20 +61,20 @@ async fn parted(pair: &Pair) {
 }
 
 /// East dies, west takes over.
-async fn fail_over(pair: &Pair) {
+pub(crate) async fn fail_over(pair: &Pair) {
     pair.hit("east", Signal::SIGKILL);
     pair.fence("east").await.unwrap();
     pair.promote("west").await.unwrap();
 }
 
-async fn captured(pair: &Pair) -> Bundle {
+pub(crate) async fn captured(pair: &Pair) -> Bundle {
     match pair.capture(None).await.unwrap() {
         Outcome::Done { output } => *output.rescue.unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
-async fn apply(pair: &Pair, about: &Bundle, by: Option<&str>) -> Result<Outcome, Failure> {
+pub(crate) async fn apply(pair: &Pair, about: &Bundle, by: Option<&str>) -> Result<Outcome, Failure> {
     let (component, region, upstream, bundle) = (component(), "east".into(), "west".into(), about.bundle.clone());
     let effect = match by {
         Some(by) => Effect::ApplyRescue { component, region, upstream, bundle, by: by.to_owned() },
