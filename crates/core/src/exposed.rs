@@ -5,7 +5,8 @@
 //! That is wanted, and must be seen while it lasts. Only sentinels say what a copy lacks; where none is seen and nobody
 //! streams, what was lacking grows with the clock. While copies stream and do not say how far they are, nothing is said.
 //!
-//! Border: pure; it alarms and decides nothing. What is remembered can be lost: a controller that takes over begins anew.
+//! Border: pure; it alarms and decides nothing. A controller that takes over goes on from what was kept
+//! ([`crate::remembered`]); the time in which nobody led is in none of the figures.
 
 use crate::id::Region;
 use crate::observation::Role;
@@ -73,12 +74,21 @@ pub enum Change {
 pub struct Watch {
     /// How much was lacking when that was last known, and when.
     known: Option<(Mono, Duration)>,
-    begun: Mono,
+    /// How long what goes on had lasted, and when that was.
+    begun: (Duration, Mono),
     /// The newest first; only the first may go on.
     all: Vec<Exposed>,
 }
 
 impl Watch {
+    /// Goes on from what an earlier leader kept.
+    pub fn goes_on(kept: &[Exposed], now: Mono) -> Self {
+        let all: Vec<Exposed> = kept.iter().take(KEPT).cloned().collect();
+        let open = all.first().filter(|e| !e.over);
+        let known = open.map(|e| (now, e.at_risk_ms));
+        Self { known, begun: (open.map_or(Duration::ZERO, |e| e.lasted_ms), now), all }
+    }
+
     /// The newest first; those that are over as long as they are remembered.
     pub fn all(&self) -> &[Exposed] {
         &self.all
@@ -123,17 +133,17 @@ impl Watch {
         if shown.is_some() {
             self.known = Some((now, risk));
         }
-        let begun = self.begun;
+        let (before, begun) = self.begun;
         match self.all.first_mut().filter(|e| !e.over) {
             Some(open) => {
-                open.lasted_ms = now.since(begun);
+                open.lasted_ms = before + now.since(begun);
                 open.at_risk_ms = risk;
                 open.most_ms = open.most_ms.max(risk);
                 // One that goes to and fro about the limit is one.
                 (risk <= rpo / 2).then(|| self.end())
             }
             None if risk > rpo => {
-                self.begun = now;
+                self.begun = (Duration::ZERO, now);
                 let writer = writer.clone();
                 let lasted_ms = Duration::ZERO;
                 let begun = Exposed { writer, since: wall, lasted_ms, at_risk_ms: risk, most_ms: risk, over: false };
@@ -193,6 +203,23 @@ mod tests {
         assert_eq!((ended.lasted_ms.as_secs(), ended.most_ms.as_secs()), (61, 90));
         assert!(ended.to_string().contains("for 1 min 01 s: at the most 1 min 30 s"), "{ended}");
         assert!(watch.open().is_none() && watch.all().len() == 1);
+    }
+
+    #[test]
+    fn the_next_leader_goes_on_with_what_was_kept_by_a_clock_of_its_own() {
+        let mut first = Watch::default();
+        at(&mut first, 9_000, Some(31), false);
+        at(&mut first, 9_020, Some(51), false);
+        let mut next = Watch::goes_on(first.all(), Mono(Duration::from_secs(5)));
+        assert_eq!(next.all(), first.all());
+        assert_eq!(at(&mut next, 15, None, false), None, "it has begun, and was told");
+        let open = next.open().cloned().expect("it goes on");
+        assert_eq!((open.since, open.lasted_ms.as_secs(), open.at_risk_ms.as_secs()), (Wall(9_000_000), 30, 61));
+        let Some(Change::Ended(ended)) = at(&mut next, 16, Some(0), true) else { panic!("{next:?}") };
+        assert_eq!((ended.lasted_ms.as_secs(), ended.most_ms.as_secs()), (31, 61));
+        let mut third = Watch::goes_on(next.all(), Mono(Duration::ZERO));
+        assert_eq!(at(&mut third, 1, None, false), None, "nothing goes on, and nothing is known yet");
+        assert!(matches!(at(&mut third, 2, Some(31), false), Some(Change::Begun(_))) && third.all().len() == 2);
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod plan;
 pub mod position;
 pub mod protocol;
 pub mod recording;
+pub mod remembered;
 pub mod rescue;
 pub mod run;
 pub mod runbook;

@@ -29,6 +29,7 @@ use pilotlight_core::candidate::Wish;
 use pilotlight_core::id::{Epoch, Region, RunId, Unit};
 use pilotlight_core::lease::granters_lease;
 use pilotlight_core::placement::Verb;
+use pilotlight_core::remembered::Remembered;
 use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState, RunView};
 use pilotlight_core::runbook::{Runbook, Unsound};
 use pilotlight_core::time::stamp;
@@ -206,6 +207,16 @@ impl Engine {
     /// What the store has of every unit.
     pub async fn units(&self) -> Result<Vec<UnitRecord>, StorageError> {
         self.0.parts.units.all().await
+    }
+
+    /// What leaders before this one have kept of a unit.
+    pub async fn remembered(&self, unit: &Unit) -> Result<Remembered, StorageError> {
+        self.0.parts.units.remembered(unit).await
+    }
+
+    /// Keeps it for the leaders after this one; returns what the store has now.
+    pub async fn remember(&self, unit: &Unit, newest: &Remembered) -> Result<Remembered, UnitsError> {
+        self.0.parts.units.remember(unit, newest).await
     }
 
     /// A person has taken note of the newest failover: the next automatic one need not wait for the cool-down.

@@ -22,6 +22,7 @@ use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::Role;
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::recording::{self, Scene};
+use pilotlight_core::remembered::{CoolDown, Counter, Remembered};
 use pilotlight_core::run::Cause;
 use pilotlight_core::time::{ClockWatch, Mono, Wall, show_duration};
 use pilotlight_core::verdict::{self, Decision, History, Judgement, LastFailover, Sight, Verdict};
@@ -140,8 +141,9 @@ struct Round {
     /// The verdict, and since when it has been that.
     word: Option<(Verdict, Mono)>,
     past: Past,
-    /// The newest failover, how old it was by the wall clock when it was first met, and when that was.
-    met: Option<(RunId, Duration, Mono)>,
+    /// What leaders before this one kept; `None` until it was read.
+    before: Option<Arc<Remembered>>,
+    cool_down: Counter,
     /// The version of the unit's record that the past belongs to, and when it was read.
     read_at: Option<(u64, Mono)>,
     refused: Option<(Mono, Refusal)>,
@@ -168,16 +170,23 @@ impl Round {
         self.read_at = Some((record.version, now));
     }
 
-    /// How long ago that failover was: by the steady clock since it was first met.
-    fn ago(&mut self, run: &RunId, at: Wall, now: Mono, wall: Wall) -> Duration {
-        match &self.met {
-            Some((met, age, when)) if met == run => *age + now.since(*when),
-            _ => {
-                let age = wall.since(at);
-                self.met = Some((run.clone(), age, now));
-                age
-            }
+    /// Goes on from what leaders before this one kept, once that was read.
+    fn recall(&mut self, desk: &Desk, unit: &Unit, now: Mono) {
+        if self.before.is_none() {
+            self.before = desk.memories.before(unit);
+            self.exposure = self.before.as_ref().map_or_else(Watch::default, |b| Watch::goes_on(&b.exposed, now));
         }
+    }
+
+    /// For the leaders after this one; nothing before it is known what it goes on from.
+    fn keep(&self, desk: &Desk, unit: &Unit, last: Option<&LastFailover>) {
+        if self.before.is_none() {
+            return;
+        }
+        let lasts = desk.plan.policy.cool_down;
+        let cool_down = last.map(|l| CoolDown::now(l.run.clone(), l.counted, l.acknowledged, lasts));
+        let exposed = self.exposure.all().to_vec();
+        desk.memories.note(unit, Remembered { cool_down, exposed, ..Remembered::default() });
     }
 
     /// One line when something changes.
@@ -232,14 +241,18 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     }
     round.remember(desk, &record, sight.now).await;
     let now = desk.clock.wall();
-    if let Some(change) = round.exposure.look(&desk.plan, &judgement, &sight, now) {
+    round.recall(desk, unit, sight.now);
+    if round.before.is_some()
+        && let Some(change) = round.exposure.look(&desk.plan, &judgement, &sight, now)
+    {
         exposed::tell(desk, &record, change);
     }
-    let mut history = history(desk, &record, round, sight.now, now);
+    let mut history = history(desk, &record, round, sight.now);
+    round.keep(desk, unit, history.last_failover.as_ref());
     (history.gives_way, history.prepared) = in_the_way(desk, &record, judgement.verdict).await;
     let decided = verdict::decide(&desk.plan, unit, &judgement, &history, now);
     let bars = history.last_failover.as_ref().filter(|l| !l.acknowledged);
-    let cooling_down = bars.map(|l| l.cooling_down(&desk.plan, now)).filter(|left| !left.is_zero());
+    let cooling_down = bars.map(|l| l.cooling_down(&desk.plan)).filter(|left| !left.is_zero());
     desk.record(|| Scene {
         at: now,
         unit: unit.clone(),
@@ -274,17 +287,17 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     Judged { judgement: Some(judgement), decision, unwell_since, cooling_down, drill, exposed }
 }
 
-fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono, wall: Wall) -> History {
+fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono) -> History {
     // What was withdrawn was none.
     let automatic = record.failed_over.as_ref().filter(|f| f.automatic && !round.past.withdrawn);
-    let ago = automatic.map(|f| round.ago(&f.run, f.at, now, wall));
+    let before = round.before.as_ref().and_then(|before| before.cool_down.as_ref());
     let last_failover = automatic.map(|f| LastFailover {
         run: f.run.clone(),
         at: f.at,
         acknowledged: f.acknowledged_by.is_some(),
         failed: round.past.failed_over_badly,
         unread: round.past.failover_unread.clone(),
-        ago,
+        counted: round.cool_down.counted(&f.run, before, now),
     });
     History {
         hold: desk.holds.read(),

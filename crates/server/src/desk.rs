@@ -11,6 +11,7 @@ use crate::moves::Source;
 use crate::notes::UnitNote;
 use crate::orders::{Order, Orders};
 use crate::recorder::{Recorder, Writing};
+use crate::remembered::Memories;
 use crate::serve::ServerParts;
 use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::derive::{self, Consent, Derivation};
@@ -66,6 +67,8 @@ pub(crate) struct Desk {
     pub(crate) orders: Orders,
     /// Under which plans agents run.
     pub(crate) accords: Accords,
+    /// What leaders before this one kept, and what this one keeps.
+    pub(crate) memories: Memories,
     pub(crate) began: Mono,
     pub(crate) shutdown: CancellationToken,
     /// Held while a report is written.
@@ -116,6 +119,7 @@ impl Desk {
         Self {
             began: clock.mono(),
             accords: Accords::new(&plan),
+            memories: Memories::default(),
             plan,
             engine: parts.engine,
             lead: parts.lead,

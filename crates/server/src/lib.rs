@@ -25,6 +25,7 @@ mod others;
 mod past;
 mod quiet;
 mod recorder;
+mod remembered;
 mod reports;
 mod seat;
 mod serve;

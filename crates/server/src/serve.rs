@@ -12,7 +12,7 @@ use crate::orders::Orders;
 use crate::recorder::RecordingTo;
 use crate::seat::Seat;
 use crate::tokens::Tokens;
-use crate::{controller, notes, others, reports, traffic};
+use crate::{controller, notes, others, remembered, reports, traffic};
 use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
@@ -332,7 +332,7 @@ async fn work(desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) -> Result<(), Serv
 /// Spawns everything that looks and decides; each ends at shutdown and never before.
 fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn PortLook>) {
     let (decides, dials, shares) = (desk.clone(), desk.clone(), desk.clone());
-    let (publishes, follows, asks) = (desk.clone(), desk.clone(), desk.clone());
+    let (publishes, follows, asks, remembers) = (desk.clone(), desk.clone(), desk.clone(), desk.clone());
     tasks.spawn(async move {
         controller::run(decides).await;
         "decisions"
@@ -373,6 +373,10 @@ fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn
     tasks.spawn(async move {
         others::run(follows).await;
         "what other controllers left"
+    });
+    tasks.spawn(async move {
+        remembered::run(remembers).await;
+        "what leaders remember"
     });
 }
 

@@ -4,6 +4,7 @@
 //! was seen last.
 
 mod at_rest;
+mod cooling;
 mod damage;
 mod door;
 mod drills;

@@ -184,8 +184,9 @@ fn unit_text(out: &mut String, unit: &UnitStatus, plan: &Plan) {
     if let Some(cooling) = &unit.cooling_down {
         let _ = writeln!(
             out,
-            "  cooling down after {} until {}; `pilotlight acknowledge` ends it",
+            "  cooling down after {} for {} more, not before {}; `pilotlight acknowledge` ends it",
             cooling.run,
+            show_duration(cooling.left_ms),
             show_wall(cooling.until)
         );
     }

@@ -16,7 +16,6 @@ use crate::health::{Health, Question};
 use crate::id::{Region, RunId, Unit};
 use crate::placement::{Intent, Mode, Placement, Verb};
 use crate::plan::{DecisionMode, Plan, RejoinMode, Shares};
-use crate::position::option_ms;
 use crate::time::{Wall, as_ms, show_duration, show_wall};
 use drain::{drain, is_dark};
 use serde::{Deserialize, Serialize};
@@ -100,12 +99,12 @@ impl std::fmt::Display for Hold {
 pub struct LastFailover {
     /// Its run.
     pub run: RunId,
-    /// When it was started, for people and for a controller that was not there.
+    /// When it was started, for people.
     pub at: Wall,
-    /// How long ago that is, counted on the controller's steady clock since it first met this failover. Before that the wall
-    /// clock counts: the cool-down outlives a restart of the machine, and is policy, not safety.
-    #[serde(rename = "ago_ms", with = "option_ms", default)]
-    pub ago: Option<Duration>,
+    /// How much time has passed since as leaders saw it pass, each on its own steady clock ([`crate::remembered`]). A wall
+    /// clock has no say: one that was set would end the cool-down early.
+    #[serde(rename = "ago_ms", with = "as_ms", default)]
+    pub counted: Duration,
     /// A person has seen it and allows the next.
     pub acknowledged: bool,
     /// It has ended and did not do what it was to do.
@@ -118,8 +117,8 @@ pub struct LastFailover {
 
 impl LastFailover {
     /// For how long it still bars the next one.
-    pub fn cooling_down(&self, plan: &Plan, now: Wall) -> Duration {
-        plan.policy.cool_down.saturating_sub(self.ago.unwrap_or_else(|| now.since(self.at)))
+    pub fn cooling_down(&self, plan: &Plan) -> Duration {
+        plan.policy.cool_down.saturating_sub(self.counted)
     }
 }
 
@@ -219,7 +218,8 @@ pub enum Reason {
     },
     /// Once is enough.
     #[error(
-        "{run} moved the writer a short while ago; the next automatic move waits {} unless that one is acknowledged",
+        "{run} moved the writer a short while ago; the next automatic move waits {} more, not counting time in which no controller \
+         leads: `pilotlight acknowledge` ends that, or move by hand",
         show_duration(*left)
     )]
     CoolDown {
@@ -314,9 +314,9 @@ pub fn decide(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History
     match judgement.verdict {
         Verdict::Healthy => rejoin(plan, unit, judgement, history, now),
         Verdict::ServiceUnhealthy => service(plan, unit, judgement, history, now),
-        Verdict::WriterDead | Verdict::RegionLost => failover(plan, unit, judgement, history, now),
+        Verdict::WriterDead | Verdict::RegionLost => failover(plan, unit, judgement, history),
         Verdict::NoDataYet => Decision::Hold(Reason::NoDataYet),
-        Verdict::Suspect => suspect(plan, unit, judgement, history, now),
+        Verdict::Suspect => suspect(plan, unit, judgement, history),
         Verdict::Minority => Decision::Hold(Reason::Minority { quorum: judgement.quorum }),
         Verdict::AgentLost => Decision::Hold(Reason::AgentLost),
         Verdict::AllDown => Decision::Hold(Reason::AllDown),
@@ -349,7 +349,7 @@ fn busy(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now:
 
 /// A writer that its agent sees and that does not work is given up when the policy says for how long that is borne. Where
 /// the agent itself is silent, the lease decides.
-fn suspect(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
+fn suspect(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History) -> Decision {
     let seen = matches!(judgement.scope, Scope::Component { .. });
     let Some(borne) = plan.policy.unhealthy_for.filter(|_| seen) else { return Decision::Hold(Reason::Suspect) };
     let left = borne.saturating_sub(history.same_for);
@@ -359,7 +359,7 @@ fn suspect(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, n
     if !judgement.quorum.is_majority() {
         return Decision::Hold(Reason::Minority { quorum: judgement.quorum });
     }
-    failover(plan, unit, judgement, history, now)
+    failover(plan, unit, judgement, history)
 }
 
 /// A service that is unhealthy where the writer is takes the writer along only where the plan says after how long, and then
@@ -387,22 +387,15 @@ fn service(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, n
     if plan.policy.mode == DecisionMode::Manual {
         return Decision::Hold(Reason::ServiceUnhealthy { question });
     }
-    replace(plan, unit, judgement, history, now, (Verb::Switchover, Mode::Graceful))
+    replace(plan, unit, judgement, history, (Verb::Switchover, Mode::Graceful))
 }
 
-fn failover(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now: Wall) -> Decision {
-    replace(plan, unit, judgement, history, now, (Verb::Failover, Mode::Ungraceful))
+fn failover(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History) -> Decision {
+    replace(plan, unit, judgement, history, (Verb::Failover, Mode::Ungraceful))
 }
 
 /// Another region gets the writer, once every hurdle is cleared and nothing in the past bars it.
-fn replace(
-    plan: &Plan,
-    unit: &Unit,
-    judgement: &Judgement,
-    history: &History,
-    now: Wall,
-    (verb, mode): (Verb, Mode),
-) -> Decision {
+fn replace(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, (verb, mode): (Verb, Mode)) -> Decision {
     let candidate = match choose(plan, &judgement.candidates) {
         Ok(candidate) => candidate,
         Err(reason) => return Decision::Hold(reason),
@@ -417,7 +410,7 @@ fn replace(
         if last.failed {
             return Decision::Hold(Reason::AttemptFailed { run: last.run.clone() });
         }
-        let left = last.cooling_down(plan, now);
+        let left = last.cooling_down(plan);
         if left > Duration::ZERO {
             return Decision::Hold(Reason::CoolDown { run: last.run.clone(), left });
         }

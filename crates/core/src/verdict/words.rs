@@ -163,9 +163,23 @@ With the verdict \"region lost\" and `mode: automatic`.
 
 ";
 
+const COOL_DOWN: &str = "
+## How a cool-down is counted
+
+`policy.cool_down` begins with an automatic failover and is counted by the controller that leads, on its own steady clock; a wall
+clock that is set changes nothing. The leader keeps what it has counted in the store: each 15 seconds (a short cool-down oftener,
+each twentieth of it), and when it ends in order. The next leader, or the same controller started again, goes on from there.
+**Time in which nobody leads does not count**, nor what a leader that was killed had not kept yet, so a cool-down may last longer and
+never shorter. It is over when all of it was counted, when a person says `pilotlight acknowledge`, or with a failover by hand; the record
+says which of the first two it was.
+
+The [function of AWS Lambda](lambda.md) leads for some seconds at a time. What it counts adds up so slowly that in effect a
+person ends its cool-down: `{\"action\": \"acknowledge\"}`.
+";
+
 /// docs/decisions.md.
 pub fn decisions(plan: &Plan) -> String {
-    format!("{HEAD}{}\n{HOLDS}{}", table(plan), holds(plan))
+    format!("{HEAD}{}\n{HOLDS}{}{COOL_DOWN}", table(plan), holds(plan))
 }
 
 /// Each verdict with what follows from it in each mode.
@@ -293,7 +307,14 @@ fn candidate(plan: &Plan) -> Candidate {
 /// What a person or the past may have in the way.
 fn histories(plan: &Plan) -> Vec<(String, History)> {
     let run = || RunId::new("RUN");
-    let last = |failed| LastFailover { run: run(), at: NOW, acknowledged: false, failed, unread: None, ago: None };
+    let last = |failed| LastFailover {
+        run: run(),
+        at: NOW,
+        acknowledged: false,
+        failed,
+        unread: None,
+        counted: Duration::ZERO,
+    };
     let file =
         plan.policy.hold_file.as_ref().map_or("`hold` in `controller.state`".to_owned(), |f| f.display().to_string());
     let hold = Hold { file, by: String::new(), since: None, why: String::new() };

@@ -3,6 +3,8 @@
 //! Invariants: the epoch never falls; at most one run holds a unit; only that run changes its writer; what a leader has
 //! changed, or claimed, no leader of an older term changes any more.
 
+mod remembered;
+
 use super::{PutError, Store, Versioned};
 use crate::storage::StorageError;
 use pilotlight_core::candidate::{Admitted, Wish};

@@ -51,7 +51,7 @@ fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
     let hold = || DecisionView::Hold { why, code: None };
     let cooling_down = judged.as_ref().and_then(|j| j.cooling_down).and_then(|left| {
         let run = record.as_ref().and_then(|r| r.failed_over.as_ref()).map(|f| f.run.clone())?;
-        Some(CoolingDown { run, until: Wall(desk.clock.wall().0 + millis(left)) })
+        Some(CoolingDown { run, left_ms: left, until: Wall(desk.clock.wall().0 + millis(left)) })
     });
     let exposed = judged.as_ref().map(|j| j.exposed.clone()).unwrap_or_default();
     let drill = judged.as_ref().and_then(|j| j.drill.clone());

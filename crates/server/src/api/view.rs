@@ -135,8 +135,8 @@ pub struct UnitStatus {
     /// What leads users by other shares than the plan has at rest, although nothing moves it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,
-    /// When its writer acknowledged more than the RPO beyond what another region holds, the newest first: since this
-    /// controller leads, and only the last few.
+    /// When its writer acknowledged more than the RPO beyond what another region holds, the newest first, and only the last
+    /// few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<Exposed>,
 }
@@ -190,7 +190,10 @@ pub struct DrillView {
 pub struct CoolingDown {
     /// The run.
     pub run: RunId,
-    /// Until when.
+    /// For so long more; time in which no controller leads does not count.
+    #[serde(default, with = "as_ms")]
+    pub left_ms: Duration,
+    /// Until when, if one always leads.
     pub until: Wall,
 }
 

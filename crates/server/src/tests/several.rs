@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use pilotlight_core::id::RunId;
 use pilotlight_core::leader::LeaderRecord;
 use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::Plan;
 use pilotlight_core::run::{Condition, Event, Record};
 use pilotlight_core::time::Wall;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -31,8 +32,8 @@ const LEASE: Duration = Duration::from_secs(10);
 
 /// What three controllers share, and each one's way to it, which can be cut.
 #[derive(Clone)]
-struct Way {
-    store: MemoryStore,
+pub(super) struct Way {
+    pub(super) store: MemoryStore,
     journal: MemoryJournal,
     cut: Arc<AtomicBool>,
     /// Records from [`HELD_AT`] on wait while it is set, so that a run is in its middle for as long as a test likes.
@@ -94,17 +95,22 @@ impl Journal for Way {
 }
 
 /// The lab with three controllers in the place of one.
-struct Three {
-    lab: Lab,
-    ways: BTreeMap<&'static str, Way>,
-    addresses: BTreeMap<&'static str, SocketAddr>,
-    running: BTreeMap<&'static str, Process>,
+pub(super) struct Three {
+    pub(super) lab: Lab,
+    pub(super) ways: BTreeMap<&'static str, Way>,
+    pub(super) addresses: BTreeMap<&'static str, SocketAddr>,
+    pub(super) running: BTreeMap<&'static str, Process>,
 }
 
 impl Three {
     /// All three run, one leads, and all is well.
     async fn up() -> Self {
+        Self::up_with(|_| ()).await
+    }
+
+    pub(super) async fn up_with(configure: impl FnOnce(&mut Plan)) -> Self {
         let mut lab = Lab::new();
+        configure(&mut lab.plan);
         lab.plan.policy.lease = LEASE;
         lab.plan.controller.leader_lease = Some(LEAD);
         let held = Arc::new(watch::Sender::new(false));
@@ -126,7 +132,7 @@ impl Three {
         three
     }
 
-    fn start(&mut self, name: &'static str) {
+    pub(super) fn start(&mut self, name: &'static str) {
         let (way, address) = (self.ways[name].clone(), self.addresses[name]);
         let (world, plan) = (self.lab.world.clone(), self.lab.plan.clone());
         let folder = self.lab.folder().join(name);
@@ -160,7 +166,7 @@ impl Three {
     }
 
     /// As by kill -9.
-    fn kill(&mut self, name: &str) {
+    pub(super) fn kill(&mut self, name: &str) {
         self.running.remove(name);
     }
 
@@ -168,12 +174,12 @@ impl Three {
         self.ways[name].cut.store(cut, Ordering::SeqCst);
     }
 
-    async fn ask<A: serde::de::DeserializeOwned>(&self, name: &str, path: &str) -> Result<A, String> {
+    pub(super) async fn ask<A: serde::de::DeserializeOwned>(&self, name: &str, path: &str) -> Result<A, String> {
         self.lab.ask_at(self.addresses[name], path).await
     }
 
     /// Who leads; exactly one says so.
-    async fn leader(&self) -> &'static str {
+    pub(super) async fn leader(&self) -> &'static str {
         until("one leads", async || {
             let mut leaders = Vec::new();
             for name in self.running.keys() {
@@ -189,7 +195,7 @@ impl Three {
     }
 
     /// Another than `old` leads.
-    async fn successor(&self, old: &str) -> &'static str {
+    pub(super) async fn successor(&self, old: &str) -> &'static str {
         until("another leads", async || match self.leader().await {
             leader if leader == old => Err(format!("{old} leads")),
             leader => Ok(leader),
@@ -211,7 +217,7 @@ impl Three {
         .await
     }
 
-    async fn until_well(&self, writer: &str) -> StatusView {
+    pub(super) async fn until_well(&self, writer: &str) -> StatusView {
         until("all is well", async || {
             let leader = self.leader().await;
             let status: StatusView = self.ask(leader, "/v1/status").await?;
@@ -220,7 +226,7 @@ impl Three {
         .await
     }
 
-    async fn runs(&self) -> Result<RunsView, String> {
+    pub(super) async fn runs(&self) -> Result<RunsView, String> {
         let leader = self.leader().await;
         self.ask(leader, "/v1/runs").await
     }

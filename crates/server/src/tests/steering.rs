@@ -158,7 +158,7 @@ async fn one_failover_by_itself_then_a_person_acknowledges() {
         .await;
     lab.world.kill("database", "west");
     let holds = |s: &crate::api::view::StatusView| match &s.units[0].decision {
-        DecisionView::Hold { why, .. } => why.contains("acknowledged"),
+        DecisionView::Hold { why, .. } => why.contains("acknowledge`"),
         DecisionView::Start { .. } => false,
     };
     lab.until("it holds still", holds).await;

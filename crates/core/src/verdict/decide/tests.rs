@@ -91,7 +91,7 @@ fn where_the_plan_says_so_the_writer_moves_with_it_and_loses_nothing() {
         acknowledged: false,
         failed: false,
         unread: None,
-        ago: None,
+        counted: Duration::ZERO,
     };
     let cooling = History { last_failover: Some(last), ..History::default() };
     assert!(says(&decided(&plan, &sick(60), &cooling).1).contains("moved the writer a short while ago"));

@@ -66,7 +66,7 @@ fn the_policy_says_who_drains_a_lost_region_and_it_happens_once() {
     let cooling = LastFailover {
         run: RunId::new("r0"),
         at: Wall(9_999_000),
-        ago: None,
+        counted: Duration::ZERO,
         acknowledged: false,
         failed: true,
         unread: None,

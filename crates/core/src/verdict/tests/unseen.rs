@@ -13,7 +13,7 @@ fn a_history_that_cannot_be_read_holds_what_would_be_started_on_top_of_it() {
         acknowledged,
         failed: false,
         unread: Some(unread()),
-        ago: None,
+        counted: Duration::ZERO,
     };
     let held = Decision::Hold(Reason::HistoryUnread { unread: unread() });
     let history = |acknowledged| History { last_failover: Some(last(acknowledged)), ..History::default() };
@@ -80,16 +80,14 @@ fn a_wall_clock_that_was_set_neither_hides_nor_invents_a_loss() {
 }
 
 #[test]
-fn a_cool_down_goes_by_the_steady_clock_where_the_controller_was_there() {
+fn a_cool_down_goes_by_what_leaders_counted_whatever_a_wall_clock_says() {
     let mut plan = usual();
     plan.policy.cool_down = Duration::from_secs(3_600);
     let judgement = judge(&gone());
-    let second = Duration::from_secs(1);
-    for (what, now, ago, left) in [
-        ("the wall clock was set forward by a day", 86_400_000, Some(second), Some(3_599)),
-        ("the wall clock was set back by a day", 0, Some(3_600 * second), None),
-        ("the controller was not there", 87_000_000, None, Some(3_000)),
-        ("not there, and the clock was set back", 0, None, Some(3_600)),
+    for (what, now, counted, left) in [
+        ("the wall clock was set forward by a day", 172_800_000, 1, Some(3_599)),
+        ("the wall clock was set back by a day", 0, 3_600, None),
+        ("nobody has counted anything", 172_800_000, 0, Some(3_600)),
     ] {
         let last = LastFailover {
             run: RunId::from("failover-1"),
@@ -97,11 +95,14 @@ fn a_cool_down_goes_by_the_steady_clock_where_the_controller_was_there() {
             acknowledged: false,
             failed: false,
             unread: None,
-            ago,
+            counted: Duration::from_secs(counted),
         };
         let history = History { last_failover: Some(last), ..History::default() };
         let held = match decide(&plan, &unit(), &judgement, &history, Wall(now)) {
-            Decision::Hold(Reason::CoolDown { left, .. }) => Some(left.as_secs()),
+            Decision::Hold(reason @ Reason::CoolDown { left, .. }) => {
+                assert!(reason.to_string().contains("`pilotlight acknowledge`"), "{reason}");
+                Some(left.as_secs())
+            }
             Decision::Start(_) => None,
             other => panic!("{what}: {other:?}"),
         };
