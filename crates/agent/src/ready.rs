@@ -1,7 +1,7 @@
-//! What an agent lacks to look after a copy, said once at its start: a program that is missing is felt only when somebody
-//! has to act, and then it is too late.
+//! What an agent lacks to look after a copy, and what would make a bad day worse, said once at its start: it is felt only when
+//! somebody has to act, and then it is too late.
 //!
-//! Border: reads and logs. Nothing waits for it and nothing is decided from it.
+//! Border: reads and logs. Nothing waits for it and nothing is decided from it. `check --live` asks again and has all of it.
 
 use crate::Agent;
 use pilotlight_core::effect::Effect;
@@ -10,10 +10,10 @@ use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_driver::clock::within;
 use std::time::Duration;
 
-/// It reads files and asks its own server; what takes longer is told by the looks.
+/// It reads files, asks its own server and tries a door of each other; what takes longer is told by the looks.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Asks the driver what would stand in the way of a fence, which is what must never fail.
+/// Asks the driver what would stand in the way of a fence, which is what must never fail, and of what follows on one.
 pub(crate) async fn check(agent: &Agent, target: &Target) {
     if !agent.picture.is_replicated(target) {
         return;
@@ -29,7 +29,16 @@ pub(crate) async fn check(agent: &Agent, target: &Target) {
         Some(Err(failure)) => vec![Finding::unseen(target.component.as_str(), &failure)],
         None => return,
     };
-    for Finding { code, message, hint, .. } in findings.iter().filter(|f| f.severity == Severity::Blocker) {
-        tracing::warn!(component = %target.component, hint, "this agent lacks what it may need: {code}: {message}");
+    for Finding { code, severity, message, hint } in &findings {
+        let component = &target.component;
+        match severity {
+            Severity::Blocker => {
+                tracing::warn!(%component, hint, "this agent lacks what it may need: {code}: {message}");
+            }
+            Severity::Warning => {
+                tracing::warn!(%component, hint, "this would stand in the way on a bad day: {code}: {message}");
+            }
+            Severity::Note => tracing::info!(%component, hint, "{code}: {message}"),
+        }
     }
 }

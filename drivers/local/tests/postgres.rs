@@ -4,6 +4,8 @@
 
 #[path = "postgres/battery.rs"]
 mod battery;
+#[path = "postgres/beforehand.rs"]
+mod beforehand;
 #[path = "postgres/connections.rs"]
 mod connections;
 #[path = "postgres/fences.rs"]

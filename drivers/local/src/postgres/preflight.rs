@@ -75,7 +75,11 @@ impl PostgresDriver {
         if let (Effect::Promote { .. }, Some(own)) = (effect, &own) {
             found.extend(self.of_versions(&here, own).await);
         }
+        if own.is_some() {
+            found.extend(self.of_tables().await);
+        }
         found.extend(self.rescue_findings(own.as_ref(), effect));
+        found.extend(self.of_doors(effect).await);
         if let Effect::Rejoin { upstream, .. } = effect {
             found.extend(self.of_rejoin(upstream, own.as_ref()).await?);
         }

@@ -13,6 +13,7 @@ pub mod bundle;
 mod capture;
 mod copy;
 mod decode;
+mod door;
 mod fate;
 mod lines;
 mod names;

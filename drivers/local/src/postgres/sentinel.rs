@@ -6,8 +6,9 @@
 use super::PostgresDriver;
 use super::look::Answer;
 use super::session::{SqlError, column, literal};
+use pilotlight_core::code;
 use pilotlight_core::observation::Sentinel;
-use pilotlight_core::outcome::{Failure, Outcome};
+use pilotlight_core::outcome::{Failure, Finding, Outcome, Severity};
 use pilotlight_driver::Context;
 use std::time::Duration;
 use tokio_postgres::SimpleQueryRow;
@@ -42,6 +43,16 @@ pub(super) fn not_ours(found: &[SimpleQueryRow]) -> Result<(), Failure> {
 }
 
 impl PostgresDriver {
+    /// The same as a finding: said of the component, since every copy has the same tables.
+    pub(super) async fn of_tables(&self) -> Option<Finding> {
+        let rows = self.look.rows(FOREIGN, WRITE_TIMEOUT, true).await.ok()?;
+        let failure = not_ours(&rows).err()?;
+        let (_, why) = failure.coded();
+        let message = format!("in the database {} of {}: {why}", self.plan.database, self.component);
+        let hint = failure.hint.clone().unwrap_or_default();
+        Some(Finding { code: code::SCHEMA_FOREIGN.to_string(), severity: Severity::Warning, message, hint })
+    }
+
     /// Makes the tables; refuses those of somebody else.
     pub(super) async fn own_tables(&self, within: Duration) -> Result<(), Failure> {
         let failed = |e: SqlError| e.failure("the tables of Pilotlight cannot be made");

@@ -32,15 +32,29 @@ pub(super) const PINNED: &str = "-c search_path=pg_catalog -c standard_conformin
 /// The same, of a setting that PostgreSQL has from this release on; an older one refuses a session that names it.
 const PINNED_LATER: (u32, &str) = (17, "SET transaction_timeout = 0");
 
+/// The place in the server that looks for a role once its rule let the client in; unlike the message, it is in no language.
+const ROLE_LOOKED_UP: &str = "InitializeSessionUserId";
+
+/// What a server does with a login, told without logging in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Knock {
+    /// It lets the user in who shows the right password.
+    LetIn,
+    /// Its rules do not: says how it said so.
+    Refused(String),
+    /// It did not come to that.
+    Untold(String),
+}
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SqlError {
     /// Nothing was sent: the connection cannot be made.
     #[error("cannot connect: {0}")]
     NoConnection(String),
-    /// The server answered with an error; code is an SQLSTATE.
+    /// The server answered with an error; code is an SQLSTATE. `unknown_role`: it let the client in and has no such role.
     #[error("{message} ({code})")]
-    Refused { code: String, message: String },
+    Refused { code: String, message: String, unknown_role: bool },
     /// The connection broke or the time was over after something was sent.
     #[error("no answer: {0}")]
     NoAnswer(String),
@@ -132,6 +146,16 @@ impl Session {
         match tokio::time::timeout(within, work).await {
             Ok(answer) => answer,
             Err(_) => Err(SqlError::NoAnswer(format!("not within {} ms", within.as_millis()))),
+        }
+    }
+
+    /// Logs in with a password that is wrong on purpose, and tells by how that ends whether it was the password.
+    pub(super) async fn knock(&self) -> Knock {
+        match self.connect().await {
+            Ok(_) => Knock::LetIn,
+            Err(SqlError::Refused { code, unknown_role, .. }) if code == "28P01" || unknown_role => Knock::LetIn,
+            Err(SqlError::Refused { code, message, .. }) if code.starts_with("28") => Knock::Refused(message),
+            Err(error) => Knock::Untold(error.to_string()),
         }
     }
 
@@ -241,7 +265,8 @@ async fn send(client: &Client, sql: &str) -> Result<Vec<SimpleQueryRow>, SqlErro
 fn read_error(error: &tokio_postgres::Error, connecting: bool) -> SqlError {
     if let Some(server) = error.as_db_error() {
         let code = server.code().code().to_owned();
-        return SqlError::Refused { code, message: brief(server.message()) };
+        let unknown_role = server.routine() == Some(ROLE_LOOKED_UP);
+        return SqlError::Refused { code, message: brief(server.message()), unknown_role };
     }
     let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     if connecting { SqlError::NoConnection(cause) } else { SqlError::NoAnswer(cause) }

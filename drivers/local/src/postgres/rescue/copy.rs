@@ -14,6 +14,7 @@ use super::super::rebuild::free_bytes;
 use super::super::session::Session;
 use super::super::work::Work;
 use super::capture::not_kept;
+use super::decode::unread;
 use pilotlight_core::outcome::Failure;
 use std::fs;
 use std::io;
@@ -135,7 +136,7 @@ impl PostgresDriver {
         loop {
             let output = || fs::read_to_string(&log).unwrap_or_default();
             if let Ok(Some(status)) = copy.server.try_wait() {
-                return Err(Failure::transient(format!("the copy of the old writer ended while it started: {status}"))
+                return Err(unread("the copy of the old writer ended while it started", status)
                     .output(super::super::programs::tail(&output())));
             }
             if copy.directory.pid_file().is_some_and(|file| file.status == "ready") {

@@ -101,7 +101,8 @@ impl PostgresDriver {
     }
 }
 
-fn unread(what: &str, error: impl std::fmt::Display) -> Failure {
+/// Rows cannot be read, and the copy stays as it is.
+pub(super) fn unread(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::transient(format!("PL-0240: rows cannot be read out of the old writer's log: {what}: {error}"))
         .hint("look at the message; to go on without rows: `pilotlight rejoin --waive-rescue NAME`")
 }

@@ -20,7 +20,11 @@ use std::time::Duration;
 use tokio_postgres::Config;
 
 /// Its name: `pg_hba.conf` has to let it in.
-const ROLE: &str = "pilotlight_rescue";
+pub(super) const ROLE: &str = "pilotlight_rescue";
+
+/// What to do where it does not.
+pub(super) const LET_IN: &str =
+    "let it in where the plan's user is let in: `host DATABASE pilotlight_rescue ADDRESS scram-sha-256` in pg_hba.conf";
 
 /// How it is told from one that somebody else made.
 const MARK: &str = "made by Pilotlight for as long as lost rows are compared or applied";
@@ -137,6 +141,5 @@ fn not_let_in(error: &SqlError) -> Failure {
         Some(code) if code.starts_with("28") => FailureKind::Rejected,
         _ => FailureKind::Transient,
     };
-    Failure::new(kind, format!("PL-0967: the role {ROLE} is not let in: {error}"))
-        .hint("let it in where the plan's user is let in: `host DATABASE pilotlight_rescue ADDRESS scram-sha-256` in pg_hba.conf")
+    Failure::new(kind, format!("PL-0967: the role {ROLE} is not let in: {error}")).hint(LET_IN)
 }
