@@ -44,9 +44,10 @@ impl Gates {
         self.of.get(unit).into_iter().flatten().for_each(|(_, gate)| gate.allow(until));
     }
 
-    /// The lease of the unit is over.
-    pub(crate) fn close(&self, unit: &Unit) {
-        self.of.get(unit).into_iter().flatten().for_each(|(_, gate)| gate.close());
+    /// The lease of the component's unit is over.
+    pub(crate) fn close(&self, component: &Component) {
+        let gates = self.of.values().flatten().filter(|(of, _)| of == component);
+        gates.for_each(|(_, gate)| gate.close());
     }
 
     /// The copy of the component is a standby. Where its region holds the lease it may be the writer at any moment, so what

@@ -1,7 +1,7 @@
 //! The only place of the agent that applies effects.
 //!
 //! Invariants:
-//! - one effect at a time per copy; only the guard's fence does not wait for its turn;
+//! - one effect at a time per copy; only a guard's fence does not wait for its turn;
 //! - an effect that makes a writer needs a valid lease under an epoch at least as new as its own, and is cancelled when
 //!   the lease ends under it. If it did its work all the same, `upkeep` sees a writer without a lease and fences it. The one
 //!   exception is the agent's own restart of an unopposed writer ([`Hands::restart_unopposed`]);
@@ -153,19 +153,19 @@ impl Hands {
     /// Fences without waiting for anybody. Returns whether the copy is silent for certain.
     pub(crate) async fn fence_at_once(&self, target: &Target, why: &str) -> bool {
         let component = &target.component;
-        if self.is_news(target, None) {
-            tracing::warn!(%component, "fencing: {why}");
-        }
         let effect = Effect::Fence { component: component.clone(), region: self.region.clone() };
         let context = self.own_context(target, &effect, FENCE_DEADLINE);
-        match self.perform(Some(target), None, &effect, &context).await {
+        let answer = self.perform(Some(target), None, &effect, &context).await;
+        // Said afterwards: a log that nobody reads holds up whoever writes to it, and it is one log for all copies.
+        match answer {
             Ok(_) => {
                 self.failed_fences().remove(target);
+                tracing::warn!(%component, "fenced: {why}");
                 true
             }
             Err(e) => {
-                if self.is_news(target, Some(&e.message)) {
-                    tracing::error!(%component, "the fence failed, trying again until it works: {e}");
+                if self.is_news(target, &e.message) {
+                    tracing::error!(%component, "the fence ({why}) failed, trying again until it works: {e}");
                 }
                 false
             }
@@ -173,12 +173,8 @@ impl Hands {
     }
 
     /// A fence is tried many times a second; each trouble is logged once.
-    fn is_news(&self, target: &Target, trouble: Option<&str>) -> bool {
-        let mut failed = self.failed_fences();
-        match trouble {
-            None => !failed.contains_key(target),
-            Some(trouble) => failed.insert(target.clone(), trouble.to_owned()).is_none_or(|old| old != trouble),
-        }
+    fn is_news(&self, target: &Target, trouble: &str) -> bool {
+        self.failed_fences().insert(target.clone(), trouble.to_owned()).is_none_or(|old| old != trouble)
     }
 
     fn failed_fences(&self) -> std::sync::MutexGuard<'_, BTreeMap<Target, String>> {

@@ -1,16 +1,17 @@
-//! The holder's side of the lease: how long the region may write, the thread that acts when that is over, and the note
+//! The holder's side of the lease: how long the region may write, the threads that act when that is over, and the note
 //! on disk that lets a restarted agent know what is left.
 //!
 //! Invariants:
-//! - the guard runs on a thread and a runtime of its own, so that nothing the agent's other tasks do can delay it;
+//! - the guard of each copy runs on a thread and a runtime of its own, so that nothing the agent's other tasks or the fence
+//!   of another copy do can delay it;
 //! - the note never says more than was granted: it is written after the lease was renewed, and read only on the same
 //!   boot of the machine, where the monotonic clock is the same;
-//! - a lease that was over before this agent started is not the guard's business: the agent asks first (`upkeep`).
+//! - a lease that was over before this agent started is not the guards' business: the agent asks first (`upkeep`).
 
 mod guard;
 
 pub use guard::GuardRuns;
-pub(crate) use guard::spawn_guard;
+pub(crate) use guard::spawn_guards;
 
 use crate::Agent;
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// What every unit's lease is, for all tasks and the guard.
+/// What every unit's lease is, for all tasks and the guards.
 pub(crate) struct Leases {
     clock: Arc<dyn Clock>,
     held: Mutex<BTreeMap<Unit, Held>>,
@@ -37,8 +38,8 @@ pub(crate) struct Leases {
 #[derive(Default)]
 struct Held {
     holder: Holder,
-    /// The guard has done its work for the lease that ended then.
-    fenced_for: Option<Mono>,
+    /// It was over, then, before this agent started.
+    over_at_start: Option<Mono>,
 }
 
 impl Leases {
@@ -48,8 +49,8 @@ impl Leases {
         let held = noted.iter().map(|(unit, until)| {
             let mut holder = Holder::default();
             holder.renewed(*until, Duration::ZERO);
-            let fenced_for = (*until <= now).then_some(*until);
-            (unit.clone(), Held { holder, fenced_for })
+            let over_at_start = (*until <= now).then_some(*until);
+            (unit.clone(), Held { holder, over_at_start })
         });
         let held = Mutex::new(held.collect());
         Self { clock, held, moved: Condvar::new(), ends: watch::Sender::new(noted) }
@@ -92,45 +93,37 @@ impl Leases {
         }
     }
 
-    /// The leases that have ended and were not fenced for, or how long to wait for one, at most `longest`.
-    fn ended(&self, longest: Duration) -> Result<Vec<(Unit, Mono)>, Duration> {
-        ended(&self.lock(), self.clock.mono(), longest)
+    /// When the unit's lease ended, if that was before this agent started.
+    fn over_at_start(&self, unit: &Unit) -> Option<Mono> {
+        self.lock().get(unit)?.over_at_start
     }
 
-    /// Waits at most `longest` for a lease to end that was not fenced for; the only wait of the guard's thread.
-    fn wait_for_end(&self, longest: Duration) -> Vec<(Unit, Mono)> {
+    /// When the unit's lease has ended, if that is another end than the one that was `dealt_with`, or how long to wait for
+    /// it, at most `longest`.
+    fn ended(&self, unit: &Unit, dealt_with: Option<Mono>, longest: Duration) -> Result<Mono, Duration> {
+        ended(self.lock().get(unit), dealt_with, self.clock.mono(), longest)
+    }
+
+    /// Waits at most `longest` for the unit's lease to end; the only wait of a guard's thread.
+    fn wait_for_end(&self, unit: &Unit, dealt_with: Option<Mono>, longest: Duration) -> Option<Mono> {
         let held = self.lock();
-        match ended(&held, self.clock.mono(), longest) {
-            Ok(over) => over,
+        match ended(held.get(unit), dealt_with, self.clock.mono(), longest) {
+            Ok(end) => Some(end),
             Err(wait) => {
                 // What woke it does not matter: the caller comes back and looks.
                 drop(self.moved.wait_timeout(held, wait));
-                Vec::new()
+                None
             }
         }
     }
-
-    fn fenced(&self, unit: &Unit, end: Mono) {
-        if let Some(held) = self.lock().get_mut(unit) {
-            held.fenced_for = Some(end);
-        }
-    }
 }
 
-impl Held {
-    fn unfenced_end(&self, now: Mono) -> Option<Mono> {
-        let until = self.holder.valid_until()?;
-        (now >= until && self.fenced_for != Some(until)).then_some(until)
+fn ended(held: Option<&Held>, dealt_with: Option<Mono>, now: Mono, longest: Duration) -> Result<Mono, Duration> {
+    match held.and_then(|held| held.holder.valid_until()) {
+        Some(until) if now < until => Err(until.since(now).min(longest)),
+        Some(until) if dealt_with != Some(until) => Ok(until),
+        _ => Err(longest),
     }
-}
-
-fn ended(held: &BTreeMap<Unit, Held>, now: Mono, longest: Duration) -> Result<Vec<(Unit, Mono)>, Duration> {
-    let over: Vec<_> = held.iter().filter_map(|(unit, h)| Some((unit.clone(), h.unfenced_end(now)?))).collect();
-    if !over.is_empty() {
-        return Ok(over);
-    }
-    let next = held.values().filter_map(|h| h.holder.valid_until()).filter(|until| *until > now).min();
-    Err(next.map_or(longest, |until| until.since(now).min(longest)))
 }
 
 /// What an agent process leaves for the next one of its region.

@@ -17,11 +17,12 @@
 //! | `candidate` (one per unit) | what the writer waits for, and whom the store may promote | driver |
 //! | `rescue` (one per database with rows to rescue) | keeps the writer ready to tell lost rows | driver |
 //! | `sentinel` (one per database) | writes sentinels while the copy here is the writer | driver |
-//! | `lease guard` | its own thread and runtime: closes the gates, or fences, when the lease is over | nothing |
+//! | `lease guard` (one per copy) | its own thread and runtime: closes the gates, or fences, when the lease is over | its own fence |
 //! | `lease file` | notes the lease, so that a restarted agent knows what is left of it | disk |
 //!
 //! Invariant: no effect that makes a writer is applied without a valid lease ([`hands`]).
-//! Invariant: nothing between the end of a lease and the fence waits for the network, a look or another effect.
+//! Invariant: nothing between the end of a lease and the kill waits for the network, a look, another effect or the fence of
+//! another copy.
 //! An orderly end of the agent leaves databases and processes as they are: the next agent adopts them.
 
 mod candidate;
@@ -92,7 +93,7 @@ pub struct AgentParts {
     pub instance: String,
     /// Where it runs; see [`place`].
     pub place: String,
-    /// Where the lease guard runs.
+    /// Where the lease guards run.
     pub guard: GuardRuns,
     /// Ends the agent.
     pub shutdown: CancellationToken,
@@ -101,8 +102,8 @@ pub struct AgentParts {
 /// Why an agent ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// The thread of the lease guard could not be started.
-    #[error("cannot start the lease guard")]
+    /// The thread of a lease guard could not be started.
+    #[error("cannot start the lease guards")]
     Guard(#[source] std::io::Error),
     /// A task that must run for ever has ended. The agent must not go on without it.
     #[error("the agent's task `{0}` has ended")]
@@ -135,11 +136,12 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
     tracing::info!(region = %agent.region, instance = %agent.instance, "the agent has started");
 
     let mut tasks: JoinSet<String> = JoinSet::new();
-    let guard_ended = lease::spawn_guard(agent.clone(), guard).map_err(AgentError::Guard)?;
-    tasks.spawn(async move {
-        let _ = guard_ended.await;
-        "lease guard".to_owned()
-    });
+    for (copy, ended) in lease::spawn_guards(&agent, guard).map_err(AgentError::Guard)? {
+        tasks.spawn(async move {
+            let _ = ended.await;
+            format!("lease guard of {}", copy.component)
+        });
+    }
     for target in agent.picture.targets() {
         let (looker, keeper) = (agent.clone(), agent.clone());
         let (seen, kept) = (target.clone(), target.clone());

@@ -57,7 +57,7 @@ fn a_note_is_believed_on_the_same_boot_only() {
 }
 
 #[test]
-fn the_guard_acts_once_on_each_end_and_never_on_one_before_its_start() {
+fn a_guard_acts_once_on_each_end_and_never_on_one_before_its_start() {
     let clock = Arc::new(HandClock::default());
     at(&clock, 1_000);
     let (old, rest) = (Unit::from("old"), Unit::from("rest"));
@@ -65,17 +65,26 @@ fn the_guard_acts_once_on_each_end_and_never_on_one_before_its_start() {
     let leases = Leases::new(clock.clone(), noted);
     assert!(leases.once_granted(&old) && !leases.is_valid(&old));
     assert!(leases.is_valid(&rest));
-    assert_eq!(leases.wait_for_end(Duration::ZERO), vec![]);
+    let (before, none) = (leases.over_at_start(&old), leases.over_at_start(&rest));
+    assert_eq!((before, none), (Some(ms(900)), None));
+    assert_eq!(leases.wait_for_end(&old, before, Duration::ZERO), None);
+    assert_eq!(leases.wait_for_end(&rest, none, Duration::ZERO), None);
+    assert_eq!(leases.ended(&rest, none, Duration::from_millis(100)), Err(Duration::from_millis(100)));
+    assert_eq!(leases.ended(&rest, none, Duration::from_secs(1)), Err(Duration::from_millis(400)));
 
     at(&clock, 1_400);
     assert!(!leases.is_valid(&rest), "at the very end it is over");
-    assert_eq!(leases.wait_for_end(Duration::ZERO), vec![(rest.clone(), ms(1_400))]);
-    assert_eq!(leases.wait_for_end(Duration::ZERO).len(), 1, "until the fence has worked");
-    leases.fenced(&rest, ms(1_400));
-    assert_eq!(leases.wait_for_end(Duration::ZERO), vec![]);
+    assert_eq!(leases.wait_for_end(&rest, none, Duration::ZERO), Some(ms(1_400)));
+    assert_eq!(leases.wait_for_end(&rest, none, Duration::ZERO), Some(ms(1_400)), "until the fence has worked");
+    let done = Some(ms(1_400));
+    assert_eq!(leases.wait_for_end(&rest, done, Duration::ZERO), None);
+    assert_eq!(leases.wait_for_end(&old, before, Duration::ZERO), None);
 
     leases.renewed(&rest, ms(1_500), Duration::from_millis(300));
     assert!(leases.is_valid(&rest));
     at(&clock, 1_800);
-    assert_eq!(leases.wait_for_end(Duration::ZERO), vec![(rest, ms(1_800))]);
+    assert_eq!(leases.wait_for_end(&rest, done, Duration::ZERO), Some(ms(1_800)));
+    leases.renewed(&old, ms(1_800), Duration::from_millis(300));
+    at(&clock, 2_100);
+    assert_eq!(leases.wait_for_end(&old, before, Duration::ZERO), Some(ms(2_100)));
 }
