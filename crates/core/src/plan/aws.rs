@@ -4,6 +4,7 @@
 //! every technology stands in `facet`.
 
 mod data;
+mod words;
 
 pub use data::{
     AuroraMember, AuroraPlan, ElastiCacheMember, ElastiCachePlan, RdsInstance, RdsPlan, S3Bucket, S3Plan,
@@ -393,64 +394,6 @@ impl AwsComponent {
             AwsComponent::Route53(r) => r.answers.keys().collect(),
             AwsComponent::Accelerator(a) => a.regions.keys().collect(),
             _ => Vec::new(),
-        }
-    }
-
-    /// What it is, for people.
-    pub fn words(&self) -> String {
-        let places = |regions: Vec<&Region>| regions.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ");
-        match self {
-            AwsComponent::Aurora(a) => {
-                let detach = match (a.may_detach, a.can_close()) {
-                    (false, _) => "is never detached",
-                    (true, true) => "may be detached and joined again",
-                    (true, false) => "may be detached; without `closed_groups` people join it again",
-                };
-                let places = places(a.regions.keys().collect());
-                format!("Aurora global cluster {} in {places}; a copy {detach}", a.global_cluster)
-            }
-            AwsComponent::Rds(r) => {
-                let stops = r.regions.values().all(|i| !i.closed_groups.is_empty());
-                let stops = if stops { "security groups stop writes" } else { "nothing can stop writes" };
-                let places = places(r.regions.keys().collect());
-                format!("an RDS instance and its read replicas in {places}; {stops}")
-            }
-            AwsComponent::ElastiCache(e) => {
-                let detach = if e.may_detach { "may be taken out" } else { "is never taken out" };
-                let places = places(e.regions.keys().collect());
-                format!("ElastiCache global datastore {} in {places}; a copy {detach}", e.global_datastore)
-            }
-            AwsComponent::S3(s) => format!(
-                "buckets in {}; the serving one is copied to the other, and nothing stops writes to a bucket",
-                places(s.regions.keys().collect())
-            ),
-            AwsComponent::Ecs(e) => {
-                format!("an ECS service, {} tasks where the traffic is and {} elsewhere", e.active, e.standby)
-            }
-            AwsComponent::Autoscaling(a) => {
-                format!(
-                    "an Auto Scaling group, {} instances where the traffic is and {} elsewhere",
-                    a.active, a.standby
-                )
-            }
-            AwsComponent::Eks(e) => {
-                format!("an EKS node group, {} nodes where the traffic is and {} elsewhere", e.active, e.standby)
-            }
-            AwsComponent::Route53(Route53Plan { name, switch: Some(s), .. }) => format!(
-                "the name {name} in Route 53, moved by the object {} in the bucket {} away from {}: a move needs S3 there and no \
-                 control plane of Route 53",
-                s.object, s.bucket, s.home
-            ),
-            AwsComponent::Route53(r) => format!(
-                "the name {} in Route 53; its control plane is in us-east-1, so no record changes while that is down",
-                r.name
-            ),
-            AwsComponent::Accelerator(a) => format!(
-                "a listener of Global Accelerator with groups in {}; its control plane is in {ACCELERATOR_REGION}, so no dial \
-                 is turned while that is down",
-                places(a.regions.keys().collect())
-            ),
-            AwsComponent::Sns(s) => format!("tells people through {}", s.topic),
         }
     }
 }

@@ -119,7 +119,7 @@ fn component(plan: &Plan, component: &ComponentPlan) -> String {
             format!("a command of yours, run by {place}, up to {}", show_duration(e.deadline))
         }
         Kind::Webhook(_) => "tells people".to_owned(),
-        Kind::Aws(aws) => aws.words(),
+        Kind::Aws(aws) => aws.words(plan),
     };
     let words = component.said_of_writes(plan).map_or(words.clone(), |said| format!("{words}; {said}"));
     if plan.units().len() > 1 { format!("{words} (moves with {})", component.unit) } else { words }

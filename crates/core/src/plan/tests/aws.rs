@@ -115,8 +115,47 @@ fn every_kind_is_read_and_says_what_it_is_for_the_rest() {
     assert_eq!((name.record, name.policy, name.ttl_seconds), (RecordType::A, RecordPolicy::Failover, 60));
     assert!(plan.components.values().all(crate::plan::ComponentPlan::is_managed));
     assert!(both.iter().all(|region| !plan.expects_agent(region)), "nobody runs an agent there");
-    assert!(crate::plan::meaning(&plan).components.iter().any(|line| line.contains("us-east-1")));
-    assert!(crate::plan::meaning(&plan).components.iter().any(|line| line.contains("control plane is in us-west-2")));
+}
+
+/// Of every kind it is said, without a call, which region's control plane a move needs.
+#[test]
+fn the_control_planes_that_a_move_needs_are_said_of_every_component() {
+    let plan = Plan::read(PLAN, "plan.yaml").expect("it has no fault");
+    let lines = crate::plan::meaning(&plan).components;
+    let line = |name: &str| lines.iter().find(|l| l.starts_with(&format!("{name}: "))).expect("a line each").clone();
+    let copies = |service: &str, waits: &str| {
+        format!("a planned move needs {service} in both regions{waits}, a failover only where it goes")
+    };
+    let waits = " and CloudWatch where the copy is";
+    for (name, said) in [
+        ("database", copies("the control plane of RDS", "")),
+        ("ledger", copies("the control plane of RDS", waits)),
+        ("cart", copies("the control plane of ElastiCache", waits)),
+        ("files", copies("S3", waits)),
+        ("web", "any move needs the control plane of ECS where it goes".to_owned()),
+        ("workers", "any move needs the control plane of EC2 Auto Scaling where it goes".to_owned()),
+        ("nodes", "any move needs the control plane of EKS where it goes".to_owned()),
+        (
+            "name",
+            "its control plane is in us-east-1, so no record changes while that is down, planned or not".to_owned(),
+        ),
+        ("addresses", "its control plane is in us-west-2, so no dial is turned while that is down".to_owned()),
+        ("people", "SNS is asked in us-west-2, which the plan may lose".to_owned()),
+    ] {
+        assert!(line(name).contains(&said), "{name}: {}", line(name));
+    }
+    assert_eq!(lines.len(), 10, "a new kind says it, too: {lines:?}");
+    assert!(
+        line("web").contains("6 tasks where the traffic is and 1 elsewhere: 5 tasks must be launched"),
+        "{}",
+        line("web")
+    );
+    for name in ["name", "addresses"] {
+        assert!(line(name).contains("which is a region of the plan: see PL-0373"), "{}", line(name));
+    }
+    let elsewhere = PLAN.replace("us-east-1", "eu-north-1").replace("us-west-2", "eu-west-3");
+    let elsewhere = Plan::read(&elsewhere, "plan.yaml").expect("it has no fault");
+    assert!(crate::plan::meaning(&elsewhere).components.iter().all(|l| !l.contains("PL-0373")));
 }
 
 #[test]
