@@ -16,7 +16,7 @@ use pilotlight_driver::guard::Ledger;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::Store;
 use pilotlight_engine::{Archive, RunSummary};
-use pilotlight_server::{ControllerParts, Door, Listen, Orders, Standing, Tokens};
+use pilotlight_server::{Bounds, ControllerParts, Door, Listen, Orders, Standing, Tokens};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -125,7 +125,12 @@ impl Hosted {
         let (plan, opened, ledger) = (self.plan.clone(), self.opened.clone(), self.ledger.clone());
         ControllerParts {
             clock: Arc::new(SystemClock),
-            door: Door { listen: Listen::On(listener), tls: None, tokens: Tokens::one(self.token.clone()) },
+            door: Door {
+                listen: Listen::On(listener),
+                tls: None,
+                tokens: Tokens::one(self.token.clone()),
+                bounds: Bounds::default(),
+            },
             standing,
             assemble: assemble(Kept { plan, member, opened, ledger, recording: None, orders }),
             shutdown,

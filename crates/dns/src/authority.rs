@@ -1,13 +1,12 @@
 //! Starts the authority: binds everything first, then answers; stops when told or when a part of it ends.
 
 use crate::answer::Answerer;
-use crate::control;
 use crate::shelf::{OpenError, Shelf};
+use crate::{control, tcp};
 use axum::Router;
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hickory_proto::rr::Name;
 use hickory_server::Server;
+use pilotlight_door::{Bounds, Handle, RustlsConfig};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -16,12 +15,6 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// A TCP connection of a resolver is closed after so long without a query.
-const TCP_IDLE: Duration = Duration::from_secs(10);
-
-/// Answers that may wait on one TCP connection.
-const TCP_BUFFER: usize = 32;
 
 /// Requests on the control interface may take so long to end at a stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -121,7 +114,7 @@ impl Authority {
         }
         let tls = load_tls(parts.tls.as_ref()).await?;
         // Bound first: where it cannot listen it leaves no folder behind.
-        let (udp, tcp) = bind_both(parts.listen).await?;
+        let (udp, resolvers) = bind_both(parts.listen).await?;
         let bound = |purpose| move |source| StartError::Listen { address: parts.control, purpose, source };
         let control = TcpListener::bind(parts.control).map_err(bound("control"))?;
         control.set_nonblocking(true).map_err(bound("control"))?;
@@ -130,11 +123,12 @@ impl Authority {
         let shelf = Arc::new(Shelf::open(&parts.state_dir)?);
 
         let shutdown = CancellationToken::new();
-        let mut dns = Server::new(Answerer::new(shelf.clone(), &zones, dns_addr.ip()));
+        let answerer = || Answerer::new(shelf.clone(), &zones, dns_addr.ip());
+        let mut dns = Server::new(answerer());
         dns.register_socket(udp);
-        dns.register_listener(tcp, TCP_IDLE, TCP_BUFFER);
-        let routes = control::routes(shelf, &zones, parts.token);
-        let running = tokio::spawn(run(dns, control, tls, routes, shutdown.clone()));
+        let answering = tcp::serve(resolvers, answerer(), shutdown.clone());
+        let routes = control::routes(shelf.clone(), &zones, parts.token);
+        let running = tokio::spawn(run(dns, answering, (control, tls, routes), shutdown.clone()));
         Ok(RunningAuthority { dns_addr, control_addr, shutdown, running })
     }
 }
@@ -152,21 +146,22 @@ impl RunningAuthority {
     }
 }
 
-/// Both parts run until one ends or `shutdown`; then the other is ended too.
+/// All parts run until one ends or `shutdown`; then the others are ended too.
 async fn run(
     mut dns: Server<Answerer>,
-    control: TcpListener,
-    tls: Option<RustlsConfig>,
-    routes: Router,
+    over_tcp: impl Future<Output = ()>,
+    (control, tls, routes): (TcpListener, Option<RustlsConfig>, Router),
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let handle = axum_server::Handle::new();
+    let handle = Handle::new();
     let dns_stop = dns.shutdown_token().clone();
-    let serve_control = serve(control, tls, routes, handle.clone());
+    let serve_control = pilotlight_door::serve(control, tls, routes, handle.clone(), Bounds::default());
     let answers = async { dns.block_until_done().await.map_err(|e| RunError::Dns(e.to_string())) };
     tokio::pin!(serve_control, answers);
     let first = tokio::select! {
         () = shutdown.cancelled() => None,
+        // It ends with `shutdown` only.
+        () = over_tcp => None,
         end = &mut answers => Some(end.and(Err(RunError::Dns("no socket is left".into())))),
         end = &mut serve_control => Some(end.map_err(RunError::Control)),
     };
@@ -177,21 +172,6 @@ async fn run(
     handle.graceful_shutdown(Some(GRACE));
     let (answers, control) = tokio::join!(answers, serve_control);
     answers.and(control.map_err(RunError::Control))
-}
-
-/// Without delay: a reply in two pieces would otherwise wait for the client's delayed acknowledgement.
-async fn serve(
-    listener: TcpListener,
-    tls: Option<RustlsConfig>,
-    routes: Router,
-    handle: axum_server::Handle<SocketAddr>,
-) -> io::Result<()> {
-    let service = routes.into_make_service();
-    let server = axum_server::from_tcp(listener)?.handle(handle);
-    match tls {
-        Some(tls) => server.acceptor(RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor)).serve(service).await,
-        None => server.acceptor(NoDelayAcceptor).serve(service).await,
-    }
 }
 
 fn zones(names: &[String]) -> Result<Vec<Name>, StartError> {
@@ -213,7 +193,7 @@ fn zones(names: &[String]) -> Result<Vec<Name>, StartError> {
 
 async fn load_tls(files: Option<&TlsFiles>) -> Result<Option<RustlsConfig>, StartError> {
     let Some(files) = files else { return Ok(None) };
-    let config = RustlsConfig::from_pem_file(&files.certificate, &files.key).await;
+    let config = pilotlight_door::load(&files.certificate, &files.key).await;
     let wrong = |source| StartError::Tls { certificate: files.certificate.clone(), source };
     Ok(Some(config.map_err(wrong)?))
 }

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use hickory_proto::rr::{LowerName, Name};
 use pilotlight_core::id::Epoch;
 use pilotlight_core::protocol::dns::{NameAnswer, NamePut, Refusal};
+use pilotlight_door::Visitor;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,9 @@ async fn authorize(State(control): State<Control>, request: Request, next: Next)
     // An empty token would be matched by an empty header.
     let right = given.is_some_and(|given| bool::from(given.ct_eq(control.token.as_bytes())));
     if right && !control.token.is_empty() {
+        if let Some(visitor) = request.extensions().get::<Visitor>() {
+            visitor.vouch();
+        }
         next.run(request).await
     } else {
         refuse(StatusCode::UNAUTHORIZED, "the token is missing or wrong", None)

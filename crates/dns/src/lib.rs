@@ -16,6 +16,7 @@ pub mod book;
 pub mod choice;
 mod control;
 pub mod shelf;
+mod tcp;
 
 pub use authority::{Authority, AuthorityParts, RunningAuthority, StartError, TlsFiles};
 pub use shelf::OpenError;

@@ -9,6 +9,7 @@ use crate::api::view::{ControllerView, DecisionView, LeaderView, RegionStatus, S
 use crate::desk::Desk;
 use crate::hold::Holds;
 use crate::tokens::Tokens;
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
@@ -19,10 +20,11 @@ use pilotlight_core::code;
 use pilotlight_core::leader::LeaderRecord;
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::plan::Plan;
-use pilotlight_core::protocol::TERM_HEADER;
-use pilotlight_core::time::Mono;
+use pilotlight_core::protocol::{RESULT_MOST, TERM_HEADER};
+use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_core::verdict::Reach;
-use pilotlight_driver::clock::Clock;
+use pilotlight_door::Visitor;
+use pilotlight_driver::clock::{Clock, within};
 use pilotlight_driver::rarely::Rarely;
 use pilotlight_engine::lead::Lead;
 use pilotlight_engine::store::{Store, UnitRecord, Units};
@@ -128,6 +130,9 @@ pub(crate) fn router(front: Arc<Front>) -> Router {
 async fn authorize(State(front): State<Arc<Front>>, mut request: Request, next: Next) -> Result<Response, Refusal> {
     let bearer = front.tokens.bearer(request.headers());
     if bearer.opens(request.uri().path()) {
+        if let Some(visitor) = request.extensions().get::<Visitor>() {
+            visitor.vouch();
+        }
         request.extensions_mut().insert(bearer);
         return Ok(next.run(request).await);
     }
@@ -150,6 +155,10 @@ async fn controller(State(front): State<Arc<Front>>) -> Json<ControllerView> {
 }
 
 async fn pass_on(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let request = match whole(&*front.clock, request).await {
+        Ok(request) => request,
+        Err(refusal) => return refusal.into_response(),
+    };
     let Some(leading) = front.leading() else { return standing_by(&front, request.uri().path()).await };
     let (lead, api) = (&leading.lead, leading.api.get_or_init(|| api::router(leading.desk.clone())));
     let mut response = match api.clone().oneshot(request).await {
@@ -160,6 +169,23 @@ async fn pass_on(State(front): State<Arc<Front>>, request: Request) -> Response 
         response.headers_mut().insert(TERM_HEADER, HeaderValue::from(lead.term().0));
     }
     response
+}
+
+/// The request with all of its body.
+async fn whole(clock: &dyn Clock, request: Request) -> Result<Request, Refusal> {
+    // Without one it came through no socket.
+    let longest = request.extensions().get::<Visitor>().map_or(Duration::MAX, Visitor::body_within);
+    let (head, body) = request.into_parts();
+    match within(clock, longest, to_bytes(body, RESULT_MOST)).await {
+        Some(Ok(bytes)) => Ok(Request::from_parts(head, Body::from(bytes))),
+        Some(Err(e)) => Err(Refusal::bad(format!("the request cannot be read: {e}"))),
+        None => Err(Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            code::CONTROLLER_UNREACHABLE.as_str(),
+            format!("the request did not arrive within {}", show_duration(longest)),
+            "is the way from here to the controller so slow?",
+        )),
+    }
 }
 
 async fn standing_by(front: &Front, path: &str) -> Response {

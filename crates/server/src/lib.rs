@@ -35,6 +35,7 @@ mod traffic;
 pub use hub::{Hub, RemoteAgent};
 pub use offstage::{Offstage, OffstageTerm};
 pub use orders::{Order, Orders};
+pub use pilotlight_door::Bounds;
 pub use pilotlight_driver::port::PortLook;
 pub use recorder::RecordingTo;
 pub use serve::{Assemble, ControllerParts, Door, Listen, ServeError, ServerParts, Standing, bind, serve};

@@ -13,14 +13,11 @@ use crate::recorder::RecordingTo;
 use crate::seat::Seat;
 use crate::tokens::Tokens;
 use crate::{controller, notes, others, remembered, reports, traffic};
-use axum::Router;
-use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use pilotlight_core::code;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::Component;
 use pilotlight_core::plan::{Plan, Tls};
+use pilotlight_door::{Bounds, Handle, RustlsConfig};
 use pilotlight_driver::clock::{Clock, within};
 use pilotlight_driver::port::PortLook;
 use pilotlight_engine::Engine;
@@ -75,6 +72,8 @@ pub struct Door {
     pub tls: Option<Tls>,
     /// Whose token opens what.
     pub tokens: Tokens,
+    /// For how long, and from where, it bears connections.
+    pub bounds: Bounds,
 }
 
 /// Who the controller is among several.
@@ -204,8 +203,14 @@ pub async fn serve(parts: ControllerParts) -> Result<(), ServeError> {
     };
     let front = Arc::new(Front::new(plan, clock.clone(), door.tokens, &standing));
     let handle = Handle::new();
-    let service = front::router(front.clone());
-    let mut answering = tokio::spawn(answer(service, listener, tls, handle.clone()));
+    let routes = front::router(front.clone());
+    let serving = pilotlight_door::serve(listener, tls, routes, handle.clone(), door.bounds);
+    let mut answering = tokio::spawn(async move {
+        match serving.await {
+            Ok(()) => "HTTP".to_owned(),
+            Err(e) => format!("HTTP: {e}"),
+        }
+    });
     let working = work_by_turns(&front, standing, &assemble, &shutdown);
     let ended = tokio::select! {
         biased;
@@ -398,37 +403,9 @@ fn open(listen: Listen) -> Result<TcpListener, ServeError> {
 }
 
 async fn load(tls: &Tls) -> Result<RustlsConfig, ServeError> {
-    RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await.map_err(|source| ServeError::Tls {
+    pilotlight_door::load(&tls.certificate, &tls.key).await.map_err(|source| ServeError::Tls {
         certificate: tls.certificate.clone(),
         key: tls.key.clone(),
         source,
     })
-}
-
-async fn answer(
-    service: Router,
-    listener: TcpListener,
-    tls: Option<RustlsConfig>,
-    handle: Handle<SocketAddr>,
-) -> String {
-    match accept(service, listener, tls, handle).await {
-        Ok(()) => "HTTP".to_owned(),
-        Err(e) => format!("HTTP: {e}"),
-    }
-}
-
-/// Without delay: a reply to a waiting agent is written in more than one piece, and the second would wait for the
-/// acknowledgement of the first, which kernels hold back for 40 ms.
-async fn accept(
-    service: Router,
-    listener: TcpListener,
-    tls: Option<RustlsConfig>,
-    handle: Handle<SocketAddr>,
-) -> std::io::Result<()> {
-    let service = service.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum_server::from_tcp(listener)?.handle(handle);
-    match tls {
-        Some(tls) => server.acceptor(RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor)).serve(service).await,
-        None => server.acceptor(NoDelayAcceptor).serve(service).await,
-    }
 }

@@ -20,4 +20,5 @@ mod quiet;
 mod rescue;
 mod several;
 mod steering;
+mod strangers;
 pub(crate) mod wait;

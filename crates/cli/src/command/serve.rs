@@ -10,7 +10,7 @@ use crate::wiring::controller::ledger;
 use crate::wiring::term::{Kept, assemble, try_wiring};
 use crate::wiring::{secrets, store};
 use pilotlight_driver::clock::SystemClock;
-use pilotlight_server::{ControllerParts, Door, Listen, Orders, RecordingTo, ServeError, Standing, serve};
+use pilotlight_server::{Bounds, ControllerParts, Door, Listen, Orders, RecordingTo, ServeError, Standing, serve};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,12 @@ pub(crate) async fn run(args: &MemberArgs) -> Result<ExitCode, CliError> {
     let orders = Orders::default();
     let serving = serve(ControllerParts {
         clock: Arc::new(SystemClock),
-        door: Door { listen: Listen::On(listener), tls: plan.controller.tls.clone(), tokens },
+        door: Door {
+            listen: Listen::On(listener),
+            tls: plan.controller.tls.clone(),
+            tokens,
+            bounds: Bounds::default(),
+        },
         standing,
         assemble: assemble(Kept { plan: plan.clone(), member, opened, ledger, recording, orders }),
         shutdown: shutdown.clone(),

@@ -59,7 +59,7 @@ fn it_is_kept_rarely_and_at_once_when_it_ends() {
         ("that was kept", cooling("r", 99, Some(Ended::Passed)), cooling("r", 31, Some(Ended::Passed)), HOUR, false),
         ("a person has seen it", cooling("r", 1, Some(Ended::Acknowledged)), none.clone(), HOUR, true),
         ("the plan has a longer one now", cooling("r", 99, None), cooling("r", 60, Some(Ended::Passed)), HOUR, true),
-        ("nobody failed over", none.clone(), cooling("r", 9, None), HOUR, false),
+        ("nobody failed over", none, cooling("r", 9, None), HOUR, false),
     ] {
         assert_eq!(now.is_due(&kept, cool_down), due, "{what}");
     }

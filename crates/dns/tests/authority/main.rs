@@ -5,6 +5,7 @@
 mod control;
 mod crash;
 mod queries;
+mod strangers;
 
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::{Name, RData, RecordType};

@@ -61,11 +61,13 @@ pub(super) struct Given {
     /// What its driver says that a fence of the database is worth.
     pub(super) fence: FenceAssurance,
     pub(super) tokens: crate::Tokens,
+    pub(super) bounds: crate::Bounds,
 }
 
 impl Default for Given {
     fn default() -> Self {
-        Self { orders: crate::Orders::default(), fence: FenceAssurance::Proven, tokens: super::door::tokens() }
+        let (orders, fence, tokens) = (crate::Orders::default(), FenceAssurance::Proven, super::door::tokens());
+        Self { orders, fence, tokens, bounds: crate::Bounds::default() }
     }
 }
 
@@ -397,17 +399,13 @@ fn alone(
     let ledger = Arc::new(Ledger::open(&folder.join("guard")).map_err(|e| e.to_string())?);
     let shelf =
         Shelf { journal: Arc::new(damaged.over(journal)), store: Arc::new(store), ledger, given: given.clone() };
-    let standing = Standing {
-        name: "controller".to_owned(),
-        url: String::new(),
-        store: None,
-        lease: plan.leader_lease(),
-        hold: plan.hold_file(&plan.controller.members[0]),
-    };
+    let (name, url) = ("controller".to_owned(), String::new());
+    let (lease, hold) = (plan.leader_lease(), plan.hold_file(&plan.controller.members[0]));
+    let standing = Standing { name, url, store: None, lease, hold };
     Ok(ControllerParts {
         plan: Arc::new(plan.clone()),
         clock: Arc::new(SystemClock),
-        door: Door { listen, tls: None, tokens: given.tokens.clone() },
+        door: Door { listen, tls: None, tokens: given.tokens.clone(), bounds: given.bounds },
         standing,
         assemble: assemble(world.clone(), plan.clone(), folder.to_owned(), shelf),
         shutdown,

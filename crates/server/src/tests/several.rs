@@ -1,10 +1,11 @@
 //! Three controllers on one store: loss of the leader, of the store, of the leader's way to it, and an orderly end.
 
+use super::door::tokens;
 use super::lab::{self, Given, Lab, Shelf};
 use super::process::Process;
 use super::wait::until;
 use crate::api::view::{ControllerView, ErrorBody, HoldReply, HoldRequest, RunsView, StatusView};
-use crate::{ControllerParts, Door, Listen, Standing, serve};
+use crate::{Bounds, ControllerParts, Door, Listen, Standing, serve};
 use async_trait::async_trait;
 use pilotlight_core::id::RunId;
 use pilotlight_core::leader::LeaderRecord;
@@ -155,7 +156,7 @@ impl Three {
             let parts = ControllerParts {
                 plan: Arc::new(plan.clone()),
                 clock: Arc::new(SystemClock),
-                door: Door { listen: Listen::On(listener), tls: None, tokens: super::door::tokens() },
+                door: Door { listen: Listen::On(listener), tls: None, tokens: tokens(), bounds: Bounds::default() },
                 standing,
                 assemble: lab::assemble(world, plan, folder, shelf),
                 shutdown,
