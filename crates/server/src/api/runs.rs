@@ -83,19 +83,16 @@ pub(super) async fn control(
             Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), "no step was named", "name one with --step")
         })
     };
+    if matches!(request.action, Action::Resume | Action::Skip | Action::Approve) {
+        goes_on(&desk, &view, request.action)?;
+    }
     let why = request.why;
     let control = match request.action {
         Action::Pause => Control::Pause { why },
         Action::Resume => Control::Resume,
         Action::Skip => Control::Skip { step: step(request.step)?, why },
         Action::Abort => Control::Abort,
-        Action::Approve => {
-            has_its_reason(&desk, &view)?;
-            if let Some(apart) = moves::apart_of(&desk, &view) {
-                return Err(Refusal::from(&apart));
-            }
-            Control::Approve { step: step(request.step)? }
-        }
+        Action::Approve => Control::Approve { step: step(request.step)? },
     };
     desk.engine.control(&run, control, &request.by).await.map_err(|e| {
         let hint = format!("see `pilotlight run show {run}` for what can be done now");
@@ -107,6 +104,14 @@ pub(super) async fn control(
         }
     })?;
     find(&desk, &run).await.map(Json)
+}
+
+/// Nothing is in the way of what lets a run go on. Ending it, or keeping it where it is, is always allowed.
+fn goes_on(desk: &Desk, view: &RunView, action: Action) -> Result<(), Refusal> {
+    if action == Action::Approve {
+        has_its_reason(desk, view)?;
+    }
+    moves::apart_of(desk, view).map_or(Ok(()), |apart| Err(Refusal::from(&apart)))
 }
 
 /// A failover that was prepared for a lost writer, and of which nothing has begun, is not approved once that writer works

@@ -1,9 +1,14 @@
 //! An agent that runs under another plan than the controller.
 
 use super::lab::Lab;
-use crate::api::view::{DecisionView, StatusView};
+use super::wait::until;
+use crate::api::view::{Action, ControlRequest, DecisionView, MoveReply, StatusView};
+use pilotlight_core::effect::Effect;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::Guarantee;
+use pilotlight_core::run::{Condition, RunView};
+use pilotlight_driver::fake::Misbehaviour;
+use std::time::Duration;
 
 fn differs(status: &StatusView, region: &str) -> bool {
     let found = status.regions.iter().find(|r| r.region.as_str() == region).and_then(|r| r.plan.as_ref());
@@ -27,6 +32,40 @@ async fn the_writer_stays_and_nothing_moves_until_the_plans_are_the_same_again()
     };
     lab.until("a failover is refused by name", held).await;
     assert_eq!(lab.runs().await, vec![]);
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_goes_on_only_when_the_plans_are_the_same_again() {
+    let mut lab = Lab::up(|_| ()).await;
+    // Slow enough to be met on the way.
+    lab.world.on_effect(|e| matches!(e, Effect::Checkpoint { .. }), 1, Misbehaviour::Delay(Duration::from_secs(2)));
+    let MoveReply::Started { run } = lab.start_move(Verb::Switchover, Some("west"), false).await.unwrap() else {
+        panic!("a dry run was not asked for")
+    };
+    let path = format!("/v1/runs/{run}/control");
+    let control = |action, step| ControlRequest { action, step, by: "ada".to_owned(), why: String::new() };
+    lab.send::<RunView>(&path, &control(Action::Pause, None)).await.unwrap();
+    let waits = async || match lab.run(&run).await.condition {
+        Condition::Waiting { .. } => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    until("it waits", waits).await;
+    let ours = std::mem::replace(&mut lab.plan.policy.guarantee, Guarantee::Strict);
+    lab.kill_agent("west");
+    lab.start_agent("west");
+    lab.until("an agent has come with another plan", |s| differs(s, "west")).await;
+    let step = lab.run(&run).await.steps.last().unwrap().id.clone();
+    for (action, step) in [(Action::Resume, None), (Action::Skip, Some(step))] {
+        let (status, refused) = lab.send::<RunView>(&path, &control(action, step)).await.unwrap_err();
+        assert_eq!((status, refused.code.as_str()), (409, "PL-0981"), "{action:?}: {refused:?}");
+    }
+    lab.plan.policy.guarantee = ours;
+    lab.kill_agent("west");
+    lab.start_agent("west");
+    lab.until("it has the controller's plan", |s| !differs(s, "west")).await;
+    lab.send::<RunView>(&path, &control(Action::Resume, None)).await.unwrap();
+    lab.until("west is well", |s| s.is_well("west")).await;
     lab.no_rule_was_broken();
 }
 
