@@ -1,6 +1,8 @@
 //! The one error of the command line: text, hint and exit code come from it and from nowhere else.
 
+use crate::command::moves;
 use pilotlight_core::code::{self, Code};
+use pilotlight_core::outcome::Finding;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -51,12 +53,14 @@ pub(crate) struct CliError {
     pub(crate) cause: anyhow::Error,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// What else was found on the way.
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl CliError {
     /// An error with that exit code.
     pub(crate) fn new(exit: Exit, cause: impl Into<anyhow::Error>) -> Self {
-        Self { exit, code: None, cause: cause.into(), hint: None }
+        Self { exit, code: None, cause: cause.into(), hint: None, findings: Vec::new() }
     }
 
     /// An error that is only a sentence.
@@ -111,6 +115,9 @@ impl CliError {
         eprintln!("error[{code}]: {:#}", self.cause);
         if let Some(hint) = &self.hint {
             eprintln!("  hint: {hint}");
+        }
+        for finding in &self.findings {
+            eprintln!("{}", moves::told(finding));
         }
         eprintln!("  more: pilotlight explain {code}");
     }

@@ -30,7 +30,7 @@ pub use rescue::{Rescue, apply_rescue};
 
 use crate::effect::{Descriptor, FenceAssurance};
 use crate::id::{Component, Region};
-use crate::observation::{State, Target};
+use crate::observation::{Role, State, Target};
 use crate::placement::{Intent, Mode, Verb};
 use crate::plan::Plan;
 use crate::runbook::{Phase, Runbook};
@@ -100,6 +100,24 @@ pub fn derive(d: &Derivation<'_>) -> Result<Runbook, Refusal> {
         panic!("derived an unsound runbook, which is a bug: {fault}");
     }
     Ok(runbook)
+}
+
+/// The same as if every region answered and every copy were what the plan has it be. For what is refused of what is seen:
+/// its steps are what drivers can still be asked about. Never to be run.
+pub fn derive_as_planned(d: &Derivation<'_>) -> Result<Runbook, Refusal> {
+    let mut seen = d.seen.clone();
+    for (name, component) in d.plan.in_unit(&d.intent.unit) {
+        for region in component.copies() {
+            let role = match region == d.writer {
+                true => Role::Writer,
+                false => Role::Standby { upstream: Some(d.writer.clone()), streaming: true },
+            };
+            let target = Target { component: name.clone(), region: Some(region.clone()) };
+            seen.insert(target, State { role: Some(role), ..State::default() });
+        }
+    }
+    let reachable = d.plan.regions.iter().cloned().collect();
+    derive(&Derivation { seen: &seen, reachable: &reachable, ..d.clone() })
 }
 
 /// One step asks, and everything else that touches anything comes after it. People are told before they are asked.

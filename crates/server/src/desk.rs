@@ -362,6 +362,23 @@ impl Desk {
         (consent, order): (Consent, Option<&Order>),
         attested_by: Option<&str>,
     ) -> Result<Runbook, derive::Refusal> {
+        let derived = self.derive_by(derive::derive, intent, source, (consent, order), attested_by);
+        derived.map(|runbook| Runbook { basis: Some(source.basis), ..runbook })
+    }
+
+    /// What a refused move would be if every copy were what the plan has it be: for questions to drivers only.
+    pub(crate) fn derive_as_planned(&self, intent: &Intent, source: &Source) -> Result<Runbook, derive::Refusal> {
+        self.derive_by(derive::derive_as_planned, intent, source, (Consent::Given, None), None)
+    }
+
+    fn derive_by(
+        &self,
+        derive: impl Fn(&Derivation<'_>) -> Result<Runbook, derive::Refusal>,
+        intent: &Intent,
+        source: &Source,
+        (consent, order): (Consent, Option<&Order>),
+        attested_by: Option<&str>,
+    ) -> Result<Runbook, derive::Refusal> {
         let planned = self.plan.policy.least_fence;
         let sight = self.sight(&intent.unit);
         let reachable: BTreeSet<Region> =
@@ -374,7 +391,7 @@ impl Desk {
         let looks = looks.filter(|(_, (s, at))| counts(s.role.as_ref(), *at));
         let seen = looks.map(|(t, (s, _))| (t.clone(), State::clone(s)));
         let shared = self.shared_now().into_iter().map(|(t, s)| (t, State::clone(&s)));
-        let derived = derive::derive(&Derivation {
+        derive(&Derivation {
             plan: &self.plan,
             descriptors: &self.descriptors,
             intent,
@@ -385,7 +402,6 @@ impl Desk {
             least_fence: order.map_or(planned, |order| planned.min(order.least_fence)),
             consent,
             attested_by,
-        });
-        derived.map(|runbook| Runbook { basis: Some(source.basis), ..runbook })
+        })
     }
 }

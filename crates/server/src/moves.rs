@@ -156,8 +156,8 @@ pub(crate) fn already_moving(unit: &Unit, run: &RunId) -> Refusal {
     )
 }
 
-/// What a person asks for, as a runbook.
-pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook, Refusal> {
+/// What is to move, and from where.
+async fn wanted(desk: &Desk, request: &MoveRequest) -> Result<(Intent, Source), Refusal> {
     if request.verb == Verb::Rescue {
         return Err(Refusal::bad("a bundle is applied by its name: pilotlight rescue apply"));
     }
@@ -175,7 +175,12 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
     }
     let drained = drained(desk, request, &source.writer)?;
     let target = placement(desk, request.verb, &unit, (&source.writer, &target), drained.as_ref());
-    let intent = Intent { unit, verb: request.verb, mode, target };
+    Ok((Intent { unit, verb: request.verb, mode, target }, source))
+}
+
+/// What a person asks for, as a runbook.
+pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook, Refusal> {
+    let (intent, source) = wanted(desk, request).await?;
     let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
     let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
     let attested_by = attested(desk, request, &intent.unit, &source.writer)?;
@@ -290,7 +295,12 @@ fn attested<'a>(
 
 /// Starts what a person asks for, or says what it would do.
 pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveReply, Refusal> {
-    let runbook = derive(desk, &request).await?;
+    let runbook = match derive(desk, &request).await {
+        Err(refused) if request.dry_run && refused.status == StatusCode::CONFLICT => {
+            return Err(refused.findings(foreseen(desk, &request).await));
+        }
+        derived => derived?,
+    };
     if request.dry_run {
         let steps = desk.engine.dry_run(&runbook).await;
         let judgement = desk.judged(&runbook.intent.unit).and_then(|j| j.judgement);
@@ -329,6 +339,22 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     };
     let run = start(desk, runbook, cause).await?;
     Ok(MoveReply::Started { run })
+}
+
+/// What drivers find in the way of a move whose whole is refused: a copy that was deleted is more than one that is not a
+/// standby. Asked of the move as it would be if all was as planned, where a region is heard.
+async fn foreseen(desk: &Desk, request: &MoveRequest) -> Vec<Finding> {
+    let Ok((mut intent, source)) = wanted(desk, request).await else { return Vec::new() };
+    let sight = desk.sight(&intent.unit);
+    let hears = |region: &Region| sight.hears(&desk.plan, region);
+    // A provider that is asked about a planned move looks at the source, too.
+    if !hears(&source.writer) {
+        intent.mode = Mode::Ungraceful;
+    }
+    let Ok(mut runbook) = desk.derive_as_planned(&intent, &source) else { return Vec::new() };
+    runbook.steps.retain(|step| step.effect.region().is_none_or(hears));
+    let steps = desk.engine.dry_run(&runbook).await;
+    steps.into_iter().flat_map(|step| step.findings).collect()
 }
 
 fn unit_of(desk: &Desk, named: Option<&Unit>) -> Result<Unit, Refusal> {

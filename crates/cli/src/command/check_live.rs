@@ -13,7 +13,7 @@ use crate::wiring::names::PlanNames;
 use crate::wiring::secrets::{self, Secret};
 use pilotlight_core::code;
 use pilotlight_core::health::Alarm;
-use pilotlight_core::id::Region;
+use pilotlight_core::id::{Region, Unit};
 use pilotlight_core::outcome::{FailureKind, Finding, Severity};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{Kind, Plan};
@@ -244,52 +244,87 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
         let hint = "mend the link between the regions, or the standby; a failover now would lose what is named here";
         seen.push(Looked::bad("the RPO", Severity::Warning, open.to_string(), hint).code(code::EXPOSED));
     }
-    seen.extend(preflight(&operator).await);
+    seen.extend(moves(&operator, plan).await);
     seen
 }
 
-/// What a planned move would stumble over, by a dry run of it.
-async fn preflight(operator: &Operator) -> Vec<Looked> {
+/// What a planned move of each unit would stumble over, by a dry run of it.
+async fn moves(operator: &Operator, plan: &Plan) -> Vec<Looked> {
+    let units = plan.units();
+    let mut seen = Vec::new();
+    for unit in &units {
+        let what = match units.len() {
+            1 => "a switchover".to_owned(),
+            _ => format!("a switchover of {unit}"),
+        };
+        let answer = match ask(operator, unit, None).await {
+            // Of several regions none is fit to take over by itself: each says why.
+            Err(e) if e.code.as_deref() == Some(code::PLAN_UNKNOWN_REGION.as_str()) => None,
+            answer => Some(answer),
+        };
+        match answer {
+            Some(answer) => seen.extend(of_move(&what, answer)),
+            None => {
+                for region in &plan.regions {
+                    let answer = ask(operator, unit, Some(region.clone())).await;
+                    // Where the writer is, there is nothing to move.
+                    if !answer.as_ref().is_err_and(|e| e.code.as_deref() == Some(code::ALREADY_THERE.as_str())) {
+                        seen.extend(of_move(&format!("{what} to {region}"), answer));
+                    }
+                }
+            }
+        }
+    }
+    seen
+}
+
+async fn ask(operator: &Operator, unit: &Unit, target: Option<Region>) -> Result<MoveReply, CliError> {
     let request = MoveRequest {
         waive_rescue: None,
         drill_ms: None,
         writer_is_off: None,
         verb: Verb::Switchover,
-        unit: None,
-        target: None,
+        unit: Some(unit.clone()),
+        target,
         mode: None,
         dry_run: true,
         by: connect::whoami(),
         why: "check --live".to_owned(),
     };
-    match operator.post("/v1/moves", &request).await {
-        Ok(MoveReply::DryRun { steps, findings, .. }) => of_dry_run(findings, steps),
+    operator.post("/v1/moves", &request).await
+}
+
+/// What came of a dry run. One that is refused would be refused on the day it is needed.
+fn of_move(what: &str, answer: Result<MoveReply, CliError>) -> Vec<Looked> {
+    match answer {
+        Ok(MoveReply::DryRun { steps, findings, .. }) => of_dry_run(what, findings, steps),
         Ok(MoveReply::Started { run }) => {
-            vec![Looked::bad(
-                "a switchover",
-                Severity::Blocker,
-                format!("was started as {run} although only asked about"),
-                "",
-            )]
+            let saw = format!("was started as {run} although only asked about");
+            vec![Looked::bad(what, Severity::Blocker, saw, "")]
         }
-        Err(e) => {
-            vec![Looked::bad("a switchover", Severity::Warning, format!("{:#}", e.cause), e.hint.unwrap_or_default())]
+        Err(mut e) => {
+            let found = std::mem::take(&mut e.findings);
+            let mut seen = vec![Looked::error(what, e)];
+            found.into_iter().for_each(|finding| tell(&mut seen, finding));
+            seen
         }
     }
 }
 
-/// What a move as a whole and its steps would stumble over. Only what nothing stands in the way of is good.
-fn of_dry_run(findings: Vec<Finding>, steps: Vec<DryStep>) -> Vec<Looked> {
-    let mut seen: Vec<Looked> = Vec::new();
-    for finding in findings.into_iter().chain(steps.into_iter().flat_map(|s| s.findings)) {
-        let one = Looked::bad(finding.code, finding.severity, finding.message, finding.hint);
-        // The same setting stands in the way of several steps.
-        if !seen.iter().any(|s| s.saw == one.saw) {
-            seen.push(one);
-        }
+/// The same setting stands in the way of several steps, and is told once.
+fn tell(seen: &mut Vec<Looked>, finding: Finding) {
+    let one = Looked::bad(finding.code, finding.severity, finding.message, finding.hint);
+    if !seen.iter().any(|s| s.saw == one.saw) {
+        seen.push(one);
     }
+}
+
+/// What a move as a whole and its steps would stumble over. Only what nothing stands in the way of is good.
+fn of_dry_run(what: &str, findings: Vec<Finding>, steps: Vec<DryStep>) -> Vec<Looked> {
+    let mut seen = Vec::new();
+    findings.into_iter().chain(steps.into_iter().flat_map(|s| s.findings)).for_each(|f| tell(&mut seen, f));
     if seen.iter().all(|s| s.severity != Some(Severity::Blocker)) {
-        seen.push(Looked::good("a switchover", "could be derived now"));
+        seen.push(Looked::good(what, "could be derived now"));
     }
     seen
 }
@@ -324,22 +359,45 @@ mod tests {
             let would = Would::NotSeen { why: failure.message.clone() };
             step(would, vec![Finding::unseen("database in west", &failure)])
         };
-        let seen = of_dry_run(vec![], vec![step(Would::Act, vec![]), unseen(), unseen()]);
+        let seen = of_dry_run("a switchover", vec![], vec![step(Would::Act, vec![]), unseen(), unseen()]);
         let [one] = seen.as_slice() else { panic!("{seen:?}") };
         assert_eq!(
             (one.what.as_str(), one.severity, one.hint.as_str()),
             ("PL-0701", Some(Severity::Blocker), "install it")
         );
-        let good = of_dry_run(vec![], vec![step(Would::Act, vec![])]);
+        let good = of_dry_run("a switchover", vec![], vec![step(Would::Act, vec![])]);
         assert_eq!((good.len(), good[0].severity), (1, None));
     }
 
     #[test]
     fn what_stands_in_the_way_of_the_whole_move_is_a_blocker_although_each_step_could_be_done() {
         let behind = pilotlight_engine::Behind { unit: "shop".into(), stored: Epoch(1), met: Epoch(7) };
-        let seen = of_dry_run(vec![behind.into()], vec![step(Would::Act, vec![])]);
+        let seen = of_dry_run("a switchover", vec![behind.into()], vec![step(Would::Act, vec![])]);
         let [one] = seen.as_slice() else { panic!("{seen:?}") };
         assert_eq!((one.what.as_str(), one.severity), ("PL-0874", Some(Severity::Blocker)));
         assert!(one.saw.contains("epoch 7 was seen") && one.hint.contains("--raise-epoch"), "{one:?}");
+    }
+
+    #[test]
+    fn a_move_that_is_refused_is_a_blocker_with_its_code_and_with_what_drivers_found() {
+        let found = |code: &str, message: &str| Finding {
+            code: code.to_owned(),
+            severity: Severity::Warning,
+            message: message.to_owned(),
+            hint: String::new(),
+        };
+        let mut refused = CliError::say(Exit::Refused, "only a standby can take over\n  - west is down")
+            .code("PL-0207")
+            .hint("make it a standby");
+        refused.findings = vec![
+            found("PL-0364", "there is no cluster"),
+            found("PL-0364", "there is no cluster"),
+            found("PL-0367", "late"),
+        ];
+        let seen = of_move("a switchover of files", Err(refused));
+        let codes: Vec<&str> = seen.iter().map(|s| s.what.as_str()).collect();
+        assert_eq!(codes, ["PL-0207: a switchover of files", "PL-0364", "PL-0367"]);
+        assert_eq!(seen[0].severity, Some(Severity::Blocker));
+        assert!(seen[0].saw.contains("west is down") && seen[0].hint == "make it a standby", "{:?}", seen[0]);
     }
 }

@@ -208,7 +208,8 @@ fn show_findings<'a>(findings: impl Iterator<Item = &'a Finding>) {
     }
 }
 
-fn told(finding: &Finding) -> String {
+/// A finding in two lines.
+pub(crate) fn told(finding: &Finding) -> String {
     let severity = format!("{:?}", finding.severity).to_lowercase();
     format!("  {severity} {}: {}\n    hint: {}", finding.code, finding.message, finding.hint)
 }

@@ -36,6 +36,7 @@ fn of(status: StatusCode, body: &[u8]) -> CliError {
             }
             let mut error = CliError::say(exit, message).code(refused.code);
             error.hint = Some(refused.hint).filter(|h| !h.is_empty());
+            error.findings = refused.findings;
             error
         }
         Err(_) => CliError::say(exit, format!("the controller answered {status}: {}", String::from_utf8_lossy(body)))

@@ -6,6 +6,7 @@
 
 mod detached;
 mod examples;
+mod found_before;
 mod ground;
 mod moves;
 mod objects;

@@ -139,8 +139,17 @@ async fn a_lost_region_is_failed_over_and_taken_home_again() {
         written.iter().all(|number| held.contains(number)),
         "a planned move loses nothing: {written:?} in {held:?}"
     );
-    let (code, out, _) = say(&ground, &["check", "--live"]).await;
-    assert!(out.contains("account 123456789012"), "{code} {out}");
+    let following = ground.clone();
+    blocking(move || {
+        tokio::runtime::Handle::current().block_on(following.until("the other copy to follow", |ground| {
+            let state = role(&ground.status(), WEST);
+            if state["streaming"] == true { Ok(()) } else { Err(state.to_string()) }
+        }));
+    })
+    .await;
+    let (code, out, err) = say(&ground, &["check", "--live"]).await;
+    assert_eq!(code, 0, "{out}\n{err}");
+    assert!(out.contains("account 123456789012") && out.contains("ok       a switchover: could be"), "{out}");
     // The test keys belong to nobody whose policies could be simulated: that is told, and is no pass.
     assert!(out.contains("PL-0946") && out.contains("cannot be told"), "{out}");
     assert!(ground.folder().join("state").exists());

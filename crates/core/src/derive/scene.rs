@@ -23,7 +23,11 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn derive(&self) -> Result<Runbook, Refusal> {
-        derive(&Derivation {
+        derive(&self.derivation())
+    }
+
+    pub(super) fn derivation(&self) -> Derivation<'_> {
+        Derivation {
             plan: &self.plan,
             descriptors: &self.descriptors,
             intent: &self.intent,
@@ -34,6 +38,6 @@ impl Scene {
             least_fence: self.plan.policy.least_fence,
             consent: self.consent,
             attested_by: self.attested_by,
-        })
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::plan::{FailbackPlan, HealthPlan, Hook, ShiftOrder};
 use crate::runbook::OnFailure;
 
 mod at_rest;
+mod by_hand;
 mod kinds;
 mod shares;
 

@@ -163,6 +163,7 @@ fn an_alarm_only_reads_what_the_controller_has_decided() {
             message: "too weak".into(),
             hint: String::new(),
             evidence: Vec::new(),
+            findings: Vec::new(),
         }),
     };
     let assess = |unit: &UnitStatus, looked: u64| {

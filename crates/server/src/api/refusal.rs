@@ -5,6 +5,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pilotlight_core::derive;
+use pilotlight_core::outcome::Finding;
 
 /// An answer that is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ impl Refusal {
     /// With a code, a message and a hint.
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let (code, message, hint) = (code.to_owned(), message.into(), hint.into());
-        Self { status, body: Box::new(ErrorBody { code, message, hint, evidence: Vec::new() }) }
+        Self { status, body: Box::new(ErrorBody { code, message, hint, evidence: Vec::new(), findings: Vec::new() }) }
     }
 
     /// A request that cannot be understood.
@@ -31,6 +32,13 @@ impl Refusal {
     #[must_use]
     pub fn evidence(mut self, evidence: impl IntoIterator<Item = String>) -> Self {
         self.body.evidence.extend(evidence);
+        self
+    }
+
+    /// Adds what drivers find all the same.
+    #[must_use]
+    pub fn findings(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
+        self.body.findings.extend(findings);
         self
     }
 }

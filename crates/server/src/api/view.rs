@@ -36,6 +36,9 @@ pub struct ErrorBody {
     /// What it rests on, one line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// Of a dry run that is refused: what drivers find of the move all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 /// `GET /v1/controller`: what a controller is among several. Answered whether it leads or not.

@@ -7,9 +7,9 @@ use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
 use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::{Role, Target};
-use pilotlight_core::outcome::{Failure, Severity};
+use pilotlight_core::outcome::{Failure, Finding, Severity};
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::DecisionMode;
+use pilotlight_core::plan::{DecisionMode, RejoinMode};
 use pilotlight_core::run::{Condition, Event, RunResult, RunView};
 use pilotlight_core::runbook::Runbook;
 use pilotlight_driver::fake::Misbehaviour;
@@ -55,6 +55,24 @@ async fn a_dry_run_and_a_runbook_touch_nothing() {
     assert_eq!(lab.world.journal().into_iter().filter(sentinels).count(), before);
     assert_eq!(lab.runs().await, vec![]);
     assert_eq!(lab.status().await.unwrap().units[0].epoch.map(|e| e.0), Some(1));
+}
+
+/// The refusal says what the copy is; only its driver knows more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_dry_run_says_what_drivers_find_all_the_same() {
+    let lab = Lab::up(|p| p.policy.rejoin = RejoinMode::Manual).await;
+    let (code, message, hint) = ("PL-0701".to_owned(), "it is gone".to_owned(), String::new());
+    lab.world.findings(vec![Finding { code, severity: Severity::Blocker, message, hint }]);
+    lab.world.set_role("database", "west", |_| Role::Down { clean: true, was_writer: false });
+    let body = until("west is seen down", async || match lab.start_move(Verb::Switchover, None, true).await {
+        Err((409, body)) if body.code == "PL-0207" => Ok(body),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert!(body.findings.iter().any(|f| f.code == "PL-0701" && f.severity == Severity::Blocker), "{body:?}");
+    let (_, body) = lab.start_move(Verb::Switchover, None, false).await.unwrap_err();
+    assert_eq!(body.findings, vec![], "drivers are asked for a dry run only");
+    assert_eq!(lab.runs().await, vec![]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

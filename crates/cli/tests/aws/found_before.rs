@@ -1,0 +1,105 @@
+//! Bad days found by `check --live` before a move: of every unit of a plan, with exit code 1, whether the move is refused as a
+//! whole or one of its steps would fail.
+
+use crate::ground::{EAST, Ground, WEST};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const EAST_BUCKET: &str = "found-east-2";
+const WEST_BUCKET: &str = "found-west-2";
+
+/// A database, and buckets in a unit of their own.
+fn plan() -> String {
+    format!(
+        r#"
+application: payments
+objectives: {{ rto: 15m, rpo: 15m }}
+regions: [{EAST}, {WEST}]
+controller: {{ listen: 127.0.0.1:7400, state: state, token: {{ env: PILOTLIGHT_TOKEN }} }}
+policy: {{ mode: manual }}
+components:
+  database:
+    kind: aurora
+    global_cluster: payments
+    regions: {{ {EAST}: {{ cluster: pay-east }}, {WEST}: {{ cluster: pay-west }} }}
+  objects:
+    kind: s3
+    unit: files
+    existing_copied: true
+    regions: {{ {EAST}: {{ bucket: {EAST_BUCKET} }}, {WEST}: {{ bucket: {WEST_BUCKET} }} }}
+"#
+    )
+}
+
+fn role(status: &Value, component: &str, region: &str) -> Value {
+    let regions = status["regions"].as_array().cloned().unwrap_or_default();
+    let region = regions.into_iter().find(|r| r["region"] == region).unwrap_or_default();
+    let components = region["components"].as_array().cloned().unwrap_or_default();
+    components.into_iter().find(|c| c["component"] == component).unwrap_or_default()["state"]["role"].clone()
+}
+
+/// Asks until the check ends with that code and says all of that; panics with what it said last.
+async fn found(ground: &Arc<Ground>, what: &'static str, code: i32, told: &'static [&'static str]) {
+    let asking = ground.clone();
+    let wait = move || {
+        tokio::runtime::Handle::current().block_on(asking.until(what, |ground| {
+            let (ended, out, err) = ground.said(&["check", "--live"]);
+            let missing: Vec<&str> = told.iter().filter(|t| !out.contains(**t)).copied().collect();
+            if ended == code && missing.is_empty() {
+                return Ok(());
+            }
+            Err(format!("exit {ended}, without {missing:?}: {out}\n{err}\n{}", ground.log()))
+        }));
+    };
+    tokio::task::spawn_blocking(wait).await.unwrap();
+}
+
+async fn by_hand(ground: &Arc<Ground>, to: &'static str) {
+    let cluster = if to == EAST { "pay-east" } else { "pay-west" };
+    let target = format!("arn:aws:rds:{to}:123456789012:cluster:{cluster}");
+    let moved = json!({"global_cluster": "payments", "target": target});
+    ground.server.tell("by-hand/switchover", moved).await.unwrap();
+    let asking = ground.clone();
+    let wait = move || {
+        tokio::runtime::Handle::current().block_on(asking.until("the move by hand to be seen", |ground| {
+            let role = role(&ground.status(), "database", to);
+            if role == "writer" { Ok(()) } else { Err(role.to_string()) }
+        }));
+    };
+    tokio::task::spawn_blocking(wait).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_make_a_move_of_any_unit_fail_fails_the_check() {
+    let Some(mut ground) = Ground::find().await else { return };
+    let made = json!({
+        "aurora": [{"group": "payments", "members": [[EAST, "pay-east"], [WEST, "pay-west"]]}],
+        "buckets": [{"regions": [[EAST, EAST_BUCKET], [WEST, WEST_BUCKET]]}],
+    });
+    ground.server.tell("seed", made).await.unwrap();
+    ground.write_text(&plan());
+    ground.serve_any().await;
+    let ground = Arc::new(ground);
+    let whole = &["ok       a switchover of payments: could be", "ok       a switchover of files: could be"];
+    found(&ground, "both units to pass", 0, whole).await;
+
+    // A right that is missing, of the second unit alone: its copies are not seen, and the first one passes.
+    let deny =
+        json!({"kind": "deny", "service": "s3", "region": WEST, "action": "GetBucketReplication", "times": 9_999});
+    ground.server.tell("faults", deny).await.unwrap();
+    let told =
+        &["BLOCKER  PL-0860: a switchover of files", "GetBucketReplication", "ok       a switchover of payments"];
+    found(&ground, "the missing right to be named", 1, told).await;
+    ground.server.no_faults().await.unwrap();
+
+    by_hand(&ground, WEST).await;
+    let told = &["BLOCKER  PL-0207: a switchover of payments", "BLOCKER  PL-0365", "ok       a switchover of files"];
+    found(&ground, "the move by hand to be named", 1, told).await;
+    by_hand(&ground, EAST).await;
+    found(&ground, "both units to pass again", 0, whole).await;
+
+    // Of the first unit alone: what is deleted is not there, whatever else.
+    ground.server.tell("by-hand/forget-clusters", json!({"name": "pay-west"})).await.unwrap();
+    let told = &["BLOCKER  PL-0207: a switchover of payments", "BLOCKER  PL-0364", "ok       a switchover of files"];
+    found(&ground, "the deleted copy to be named", 1, told).await;
+}
