@@ -14,7 +14,7 @@ mod switch;
 
 use crate::access::Access;
 use crate::detach::Move;
-use crate::finding::{MOVED_BY_HAND, finding, not_asked};
+use crate::finding::{MOVED_BY_HAND, finding, not_asked, there_already};
 use crate::place::place_of;
 use async_trait::async_trait;
 use pilotlight_core::code;
@@ -60,7 +60,7 @@ impl ElastiCacheDriver {
         }
     }
 
-    async fn findings(&self, from: &Region, to: &Region) -> Vec<Finding> {
+    async fn findings(&self, from: &Region, to: &Region, allow_loss: bool) -> Vec<Finding> {
         let (component, name) = (&self.component, &self.plan.global_datastore);
         let seen = match self.look(to).await {
             Ok(seen) => seen,
@@ -90,11 +90,10 @@ impl ElastiCacheDriver {
                 Err(failure) => vec![Finding { severity: Severity::Warning, ..not_asked(failure) }],
             },
             Some(Role::Writer) => {
-                let message = format!("{component} in {to} is the primary already, or stands alone");
-                vec![block(code::AWS_MOVED_BY_HAND, message, MOVED_BY_HAND)]
+                vec![there_already(format!("{component} in {to} is the primary already, or stands alone"), allow_loss)]
             }
             role => {
-                let message = format!("{component} in {to} is {role:?}");
+                let message = format!("{component} in {to} {}", role.unwrap_or(Role::Unknown).says());
                 vec![block(code::AWS_MISSING, message, "create the secondary first")]
             }
         }
@@ -122,7 +121,7 @@ impl Driver for ElastiCacheDriver {
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
         Ok(match effect {
-            Effect::Switch { from, to, .. } => self.findings(from, to).await,
+            Effect::Switch { from, to, allow_loss, .. } => self.findings(from, to, *allow_loss).await,
             _ => Vec::new(),
         })
     }

@@ -4,10 +4,21 @@ use pilotlight_core::code::{self, Code};
 use pilotlight_core::outcome::{Failure, Finding, Severity};
 
 /// The hint where the writer is elsewhere than it was left.
-pub(crate) const MOVED_BY_HAND: &str = "somebody moved it by hand; `pilotlight status` shows where it is";
+pub(crate) const MOVED_BY_HAND: &str =
+    "somebody moved it by hand: move it back, or enter it where it is by `pilotlight failover --to` that region";
+/// The same where the move is the one that enters it.
+pub(crate) const ENTERED: &str = "this move only enters it; make sure that nothing writes in the region that it left";
 
 pub(crate) fn finding(code: Code, severity: Severity, message: String, hint: &str) -> Finding {
     Finding { code: code.to_string(), severity, message, hint: hint.to_owned() }
+}
+
+/// The writer is in the target already. A planned move has nothing to start from; a failover enters what is so.
+pub(crate) fn there_already(message: String, is_failover: bool) -> Finding {
+    match is_failover {
+        true => finding(code::AWS_MOVED_BY_HAND, Severity::Warning, message, ENTERED),
+        false => finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, MOVED_BY_HAND),
+    }
 }
 
 /// AWS could not be asked, or refused to answer.

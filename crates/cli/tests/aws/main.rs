@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod by_hand;
 mod detached;
 mod examples;
 mod found_before;

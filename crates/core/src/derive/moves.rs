@@ -97,7 +97,9 @@ fn silence(survey: &Survey<'_>, draft: &mut Draft, opened: &[StepId]) -> Result<
         }
         let lapses = waits || attested_by.is_some();
         wait |= lapses;
-        if direct {
+        // A copy of the one that writes has nothing to silence.
+        let follows = matches!(survey.role(data.name, from), Role::Standby { .. }) && survey.was_moved_by_hand(data);
+        if direct && !follows {
             // What is waited for is surer than this fence; else nothing but what the fence achieves stands before a promotion.
             let least = if lapses { FenceAssurance::None } else { data.descriptor.fence_assurance };
             steps.push(draft.add(fence(survey, data, from, least).once(opened.iter().cloned())));
@@ -216,12 +218,23 @@ fn promote(survey: &Survey<'_>, data: &Data<'_>) -> Step {
     let from = survey.from();
     let silenced = data.descriptor.needs_agent || survey.answers(from);
     let why = match silenced {
+        _ if survey.was_moved_by_hand(data) => entered(survey, data),
         true => "From here on there is only a way forward.".to_owned(),
         false => format!("From here on there is only a way forward. Nothing stops {component} in {from} if it lives."),
     };
     step(format!("promote-{component}-{to}"), Phase::Promote, effect, limits::promote(data.descriptor.pace))
         .say(title, why)
         .until(Condition::IsWriter { target: target(component, to) })
+}
+
+/// Why a copy that writes is made the writer.
+fn entered(survey: &Survey<'_>, data: &Data<'_>) -> String {
+    let (component, from, to) = (data.name, survey.from(), survey.to());
+    let seen = format!("{component} in {to} was seen to write already, so this only enters it as the writer");
+    match survey.answers(from) {
+        true => format!("{seen}. In {from} it {}.", survey.says(component, from)),
+        false => format!("{seen}. Nothing stops {component} in {from} if it lives."),
+    }
 }
 
 /// A switch that is refused has changed nothing, so a planned move of nothing else can still be undone.
@@ -236,6 +249,7 @@ fn switch(survey: &Survey<'_>, data: &Data<'_>, alone: bool) -> Step {
     let effect = Effect::Switch { component: component.clone(), from: from.clone(), to: to.clone(), allow_loss, least };
     let title = format!("Switch {component} from {from} to {to}");
     let why = match data.descriptor.told_to_follow {
+        _ if survey.was_moved_by_hand(data) => entered(survey, data),
         false => "The provider stops the old writer, hands over and makes the new one in one call.".to_owned(),
         true => format!("What is written in {to} is copied from now on. Nothing stops what still writes in {from}."),
     };

@@ -33,8 +33,18 @@ impl Scene {
     /// An API alone reaches this copy, its region is lost, and a person has answered for it: nothing can silence it.
     fn is_given_up(&self, component: &Component, region: &Region) -> bool {
         let descriptor = &self.descriptors[component];
-        let api = !descriptor.needs_agent && !descriptor.atomic_switch;
+        // A switch to what writes already is no call, and stops nothing.
+        let stops = descriptor.atomic_switch && !self.is_moved_by_hand(component);
+        let api = !descriptor.needs_agent && !stops;
         api && *region == self.writer && !self.reachable.contains(region) && self.consent != Consent::Policy
+    }
+
+    /// The target writes by somebody's hand, and the source is a copy: a person enters what is so.
+    fn is_moved_by_hand(&self, component: &Component) -> bool {
+        let descriptor = &self.descriptors[component];
+        self.role_of(component, &self.intent.target.writer) == Role::Writer
+            && !descriptor.needs_agent
+            && self.intent.verb == Verb::Failover
     }
 
     fn data(&self) -> Vec<Component> {
@@ -102,6 +112,7 @@ prop_compose! {
             prop::sample::select(vec![Sort::Agent, Sort::Agent, Sort::WeakAgent, Sort::Api, Sort::Provider]), 3),
         roles in prop::collection::vec(role(), 12),
         calm in prop::bool::weighted(0.6),
+        by_hand in prop::bool::weighted(0.1),
         silent in prop::collection::vec(prop::bool::weighted(0.2), 4),
         verb in prop::sample::select(
             vec![Verb::Failover, Verb::Failover, Verb::Switchover, Verb::Failback, Verb::Rejoin, Verb::Drain]),
@@ -121,6 +132,7 @@ prop_compose! {
             for (place, region) in REGIONS[..count].iter().enumerate() {
                 // Most scenes have a writer that works or a target that could take over, so that most are not refused.
                 let role = match (calm, place) {
+                    (_, 1) if by_hand && verb == Verb::Failover => Role::Writer,
                     (true, 0) if verb != Verb::Failover => Role::Writer,
                     (true, 1) if verb != Verb::Rejoin && verb != Verb::Drain => standby("east", true),
                     _ => roles[index * 4 + place].clone(),
@@ -207,7 +219,9 @@ impl<'a> World<'a> {
             Effect::ResumeWrites { component, region } => self.write(component, region)?,
             Effect::Promote { component, region } => self.write(component, region)?,
             Effect::Switch { component, from, to, .. } => {
-                self.writers.remove(&(component.clone(), from.clone()));
+                if !self.scene.is_moved_by_hand(component) {
+                    self.writers.remove(&(component.clone(), from.clone()));
+                }
                 self.write(component, to)?;
             }
             Effect::Rejoin { component, region, upstream } => {
@@ -241,6 +255,9 @@ impl<'a> World<'a> {
     }
 
     fn write(&mut self, component: &Component, region: &Region) -> Result<(), TestCaseError> {
+        if self.scene.is_moved_by_hand(component) {
+            self.writers.remove(&(component.clone(), region.clone()));
+        }
         prop_assert_eq!(self.writers_of(component), 0, "another {} writes", component);
         prop_assert_eq!(self.holder.as_ref(), Some(region), "the lease is not with {}", region);
         self.writers.insert((component.clone(), region.clone()));
@@ -340,7 +357,9 @@ proptest! {
             let granted = earlier.iter().any(|e| matches!(e, Effect::Grant { region, .. } if region == to));
             prop_assert!(granted, "{} starts without the lease", promote.id);
             for region in scene.plan.regions.iter().filter(|r| *r != to) {
-                let may_write = *region == scene.writer || scene.role_of(component, region) == Role::Writer;
+                let role = scene.role_of(component, region);
+                let follows = scene.is_moved_by_hand(component) && matches!(role, Role::Standby { .. });
+                let may_write = (*region == scene.writer && !follows) || role == Role::Writer;
                 let silenced = earlier.iter().any(|e| match e {
                     Effect::Fence { component: c, region: r } | Effect::StopWrites { component: c, region: r } => {
                         c == component && r == region

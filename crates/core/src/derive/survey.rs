@@ -2,7 +2,7 @@
 //! the move can be made at all.
 
 use super::refusal::CHECK_KIND;
-use super::{Derivation, Refusal};
+use super::{Consent, Derivation, Refusal};
 use crate::derive::Intent;
 use crate::effect::{Capability, Descriptor, Pace};
 use crate::id::{Component, Region};
@@ -244,6 +244,7 @@ impl<'a> Survey<'a> {
                     return Err(Refusal::TargetNotStreaming { component, region: to.clone() });
                 }
                 Role::Standby { .. } => {}
+                Role::Writer if mode == Mode::Ungraceful && self.was_moved_by_hand(data) => {}
                 role => {
                     let (region, says) = (to.clone(), self.says(data.name, to));
                     return Err(match role {
@@ -254,6 +255,22 @@ impl<'a> Survey<'a> {
             }
         }
         self.check_lit()
+    }
+
+    /// The copy in the target writes already, by nobody's doing of ours: a person may enter it as the writer where the source
+    /// is seen to be none, or is silent as in any failover. An agent's copy writes by its lease and by nothing else.
+    pub(super) fn was_moved_by_hand(&self, data: &Data<'_>) -> bool {
+        let (name, descriptor) = (data.name, data.descriptor);
+        let direct = descriptor.can(Capability::Fence) && !descriptor.atomic_switch;
+        let quiet = match self.role(name, self.from()) {
+            _ if !self.answers(self.from()) => true,
+            Role::Standby { .. } | Role::Fenced { .. } | Role::Down { was_writer: false, .. } => true,
+            // It would write when it is started: only a fence keeps it from that.
+            Role::Down { was_writer: true, .. } => direct,
+            Role::Writer | Role::Unresponsive | Role::Unknown => false,
+        };
+        let writes = *self.role(name, self.to()) == Role::Writer;
+        writes && quiet && !self.stays() && !descriptor.needs_agent && self.d.consent == Consent::Given
     }
 
     /// Where traffic is to go, everything it needs has a place.

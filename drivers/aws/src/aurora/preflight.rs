@@ -3,7 +3,7 @@
 use super::AuroraDriver;
 use super::look::{LOOK, Seen};
 use super::reattach::Way;
-use crate::finding::{MOVED_BY_HAND, finding, not_asked};
+use crate::finding::{MOVED_BY_HAND, finding, not_asked, there_already};
 use crate::reattach::Next;
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
@@ -30,7 +30,7 @@ impl AuroraDriver {
                 return Ok(vec![finding(code::AWS_NOT_ASKED, severity, failure.message, &hint)]);
             }
         };
-        self.in_target(&seen, from, to, &mut findings);
+        self.in_target(&seen, (from, to), *allow_loss, &mut findings);
         findings.extend(self.far_behind(&seen, to).await);
         findings.extend(self.snapshot_costs(from, *allow_loss));
         // Without the source it may be down, and is not asked.
@@ -76,7 +76,7 @@ impl AuroraDriver {
         Some(finding(code::AWS_FAR_BEHIND, Severity::Warning, message, hint))
     }
 
-    fn in_target(&self, seen: &Seen, from: &Region, to: &Region, findings: &mut Vec<Finding>) {
+    fn in_target(&self, seen: &Seen, (from, to): (&Region, &Region), allow_loss: bool, findings: &mut Vec<Finding>) {
         let (component, name) = (&self.component, &self.plan.global_cluster);
         if seen.group.is_none() {
             let message = format!("{to} knows no global cluster {name}");
@@ -87,8 +87,7 @@ impl AuroraDriver {
             Some(Role::Standby { upstream: Some(of), streaming }) => {
                 if of != *from {
                     let message = format!("the writer of {name} is in {of}, not in {from}");
-                    let hint = "somebody moved it by hand; say so with a failover to where it is, or move it back";
-                    findings.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, hint));
+                    findings.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, MOVED_BY_HAND));
                 }
                 if !streaming {
                     let message = format!("{component} in {to} is not in step with its source");
@@ -96,17 +95,21 @@ impl AuroraDriver {
                     findings.push(finding(code::AWS_NOT_IN_STEP, Severity::Blocker, message, hint));
                 }
             }
+            Some(Role::Writer) if !seen.is_member() && allow_loss => {
+                let message =
+                    format!("{component} in {to} takes writes already, alone outside of global cluster {name}");
+                findings.push(there_already(message, allow_loss));
+            }
             Some(Role::Writer | Role::Fenced { .. }) if !seen.is_member() => {
                 let message = format!("{component} in {to} stands alone outside of global cluster {name}");
                 let hint = "`pilotlight rejoin` makes it a member again; docs/aws.md says what it keeps";
                 findings.push(finding(code::AWS_MISSING, Severity::Blocker, message, hint));
             }
             Some(Role::Writer) => {
-                let message = format!("{component} in {to} is the writer already");
-                findings.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, MOVED_BY_HAND));
+                findings.push(there_already(format!("{component} in {to} is the writer already"), allow_loss));
             }
             role => {
-                let message = format!("{component} in {to} is {role:?}");
+                let message = format!("{component} in {to} {}", role.unwrap_or(Role::Unknown).says());
                 findings.push(finding(code::AWS_MISSING, Severity::Blocker, message, "restore the copy first"));
             }
         }

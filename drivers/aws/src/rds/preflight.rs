@@ -1,7 +1,7 @@
 //! What would stand in the way of a move, found before it.
 
 use super::RdsDriver;
-use crate::finding::{finding, not_asked, there};
+use crate::finding::{finding, not_asked, there, there_already};
 use crate::instance::Instance;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
@@ -57,8 +57,8 @@ impl RdsDriver {
             }
             Some(Role::Writer) => {
                 let message = format!("{component} in {region} is the writer already, or was promoted by hand");
-                let hint = "`pilotlight status` shows who writes";
-                found.push(finding(code::AWS_MOVED_BY_HAND, Severity::Blocker, message, hint));
+                // A planned move there is refused before it; what is left is a failover that enters it.
+                found.push(there_already(message, true));
             }
             _ => {
                 let message = format!("{component} in {region} is {} and no replica", seen.status);
