@@ -32,6 +32,7 @@ pub(crate) const ROUTE53_REGION: &str = "us-east-1";
 #[derive(Clone)]
 pub struct Access {
     inner: Arc<Inner>,
+    rpo: Option<Duration>,
 }
 
 struct Inner {
@@ -88,6 +89,7 @@ impl Access {
         let (base, configs) = (tokio::sync::OnceCell::new(), Mutex::default());
         let (streams, kept) = (Mutex::default(), Kept::default());
         Self {
+            rpo: None,
             inner: Arc::new(Inner {
                 plan,
                 clock,
@@ -101,6 +103,18 @@ impl Access {
                 looks: Looks::new(),
             }),
         }
+    }
+
+    /// For a plan with this RPO: what is further behind is a finding.
+    #[must_use]
+    pub fn with_rpo(self, rpo: Duration) -> Self {
+        // Nothing that is copied after the answer holds an RPO of zero: every lag would be a finding.
+        Self { rpo: Some(rpo).filter(|rpo| !rpo.is_zero()), ..self }
+    }
+
+    /// What a failover may lose, where the plan says it.
+    pub(crate) fn rpo(&self) -> Option<Duration> {
+        self.rpo
     }
 
     /// The account everything must be in.

@@ -14,7 +14,7 @@ mod switch;
 
 use crate::access::Access;
 use crate::detach::Move;
-use crate::finding::{MOVED_BY_HAND, finding, not_asked, there_already};
+use crate::finding::{LOSES, MOVED_BY_HAND, far_behind, finding, not_asked, there_already};
 use crate::place::place_of;
 use async_trait::async_trait;
 use pilotlight_core::code;
@@ -81,12 +81,11 @@ impl ElastiCacheDriver {
                 vec![block(code::AWS_NOT_IN_STEP, message, "wait until AWS has synchronised it")]
             }
             Some(Role::Standby { .. }) => match self.lag(to, &seen, true).await {
-                Ok(Some(lag)) if lag.value > switch::CLOSE => {
-                    let message = format!("{component} in {to} is {:.0} s behind", lag.value);
-                    let hint = "a failover now loses that much; a planned move waits for it";
-                    vec![finding(code::AWS_FAR_BEHIND, Severity::Warning, message, hint)]
+                Ok(lag) => {
+                    let what = format!("{component} in {to}");
+                    let found = lag.and_then(|lag| far_behind(self.access.rpo(), &what, lag.value, LOSES));
+                    found.into_iter().collect()
                 }
-                Ok(_) => Vec::new(),
                 Err(failure) => vec![Finding { severity: Severity::Warning, ..not_asked(failure) }],
             },
             Some(Role::Writer) => {

@@ -2,12 +2,20 @@
 
 use pilotlight_core::code::{self, Code};
 use pilotlight_core::outcome::{Failure, Finding, Severity};
+use pilotlight_core::time::show_duration;
+use std::time::Duration;
+
+/// Without an RPO a copy this far behind is named: AWS's own are below a second most of the time.
+const FAR: Duration = Duration::from_secs(60);
 
 /// The hint where the writer is elsewhere than it was left.
 pub(crate) const MOVED_BY_HAND: &str =
     "somebody moved it by hand: move it back, or enter it where it is by `pilotlight failover --to` that region";
 /// The same where the move is the one that enters it.
 pub(crate) const ENTERED: &str = "this move only enters it; make sure that nothing writes in the region that it left";
+
+/// The hint where a copy is far behind.
+pub(crate) const LOSES: &str = "a failover now loses that much; a planned move waits for it";
 
 pub(crate) fn finding(code: Code, severity: Severity, message: String, hint: &str) -> Finding {
     Finding { code: code.to_string(), severity, message, hint: hint.to_owned() }
@@ -27,11 +35,46 @@ pub(crate) fn not_asked(failure: Failure) -> Finding {
     finding(code::AWS_NOT_ASKED, Severity::Blocker, failure.message, &hint)
 }
 
+/// A copy that is further behind than a failover may lose.
+pub(crate) fn far_behind(rpo: Option<Duration>, what: &str, seconds: f64, hint: &str) -> Option<Finding> {
+    let (most, word) = rpo.map_or((FAR, ""), |rpo| (rpo, "the RPO of "));
+    if seconds <= most.as_secs_f64() {
+        return None;
+    }
+    let digits = usize::from(seconds < 10.0);
+    let message = format!("{what} is {seconds:.digits$} s behind, more than {word}{}", show_duration(most));
+    Some(finding(code::AWS_FAR_BEHIND, Severity::Warning, message, hint))
+}
+
 /// What was looked at, or the finding that it is not there or was not to be asked.
 pub(crate) fn there<T>(seen: Result<Option<T>, Failure>, what: &str, hint: &str) -> Result<T, Vec<Finding>> {
     match seen {
         Ok(Some(seen)) => Ok(seen),
         Ok(None) => Err(vec![finding(code::AWS_MISSING, Severity::Blocker, format!("there is no {what}"), hint)]),
         Err(failure) => Err(vec![not_asked(failure)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_far_behind_when_a_failover_would_lose_more_than_the_rpo() {
+        let secs = Duration::from_secs;
+        let said = |rpo: Option<u64>, seconds| {
+            far_behind(rpo.map(secs), "files in west", seconds, "wait").map(|f| (f.code, f.message))
+        };
+        assert_eq!(said(Some(3_600), 61.0), None, "an hour may be lost");
+        assert_eq!(said(Some(30), 30.0), None);
+        let (code, message) = said(Some(2), 2.5).expect("it is further behind");
+        assert_eq!(
+            (code.as_str(), message.as_str()),
+            ("PL-0367", "files in west is 2.5 s behind, more than the RPO of 2.0 s")
+        );
+        assert_eq!(said(None, 60.0), None);
+        assert!(
+            said(None, 900.0).expect("without an RPO a minute counts").1.contains("900 s behind, more than 1 min 00 s")
+        );
     }
 }

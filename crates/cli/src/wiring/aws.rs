@@ -18,7 +18,7 @@ impl Aws {
     /// Calls nobody yet.
     pub(crate) fn of(plan: &Plan) -> Self {
         let clock = Arc::new(pilotlight_driver::clock::SystemClock);
-        Self(pilotlight_aws::Access::new(plan.aws.clone(), clock))
+        Self(pilotlight_aws::Access::new(plan.aws.clone(), clock).with_rpo(plan.objectives.rpo))
     }
 
     /// Whose credentials are used for each region, or what is wrong with them.

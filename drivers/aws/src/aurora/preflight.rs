@@ -3,17 +3,13 @@
 use super::AuroraDriver;
 use super::look::{LOOK, Seen};
 use super::reattach::Way;
-use crate::finding::{MOVED_BY_HAND, finding, not_asked, there_already};
+use crate::finding::{LOSES, MOVED_BY_HAND, far_behind, finding, not_asked, there_already};
 use crate::reattach::Next;
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Failure, Finding, Severity};
-use std::time::Duration;
-
-/// A copy this far behind loses that much in a failover: AWS's own is below a second most of the time.
-const FAR: Duration = Duration::from_secs(60);
 
 impl AuroraDriver {
     pub(super) async fn findings(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
@@ -70,10 +66,8 @@ impl AuroraDriver {
         if !matches!(seen.state(self).role, Some(Role::Standby { .. })) {
             return None;
         }
-        let lag = self.lag(to, seen).await.ok().flatten().filter(|lag| lag.value > FAR.as_secs_f64())?;
-        let message = format!("{} in {to} is {:.0} s behind", self.component, lag.value);
-        let hint = "a failover now loses that much; a planned move waits for it";
-        Some(finding(code::AWS_FAR_BEHIND, Severity::Warning, message, hint))
+        let lag = self.lag(to, seen).await.ok().flatten()?;
+        far_behind(self.access.rpo(), &format!("{} in {to}", self.component), lag.value, LOSES)
     }
 
     fn in_target(&self, seen: &Seen, (from, to): (&Region, &Region), allow_loss: bool, findings: &mut Vec<Finding>) {

@@ -15,7 +15,7 @@ use pilotlight_driver::Context;
 use serde::{Deserialize, Serialize};
 
 /// A planned move waits until the copy is at most so many seconds behind.
-pub(super) const CLOSE: f64 = 2.0;
+const CLOSE: f64 = 2.0;
 
 /// Work that goes on: what its end looks like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,17 +1,13 @@
 //! What would stand in the way of a move, found before it.
 
 use super::RdsDriver;
-use crate::finding::{finding, not_asked, there, there_already};
+use crate::finding::{LOSES, far_behind, finding, not_asked, there, there_already};
 use crate::instance::Instance;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::plan::aws::SnapshotBefore;
-use std::time::Duration;
-
-/// A copy this far behind loses that much in a failover, and is waited for in a planned move.
-const FAR: Duration = Duration::from_secs(60);
 
 impl RdsDriver {
     /// The instance, or why there is none to look at.
@@ -66,12 +62,10 @@ impl RdsDriver {
             }
         }
         match self.lag(region, true).await {
-            Ok(Some(lag)) if lag.value > FAR.as_secs_f64() => {
-                let message = format!("{component} in {region} is {:.0} s behind", lag.value);
-                let hint = "a failover now loses that much; a planned move waits for it";
-                found.push(finding(code::AWS_FAR_BEHIND, Severity::Warning, message, hint));
+            Ok(lag) => {
+                let what = format!("{component} in {region}");
+                found.extend(lag.and_then(|lag| far_behind(self.access.rpo(), &what, lag.value, LOSES)));
             }
-            Ok(_) => {}
             Err(failure) => found.push(Finding { severity: Severity::Warning, ..not_asked(failure) }),
         }
         if let Some(source) = &seen.source {

@@ -2,8 +2,7 @@
 
 use super::S3Driver;
 use super::look::Seen;
-use super::turn::CLOSE;
-use crate::finding::{finding, not_asked, there};
+use crate::finding::{far_behind, finding, not_asked, there};
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Finding, Severity};
@@ -27,12 +26,11 @@ impl S3Driver {
             }
         }
         match self.lag(to, true).await {
-            Ok(Some(lag)) if lag.value > CLOSE => {
-                let message = format!("{} in {to} is {:.0} s behind", self.component, lag.value);
-                let hint = "a failover now leaves that much behind; a planned move waits for it";
-                found.push(finding(code::AWS_FAR_BEHIND, Severity::Warning, message, hint));
+            Ok(lag) => {
+                let what = format!("{} in {to}", self.component);
+                let hint = "a failover now leaves that much behind; a planned move waits until it is at most 60 s";
+                found.extend(lag.and_then(|lag| far_behind(self.access.rpo(), &what, lag.value, hint)));
             }
-            Ok(_) => {}
             Err(failure) => found.push(Finding { severity: Severity::Warning, ..not_asked(failure) }),
         }
         found

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A planned move waits until the copy is at most so many seconds behind: what is on its way still arrives.
-pub(super) const CLOSE: f64 = 60.0;
+const CLOSE: f64 = 60.0;
 
 /// CloudWatch has a value a minute, some late. When it says nothing for so long, it will not.
 const SAYS_WITHIN: Duration = Duration::from_secs(600);

@@ -3,7 +3,7 @@
 use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
-use pilotlight_aws::AuroraDriver;
+use pilotlight_aws::{Access, AuroraDriver};
 use pilotlight_core::effect::{Effect, FenceAssurance};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{Role, Target};
@@ -58,8 +58,17 @@ impl<'a> Group<'a> {
         self.plain_in(&self.name)
     }
 
+    /// The same for a plan with this RPO.
+    pub(crate) fn plain_for(&self, rpo: Duration) -> AuroraDriver {
+        self.plain_by(&self.name, self.ground.access().with_rpo(rpo))
+    }
+
     /// The same of a global cluster of that name.
     fn plain_in(&self, global_cluster: &str) -> AuroraDriver {
+        self.plain_by(global_cluster, self.ground.access())
+    }
+
+    fn plain_by(&self, global_cluster: &str, access: Access) -> AuroraDriver {
         let member = |r: &str| AuroraMember {
             cluster: self.cluster(r),
             address: None,
@@ -73,7 +82,7 @@ impl<'a> Group<'a> {
             regions,
             ..AuroraPlan::default()
         };
-        AuroraDriver::new(Component::from("database"), plan, self.ground.access())
+        AuroraDriver::new(Component::from("database"), plan, access)
     }
 
     pub(crate) fn cluster(&self, region: &str) -> String {

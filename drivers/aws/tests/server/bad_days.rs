@@ -14,6 +14,7 @@ use pilotlight_core::plan::aws::{
 use pilotlight_driver::Driver;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_of_another_account_are_named() {
@@ -102,6 +103,11 @@ async fn an_aurora_copy_far_behind_or_deleted_is_named() {
     let behind = json!({"region": WEST, "name": group.cluster(WEST), "seconds": 900.0});
     ground.server.tell("lag", behind).await.unwrap();
     assert_eq!(codes().await, ["PL-0367"]);
+    for (rpo, told) in [(3_600, false), (30, true)] {
+        let found = group.plain_for(Duration::from_secs(rpo)).preflight(&Group::switch(true)).await.unwrap();
+        let behind = found.iter().any(|f| f.code == "PL-0367" && f.message.contains("more than the RPO of"));
+        assert_eq!(behind, told, "with an RPO of {rpo} s: {found:?}");
+    }
     ground.server.tell("by-hand/forget-clusters", json!({"name": group.cluster(WEST)})).await.unwrap();
     assert!(codes().await.contains(&"PL-0364".to_owned()));
     let refused = group.done(&Group::switch(true), &context(1, "gone")).await.unwrap_err();
