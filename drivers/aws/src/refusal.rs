@@ -46,6 +46,7 @@ impl Said {
             "ExpiredToken",
             "SignatureDoesNotMatch",
             "AuthFailure",
+            "AuthorizationError",
             "OptInRequired",
         ]) {
             return Said::Denied;
@@ -100,6 +101,7 @@ mod tests {
             ("PriorRequestNotComplete", 400, Said::Throttled),
             ("AccessDeniedException", 400, Said::Denied),
             ("AccessDenied", 403, Said::Denied),
+            ("AuthorizationError", 403, Said::Denied),
             ("GlobalClusterNotFoundFault", 404, Said::Missing),
             ("NoSuchHostedZone", 404, Said::Missing),
             ("InvalidGlobalClusterStateFault", 400, Said::Busy),

@@ -99,7 +99,7 @@ impl Access {
                 let driver = AuroraDriver::new(name.clone(), a.clone(), self.clone());
                 anew("aurora", driver.key(region).await.unwrap_or_default())
             }
-            // Nothing else looks at a topic.
+            // The dry run looks at the topic, and not at its key.
             AwsComponent::Sns(s) => {
                 let driver = SnsDriver::new(name.clone(), s.clone(), self.clone());
                 let key = driver.key().await.map_err(|failure| failure.message)?;
