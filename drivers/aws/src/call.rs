@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::rate::pause;
 use crate::refusal::Said;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -143,6 +144,15 @@ where
             let text = format!("{action} in {region} cannot be asked: {}", chain(error));
             Refused { said: Said::Denied, text }
         }
+        SdkError::DispatchFailure(_) if keys_were_not_had(error) => {
+            let why = chain(error);
+            // STS says why a role may not be assumed; where it says nothing it did not answer.
+            let said = match Said::of_code(&why, 503) {
+                Said::Broken => Said::Unreachable,
+                said => said,
+            };
+            Refused { said, text: format!("{action} in {region} was not sent, there are no keys for it: {why}") }
+        }
         SdkError::DispatchFailure(inner) if never_left(inner) => {
             let text = format!("{action} in {region}: the API does not answer: {}", chain(error));
             Refused { said: Said::Unreachable, text }
@@ -154,11 +164,23 @@ where
     }
 }
 
-/// Only what failed while connecting, or for want of credentials, was certainly not sent.
+/// It failed before it was signed: a role could not be assumed, or keys ran out.
+fn keys_were_not_had(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Only what failed while connecting was certainly not sent.
 fn never_left(failure: &aws_smithy_runtime_api::client::result::DispatchFailure) -> bool {
     let Some(error) = failure.as_connector_error() else { return false };
     let text = format!("{error:?}");
-    text.contains("ConnectError") || text.contains("(Connect") || text.contains("Credentials")
+    text.contains("ConnectError") || text.contains("(Connect")
 }
 
 /// Something between 0 and 1 that differs from process to process and from call to call. Not for secrets.
