@@ -113,6 +113,14 @@ async fn a_dial_is_raised_before_another_is_lowered_and_nobody_is_led_nowhere() 
     let target = Target { component: "addresses".into(), region: None };
     let shares = accelerator.driver.observe(&target).await.unwrap().shares.unwrap();
     assert_eq!((shares[&Region::from(WEST)], shares[&Region::from(EAST)]), (100, 0));
+    // AWS's own client sees the same dials.
+    let words = ["globalaccelerator", "list-endpoint-groups", "--listener-arn", &accelerator.plan.listener];
+    let shown = ground.awscli(PLANE, &words);
+    let dial = |region: &str| {
+        let mut groups = shown["EndpointGroups"].as_array().unwrap().iter();
+        groups.find(|g| g["EndpointGroupRegion"] == region).unwrap()["TrafficDialPercentage"].as_f64()
+    };
+    assert_eq!((dial(WEST), dial(EAST)), (Some(100.0), Some(0.0)), "{shown}");
     // A lost reply: the look finds it done.
     let fault =
         json!({"kind": "lose-reply", "service": "globalaccelerator", "action": "UpdateEndpointGroup", "times": 2});

@@ -118,6 +118,15 @@ async fn spot_is_left_for_on_demand_where_the_traffic_is_and_taken_again_after()
         let seen = driver.observe(&target).await.unwrap();
         assert_eq!(seen.facts.get("provider").map(String::as_str), Some(provider));
         assert_eq!(seen.capacity.unwrap().ready, instances);
+        // AWS's own client sees the same.
+        let shown = ground.awscli(WEST, &["ecs", "describe-services", "--cluster", &name, "--services", &name]);
+        let service = &shown["services"][0];
+        assert_eq!(
+            (&service["desiredCount"], &service["runningCount"]),
+            (&json!(instances), &json!(instances)),
+            "{shown}"
+        );
+        assert_eq!(service["capacityProviderStrategy"][0]["capacityProvider"], provider, "{shown}");
     }
 }
 
@@ -201,4 +210,11 @@ async fn what_runs_more_where_the_traffic_is_stays() {
             assert_eq!((capacity.desired, capacity.ready), (left, left));
         }
     }
+    // AWS's own client sees the same sizes.
+    let words = ["autoscaling", "describe-auto-scaling-groups", "--auto-scaling-group-names", name.as_str()];
+    let shown = ground.awscli(EAST, &words);
+    let group = &shown["AutoScalingGroups"][0];
+    let sizes = ["MinSize", "DesiredCapacity", "MaxSize"].map(|size| group[size].as_u64());
+    assert_eq!(sizes, [Some(1), Some(1), Some(3)], "{shown}");
+    assert_eq!(group["Instances"].as_array().map(Vec::len), Some(1), "{shown}");
 }

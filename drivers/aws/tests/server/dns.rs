@@ -16,6 +16,7 @@ use std::time::Duration;
 
 struct Name<'a> {
     ground: &'a Ground,
+    zone: String,
     name: String,
     checks: Vec<String>,
     driver: Guarded<Route53Driver>,
@@ -41,14 +42,27 @@ impl<'a> Name<'a> {
             switch: None,
             answers: [answer(EAST, "192.0.2.1", 0), answer(WEST, "192.0.2.2", 1)].into(),
         };
-        let (name, folder) = (plan.name.clone(), tempfile::tempdir().unwrap());
+        let (zone, name, folder) = (plan.zone.clone(), plan.name.clone(), tempfile::tempdir().unwrap());
         let driver = Route53Driver::new("name".into(), plan, ground.access());
         let driver = Guarded::open(driver, folder.path()).unwrap();
-        Name { ground, name, checks, driver, _folder: folder }
+        Name { ground, zone, name, checks, driver, _folder: folder }
     }
 
     async fn led_to(&self) -> Vec<String> {
         self.ground.answered(&self.name).await
+    }
+
+    /// A field of each region's record, as AWS's own client shows it.
+    fn shown(&self, field: &str) -> [Value; 2] {
+        let words = ["route53", "list-resource-record-sets", "--hosted-zone-id", &self.zone];
+        let shown = self.ground.awscli("us-east-1", &words);
+        let sets: Vec<&Value> = shown["ResourceRecordSets"].as_array().unwrap().iter().collect();
+        let of = |region: &str| {
+            let name = format!("{}.", self.name);
+            let one = sets.iter().find(|s| s["Name"] == name.as_str() && s["SetIdentifier"] == region);
+            one.unwrap_or_else(|| panic!("no record of {region}: {shown}"))[field].clone()
+        };
+        [of(EAST), of(WEST)]
     }
 
     async fn done(&self, region: &str, epoch: u64) -> Result<Outcome, Failure> {
@@ -105,7 +119,9 @@ async fn failover_records_move_in_one_batch_and_health_moves_traffic_without_any
     }
     ground.server.tell("regions/us-east-1", json!({"control": "up"})).await.unwrap();
     // The records say so only when they are changed: the parts are exchanged.
+    assert_eq!(name.shown("Failover"), [json!("PRIMARY"), json!("SECONDARY")]);
     name.done(WEST, 2).await.unwrap();
+    assert_eq!(name.shown("Failover"), [json!("SECONDARY"), json!("PRIMARY")]);
     assert_eq!(name.led_to().await, [WEST]);
     let target = Target { component: "name".into(), region: None };
     let shares = name.driver.observe(&target).await.unwrap().shares.unwrap();
@@ -124,6 +140,7 @@ async fn a_lost_reply_of_a_change_is_unknown_and_the_look_finds_it_done() {
     let again = name.done(EAST, 1).await.unwrap();
     assert!(matches!(again, Outcome::Skipped { .. }), "{again:?}");
     assert_eq!(name.led_to().await, [EAST]);
+    assert_eq!(name.shown("Weight"), [json!(100), json!(0)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
