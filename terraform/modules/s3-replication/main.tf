@@ -2,7 +2,8 @@
 # encrypted objects, within 15 minutes and with metrics of its lag. The primary's is enabled, the standby's waits: a move by
 # Pilotlight turns them round.
 # A bucket that holds objects is not deleted by Terraform (`force_destroy` is not set). Objects that were there before the
-# rules are not copied by them: run a batch replication once.
+# rules are not copied by them: in buckets that are made here there are none (`existing_copied`); for others run a batch
+# replication once.
 
 data "aws_region" "primary" {
   provider = aws.primary

@@ -21,7 +21,8 @@ output "arns" {
 output "component" {
   description = "These buckets as a component of a plan of Pilotlight."
   value = {
-    kind = "s3"
+    kind            = "s3"
+    existing_copied = var.existing_copied
     regions = {
       (data.aws_region.primary.name) = { bucket = aws_s3_bucket.primary.id }
       (data.aws_region.standby.name) = { bucket = aws_s3_bucket.standby.id }

@@ -22,6 +22,12 @@ variable "kms_key_arn_standby" {
   type        = string
 }
 
+variable "existing_copied" {
+  description = "Nothing was in the buckets before their rules, which is so when both are made here, or a batch replication has copied it. Set it to false for buckets that were brought in by `terraform import`."
+  type        = bool
+  default     = true
+}
+
 variable "noncurrent_days" {
   description = "How long old versions are kept, in days. A deletion that replicates can be taken back for so long."
   type        = number

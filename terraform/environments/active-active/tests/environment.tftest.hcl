@@ -150,6 +150,18 @@ run "as_the_variables_say" {
   }
 }
 
+# An imported plan warns of nothing that the example's does not warn of.
+run "objects_are_those_of_the_example" {
+  assert {
+    condition = length(distinct([for c in [output.pilotlight.components.objects, yamldecode(file("../../../examples/active-active/pilotlight.yaml")).components.objects] : jsonencode({
+      writes          = try(c.writes, null)
+      existing_copied = try(c.existing_copied, false)
+      regions         = keys(c.regions)
+    })])) == 1
+    error_message = "examples/active-active says something else of its buckets: ${jsonencode(output.pilotlight.components.objects)}"
+  }
+}
+
 run "users_are_led_as_the_plan_says" {
   assert {
     condition     = output.pilotlight.shares == yamldecode(file("../../../examples/active-active/pilotlight.yaml")).shares

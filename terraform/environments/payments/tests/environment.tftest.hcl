@@ -183,6 +183,18 @@ run "as_the_variables_say" {
   }
 }
 
+# An imported plan warns of nothing that the example's does not warn of.
+run "objects_are_those_of_the_example" {
+  assert {
+    condition = length(distinct([for c in [output.pilotlight.components.objects, yamldecode(file("../../../examples/payments/pilotlight.yaml")).components.objects] : jsonencode({
+      writes          = try(c.writes, null)
+      existing_copied = try(c.existing_copied, false)
+      regions         = keys(c.regions)
+    })])) == 1
+    error_message = "examples/payments says something else of its buckets: ${jsonencode(output.pilotlight.components.objects)}"
+  }
+}
+
 # What the records of the example and of the environment have in common: all but the ids that only AWS knows.
 run "records_are_those_of_the_example" {
   assert {

@@ -77,6 +77,11 @@ run "both_rules_copy_everything_and_one_is_enabled" {
     condition     = module.forth.rule.status == "Enabled" && module.back.rule.status == "Disabled"
     error_message = "not exactly the primary bucket is copied"
   }
+
+  assert {
+    condition     = output.component.existing_copied
+    error_message = "a plan would wait for a batch replication of buckets that were empty"
+  }
 }
 
 run "a_name_that_s3_refuses_is_refused_here" {
