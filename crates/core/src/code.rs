@@ -290,6 +290,9 @@ catalogue! {
     AWS_BACKUPS = "PL-0951", Failed;
     AWS_DEPLOYMENT = "PL-0952", Failed;
     EXPOSED = "PL-0960", Failed;
+    DISK_LOW = "PL-0961", Failed;
+    DISK_FILLS = "PL-0962", Failed;
+    LOG_HELD = "PL-0963", Failed;
     ANSWER_TOO_LONG = "PL-0966", Failed;
     RESCUE_ROLE = "PL-0967", Refused;
     DATA_DAMAGED = "PL-0970", Refused;

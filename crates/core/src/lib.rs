@@ -10,6 +10,7 @@ pub mod candidate;
 pub mod cause;
 pub mod code;
 pub mod derive;
+pub mod disk;
 pub mod drill;
 pub mod effect;
 pub mod exposed;

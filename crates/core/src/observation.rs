@@ -3,6 +3,7 @@
 use crate::candidate::Waiting;
 use crate::effect::FenceAssurance;
 use crate::id::{Component, Epoch, Region};
+use crate::outcome::Finding;
 use crate::placement::Placement;
 use crate::position::{Lag, Position};
 use crate::time::Wall;
@@ -101,6 +102,9 @@ pub struct State {
     /// The newest epoch the guard of this target has seen.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epoch: Option<Epoch>,
+    /// What a person should mend before it stands in the way, where the look shows it. Nothing is decided from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Further evidence for people: `timeline`, `pid`, `receiver`, `says` (see [`State::says`]), `data: none` where there
     /// is nothing that could be started. One is read by the agent too: `postmaster: dead` with
     /// [`Role::Unresponsive`] says that the main process is gone and parts of it are left.

@@ -16,6 +16,7 @@
 pub mod battery;
 pub mod checkup;
 pub mod clock;
+pub mod disk;
 pub mod fake;
 pub mod gate;
 pub mod guard;

@@ -19,7 +19,7 @@ use pilotlight_core::effect::Descriptor;
 use pilotlight_core::exposed::Exposed;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
-use pilotlight_core::outcome::Failure;
+use pilotlight_core::outcome::{Failure, Finding};
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::plan::{Plan, Shares};
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
@@ -30,11 +30,12 @@ use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{AgentSight, Judgement, Outlook, PortSight, Sight, Witness, fresh_within};
 use pilotlight_driver::checkup::{self, Checkup};
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::disk::Disks;
 use pilotlight_driver::rarely::Rarely;
 use pilotlight_engine::Engine;
 use pilotlight_engine::lead::Lead;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -51,6 +52,9 @@ const OFTEN: Duration = Duration::from_millis(50);
 
 /// Notes that may wait for a messenger; further ones are in the log only.
 const NOTES: usize = 64;
+
+/// Between two looks at the room on the controller's disk.
+const ROOM: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(crate) struct Desk {
@@ -75,6 +79,7 @@ pub(crate) struct Desk {
     pub(crate) reporting: tokio::sync::Mutex<()>,
     /// What is logged once a minute at most.
     pub(crate) rarely: Rarely,
+    disks: Arc<Disks>,
     known: Mutex<Known>,
     notes: (mpsc::Sender<UnitNote>, Mutex<Option<mpsc::Receiver<UnitNote>>>),
     recorder: Mutex<(Option<Recorder>, Option<Writing>)>,
@@ -134,9 +139,36 @@ impl Desk {
             shutdown,
             reporting: tokio::sync::Mutex::default(),
             rarely: Rarely::default(),
+            disks: Arc::default(),
             known: Mutex::default(),
             notes: (notes.0, Mutex::new(Some(notes.1))),
             recorder: Mutex::new((recorder, writing)),
+        }
+    }
+
+    /// What a person should mend of the controller's own disk: what it cannot record it does not do.
+    pub(crate) fn of_room(&self) -> Vec<Finding> {
+        self.disks.said()
+    }
+
+    /// Looks at it until shutdown, and tells each thing in the log once until it is mended. Reports lie in the controller's folder.
+    pub(crate) async fn watch_room(&self) {
+        let Some(folder) = self.reports.as_deref().and_then(Path::parent).map(Path::to_owned) else {
+            return self.shutdown.cancelled().await;
+        };
+        let mut told = BTreeSet::new();
+        while !self.shutdown.is_cancelled() {
+            let folders = vec![("folder with journal, store and reports", folder.clone())];
+            let found = self.disks.look(self.clock.mono(), "controller", || folders).await;
+            for Finding { code, message, hint, .. } in found.iter().filter(|f| !told.contains(&f.code)) {
+                tracing::warn!(hint, "{code}: {message}");
+            }
+            told = found.into_iter().map(|f| f.code).collect();
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => {}
+                () = self.clock.sleep(ROOM) => {}
+            }
         }
     }
 

@@ -278,6 +278,7 @@ async fn status(front: &Front) -> StatusView {
         open_runs: Vec::new(),
         waits: Default::default(),
         hold: front.holds.read(),
+        findings: Vec::new(),
         reach: Reach::default(),
     }
 }

@@ -342,6 +342,11 @@ fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn
         controller::run(decides).await;
         "decisions"
     });
+    let measures = desk.clone();
+    tasks.spawn(async move {
+        measures.watch_room().await;
+        "room on the disk"
+    });
     tasks.spawn(async move {
         looks::ports(dials, port_look).await;
         "looks at ports"

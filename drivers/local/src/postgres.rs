@@ -30,6 +30,7 @@ mod rebuild;
 mod rejoin;
 pub mod rescue;
 mod rewind;
+mod room;
 mod sentinel;
 mod session;
 mod start;
@@ -49,7 +50,7 @@ use lsn::Place;
 use marker::Marker;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::observation::{State, Target};
+use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{Failure, Finding, Outcome};
 use pilotlight_core::plan::{PostgresPlan, PostgresServer};
 use pilotlight_core::position::{Order, Position};
@@ -126,6 +127,7 @@ pub struct PostgresDriver {
     /// What the upstream last said of its end.
     newest: Mutex<Option<Newest>>,
     desk: Desk,
+    room: room::Seen,
 }
 
 /// The plan names no server for the region.
@@ -167,6 +169,7 @@ impl PostgresDriver {
             write,
             newest,
             desk,
+            room: room::Seen::default(),
         })
     }
 
@@ -203,7 +206,9 @@ impl Driver for PostgresDriver {
 
     async fn observe(&self, target: &Target) -> Result<State, Failure> {
         self.is_mine(&target.component, target.region.as_ref())?;
-        Ok(self.look_at_it().await)
+        let state = self.look_at_it().await;
+        let answers = matches!(state.role, Some(Role::Writer | Role::Standby { .. }));
+        Ok(State { findings: self.of_room(answers).await, ..state })
     }
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {

@@ -8,6 +8,8 @@ mod battery;
 mod beforehand;
 #[path = "postgres/connections.rs"]
 mod connections;
+#[path = "postgres/disks.rs"]
+mod disks;
 #[path = "postgres/fences.rs"]
 mod fences;
 #[path = "postgres/gates.rs"]

@@ -244,7 +244,13 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
         let hint = "mend the link between the regions, or the standby; a failover now would lose what is named here";
         seen.push(Looked::bad("the RPO", Severity::Warning, open.to_string(), hint).code(code::EXPOSED));
     }
-    seen.extend(moves(&operator, plan).await);
+    let components = status.regions.iter().flat_map(|region| &region.components);
+    let looked = components.flat_map(|component| &component.state.findings).chain(&status.findings);
+    let moved = moves(&operator, plan).await;
+    // A dry run asks the copies that it concerns again.
+    let news = |f: &&Finding| moved.iter().all(|m| m.saw != f.message);
+    seen.extend(looked.filter(news).map(|f| Looked::bad(&f.code, f.severity, &f.message, &f.hint)));
+    seen.extend(moved);
     seen
 }
 

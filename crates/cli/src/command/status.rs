@@ -9,6 +9,7 @@ use crate::operator::Operator;
 use pilotlight_core::code;
 use pilotlight_core::health::{Health, ServiceHealth};
 use pilotlight_core::observation::{Role, State};
+use pilotlight_core::outcome::Finding;
 use pilotlight_core::plan::{Plan, show_shares, taking};
 use pilotlight_core::time::{show_duration, show_wall};
 use pilotlight_server::api::view::{
@@ -85,7 +86,12 @@ fn text(status: &StatusView, plan: &Plan) -> String {
             // What a silent agent saw is not what is.
             let was = if region.heard { "" } else { "last seen as " };
             let _ = writeln!(out, "  {}", component_text(component, was));
+            to_mend(&mut out, &component.state.findings);
         }
+    }
+    if !status.findings.is_empty() {
+        out.push_str("\ncontroller\n");
+        to_mend(&mut out, &status.findings);
     }
     for component in &status.shared {
         let _ = writeln!(out, "\n{}", component_text(component, ""));
@@ -105,6 +111,13 @@ fn text(status: &StatusView, plan: &Plan) -> String {
         }
     }
     out
+}
+
+/// What a person should mend, with what to do.
+fn to_mend(out: &mut String, findings: &[Finding]) {
+    for Finding { code, message, hint, .. } in findings {
+        let _ = writeln!(out, "    TO MEND  [{code}] {message}; {hint}");
+    }
 }
 
 /// The region's agent is of an older version than the controller, and what follows from it.
@@ -292,6 +305,17 @@ mod tests {
         let component: ComponentStatus = serde_json::from_value(component).expect("a component as the API sends it");
         assert_eq!(component_text(&component, ""), "database       writer");
         assert_eq!(component_text(&component, "last seen as "), "database       last seen as writer");
+    }
+
+    #[test]
+    fn what_a_look_found_is_told_with_its_code_and_what_to_do() {
+        let finding = serde_json::json!({ "code": "PL-0961", "severity": "warning", "message": "4 MB are free", "hint": "make room" });
+        let state = serde_json::json!({ "role": "writer", "findings": [finding] });
+        let component = serde_json::json!({ "component": "database", "state": state, "age_ms": 9 });
+        let component: ComponentStatus = serde_json::from_value(component).expect("a component as the API sends it");
+        let mut out = String::new();
+        to_mend(&mut out, &component.state.findings);
+        assert_eq!(out, "    TO MEND  [PL-0961] 4 MB are free; make room\n");
     }
 
     fn sample() -> Plan {

@@ -101,6 +101,9 @@ pub struct StatusView {
     /// A person wants that nothing starts by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// What a person should mend where the controller runs, before it stands in the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Who sees whom.
     #[serde(default)]
     pub reach: Reach,

@@ -78,6 +78,7 @@ impl PostgresDriver {
         if own.is_some() {
             found.extend(self.of_tables().await);
         }
+        found.extend(self.of_room(own.is_some()).await);
         found.extend(self.rescue_findings(own.as_ref(), effect));
         found.extend(self.of_doors(effect).await);
         if let Effect::Rejoin { upstream, .. } = effect {

@@ -34,6 +34,9 @@ use super::PostgresDriver;
 use super::lsn::Lsn;
 use super::rejoin::{Way, way};
 use super::work::Work;
+pub(super) use copy::size;
+pub(super) use slot::SLOT;
+
 use bundle::{BundleError, Folder};
 use capture::Tail;
 use pilotlight_core::code;

@@ -143,6 +143,15 @@ impl Pair {
     }
 
     async fn made(guarantee: Guarantee, rescue: RescuePlan, stall_at: Option<Duration>) -> Pair {
+        Pair::planned(guarantee, stall_at, |plan, _| plan.rescue = rescue).await
+    }
+
+    /// The same with a changed plan; it may rest on files in the pair's folder.
+    pub async fn planned(
+        guarantee: Guarantee,
+        stall_at: Option<Duration>,
+        change: impl FnOnce(&mut PostgresPlan, &Path),
+    ) -> Pair {
         let turn = TURNS.acquire().await.expect("never closed");
         let root = folder();
         // The account of the server must be let through.
@@ -151,7 +160,7 @@ impl Pair {
             std::fs::create_dir_all(root.path().join(region)).expect("a folder");
         }
         let mut plan = plan_of(root.path(), &[("east", free_port()), ("west", free_port())]);
-        plan.rescue = rescue;
+        change(&mut plan, root.path());
         let gates: BTreeMap<&str, Arc<PostgresGate>> = match guarantee {
             Guarantee::Bounded => {
                 let gate = |r| PostgresGate::new(GateParts { stall_at, ..gate_parts(root.path(), &plan, r) });
@@ -182,7 +191,7 @@ impl Pair {
         Pair::bare_rescuing(rescue).await.with_both().await
     }
 
-    async fn with_both(self) -> Pair {
+    pub async fn with_both(self) -> Pair {
         let pair = self;
         pair.start_writer().await;
         cluster::clone(&pair.new_server("west"), "127.0.0.1", pair.server("east").port).await.expect("a clone");
@@ -227,7 +236,12 @@ impl Pair {
         if region == "east" { &self.east } else { &self.west }
     }
 
-    /// A driver with a changed plan.
+    /// A driver of a region under another plan.
+    pub fn driver_under(&self, region: &str, plan: &PostgresPlan) -> PostgresDriver {
+        new_driver(self.root.path(), plan, region, Confirmed::default())
+    }
+
+    /// A driver with a changed server in its plan.
     pub fn driver_with(&self, region: &str, change: impl FnOnce(&mut PostgresServer)) -> PostgresDriver {
         let mut plan = self.plan.clone();
         change(plan.regions.get_mut(&Region::from(region)).expect("east or west"));

@@ -166,7 +166,7 @@ fn is_left_out(name: &std::ffi::OsStr) -> bool {
 }
 
 /// Bytes of all files below a folder.
-pub(super) fn size(folder: &Path) -> io::Result<u64> {
+pub(in super::super) fn size(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Its name.
-pub(super) const SLOT: &str = "pilotlight_rescue";
+pub(in super::super) const SLOT: &str = "pilotlight_rescue";
 
 /// Making one waits for running transactions to end.
 const PATIENCE: Duration = Duration::from_secs(20);
