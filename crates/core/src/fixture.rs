@@ -69,6 +69,7 @@ pub(crate) fn postgres(regions: &[&str]) -> Kind {
         database: "postgres".into(),
         user: "postgres".into(),
         password: None,
+        tls: None,
         sentinel: Duration::from_secs(1),
         rescue: Default::default(),
         connection_fence: ConnectionFence::None,

@@ -292,6 +292,8 @@ pub struct PostgresPlan {
     pub user: String,
     /// Its password, if the server asks for one.
     pub password: Option<SecretRef>,
+    /// `tls`: how regions speak to each other's servers.
+    pub tls: Option<PostgresTls>,
     /// `sentinel`: how often the writer's agent writes a sentinel; zero means never.
     pub sentinel: Duration,
     /// What becomes of changes that were lost.
@@ -304,6 +306,24 @@ pub struct PostgresPlan {
     pub rejoin_within: Duration,
     /// One server per region.
     pub regions: BTreeMap<Region, PostgresServer>,
+}
+
+/// `tls` of `kind: postgres`: files in PEM, at the same place on each machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PostgresTls {
+    /// The authority of every server's certificate.
+    pub ca: PathBuf,
+    /// What is shown to a server that asks for a certificate.
+    pub identity: Option<Identity>,
+}
+
+/// A client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// Its chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Who makes a copy anew that can neither follow as it is nor be rewound.

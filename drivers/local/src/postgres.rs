@@ -35,6 +35,7 @@ mod sentinel;
 mod session;
 mod start;
 mod stop;
+mod tls;
 mod underway;
 mod upstream;
 mod waits;

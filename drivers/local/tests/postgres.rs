@@ -34,3 +34,5 @@ mod rewinds;
 mod rows;
 #[path = "postgres/starts.rs"]
 mod starts;
+#[path = "postgres/wires.rs"]
+mod wires;

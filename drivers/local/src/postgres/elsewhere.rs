@@ -30,7 +30,7 @@ impl PostgresDriver {
     /// A refusal if the server of the directory answers although no process of it is seen. Asks where the agent finds it and
     /// where others do; a server that is gone is answered for by the kernel at once.
     pub(super) async fn unseen_server(&self, directory: &Directory, within: Duration) -> Option<Failure> {
-        let (beside, planned) = (self.look.another(), self.session_of(&self.own));
+        let (beside, planned) = (self.look.another(), self.plainly(&self.own));
         let (beside, planned) = tokio::join!(who(&beside, within), who(&planned, within));
         for heard in [beside, planned] {
             let says = match heard {

@@ -3,6 +3,7 @@
 //! Border: reads only. A blocker makes the effect fail; a warning makes a failover slower or lossier; both say what to do.
 
 mod waits;
+mod wire;
 
 use super::PostgresDriver;
 use super::session::{Session, SqlError, column};
@@ -77,6 +78,7 @@ impl PostgresDriver {
         }
         if own.is_some() {
             found.extend(self.of_tables().await);
+            found.extend(self.of_wire(&here).await);
         }
         found.extend(self.of_room(own.is_some()).await);
         found.extend(self.rescue_findings(own.as_ref(), effect));

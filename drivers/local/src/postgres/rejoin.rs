@@ -16,7 +16,7 @@ use super::processes;
 use super::programs::Call;
 use super::session::literal;
 use super::underway::{CUT_SHORT, Underway};
-use super::upstream::{Upstream, conninfo};
+use super::upstream::{Upstream, conninfo, is_wrapped};
 use super::work::Work;
 use pilotlight_core::id::{Epoch, Region};
 use pilotlight_core::outcome::{Failure, Outcome, Output};
@@ -131,7 +131,8 @@ impl PostgresDriver {
                     .hint("run a failover or a switchover rather than a rejoin"));
             }
             let named = !self.confirmed.waits || answer.follows_as().is_some();
-            if named && answer.streaming() && self.upstream_of(answer).as_ref() == Some(upstream) {
+            let as_planned = named && is_wrapped(&self.plan, &answer.conninfo);
+            if as_planned && answer.streaming() && self.upstream_of(answer).as_ref() == Some(upstream) {
                 Marker::clear(&self.state_dir, &self.component)?;
                 self.drop_replaced();
                 return Ok(Outcome::Skipped { why: format!("it streams from {upstream} already") });

@@ -4,8 +4,10 @@
 //! connection leaves nothing stale behind. The only place of this driver that starts a task: the connection's reader,
 //! ended with the connection.
 
+use super::tls;
 use crate::connections::OWN_MARK;
 use pilotlight_core::outcome::Failure;
+use pilotlight_core::plan::PostgresTls;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::time::Duration;
@@ -13,8 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::Host;
-use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 /// What a server may take to accept a connection; one that needs longer is no use in a failover.
@@ -102,13 +103,22 @@ impl Drop for Live {
 /// Where to connect, and the connection if there is one.
 pub(super) struct Session {
     config: Config,
+    tls: Option<PostgresTls>,
     live: Mutex<Option<Live>>,
 }
 
 impl Session {
-    /// Connects at the first call.
+    /// Connects at the first call; for a server beside us, without TLS.
     pub(super) fn new(config: Config) -> Session {
-        Session { config, live: Mutex::new(None) }
+        Session { config, tls: None, live: Mutex::new(None) }
+    }
+
+    /// The same to a server elsewhere, with TLS where the plan has it.
+    pub(super) fn away(mut config: Config, tls: Option<&PostgresTls>) -> Session {
+        if tls.is_some() {
+            config.ssl_mode(SslMode::Require);
+        }
+        Session { config, tls: tls.cloned(), live: Mutex::new(None) }
     }
 
     /// One connection that is never made anew: what is begun on it ends on it, or is taken back with it.
@@ -118,7 +128,7 @@ impl Session {
 
     /// Another connection to the same server, for what takes long: a session does one thing at a time.
     pub(super) fn another(&self) -> Session {
-        Session { config: self.config.clone(), live: Mutex::new(None) }
+        Session { config: self.config.clone(), tls: self.tls.clone(), live: Mutex::new(None) }
     }
 
     /// Sends statements and returns the rows of all of them. Sent again once if the kept connection turns out to be
@@ -164,7 +174,16 @@ impl Session {
             match self.config.get_hosts() {
                 [Host::Tcp(host)] => {
                     let stream = self.dial(host).await.map_err(|e| SqlError::NoConnection(e.to_string()))?;
-                    self.config.connect_raw(stream, NoTls).await.map(keep).map_err(|e| read_error(&e, true))
+                    let Some(tls) = &self.tls else {
+                        return self
+                            .config
+                            .connect_raw(stream, NoTls)
+                            .await
+                            .map(keep)
+                            .map_err(|e| read_error(&e, true));
+                    };
+                    let wrap = tls::wrap(tls, host).map_err(|e| SqlError::NoConnection(e.to_string()))?;
+                    self.config.connect_raw(stream, wrap).await.map(keep).map_err(|e| read_error(&e, true))
                 }
                 // A private server on a Unix socket: no fence of packets stands there.
                 _ => self.config.connect(NoTls).await.map(keep).map_err(|e| read_error(&e, true)),
@@ -177,8 +196,10 @@ impl Session {
             }
             Ok(live)
         };
-        let late = |_| SqlError::NoConnection(format!("not within {} ms", CONNECT_TIMEOUT.as_millis()));
-        tokio::time::timeout(CONNECT_TIMEOUT, pinned).await.map_err(late)?
+        // TLS is two more ways there and back, which counts between distant regions.
+        let patience = if self.tls.is_some() { 2 * CONNECT_TIMEOUT } else { CONNECT_TIMEOUT };
+        let late = |_| SqlError::NoConnection(format!("not within {} ms", patience.as_millis()));
+        tokio::time::timeout(patience, pinned).await.map_err(late)?
     }
 
     /// A connection whose packets carry our mark, so that a fence around the server's clients lets them through.
@@ -210,9 +231,10 @@ fn later(version: Option<&str>) -> Option<&'static str> {
 }
 
 /// Starts the connection's reader; with the server's release.
-fn keep<S>((client, connection): (Client, Connection<S, NoTlsStream>)) -> (Live, Option<String>)
+fn keep<S, T>((client, connection): (Client, Connection<S, T>)) -> (Live, Option<String>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let version = connection.parameter("server_version").map(str::to_owned);
     let reader = tokio::spawn(async move {

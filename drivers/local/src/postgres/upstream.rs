@@ -5,12 +5,16 @@ use super::lsn::{History, Lsn, Place};
 use super::session::{PINNED, Session, SqlError, column};
 use pilotlight_core::id::{Epoch, Region};
 use pilotlight_core::outcome::Failure;
-use pilotlight_core::plan::{PostgresPlan, PostgresServer};
+use pilotlight_core::plan::{Identity, PostgresPlan, PostgresServer};
+use std::path::Path;
 use std::time::Duration;
 use tokio_postgres::Config;
 
 /// A look at a peer, over a network.
 const PEER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The one kind of TLS that knows whom it talks to.
+const VERIFIED: &str = "verify-full";
 
 /// What a peer is, as far as a standby of it must know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +57,23 @@ pub(super) fn conninfo(plan: &PostgresPlan, server: &PostgresServer, name: &str,
 
 /// Where a server is and as whom to connect.
 pub(super) fn way_to(plan: &PostgresPlan, server: &PostgresServer) -> String {
-    format!("host={} port={} user={} connect_timeout=2", quote(&server.host), server.port, quote(&plan.user))
+    let way = format!("host={} port={} user={} connect_timeout=2", quote(&server.host), server.port, quote(&plan.user));
+    let Some(tls) = &plan.tls else { return way };
+    let file = |path: &Path| quote(&path.display().to_string());
+    let way = format!("{way} sslmode={VERIFIED} sslrootcert={}", file(&tls.ca));
+    match &tls.identity {
+        Some(Identity { certificate, key }) => format!("{way} sslcert={} sslkey={}", file(certificate), file(key)),
+        None => way,
+    }
+}
+
+/// Whether a `primary_conninfo` has the TLS that the plan wants; where it wants none, what others set is left alone.
+pub(super) fn is_wrapped(plan: &PostgresPlan, conninfo: &str) -> bool {
+    let Some(tls) = &plan.tls else { return true };
+    let has = |name, wanted: &str| value_of(conninfo, name).as_deref() == Some(wanted);
+    let file = |path: &Path| path.display().to_string();
+    let shows = |i: &Identity| has("sslcert", &file(&i.certificate)) && has("sslkey", &file(&i.key));
+    has("sslmode", VERIFIED) && has("sslrootcert", &file(&tls.ca)) && tls.identity.as_ref().is_none_or(shows)
 }
 
 /// A value as libpq reads it.
@@ -114,7 +134,17 @@ impl PostgresDriver {
 
     /// A connection to a peer; dropped after use, since peers are asked rarely.
     pub(super) fn session_of(&self, server: &PostgresServer) -> Session {
+        self.away(config(&self.plan, &server.host, server.port, self.password.as_deref()))
+    }
+
+    /// The same without TLS: what answers only there and not as the plan has it must not pass for nobody.
+    pub(super) fn plainly(&self, server: &PostgresServer) -> Session {
         Session::new(config(&self.plan, &server.host, server.port, self.password.as_deref()))
+    }
+
+    /// A session to a server elsewhere.
+    pub(super) fn away(&self, config: Config) -> Session {
+        Session::away(config, self.plan.tls.as_ref())
     }
 
     /// The region whose server a `primary_conninfo` names.
@@ -181,6 +211,7 @@ pub(super) fn plan_of_nobody() -> PostgresPlan {
         database: "postgres".to_owned(),
         user: "postgres".to_owned(),
         password: None,
+        tls: None,
         sentinel: Duration::ZERO,
         rescue: Default::default(),
         connection_fence: Default::default(),
@@ -193,6 +224,7 @@ pub(super) fn plan_of_nobody() -> PostgresPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pilotlight_core::plan::PostgresTls;
 
     #[test]
     fn a_conninfo_is_read_as_it_was_written() {
@@ -216,6 +248,20 @@ mod tests {
             assert_eq!(value_of(&text, name).as_deref(), Some(value), "{name} in {text}");
         }
         assert_eq!(value_of(&text, "sslmode"), None);
+        assert!(is_wrapped(&plan, &text), "nothing is asked for");
+        let (ca, certificate, key) = ("/etc/it's ca.pem".into(), "/etc/c.pem".into(), "/etc/k.pem".into());
+        let tls = Some(PostgresTls { ca, identity: Some(Identity { certificate, key }) });
+        let wrapped = PostgresPlan { tls, ..plan.clone() };
+        assert!(!is_wrapped(&wrapped, &text));
+        let text = conninfo(&wrapped, &server, "db_west", None);
+        assert!(is_wrapped(&wrapped, &text) && is_wrapped(&plan, &text), "{text}");
+        for (name, value) in [("sslmode", "verify-full"), ("sslrootcert", "/etc/it's ca.pem"), ("sslkey", "/etc/k.pem")]
+        {
+            assert_eq!(value_of(&text, name).as_deref(), Some(value), "{name} in {text}");
+        }
+        assert_eq!(value_of(&text, "application_name").as_deref(), Some("db_west"));
+        let bare = PostgresPlan { tls: Some(PostgresTls { ca: "/other".into(), identity: None }), ..plan };
+        assert!(!is_wrapped(&bare, &text), "another authority");
         assert_eq!(value_of("host = a  port=1", "port").as_deref(), Some("1"));
         assert_eq!(value_of("", "host"), None);
     }

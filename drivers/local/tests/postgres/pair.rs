@@ -13,7 +13,7 @@ use pilotlight_local::postgres::cluster::{self, NewServer};
 use pilotlight_local::postgres::{Confirmed, GateParts, PostgresDriver, PostgresGate, PostgresParts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -195,6 +195,10 @@ impl Pair {
         let pair = self;
         pair.start_writer().await;
         cluster::clone(&pair.new_server("west"), "127.0.0.1", pair.server("east").port).await.expect("a clone");
+        // A clone's settings are made anew.
+        let settings = pair.data_dir("west").join("pilotlight.conf");
+        let text = std::fs::read_to_string(&settings).expect("settings of the clone");
+        std::fs::write(&settings, text + &pair.ssl()).expect("settings of the clone");
         pair.rejoin("west", "east").await.expect("the first standby");
         pair.streams("west").await;
         pair
@@ -209,10 +213,21 @@ impl Pair {
         let settings = self.data_dir("east").join("pilotlight.conf");
         let text = std::fs::read_to_string(&settings).expect("settings of the template");
         let text = text.replace("port = 1\n", &format!("port = {}\n", self.server("east").port));
-        std::fs::write(&settings, text).expect("settings of the copy");
+        std::fs::write(&settings, text + &self.ssl()).expect("settings of the copy");
         self.resume("east").await.expect("the first writer");
         let client = self.client("east").await.expect("the new writer");
         client.batch_execute("CREATE TABLE paid (n bigint PRIMARY KEY)").await.expect("a table");
+    }
+
+    /// Where the pair speaks TLS: a key that only the server's account reads, as the server insists.
+    fn ssl(&self) -> String {
+        let Some(tls) = &self.plan.tls else { return String::new() };
+        let owner = std::fs::metadata(self.data_dir("east")).expect("a data directory");
+        let folder = tls.ca.parent().expect("a folder");
+        let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
+        std::os::unix::fs::chown(&key, Some(owner.uid()), Some(owner.gid())).expect("our own file");
+        let (certificate, key) = (certificate.display(), key.display());
+        format!("ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'\nlog_connections = on\n")
     }
 
     pub fn new_server(&self, region: &str) -> NewServer {
@@ -432,6 +447,7 @@ fn plan_of(root: &Path, ports: &[(&str, u16)]) -> PostgresPlan {
         database: "postgres".to_owned(),
         user: "pilot".to_owned(),
         password: None,
+        tls: None,
         sentinel: Duration::ZERO,
         rescue: Default::default(),
         connection_fence: Default::default(),

@@ -5,7 +5,7 @@ use crate::id::Region;
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, TIME, Word, at_least_ms, default, optional, required, word};
 use crate::plan::value::Record;
-use crate::plan::{ConnectionFence, PostgresPlan, PostgresServer, Rebuild, RescuePlan};
+use crate::plan::{ConnectionFence, Identity, PostgresPlan, PostgresServer, PostgresTls, Rebuild, RescuePlan};
 use crate::time::show_duration;
 
 static FENCES: [Word; 3] = [
@@ -36,6 +36,20 @@ static SERVER: Section = Section {
             "The account that owns the server when the agent is root. Without it: `postgres`.",
         ),
         optional("proxy", Shape::Socket, "Where clients connect, with `connection_fence: proxy`."),
+    ],
+};
+
+static TLS: Section = Section {
+    doc: "How a region's server and agent speak to the other regions' servers: always encrypted, and only to a server whose certificate is of \
+          this authority and for its `host` (`sslmode=verify-full`). Files in PEM, at the same place on each machine.",
+    keys: &[
+        required("ca", Shape::Path, "The authority's certificate. The server's account has to be able to read it."),
+        optional(
+            "certificate",
+            Shape::Path,
+            "A client's certificate, for servers that ask for one (`clientcert` in `pg_hba.conf`).",
+        ),
+        optional("key", Shape::Path, "Its key: of the server's account, with mode 0600, or root's, with 0640."),
     ],
 };
 
@@ -82,6 +96,11 @@ pub(in crate::plan) static SECTION: Section = Section {
         ),
         default("user", Shape::Text, "postgres", "The superuser of administration, replication and rewind."),
         optional("password", Shape::Secret, "Its password, if the server asks for one."),
+        optional(
+            "tls",
+            Shape::Record(&TLS),
+            "TLS of replication, rewind, base backup, rescue and administration between regions.",
+        ),
         default(
             "sentinel",
             TIME,
@@ -131,6 +150,10 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
         database: record.owned("database")?,
         user: record.owned("user")?,
         password: record.secret("password"),
+        tls: match record.record("tls") {
+            Some(t) => Some(PostgresTls { ca: t.path("ca")?, identity: identity(t) }),
+            None => None,
+        },
         sentinel: record.duration("sentinel")?,
         rescue: record.record("rescue").map_or_else(|| Some(RescuePlan::default()), rescue)?,
         connection_fence: match record.word("connection_fence")? {
@@ -149,6 +172,10 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
             .map(|(name, value)| Some((Region::new(name), server(value.record()?)?)))
             .collect::<Option<_>>()?,
     })
+}
+
+fn identity(record: &Record) -> Option<Identity> {
+    Some(Identity { certificate: record.path("certificate")?, key: record.path("key")? })
 }
 
 fn rescue(record: &Record) -> Option<RescuePlan> {
@@ -189,6 +216,20 @@ fn check_rescue(record: &Record, out: &mut Collector<'_>) {
 pub(super) fn check(record: &Record, root: &Record, out: &mut Collector<'_>) {
     if let Some(rescue) = record.record("rescue") {
         check_rescue(rescue, out);
+    }
+    if let Some(tls) = record.record("tls") {
+        for (given, lacking) in [("certificate", "key"), ("key", "certificate")] {
+            if tls.given(given) && !tls.given(lacking) {
+                out.add(
+                    code::PLAN_KEY_MISSING,
+                    tls.at(given),
+                    format!("`tls.{given}` is of no use without `tls.{lacking}`"),
+                )
+                .found(format!("no `{lacking}`"))
+                .allowed("both, or neither")
+                .hint("Without them a server that asks for a client's certificate lets nobody in.");
+            }
+        }
     }
     fence_has_its_address(record, out);
     let rpo = root.record("objectives").and_then(|o| o.duration("rpo"));

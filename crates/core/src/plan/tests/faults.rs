@@ -66,6 +66,16 @@ fn a_proxy_has_an_address_where_it_is_wanted_and_nowhere_else() {
 }
 
 #[test]
+fn a_clients_certificate_and_its_key_go_together() {
+    let tls = |more: &str| format!("    kind: postgres\n    tls: {{ ca: /ca.pem{more} }}\n");
+    expect("    kind: postgres\n", &tls(""), &[]);
+    expect("    kind: postgres\n", &tls(", certificate: /c.pem, key: /k.pem"), &[]);
+    expect("    kind: postgres\n", &tls(", key: /k.pem"), &[("PL-0106", 13, 30, "components.db.tls.key")]);
+    let no_authority = "    kind: postgres\n    tls: { key: /k.pem, certificate: /c.pem }\n";
+    expect("    kind: postgres\n", no_authority, &[("PL-0106", 13, 10, "components.db.tls")]);
+}
+
+#[test]
 fn keys() {
     expect("  lease: 5s", "  lease: 5s", &[]);
     expect("  lease: 5s", "  leese: 5s", &[("PL-0104", 9, 3, "policy.leese")]);

@@ -12,7 +12,7 @@
 
 use super::super::PostgresDriver;
 use super::super::sentinel::{FOREIGN, not_ours};
-use super::super::session::{Session, SqlError, column};
+use super::super::session::{SqlError, column};
 use super::super::upstream;
 use super::super::work::Work;
 use super::bundle::{Applied, Folder};
@@ -111,7 +111,7 @@ impl PostgresDriver {
         // What is applied is acknowledged like any other write, so the server's own rule of commit holds.
         config.options(super::exact("-c lock_timeout=5s"));
         let unreachable = |e: SqlError| Failure::transient(format!("{} in {upstream}: {e}", self.component));
-        let admin = Session::new(config.clone()).exclusive().await.map_err(unreachable)?;
+        let admin = self.away(config.clone()).exclusive().await.map_err(unreachable)?;
         let sql = "SELECT pg_is_in_recovery() AS recovering, system_identifier AS system FROM pg_control_system()";
         let rows = admin.rows(sql, work.left()).await.map_err(unreachable)?;
         let is = |name, wanted: &str| rows.first().and_then(|r| column(r, name)) == Some(wanted);
@@ -133,7 +133,7 @@ impl PostgresDriver {
         tables.learn(&admin, work.left(), &wanted).await.map_err(compared)?;
         let role = Restricted::made(&admin, &tables, by.is_some(), work).await?;
         let horizon = manifest.about.horizon.and_then(|h| u32::try_from(h).ok());
-        let ended = match role.login(config, work).await {
+        let ended = match role.login(|config| self.away(config), config, work).await {
             Ok(writer) => {
                 let (ours, highest, before) = (BTreeSet::new(), Highest::new(), notes.of(&bundle));
                 let bundle = bundle.clone();

@@ -9,7 +9,7 @@
 //! Border: it tries and tells; the role itself is made by `role`. Each try leaves one line in the log of that server.
 
 use super::super::PostgresDriver;
-use super::super::session::{Knock, Session};
+use super::super::session::Knock;
 use super::super::upstream;
 use super::role::{LET_IN, ROLE};
 use pilotlight_core::code;
@@ -39,7 +39,7 @@ impl PostgresDriver {
         let mut config = upstream::config(&self.plan, &server.host, server.port, None);
         config.user(ROLE).password(NOBODYS);
         let (there, here) = (format!("{} in {region}", self.component), &self.region);
-        let (severity, message, hint) = match Session::new(config).knock().await {
+        let (severity, message, hint) = match self.away(config).knock().await {
             Knock::LetIn => return None,
             Knock::Refused(why) => {
                 let message = format!(

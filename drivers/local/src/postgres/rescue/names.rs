@@ -58,7 +58,7 @@ impl PostgresDriver {
             }
             let mut config = upstream::config(&self.plan, &server.host, server.port, self.password.as_deref());
             config.dbname(&database);
-            let session = Session::new(config);
+            let session = self.away(config);
             let elsewhere = database != self.plan.database;
             for part in here.chunks(1_000) {
                 names.extend(ask(&session, part, elsewhere).await);

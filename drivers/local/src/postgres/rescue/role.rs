@@ -94,10 +94,15 @@ impl<'a> Restricted<'a> {
     }
 
     /// A session of it.
-    pub(super) async fn login(&self, mut config: Config, work: &Work<'_>) -> Result<Exclusive, Failure> {
+    pub(super) async fn login(
+        &self,
+        away: impl FnOnce(Config) -> Session,
+        mut config: Config,
+        work: &Work<'_>,
+    ) -> Result<Exclusive, Failure> {
         config.user(ROLE).password(&self.password);
         config.options(super::exact("-c lock_timeout=5s"));
-        let session = Session::new(config).exclusive().await.map_err(|e| not_let_in(&e))?;
+        let session = away(config).exclusive().await.map_err(|e| not_let_in(&e))?;
         let sql = "SELECT NOT rolsuper AND NOT EXISTS (SELECT 1 FROM pg_auth_members WHERE member = r.oid) \
             AND session_user = rolname AND current_user = rolname \
             AND current_setting('session_replication_role') = 'replica' AS fit \
