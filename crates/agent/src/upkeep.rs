@@ -158,7 +158,7 @@ impl Sight {
 
     /// What has changed: what is said now, or that it is seen again.
     fn news(&mut self, state: &State) -> Option<Option<String>> {
-        let unseen = state.role == Some(Role::Unknown) || state.facts.get("data").is_some_and(|d| d == "none");
+        let unseen = state.role == Some(Role::Unknown) || state.has_no_data();
         let says = unseen.then(|| state.says().unwrap_or("it does not say why").to_owned());
         (says != self.0).then(|| {
             self.0.clone_from(&says);

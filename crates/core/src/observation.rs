@@ -106,7 +106,7 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
     /// Further evidence for people: `timeline`, `pid`, `receiver`, `says` (see [`State::says`]), `data: none` where there
-    /// is nothing that could be started. One is read by the agent too: `postmaster: dead` with
+    /// is nothing that could be started and never was, `data: gone` where there is nothing any more. One is read by the agent too: `postmaster: dead` with
     /// [`Role::Unresponsive`] says that the main process is gone and parts of it are left.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, String>,
@@ -116,6 +116,16 @@ impl State {
     /// What stands behind the role, in the words of whoever looked: why it is not known, why nobody answers.
     pub fn says(&self) -> Option<&str> {
         self.facts.get("look").or_else(|| self.facts.get("says")).map(String::as_str)
+    }
+
+    /// Nothing is there that could be started: its place is empty, or not there.
+    pub fn has_no_data(&self) -> bool {
+        self.is_gone() || self.facts.get("data").is_some_and(|d| d == "none")
+    }
+
+    /// The same, where something was seen before: it may only be away, so nothing is built there before a person says so.
+    pub fn is_gone(&self) -> bool {
+        self.facts.get("data").is_some_and(|d| d == "gone")
     }
 
     /// It shows something else that is decided upon, not only other figures.

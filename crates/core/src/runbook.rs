@@ -155,6 +155,20 @@ impl Runbook {
         any
     }
 
+    /// Whoever asked for it answers for what it gives up because nothing is there to be kept.
+    pub fn sign(&mut self, by: &str) {
+        for step in &mut self.steps {
+            if let Effect::CaptureRescue { waived_by: Some(waiver), .. } = &mut step.effect {
+                by.clone_into(waiver);
+            }
+        }
+    }
+
+    /// Somebody answers for what it does not keep.
+    pub fn gives_up(&self) -> bool {
+        self.steps.iter().any(|s| matches!(s.effect, Effect::CaptureRescue { waived_by: Some(_), .. }))
+    }
+
     /// It rests on the word of a person that the old writer is off.
     pub fn is_attested(&self) -> bool {
         attested(self.steps.iter().map(|s| &s.effect))

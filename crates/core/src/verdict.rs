@@ -15,6 +15,7 @@ mod candidate;
 mod decide;
 mod foresee;
 mod lost;
+mod own;
 mod reach;
 mod sight;
 mod words;
@@ -191,6 +192,9 @@ pub struct Judgement {
     /// Those of them that are lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Region>,
+    /// What makes it suspect is that there is no database where the writer's is to be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_data: bool,
 }
 
 impl Judgement {
@@ -224,6 +228,7 @@ pub fn verdict(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight)
         unit: unit.clone(),
         writer: writer.cloned(),
         verdict,
+        no_data: verdict == Verdict::Suspect && own::is_without_data(plan, &scope, sight),
         scope,
         evidence,
         quorum,
@@ -341,7 +346,7 @@ impl Bench<'_> {
         for component in self.sight.replicated(self.plan, self.unit) {
             let target = Target { component: component.clone(), region: Some(writer.clone()) };
             let (verdict, evidence) = self.copy(writer, &target);
-            let rank = rank(verdict);
+            let rank = own::rank(verdict);
             if worst.as_ref().is_none_or(|(r, _)| rank > *r) {
                 let scope = Scope::Component { component, region: writer.clone() };
                 worst = Some((rank, (verdict, scope, vec![evidence])));
@@ -377,7 +382,7 @@ impl Bench<'_> {
             let says = format!("its last look at {component} is from before the last change of the unit");
             return (Verdict::NoDataYet, self.agent(writer, says, age));
         }
-        let (verdict, says) = read_role(component, state);
+        let (verdict, says) = own::read_role(component, state);
         (verdict, self.agent(writer, says, age))
     }
 
@@ -460,38 +465,6 @@ impl Bench<'_> {
 
     fn controller(&self, says: String) -> Evidence {
         Evidence { by: Witness::Controller, says, age_ms: Duration::ZERO }
-    }
-}
-
-/// What the writer's own agent says of a copy, as a word.
-fn read_role(component: &Component, state: &State) -> (Verdict, String) {
-    match &state.role {
-        Some(Role::Writer) => (Verdict::Healthy, format!("{component} is the writer")),
-        Some(Role::Fenced { assurance }) => {
-            (Verdict::WriterDead, format!("{component} was given up and fenced ({assurance})"))
-        }
-        Some(Role::Down { .. }) => {
-            (Verdict::Suspect, format!("{component} is down; its agent starts it again or gives it up"))
-        }
-        Some(Role::Unresponsive) => (Verdict::Suspect, state.because(format!("{component} runs but does not answer"))),
-        Some(Role::Standby { .. }) => {
-            (Verdict::Unknown, format!("{component} follows another copy although it should be the writer"))
-        }
-        Some(Role::Unknown) | None => {
-            (Verdict::Unknown, state.because(format!("the role of {component} could not be seen")))
-        }
-    }
-}
-
-/// Of two copies in one region the graver word speaks; a dead one is graver than one that may recover.
-fn rank(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Healthy | Verdict::ServiceUnhealthy => 0,
-        Verdict::NoDataYet => 1,
-        Verdict::Unknown => 2,
-        Verdict::Suspect => 3,
-        Verdict::AgentLost | Verdict::AllDown | Verdict::Minority => 4,
-        Verdict::WriterDead | Verdict::RegionLost => 5,
     }
 }
 

@@ -190,6 +190,7 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
             format!("nobody's word is needed: this {} proves by itself that the old writer is silent", request.verb);
         return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, "leave --writer-is-off out"));
     }
+    runbook.sign(&request.by);
     if let Some(by) = &request.waive_rescue
         && !runbook.waive_rescue(by)
     {
@@ -322,8 +323,12 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     if runbook.is_attested() {
         why.push_str(&format!("; {} says that the writer in {} is off", request.by, runbook.from));
     }
-    if let Some(name) = request.waive_rescue {
-        why.push_str(&format!("; {name} waives what a rescue bundle lacks"));
+    match request.waive_rescue {
+        Some(name) => why.push_str(&format!("; {name} waives what a rescue bundle lacks")),
+        None if runbook.gives_up() => {
+            why.push_str(&format!("; {} gives up what an empty data directory held", request.by));
+        }
+        None => {}
     }
     let cause = Cause {
         by: request.by,

@@ -18,6 +18,7 @@ mod elsewhere;
 mod fence;
 mod forecast;
 mod gate;
+mod held;
 mod lag;
 mod look;
 mod lsn;
@@ -127,6 +128,8 @@ pub struct PostgresDriver {
     write: Session,
     /// What the upstream last said of its end.
     newest: Mutex<Option<Newest>>,
+    /// Which system its directory is noted to hold.
+    noted: held::Noted,
     desk: Desk,
     room: room::Seen,
 }
@@ -169,6 +172,7 @@ impl PostgresDriver {
             look,
             write,
             newest,
+            noted: held::Noted::default(),
             desk,
             room: room::Seen::default(),
         })

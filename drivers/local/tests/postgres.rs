@@ -14,6 +14,8 @@ mod disks;
 mod fences;
 #[path = "postgres/gates.rs"]
 mod gates;
+#[path = "postgres/gone.rs"]
+mod gone;
 #[path = "postgres/looks.rs"]
 mod looks;
 #[path = "postgres/moves.rs"]

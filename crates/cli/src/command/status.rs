@@ -268,9 +268,7 @@ fn component_text(component: &ComponentStatus, was: &str) -> String {
 
 fn role_text(role: &Role, state: &State) -> String {
     match role {
-        Role::Down { .. } if state.facts.get("data").is_some_and(|d| d == "none") => {
-            state.says().unwrap_or("there is no database").to_owned()
-        }
+        Role::Down { .. } if state.has_no_data() => state.says().unwrap_or("there is no database").to_owned(),
         Role::Writer => "writer".to_owned(),
         Role::Standby { upstream, streaming } => {
             let of = upstream.as_ref().map(|u| format!(" of {u}")).unwrap_or_default();
@@ -281,6 +279,9 @@ fn role_text(role: &Role, state: &State) -> String {
             format!("DOWN ({}, was {what})", if *clean { "stopped in order" } else { "crashed" })
         }
         Role::Unresponsive => state.because("DOES NOT ANSWER"),
+        Role::Fenced { assurance } if state.is_gone() => {
+            format!("fenced ({assurance}), and its data directory is EMPTY")
+        }
         Role::Fenced { assurance } => format!("fenced ({assurance})"),
         Role::Unknown => state.because("CANNOT BE SEEN"),
     }

@@ -4,7 +4,7 @@ use super::draft::{Draft, Say, step};
 use super::moves::{fence, target};
 use super::refusal::CHECK_KIND;
 use super::survey::{Data, Survey};
-use super::{Refusal, limits, surround};
+use super::{Consent, Refusal, limits, surround};
 use crate::effect::{Capability, Effect};
 use crate::id::{Component, Region, StepId};
 use crate::observation::{Condition, Role};
@@ -51,7 +51,11 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
                 }
             };
             let kept = data.descriptor.can(Capability::Rescue);
-            let kept = kept.then(|| draft.add(rescue(data.name, region, writer).once(silent.clone())));
+            let rescue = match survey.is_gone(data.name, region) {
+                true => give_up(data.name, region, writer),
+                false => rescue(data.name, region, writer),
+            };
+            let kept = kept.then(|| draft.add(rescue.once(silent.clone())));
             back.push(draft.add(follow(survey, data, region, writer).once(silent).once(kept)));
         }
         let led = survey.lit().any(|r| r == region) || survey.takes_users(region);
@@ -74,6 +78,8 @@ fn is_astray(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> bool {
     let role = survey.role(data.name, region);
     has_copy
         && match data.descriptor.needs_rejoin() {
+            // Its disk may only be away. Whoever asks for the rejoin says that it is not.
+            _ if survey.is_gone(data.name, region) => survey.d.consent == Consent::Given,
             true => *role == Role::Writer || astray(role, survey.to()).is_some(),
             false => match role {
                 Role::Writer | Role::Fenced { .. } => true,
@@ -91,6 +97,17 @@ fn rescue(component: &Component, region: &Region, upstream: &Region) -> Step {
     let id = format!("rescue-{component}-{region}");
     let effect = Effect::CaptureRescue { component, region, upstream, waived_by: None };
     step(id, Phase::Rejoin, effect, limits::RESCUE).say(title, why)
+}
+
+/// Nothing is there any more to be kept. A person says so; who it was is known where the request is.
+fn give_up(component: &Component, region: &Region, upstream: &Region) -> Step {
+    let step = rescue(component, region, upstream);
+    let (component, region, upstream) = (component.clone(), region.clone(), upstream.clone());
+    let title = format!("Give up what {component} in {region} held: its data directory is empty");
+    let why = "If its disk is only away, mount it instead: what was acknowledged there and never sent is on it.";
+    let waived_by = Some("whoever asked for this rejoin".to_owned());
+    let effect = Effect::CaptureRescue { component, region, upstream, waived_by };
+    Step { effect, ..step }.say(title, why)
 }
 
 /// Makes a copy follow the writer.

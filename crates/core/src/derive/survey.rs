@@ -6,7 +6,7 @@ use super::{Consent, Derivation, Refusal};
 use crate::derive::Intent;
 use crate::effect::{Capability, Descriptor, Pace};
 use crate::id::{Component, Region};
-use crate::observation::{Role, Target};
+use crate::observation::{Role, State, Target};
 use crate::placement::{Mode, Verb};
 use crate::plan::facet::Instances;
 use crate::plan::{ComponentPlan, ExecPlan, Hook, Shares, taking};
@@ -108,6 +108,12 @@ impl<'a> Survey<'a> {
     pub(super) fn role(&self, component: &Component, region: &Region) -> &'a Role {
         let target = Target { component: component.clone(), region: Some(region.clone()) };
         self.d.seen.get(&target).and_then(|s| s.role.as_ref()).unwrap_or(&Role::Unknown)
+    }
+
+    /// Something was where the copy is to be, and nothing is there any more.
+    pub(super) fn is_gone(&self, component: &Component, region: &Region) -> bool {
+        let target = Target { component: component.clone(), region: Some(region.clone()) };
+        self.d.seen.get(&target).is_some_and(State::is_gone)
     }
 
     /// What the copy is, as the end of a sentence, with the reason where it could not be seen.

@@ -13,6 +13,7 @@ use crate::runbook::OnFailure;
 
 mod at_rest;
 mod by_hand;
+mod gone;
 mod kinds;
 mod shares;
 

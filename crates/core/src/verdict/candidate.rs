@@ -170,7 +170,8 @@ pub(super) fn returned(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight:
             let target = Target { component: component.clone(), region: Some(region.clone()) };
             let (_, at) = sight.agents.get(region)?.seen.get(&target)?;
             let look = sight.fresh_look(plan, region, &component).filter(|_| sight.is_after_change(*at))?;
-            let role = look.role.as_ref()?;
+            // Nothing is built there before a person says so.
+            let role = look.role.as_ref().filter(|_| !look.is_gone())?;
             Some(format!("{component} {}", astray(role, writer)?))
         })
     };

@@ -162,6 +162,12 @@ pub enum Reason {
     /// May recover by itself.
     #[error("the writer may still recover: its agent repairs it, or its lease still runs")]
     Suspect,
+    /// Nothing is there that its agent could start.
+    #[error(
+        "there is no database where the writer's is to be: mount its disk or put its data back, and its agent starts it; or take \
+         what another region has: pilotlight failover"
+    )]
+    NoData,
     /// Only the agent is gone.
     #[error("only the agent is lost, the writer still works: start the agent again")]
     AgentLost,
@@ -288,6 +294,7 @@ impl Reason {
             Reason::Held { .. } => code::HELD,
             Reason::ServiceUnhealthy { .. } | Reason::ServiceNotForLong { .. } => code::SERVICE_UNHEALTHY,
             Reason::Unclear => code::NOT_SEEN,
+            Reason::NoData => code::DATA_DAMAGED,
             Reason::DrainByHand { .. } | Reason::DrainFailed { .. } => code::SHARE_LOST,
             Reason::HistoryUnread { unread } => unread.code,
             Reason::Minority { .. } | Reason::AllDown => code::MINORITY,
@@ -351,7 +358,9 @@ fn busy(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, now:
 /// the agent itself is silent, the lease decides.
 fn suspect(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History) -> Decision {
     let seen = matches!(judgement.scope, Scope::Component { .. });
-    let Some(borne) = plan.policy.unhealthy_for.filter(|_| seen) else { return Decision::Hold(Reason::Suspect) };
+    let Some(borne) = plan.policy.unhealthy_for.filter(|_| seen) else {
+        return Decision::Hold(if judgement.no_data { Reason::NoData } else { Reason::Suspect });
+    };
     let left = borne.saturating_sub(history.same_for);
     if left > Duration::ZERO {
         return Decision::Hold(Reason::NotForLong { left });

@@ -59,6 +59,7 @@ mod tests {
             returned: Vec::new(),
             silent: Vec::new(),
             lost: Vec::new(),
+            no_data: false,
         }
     }
 

@@ -88,6 +88,8 @@ pub fn foresee(plan: &Plan) -> Foresight {
             .starts
             .push(format!("suspect for {} while the writer's agent is heard: {decision}", show_duration(borne)));
     }
+    let empty = Judgement { no_data: true, ..judgement(plan, &unit, Verdict::Suspect) };
+    foresight.holds.push(format!("suspect, {NO_DATA}: {}", answer(plan, &unit, &empty, &History::default())));
     foresight.starts.extend(services(plan, &unit));
     let returned = answer(plan, &unit, &returned(plan, &unit), &History::default());
     let list = match plan.policy.rejoin {
@@ -136,6 +138,9 @@ fn services(plan: &Plan, unit: &Unit) -> Vec<String> {
     };
     plan.health.iter().filter(|(_, check)| &check.unit == unit).filter_map(of).collect()
 }
+
+/// What of a suspect writer has an answer of its own.
+const NO_DATA: &str = "its agent finds no database in the data directory";
 
 const HEAD: &str = "\
 # What is decided, and why not
@@ -202,6 +207,11 @@ fn table(plan: &Plan) -> String {
             format!(" {approve} | {manual} |")
         };
         lines.push(format!("| {verdict} | {} | {automatic} |{rest}", verdict.means()));
+        if verdict == Verdict::Suspect {
+            let empty = Judgement { no_data: true, ..judgement(plan, &unit, verdict) };
+            let says = answer(plan, &unit, &empty, &History::default());
+            lines.push(format!("| {verdict} | {NO_DATA} | {says} | the same | the same |"));
+        }
     }
     lines.join("\n") + "\n"
 }
@@ -272,6 +282,7 @@ fn judgement(plan: &Plan, unit: &Unit, verdict: Verdict) -> Judgement {
         returned: Vec::new(),
         silent: Vec::new(),
         lost: Vec::new(),
+        no_data: false,
         health: if verdict == Verdict::ServiceUnhealthy { vec![unhealthy(plan, unit)] } else { Vec::new() },
     }
 }

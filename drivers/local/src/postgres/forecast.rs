@@ -114,7 +114,8 @@ fn findings(here: &str, way: &Way, fitness: &Fitness, building: &Anew) -> Vec<Fi
         Way::Follow => Vec::new(),
         Way::Build { why } => vec![anew(why)],
         Way::Refuse { why } => {
-            let hint = "look at both servers; to give this copy up, move its data directory away";
+            let hint =
+                "look at both servers; to give this copy up, move its data directory away, then `pilotlight rejoin`";
             vec![finding(code::REJOIN_REFUSED, Severity::Blocker, format!("{here} cannot follow: {why}"), hint)]
         }
         Way::Rewind { .. } if !fitness.comparable => {
@@ -149,10 +150,20 @@ impl PostgresDriver {
         let here = format!("{} in {}", self.component, self.region);
         let rate = Rate::last(&self.state_dir);
         let building = Anew { estimate: estimate(theirs.bytes, rate), barred: barred(&self.plan, theirs.bytes, rate) };
+        let gone = self.is_gone(&directory);
         let database = match directory.database() {
             Ok(database) => database,
             Err(failure) => return vec![Finding::unseen(&here, &failure)],
         };
+        if gone {
+            let message =
+                format!("the data directory of {here} is empty, and was not: only a person's rejoin builds there");
+            let hint = "mount its disk if it is only away; what it held and nobody else does is given up by a rejoin";
+            let severity = Severity::Warning;
+            let empty = Finding { code: code::DATA_DAMAGED.to_string(), severity, message, hint: hint.to_owned() };
+            let anew = Fitness { comparable: true, oldest: None };
+            return [vec![empty], findings(&here, &way(None, theirs), &anew, &building)].concat();
+        }
         if !database || self.cut_rewind(&directory).is_some() {
             let nothing = Fitness { comparable: true, oldest: None };
             return findings(&here, &way(None, theirs), &nothing, &building);

@@ -1,4 +1,5 @@
-//! One look at the server: what it is, how far it has come, how far it is behind. Changes nothing.
+//! One look at the server: what it is, how far it has come, how far it is behind. Changes nothing but the note which system
+//! was seen.
 //!
 //! What is true now comes first: a marker of a fence counts only while nothing runs.
 
@@ -168,6 +169,7 @@ impl PostgresDriver {
     }
 
     async fn state_of(&self, answer: &Answer, mut facts: BTreeMap<String, String>) -> State {
+        self.note_held(&answer.end.system).await;
         let sentinel = if answer.has_sentinels { self.newest_sentinel().await } else { None };
         facts.insert("timeline".to_owned(), answer.end.timeline.to_string());
         let mut state = State { position: Some(answer.end.position()), sentinel, facts, ..State::default() };
@@ -262,10 +264,16 @@ impl PostgresDriver {
         }
         if let Some(marker) = self.marker() {
             facts.insert("fenced".to_owned(), format!("by {:?} of epoch {}", marker.by, marker.epoch));
+            if self.is_gone(directory) {
+                facts.insert("data".to_owned(), "gone".to_owned());
+            }
             let role = Some(Role::Fenced { assurance: marker.assurance });
             return State { role, position: marker.position, facts, ..State::default() };
         }
-        match directory.database() {
+        if self.is_gone(directory) {
+            facts.insert("data".to_owned(), "gone".to_owned());
+        }
+        match self.database_in(directory) {
             Ok(true) => {}
             Ok(false) => {
                 facts.insert("data".to_owned(), "none".to_owned());
@@ -276,6 +284,7 @@ impl PostgresDriver {
         }
         match Control::of(directory, &self.programs).await {
             Ok(control) => {
+                self.note_held(&control.system).await;
                 let was_writer = was_writer(directory, &control);
                 let clean = !was_writer || control.is_shut_down_writer();
                 facts.insert("says".to_owned(), control.state.clone());

@@ -49,7 +49,7 @@ impl PostgresDriver {
         Rate { bytes: theirs.bytes, took: work.now().since(started) }.keep(&self.state_dir);
 
         self.stop_for_rejoin(work).await?;
-        if directory.database()? {
+        if self.database_in(&directory)? {
             self.put_config_aside(&directory)?;
         }
         let copy = Directory::new(&new, directory.owner());
@@ -59,6 +59,7 @@ impl PostgresDriver {
             copy.set(&port).map_err(|e| Failure::transient(format!("cannot configure {}: {e}", new.display())))?;
         }
         copy.arm().map_err(|e| Failure::transient(format!("cannot make standby.signal in {}: {e}", new.display())))?;
+        self.forget_held()?;
         change_places(&new, directory.path(), &old)?;
         self.forget_rewind()?;
         self.drop_config_aside();
@@ -108,7 +109,7 @@ fn has_room(folder: &Path, bytes: u64) -> Result<(), Failure> {
         "PL-0311: building the copy anew needs {needed} bytes beside the old one in {}, {free} are free",
         folder.display()
     ))
-    .hint("make room, or move the old data directory away by hand and rejoin again"))
+    .hint("make room, or move the old data directory away by hand, then `pilotlight rejoin`"))
 }
 
 fn change_places(new: &Path, place: &Path, old: &Path) -> Result<(), Failure> {

@@ -160,7 +160,7 @@ impl PostgresDriver {
         let mut told = match &chosen {
             Way::Refuse { why } => {
                 return Err(Failure::rejected(format!("cannot follow {upstream}: {why}")).hint(
-                    "look at both servers; to give this copy up, move its data directory away and rejoin again",
+                    "look at both servers; to give this copy up, move its data directory away, then `pilotlight rejoin`",
                 ));
             }
             Way::Follow => "it lies on the upstream's history and follows as it is".to_owned(),
@@ -229,10 +229,10 @@ impl PostgresDriver {
         Err(Failure::rejected("it accepts writes; fence it before what only it holds is kept"))
     }
 
-    /// Where a copy that is not running stands; `None` where its directory is absent or empty.
+    /// Where a copy that is not running stands; `None` where its directory is absent or empty, and always was.
     pub(super) async fn stand(&self, directory: &Directory, work: &Work<'_>) -> Result<Option<Stand>, Failure> {
         self.end_leftovers(directory, work).await?;
-        if !directory.database()? {
+        if !self.database_in(directory)? {
             return Ok(None);
         }
         let control = Control::of(directory, &self.programs).await?;

@@ -115,6 +115,9 @@ impl PostgresDriver {
         {
             return self.still_kept(&directory, &note, work).await.map(skipped);
         }
+        if let Some(given_up) = self.give_up(&directory, waived_by)? {
+            return Ok(given_up);
+        }
         let theirs = self.look_upstream(upstream).await?;
         let mut own = self.stand_now(&directory, work).await?;
         let fork = match way(own.as_ref(), &theirs) {

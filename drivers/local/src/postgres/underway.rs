@@ -86,7 +86,9 @@ impl PostgresDriver {
         self.check_kept(&note.bundle, work).await.map_err(|failure| {
             let path = directory.path().display();
             let why = format!("{CUT_SHORT}, and what it held before is not kept: {}", failure.message);
-            directory.damaged(&why).hint(format!("put the bundle back, or move {path} away, keep it, and rejoin again"))
+            directory
+                .damaged(&why)
+                .hint(format!("put the bundle back, or move {path} away, keep it, then `pilotlight rejoin`"))
         })
     }
 }

@@ -46,6 +46,54 @@ fn a_copy_that_cannot_be_seen_says_why_wherever_it_is_met() {
     assert_eq!(Reason::Unclear.code(), Some(code::NOT_SEEN));
 }
 
+/// Nothing is there that the region's agent could start; `data` as its driver says it.
+fn without_data(region: &str, role: Role, data: &str) -> Sight {
+    let mut sight = calm().role(region, role);
+    let agent = sight.agents.get_mut(&Region::from(region)).expect("known");
+    agent.seen.values_mut().for_each(|(state, _)| {
+        state.facts.insert("data".to_owned(), data.to_owned());
+    });
+    sight
+}
+
+#[test]
+fn a_writer_whose_data_directory_is_empty_is_a_persons_to_replace() {
+    let never = Role::Down { clean: true, was_writer: false };
+    for (role, data) in [(Role::Unknown, "gone"), (never, "none")] {
+        let empty = without_data("east", role, data);
+        let judgement = judge(&empty);
+        assert_eq!((judgement.verdict, judgement.no_data), (Verdict::Suspect, true), "{data}");
+        assert!(judgement.evidence[0].to_string().contains("is not there"), "{:?}", judgement.evidence);
+        let mut plan = usual();
+        let held = decided(&plan, &empty, &History::default());
+        assert_eq!(
+            held,
+            Decision::Hold(Reason::NoData),
+            "{data}: a candidate is good, and nothing proves the writer dead"
+        );
+        assert_eq!(Reason::NoData.code(), Some(code::DATA_DAMAGED));
+        assert!(Reason::NoData.to_string().ends_with("pilotlight failover"));
+        plan.policy.unhealthy_for = Some(Duration::from_secs(60));
+        let long = History { same_for: Duration::from_secs(60), ..History::default() };
+        assert!(
+            matches!(decided(&plan, &empty, &long), Decision::Start(_)),
+            "{data}: the plan says how long it is borne"
+        );
+    }
+    // Given up and fenced before its disk went: dead all the same.
+    assert_eq!(judge(&without_data("east", FENCED, "gone")).verdict, Verdict::WriterDead);
+    let hangs = judge(&calm().role("east", Role::Unresponsive));
+    assert_eq!((hangs.verdict, hangs.no_data), (Verdict::Suspect, false));
+}
+
+#[test]
+fn a_copy_whose_disk_is_away_is_not_called_back_by_itself() {
+    let back = without_data("west", FENCED, "gone");
+    assert_eq!(judge(&back).returned, []);
+    assert_eq!(decided(&usual(), &back, &History::default()), Decision::Hold(Reason::Healthy));
+    assert_eq!(judge(&calm().role("west", FENCED)).returned.len(), 1);
+}
+
 /// The writer wrote sentinel 20 at 60 s of its wall clock, which was last set before `steady_from`; the copy shows that one.
 fn sentinels(shown: u64, shown_at: u64, steady_from: u64) -> Sight {
     let mut sight = with_lag(gone(), None);
