@@ -34,6 +34,8 @@ mod rescues;
 mod rewinds;
 #[path = "postgres/rows.rs"]
 mod rows;
+#[path = "postgres/slots.rs"]
+mod slots;
 #[path = "postgres/starts.rs"]
 mod starts;
 #[path = "postgres/wires.rs"]

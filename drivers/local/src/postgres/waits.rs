@@ -39,7 +39,7 @@ pub struct Confirmed {
 }
 
 /// Names of ours begin so.
-const OURS: &str = "pl_";
+pub(super) const OURS: &str = "pl_";
 
 /// Before the setting in the note of a proof: it was proven, is to be proven anew, and is put back meanwhile.
 const OWED: &str = "unproven ";
@@ -401,7 +401,7 @@ fn names_text(names: &[&str]) -> String {
 }
 
 /// The other way; whatever is not exactly ours is foreign.
-fn read_setting(text: &str, gate: Option<&str>) -> Waiting {
+pub(super) fn read_setting(text: &str, gate: Option<&str>) -> Waiting {
     if text.is_empty() {
         return Waiting::default();
     }
