@@ -164,6 +164,7 @@ catalogue! {
     DNS_CONTROL = "PL-0322", Failed;
     DNS_SILENT = "PL-0323", Failed;
     TTL_TOO_LONG = "PL-0324", Failed;
+    CLOCKS_DIFFER = "PL-0325", Failed;
     PROGRAM_MISSING = "PL-0331", Failed;
     WEBHOOK_URL = "PL-0332", Failed;
     GATE_NOT_STARTED = "PL-0335", Failed;

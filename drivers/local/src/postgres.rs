@@ -47,7 +47,7 @@ pub use waits::Confirmed;
 
 use async_trait::async_trait;
 use directory::Directory;
-use lag::Newest;
+use lag::Heard;
 use lsn::Place;
 use marker::Marker;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
@@ -126,8 +126,8 @@ pub struct PostgresDriver {
     look: Session,
     /// For what changes something.
     write: Session,
-    /// What the upstream last said of its end.
-    newest: Mutex<Option<Newest>>,
+    /// What the upstream last said of its end and its clock.
+    heard: Mutex<Heard>,
     /// Which system its directory is noted to hold.
     noted: held::Noted,
     desk: Desk,
@@ -153,7 +153,7 @@ impl PostgresDriver {
         let host = local_address(&directory, &own.host);
         let config = upstream::config(&plan, &host, own.port, password.as_deref());
         let (look, write) = (Session::new(config.clone()), Session::new(config));
-        let (newest, desk) = (Mutex::new(None), Desk::new(clock.clone()));
+        let (heard, desk) = (Mutex::default(), Desk::new(clock.clone()));
         let memory = rescue::Memory::default();
         let marks = Mutex::default();
         Ok(Self {
@@ -171,7 +171,7 @@ impl PostgresDriver {
             programs,
             look,
             write,
-            newest,
+            heard,
             noted: held::Noted::default(),
             desk,
             room: room::Seen::default(),

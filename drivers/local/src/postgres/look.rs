@@ -6,7 +6,7 @@
 use super::PostgresDriver;
 use super::control::Control;
 use super::directory::Directory;
-use super::lag::{Figures, Newest, lag};
+use super::lag::{Afar, Figures, Heard, Newest, lag};
 use super::lsn::{Lsn, Place};
 use super::processes::{self, Proc};
 use super::session::{Session, SqlError, column};
@@ -14,7 +14,7 @@ use super::upstream::value_of;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, Sentinel, State};
 use pilotlight_core::outcome::Failure;
-use pilotlight_core::time::{Wall, show_duration};
+use pilotlight_core::time::{Mono, Wall, show_duration};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_postgres::SimpleQueryRow;
@@ -42,8 +42,8 @@ pub(super) struct Answer {
     pub(super) receiver: Option<Receiver>,
     /// `primary_conninfo`.
     pub(super) conninfo: String,
-    /// Age of the newest replayed commit.
-    pub(super) commit_age: Option<Duration>,
+    /// When the newest replayed commit was made, on the writer's clock.
+    pub(super) commit: Option<Wall>,
     /// There is a table of sentinels, and it is ours.
     pub(super) has_sentinels: bool,
 }
@@ -59,8 +59,12 @@ pub(super) struct Receiver {
     pub(super) port: String,
     /// The upstream's end, as it last said.
     pub(super) end: Option<Lsn>,
-    /// How long ago it said so.
-    pub(super) age: Duration,
+    /// When it said so, on its own clock.
+    pub(super) said: Option<Wall>,
+    /// What its clock showed when its newest word left.
+    pub(super) sent: Option<Wall>,
+    /// How long ago that came; nothing where our own clock was set back since.
+    pub(super) heard: Option<Duration>,
 }
 
 const LOOK: &str = "SELECT r.recovering, s.system_identifier AS system, \
@@ -69,9 +73,11 @@ const LOOK: &str = "SELECT r.recovering, s.system_identifier AS system, \
     CASE WHEN r.recovering THEN coalesce(w.received_tli, greatest(k.timeline_id, m.min_recovery_end_timeline)) END AS tli, \
     CASE WHEN NOT r.recovering THEN pg_walfile_name(pg_current_wal_lsn()) END AS segment, \
     w.status, w.sender_host, w.sender_port, w.latest_end_lsn, \
-    (extract(epoch FROM clock_timestamp() - w.latest_end_time) * 1000)::bigint AS end_age, \
+    (extract(epoch FROM w.latest_end_time) * 1000)::bigint AS said, \
+    (extract(epoch FROM w.last_msg_send_time) * 1000)::bigint AS sent, \
+    (extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time) * 1000)::bigint AS heard, \
     current_setting('primary_conninfo') AS conninfo, \
-    (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint AS commit_age, \
+    (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000)::bigint AS committed, \
     (SELECT t.oid FROM pg_class t JOIN pg_roles o ON o.oid = t.relowner WHERE t.oid = to_regclass('pilotlight.sentinel') \
     AND t.relkind = 'r' AND (o.rolsuper OR o.rolname = current_user)) AS sentinels \
     FROM (SELECT pg_is_in_recovery() AS recovering) r, pg_control_system() s, pg_control_checkpoint() k, \
@@ -87,11 +93,7 @@ impl Answer {
 
     fn read(row: &SimpleQueryRow) -> Option<Answer> {
         let lsn = |name: &str| column(row, name).and_then(|l| l.parse::<Lsn>().ok());
-        let millis = |name: &str| {
-            column(row, name)
-                .and_then(|m| m.parse::<i64>().ok())
-                .map(|m| Duration::from_millis(m.max(0).unsigned_abs()))
-        };
+        let millis = |name: &str| column(row, name).and_then(|m| m.parse::<u64>().ok());
         let recovering = column(row, "recovering")? == "t";
         let timeline = match column(row, "segment") {
             Some(segment) => u32::from_str_radix(segment.get(..8)?, 16).ok()?,
@@ -104,7 +106,9 @@ impl Answer {
             host: column(row, "sender_host").unwrap_or_default().to_owned(),
             port: column(row, "sender_port").unwrap_or_default().to_owned(),
             end: lsn("latest_end_lsn"),
-            age: millis("end_age").unwrap_or_default(),
+            said: millis("said").map(Wall),
+            sent: millis("sent").map(Wall),
+            heard: millis("heard").map(Duration::from_millis),
         });
         Some(Answer {
             recovering,
@@ -112,7 +116,7 @@ impl Answer {
             replayed,
             receiver,
             conninfo: column(row, "conninfo").unwrap_or_default().to_owned(),
-            commit_age: millis("commit_age"),
+            commit: millis("committed").map(Wall),
             has_sentinels: column(row, "sentinels").is_some(),
         })
     }
@@ -125,6 +129,40 @@ impl Answer {
     /// Changes arrive now.
     pub(super) fn streaming(&self) -> bool {
         self.receiver.as_ref().is_some_and(|r| r.status == "streaming")
+    }
+}
+
+/// Clocks of two regions may differ by so much without a word: what is measured includes the way between them.
+pub(super) const CLOCKS_APART: Duration = Duration::from_secs(2);
+
+impl Receiver {
+    /// What its newest word says of the upstream and of its clock.
+    fn tell(&self, heard: &mut Heard, now: Mono) {
+        if let (Some(shown), Some(ago)) = (self.sent, self.heard) {
+            heard.afar = Some(Afar { shown, at: Mono(now.0.saturating_sub(ago)) });
+        }
+        if let Some(end) = self.end {
+            heard.newest = Some(Newest { end, said: self.said });
+        }
+    }
+
+    fn says(&self) -> String {
+        let ago = self.heard.map_or_else(|| "none yet".to_owned(), |ago| format!("{} ago", show_duration(ago)));
+        format!("{} from {}:{}, last word {ago}", self.status, self.host, self.port)
+    }
+
+    /// For people: our clock against the upstream's, where they differ by much.
+    fn clock_apart(&self, wall: Wall) -> Option<String> {
+        let (sent, came) = (self.sent?, Wall(wall.0.saturating_sub(u64::try_from(self.heard?.as_millis()).ok()?)));
+        let (behind, ahead) = (sent.since(came), came.since(sent));
+        match behind.max(ahead) {
+            apart if apart <= CLOCKS_APART => None,
+            apart => Some(format!(
+                "{} {} the upstream's",
+                show_duration(apart),
+                if behind > ahead { "behind" } else { "ahead of" }
+            )),
+        }
     }
 }
 
@@ -185,10 +223,10 @@ impl PostgresDriver {
         state.follows_as = answer.follows_as();
         state.lag = Some(lag(&self.figures(answer, sentinel)));
         state.facts.insert("replayed".to_owned(), answer.replayed.to_string());
-        let receiver = match &answer.receiver {
-            Some(r) => format!("{} from {}:{}, last word {} ago", r.status, r.host, r.port, show_duration(r.age)),
-            None => "none".to_owned(),
-        };
+        let receiver = answer.receiver.as_ref().map_or_else(|| "none".to_owned(), Receiver::says);
+        if let Some(apart) = answer.receiver.as_ref().and_then(|r| r.clock_apart(self.clock.wall())) {
+            state.facts.insert("clock".to_owned(), apart);
+        }
         state.facts.insert("receiver".to_owned(), receiver);
         state
     }
@@ -205,20 +243,18 @@ impl PostgresDriver {
 
     fn figures(&self, answer: &Answer, sentinel: Option<Sentinel>) -> Figures {
         let now = self.clock.mono();
-        let mut newest = self.newest.lock().expect("no holder of this lock panics");
-        if let Some(Receiver { end: Some(end), age, .. }) = &answer.receiver {
-            let at = pilotlight_core::time::Mono(now.0.saturating_sub(*age));
-            *newest = Some(Newest { end: *end, at });
+        let mut heard = self.heard.lock().expect("no holder of this lock panics");
+        if let Some(receiver) = &answer.receiver {
+            receiver.tell(&mut heard, now);
         }
         Figures {
             received: answer.end.lsn,
             replayed: answer.replayed,
-            newest: *newest,
+            heard: *heard,
             streaming: answer.streaming(),
-            replayed_commit_age: answer.commit_age,
+            replayed_commit: answer.commit,
             sentinel,
             now,
-            wall: self.clock.wall(),
         }
     }
 
@@ -314,4 +350,53 @@ pub(super) fn was_writer(directory: &Directory, control: &Control) -> bool {
         return !(directory.armed() && upstream.is_some_and(|u| !u.is_empty()));
     }
     upstream.is_some_and(|u| u.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receiver(sent: u64, heard_ms: u64) -> Receiver {
+        Receiver {
+            status: "streaming".to_owned(),
+            host: "east".to_owned(),
+            port: "5432".to_owned(),
+            end: None,
+            said: None,
+            sent: Some(Wall(sent)),
+            heard: Some(Duration::from_millis(heard_ms)),
+        }
+    }
+
+    #[test]
+    fn clocks_that_differ_by_much_are_named() {
+        let wall = Wall(100_000);
+        for (sent, says) in [
+            (99_500, None),
+            (101_500, None),
+            (109_500, Some("10.0 s behind the upstream's")),
+            (89_500, Some("10.0 s ahead of the upstream's")),
+        ] {
+            assert_eq!(receiver(sent, 500).clock_apart(wall).as_deref(), says, "{sent}");
+        }
+    }
+
+    /// Ours is ten seconds slow, and what the copy holds is twelve seconds old.
+    #[test]
+    fn a_slow_clock_makes_nothing_younger() {
+        let (ours, writers) = (Wall(100_000), 110_000);
+        let mut heard = Heard::default();
+        receiver(writers, 0).tell(&mut heard, Mono(Duration::from_secs(7)));
+        let seen = Figures {
+            received: Lsn(10),
+            replayed: Lsn(10),
+            heard,
+            streaming: true,
+            replayed_commit: Some(Wall(writers - 12_000)),
+            sentinel: None,
+            now: Mono(Duration::from_secs(7)),
+        };
+        assert!(ours.since(Wall(writers - 12_000)) < Duration::from_secs(3), "what our clock would have said");
+        assert_eq!(lag(&seen).seconds_ms, Some(Duration::from_secs(12)));
+    }
 }

@@ -9,6 +9,7 @@ use super::PostgresDriver;
 use super::session::{Session, SqlError, column};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::{Failure, Finding, Severity};
+use pilotlight_core::time::show_duration;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ const ASK: &str = "SELECT name, setting FROM pg_settings WHERE name IN ('wal_log
     'recovery_target', 'recovery_target_lsn', 'recovery_target_name', 'recovery_target_time', 'recovery_target_xid') \
     UNION ALL SELECT 'superuser', rolsuper::text FROM pg_roles WHERE rolname = current_user \
     UNION ALL SELECT 'recovering', pg_is_in_recovery()::text \
-    UNION ALL SELECT 'senders', count(*)::text FROM pg_stat_replication";
+    UNION ALL SELECT 'clock_behind_ms', ((extract(epoch FROM last_msg_send_time - last_msg_receipt_time)) * 1000)::bigint::text \
+    FROM pg_stat_wal_receiver UNION ALL SELECT 'senders', count(*)::text FROM pg_stat_replication";
 
 async fn ask(session: &Session) -> Result<Settings, SqlError> {
     let rows = session.rows(ASK, ASK_TIMEOUT, true).await?;
@@ -232,6 +234,7 @@ fn of_standby(here: &str, s: &Settings, effect: &Effect) -> Vec<Finding> {
         let message = format!("{here} notices a silent upstream after {} s", number(s, "wal_receiver_timeout") / 1_000);
         found.push(finding("PL-0314", Severity::Warning, message, "set wal_receiver_timeout = 5s"));
     }
+    found.extend(of_clock(here, number(s, "clock_behind_ms")));
     let info = s.get("primary_conninfo").map_or("", String::as_str);
     if !info.is_empty() && !info.contains("tcp_user_timeout") && !info.contains("keepalives_idle") {
         let message = format!("primary_conninfo of {here} has no keepalives: a cut link goes unnoticed for hours");
@@ -261,6 +264,17 @@ fn of_standby(here: &str, s: &Settings, effect: &Effect) -> Vec<Finding> {
         found.push(finding("PL-0318", Severity::Warning, message, "set recovery_target_timeline = latest"));
     }
     found
+}
+
+/// The clocks of two regions, compared by what the upstream last sent: never better than the way between them.
+fn of_clock(here: &str, behind_ms: i64) -> Option<Finding> {
+    let apart = Duration::from_millis(behind_ms.unsigned_abs());
+    let how = if behind_ms > 0 { "behind" } else { "ahead of" };
+    (apart > super::look::CLOCKS_APART).then(|| {
+        let message = format!("the clock of {here} is {} {how} its upstream's", show_duration(apart));
+        let hint = "let a time service keep both; ages are reckoned with the difference, people and logs are not";
+        finding("PL-0325", Severity::Warning, message, hint)
+    })
 }
 
 fn of_upstream(there: &str, s: &Settings) -> Vec<Finding> {

@@ -53,6 +53,8 @@ fn each_bad_setting_has_its_finding() {
         ("wal_retrieve_retry_interval", "5000", "PL-0313", Severity::Warning),
         ("wal_receiver_timeout", "60000", "PL-0314", Severity::Warning),
         ("primary_conninfo", "host=a", "PL-0315", Severity::Note),
+        ("clock_behind_ms", "10000", "PL-0325", Severity::Warning),
+        ("clock_behind_ms", "-10000", "PL-0325", Severity::Warning),
         ("recovery_min_apply_delay", "60000", "PL-0316", Severity::Blocker),
         ("recovery_target_lsn", "0/1", "PL-0317", Severity::Blocker),
         ("recovery_target_timeline", "current", "PL-0318", Severity::Warning),
