@@ -4,7 +4,8 @@
 //! Invariant: what the gate sends before [`confirm_until`] is believed before the lease ends, or never: a gate that is
 //! stopped between its look at the clock and its send is silent for the server, which closes the connection of a silent
 //! client after [`sender_timeout`].
-//! Not covered: a machine that is paused as a whole, server and gate alike (docs/failure-cases.md).
+//! Not covered: a machine that is paused as a whole, server and gate alike (docs/failure-cases.md); a wall clock that is stepped
+//! back while the gate is stopped in that moment, since the server counts its silence on it (docs/what-can-still-go-wrong.md).
 
 use crate::time::Mono;
 use std::time::Duration;

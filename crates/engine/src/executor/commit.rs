@@ -31,11 +31,16 @@ impl Executor {
             };
             match appended {
                 Ok(()) => break,
-                Err(AppendError::Taken { .. }) if self.is_ours(first, &queue).await => break,
-                Err(AppendError::Taken { seq, .. }) => {
-                    tracing::error!(run = %self.run, seq, "another controller drives the run; letting go of it");
-                    return Err(LetGo::Deposed);
-                }
+                Err(AppendError::Taken { seq, .. }) => match self.is_ours(first, &queue).await {
+                    Ok(true) => break,
+                    Ok(false) => {
+                        tracing::error!(run = %self.run, seq, "another controller drives the run; letting go of it");
+                        return Err(LetGo::Deposed);
+                    }
+                    // Whose it is is not known. Who let go now might be the only one to drive it.
+                    Err(StorageError::Closed) => return Err(LetGo::Stopped),
+                    Err(why) => self.stall(why).await?,
+                },
                 Err(AppendError::Storage(StorageError::Closed)) => return Err(LetGo::Stopped),
                 Err(AppendError::Storage(why)) => self.stall(why).await?,
             }
@@ -50,9 +55,10 @@ impl Executor {
     }
 
     /// An append that was reported as failed may have been kept. If exactly our records stand there, it was.
-    async fn is_ours(&self, first: u64, queue: &[(Wall, Event)]) -> bool {
-        let Ok(found) = self.parts.journal.read(&self.run, first, queue.len() + 1).await else { return false };
-        found.len() == queue.len() && found.iter().zip(queue).all(|(r, (at, event))| r.at == *at && r.event == *event)
+    async fn is_ours(&self, first: u64, queue: &[(Wall, Event)]) -> Result<bool, StorageError> {
+        let found = self.parts.journal.read(&self.run, first, queue.len() + 1).await?;
+        let same = |(r, (at, event)): (&Record, &(Wall, Event))| r.at == *at && r.event == *event;
+        Ok(found.len() == queue.len() && found.iter().zip(queue).all(same))
     }
 
     /// Waits a while before the next try, and tells whoever asks.

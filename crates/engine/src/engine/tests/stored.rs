@@ -1,11 +1,15 @@
 //! The engine on the real file: it survives its process, waits for room on a full disk, and refuses a second process.
 
 use super::scene::{Scene, Stage};
+use crate::journal::{AppendError, Journal};
 use crate::sqlite;
 use crate::storage::StorageError;
+use async_trait::async_trait;
 use pilotlight_core::id::RunId;
-use pilotlight_core::run::{Condition, RunResult};
+use pilotlight_core::run::{Condition, Event, Record, RunResult};
+use pilotlight_core::time::Wall;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -151,4 +155,54 @@ async fn a_damaged_run_that_was_under_way_holds_its_unit_and_is_not_driven() {
     assert_eq!(record.run, Some(run), "the unit is held");
     assert_eq!(stage.world.calls(), sent, "nothing was done");
     life.kill().await;
+}
+
+/// Keeps one append and says that it failed, then cannot be read for a while: whose the records are is not known meanwhile.
+struct Blind {
+    journal: Arc<dyn Journal>,
+    appends: AtomicU32,
+    lie_at: u32,
+    blind_for: AtomicU32,
+}
+
+fn silent() -> StorageError {
+    StorageError::Unreachable { what: "the store".to_owned(), why: "no answer".to_owned() }
+}
+
+#[async_trait]
+impl Journal for Blind {
+    async fn append(&self, run: &RunId, first: u64, events: Vec<(Wall, Event)>) -> Result<(), AppendError> {
+        self.journal.append(run, first, events).await?;
+        match self.appends.fetch_add(1, Ordering::Relaxed) + 1 == self.lie_at {
+            true => Err(silent().into()),
+            false => Ok(()),
+        }
+    }
+    async fn read(&self, run: &RunId, from: u64, limit: usize) -> Result<Vec<Record>, StorageError> {
+        let lied = self.appends.load(Ordering::Relaxed) >= self.lie_at;
+        // Only what looks for records in the middle: whoever shows the run reads it from its beginning.
+        let blind = lied
+            && from > 1
+            && self.blind_for.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+        if blind { Err(silent()) } else { self.journal.read(run, from, limit).await }
+    }
+    async fn heads(&self) -> Result<Vec<(RunId, u64)>, StorageError> {
+        self.journal.heads().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_records_cannot_be_looked_at_is_not_let_go_of() {
+    for lie_at in 2..12 {
+        let stage = Stage::new(Scene::Switchover);
+        let (appends, blind_for) = (AtomicU32::new(0), AtomicU32::new(3));
+        let blind = Arc::new(Blind { journal: Arc::clone(&stage.journal), appends, lie_at, blind_for });
+        let life = stage.life_on(blind.clone(), Arc::new(stage.router())).await;
+        let run = stage.start(&life).await;
+        let view = life.settled(&run).await;
+        assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "append {lie_at}: {view:#?}");
+        assert_eq!(blind.blind_for.load(Ordering::Relaxed), 0, "append {lie_at}: it was looked at until it was seen");
+        stage.check_settled(&view, &format!("append {lie_at} was kept, and could not be looked at"));
+        life.kill().await;
+    }
 }
