@@ -24,8 +24,9 @@ test: tools postgres engines ## run every test, those on real PostgreSQL include
 	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)
 
 test-aws: tools moto ## run the tests of AWS drivers and of the function against the AWS test server
-	$(CARGO) test --locked $(AWS) --lib --test aws --test lambda $(ARGS)
-	# They mostly wait for the phases of the test server.
+	$(CARGO) test --locked $(AWS) --lib $(ARGS)
+	# These mostly wait for the phases of the test server.
+	RUST_TEST_THREADS=4 $(CARGO) test --locked $(AWS) --test aws --test lambda $(ARGS)
 	RUST_TEST_THREADS=6 $(CARGO) test --locked $(AWS) --test server $(ARGS)
 
 test-terraform: ## test the Terraform modules with mocked providers, where terraform is installed
