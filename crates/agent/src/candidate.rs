@@ -19,6 +19,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The driver gives up well before: it changes two settings and waits for a candidate that is close.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// An attempt that failed at once is made again with the next look. One that took longer had the turns of all copies of the
+/// unit for so long, and leaves them to upkeep and runs for as long before the next, at most for [`INTERVAL`].
+const AT_ONCE: Duration = Duration::from_millis(250);
+
 /// Decides and acts until shutdown.
 pub(crate) async fn run(agent: &Agent, unit: &Unit) {
     let targets = agent.picture.replicated_of(unit);
@@ -26,7 +30,15 @@ pub(crate) async fn run(agent: &Agent, unit: &Unit) {
     let mut trouble = None;
     let (mut looks, mut heard) = (0, 0);
     let mut over = pin!(agent.shutdown.cancelled());
+    let mut leaves = None;
     loop {
+        if let Some(took) = leaves.take() {
+            tokio::select! {
+                biased;
+                () = agent.clock.sleep(took) => {}
+                () = &mut over => return,
+            }
+        }
         tokio::select! {
             biased;
             () = agent.picture.looks.passes(looks) => {}
@@ -68,7 +80,11 @@ pub(crate) async fn run(agent: &Agent, unit: &Unit) {
         let effect =
             Effect::WaitFor { component: component.clone(), region: agent.region.clone(), waits: waits.clone() };
         memory.forget(&component);
-        match agent.hands.own(turn, target, now.generation, &effect, DEADLINE).await {
+        let began = agent.clock.mono();
+        let done = agent.hands.own(turn, target, now.generation, &effect, DEADLINE).await;
+        let took = agent.clock.mono().since(began);
+        leaves = (done.is_err() && took > AT_ONCE).then_some(took.min(INTERVAL));
+        match done {
             Ok(_) => {
                 tracing::info!(%component, "waits for {waits} before it acknowledges: {why}");
                 memory.proven(&component, &waits);

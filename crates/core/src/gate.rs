@@ -31,10 +31,51 @@ pub fn confirm_until(lease_end: Mono, lease: Duration, fresh: Option<(Mono, Dura
     }
 }
 
+/// A gate beside its server connects within milliseconds, and tries again all the time. One that has not connected after so
+/// long has a reason that a person has to see: each commit waits for the candidate meanwhile.
+pub const CONNECTS_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long a gate that may confirm has not been connected to its server, looked at again and again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Apart {
+    since: Option<Mono>,
+    looked: Mono,
+}
+
+impl Apart {
+    /// The gate was looked at. Returns whether it has been apart for too long. One that may not confirm hangs up, which says
+    /// nothing; where nobody looked for a while, as beside a server that was down, it is counted anew.
+    pub fn looked(&mut self, now: Mono, may_confirm: bool, connected: bool) -> bool {
+        let unseen = now.since(self.looked) > CONNECTS_WITHIN;
+        self.looked = now;
+        if connected || !may_confirm {
+            self.since = None;
+            return false;
+        }
+        let since = self.since.filter(|_| !unseen).unwrap_or(now);
+        self.since = Some(since);
+        now.since(since) >= CONNECTS_WITHIN
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_gate_that_may_confirm_and_is_not_connected_is_told_after_a_while() {
+        let at = |tenths: u64| Mono(Duration::from_millis(60_000 + tenths * 100));
+        let mut apart = Apart::default();
+        assert!((0..30).all(|t| !apart.looked(at(t), true, false)));
+        assert!(apart.looked(at(30), true, false) && apart.looked(at(31), true, false));
+        assert!(!apart.looked(at(32), true, true), "it is connected");
+        assert!(!apart.looked(at(33), true, false), "counted anew");
+        assert!((34..80).all(|t| !apart.looked(at(t), false, false)), "closed, it is to hang up");
+        assert!(!apart.looked(at(80), true, false));
+        assert!(!apart.looked(at(200), true, false), "nobody looked while the server was down");
+        assert!((201..230).all(|t| !apart.looked(at(t), true, false)) && apart.looked(at(230), true, false));
+    }
 
     proptest! {
         /// A confirmation may leave until the last moment and be believed as late as the server's limit allows.

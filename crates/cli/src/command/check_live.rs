@@ -3,7 +3,7 @@
 //! Changes nothing: dials ports, asks names, asks the controller what it hears and what a dry run of a move finds.
 
 use crate::args::CheckArgs;
-use crate::command::status::{another_plan, drift, led_elsewhere, older};
+use crate::command::status::{another_plan, drift, gate_apart, led_elsewhere, older};
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -227,6 +227,12 @@ async fn controller(plan: &Plan) -> Vec<Looked> {
         if let Some(saw) = older(region) {
             let hint = "install the controller's version there and restart the agent";
             seen.push(Looked::bad(format!("version of the agent of {}", region.region), Severity::Warning, saw, hint));
+        }
+        for component in &region.components {
+            let Some(saw) = gate_apart(region, component) else { continue };
+            let what = format!("gate of {} in {}", component.component, region.region);
+            let hint = "mend what the message ends with; until then each commit waits for the candidate";
+            seen.push(Looked::bad(what, Severity::Warning, saw, hint).code(code::GATE_APART));
         }
         for saw in another_plan(region) {
             let hint =

@@ -8,7 +8,7 @@ use crate::error::{CliError, Exit};
 use crate::operator::Operator;
 use pilotlight_core::code;
 use pilotlight_core::health::{Health, ServiceHealth};
-use pilotlight_core::observation::{Role, State};
+use pilotlight_core::observation::{GATE_APART, Role, State};
 use pilotlight_core::outcome::Finding;
 use pilotlight_core::plan::{Plan, show_shares, taking};
 use pilotlight_core::time::{show_duration, show_wall};
@@ -87,6 +87,9 @@ fn text(status: &StatusView, plan: &Plan) -> String {
             let was = if region.heard { "" } else { "last seen as " };
             let _ = writeln!(out, "  {}", component_text(component, was));
             to_mend(&mut out, &component.state.findings);
+            if let Some(line) = gate_apart(region, component) {
+                let _ = writeln!(out, "    GATE APART  [{}] {line}", code::GATE_APART);
+            }
         }
     }
     if !status.findings.is_empty() {
@@ -127,6 +130,11 @@ pub(crate) fn older(region: &RegionStatus) -> Option<String> {
     let unsaid = if unsaid { "; it does not say its plan, so nothing that rests on it moves by itself" } else { "" };
     let code = code::AGENT_OLD;
     Some(format!("[{code}] it speaks version {speaks} of the protocol, the controller version {controller}{unsaid}"))
+}
+
+/// The gate of a writer could confirm and does not: each commit waits for the candidate.
+pub(crate) fn gate_apart<'a>(region: &RegionStatus, component: &'a ComponentStatus) -> Option<&'a str> {
+    component.state.facts.get(GATE_APART).filter(|_| region.heard).map(String::as_str)
 }
 
 /// Where the plan of the region's agent differs from the controller's, one line each.
@@ -317,6 +325,19 @@ mod tests {
         let mut out = String::new();
         to_mend(&mut out, &component.state.findings);
         assert_eq!(out, "    TO MEND  [PL-0961] 4 MB are free; make room\n");
+    }
+
+    #[test]
+    fn a_gate_that_cannot_confirm_is_told_while_its_agent_is_heard() {
+        let state = serde_json::json!({ "role": "writer", "facts": { "gate apart": "it is not connected" } });
+        let mut region: RegionStatus = serde_json::from_value(serde_json::json!({
+            "region": "east", "heard_ms": 9, "heard": true,
+            "components": [{ "component": "database", "state": state, "age_ms": 9 }]
+        }))
+        .expect("a region as the API sends it");
+        assert_eq!(gate_apart(&region, &region.components[0]), Some("it is not connected"));
+        region.heard = false;
+        assert_eq!(gate_apart(&region, &region.components[0]), None);
     }
 
     fn sample() -> Plan {

@@ -3,13 +3,18 @@
 //! Border: [`Gate::allow`] only notes the moment; a thread of its own speaks to the process. So neither a gate that hangs
 //! nor a disk under its socket holds up the agent.
 //!
-//! Invariant: what the process is told is [`confirm_until`](pilotlight_core::gate::confirm_until) and nothing later.
+//! Invariants:
+//! - what the process is told is [`confirm_until`](pilotlight_core::gate::confirm_until) and nothing later;
+//! - what it says is believed for [`WORD_HOLDS`] only: a thread that ended leaves its last word behind.
 
 mod process;
 
-use pilotlight_core::gate::{confirm_until, sender_timeout};
-use pilotlight_core::time::Mono;
+use pilotlight_core::code;
+use pilotlight_core::gate::{Apart, CONNECTS_WITHIN, confirm_until, sender_timeout};
+use pilotlight_core::time::{Mono, show_duration};
+use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_driver::gate::Gate;
+use pilotlight_driver::rarely::Rarely;
 use pilotlight_gate::order::{Order, Site, Word};
 use process::Process;
 use std::path::PathBuf;
@@ -18,6 +23,9 @@ use std::time::Duration;
 
 /// Between two words to a gate that has nothing new to hear: it also says how it is.
 const PULSE: Duration = Duration::from_millis(200);
+
+/// A word that is older says nothing. The thread asks every [`PULSE`], and gives up on an answer within a second or two.
+const WORD_HOLDS: Duration = Duration::from_secs(2);
 
 /// What a gate process is made of.
 pub struct GateParts {
@@ -47,8 +55,28 @@ pub struct GateParts {
 pub struct PostgresGate {
     name: String,
     standby_name: String,
+    lease: Duration,
     stall_at: Option<Duration>,
     shared: Arc<Shared>,
+    seen: Mutex<Seen>,
+    rarely: Rarely,
+}
+
+/// What looks have found so far.
+#[derive(Default)]
+struct Seen {
+    apart: Apart,
+    /// The trouble that was told last.
+    told: Option<String>,
+}
+
+/// How it is, for people who look at the writer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// In a word or a sentence.
+    pub(super) says: String,
+    /// It may confirm and has not been able to for a while: why.
+    pub(super) apart: Option<String>,
 }
 
 struct Shared {
@@ -66,8 +94,8 @@ struct Wanted {
     version: u64,
     /// The gate is wanted no more.
     dropped: bool,
-    /// What the process last said.
-    word: Option<Word>,
+    /// What the process last said, and when.
+    word: Option<(Word, Mono)>,
 }
 
 impl PostgresGate {
@@ -88,8 +116,11 @@ impl PostgresGate {
         let gate = Self {
             name: format!("commits of {}", parts.component),
             standby_name: name,
+            lease: parts.lease,
             stall_at: parts.stall_at,
             shared: shared.clone(),
+            seen: Mutex::default(),
+            rarely: Rarely::default(),
         };
         let (lease, stall_at) = (parts.lease, parts.stall_at);
         let mut process = Process::new(parts, site);
@@ -111,9 +142,39 @@ impl PostgresGate {
         }
     }
 
-    /// What the process last said.
+    /// What the process last said, unless that was long ago.
     pub fn word(&self) -> Option<Word> {
-        self.shared.lock().word.clone()
+        let (word, heard) = self.shared.lock().word.clone()?;
+        (SystemClock.mono().since(heard) < WORD_HOLDS).then_some(word)
+    }
+
+    /// How it is beside a server that is a writer now. Trouble that lasts is logged once per change.
+    pub(super) fn standing(&self) -> Standing {
+        let now = SystemClock.mono();
+        let may = self.shared.lock().until(self.lease, self.stall_at).is_some_and(|until| now < until);
+        self.stands(now, may, self.word())
+    }
+
+    fn stands(&self, now: Mono, may: bool, word: Option<Word>) -> Standing {
+        let connected = word.as_ref().is_some_and(|w| w.linked);
+        let says = match word {
+            Some(word) if word.linked => "confirms".to_owned(),
+            Some(word) => word.trouble.unwrap_or_else(|| "closed".to_owned()),
+            None => "does not answer".to_owned(),
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let apart = seen.apart.looked(now, may, connected).then(|| {
+            let within = show_duration(CONNECTS_WITHIN);
+            format!("the gate may confirm and is not connected, for more than {within}: {says}")
+        });
+        if apart != seen.told && self.rarely.may_say(if apart.is_some() { "apart" } else { "well" }, now) {
+            match &apart {
+                Some(apart) => tracing::warn!(gate = self.name, "{}: {apart}", code::GATE_APART),
+                None => tracing::info!(gate = self.name, "the gate is connected, or closed: {says}"),
+            }
+            seen.told.clone_from(&apart);
+        }
+        Standing { says, apart }
     }
 }
 
@@ -187,6 +248,59 @@ fn keep(shared: &Shared, process: &mut Process, lease: Duration, stall_at: Optio
         drop(wanted);
         let Some(until) = until else { continue };
         let word = process.tell(&Order::until(until));
-        shared.lock().word = word;
+        shared.lock().word = word.map(|word| (word, SystemClock.mono()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(folder: &std::path::Path) -> Arc<PostgresGate> {
+        let parts = GateParts {
+            program: "/no/such/program".into(),
+            args: Vec::new(),
+            folder: folder.to_owned(),
+            component: "database".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+            user: "postgres".to_owned(),
+            password: None,
+            lease: Duration::from_secs(3),
+            stall_at: None,
+        };
+        PostgresGate::new(parts).unwrap()
+    }
+
+    fn word(linked: bool, trouble: Option<&str>) -> Word {
+        Word { pid: 1, name: "pl_gate".to_owned(), linked, confirmed: 0, trouble: trouble.map(str::to_owned) }
+    }
+
+    #[test]
+    fn trouble_of_a_gate_that_may_confirm_is_told_when_it_lasts() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = gate(folder.path());
+        let at = |tenths: u64| Mono(Duration::from_millis(60_000 + 100 * tenths));
+        let full = || Some(word(false, Some("number of requested standby connections exceeds max_wal_senders")));
+        let early = gate.stands(at(0), true, full());
+        assert!(early.says.contains("max_wal_senders") && early.apart.is_none(), "{early:?}");
+        let lasting = (1..=30).map(|t| gate.stands(at(t), true, full())).last().unwrap();
+        assert!(lasting.apart.is_some_and(|apart| apart.contains("max_wal_senders")));
+        assert!(gate.stands(at(31), true, None).apart.is_some_and(|apart| apart.ends_with("does not answer")));
+        assert_eq!(gate.stands(at(32), false, full()).apart, None, "it is not to be connected");
+        let well = gate.stands(at(33), true, Some(word(true, None)));
+        assert_eq!(well, Standing { says: "confirms".to_owned(), apart: None });
+    }
+
+    #[test]
+    fn what_was_said_long_ago_is_not_said_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = gate(folder.path());
+        let now = SystemClock.mono();
+        gate.shared.lock().word = Some((word(true, None), now));
+        assert_eq!(gate.word().map(|w| w.linked), Some(true));
+        gate.shared.lock().word = Some((word(true, None), Mono(now.0.saturating_sub(WORD_HOLDS))));
+        assert_eq!(gate.word(), None);
+        assert_eq!(gate.standing().says, "does not answer");
     }
 }

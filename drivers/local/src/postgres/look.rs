@@ -6,13 +6,14 @@
 use super::PostgresDriver;
 use super::control::Control;
 use super::directory::Directory;
+use super::gate::Standing;
 use super::lag::{Afar, Figures, Heard, Newest, lag};
 use super::lsn::{Lsn, Place};
 use super::processes::{self, Proc};
 use super::session::{Session, SqlError, column};
 use super::upstream::value_of;
 use pilotlight_core::id::Region;
-use pilotlight_core::observation::{Role, Sentinel, State};
+use pilotlight_core::observation::{GATE_APART, Role, Sentinel, State};
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::time::{Mono, Wall, show_duration};
 use std::collections::BTreeMap;
@@ -233,12 +234,9 @@ impl PostgresDriver {
 
     fn tell_of_gate(&self, facts: &mut BTreeMap<String, String>) {
         let Some(gate) = &self.confirmed.gate else { return };
-        let says = match gate.word() {
-            Some(word) if word.linked => "confirms".to_owned(),
-            Some(word) => word.trouble.unwrap_or_else(|| "closed".to_owned()),
-            None => "does not answer".to_owned(),
-        };
+        let Standing { says, apart } = gate.standing();
         facts.insert("gate".to_owned(), says);
+        facts.extend(apart.map(|apart| (GATE_APART.to_owned(), apart)));
     }
 
     fn figures(&self, answer: &Answer, sentinel: Option<Sentinel>) -> Figures {

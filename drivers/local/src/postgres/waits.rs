@@ -53,6 +53,10 @@ const ASK: Duration = Duration::from_secs(2);
 /// While commits wait for nobody (`strict`), the flag must be seen within this time.
 const STALL_LIMIT: Duration = Duration::from_millis(500);
 
+/// A gate that may confirm connects within milliseconds, one whose process is to be started first within half a second. It is
+/// waited for no longer at once: whoever asks holds the turns of the unit's copies, and asks again.
+const GATE_CONNECTS: Duration = Duration::from_secs(1);
+
 /// A candidate further behind is not waited for yet: it would stall writes, or take long to be proven.
 const NEAR: u64 = 16 << 20;
 
@@ -141,6 +145,7 @@ impl PostgresDriver {
             return Ok(());
         }
         let gate = self.gate()?.standby_name().to_owned();
+        let until = work.now() + GATE_CONNECTS;
         loop {
             let began = self.clock.mono();
             let senders = self.senders().await?;
@@ -148,6 +153,10 @@ impl PostgresDriver {
             self.tell_gate(waits.candidate.as_deref(), &senders, began);
             if senders.iter().any(|s| s.name == gate && s.streams) {
                 return Ok(());
+            }
+            if began >= until {
+                let says = self.gate()?.standing().says;
+                return Err(Failure::transient(format!("the gate is not connected ({says})")));
             }
             in_time(work, "the gate is connected", &senders)?;
             work.pause(LOOK_AGAIN, "the gate is connected", &|| connected(&senders)).await?;

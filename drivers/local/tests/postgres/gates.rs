@@ -5,6 +5,7 @@ use crate::payer::Payer;
 use nix::sys::signal::Signal;
 use pilotlight_core::candidate::Waits;
 use pilotlight_core::effect::Effect;
+use pilotlight_core::observation::GATE_APART;
 use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_core::plan::Guarantee;
 use pilotlight_core::time::show_duration;
@@ -386,6 +387,36 @@ async fn a_session_that_waives_the_wait_is_not_covered() {
     let waived = client.batch_execute("SET synchronous_commit = off; INSERT INTO paid VALUES (1)").await;
     pair.freeze("west", Signal::SIGCONT);
     waived.expect("acknowledged at once");
+}
+
+/// The setting was proven while the gate was connected; nothing asks for the gate again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_is_not_let_in_any_more_is_told() {
+    let (pair, _, _renewing) = Pair::bounded().await;
+    assert_eq!(pair.look("east").await.facts.get(GATE_APART), None);
+    let client = pair.client("east").await.expect("a client");
+    let hba = pair.server("east").data_dir.join("pg_hba.conf");
+    let rules = std::fs::read_to_string(&hba).expect("its rules");
+    std::fs::write(&hba, format!("host replication all all reject\n{rules}")).expect("another rule");
+    client.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE application_name LIKE 'pl_gate%'";
+    let told = eventually("the gate is told to be apart", || async {
+        // Again and again: it may come back before the server has read its rules.
+        client.batch_execute(end).await.expect("an end");
+        let state = pair.look("east").await;
+        state.facts.get(GATE_APART).cloned().ok_or_else(|| format!("{:?}", state.facts))
+    })
+    .await;
+    assert!(told.contains("pg_hba.conf"), "{told}");
+    pair.pays_within(1, Duration::from_secs(5)).await.expect("the candidate confirms meanwhile");
+    std::fs::write(&hba, rules).expect("the rule of before");
+    client.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
+    eventually("the gate confirms", || async {
+        let state = pair.look("east").await;
+        let confirms = state.facts.get("gate").is_some_and(|says| says == "confirms");
+        if confirms && !state.facts.contains_key(GATE_APART) { Ok(()) } else { Err(format!("{:?}", state.facts)) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
