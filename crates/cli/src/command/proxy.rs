@@ -5,7 +5,7 @@ use crate::connect;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
 use pilotlight_driver::clock::{Clock, SystemClock};
-use pilotlight_local::connections::proxy::Proxy;
+use pilotlight_local::connections::proxy::{Proxy, descriptors};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -14,6 +14,13 @@ use std::process::ExitCode;
 
 /// Runs until it is told to end. No runtime: one thread, so that nothing else can hold it up.
 pub(crate) fn run(args: &ProxyArgs) -> Result<ExitCode, CliError> {
+    super::log_to_stderr();
+    match descriptors::raise() {
+        Ok(clients) => {
+            tracing::info!(listen = %args.listen, clients, "the proxy has started, with descriptors for so many")
+        }
+        Err(e) => tracing::warn!("the limit of open files cannot be raised: {e}"),
+    }
     let listener = TcpListener::bind(args.listen).map_err(|e| {
         let (code, hint) = connect::cannot_listen(&e);
         let e = anyhow::Error::new(e).context(format!("the proxy cannot listen on {}", args.listen));

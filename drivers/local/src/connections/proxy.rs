@@ -8,14 +8,19 @@
 //! - the clock is read before each write of the server's bytes to a client, and after each wait: a process that was frozen
 //!   finds its lease over before it hands on what lay in its buffers;
 //! - without an order it is closed; an order can only come through its own socket, from the account that runs it;
-//! - a slow side holds up its own connection only: nothing is read for which there is no room.
+//! - a slow side holds up its own connection only: nothing is read for which there is no room;
+//! - whoever could not be let in for want of a descriptor is let in when there is one: no other arrival is needed for it.
 
+pub mod descriptors;
 mod link;
 
 use link::{Link, Passed};
 use mio::net::{TcpListener, TcpStream, UnixDatagram};
 use mio::{Events, Interest, Poll, Token};
+use nix::errno::Errno;
+use pilotlight_core::code;
 use pilotlight_core::time::Mono;
+use pilotlight_driver::rarely::Rarely;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -27,6 +32,9 @@ const FIRST_LINK: usize = 2;
 
 /// Between two looks at the clock when nothing happens and the lease has no end yet.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Between two tries to let in somebody for whom there was no descriptor: the poll tells each arrival once only.
+const LET_IN_AGAIN: Duration = Duration::from_millis(50);
 
 /// The machine's clock since boot; tests bring their own.
 type Now = Box<dyn Fn() -> Mono>;
@@ -43,6 +51,11 @@ pub struct Proxy {
     next: usize,
     /// Links with more to pass than one turn allows.
     eager: Vec<usize>,
+    /// Clients may be waiting at the listener, who could not be let in.
+    queue: bool,
+    /// One that was let in and could not be led on.
+    held: Option<TcpStream>,
+    rarely: Rarely,
 }
 
 impl Proxy {
@@ -59,9 +72,10 @@ impl Proxy {
         let (mut listener, mut orders) = (TcpListener::from_std(listener), UnixDatagram::from_std(orders));
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         poll.registry().register(&mut orders, ORDERS, Interest::READABLE)?;
-        let (links, eager) = (HashMap::new(), Vec::new());
-        let now: Now = Box::new(now);
-        Ok(Self { poll, listener, orders, server, now, until: None, links, next: FIRST_LINK, eager })
+        let (links, eager, rarely) = (HashMap::new(), Vec::new(), Rarely::default());
+        let (now, until, next): (Now, _, _) = (Box::new(now), None, FIRST_LINK);
+        let (queue, held) = (false, None);
+        Ok(Self { poll, listener, orders, server, now, until, links, next, eager, queue, held, rarely })
     }
 
     /// Runs until an order says so or something breaks that cannot be mended.
@@ -90,6 +104,9 @@ impl Proxy {
             for number in ready {
                 self.pass(number);
             }
+            if self.queue {
+                self.accept();
+            }
         }
     }
 
@@ -97,8 +114,9 @@ impl Proxy {
         if !self.eager.is_empty() {
             return Duration::ZERO;
         }
+        let longest = if self.queue { LET_IN_AGAIN } else { LONGEST_WAIT };
         // Rounded up by the poll to whole milliseconds: the clock is read again before anything is handed on.
-        self.until.map_or(LONGEST_WAIT, |until| until.since((self.now)()).min(LONGEST_WAIT))
+        self.until.map_or(longest, |until| until.since((self.now)()).min(longest))
     }
 
     fn is_open(&self) -> bool {
@@ -111,24 +129,54 @@ impl Proxy {
             for (_, link) in self.links.drain() {
                 link.reset();
             }
+            if let Some(client) = self.held.take() {
+                link::reset(&client);
+            }
         }
     }
 
     fn accept(&mut self) {
-        loop {
+        self.queue = false;
+        if let Some(client) = self.held.take() {
+            self.let_in(client);
+        }
+        while !self.queue {
             match self.listener.accept() {
-                Ok((client, _)) if self.is_open() => self.lead(client),
-                Ok((client, _)) => link::reset(&client),
+                Ok((client, _)) => self.let_in(client),
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
-                // Nobody is left waiting, or there are no more descriptors: the next arrival asks again.
-                Err(_) => return,
+                // Nobody is left waiting.
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return,
+                Err(e) => self.queue_up(&e),
             }
+        }
+    }
+
+    fn let_in(&mut self, client: TcpStream) {
+        match self.is_open() {
+            true => self.lead(client),
+            false => link::reset(&client),
+        }
+    }
+
+    /// Whoever waits is let in later.
+    fn queue_up(&mut self, why: &io::Error) {
+        self.queue = true;
+        if self.rarely.may_say("queue", (self.now)()) {
+            let (code, clients) = (code::PROXY_DESCRIPTORS, self.links.len());
+            tracing::warn!(clients, "{code}: clients wait at the proxy, it cannot take them: {why}");
         }
     }
 
     /// Connects a client to the server.
     fn lead(&mut self, client: TcpStream) {
-        let Ok(server) = TcpStream::connect(self.server) else { return link::reset(&client) };
+        let server = match TcpStream::connect(self.server) {
+            Ok(server) => server,
+            Err(e) if [Errno::EMFILE, Errno::ENFILE].iter().any(|short| e.raw_os_error() == Some(*short as i32)) => {
+                self.held = Some(client);
+                return self.queue_up(&e);
+            }
+            Err(_) => return link::reset(&client),
+        };
         let number = self.next;
         self.next += 1;
         let mut link = Link::new(client, server);

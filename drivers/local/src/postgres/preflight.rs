@@ -7,8 +7,10 @@ mod wire;
 
 use super::PostgresDriver;
 use super::session::{Session, SqlError, column};
+use crate::connections::proxy::descriptors;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::{Failure, Finding, Severity};
+use pilotlight_core::plan::ConnectionFence;
 use pilotlight_core::time::show_duration;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +27,7 @@ type Settings = BTreeMap<String, String>;
 const ASK: &str = "SELECT name, setting FROM pg_settings WHERE name IN ('wal_log_hints', 'data_checksums', \
     'full_page_writes', 'wal_keep_size', 'max_wal_senders', 'hot_standby', 'wal_retrieve_retry_interval', \
     'wal_sender_timeout', 'wal_receiver_timeout', 'max_slot_wal_keep_size', 'restart_after_crash', 'wal_level', 'recovery_min_apply_delay', \
-    'recovery_target_timeline', 'synchronous_standby_names', 'server_version_num', 'primary_conninfo', 'fsync', \
+    'recovery_target_timeline', 'synchronous_standby_names', 'max_connections', 'server_version_num', 'primary_conninfo', 'fsync', \
     'recovery_target', 'recovery_target_lsn', 'recovery_target_name', 'recovery_target_time', 'recovery_target_xid') \
     UNION ALL SELECT 'superuser', rolsuper::text FROM pg_roles WHERE rolname = current_user \
     UNION ALL SELECT 'recovering', pg_is_in_recovery()::text \
@@ -72,6 +74,11 @@ impl PostgresDriver {
             }
         };
         found.extend(own.iter().flat_map(|settings| of_server(&here, settings, effect)));
+        if self.plan.connection_fence == ConnectionFence::Proxy
+            && let (Some(own), Ok(clients)) = (&own, descriptors::most_clients())
+        {
+            found.extend(of_proxy(&here, own, clients));
+        }
         if self.confirmed.waits && own.is_some() {
             found.extend(self.of_waits(&here).await);
         }
@@ -220,6 +227,17 @@ fn of_safety(here: &str, s: &Settings) -> Vec<Finding> {
         found.push(finding("PL-0310", Severity::Warning, message, hint));
     }
     found
+}
+
+/// The proxy in front of it has the limits of the agent that asks here.
+fn of_proxy(here: &str, s: &Settings, clients: u64) -> Option<Finding> {
+    let takes = number(s, "max_connections");
+    (u64::try_from(takes).is_ok_and(|takes| takes > clients)).then(|| {
+        let message =
+            format!("{here} takes {takes} clients, the limit of open files lets its proxy have only {clients} of them");
+        let hint = "raise the hard limit of open files of the agent (LimitNOFILE), then start agent and proxy again";
+        finding("PL-0338", Severity::Warning, message, hint)
+    })
 }
 
 fn of_standby(here: &str, s: &Settings, effect: &Effect) -> Vec<Finding> {

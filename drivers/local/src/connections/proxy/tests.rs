@@ -161,3 +161,44 @@ fn orders_survive_the_way_and_rubbish_is_none() {
         assert_eq!(read_order(rubbish.as_bytes()), None, "{rubbish}");
     }
 }
+
+/// Set in the process in which this test is alone, because the limit is the process's: where the server is, which is not in it.
+const ALONE: &str = "PILOTLIGHT_TEST_ALONE";
+
+#[test]
+fn who_finds_no_descriptor_is_let_in_when_there_is_one() {
+    let Ok(server) = std::env::var(ALONE) else {
+        let this = "connections::proxy::tests::who_finds_no_descriptor_is_let_in_when_there_is_one";
+        let mut alone = std::process::Command::new(std::env::current_exe().expect("this program"));
+        let ran = alone.args(["--exact", this]).env(ALONE, server().to_string()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+        return;
+    };
+    use nix::sys::resource::{Resource, setrlimit};
+    let scene = Scene::before(server.parse().expect("an address"));
+    scene.until(2_000);
+    // None is let go of: the proxy would give its descriptors back at some later moment.
+    let mut kept = Vec::new();
+    while !kept.last_mut().is_some_and(|client| says_back(client, b"hello")) {
+        assert!(kept.len() < 100, "the proxy has not read its orders");
+        kept.push(scene.client().expect("a connection"));
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, 256, 256).expect("a limit may be lowered");
+    // The client takes one descriptor; with another the proxy gets as far as the client, and not to the server.
+    for free in [1, 2] {
+        let mut taken: Vec<std::fs::File> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+        taken.truncate(taken.len() - free);
+        let mut client = std::net::TcpStream::connect(scene.address).expect("the system takes the connection");
+        client.write_all(b"hello").expect("room in the buffer");
+        client.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+        let mut back = [0; 5];
+        let silent = client.read_exact(&mut back).expect_err("nobody can answer yet");
+        assert!(matches!(silent.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{silent}");
+        drop(taken);
+        client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+        client.read_exact(&mut back).expect("it is let in, though nobody else has come");
+        assert_eq!(&back, b"hello");
+        kept.push(client);
+    }
+}

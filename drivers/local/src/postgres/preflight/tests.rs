@@ -78,3 +78,11 @@ fn an_upstream_must_be_a_writer_that_replicates() {
     ]);
     assert_eq!(of_upstream("db in east", &minimal)[0].code, "PL-0320");
 }
+
+#[test]
+fn a_proxy_that_may_open_too_few_files_is_told_before_it_turns_anybody_away() {
+    let settings = Settings::from([("max_connections".to_owned(), "501".to_owned())]);
+    let found = of_proxy("database in east", &settings, 500).expect("one client is too many");
+    assert!(found.code == "PL-0338" && found.message.contains("501") && found.message.contains("500"), "{found:?}");
+    assert_eq!(of_proxy("database in east", &settings, 501), None);
+}
