@@ -376,7 +376,7 @@ async fn a_setting_that_was_cleared_is_put_back_while_the_candidate_is_away_howe
     pair.pays_within(3, Duration::from_secs(5)).await.expect("the candidate confirms");
 }
 
-/// Open, and said to be: any role may waive the wait, and a cancelled commit is acknowledged.
+/// Open, and said to be: any role may waive the wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_waives_the_wait_is_not_covered() {
     let pair = Pair::started_with(Guarantee::Strict).await;
@@ -387,6 +387,35 @@ async fn a_session_that_waives_the_wait_is_not_covered() {
     let waived = client.batch_execute("SET synchronous_commit = off; INSERT INTO paid VALUES (1)").await;
     pair.freeze("west", Signal::SIGCONT);
     waived.expect("acknowledged at once");
+}
+
+/// Open, and said to be: whoever cancels a commit that waits is told that it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_cancelled_while_it_waits_is_acknowledged() {
+    let pair = Pair::started_with(Guarantee::Strict).await;
+    let waits = Waits { candidate: Some(pair.name().await), gate: false };
+    pair.admits("east", &waits).await;
+    let (client, other) = (pair.client("east").await.expect("a client"), pair.client("east").await.expect("another"));
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.expect("a number").get(0);
+    pair.freeze("west", Signal::SIGSTOP);
+    let cancel = client.cancel_token();
+    let paying = tokio::spawn(async move { client.batch_execute("INSERT INTO paid VALUES (1)").await });
+    let waits_for = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1";
+    eventually("the commit waits", || async {
+        let row = other.query_one(waits_for, &[&pid]).await.map_err(|e| e.to_string())?;
+        let event: Option<String> = row.get(0);
+        if event.as_deref() == Some("SyncRep") { Ok(()) } else { Err(format!("{event:?}")) }
+    })
+    .await;
+    assert!(!paying.is_finished(), "nobody has confirmed it");
+    cancel.cancel_query(tokio_postgres::NoTls).await.expect("the server hears it");
+    let told = tokio::time::timeout(Duration::from_secs(5), paying).await;
+    let seen = other.query_one("SELECT count(*) FROM paid", &[]).await.map(|row| row.get::<_, i64>(0));
+    pair.freeze("west", Signal::SIGCONT);
+    told.expect("it waits no longer")
+        .expect("no panic")
+        .expect("the client is told that it is done, not that it failed");
+    assert_eq!(seen.expect("a count"), 1, "others see it, and the candidate does not have it");
 }
 
 /// The setting was proven while the gate was connected; nothing asks for the gate again.
