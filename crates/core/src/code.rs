@@ -129,6 +129,7 @@ catalogue! {
     COOLING_DOWN = "PL-0224", Refused;
     NOT_CONFIRMED = "PL-0225", Refused;
     SERVICE_UNHEALTHY = "PL-0226", Refused;
+    NOBODY_TAKES_OVER = "PL-0227", Refused;
     NOT_ADMITTED = "PL-0231", Refused;
     MAY_LOSE = "PL-0232", Refused;
 

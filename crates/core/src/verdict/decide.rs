@@ -9,6 +9,7 @@
 //! what that one acknowledged since, and it would be in the way of the next.
 
 mod drain;
+mod unadmitted;
 
 use super::{Candidate, Hurdle, Judgement, Quorum, Scope, Verdict};
 use crate::code::{self, Code};
@@ -21,6 +22,7 @@ use drain::{drain, is_dark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use unadmitted::{lost_writer, without_candidate};
 
 /// A rejoin that failed is not tried again by itself for so long: it may be copying a whole database each time.
 pub const REJOIN_PAUSE: Duration = Duration::from_secs(600);
@@ -206,7 +208,8 @@ pub enum Reason {
     /// Does not fit.
     #[error(
         "what is seen is contradictory or incomplete: mend what the evidence names, and it goes on by itself; or make sure by hand \
-         that the writer's server and agent are off, then `pilotlight failover`"
+         that the writer's server and agent are off, then `pilotlight failover`, with `--writer-is-off REGION` where the \
+         store has no candidate"
     )]
     Unclear,
     /// A run moves the unit.
@@ -240,10 +243,13 @@ pub enum Reason {
     #[error("no region can take over: none is heard whose copies are standbys")]
     NoCandidate,
     /// The writer does not wait for it.
-    #[error(
-        "{region} is no candidate in the store, so nothing bounds what it may lack: make sure by hand that the old writer is off, then `pilotlight failover`"
-    )]
-    NotAdmitted { region: Region },
+    #[error("{region} is no candidate in the store, so nothing bounds what it may lack: {}", without_candidate(lost.as_ref()))]
+    NotAdmitted {
+        region: Region,
+        /// The writer's region, if nobody there is heard who could silence it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lost: Option<Region>,
+    },
     /// Receive lag.
     #[error("{region} had not received {bytes} bytes, the policy allows {allowed}: decide by hand")]
     Behind { region: Region, bytes: u64, allowed: u64 },
@@ -295,6 +301,8 @@ impl Reason {
             Reason::ServiceUnhealthy { .. } | Reason::ServiceNotForLong { .. } => code::SERVICE_UNHEALTHY,
             Reason::Unclear => code::NOT_SEEN,
             Reason::NoData => code::DATA_DAMAGED,
+            Reason::NoCandidate => code::NOBODY_TAKES_OVER,
+            Reason::NotAdmitted { .. } => code::NOT_ADMITTED,
             Reason::DrainByHand { .. } | Reason::DrainFailed { .. } => code::SHARE_LOST,
             Reason::HistoryUnread { unread } => unread.code,
             Reason::Minority { .. } | Reason::AllDown => code::MINORITY,
@@ -405,7 +413,7 @@ fn failover(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History) 
 
 /// Another region gets the writer, once every hurdle is cleared and nothing in the past bars it.
 fn replace(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, (verb, mode): (Verb, Mode)) -> Decision {
-    let candidate = match choose(plan, &judgement.candidates) {
+    let candidate = match choose(plan, judgement) {
         Ok(candidate) => candidate,
         Err(reason) => return Decision::Hold(reason),
     };
@@ -439,7 +447,8 @@ fn replace(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, (
 }
 
 /// The first candidate that clears its hurdles; else what stops the best one.
-fn choose<'a>(plan: &Plan, candidates: &'a [Candidate]) -> Result<&'a Candidate, Reason> {
+fn choose<'a>(plan: &Plan, judgement: &'a Judgement) -> Result<&'a Candidate, Reason> {
+    let candidates = &judgement.candidates;
     if let Some(clear) = candidates.iter().find(|c| c.hurdle(plan) == Hurdle::None) {
         return Ok(clear);
     }
@@ -447,7 +456,7 @@ fn choose<'a>(plan: &Plan, candidates: &'a [Candidate]) -> Result<&'a Candidate,
     let region = best.region.clone();
     match best.hurdle(plan) {
         Hurdle::None => Ok(best),
-        Hurdle::NotAdmitted => Err(Reason::NotAdmitted { region }),
+        Hurdle::NotAdmitted => Err(Reason::NotAdmitted { region, lost: lost_writer(judgement) }),
         Hurdle::Behind { bytes, allowed } => Err(Reason::Behind { region, bytes, allowed }),
         Hurdle::ReplayBehind { bytes, allowed } => Err(Reason::ReplayBehind { region, bytes, allowed }),
         Hurdle::PastRpo { exposure, rpo } => Err(Reason::PastRpo { region, exposure, rpo }),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::code;
 use crate::observation::{Condition, Holds};
+use crate::plan::Guarantee;
 
 #[test]
 fn a_history_that_cannot_be_read_holds_what_would_be_started_on_top_of_it() {
@@ -156,4 +157,29 @@ fn a_cool_down_goes_by_what_leaders_counted_whatever_a_wall_clock_says() {
         };
         assert_eq!(held, left, "{what}");
     }
+}
+
+#[test]
+fn the_hint_for_a_region_that_is_no_candidate_does_not_lead_into_a_refusal() {
+    let mut plan = usual();
+    plan.policy.guarantee = Guarantee::Bounded;
+    let sight = Sight { candidate: None, ..gone() };
+    let mut judgement = verdict(&plan, &unit(), Some(&Region::from("east")), &sight);
+    let held = |judgement: &Judgement| match decide(&plan, &unit(), judgement, &History::default(), Wall(10_000_000)) {
+        Decision::Hold(reason) => reason,
+        other => panic!("{other:?}"),
+    };
+    let lost = held(&judgement);
+    assert_eq!(lost, Reason::NotAdmitted { region: "west".into(), lost: Some("east".into()) });
+    assert!(lost.to_string().ends_with("`pilotlight failover --writer-is-off east`"), "{lost}");
+    judgement.verdict = Verdict::WriterDead;
+    let heard = held(&judgement);
+    assert!(
+        !heard.to_string().contains("--writer-is-off"),
+        "its agent is heard, which refuses a person's word: {heard}"
+    );
+    assert_eq!((lost.code(), heard.code()), (Some(code::NOT_ADMITTED), Some(code::NOT_ADMITTED)));
+    judgement.candidates.clear();
+    assert_eq!(held(&judgement).code(), Some(code::NOBODY_TAKES_OVER));
+    assert!(Reason::Unclear.to_string().contains("--writer-is-off"));
 }
