@@ -44,7 +44,15 @@ impl ComponentPlan {
 
     /// Something of ours stands between its clients and its server.
     pub fn fences_connections(&self) -> bool {
-        matches!(&self.kind, Kind::Postgres(p) if p.connection_fence != ConnectionFence::None)
+        self.connection_fence() != ConnectionFence::None
+    }
+
+    /// What stands between its clients and its server.
+    pub fn connection_fence(&self) -> ConnectionFence {
+        match &self.kind {
+            Kind::Postgres(p) => p.connection_fence,
+            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => ConnectionFence::None,
+        }
     }
 
     /// Its writer can be made to wait for a candidate before it acknowledges.

@@ -5,6 +5,9 @@
 //! answered with a reset, and what the server answers is made one on its way: no acknowledgement that was under way still
 //! arrives, and a client that waits for it learns at once that it will not come (dropped, it would wait for ever). Our own sessions carry a mark, and the hosts of the other regions' servers are let through,
 //! because copies must go on following.
+//!
+//! Border: only what comes in at this machine or goes out of it, in the network namespace of the agent. Packets that it forwards
+//! would be known by nothing but the port behind the forwarding, which other servers have too.
 
 use super::{FenceError, OWN_MARK};
 use std::fmt::Write as _;
@@ -15,6 +18,10 @@ use std::time::Duration;
 
 /// What `nft` says of a table that is not there.
 const ABSENT: &str = "No such file";
+
+/// What the rules never see.
+const FORWARDED: &str = "all clients of a server in another network namespace than the agent, as in a container with a \
+    published port: what this machine only forwards is not held back";
 
 /// The fence of one server.
 #[derive(Debug, Clone)]
@@ -112,6 +119,7 @@ impl KernelLease {
         let mut open = vec![
             "clients on this machine that use the server's Unix socket".to_owned(),
             format!("ways to the server other than port {}, such as a pooler beside it", self.port),
+            FORWARDED.to_owned(),
         ];
         if !self.peers.is_empty() {
             let hosts: Vec<String> = self.peers.iter().map(ToString::to_string).collect();
@@ -197,8 +205,8 @@ mod tests {
         assert!(rules.contains("set peers4 { type ipv4_addr; elements = { 10.0.0.2 } }"), "{rules}");
         assert!(rules.contains("tcp dport 5432 ip6 saddr @peers6 accept"), "{rules}");
         assert!(rules.contains("tcp sport 5432 ip daddr @peers4 accept"), "{rules}");
-        assert_eq!(fence.bypasses().len(), 3);
-        assert_eq!(KernelLease::new("db", 5432, []).bypasses().len(), 2);
+        assert_eq!(fence.bypasses().len(), 4);
+        assert_eq!(KernelLease::new("db", 5432, []).bypasses().len(), 3);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What "one writer" rests on under the plan's guarantee, and what that leaves unproven in this set-up.
 
 use crate::gate;
-use crate::plan::{BeyondRpo, ComponentPlan, Guarantee, Plan};
+use crate::plan::{BeyondRpo, ComponentPlan, ConnectionFence, Guarantee, Plan};
 use crate::time::show_duration;
 
 /// What a provider keeps and we can only ask for.
@@ -66,6 +66,21 @@ pub(super) fn unproven(plan: &Plan) -> Vec<String> {
 }
 
 fn of_ours(plan: &Plan) -> Vec<String> {
+    let mut lines = by_guarantee(plan);
+    let any = |fence| plan.components.values().any(|c| c.connection_fence() == fence);
+    if any(ConnectionFence::Kernel) {
+        let past = "past the kernel's fence get clients on the server's Unix socket, at other ports of it and on the hosts of the \
+            copies, and all clients of a server in another network namespace than its agent, such as a container with a \
+            published port";
+        lines.push(past.to_owned());
+    }
+    if any(ConnectionFence::Proxy) {
+        lines.push("past the proxy get clients that reach the server's own address or its Unix socket".to_owned());
+    }
+    lines
+}
+
+fn by_guarantee(plan: &Plan) -> Vec<String> {
     match plan.policy.guarantee {
         Guarantee::Strict => waits(plan),
         Guarantee::Bounded => {
