@@ -106,9 +106,9 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
     /// Further evidence for people: `timeline`, `pid`, `receiver`, `says` (see [`State::says`]), `data: none` where there
-    /// is nothing that could be started and never was, `data: gone` where there is nothing any more, [`GATE_APART`]. One is read by the agent
-    /// too: `postmaster: dead` with
-    /// [`Role::Unresponsive`] says that the main process is gone and parts of it are left.
+    /// is nothing that could be started and never was, `data: gone` where there is nothing any more,
+    /// [`GATE_APART`]. One is read by the agent too: `postmaster: dead` with [`Role::Unresponsive`] says that the main process
+    /// is gone and parts of it are left.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, String>,
 }
