@@ -132,7 +132,7 @@ pub(super) static SECTION: Section = Section {
             "cool_down",
             at_least_ms(0),
             "1h",
-            "No second automatic failover for so long, unless a person acknowledges the first.",
+            "No second automatic failover for so long, unless a person acknowledges the first; time in which no controller leads does not count.",
         ),
         default(
             "withdraw_after",

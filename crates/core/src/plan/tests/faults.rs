@@ -72,7 +72,7 @@ fn a_clients_certificate_and_its_key_go_together() {
     expect("    kind: postgres\n", &tls(", certificate: /c.pem, key: /k.pem"), &[]);
     expect("    kind: postgres\n", &tls(", key: /k.pem"), &[("PL-0106", 13, 30, "components.db.tls.key")]);
     let no_authority = "    kind: postgres\n    tls: { key: /k.pem, certificate: /c.pem }\n";
-    expect("    kind: postgres\n", no_authority, &[("PL-0106", 13, 10, "components.db.tls")]);
+    expect("    kind: postgres\n", no_authority, &[("PL-0106", 13, 5, "components.db.tls.ca")]);
 }
 
 #[test]
