@@ -136,7 +136,8 @@ async fn a_lost_reply_of_a_change_is_unknown_and_the_look_finds_it_done() {
     let name = Name::make(&ground, RecordPolicy::Weighted, false).await;
     let fault = json!({"kind": "lose-reply", "service": "route53", "action": "ChangeResourceRecordSets", "times": 1});
     ground.server.tell("faults", fault).await.unwrap();
-    assert_eq!(name.done(EAST, 1).await.unwrap_err().kind, FailureKind::OutcomeUnknown);
+    let lost = name.done(EAST, 1).await.unwrap_err();
+    assert_eq!(lost.kind, FailureKind::OutcomeUnknown, "{lost}");
     let again = name.done(EAST, 1).await.unwrap();
     assert!(matches!(again, Outcome::Skipped { .. }), "{again:?}");
     assert_eq!(name.led_to().await, [EAST]);
