@@ -45,8 +45,8 @@ pub(crate) fn spawn_guards(
             let dealt_with = agent.leases.over_at_start(&unit);
             let guard = Guard { agent: agent.clone(), unit: unit.clone(), copy: copy.clone(), dealt_with };
             let ended = match runs {
-                GuardRuns::OnItsThread => guard.on_its_thread()?,
-                GuardRuns::AsTask => guard.as_task(),
+                GuardRuns::OnItsThread => guard.spawn_thread()?,
+                GuardRuns::AsTask => guard.spawn_task(),
             };
             started.push((copy, ended));
         }
@@ -64,7 +64,7 @@ struct Guard {
 }
 
 impl Guard {
-    fn on_its_thread(mut self) -> Result<oneshot::Receiver<()>, io::Error> {
+    fn spawn_thread(mut self) -> Result<oneshot::Receiver<()>, io::Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (alive, ended) = oneshot::channel();
         std::thread::Builder::new().name("lease-guard".to_owned()).spawn(move || {
@@ -78,7 +78,7 @@ impl Guard {
         Ok(ended)
     }
 
-    fn as_task(mut self) -> oneshot::Receiver<()> {
+    fn spawn_task(mut self) -> oneshot::Receiver<()> {
         let (alive, ended) = oneshot::channel();
         tokio::spawn(async move {
             let _alive: oneshot::Sender<()> = alive;
