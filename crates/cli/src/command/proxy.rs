@@ -17,7 +17,7 @@ pub(crate) fn run(args: &ProxyArgs) -> Result<ExitCode, CliError> {
     super::log_to_stderr();
     match descriptors::raise() {
         Ok(clients) => {
-            tracing::info!(listen = %args.listen, clients, "the proxy has started, with descriptors for so many")
+            tracing::info!(listen = %args.listen, clients, "the proxy has started, with descriptors for so many");
         }
         Err(e) => tracing::warn!("the limit of open files cannot be raised: {e}"),
     }
