@@ -6,11 +6,13 @@ mod import;
 pub(crate) mod misuse;
 mod rescue;
 mod series;
+mod status;
 
 pub(crate) use demo::{DemoArgs, FaultArg};
 pub(crate) use import::{ImportTerraformArgs, ImportVerb};
 pub(crate) use rescue::{RescueApplyArgs, RescueShowArgs, RescueVerb};
 pub(crate) use series::{BenchArgs, BenchCase, FenceArg, NetArg, SafetyArgs};
+pub(crate) use status::{StatusArgs, Until};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -45,7 +47,7 @@ pub(crate) enum Verb {
     /// Runs the built-in authoritative DNS server
     Dns(DnsArgs),
     /// Shows regions, roles, lag, the verdict and open runs
-    Status(ViewArgs),
+    Status(StatusArgs),
     /// Keeps everything automatic from starting, or lets it again; needs no network
     #[command(subcommand)]
     Hold(HoldVerb),

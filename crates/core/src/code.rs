@@ -74,6 +74,7 @@ catalogue! {
     NO_SUCH_CODE = "PL-0003", Usage;
     FILE_NOT_WRITTEN = "PL-0004", Failed;
     REQUESTS_UNFIT = "PL-0005", Usage;
+    WAITED_IN_VAIN = "PL-0006", Failed;
 
     PLAN_UNREADABLE = "PL-0100", Usage;
     PLAN_NOT_YAML = "PL-0101", Usage;

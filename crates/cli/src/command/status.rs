@@ -1,8 +1,9 @@
 //! `pilotlight status`: regions, roles, lag, the verdict with its evidence, open runs.
 
 mod matrix;
+mod until;
 
-use crate::args::ViewArgs;
+use crate::args::StatusArgs;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
@@ -20,11 +21,14 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 /// Shows it.
-pub(crate) async fn run(args: &ViewArgs) -> Result<ExitCode, CliError> {
-    let plan = connect::read_plan(&args.plan.plan)?;
+pub(crate) async fn run(args: &StatusArgs) -> Result<ExitCode, CliError> {
+    let plan = connect::read_plan(&args.view.plan.plan)?;
     let operator = Operator::of(&plan)?;
-    let status = operator.status().await?;
-    if args.json {
+    let status = match args.until {
+        Some(until) => until::reached(&operator, &plan, until, args.patience()?).await?,
+        None => operator.status().await?,
+    };
+    if args.view.json {
         println!("{}", serde_json::to_string_pretty(&status).map_err(|e| CliError::new(Exit::Bug, e))?);
     } else {
         print!("{}", text(&status, &plan));

@@ -34,6 +34,25 @@ fn a_controller_that_is_not_there_is_named_with_its_code() {
 }
 
 #[test]
+fn what_is_waited_for_in_vain_is_told_meanwhile_and_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path());
+    let wait = |words: &[&str]| {
+        let mut command = pilotlight(folder.path());
+        said(&command.arg("status").args(words).env("PILOTLIGHT_TOKEN", "secret").output().unwrap())
+    };
+    for what in ["heard", "following"] {
+        let (code, out, err) = wait(&["--until", what, "--within", "1s"]);
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert_eq!(err.matches("waiting: the controller at").count(), 1, "told once: {err}");
+        assert!(err.contains("PL-0006") && err.contains("after 1.0 s still missing"), "{err}");
+    }
+    for words in [&["--within", "1s"][..], &["--until", "heard", "--within", "soon"], &["--until", "better"]] {
+        assert_eq!(wait(words).0, 2, "{words:?}");
+    }
+}
+
+#[test]
 fn a_live_check_lists_what_it_could_not_reach() {
     let folder = tempfile::tempdir().unwrap();
     plan(folder.path());
