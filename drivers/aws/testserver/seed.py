@@ -343,7 +343,7 @@ def switch(port, one, made_zones):
         records = [
             {
                 "Name": one["name"],
-                "Type": "A",
+                "Type": one.get("type", "A"),
                 "SetIdentifier": region,
                 **answer(given),
                 "Failover": "PRIMARY" if region == one["home"] else "SECONDARY",

@@ -99,14 +99,28 @@ module "service_standby" {
   tags               = var.tags
 }
 
+# Users are moved by an object here: Route 53's control plane is in us-east-1, and nothing fences an old RDS writer in a region
+# that was lost, so nobody is to be led back to it by its health.
+module "switch" {
+  source    = "../../modules/route53-switch"
+  providers = { aws = aws.standby }
+
+  name   = var.name
+  suffix = var.bucket_suffix
+  tags   = var.tags
+}
+
 module "name" {
   source    = "../../modules/route53-failover"
   providers = { aws = aws.global }
 
-  zone_id = var.zone_id
-  name    = var.domain
-  type    = "CNAME"
-  home    = var.primary_region
+  zone_id        = var.zone_id
+  name           = var.domain
+  type           = "CNAME"
+  policy         = "failover"
+  home           = var.primary_region
+  switch         = module.switch.place
+  check_interval = 10
   answers = {
     (var.primary_region) = { check_host = var.networks.primary.load_balancer, value = var.networks.primary.load_balancer }
     (var.standby_region) = { check_host = var.networks.standby.load_balancer, value = var.networks.standby.load_balancer }
@@ -175,9 +189,10 @@ module "rights" {
       module.service_primary.repository_arns,
       module.service_standby.repository_arns,
     )
-    route53 = ["arn:aws:route53:::hostedzone/${var.zone_id}"]
+    route53 = concat(["arn:aws:route53:::hostedzone/${var.zone_id}"], module.switch.arns)
     sns     = [module.monitoring.topics.standby]
   }
+  records_stay = true
   # A replica is made again under its region's key; the topic of people is encrypted with the standby's.
   keys = {
     rds = [module.keys_primary.arn, module.keys_standby.arn]

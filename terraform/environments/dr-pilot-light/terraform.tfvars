@@ -7,6 +7,7 @@ scaling        = { active = 6, standby = 1 }
 test           = { schedule = "cron(5 0 ? * MON#1 *)", minutes = 60 }
 zone_id        = "Z0000000000EXAMPLE"
 domain         = "web.example.com"
+bucket_suffix  = "123456789012"
 networks = {
   primary = {
     subnet_ids            = ["subnet-0a", "subnet-0b"]

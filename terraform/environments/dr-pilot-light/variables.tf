@@ -59,6 +59,11 @@ variable "domain" {
   type        = string
 }
 
+variable "bucket_suffix" {
+  description = "Makes the name of the switch's bucket unique in the world."
+  type        = string
+}
+
 variable "networks" {
   description = "What is there already in each region."
   type = object({

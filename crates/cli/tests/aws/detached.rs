@@ -53,7 +53,7 @@ async fn seen(ground: &Arc<Ground>, region: &'static str, role: &'static str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_region_that_was_left_by_a_detach_joins_again_and_is_gone_home_to() {
-    let Some(mut ground) = Ground::find_at(200.0).await else { return };
+    let Some(ground) = Ground::find_at(200.0).await else { return };
     let members = json!([[EAST, "pay-east"], [WEST, "pay-west"]]);
     ground.server.tell("seed", json!({"aurora": [{"group": "payments", "members": members}]})).await.unwrap();
     ground.write_text(&plan());

@@ -4,9 +4,11 @@ use crate::wait::until;
 use pilotlight_lab::aws::{AwsServer, AwsServerError};
 use pilotlight_lab::required::{self, Need};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Two regions that are not us-east-1, where Route 53 is called.
@@ -21,7 +23,11 @@ pub(crate) struct Ground {
     /// How many modelled seconds go by in one.
     pub(crate) speed: f64,
     folder: tempfile::TempDir,
-    serving: Option<Child>,
+    /// Where commands are typed.
+    at: PathBuf,
+    /// What was exported there.
+    exported: Mutex<BTreeMap<String, String>>,
+    serving: Mutex<Option<Child>>,
 }
 
 impl Ground {
@@ -33,7 +39,12 @@ impl Ground {
     /// The same with another pace of modelled time.
     pub(crate) async fn find_at(speed: f64) -> Option<Ground> {
         match AwsServer::start(speed).await {
-            Ok(server) => Some(Ground { server, speed, folder: tempfile::tempdir().unwrap(), serving: None }),
+            Ok(server) => {
+                let folder = tempfile::tempdir().unwrap();
+                let at = folder.path().to_owned();
+                let exported = Mutex::new([("PILOTLIGHT_TOKEN".to_owned(), "secret".to_owned())].into());
+                Some(Ground { server, speed, folder, at, exported, serving: Mutex::default() })
+            }
             Err(e @ AwsServerError::NotInstalled(_)) => {
                 required::skip(Need::Moto, e);
                 None
@@ -91,25 +102,42 @@ components:
         fs::write(self.folder.path().join("pilotlight.yaml"), plan).unwrap();
     }
 
-    /// Puts a plan of the project there, with a free port for the controller and the server for AWS.
+    /// Types commands in a folder of its own below, where nothing is exported yet.
+    pub(crate) fn type_in(&mut self, folder: &str) {
+        self.at = self.folder.path().join(folder);
+        fs::create_dir_all(&self.at).unwrap();
+        self.exported = Mutex::default();
+    }
+
+    /// `export NAME=VALUE`.
+    pub(crate) fn export(&self, name: &str, value: &str) {
+        self.exported.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Puts a plan of the project there.
     pub(crate) fn write_text(&self, text: &str) {
+        fs::write(self.at.join("pilotlight.yaml"), self.placed(text)).unwrap();
+    }
+
+    /// The plan with a free port for the controller and the server for AWS.
+    pub(crate) fn placed(&self, text: &str) -> String {
         let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let text = text.replace("listen: 127.0.0.1:7400", &format!("listen: {listen}"));
         let endpoint = self.server.endpoint();
-        let text = format!("{text}\naws: {{ endpoint: \"{endpoint}\", account: \"123456789012\" }}\n");
-        fs::write(self.folder.path().join("pilotlight.yaml"), text).unwrap();
+        format!("{text}\naws: {{ endpoint: \"{endpoint}\", account: \"123456789012\" }}\n")
     }
 
-    /// The binary with a token and keys that the test server takes.
+    /// The binary with what was exported and keys that the test server takes. Programs in `bin` are found first.
     pub(crate) fn pilotlight(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pilotlight"));
-        command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null()).args(words);
-        for kept in ["PATH", "HOME"] {
-            if let Some(value) = std::env::var_os(kept) {
-                command.env(kept, value);
-            }
+        command.env_clear().current_dir(&self.at).stdin(Stdio::null()).args(words);
+        if let Some(home) = std::env::var_os("HOME") {
+            command.env("HOME", home);
         }
-        command.env("PILOTLIGHT_TOKEN", "secret");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::iter::once(self.folder.path().join("bin")).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(found).unwrap());
+        command.envs(&*self.exported.lock().unwrap());
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
         command
     }
@@ -126,15 +154,17 @@ components:
         serde_json::from_str(&out).unwrap_or_default()
     }
 
-    fn start(&mut self) {
+    /// Starts what goes on beside everything else: the controller.
+    pub(crate) fn start(&self, words: &[&str]) {
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
-        let mut command = self.pilotlight(&["serve"]);
-        self.serving = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let started = self.pilotlight(words).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let before = self.serving.lock().unwrap().replace(started);
+        assert!(before.is_none(), "two controllers");
     }
 
     /// Starts the controller and waits until the unit is healthy and both regions are heard, whatever the plan has.
-    pub(crate) async fn serve_any(&mut self) {
-        self.start();
+    pub(crate) async fn serve_any(&self) {
+        self.start(&["serve"]);
         self.until("the unit to be healthy and both regions to be heard", |ground| {
             let status = ground.status();
             let verdict = status["units"][0]["judgement"]["verdict"].clone();
@@ -146,8 +176,8 @@ components:
     }
 
     /// Starts the controller and waits until it knows the unit and leads users to it.
-    pub(crate) async fn serve(&mut self) {
-        self.start();
+    pub(crate) async fn serve(&self) {
+        self.start(&["serve"]);
         self.until("the unit to be healthy and the name to lead home", |ground| {
             let status = ground.status();
             let verdict = status["units"][0]["judgement"]["verdict"].clone();
@@ -164,8 +194,14 @@ components:
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
+    /// Everything of this world.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where commands are typed.
+    pub(crate) fn at(&self) -> &Path {
+        &self.at
     }
 
     /// Waits for what `ask` answers.
@@ -211,7 +247,7 @@ components:
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        if let Some(mut serving) = self.serving.take() {
+        if let Some(mut serving) = self.serving.lock().unwrap().take() {
             let _ = serving.kill();
             let _ = serving.wait();
         }

@@ -51,7 +51,7 @@ fn role(status: &Value, region: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_region_is_failed_over_and_taken_home_again() {
-    let Some(mut ground) = Ground::find().await else { return };
+    let Some(ground) = Ground::find().await else { return };
     let zone = ground.seed().await;
     ground.write_plan(&zone, "mode: manual, lease: 3s, renew: 500ms");
     ground.serve().await;
@@ -157,7 +157,7 @@ async fn a_lost_region_is_failed_over_and_taken_home_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_promoted_without_a_person_behind_a_fence_that_is_only_attested() {
-    let Some(mut ground) = Ground::find().await else { return };
+    let Some(ground) = Ground::find().await else { return };
     let zone = ground.seed().await;
     // AWS attests a fence; the policy asks for more, and nobody is asked.
     ground.write_plan(&zone, "mode: automatic, guarantee: best-effort, lease: 3s, renew: 500ms");

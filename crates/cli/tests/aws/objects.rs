@@ -71,7 +71,7 @@ fn follows(status: &Value, region: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn buckets_fail_over_take_what_was_on_its_way_and_go_home() {
-    let Some(mut ground) = Ground::find().await else { return };
+    let Some(ground) = Ground::find().await else { return };
     let buckets = json!([{"regions": [[EAST, EAST_BUCKET], [WEST, WEST_BUCKET]]}]);
     ground.server.tell("seed", json!({"buckets": buckets})).await.unwrap();
     ground.write_text(&plan());

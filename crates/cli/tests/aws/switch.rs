@@ -46,7 +46,7 @@ fn east(status: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_moved_without_the_control_planes_of_home_and_of_route53() {
-    let Some(mut ground) = Ground::find().await else { return };
+    let Some(ground) = Ground::find().await else { return };
     let zone = ground.seed().await;
     let made = json!({
         "zone": zone, "name": "pay.example.com", "region": WEST, "bucket": "pay-switch", "object": "users-are-away",

@@ -42,6 +42,9 @@ mock_provider "aws" {
 
 mock_provider "aws" {
   alias = "standby"
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
   mock_data "aws_region" {
     defaults = { name = "us-west-2" }
   }
@@ -158,6 +161,19 @@ run "a_pilot_light_and_its_plan" {
   }
 }
 
+# Users can be moved while the control plane of Route 53 is lost with us-east-1, and records are nobody's to change.
+run "users_are_moved_by_an_object" {
+  assert {
+    condition     = output.pilotlight.components.name.switch == { home = "us-east-1", bucket = "web-switch-123456789012", object = "users-are-away", takes = "40s" }
+    error_message = "users would be moved by something else: ${jsonencode(output.pilotlight.components.name)}"
+  }
+
+  assert {
+    condition     = !contains(module.rights.calls.route53.named, "route53:ChangeResourceRecordSets") && contains(module.rights.calls.route53.named, "s3:PutObject")
+    error_message = "rights to records that nobody changes, or none to the switch"
+  }
+}
+
 # What the records of the example and of the environment have in common: all but the ids that only AWS knows.
 run "records_are_those_of_the_example" {
   assert {
@@ -167,6 +183,7 @@ run "records_are_those_of_the_example" {
       type    = try(c.type, "A")
       policy  = try(c.policy, "weighted")
       ttl     = try(c.ttl, 60)
+      switch  = c.switch
       answers = { for region, a in c.answers : region => [can(a.health_check), try(a.value, null), try(a.alias, null)] }
     })])) == 1
     error_message = "examples/ecs would find other records than those that stand here"

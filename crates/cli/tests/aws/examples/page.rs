@@ -1,40 +1,47 @@
-//! What the README of an example tells to type.
+//! What the README of an example tells to type, in the order in which it tells it.
 
 use std::fs;
 use std::path::Path;
 
-pub(super) struct Page {
-    /// The words after `pilotlight`, in the page's order.
-    commands: Vec<Vec<String>>,
+/// One line of the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// `export NAME=VALUE`
+    Export(String, String),
+    /// What goes on beside the next ones: the words after `pilotlight`, before the `&`.
+    Beside(Vec<String>),
+    /// The words after `pilotlight`.
+    Say(Vec<String>),
 }
 
-impl Page {
-    pub(super) fn of(folder: &Path) -> Self {
-        let text = fs::read_to_string(folder.join("README.md")).unwrap();
-        let lines = text.lines().filter_map(|line| line.strip_prefix("    pilotlight "));
-        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
-        let page = Self { commands: lines.map(words).collect() };
-        let verbs: Vec<&str> = page.commands.iter().map(|c| c[0].as_str()).collect();
-        let known = ["check", "import", "serve", "failover", "failback", "drain", "drill"];
-        assert!(verbs.iter().all(|v| known.contains(v)), "a command that nothing here tries: {verbs:?}");
-        // Terraform's state is elsewhere; that a plan can be made of such a folder is tried with one.
-        let import = page.commands.iter().find(|c| c[0] == "import").expect("it tells how to import");
-        assert!(folder.join(&import[2]).join("outputs.tf").exists(), "{import:?}");
-        page
+impl Line {
+    fn of(text: &str) -> Self {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        if let Some((name, value)) = text.strip_prefix("export ").and_then(|export| export.split_once('=')) {
+            return Line::Export(name.to_owned(), value.to_owned());
+        }
+        let Some(typed) = text.strip_prefix("pilotlight ") else { panic!("a line that nothing here tries: {text}") };
+        match typed.strip_suffix(" &") {
+            Some(beside) => Line::Beside(words(beside)),
+            None => Line::Say(words(typed)),
+        }
     }
 
-    /// The commands that change nothing.
-    pub(super) fn looks(&self) -> Vec<Vec<String>> {
-        let changes_nothing = |c: &&Vec<String>| c[0] == "check" || c.iter().any(|word| word == "--dry-run");
-        self.commands.iter().filter(changes_nothing).cloned().collect()
+    /// It looks where a move would lead, and moves nothing.
+    pub(super) fn is_dry_run(&self) -> bool {
+        matches!(self, Line::Say(words) if words.iter().any(|word| word == "--dry-run"))
     }
+}
 
-    /// The command that begins with a verb, answered in advance, with some words replaced.
-    pub(super) fn answered(&self, verb: &str, instead: &[(&str, &str)]) -> Vec<String> {
-        let acts = |c: &&Vec<String>| c[0] == verb && !c.iter().any(|word| word == "--dry-run");
-        let command = self.commands.iter().find(acts).unwrap_or_else(|| panic!("it does not tell how to {verb}"));
-        let other =
-            |word: &String| instead.iter().find(|(w, _)| w == word).map_or(word.clone(), |(_, o)| (*o).to_owned());
-        command.iter().map(other).chain(["--yes".to_owned()]).collect()
+/// Every line under "Try it" that is to be typed. One that nothing here knows fails the test.
+pub(super) fn lines(folder: &Path) -> Vec<Line> {
+    let text = fs::read_to_string(folder.join("README.md")).unwrap();
+    let (_, tried) = text.split_once("\n## Try it\n").expect("it says how to try it");
+    let tried = tried.split("\n## ").next().unwrap_or_default();
+    let lines: Vec<Line> = tried.lines().filter_map(|line| line.strip_prefix("    ")).map(Line::of).collect();
+    for verb in ["check", "import", "failover", "failback", "drill"] {
+        let told = |line: &Line| matches!(line, Line::Say(words) if words[0] == verb);
+        assert!(lines.iter().any(told), "it does not tell how to {verb}");
     }
+    lines
 }

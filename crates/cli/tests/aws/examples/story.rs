@@ -1,15 +1,20 @@
-//! The home of an example is lost, users are served elsewhere, everything goes home, and a drill takes itself back: what a
-//! user saw of it, laid beside the objectives.
+//! The commands of an example's page, one after the other, and what happens around them: its home is lost before the page
+//! fails over, and is back where the page waits for it. What a user saw of that is laid beside the objectives.
+//!
+//! Every command of the page must end well, in its order and with nothing of ours between two of them but looks, users and what
+//! becomes of regions. Only the answer to a question (`--yes`), the length of a drill and a bound of each wait are put to it.
 //!
 //! Modelled time runs so many times faster than ours, and Pilotlight's own time with it. So each figure is told twice: as
 //! measured, and with what was not AWS's phases at the pace of real time, which is what a real account would see of us.
 
-use super::page::Page;
+use super::import;
+use super::page::Line;
 use super::users::{Seen, Service, User};
 use crate::ground::Ground;
 use pilotlight_core::plan::aws::AwsComponent;
 use pilotlight_core::plan::{Kind, Plan};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Control planes that are reached while the region they are in is lost, as most often: without them users follow health
@@ -18,37 +23,84 @@ const SPARED: [&str; 2] = ["route53", "globalaccelerator"];
 
 pub(super) struct Story {
     example: &'static str,
+    folder: PathBuf,
     ground: Arc<Ground>,
+    /// The example's plan, with the names of this world.
+    text: String,
     plan: Plan,
-    page: Page,
     service: Service,
     home: String,
     away: String,
+    /// How long a drill of the page's `1h` goes on here.
+    drilled_for: &'static str,
     lost: Option<(f64, Seen)>,
+    /// Regions that are lost now.
+    lost_regions: Vec<String>,
+    drained: bool,
 }
 
 impl Story {
-    pub(super) fn of(example: &'static str, ground: Arc<Ground>, plan: Plan, page: Page, away: String) -> Self {
+    pub(super) fn of(folder: PathBuf, example: &'static str, ground: Arc<Ground>, text: String) -> Self {
+        let plan = Plan::read(&text, example).unwrap();
         let service = Service::of(&plan);
         let home = plan.home.to_string();
-        Self { example, ground, plan, page, service, home, away, lost: None }
+        let away = plan.regions.iter().find(|r| **r != plan.home).unwrap().to_string();
+        let (lost, lost_regions, drained, drilled_for) = (None, Vec::new(), false, "5s");
+        Self { example, folder, ground, text, plan, service, home, away, drilled_for, lost, lost_regions, drained }
+    }
+
+    pub(super) fn drilled_for(self, lasts: &'static str) -> Self {
+        Self { drilled_for: lasts, ..self }
+    }
+
+    /// One line of the page.
+    pub(super) async fn walk(&mut self, line: &Line) {
+        match line {
+            Line::Export(name, value) => self.ground.export(name, value),
+            Line::Beside(words) if words == &["serve"] => self.ground.start(&["serve"]),
+            Line::Beside(words) => panic!("nothing here knows {words:?} beside the others"),
+            Line::Say(words) if line.is_dry_run() => self.say(words, &[]).await,
+            Line::Say(words) => match words[0].as_str() {
+                "check" => self.say(words, &[]).await,
+                "import" => self.import(words).await,
+                "status" => self.wait(words).await,
+                "failover" => self.failover(words).await,
+                "rejoin" => self.say(words, &["--yes"]).await,
+                "failback" if self.drained => self.share_back(words).await,
+                "failback" => self.failback(words).await,
+                "drain" => self.drain(words).await,
+                "drill" => self.drill(words).await,
+                _ => panic!("a command that nothing here knows: {words:?}"),
+            },
+        }
+    }
+
+    async fn import(&self, words: &[String]) {
+        let [_, _, environment, _, file] = words else { panic!("another import: {words:?}") };
+        import::applied(&self.ground, &self.folder, environment, &self.text);
+        self.say(words, &[]).await;
+        import::imported(&self.ground, file, &self.plan);
+    }
+
+    /// What the page waits for comes: what was lost is back.
+    async fn wait(&mut self, words: &[String]) {
+        assert!(words.iter().any(|word| word == "--until"), "a look that waits for nothing: {words:?}");
+        for region in std::mem::take(&mut self.lost_regions) {
+            self.region(&region, "up", "up", "ok").await;
+        }
+        self.say(words, &["--within", "3m"]).await;
     }
 
     /// Everything of home is lost; a person sees it and fails over.
-    pub(super) async fn failover(&mut self) {
+    async fn failover(&mut self, words: &[String]) {
         let user = User::start(&self.ground, &self.service);
         self.serves(&self.home.clone(), "at the start").await;
         // A copy has what was written a lag ago.
         self.modelled(5.0).await;
         let lost_at = self.ground.now().await;
-        self.region(&self.home, "hang", "down", "fail").await;
-        self.until("home to be silent", |status, home| {
-            let regions = status["regions"].as_array().cloned().unwrap_or_default();
-            regions.iter().any(|r| r["region"] == home && r["heard"] == false)
-        })
-        .await;
+        self.lose(&self.home.clone()).await;
         let asked_at = self.ground.now().await;
-        self.say(&self.page.answered("failover", &[])).await;
+        self.say(words, &["--yes"]).await;
         self.serves(&self.away.clone(), "after the failover").await;
         let seen = user.stop().await;
         let calls = self.ground.calls(lost_at, &self.home).await;
@@ -67,40 +119,32 @@ impl Story {
         self.lost = Some((lost_at, seen));
     }
 
-    /// Home is back, its copies follow, everything goes there without a loss.
-    pub(super) async fn failback(&mut self) {
-        self.region(&self.home, "up", "up", "ok").await;
-        self.until("home to be heard", |status, home| {
-            let regions = status["regions"].as_array().cloned().unwrap_or_default();
-            regions.iter().any(|r| r["region"] == home && r["heard"] == true)
-        })
-        .await;
-        if !self.follows(&self.home).await {
-            // Where AWS does not make the old side follow by itself. Refused where it has begun to meanwhile.
-            let _ = self.try_say(&["rejoin", "--yes"].map(str::to_owned)).await;
+    /// Home is back and its copies follow; everything goes there without a loss.
+    async fn failback(&mut self, words: &[String]) {
+        if self.moves_by_object() {
+            let led = self.service.led_to(&self.ground).await.unwrap();
+            assert_eq!(led, std::slice::from_ref(&self.away), "home is back, and nobody is led there by itself");
         }
-        self.until_follows(&self.home.clone()).await;
         let mut written = Vec::new();
         for store in &self.service.stores {
             written.push(self.service.put(&self.ground, store, &self.away).await.unwrap());
         }
         let user = User::start(&self.ground, &self.service);
         let asked_at = self.ground.now().await;
-        self.say(&self.page.answered("failback", &[])).await;
+        self.say(words, &["--yes"]).await;
         self.serves(&self.home.clone(), "after the failback").await;
         self.settled(user.stop().await, asked_at, "failback", &written).await;
     }
 
     /// There and back by itself.
-    pub(super) async fn drill(&mut self, lasts: &str) {
-        self.until_follows(&self.away.clone()).await;
+    async fn drill(&mut self, words: &[String]) {
         let mut written = Vec::new();
         for store in &self.service.stores {
             written.push(self.service.put(&self.ground, store, &self.home).await.unwrap());
         }
         let (user, asked_at) = (User::start(&self.ground, &self.service), self.ground.now().await);
-        // Its hour is shorter here.
-        self.say(&self.page.answered("drill", &[("1h", lasts)])).await;
+        let shorter = |word: &String| if word == "1h" { self.drilled_for.to_owned() } else { word.clone() };
+        self.say(&words.iter().map(shorter).collect::<Vec<_>>(), &["--yes"]).await;
         self.serves(&self.away.clone(), "in the drill").await;
         self.sizes(&self.away.clone(), true).await;
         let there = user.stop().await;
@@ -176,18 +220,15 @@ impl Story {
         println!("{}: {when}: users are led by {told}", self.example);
     }
 
-    /// The region without the writer is lost: its share is drained, the writer stays, and a failback gives the share back.
-    pub(super) async fn drain(&mut self) {
+    /// The region without the writer is lost: its share is drained, and the writer stays.
+    async fn drain(&mut self, words: &[String]) {
         let (home, away) = (self.home.clone(), self.away.clone());
-        self.until_follows(&away).await;
         let user = User::start_near(&self.ground, &self.service, Some(away.clone()));
         self.modelled(5.0).await;
         let lost_at = self.ground.now().await;
-        self.region(&away, "hang", "down", "fail").await;
-        let silent = away.clone();
-        self.until("the other region to be silent", move |status, _| heard(status, &silent) == Some(false)).await;
+        self.lose(&away).await;
         let asked_at = self.ground.now().await;
-        self.say(&self.page.answered("drain", &[])).await;
+        self.say(words, &["--yes"]).await;
         assert_eq!(self.service.led_to(&self.ground).await.unwrap(), std::slice::from_ref(&home));
         // A user's next write.
         self.modelled(30.0).await;
@@ -199,14 +240,17 @@ impl Story {
         let lost = seen.writes.iter().filter(|(_, n)| !held.contains(n)).count();
         println!("{}: drain: RPO 0.0 modelled s, {lost} of {} writes lost", self.example, seen.writes.len());
         assert_eq!(lost, 0, "the writer was not lost");
-        self.region(&away, "up", "up", "ok").await;
-        let back = away.clone();
-        self.until("the other region to be heard", move |status, _| heard(status, &back) == Some(true)).await;
-        self.until_follows(&away).await;
-        self.say(&self.page.answered("failback", &[])).await;
+        self.drained = true;
+    }
+
+    /// The drained region takes its share again.
+    async fn share_back(&mut self, words: &[String]) {
+        self.say(words, &["--yes"]).await;
+        self.drained = false;
         self.at_rest("after the drained region is back").await;
-        self.sizes(&home, true).await;
-        self.sizes(&away, true).await;
+        for region in [&self.home, &self.away] {
+            self.sizes(region, true).await;
+        }
     }
 
     /// One outage, as measured and with our own time as it is.
@@ -263,20 +307,20 @@ impl Story {
         }
     }
 
-    async fn follows(&self, region: &str) -> bool {
-        let ground = self.ground.clone();
-        let status = tokio::task::spawn_blocking(move || ground.status()).await.unwrap();
-        is_standby(&status, region)
+    /// Everything of the region is lost, and a person sees it.
+    async fn lose(&mut self, region: &str) {
+        self.region(region, "hang", "down", "fail").await;
+        self.lost_regions.push(region.to_owned());
+        let region = region.to_owned();
+        self.until("the region to be silent", move |status, _| heard(status, &region) == Some(false)).await;
     }
 
-    async fn until_follows(&self, region: &str) {
-        let region = region.to_owned();
-        self.until("every copy to follow", move |status, _| {
-            is_standby(status, &region)
-                && status["units"][0]["judgement"]["verdict"] == "healthy"
-                && status["open_runs"].as_array().is_some_and(Vec::is_empty)
-        })
-        .await;
+    /// The control plane that users are moved by may be lost too: an object moves them.
+    fn moves_by_object(&self) -> bool {
+        self.plan
+            .components
+            .values()
+            .any(|c| matches!(&c.kind, Kind::Aws(AwsComponent::Route53(n)) if n.switch.is_some()))
     }
 
     async fn until(&self, what: &'static str, is: impl Fn(&Value, &str) -> bool + Send + 'static) {
@@ -291,7 +335,8 @@ impl Story {
     }
 
     async fn region(&self, region: &str, control: &str, data: &str, health: &str) {
-        let body = json!({"control": control, "data": data, "spare": SPARED});
+        let spared: &[&str] = if self.moves_by_object() { &[] } else { &SPARED };
+        let body = json!({"control": control, "data": data, "spare": spared});
         self.ground.server.tell(&format!("regions/{region}"), body).await.unwrap();
         for component in self.plan.components.values() {
             let Kind::Aws(AwsComponent::Route53(name)) = &component.kind else { continue };
@@ -315,34 +360,22 @@ impl Story {
         }
     }
 
-    async fn say(&self, words: &[String]) {
-        let (code, said) = self.try_say(words).await;
-        assert_eq!(code, 0, "{}: {words:?}: {said}", self.example);
-    }
-
-    async fn try_say(&self, words: &[String]) -> (i32, String) {
-        let (ground, words) = (self.ground.clone(), words.to_vec());
-        tokio::task::spawn_blocking(move || {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    /// The command ends well. `more` answers its questions.
+    async fn say(&self, words: &[String], more: &'static [&'static str]) {
+        let (ground, typed) = (self.ground.clone(), words.to_vec());
+        let (code, said) = tokio::task::spawn_blocking(move || {
+            let words: Vec<&str> = typed.iter().map(String::as_str).chain(more.iter().copied()).collect();
             let (code, out, err) = ground.said(&words);
             (code, format!("{out}\n{err}\n{}", ground.log()))
         })
         .await
-        .unwrap()
+        .unwrap();
+        assert_eq!(code, 0, "{}: {words:?}: {said}", self.example);
     }
 }
 
 fn heard(status: &Value, region: &str) -> Option<bool> {
     status["regions"].as_array()?.iter().find(|r| r["region"] == region)?["heard"].as_bool()
-}
-
-/// Every copy of data in the region follows.
-fn is_standby(status: &Value, region: &str) -> bool {
-    let regions = status["regions"].as_array().cloned().unwrap_or_default();
-    let region = regions.into_iter().find(|r| r["region"] == region).unwrap_or_default();
-    let components = region["components"].as_array().cloned().unwrap_or_default();
-    let copies: Vec<&Value> = components.iter().map(|c| &c["state"]).filter(|s| !s["role"].is_null()).collect();
-    !copies.is_empty() && copies.iter().all(|s| s["role"] == "standby" && s["streaming"] == true)
 }
 
 /// How long at least one of AWS's phases went on between two moments.

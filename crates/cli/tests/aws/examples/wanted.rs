@@ -72,7 +72,9 @@ pub(super) fn wanted(plan: &Plan) -> Value {
                         "switches",
                         json!({
                             "zone": "example.com", "name": name.name, "home": switch.home, "answers": answers,
-                            "region": away, "bucket": switch.bucket, "object": switch.object, "interval": 30,
+                            "region": away, "bucket": switch.bucket, "object": switch.object, "type": name.record,
+                            // As the module `route53-failover` says how long its checkers take.
+                            "interval": switch.takes.as_secs() / 4,
                         }),
                     );
                     continue;
