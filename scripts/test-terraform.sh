@@ -13,9 +13,14 @@ trap 'rm -rf "$scratch"' EXIT
 
 say() { echo "pilotlight: $*"; }
 
-skip() {
-    say "terraform is not tested: $*"
+# Says what cannot be had; where it is required, that is an error.
+lacks() {
+    say "$*"
     case ",${PILOTLIGHT_REQUIRE:-}," in *,-terraform,*) ;; *,terraform,* | *,all,*) exit 1 ;; esac
+}
+
+skip() {
+    lacks "terraform is not tested: $*"
     exit 0
 }
 
@@ -81,6 +86,6 @@ if [ -x "$environment/bin/checkov" ]; then
     "$environment/bin/checkov" --directory terraform --framework terraform --skip-download --quiet --compact
     say "checkov finds nothing"
 else
-    say "checkov cannot be had; its rules are not checked"
+    lacks "checkov cannot be had; its rules are not checked"
 fi
 say "terraform: tested in $((SECONDS - started)) s"
