@@ -39,7 +39,7 @@ async fn until(ground: &Arc<Ground>, what: &'static str, is: impl Fn(&Value) -> 
 }
 
 async fn served() -> Option<Arc<Ground>> {
-    let mut ground = Ground::find().await?;
+    let ground = Ground::find().await?;
     let zone = ground.seed().await;
     ground.write_plan(&zone, "mode: manual, lease: 3s, renew: 500ms");
     ground.serve().await;

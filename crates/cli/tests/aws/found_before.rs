@@ -71,7 +71,7 @@ async fn by_hand(ground: &Arc<Ground>, to: &'static str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_make_a_move_of_any_unit_fail_fails_the_check() {
-    let Some(mut ground) = Ground::find().await else { return };
+    let Some(ground) = Ground::find().await else { return };
     let made = json!({
         "aurora": [{"group": "payments", "members": [[EAST, "pay-east"], [WEST, "pay-west"]]}],
         "buckets": [{"regions": [[EAST, EAST_BUCKET], [WEST, WEST_BUCKET]]}],
