@@ -63,8 +63,8 @@ async fn a_refused_dry_run_says_what_drivers_find_all_the_same() {
     let lab = Lab::up(|p| p.policy.rejoin = RejoinMode::Manual).await;
     let (code, message, hint) = ("PL-0701".to_owned(), "it is gone".to_owned(), String::new());
     lab.world.findings(vec![Finding { code, severity: Severity::Blocker, message, hint }]);
-    lab.world.set_role("database", "west", |_| Role::Down { clean: true, was_writer: false });
-    let body = until("west is seen down", async || match lab.start_move(Verb::Switchover, None, true).await {
+    lab.world.set_role("database", "west", |_| Role::Unresponsive);
+    let body = until("west is seen to hang", async || match lab.start_move(Verb::Switchover, None, true).await {
         Err((409, body)) if body.code == "PL-0207" => Ok(body),
         other => Err(format!("{other:?}")),
     })
