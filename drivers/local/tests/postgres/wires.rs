@@ -64,9 +64,10 @@ async fn a_standby_streams_a_move_and_a_rewind_work_and_all_of_it_is_wrapped() {
     // pg_rewind gives no name; the clients of this test give none either, and come without TLS.
     let rewinds = came_in(&pair, "west", None);
     assert!(rewinds.iter().any(|l| l.contains("SSL enabled")), "{rewinds:?}");
-    // An empty directory is filled by a base backup.
+    // An empty directory is filled by a base backup, once a person has given up what it held.
     pair.fence("east").await.unwrap();
     std::fs::remove_dir_all(pair.data_dir("east")).unwrap();
+    pair.capture(Some("mara")).await.unwrap();
     pair.rejoin("east", "west").await.unwrap();
     pair.streams("east").await;
     let backups = came_in(&pair, "west", Some("pg_basebackup"));

@@ -74,7 +74,7 @@ impl Driver for Stuck {
     }
 
     async fn watch(&self, _: &Target) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn apply(&self, effect: &Effect, _: &Context) -> Result<Outcome, Failure> {
