@@ -47,6 +47,13 @@ async fn a_run_that_waits_is_told_once_also_by_the_next_controller() {
     let run = waits(&status).unwrap();
     let told = lab.until_told("waits for a person").await;
     assert!(told.contains("waits for approval") && told.contains(run.as_str()), "{told}");
+    // One that is killed between the note and its record tells again, and cannot know better.
+    until("it is remembered", async || {
+        let log = std::fs::read_to_string(lab.folder().join("controller/guard/guard.log")).unwrap();
+        let remembers = |line: &str| line.starts_with("{\"answer\"") && line.contains(&format!("{run}/waits-"));
+        log.lines().any(remembers).then_some(()).ok_or(log)
+    })
+    .await;
 
     lab.kill_controller();
     lab.start_controller();
