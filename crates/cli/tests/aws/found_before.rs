@@ -83,12 +83,11 @@ async fn what_would_make_a_move_of_any_unit_fail_fails_the_check() {
     let whole = &["ok       a switchover of payments: could be", "ok       a switchover of files: could be"];
     found(&ground, "both units to pass", 0, whole).await;
 
-    // A right that is missing, of the second unit alone: its copies are not seen, and the first one passes.
+    // A right that is missing, of the second unit alone: the first one passes.
     let deny =
         json!({"kind": "deny", "service": "s3", "region": WEST, "action": "GetBucketReplication", "times": 9_999});
     ground.server.tell("faults", deny).await.unwrap();
-    let told =
-        &["BLOCKER  PL-0860: a switchover of files", "GetBucketReplication", "ok       a switchover of payments"];
+    let told = &["BLOCKER  PL-0361: GetBucketReplication in us-west-2", "ok       a switchover of payments"];
     found(&ground, "the missing right to be named", 1, told).await;
     ground.server.no_faults().await.unwrap();
 

@@ -77,6 +77,7 @@ async fn buckets_fail_over_take_what_was_on_its_way_and_go_home() {
     ground.write_text(&plan());
     ground.serve_any().await;
     let ground = Arc::new(ground);
+    seen(&ground, "the copy to follow", |status| follows(status, WEST)).await;
     let (code, said) = say(&ground, &["check", "--live"]).await;
     assert_eq!(code, 0, "{said}");
 
