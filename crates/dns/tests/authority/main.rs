@@ -15,7 +15,8 @@ use pilotlight_dns::{Authority, AuthorityParts, RunningAuthority};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 
 const TOKEN: &str = "a token of the test";
 const NAME: &str = "pay.example.test";
@@ -36,6 +37,16 @@ fn parts(state_dir: &Path) -> AuthorityParts {
 
 async fn start(state_dir: &Path) -> RunningAuthority {
     Authority::start(parts(state_dir)).await.unwrap()
+}
+
+/// Asks for the addresses of [`NAME`] on a connection that stays open.
+async fn ask_over(stream: &mut TcpStream) -> Message {
+    let bytes = query(&format!("{NAME}."), RecordType::A).to_vec().unwrap();
+    stream.write_u16(bytes.len().try_into().unwrap()).await.unwrap();
+    stream.write_all(&bytes).await.unwrap();
+    let mut answer = vec![0; stream.read_u16().await.unwrap().into()];
+    stream.read_exact(&mut answer).await.unwrap();
+    Message::from_vec(&answer).unwrap()
 }
 
 fn http() -> reqwest::Client {

@@ -1,11 +1,11 @@
 //! What is answered to whom.
 
-use crate::{NAME, PATIENCE, addresses, ask, ask_a, query, start, tell, weights};
+use crate::{NAME, PATIENCE, addresses, ask, ask_a, ask_over, query, start, tell, weights};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, RecordType};
 use pilotlight_core::protocol::dns::NamePut;
 use std::net::IpAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 
 #[tokio::test]
@@ -131,12 +131,7 @@ async fn tcp_answers_like_udp() {
     tell(authority.control_addr, NAME, &weights(1, 100, 0)).await.error_for_status().unwrap();
     let mut stream = TcpStream::connect(authority.dns_addr).await.unwrap();
     for _ in 0..3 {
-        let bytes = query("pay.example.test.", RecordType::A).to_vec().unwrap();
-        stream.write_u16(bytes.len().try_into().unwrap()).await.unwrap();
-        stream.write_all(&bytes).await.unwrap();
-        let mut answer = vec![0; stream.read_u16().await.unwrap().into()];
-        stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(addresses(&Message::from_vec(&answer).unwrap()), [IpAddr::from([127, 0, 0, 2])]);
+        assert_eq!(addresses(&ask_over(&mut stream).await), [IpAddr::from([127, 0, 0, 2])]);
     }
     authority.stop().await.unwrap();
 }

@@ -1,11 +1,8 @@
 //! Many connections that say nothing: names are still published, and answered over TCP.
 
-use super::{NAME, PATIENCE, addresses, parts, query, tell, weights};
-use hickory_proto::op::Message;
-use hickory_proto::rr::RecordType;
-use pilotlight_dns::Authority;
+use super::{NAME, PATIENCE, addresses, ask_over, start, tell, weights};
 use std::net::{IpAddr, SocketAddr};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 async fn silent(to: SocketAddr, number: usize) -> Vec<TcpStream> {
@@ -27,18 +24,13 @@ async fn are_closed(first: &mut [TcpStream]) {
 #[tokio::test]
 async fn silent_connections_make_room_for_a_query_and_for_a_publication() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::start(parts(folder.path())).await.unwrap();
+    let authority = start(folder.path()).await;
     // From one address 32 are borne by one port, 128 by the other.
     let mut resolvers = silent(authority.dns_addr, 200).await;
     let mut callers = silent(authority.control_addr, 200).await;
     tell(authority.control_addr, NAME, &weights(1, 100, 0)).await.error_for_status().unwrap();
     let mut stream = TcpStream::connect(authority.dns_addr).await.unwrap();
-    let bytes = query("pay.example.test.", RecordType::A).to_vec().unwrap();
-    stream.write_u16(bytes.len().try_into().unwrap()).await.unwrap();
-    stream.write_all(&bytes).await.unwrap();
-    let mut answer = vec![0; stream.read_u16().await.unwrap().into()];
-    stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(addresses(&Message::from_vec(&answer).unwrap()), [IpAddr::from([127, 0, 0, 2])]);
+    assert_eq!(addresses(&ask_over(&mut stream).await), [IpAddr::from([127, 0, 0, 2])]);
     are_closed(&mut resolvers[..168]).await;
     are_closed(&mut callers[..72]).await;
     authority.stop().await.unwrap();
