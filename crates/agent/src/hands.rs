@@ -1,7 +1,8 @@
 //! The only place of the agent that applies effects.
 //!
 //! Invariants:
-//! - one effect at a time per copy; only a guard's fence does not wait for its turn;
+//! - one effect at a time per copy; only a fence does not wait for its turn, a run's as little as a guard's: what is under way
+//!   may be the agent's own restart of the server, which takes as long as its recovery. The driver ends it, and proves that;
 //! - an effect that makes a writer needs a valid lease under an epoch at least as new as its own, and is cancelled when
 //!   the lease ends under it. If it did its work all the same, `upkeep` sees a writer without a lease and fences it. The one
 //!   exception is the agent's own restart of an unopposed writer ([`Hands::restart_unopposed`]);
@@ -85,7 +86,8 @@ impl Hands {
         self.picture.raise(&context.unit, context.epoch);
         let target = self.target_of(effect);
         let began = self.clock.mono();
-        let _turn = match target.as_ref().and_then(|t| self.turns.get(t)) {
+        let waits = !matches!(effect, Effect::Fence { .. });
+        let _turn = match target.as_ref().and_then(|t| self.turns.get(t)).filter(|_| waits) {
             None => None,
             Some(turn) => {
                 Some(within(&*self.clock, context.deadline, turn.clone().lock_owned()).await.ok_or_else(|| {
@@ -291,3 +293,6 @@ fn word(effect: &Effect) -> &'static str {
         _ => "effect",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@
 
 mod guard;
 
+#[cfg(test)]
+pub(crate) use guard::tests as guard_tests;
+
 pub use guard::GuardRuns;
 pub(crate) use guard::spawn_guards;
 

@@ -113,4 +113,4 @@ impl Guard {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

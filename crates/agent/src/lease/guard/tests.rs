@@ -95,7 +95,7 @@ impl Driver for Stuck {
     }
 }
 
-fn descriptor() -> Descriptor {
+pub(crate) fn descriptor() -> Descriptor {
     Descriptor {
         capabilities: [Capability::Replicated, Capability::Fence].into(),
         guard: GuardOf::Enforced,
@@ -167,7 +167,7 @@ impl PortLook for NoPorts {
 }
 
 /// Three databases in two units, whose writers nothing but a fence ends.
-fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     let mut plan = Plan::read(SAMPLE, "sample.yaml").unwrap();
     plan.policy.guarantee = Guarantee::BestEffort;
     let database = plan.components[&Component::from("database")].clone();
@@ -180,12 +180,12 @@ fn plan() -> Plan {
     plan
 }
 
-fn parts(plan: &Plan, driver: &Arc<Stuck>, shutdown: &CancellationToken) -> AgentParts {
+pub(crate) fn parts(plan: &Plan, driver: Arc<dyn Driver>, shutdown: &CancellationToken) -> AgentParts {
     let clock = Arc::new(SystemClock);
     AgentParts {
         region: Region::from("east"),
         plan: Arc::new(plan.clone()),
-        driver: driver.clone(),
+        driver,
         ledger: Arc::new(Ledger::on_memory(&MemoryLog::default(), clock.clone())),
         descriptors: DATABASES.map(|name| (name.into(), descriptor())).into(),
         gates: BTreeMap::new(),
@@ -213,7 +213,7 @@ fn a_fence_that_hangs_holds_up_no_other() {
                 released: AtomicBool::new(false),
             });
             let shutdown = CancellationToken::new();
-            let (parts, looks_on) = (parts(&plan, &driver, &shutdown), driver.clone());
+            let (parts, looks_on) = (parts(&plan, driver.clone(), &shutdown), driver.clone());
             let agent = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(run(parts)).unwrap();
