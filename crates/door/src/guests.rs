@@ -7,7 +7,11 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// Who floods a port must not flood the log.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// All connections.
 pub(crate) struct Guests {
@@ -21,6 +25,10 @@ struct Inside {
     came: u64,
     /// The oldest first.
     all: BTreeMap<u64, Entry>,
+    /// When it was last told that there is no room.
+    told: Option<Instant>,
+    /// Who found none or had to go since.
+    untold: u64,
 }
 
 struct Entry {
@@ -91,11 +99,19 @@ impl Guests {
         let mut inside = self.inside();
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections, none of them a stranger's");
         let of_it = inside.all.values().filter(|entry| entry.from == from).count();
-        if of_it >= self.bounds.from_one {
-            inside.send_away(|entry| entry.from == from).ok_or_else(full)?;
+        let whose = if of_it >= self.bounds.from_one {
+            Some(from)
         } else if inside.all.len() >= self.bounds.in_all {
-            let most = inside.most_strangers().ok_or_else(full)?;
-            inside.send_away(|entry| entry.from == most).ok_or_else(full)?;
+            Some(inside.most_strangers().unwrap_or(from))
+        } else {
+            None
+        };
+        if let Some(whose) = whose {
+            let room = inside.send_away(|entry| entry.from == whose);
+            if let Some(count) = inside.count_one(Instant::now()) {
+                tracing::warn!(last = %whose, count, "no room for more connections: whoever had shown no token was sent away");
+            }
+            room.ok_or_else(full)?;
         }
         inside.came += 1;
         let (number, leave) = (inside.came, CancellationToken::new());
@@ -110,6 +126,16 @@ impl Inside {
     fn send_away(&mut self, of: impl Fn(&Entry) -> bool) -> Option<()> {
         let oldest = self.all.iter().find(|(_, entry)| !entry.visitor.is_known() && of(entry)).map(|(n, _)| *n)?;
         self.all.remove(&oldest).map(|entry| entry.leave.cancel())
+    }
+
+    /// One more was sent away; how many there were, where it is time to tell.
+    fn count_one(&mut self, now: Instant) -> Option<u64> {
+        self.untold += 1;
+        if self.told.is_some_and(|told| now.duration_since(told) < TELL_EVERY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
     }
 
     /// The address that has the most of them: one that opens many sends away its own.
@@ -148,6 +174,14 @@ mod tests {
         drop(second);
         let fourth = guests.admit(ip(1)).unwrap();
         assert!(!gone(&third) && !gone(&fourth), "a place was free");
+    }
+
+    #[test]
+    fn it_is_told_at_once_and_then_with_all_of_a_minute() {
+        let mut inside = Inside::default();
+        let began = Instant::now();
+        let told: Vec<_> = [0, 1, 59, 61].map(|s| inside.count_one(began + Duration::from_secs(s))).into();
+        assert_eq!(told, [Some(1), None, None, Some(3)]);
     }
 
     #[test]
