@@ -38,6 +38,8 @@ pub(crate) enum SharedArg {
     Folder,
     /// Three members of etcd
     Etcd,
+    /// A bucket of a server that speaks S3 (moto)
+    S3,
 }
 
 impl From<SharedArg> for Shared {
@@ -45,6 +47,7 @@ impl From<SharedArg> for Shared {
         match shared {
             SharedArg::Folder => Shared::Folder,
             SharedArg::Etcd => Shared::Etcd,
+            SharedArg::S3 => Shared::S3,
         }
     }
 }

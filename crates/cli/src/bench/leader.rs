@@ -17,7 +17,7 @@ use pilotlight_core::plan::ConnectionFence;
 use pilotlight_core::run::Event;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
-use pilotlight_lab::engines::{EngineError, EtcdCluster};
+use pilotlight_lab::engines::{Buckets, EngineError, EtcdCluster};
 use pilotlight_lab::net::Want;
 use pilotlight_server::api::view::{RecordsView, RunsView};
 use std::time::Duration;
@@ -40,7 +40,14 @@ const IN_A_RUN: Duration = Duration::from_millis(220);
 pub(crate) enum Shared {
     Folder,
     Etcd,
+    S3,
 }
+
+/// What runs beside the controllers for them, and ends with this.
+type Beside = Box<dyn std::any::Any + Send>;
+
+/// Its name in such a server.
+const BUCKET: &str = "controllers";
 
 /// The set-up, with the engine below it.
 struct Stand {
@@ -48,7 +55,7 @@ struct Stand {
     lead: Duration,
     what: &'static str,
     // Ended after the controllers.
-    _cluster: Option<EtcdCluster>,
+    _engine: Beside,
 }
 
 /// What is asked for.
@@ -107,6 +114,32 @@ pub(crate) async fn measure(
     ])
 }
 
+/// The engine, what the plan says of it, and its name in the figures.
+async fn start(shared: Shared) -> Result<(Beside, Controllers, &'static str), DemoError> {
+    Ok(match shared {
+        Shared::Folder => (Box::new(()), Controllers::Folder, "folder"),
+        Shared::Etcd => {
+            let cluster = EtcdCluster::start(3).map_err(|e| absent("etcd", e))?;
+            let endpoints = cluster.endpoints().to_vec();
+            wait_for(&endpoints).await?;
+            (Box::new(cluster), Controllers::Etcd(endpoints), "etcd")
+        }
+        Shared::S3 => {
+            let buckets = Buckets::start().map_err(|e| absent("moto", e))?;
+            let endpoint = buckets.endpoint().to_owned();
+            make_bucket(&endpoint).await?;
+            (Box::new(buckets), Controllers::S3 { endpoint, bucket: BUCKET }, "S3")
+        }
+    })
+}
+
+fn absent(what: &'static str, error: EngineError) -> DemoError {
+    match error {
+        EngineError::Absent { .. } => DemoError::Refused(error.to_string()),
+        other => DemoError::at(what, std::io::Error::other(other)),
+    }
+}
+
 /// What a quiet loss of the leader cost, in milliseconds and rows.
 struct Quiet {
     gap: f64,
@@ -116,18 +149,7 @@ struct Quiet {
 
 impl Stand {
     async fn start(asked: &Asked, shared: Shared) -> Result<Self, DemoError> {
-        let (cluster, controllers, what) = match shared {
-            Shared::Folder => (None, Controllers::Folder, "folder"),
-            Shared::Etcd => {
-                let cluster = EtcdCluster::start(3).map_err(|e| match e {
-                    EngineError::Absent { .. } => DemoError::Refused(e.to_string()),
-                    other => DemoError::at("etcd", std::io::Error::other(other)),
-                })?;
-                let endpoints = cluster.endpoints().to_vec();
-                wait_for(&endpoints).await?;
-                (Some(cluster), Controllers::Etcd(endpoints), "etcd")
-            }
-        };
+        let (engine, controllers, what) = start(shared).await?;
         let settings = Settings {
             lease: format!("{}ms", asked.lease.as_millis()),
             // Longer than any lease that is asked for: losing a controller must not move the writer.
@@ -143,7 +165,7 @@ impl Stand {
             fence: ConnectionFence::None,
         };
         let pair = Pair::start(settings).await?;
-        Ok(Self { pair, lead: asked.lease / 2, what, _cluster: cluster })
+        Ok(Self { pair, lead: asked.lease / 2, what, _engine: engine })
     }
 
     /// With nothing under way: users wait for nothing.
@@ -293,6 +315,14 @@ async fn wait_for(endpoints: &[String]) -> Result<(), DemoError> {
     until("etcd to answer", async || {
         let health = client.get(format!("{}/health", endpoints[0])).send().await.ok()?.text().await.ok()?;
         health.contains("true").then_some(())
+    })
+    .await
+}
+
+async fn make_bucket(endpoint: &str) -> Result<(), DemoError> {
+    let client = crate::connect::public_client().map_err(refused)?;
+    until("the server to make a bucket", async || {
+        client.put(format!("{endpoint}/{BUCKET}")).send().await.ok()?.error_for_status().ok().map(|_| ())
     })
     .await
 }

@@ -129,6 +129,13 @@ pub(crate) enum Controllers {
     Folder,
     /// Three on etcd, which has these endpoints.
     Etcd(Vec<String>),
+    /// Three on a bucket of a server that speaks S3.
+    S3 {
+        /// Where the server is.
+        endpoint: String,
+        /// The bucket.
+        bucket: &'static str,
+    },
 }
 
 /// The names of three controllers.
@@ -154,6 +161,11 @@ impl Controllers {
             }
             Controllers::Folder => format!("{{ folder: {third}/shared }}"),
             Controllers::Etcd(endpoints) => format!("{{ etcd: {{ endpoints: {endpoints:?} }} }}"),
+            // Such a server of this machine takes any key.
+            Controllers::S3 { endpoint, bucket } => format!(
+                "{{ s3: {{ bucket: {bucket}, endpoint: {endpoint:?}, access_key_id: {{ env: {TOKEN_VARIABLE} }}, \
+                 secret_access_key: {{ env: {TOKEN_VARIABLE} }} }} }}"
+            ),
         };
         let mut text = format!("store: {store}\n  members:");
         for (name, port) in MEMBERS.iter().zip(sites.controller_ports) {

@@ -113,7 +113,7 @@ impl Stage {
         self.dns = Some(self.launch(Place::Third, "dns", &dns)?);
         let names: &[&'static str] = match self.settings.controllers {
             Controllers::One => &["controller"],
-            Controllers::Folder | Controllers::Etcd(_) => &MEMBERS,
+            Controllers::Folder | Controllers::Etcd(_) | Controllers::S3 { .. } => &MEMBERS,
         };
         for name in names {
             let mut serve = vec!["serve".to_owned(), "--plan".to_owned(), self.plan_file(Place::Third)];

@@ -12,7 +12,7 @@ pub(crate) fn series_of(case: &[&str]) -> Option<usize> {
     bench.arg("bench").args(case).args(["--runs", "1", "--out", "figures.json"]);
     let (code, out, err) = said(&bench.output().unwrap());
     if err.contains("is not installed") {
-        required::skip(Need::Etcd, err);
+        required::skip(if err.contains("moto_server") { Need::Moto } else { Need::Etcd }, err);
         return None;
     }
     assert!(code == 0 || (code == 1 && out.contains("MISSED")), "{code}: {out}\n{err}");

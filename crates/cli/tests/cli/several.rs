@@ -19,3 +19,8 @@ fn leaders_are_killed_and_frozen_on_a_folder() {
 fn leaders_are_killed_and_frozen_on_etcd() {
     leaders("etcd");
 }
+
+#[test]
+fn leaders_are_killed_and_frozen_on_s3() {
+    leaders("s3");
+}
