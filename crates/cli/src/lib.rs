@@ -93,7 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Check(args) if args.live => runtime("check")?.block_on(command::check_live::run(&args)),
         Verb::Check(args) => command::offline::check(&args),
         Verb::Serve(args) => runtime("serve")?.block_on(command::serve::run(&args)),
-        Verb::Agent(args) => runtime("agent")?.block_on(command::agent::run(&args)),
+        Verb::Agent(args) => runtime_of("agent", AGENT_THREADS)?.block_on(command::agent::run(&args)),
         Verb::Observe(args) => runtime("observe")?.block_on(command::observe::run(&args)),
         Verb::Policy(args::PolicyVerb::Replay(args)) => command::policy::replay(&args),
         Verb::Hold(verb) => runtime("hold")?.block_on(command::hold::run(&verb)),
@@ -121,6 +121,14 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     }
 }
 
+/// Looks at a database read its folder on the threads of the agent's runtime; a disk that hangs holds up one for each copy and each
+/// preflight, and the others must go on speaking to the controller.
+const AGENT_THREADS: usize = 12;
+
 fn runtime(name: &str) -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build()
+    runtime_of(name, 2)
+}
+
+fn runtime_of(name: &str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
 }

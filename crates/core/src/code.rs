@@ -299,6 +299,7 @@ catalogue! {
     DISK_FILLS = "PL-0962", Failed;
     LOG_HELD = "PL-0963", Failed;
     BARE_WIRE = "PL-0964", Failed;
+    CERTIFICATE_ENDS = "PL-0965", Failed;
     ANSWER_TOO_LONG = "PL-0966", Failed;
     RESCUE_ROLE = "PL-0967", Refused;
     DATA_DAMAGED = "PL-0970", Refused;

@@ -8,6 +8,7 @@
 
 pub mod candidate;
 pub mod cause;
+pub mod certificate;
 pub mod code;
 pub mod derive;
 pub mod disk;

@@ -3,6 +3,7 @@
 //!
 //! Border: reads only. A folder that is not there yet stands for the one it will be made in.
 
+use crate::seldom::Seldom;
 use nix::sys::statvfs::statvfs;
 use pilotlight_core::disk::{Filling, Room, of_room};
 use pilotlight_core::outcome::Finding;
@@ -10,27 +11,20 @@ use pilotlight_core::time::Mono;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What was seen is said for so long before it is looked at again.
 const EVERY: Duration = Duration::from_secs(10);
-
-/// A file system that hangs is not waited for: what was seen before is said on.
-const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What is looked at: a few words for it, and where it lies.
 pub type Folders = Vec<(&'static str, PathBuf)>;
 
 /// The file systems under some folders.
 #[derive(Debug, Default)]
-pub struct Disks(Mutex<Seen>);
-
-#[derive(Debug, Default)]
-struct Seen {
-    at: Option<Mono>,
-    filling: BTreeMap<u64, Filling>,
-    found: Vec<Finding>,
+pub struct Disks {
+    seldom: Arc<Seldom>,
+    filling: Mutex<BTreeMap<u64, Filling>>,
 }
 
 impl Disks {
@@ -39,50 +33,31 @@ impl Disks {
     where
         F: FnOnce() -> Folders + Send + 'static,
     {
-        if self.is_due(now) {
-            let (disks, whose) = (self.clone(), whose.to_owned());
-            let asking = tokio::task::spawn_blocking(move || disks.ask(now, &whose, folders()));
-            let _ = tokio::time::timeout(PATIENCE, asking).await;
-        }
-        self.said()
+        let (disks, whose) = (self.clone(), whose.to_owned());
+        self.seldom.look(now, EVERY, move || disks.ask(now, &whose, folders())).await
     }
 
     /// What the last look found.
     pub fn said(&self) -> Vec<Finding> {
-        self.lock().found.clone()
+        self.seldom.said()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// It is time to look again; then that counts as done.
-    fn is_due(&self, now: Mono) -> bool {
-        let mut seen = self.lock();
-        let due = seen.at.is_none_or(|at| now.since(at) >= EVERY);
-        if due {
-            seen.at = Some(now);
-        }
-        due
-    }
-
-    /// Not under the lock while a file system is asked: one that hangs must hold up nobody else.
-    fn ask(&self, now: Mono, whose: &str, folders: Folders) {
+    fn ask(&self, now: Mono, whose: &str, folders: Folders) -> Vec<Finding> {
         let mut systems: BTreeMap<u64, (Room, Vec<String>)> = BTreeMap::new();
         for (what, folder) in folders {
             let Some((device, room)) = nearest(&folder).and_then(ask) else { continue };
             let (_, holds) = systems.entry(device).or_insert_with(|| (room, Vec::new()));
             holds.push(format!("{what} ({})", folder.display()));
         }
-        let mut seen = self.lock();
-        seen.filling.retain(|device, _| systems.contains_key(device));
-        seen.found.clear();
+        let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        filling.retain(|device, _| systems.contains_key(device));
+        let mut found = Vec::new();
         for (device, (room, holds)) in systems {
-            let filling = seen.filling.entry(device).or_default();
+            let filling = filling.entry(device).or_default();
             filling.look(now, room.free);
-            let lasts = filling.lasts();
-            seen.found.extend(of_room(&format!("{whose}, {}", holds.join(", ")), room, lasts));
+            found.extend(of_room(&format!("{whose}, {}", holds.join(", ")), room, filling.lasts()));
         }
+        found
     }
 }
 
@@ -125,26 +100,6 @@ mod tests {
         assert!(free(&here).is_some() && free(&later).is_some());
         let disks = Disks::default();
         disks.ask(at(0), "x", vec![("a", here), ("b", later), ("c", "/proc".into())]);
-        assert_eq!(disks.lock().filling.len(), 2, "the folder's, and the kernel's own");
-    }
-
-    #[test]
-    fn it_is_asked_seldom() {
-        let disks = Disks::default();
-        let asked = (0..25).filter(|second| disks.is_due(at(*second)));
-        assert_eq!(asked.collect::<Vec<u64>>(), [0, 10, 20]);
-    }
-
-    #[tokio::test]
-    async fn a_file_system_that_hangs_is_not_waited_for() {
-        let disks = Arc::new(Disks::default());
-        let (let_go, held) = std::sync::mpsc::channel::<()>();
-        let hanging = move || {
-            let _ = held.recv();
-            Folders::new()
-        };
-        assert_eq!(disks.look(at(0), "x", hanging).await, []);
-        assert_eq!(disks.look(at(10), "x", Folders::new).await, [], "nor is anybody else held up");
-        drop(let_go);
+        assert_eq!(disks.filling.lock().unwrap().len(), 2, "the folder's, and the kernel's own");
     }
 }

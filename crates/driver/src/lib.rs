@@ -14,6 +14,7 @@
 //! - applying an effect whose end is already there answers `Skipped`.
 
 pub mod battery;
+pub mod certificate;
 pub mod checkup;
 pub mod clock;
 pub mod disk;
@@ -23,6 +24,7 @@ pub mod guard;
 pub mod level;
 pub mod port;
 pub mod rarely;
+pub mod seldom;
 
 use async_trait::async_trait;
 use pilotlight_core::effect::{Descriptor, Effect};

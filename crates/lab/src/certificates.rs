@@ -59,6 +59,14 @@ pub fn make(folder: &Path, names: &[&str]) -> Result<Files, CertificateError> {
     Ok(files)
 }
 
+/// Puts a certificate there that held in the year 2001 and no longer.
+pub fn put_ended(file: &Path) -> Result<(), CertificateError> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(2001, 1, 1), rcgen::date_time_ymd(2002, 1, 1));
+    let pem = params.self_signed(&KeyPair::generate()?)?.pem();
+    fs::write(file, pem).map_err(|source| CertificateError::Write { folder: file.to_owned(), source })
+}
+
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;

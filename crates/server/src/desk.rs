@@ -28,10 +28,12 @@ use pilotlight_core::runbook::Runbook;
 use pilotlight_core::shared::Shared;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{AgentSight, Judgement, Outlook, PortSight, Sight, Witness, fresh_within};
+use pilotlight_driver::certificate::{self, Certificate, Kind};
 use pilotlight_driver::checkup::{self, Checkup};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::disk::Disks;
 use pilotlight_driver::rarely::Rarely;
+use pilotlight_driver::seldom::Seldom;
 use pilotlight_engine::Engine;
 use pilotlight_engine::lead::Lead;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +82,7 @@ pub(crate) struct Desk {
     /// What is logged once a minute at most.
     pub(crate) rarely: Rarely,
     disks: Arc<Disks>,
+    certificates: Arc<Seldom>,
     known: Mutex<Known>,
     notes: (mpsc::Sender<UnitNote>, Mutex<Option<mpsc::Receiver<UnitNote>>>),
     recorder: Mutex<(Option<Recorder>, Option<Writing>)>,
@@ -140,26 +143,28 @@ impl Desk {
             reporting: tokio::sync::Mutex::default(),
             rarely: Rarely::default(),
             disks: Arc::default(),
+            certificates: Arc::default(),
             known: Mutex::default(),
             notes: (notes.0, Mutex::new(Some(notes.1))),
             recorder: Mutex::new((recorder, writing)),
         }
     }
 
-    /// What a person should mend of the controller's own disk: what it cannot record it does not do.
-    pub(crate) fn of_room(&self) -> Vec<Finding> {
-        self.disks.said()
+    /// What a person should mend of the controller's own disk (what it cannot record it does not do) and of its certificates.
+    pub(crate) fn of_house(&self) -> Vec<Finding> {
+        [self.disks.said(), self.certificates.said()].concat()
     }
 
-    /// Looks at it until shutdown, and tells each thing in the log once until it is mended. Reports lie in the controller's folder.
-    pub(crate) async fn watch_room(&self) {
+    /// Looks at both until shutdown, and tells each thing in the log once until it is mended. Reports lie in the controller's folder.
+    pub(crate) async fn watch_house(&self) {
         let Some(folder) = self.reports.as_deref().and_then(Path::parent).map(Path::to_owned) else {
             return self.shutdown.cancelled().await;
         };
         let mut told = BTreeSet::new();
         while !self.shutdown.is_cancelled() {
             let folders = vec![("folder with journal, store and reports", folder.clone())];
-            let found = self.disks.look(self.clock.mono(), "controller", || folders).await;
+            let mut found = self.disks.look(self.clock.mono(), "controller", || folders).await;
+            found.extend(self.look_at_certificates().await);
             for Finding { code, message, hint, .. } in found.iter().filter(|f| !told.contains(&f.code)) {
                 tracing::warn!(hint, "{code}: {message}");
             }
@@ -170,6 +175,17 @@ impl Desk {
                 () = self.clock.sleep(ROOM) => {}
             }
         }
+    }
+
+    async fn look_at_certificates(&self) -> Vec<Finding> {
+        let Some(tls) = self.plan.controller.tls.clone() else { return Vec::new() };
+        let now = self.clock.wall();
+        let ask = move || {
+            let own = Certificate { what: "its certificate", file: tls.certificate, kind: Kind::Chain };
+            let trusted = Certificate { what: "what callers trust", file: tls.ca, kind: Kind::Authorities };
+            certificate::look("controller", &[own, trusted], now)
+        };
+        self.certificates.look(self.clock.mono(), certificate::EVERY, ask).await
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

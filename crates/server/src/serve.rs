@@ -344,7 +344,7 @@ fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Arc<Desk>, port_look: Arc<dyn
     });
     let measures = desk.clone();
     tasks.spawn(async move {
-        measures.watch_room().await;
+        measures.watch_house().await;
         "room on the disk"
     });
     tasks.spawn(async move {

@@ -40,7 +40,7 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
         open_runs,
         waits,
         hold: desk.holds.read(),
-        findings: desk.of_room(),
+        findings: desk.of_house(),
         reach: plan.units().into_iter().next().map(|u| desk.sight(u).reach(plan)).unwrap_or_default(),
     })
 }

@@ -8,8 +8,11 @@ use super::rescue::{SLOT, size};
 use super::session::column;
 use pilotlight_core::disk::{Hold, Log, of_log};
 use pilotlight_core::outcome::Finding;
+use pilotlight_core::plan::PostgresTls;
 use pilotlight_core::time::Mono;
+use pilotlight_driver::certificate::{self, Certificate, Kind};
 use pilotlight_driver::disk::{self, Disks, Folders};
+use pilotlight_driver::seldom::Seldom;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,13 +26,16 @@ const EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Seen {
     disks: Arc<Disks>,
     log: Mutex<Option<(Mono, Vec<Finding>)>>,
+    certificates: Arc<Seldom>,
+    /// What the server shows whoever dials it with TLS: known since it answered.
+    shown: Mutex<Option<PathBuf>>,
 }
 
 /// One row without a name for the server's settings, in bytes, and one per slot.
 const ASK: &str = "SELECT NULL AS name, NULL AS active, pg_size_bytes(current_setting('max_wal_size')) AS usual, \
     pg_size_bytes(current_setting('wal_keep_size')) AS kept, pg_size_bytes(current_setting('max_slot_wal_keep_size')) AS most, \
-    NULL AS keeps UNION ALL SELECT slot_name, active::text, NULL, NULL, NULL, \
-    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn)::bigint \
+    NULL AS keeps, CASE WHEN current_setting('ssl')::bool THEN current_setting('ssl_cert_file') END AS shown \
+    UNION ALL SELECT slot_name, active::text, NULL, NULL, NULL, (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn)::bigint, NULL \
     FROM pg_replication_slots WHERE restart_lsn IS NOT NULL";
 
 /// Reads it; `ours` is how much the slot of the rescue may keep while an agent looks after it.
@@ -61,7 +67,17 @@ impl PostgresDriver {
         if answers {
             found.extend(self.of_log(&here).await);
         }
+        found.extend(self.of_certificates(&here).await);
         found
+    }
+
+    /// Those that the regions' servers show each other.
+    async fn of_certificates(&self, here: &str) -> Vec<Finding> {
+        let Some(tls) = self.plan.tls.clone() else { return Vec::new() };
+        let shown = self.room.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (here, now) = (here.to_owned(), self.clock.wall());
+        let ask = move || certificate::look(&here, &certificates(tls, shown), now);
+        self.room.certificates.look(self.clock.mono(), certificate::EVERY, ask).await
     }
 
     async fn of_log(&self, here: &str) -> Vec<Finding> {
@@ -71,6 +87,8 @@ impl PostgresDriver {
             return found;
         }
         let Ok(rows) = self.look.rows(ASK, LOOK_TIMEOUT / 4, true).await else { return Vec::new() };
+        let shown = rows.iter().find_map(|row| column(row, "shown")).map(|file| self.own.data_dir.join(file));
+        *self.room.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
         let folder = self.own.data_dir.join("pg_wal");
         let log = read(&rows, size(&folder).unwrap_or_default(), self.plan.rescue.max_slot);
         let found = match (log, disk::free(&folder)) {
@@ -80,6 +98,14 @@ impl PostgresDriver {
         *self.room.log.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, found.clone()));
         found
     }
+}
+
+fn certificates(tls: PostgresTls, shown: Option<PathBuf>) -> Vec<Certificate> {
+    let chain = |what| move |file| Certificate { what, file, kind: Kind::Chain };
+    let trusted = Certificate { what: "the authority of the plan's `tls`", file: tls.ca, kind: Kind::Authorities };
+    let own = shown.into_iter().map(chain("the server's certificate"));
+    let client = tls.identity.into_iter().map(|identity| identity.certificate);
+    own.chain(client.map(chain("the certificate of the plan's `tls`"))).chain([trusted]).collect()
 }
 
 /// Everything that a full file system would stop.

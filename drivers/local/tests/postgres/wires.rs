@@ -143,3 +143,26 @@ async fn lost_rows_are_compared_and_applied_over_tls() {
     assert!(matches!(apply(&pair, &about, Some("mara")).await.unwrap(), Outcome::Done { .. }));
     assert!(pair.paid("west").await.contains(&1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ended_is_told_with_its_place() {
+    let pair = started().await;
+    let told = async |plan: &PostgresPlan| {
+        let seen = pair.driver_under("east", plan).observe(&crate::pair::target("east")).await.unwrap();
+        seen.findings.into_iter().filter(|f| f.code == "PL-0965").map(|f| f.message).collect::<Vec<_>>()
+    };
+    assert!(told(&pair.plan).await.is_empty(), "those of the lab hold for long");
+    let mut plan = pair.plan.clone();
+    let old = pair.root.path().join("old.pem");
+    certificates::put_ended(&old).unwrap();
+    plan.tls = Some(PostgresTls { ca: old.clone(), identity: None });
+    let authority = told(&plan).await;
+    assert!(authority.len() == 1 && authority[0].contains(&old.display().to_string()), "{authority:?}");
+    assert!(authority[0].contains("ended at 2002-01-01"), "{authority:?}");
+    // What the server shows is where its settings say.
+    let rows = pair.client("east").await.unwrap().query("SHOW ssl_cert_file", &[]).await.unwrap();
+    let shown = pair.data_dir("east").join(rows[0].get::<_, String>(0));
+    certificates::put_ended(&shown).unwrap();
+    let server = told(&pair.plan).await;
+    assert!(server.len() == 1 && server[0].contains("the server's certificate"), "{server:?}");
+}
