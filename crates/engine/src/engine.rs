@@ -305,6 +305,7 @@ impl Engine {
             }
             record.epoch = record.epoch.next();
             record.run = Some(run.clone());
+            record.settled = runbook.stays();
             // One that nobody asked for bars the next, whatever it is called.
             if verb == Verb::Failover || (verb == Verb::Switchover && cause.automatic) {
                 let (run, automatic) = (run.clone(), cause.automatic);

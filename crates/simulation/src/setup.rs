@@ -31,6 +31,8 @@ pub struct Setup {
     pub fresh: bool,
     /// How often leases are renewed.
     pub pace: Pace,
+    /// Runs go on for long after everything is verified.
+    pub lasting: bool,
 }
 
 /// How often leases of a second are renewed.
@@ -96,7 +98,9 @@ impl Setup {
             15..=39 => Pace::Quarter,
             _ => Pace::Slow,
         };
-        Self { promise, several, fresh, pace }
+        // A stream of its own: every other choice of a seed stays as it is.
+        let lasting = Chance::new(seed, 5).per_cent(20);
+        Self { promise, several, fresh, pace, lasting }
     }
 
     /// Its plan.
@@ -107,10 +111,9 @@ impl Setup {
 }
 
 static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| {
-    let setups = Promise::ALL
-        .into_iter()
-        .flat_map(|promise| [false, true].map(|several| (promise, several)))
-        .flat_map(|(promise, several)| Pace::ALL.map(|pace| Setup { promise, several, fresh: true, pace }));
+    let setups = Promise::ALL.into_iter().flat_map(|promise| [false, true].map(|several| (promise, several))).flat_map(
+        |(promise, several)| Pace::ALL.map(|pace| Setup { promise, several, fresh: true, pace, lasting: false }),
+    );
     setups.map(|setup| Arc::new(read(setup))).collect()
 });
 

@@ -48,6 +48,8 @@ struct Truth {
     torn: BTreeSet<RunId>,
     /// The newest record of each unit.
     units: BTreeMap<String, UnitRecord>,
+    /// How often a candidate was admitted while a run held its unit.
+    admitted_in_runs: u64,
     /// Durable in name only, of the life that wrote them.
     volatile: Vec<(RunId, u64, (Wall, Event))>,
 }
@@ -114,6 +116,11 @@ impl Disk {
         self.truth().units.values().map(|unit| unit.term.0).max().unwrap_or_default()
     }
 
+    /// How often a candidate was admitted while a run held its unit.
+    pub(crate) fn admitted_in_runs(&self) -> u64 {
+        self.truth().admitted_in_runs
+    }
+
     /// Who may be promoted, as the store has it.
     pub(crate) fn candidate(&self) -> Option<Admitted> {
         self.truth().units.values().find_map(|unit| unit.candidate.clone())
@@ -140,7 +147,10 @@ impl Disk {
             _ => self.store.put(key, value, if_version).await?,
         };
         if let Some(unit) = unit {
-            self.truth().units.insert(key.to_owned(), UnitRecord { version, ..unit });
+            let mut truth = self.truth();
+            let admitted = unit.run.is_some() && unit.candidate.is_some();
+            let before = truth.units.insert(key.to_owned(), UnitRecord { version, ..unit });
+            truth.admitted_in_runs += u64::from(admitted && before.is_some_and(|unit| unit.candidate.is_none()));
         }
         Ok(version)
     }

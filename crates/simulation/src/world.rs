@@ -71,6 +71,8 @@ pub struct Story {
     pub failovers: u64,
     /// Moves of any kind that ran to their end.
     pub moves: u64,
+    /// Candidates that were admitted while a run went on.
+    pub admitted_in_runs: u64,
     /// Broken laws that the guarantee does not promise to keep.
     pub excused: u64,
     /// Runs that a person ended, long after the last fault.

@@ -90,6 +90,14 @@ fn every_guarantee_is_lived_through_with_one_controller_and_with_two() {
 }
 
 #[test]
+fn a_new_writer_has_a_candidate_while_its_run_goes_on() {
+    let admitted = |seed: &u64| live(*seed, &Options::default()).admitted_in_runs > 0;
+    let lasting: Vec<u64> = (0..SEEDS).filter(|seed| Setup::of(*seed).lasting).collect();
+    let with = lasting.iter().filter(|seed| admitted(seed)).count();
+    assert!(with > 0, "of {} worlds whose runs last, in none was a candidate admitted meanwhile", lasting.len());
+}
+
+#[test]
 fn a_broken_world_shrinks_to_one_that_breaks_the_same_law() {
     let options = Options { bug: Some(Bug::FenceLies), ..Options::default() };
     let (seed, broken) = (0..SOON).find_map(|s| live(s, &options).broken.map(|b| (s, b))).expect("it is found");

@@ -48,7 +48,7 @@ static GUARANTEES: [Word; 3] = [
     word(
         "strict",
         "A write is acknowledged only when the candidate has it. Nothing acknowledged is lost, and writes wait while the \
-         candidate is away.",
+         candidate is away. A writer that has no candidate yet, as after a move, waits for nobody.",
     ),
     word(
         "best-effort",

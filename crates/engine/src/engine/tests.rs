@@ -10,4 +10,5 @@ mod scene;
 mod shares;
 mod starts;
 mod stored;
+mod wishes;
 mod witness;

@@ -36,11 +36,13 @@ pub(super) fn attest(lapsed: Returned, region: &Region, by: Option<&str>) -> Ret
 
 /// Names the region in the store; its agent is granted the lease at its next heartbeat.
 pub(super) async fn grant(parts: &Parts, run: &RunId, unit: &Unit, region: &Region, context: &Context) -> Returned {
-    // Whoever writes from now on starts unopposed: its own agent admits a candidate when it waits for one.
+    // Whoever writes from now on starts unopposed: its own agent admits a candidate once it writes and waits for one, and need
+    // not wait for the end of the run. Taken back, the same holds for the writer before.
     let change = |record: &mut crate::store::UnitRecord| {
         record.writer = Some(region.clone());
         record.candidate = None;
         record.candidacy += 1;
+        record.settled = true;
     };
     let record = parts.units.change_for(unit, run, context.epoch, change).await.map_err(failure)?;
     parts.granter.knows(&record);

@@ -22,6 +22,7 @@ fn record(version: u64, writer: Option<&str>) -> UnitRecord {
         failed_over: None,
         candidate: None,
         candidacy: 0,
+        settled: false,
         term: Term::default(),
         version,
     }

@@ -49,6 +49,10 @@ pub struct UnitRecord {
     /// Raised with each change of `candidate`, so that a wish that comes late finds another number.
     #[serde(default)]
     pub candidacy: u64,
+    /// The run that holds the unit takes it from no writer any more: it has named whoever writes from now on, or never moves
+    /// it. Until then its runbook rests on the candidate as it is.
+    #[serde(default)]
+    pub settled: bool,
     /// Of the leader that changed or claimed it last; zero where there is one controller.
     #[serde(default)]
     pub term: Term,
@@ -126,6 +130,7 @@ impl Units {
             failed_over: None,
             candidate: None,
             candidacy: 0,
+            settled: false,
             term: self.term,
             version: 0,
         };
@@ -164,11 +169,12 @@ impl Units {
     }
 
     /// The agent of `from` wishes another candidate. Only the writer's agent may, under the epoch and the number it knows,
-    /// while no run moves the unit; and it withdraws one before it asks for the next.
+    /// while no run takes the unit from it; and it withdraws one before it asks for the next. A run goes on for long after it
+    /// has named the new writer (shares that are led back, a step that waits for a person): that one may have a candidate.
     pub async fn wish(&self, from: &Region, wish: &Wish) -> Result<UnitRecord, UnitsError> {
         self.change(&wish.unit, |record| {
             let in_time = record.writer.as_ref() == Some(from)
-                && record.run.is_none()
+                && (record.run.is_none() || record.settled)
                 && record.epoch == wish.epoch
                 && record.candidacy == wish.candidacy;
             let in_order = wish.candidate.as_ref().is_none_or(|c| record.candidate.is_none() && &c.region != from);

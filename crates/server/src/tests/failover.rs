@@ -2,12 +2,12 @@
 
 use super::lab::Lab;
 use super::wait::until;
-use crate::api::view::{Action, ControlRequest, MoveReply};
+use crate::api::view::{Action, ControlRequest, MoveReply, StatusView};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::{FailbackPlan, OnWriterDeath, ShiftOrder};
+use pilotlight_core::plan::{FailbackPlan, Guarantee, OnWriterDeath, ShiftOrder};
 use pilotlight_core::run::{Condition, Event, RunResult, RunView};
 use pilotlight_driver::fake::Misbehaviour;
 use std::time::Duration;
@@ -130,8 +130,15 @@ async fn a_failback_that_has_only_begun_gives_way_to_a_failover() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failback_whose_shares_wait_gives_way_to_a_failover() {
+    for guarantee in [Guarantee::BestEffort, Guarantee::Bounded, Guarantee::Strict] {
+        shares_that_wait_give_way(guarantee).await;
+    }
+}
+
+async fn shares_that_wait_give_way(guarantee: Guarantee) {
     let minute = Duration::from_secs(60);
     let mut lab = Lab::up(|p| {
+        p.policy.guarantee = guarantee;
         p.home = "west".into();
         p.failback = Some(FailbackPlan {
             order: ShiftOrder::WriterFirst,
@@ -147,10 +154,13 @@ async fn a_failback_whose_shares_wait_gives_way_to_a_failover() {
     .await;
     lab.world.on_effect(|e| matches!(e, Effect::Watch { .. }), 1, Misbehaviour::Fail(FailureKind::Rejected));
     lab.start_move(Verb::Failback, None, false).await.unwrap();
-    let waits =
-        |s: &crate::api::view::StatusView| s.open_runs.iter().any(|r| matches!(r.condition, Condition::Waiting { .. }));
+    let waits = |s: &StatusView| s.open_runs.iter().any(|r| matches!(r.condition, Condition::Waiting { .. }));
     lab.until("its share is back and waits for a person", waits).await;
     lab.until_role("east", follows("west")).await;
+    if guarantee != Guarantee::BestEffort {
+        let opposed = |s: &StatusView| s.units[0].candidate == Some("east".into()) && s.units[0].run.is_some();
+        lab.until("the new writer has a candidate although the run goes on", opposed).await;
+    }
     lab.until("it is known what a failover would lose", |s| s.knows_exposure() && s.is("healthy")).await;
     lab.lose("west");
     until("east takes over", async || match &lab.runs().await[..] {

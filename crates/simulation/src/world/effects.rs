@@ -69,6 +69,8 @@ impl World {
             Effect::Rejoin { .. } => self.some_ms(80, 500),
             Effect::CaptureRescue { .. } => self.some_ms(10, 100),
             Effect::SetCapacity { .. } => self.some_ms(5, 50),
+            // After a move; no copy waits for it, and the run has not ended before.
+            Effect::Command { region: Some(_), .. } if self.setup.lasting => self.some_ms(1_000, 4_800),
             Effect::Command { .. } => self.some_ms(5, 200),
             _ => self.some_ms(1, 6),
         };

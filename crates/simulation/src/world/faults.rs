@@ -54,11 +54,12 @@ impl World {
         }
     }
 
-    /// Nothing is under way, somebody leads, and there is one who could be promoted.
+    /// Nothing is under way that takes the writer away, somebody leads, and there is one who could be promoted.
     fn stands_ready(&self) -> bool {
         let needs_candidate = self.setup.promise != Promise::BestEffort;
         let writer = self.disk.unit(|unit| {
-            let ready = unit.run.is_none() && (unit.candidate.is_some() || !needs_candidate);
+            let free = unit.run.is_none() || self.setup.lasting && unit.settled;
+            let ready = free && (unit.candidate.is_some() || !needs_candidate);
             unit.writer.as_ref().filter(|_| ready).and_then(Place::of)
         });
         let Some(writer) = writer.flatten() else { return false };

@@ -58,6 +58,7 @@ impl World {
                 .as_ref()
                 .map(|name| Admitted { region: home.other().region(), names: names(name) }),
             candidacy: 1,
+            settled: false,
             term: Term::default(),
             version: 0,
         };
@@ -238,6 +239,7 @@ impl World {
             faults: self.faults,
             setup: Some(self.setup),
             terms: self.disk.terms(),
+            admitted_in_runs: self.disk.admitted_in_runs(),
             events: self.events,
             failovers: self.failovers,
             moves: self.moves,
