@@ -87,6 +87,13 @@ pub struct Step {
     pub approval: bool,
 }
 
+impl Step {
+    /// What became of it is not looked for: a note that may have been told is not told twice, and holds nothing up.
+    pub fn may_stay_unknown(&self) -> bool {
+        matches!(self.effect, Effect::Notify { .. }) && self.on_failure == OnFailure::GoOn
+    }
+}
+
 /// The whole graph.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runbook {

@@ -12,7 +12,7 @@ use crate::plan::{ExecPlan, Hook};
 use crate::runbook::{OnFailure, Phase, Step};
 use std::collections::BTreeSet;
 
-/// Tells people that it starts. Nothing waits for it.
+/// Tells people that it starts. Nothing waits for it, nor for what became of it.
 pub(super) fn tell_start(survey: &Survey<'_>, draft: &mut Draft) {
     let (verb, unit) = (survey.d.intent.verb, &survey.d.intent.unit);
     let (application, from, to) = (&survey.d.plan.application, survey.from(), survey.to());

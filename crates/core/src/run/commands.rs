@@ -3,13 +3,14 @@
 use super::{Phase, RunResult, RunState};
 use crate::effect::Effect;
 use crate::id::StepId;
+use crate::outcome::FailureKind;
 
 /// One thing to do. The executor leaves out what it is doing already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Record the intent, apply the effect, record the outcome.
     Start { step: StepId, attempt: u32, effect: Effect },
-    /// It cannot even be tried: record that it failed.
+    /// It cannot even be tried, or nobody looks what became of it: record that it failed.
     Fail { step: StepId, why: String },
     /// Observe until the post-condition holds.
     Observe { step: StepId },
@@ -99,6 +100,15 @@ impl RunState {
                 Err(why) => Command::Fail { step: id, why },
             }),
             Phase::Unknown => {
+                // After a crash there was no answer at all: it is looked at, and a note is sent once more.
+                if let (true, Some(failure)) = (step.may_stay_unknown(), &state.failure)
+                    && failure.kind == FailureKind::OutcomeUnknown
+                {
+                    return Some(Command::Fail {
+                        step: id,
+                        why: format!("it may have been told: {}", failure.message),
+                    });
+                }
                 let effect = self.resolved(&step.effect).unwrap_or_else(|_| step.effect.clone());
                 Some(Command::Look { step: id, attempt, effect })
             }

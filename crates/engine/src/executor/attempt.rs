@@ -72,6 +72,7 @@ impl Attempt {
                 Entry::Look { attempt, effect } => match self.look(&effect, attempt).await {
                     look::Found::Holds => return self.say(Event::StepHolds { step: self.step.id.clone() }).await,
                     look::Found::Answer(result) => (attempt, result),
+                    look::Found::Nothing(why) if self.step.may_stay_unknown() => return self.failed(why).await,
                     look::Found::Nothing(why) => return self.stuck(why).await,
                     look::Found::Cut => return self.failed("the run was ended before it was known".to_owned()).await,
                 },

@@ -175,6 +175,8 @@ impl Attempt {
         let mut pause = LOOK_FIRST;
         loop {
             let last = match self.send(effect, key.clone(), until).await {
+                // Each further sending may be one more that arrives.
+                Err(f) if f.kind == FailureKind::OutcomeUnknown && self.step.may_stay_unknown() => return Ok(Err(f)),
                 Err(f) if is_a_maybe(f.kind) => f.message,
                 Ok(Outcome::Accepted { handle }) => return Ok(Ok(Outcome::Accepted { handle })),
                 known => return Ok(known),

@@ -43,3 +43,46 @@ fn a_rejoin_is_told_by_who_comes_back_and_not_as_a_move_from_somewhere_to_itself
     assert_eq!(intent(Verb::Rejoin, &east).aim(), "rejoin, so that copies follow east again");
     assert_eq!(intent(Verb::Failover, &west).aim(), "failover to west");
 }
+
+fn note() -> Step {
+    let message = "failover started".to_owned();
+    let effect = Effect::Notify { component: Component::from("people"), message };
+    Step { on_failure: OnFailure::GoOn, retries: 2, ..step("note", &[], effect) }
+}
+
+#[test]
+fn a_note_that_may_have_been_told_is_not_told_twice_and_holds_nothing_up() {
+    let mut walk = Walk::new(vec![note(), step("a", &[], command("a")), step("b", &["a"], command("b"))]);
+    walk.start("note", 1);
+    walk.start("a", 1);
+    walk.give("note", 1, Err(Failure::unknown("no answer came")));
+    let commands = walk.state.commands();
+    let [Command::Fail { step, why }] = &commands[..] else { panic!("{commands:?}") };
+    assert_eq!((step.as_str(), why.as_str()), ("note", "it may have been told: no answer came"));
+    walk.push(Event::StepFailed { step: step.clone(), why: why.clone() });
+    assert!(matches!(walk.state.phase(&"note".into()), Some(Phase::PassedOver { .. })));
+    walk.give("a", 1, Ok(Outcome::done()));
+    assert!(!walk.state.is_paused());
+    walk.done("b");
+    assert_eq!(walk.state.commands(), [Command::End { result: RunResult::DoneWithWarnings }]);
+}
+
+#[test]
+fn a_note_that_a_crash_interrupted_is_told_once_more() {
+    let mut walk = Walk::new(vec![note()]);
+    walk.start("note", 1);
+    walk.give("note", 1, Err(Failure::unreachable("away")));
+    walk.start("note", 2);
+    walk.push(Event::Recovered { by: "next".into() });
+    assert!(matches!(walk.state.commands()[..], [Command::Look { attempt: 2, .. }]), "{:?}", walk.state.commands());
+    walk.give("note", 2, Err(Failure::unknown("no answer came")));
+    assert!(matches!(walk.state.commands()[..], [Command::Fail { .. }]), "{:?}", walk.state.commands());
+}
+
+#[test]
+fn what_a_move_rests_on_is_looked_at_although_the_run_would_go_on() {
+    let mut walk = Walk::new(vec![Step { on_failure: OnFailure::GoOn, ..step("a", &[], command("a")) }]);
+    walk.start("a", 1);
+    walk.give("a", 1, Err(Failure::unknown("no answer came")));
+    assert!(matches!(walk.state.commands()[..], [Command::Look { .. }]), "{:?}", walk.state.commands());
+}

@@ -40,6 +40,18 @@ async fn disturbed(stage: &Stage, call: usize, what: &Misbehaviour) -> RunView {
     view
 }
 
+fn is_note(effect: &Effect) -> bool {
+    matches!(effect, Effect::Notify { .. })
+}
+
+/// Done; what was disturbed leaves a warning only where it was a note.
+fn check_ended(stage: &Stage, view: &RunView, why: &str) {
+    let passed: Vec<_> = view.steps.iter().filter(|s| s.status == StepStatus::PassedOver).collect();
+    assert!(passed.len() <= 1 && passed.iter().all(|s| is_note(&s.effect)), "{why}: {view:#?}");
+    let result = if passed.is_empty() { RunResult::Done } else { RunResult::DoneWithWarnings };
+    assert_eq!(view.condition, Condition::Ended { result }, "{:?}, {why}: {view:#?}", stage.scene);
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_call_fails_once_with_each_kind() {
     for scene in SCENES {
@@ -62,9 +74,30 @@ async fn a_lost_reply_is_found_out_and_changes_nothing() {
                 let stage = Stage::new(scene);
                 let view = disturbed(&stage, call, &what).await;
                 let why = format!("call {call}: {what:?}");
-                assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{scene:?}, {why}: {view:#?}");
+                check_ended(&stage, &view, &why);
                 stage.check_settled(&view, &why);
             }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_messenger_without_an_answer_holds_nothing_up_and_tells_nothing_twice() {
+    for scene in SCENES {
+        for (what, told) in [(Misbehaviour::LoseReply, 1), (Misbehaviour::Hang, 0)] {
+            let stage = Stage::new(scene);
+            stage.world.remember_keys(false);
+            stage.world.on_effect(is_note, u32::MAX, what.clone());
+            let life = stage.life().await;
+            let run = stage.start(&life).await;
+            let view = life.settled(&run).await;
+            let notes: Vec<_> = view.steps.iter().filter(|s| is_note(&s.effect)).collect();
+            assert!(!notes.is_empty(), "{scene:?} tells nobody");
+            assert!(notes.iter().all(|s| s.status == StepStatus::PassedOver), "{scene:?}, {what:?}: {notes:#?}");
+            let result = RunResult::DoneWithWarnings;
+            assert_eq!(view.condition, Condition::Ended { result }, "{scene:?}, {what:?}: {view:#?}");
+            assert_eq!(stage.world.notes().len(), told * notes.len(), "{scene:?}, {what:?}");
+            stage.check_settled(&view, &format!("{what:?} of every note"));
         }
     }
 }
@@ -95,7 +128,7 @@ async fn a_call_that_never_begins_is_sent_again_under_its_key() {
             let stage = Stage::new(scene);
             let view = disturbed(&stage, call, &Misbehaviour::Hang).await;
             let why = format!("call {call} hangs");
-            assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{scene:?}, {why}: {view:#?}");
+            check_ended(&stage, &view, &why);
             stage.check_settled(&view, &why);
         }
     }
