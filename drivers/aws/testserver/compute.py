@@ -1,6 +1,7 @@
 """ECS and Auto Scaling beyond moto: what is asked for becomes ready after a while, some at a time."""
 
 from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
+from moto.ec2.models import EC2Backend
 from moto.ecs.models import Service, ecs_backends
 from moto.eks.models import eks_backends
 
@@ -78,10 +79,21 @@ def set_desired_capacity(original):
     return grow
 
 
+def without_own_tags(original):
+    """Tags of a launch template itself are no part of what it launches."""
+
+    def create(backend, name, description, data, tags):
+        kept = [one for one in data.pop("TagSpecifications", []) if one["ResourceType"] != "launch-template"]
+        return original(backend, name, description, {**data, **({"TagSpecifications": kept} if kept else {})}, tags)
+
+    return create
+
+
 def install():
     Service.running_count = property(running_count, set_running_count)
     Service.pending_count = property(pending_count, lambda *_: None)
     Service.__init__ = with_tasks(Service.__init__)
+    EC2Backend.create_launch_template = without_own_tags(EC2Backend.create_launch_template)
     rollouts.install()
     from moto.autoscaling.models import InstanceState
 

@@ -1,14 +1,17 @@
 """EKS beyond moto: a change of a node group takes a while and may fail, and its nodes are instances of a real group.
 
-moto names an Auto Scaling group in each node group and makes none; seed.py makes it, with AWS's own client.
+moto names an Auto Scaling group in each node group and makes none, forgets some of what a cluster and a group were made
+with, and says of a group with a launch template what AWS leaves to that.
 """
 
 import json
 import re
 
 from moto.autoscaling.models import autoscaling_backends
+from moto.ec2.models import ec2_backends
 from moto.eks.exceptions import ResourceInUseException
 from moto.eks.models import EKSBackend, Nodegroup, eks_backends
+from moto.eks.responses import EKSResponse
 
 from clock import CLOCK, begin
 
@@ -25,6 +28,62 @@ PATHS = [
 ]
 
 original = EKSBackend.update_nodegroup_config
+make_cluster, make_nodes = EKSResponse.create_cluster, EKSResponse.create_nodegroup
+
+
+def create_cluster(self):
+    made = make_cluster(self)
+    made.result["cluster"].access_config = {"authenticationMode": "CONFIG_MAP", **(self._get_param("accessConfig") or {})}
+    return made
+
+
+def create_nodegroup(self):
+    made = make_nodes(self)
+    group, backend = made.result["nodegroup"], self.eks_backend
+    group.version = self._get_param("version") or backend.clusters[group.cluster_name].version
+    group.update_config = self._get_param("updateConfig") or {"maxUnavailable": 1}
+    group.remote_access = self._get_param("remoteAccess")
+    if group.launch_template:
+        group.disk_size = None
+    launch(backend, group)
+    return made
+
+
+def launch(backend, group):
+    """The instances of a new group, of an image that EKS picks."""
+    groups, name = autoscaling_backends[ACCOUNT][backend.region_name], group.resources["autoScalingGroups"][0]["name"]
+    image = next(iter(ec2_backends[ACCOUNT][backend.region_name].amis))
+    nothing = dict.fromkeys(("key_name", "kernel_id", "ramdisk_id", "user_data", "instance_profile_name", "spot_price"))
+    groups.create_launch_configuration(
+        name=name,
+        image_id=image,
+        instance_type=group.instance_types[0],
+        security_groups=[],
+        instance_monitoring=False,
+        ebs_optimized=False,
+        associate_public_ip_address=False,
+        block_device_mappings=[],
+        **nothing,
+    )
+    sizes = group.scaling_config
+    groups.create_auto_scaling_group(
+        name=name,
+        availability_zones=[f"{backend.region_name}a"],
+        desired_capacity=sizes["desiredSize"],
+        max_size=sizes["maxSize"],
+        min_size=sizes["minSize"],
+        launch_config_name=name,
+        launch_template={},
+        vpc_zone_identifier=None,
+        default_cooldown=None,
+        health_check_period=None,
+        health_check_type=None,
+        load_balancers=[],
+        target_group_arns=[],
+        placement_group=None,
+        termination_policies=[],
+        tags=[],
+    )
 
 
 def update_nodegroup_config(backend, cluster_name, nodegroup_name, **given):
@@ -101,5 +160,6 @@ def serve(environ, start_response):
 
 
 def install():
+    EKSResponse.create_cluster, EKSResponse.create_nodegroup = create_cluster, create_nodegroup
     EKSBackend.update_nodegroup_config = update_nodegroup_config
     Nodegroup.status = property(status, set_status)

@@ -56,6 +56,8 @@ def make_all(port, wanted):
         route53 = client(port, "route53", "us-east-1")
         zone = route53.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
         made.setdefault("zones", {})[name] = zone.rsplit("/", 1)[-1]
+    for region in wanted.get("networks", []):
+        made.setdefault("networks", {})[region] = network(port, region)
     for name in wanted.get("checks", []):
         made.setdefault("checks", {})[name] = check(port, name)
     for one in wanted.get("switches", []):
@@ -237,8 +239,30 @@ def self_signed(name, days):
     return made.public_bytes(pem), secret
 
 
+def network(port, region):
+    """What is there before an environment: subnets, groups that let in everybody and nobody, a load balancer."""
+    ec2, elb = client(port, "ec2", region), client(port, "elbv2", region)
+    subnets = ec2.describe_subnets()["Subnets"][:2]
+    ids, vpc = [s["SubnetId"] for s in subnets], subnets[0]["VpcId"]
+    client(port, "rds", region).create_db_subnet_group(
+        DBSubnetGroupName="data", DBSubnetGroupDescription="data", SubnetIds=ids
+    )
+    client(port, "elasticache", region).create_cache_subnet_group(
+        CacheSubnetGroupName="cache", CacheSubnetGroupDescription="cache", SubnetIds=ids
+    )
+    return {
+        "subnets": ids,
+        "open": ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"],
+        "closed": ec2.create_security_group(GroupName="closed", Description="closed", VpcId=vpc)["GroupId"],
+        "load_balancer": elb.create_load_balancer(Name="web", Subnets=ids)["LoadBalancers"][0]["LoadBalancerArn"],
+        "target_group": elb.create_target_group(Name="web", Protocol="HTTPS", Port=443, VpcId=vpc)["TargetGroups"][0][
+            "TargetGroupArn"
+        ],
+    }
+
+
 def nodes(port, one):
-    """A cluster with a node group, and the group of instances that EKS would make for it."""
+    """A cluster with a node group; answers the name of the group of its instances."""
     eks = client(port, "eks", one["region"])
     subnets = [s["SubnetId"] for s in client(port, "ec2", one["region"]).describe_subnets()["Subnets"][:2]]
     role = "arn:aws:iam::123456789012:role/eks"
@@ -252,9 +276,7 @@ def nodes(port, one):
     made = eks.create_nodegroup(
         clusterName=one["cluster"], nodegroupName=one["group"], scalingConfig=sizes, subnets=subnets, nodeRole=role
     )["nodegroup"]
-    name = made["resources"]["autoScalingGroups"][0]["name"]
-    group(port, {"region": one["region"], "name": name, "least": one["least"], "most": one["most"]})
-    return name
+    return made["resources"]["autoScalingGroups"][0]["name"]
 
 
 def accelerator(port, one):

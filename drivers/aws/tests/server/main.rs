@@ -17,6 +17,7 @@ mod drive;
 mod elasticache;
 mod ground;
 mod images;
+mod made;
 mod messages;
 mod needs;
 mod nodes;
