@@ -77,6 +77,8 @@ resource "aws_elasticache_replication_group" "standby" {
     ignore_changes = [
       # A group that was taken out of the global one stays out: setting it back would replace the cache.
       global_replication_group_id,
+      # Taken over from the global group and not said here, so the provider would have it be Redis: by a new cache.
+      engine,
       # Raised through the global group, which owns both.
       engine_version,
       node_type,
