@@ -46,6 +46,8 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         ports: agent.outlook.seen(sent),
         health: agent.checkup.seen(sent),
         wishes: agent.picture.wishes(),
+        heard: agent.picture.heard_of_units(),
+        term: agent.way.term(),
         accord: Some(agent.accord.clone()),
     };
     let reply = tokio::select! {

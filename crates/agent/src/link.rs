@@ -17,6 +17,7 @@ pub use error::WayError;
 use async_trait::async_trait;
 use error::Refusal;
 use pilotlight_core::cause;
+use pilotlight_core::leader::Term;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TERM_HEADER, TaskResult, WorkReply, WorkRequest};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -38,6 +39,10 @@ pub trait Way: Send + Sync {
     async fn work(&self, request: &WorkRequest, within: Duration) -> Result<WorkReply, WayError>;
     /// Says what became of a task.
     async fn result(&self, result: &TaskResult, within: Duration) -> Result<(), WayError>;
+    /// The newest term that was heard; zero where there is one controller.
+    fn term(&self) -> Term {
+        Term::default()
+    }
 }
 
 /// The way over HTTP.
@@ -180,6 +185,10 @@ impl Way for HttpWay {
 
     async fn result(&self, result: &TaskResult, within: Duration) -> Result<(), WayError> {
         self.post("/v1/agent/result", result, within).await
+    }
+
+    fn term(&self) -> Term {
+        Term(self.dial.term.load(Ordering::SeqCst))
     }
 }
 

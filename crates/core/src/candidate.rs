@@ -104,6 +104,8 @@ pub struct Memory {
     gone_since: Option<Mono>,
     /// An agent that starts beside a writer that waits knows nothing of wishes of the agent before it.
     met: bool,
+    /// Under this number it found a candidate that the writer did not wait for.
+    doubts: Option<u64>,
 }
 
 impl Memory {
@@ -167,11 +169,15 @@ pub fn decide(ledger: &Ledger, memory: &mut Memory) -> Step {
     }
     if !memory.met {
         memory.met = true;
-        if view.candidate.is_none() && ledger.waits_for_somebody() {
-            memory.admitting = Some((view.candidacy, None));
+        match &view.candidate {
+            None if ledger.waits_for_somebody() => memory.admitting = Some((view.candidacy, None)),
+            // The store may be an old copy, and the agent that had heard the newer one is gone.
+            Some(candidate) if !ledger.may_wait_for(candidate) => memory.doubts = Some(view.candidacy),
+            _ => {}
         }
     }
     match &view.candidate {
+        Some(_) if memory.doubts == Some(view.candidacy) => ledger.wish(None),
         Some(candidate) => keep(ledger, memory, candidate),
         None => unopposed(ledger, memory),
     }
@@ -224,6 +230,17 @@ impl Ledger<'_> {
 
     fn waits_for_somebody(&self) -> bool {
         self.looks.values().filter_map(|s| s.waiting.as_ref()).any(|w| !w.waits.for_nobody())
+    }
+
+    /// No copy waits for nobody, or for somebody else who could be had: whoever the store calls the candidate is waited for.
+    fn may_wait_for(&self, candidate: &Admitted) -> bool {
+        let others = |name: &String| self.view.offered.iter().any(|o| o.names.values().any(|n| n == name));
+        self.looks.iter().all(|(component, state)| {
+            let Some(waiting) = &state.waiting else { return true };
+            let wanted = candidate.names.get(component);
+            let another = waiting.waits.candidate.as_ref().is_some_and(|n| Some(n) != wanted && others(n));
+            !another && (!waiting.waits.for_nobody() || waiting.foreign.is_some())
+        })
     }
 
     /// Standbys of whole regions that the controller hears and that stream from here.

@@ -6,6 +6,7 @@
 //! The line of flow is the order of the modules: a [`plan`] is read, regions are [`observation`]s, a [`verdict`] is
 //! reached, [`derive`] makes a [`runbook`], [`run`] is the state machine that walks it, [`measure`] says what it took.
 
+pub mod behind;
 pub mod candidate;
 pub mod cause;
 pub mod certificate;

@@ -16,15 +16,18 @@ use crate::candidate::{Admitted, Wish};
 use crate::effect::Effect;
 use crate::health::{Health, Question};
 use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
+use crate::leader::Term;
 use crate::observation::{Sentinel, State, Target};
 use crate::outcome::{Failure, Finding, Outcome};
 use crate::plan::Accord;
 use crate::position::{Order, Position};
 use crate::rescue;
+use crate::runbook::Basis;
 use crate::shared::Shared;
 use crate::time::as_ms;
 use crate::verdict::PortAnswer;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The header of every answer of one of several controllers: the term it leads. Agents obey no older one than they have
@@ -77,6 +80,12 @@ pub struct Heartbeat {
     /// What it asks of the store as the writer's agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wishes: Vec<Wish>,
+    /// The highest numbers that it heard of each unit: a store with lower ones is not the one that it was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heard: BTreeMap<Unit, Basis>,
+    /// The newest term that it heard: it obeys no older one.
+    #[serde(default)]
+    pub term: Term,
     /// What of its plan it must have in common with the controller; an agent of an older version does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accord: Option<Shared<Accord>>,
@@ -330,5 +339,7 @@ mod tests {
         let old = serde_json::json!({ "version": 2, "region": "east", "instance": "a", "sequence": 1, "sees": [] });
         let heartbeat: Heartbeat = serde_json::from_value(old).unwrap();
         assert_eq!((heartbeat.speaks, heartbeat.accord), (OLDEST, None));
+        assert_eq!(heartbeat.term, Term(0));
+        assert!(heartbeat.heard.is_empty(), "nor what it heard of the store");
     }
 }

@@ -112,7 +112,7 @@ pub struct Runbook {
 }
 
 /// A state of a unit in the store, by the two numbers that rise with every run and every change of its candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basis {
     /// Of the newest run.
     pub epoch: Epoch,

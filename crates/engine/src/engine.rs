@@ -26,12 +26,12 @@ use crate::lead::{Lead, LedDriver, LedJournal};
 use crate::storage::StorageError;
 use crate::store::{FailedOver, Store, UnitRecord, Units, UnitsError};
 use pilotlight_core::candidate::Wish;
-use pilotlight_core::id::{Epoch, Region, RunId, Unit};
+use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::lease::granters_lease;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::remembered::Remembered;
 use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState, RunView};
-use pilotlight_core::runbook::{Runbook, Unsound};
+use pilotlight_core::runbook::{Basis, Runbook, Unsound};
 use pilotlight_core::time::stamp;
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
@@ -91,8 +91,8 @@ struct Inner {
     /// Every run id ever given out here, so that none is given twice.
     ids: Mutex<BTreeSet<RunId>>,
     ended: Mutex<BTreeMap<RunId, RunSummary>>,
-    /// The newest epoch met of each unit.
-    met: Mutex<BTreeMap<Unit, Epoch>>,
+    /// The highest numbers met of each unit.
+    met: Mutex<BTreeMap<Unit, Basis>>,
     /// Held from the first write of a run until it is walked, so that no recovery takes it for one that never began.
     beginning: tokio::sync::Mutex<()>,
     /// Runs that cannot be read, so that each is told of once: by recoveries, and by lists.

@@ -185,5 +185,9 @@ async fn acknowledge(
     }
     desk.engine.acknowledge(&unit, &request.by).await.map_err(refused)?;
     tracing::info!(%unit, by = request.by, "the last failover was acknowledged");
+    if request.raise_epoch && desk.terms.newer_than(desk.lead.term()).is_some() {
+        // Last: it ends this term.
+        desk.terms.go_over();
+    }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use crate::desk::{Desk, Judged};
 use crate::drills::RefusedBack;
 use crate::orders::Order;
 use crate::past::{Past, past};
-use crate::{drills, exposed, moves};
+use crate::{behind, drills, exposed, moves};
 use pilotlight_core::code;
 use pilotlight_core::derive::Consent;
 use pilotlight_core::exposed::Watch;
@@ -61,6 +61,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
         let (heard, known) = (news.get(), changes.get());
         let mut calm = true;
         for (unit, round) in &mut rounds {
+            behind::mend(&desk, unit).await;
             grant_wish(&desk, unit).await;
             let judged = look_at(&desk, unit, round).await;
             round.log(unit, &judged);
@@ -120,7 +121,7 @@ async fn grant_wish(desk: &Desk, unit: &Unit) {
 }
 
 /// The agent wishes again with each heartbeat, for as long as a disk is full, for example.
-fn not_changed(desk: &Desk, unit: &Unit, error: &UnitsError) {
+pub(crate) fn not_changed(desk: &Desk, unit: &Unit, error: &UnitsError) {
     let (code, kind) = match error {
         UnitsError::Storage(e) => (e.code(), "storage"),
         _ => (code::NOT_NOW.as_str(), "units"),
@@ -262,12 +263,12 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         verdict: judgement.verdict,
         decision: recording::words(&decided),
     });
-    let behind = desk.engine.behind(unit).filter(|_| record.run.is_none());
+    let behind = behind::of(desk, unit).filter(|_| record.run.is_none());
     let decision = match (behind, decided) {
         (Some(behind), _) => {
             round.refused = None;
-            let why = format!("{behind}; {}", behind.hint());
-            DecisionView::Hold { why, code: Some(code::STORE_BEHIND.to_string()) }
+            let why = format!("{}; {}", behind.message, behind.hint);
+            DecisionView::Hold { why, code: Some(behind.code) }
         }
         (None, Decision::Hold(reason)) => {
             round.refused = None;

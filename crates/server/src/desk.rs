@@ -13,6 +13,7 @@ use crate::orders::{Order, Orders};
 use crate::recorder::{Recorder, Writing};
 use crate::remembered::Memories;
 use crate::serve::ServerParts;
+use crate::terms::Terms;
 use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::derive::{self, Consent, Derivation};
 use pilotlight_core::effect::Descriptor;
@@ -24,7 +25,7 @@ use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::plan::{Plan, Shares};
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
 use pilotlight_core::recording::Scene;
-use pilotlight_core::runbook::Runbook;
+use pilotlight_core::runbook::{Basis, Runbook};
 use pilotlight_core::shared::Shared;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{AgentSight, Judgement, Outlook, PortSight, Sight, Witness, fresh_within};
@@ -70,6 +71,7 @@ pub(crate) struct Desk {
     pub(crate) alarms: Arc<Checkup>,
     pub(crate) reports: Option<PathBuf>,
     pub(crate) holds: Arc<Holds>,
+    pub(crate) terms: Arc<Terms>,
     pub(crate) orders: Orders,
     /// Under which plans agents run.
     pub(crate) accords: Accords,
@@ -116,7 +118,7 @@ impl Desk {
     pub(crate) fn new(
         plan: Arc<Plan>,
         clock: Arc<dyn Clock>,
-        holds: Arc<Holds>,
+        (holds, terms): (Arc<Holds>, Arc<Terms>),
         parts: ServerParts,
         shutdown: CancellationToken,
     ) -> Self {
@@ -138,6 +140,7 @@ impl Desk {
             alarms,
             reports: parts.reports,
             holds,
+            terms,
             orders: parts.orders,
             shutdown,
             reporting: tokio::sync::Mutex::default(),
@@ -197,11 +200,21 @@ impl Desk {
         let region = heartbeat.region.clone();
         let wishes = heartbeat.wishes.clone();
         let accord = heartbeat.accord.clone();
+        let (term, heard) = (heartbeat.term, heartbeat.heard.clone());
         if !self.hub.heartbeat(heartbeat)? {
             // An overtaken heartbeat may come from an agent that has lost its lease since.
             return Ok(HeartbeatReply { units: Vec::new() });
         }
         self.accords.heard(&region, accord);
+        self.terms.heard(term);
+        let is_behind = |(unit, basis): (&Unit, &Basis)| {
+            self.engine.heard(unit, *basis);
+            self.engine.behind(unit).is_some()
+        };
+        // Every unit, not only up to the first.
+        if heard.iter().filter(|h| is_behind(*h)).count() > 0 {
+            self.hub.news().step();
+        }
         let mut units = self.engine.granter().heartbeat_unless(&region, |unit| self.accords.differs(&region, unit));
         for view in units.iter_mut().filter(|v| v.writer.as_ref() == Some(&region)) {
             view.offered = self.offered(&view.unit, &region);

@@ -8,6 +8,7 @@ use crate::api::Refusal;
 use crate::api::view::{ControllerView, DecisionView, LeaderView, RegionStatus, StatusView, UnitStatus};
 use crate::desk::Desk;
 use crate::hold::Holds;
+use crate::terms::Terms;
 use crate::tokens::Tokens;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
@@ -42,6 +43,8 @@ pub(crate) struct Front {
     pub(crate) began: Mono,
     /// While one of them is there, nothing starts by itself.
     pub(crate) holds: Arc<Holds>,
+    /// What agents have heard of other leaders.
+    pub(crate) terms: Arc<Terms>,
     /// What several controllers share.
     pub(crate) store: Option<Arc<dyn Store>>,
     strangers: Rarely,
@@ -68,8 +71,8 @@ impl Front {
         let began = clock.mono();
         let (name, store) = (standing.name.clone(), standing.store.clone());
         let holds = Arc::new(Holds::new(standing.hold.clone(), store.is_some()));
-        let (strangers, standing) = (Rarely::default(), Mutex::default());
-        Self { plan, clock, name, tokens, began, holds, store, strangers, standing }
+        let (strangers, standing, terms) = (Rarely::default(), Mutex::default(), Arc::default());
+        Self { plan, clock, name, tokens, began, holds, terms, store, strangers, standing }
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {

@@ -8,6 +8,7 @@
 
 mod accord;
 pub mod api;
+mod behind;
 mod controller;
 mod desk;
 pub mod drills;
@@ -29,6 +30,7 @@ mod remembered;
 mod reports;
 mod seat;
 mod serve;
+mod terms;
 mod tokens;
 mod traffic;
 

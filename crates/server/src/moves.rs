@@ -4,7 +4,7 @@ use crate::accord::Apart;
 use crate::api::Refusal;
 use crate::api::view::{MoveReply, MoveRequest};
 use crate::desk::Desk;
-use crate::exposed;
+use crate::{behind, exposed};
 use axum::http::StatusCode;
 use pilotlight_core::cause::chain;
 use pilotlight_core::code;
@@ -19,7 +19,7 @@ use pilotlight_core::verdict::signs_of_life;
 use pilotlight_engine::journal::AppendError;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
-use pilotlight_engine::{Behind, RunSummary, StartError};
+use pilotlight_engine::{RunSummary, StartError};
 
 /// Where a move starts from.
 pub(crate) struct Source {
@@ -120,6 +120,9 @@ pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result
     if let Some(apart) = apart(desk, &runbook, cause.automatic) {
         return Err(Refusal::from(&apart));
     }
+    if let Some(behind) = behind::of(desk, &runbook.intent.unit) {
+        return Err(behind::refusal(&behind));
+    }
     desk.engine.start(runbook, cause).await.map_err(|e| match &e {
         StartError::Unit(UnitsError::Busy { unit, run }) => already_moving(unit, run),
         StartError::Unit(UnitsError::Storage(e)) | StartError::Journal(AppendError::Storage(e)) => not_started(e),
@@ -135,16 +138,11 @@ pub(crate) async fn start(desk: &Desk, runbook: Runbook, cause: Cause) -> Result
             chain(&e),
             "nothing was started; look at it again, it may be another move now",
         ),
-        StartError::Behind(behind) => store_behind(behind),
+        StartError::Behind(behind) => behind::refusal(&behind.clone().into()),
         StartError::Unit(_) | StartError::Journal(_) | StartError::Unsound(_) | StartError::Illegal(_) => {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, code::DEFECT.as_str(), chain(&e), "nothing was started")
         }
     })
-}
-
-/// The store is not the one that it was.
-pub(crate) fn store_behind(behind: &Behind) -> Refusal {
-    Refusal::new(StatusCode::CONFLICT, code::STORE_BEHIND.as_str(), behind.to_string(), behind.hint())
 }
 
 pub(crate) fn already_moving(unit: &Unit, run: &RunId) -> Refusal {
@@ -306,7 +304,7 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
         let steps = desk.engine.dry_run(&runbook).await;
         let judgement = desk.judged(&runbook.intent.unit).and_then(|j| j.judgement);
         // The start itself would be refused, whatever the steps find.
-        let behind = desk.engine.behind(&runbook.intent.unit).map(Finding::from);
+        let behind = behind::of(desk, &runbook.intent.unit);
         let apart = apart(desk, &runbook, false).as_ref().map(Finding::from);
         let findings = behind.into_iter().chain(apart).chain(judgement.and_then(|j| j.foresee(&runbook.intent)));
         let findings = findings.collect();

@@ -8,6 +8,7 @@
 
 use crate::front::Front;
 use crate::hold::HoldWish;
+use pilotlight_core::code;
 use pilotlight_core::leader::{Challenger, LeaderRecord, look_every, renew_every};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
@@ -100,7 +101,7 @@ impl Seat {
 
     async fn challenge(&self, challenger: &Challenger, replaces: Option<u64>) -> Option<Won> {
         let record = LeaderRecord {
-            term: challenger.next_term(),
+            term: challenger.next_term().max(self.front.terms.to_pass().next()),
             name: self.name.clone(),
             url: self.url.clone(),
             lease: self.lease,
@@ -131,6 +132,9 @@ impl Seat {
     /// Renews the lead until it is lost, which ends the term through `over`, or until `done` says that nothing of the term
     /// runs any more; then it is given up.
     ///
+    /// A person who puts this store over another's term ends the lead as well: everything of a term is made anew for the next.
+    /// What is left in the record says that the newer term was, so whoever leads next passes it.
+    ///
     /// A person's hold is written with a renewal that is made for it. One that got no answer is written again with the next.
     pub(crate) async fn keep(&self, won: Won, over: &CancellationToken, done: &CancellationToken) {
         let Won { lead, mut version, mut record } = won;
@@ -141,6 +145,14 @@ impl Seat {
                 () = done.cancelled() => {
                     lead.end();
                     return self.resign(record, version).await;
+                }
+                heard = self.front.terms.wants_more_than(record.term) => {
+                    let code = code::STORE_BEHIND;
+                    tracing::warn!(term = %record.term, "{code}: agents have heard of term {heard}; gives up the lead for one past it");
+                    lead.end();
+                    over.cancel();
+                    done.cancelled().await;
+                    return self.resign(LeaderRecord { term: heard, ..record }, version).await;
                 }
                 wish = self.front.holds.next_wish() => Some(wish),
             };

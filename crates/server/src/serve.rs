@@ -271,8 +271,8 @@ async fn term(front: &Arc<Front>, assemble: &Assemble, lead: Lead, over: &Cancel
     };
     let port_look = parts.port_look.clone();
     // The term may end by itself; then its tasks end, and whoever called goes on.
-    let desk =
-        Arc::new(Desk::new(front.plan.clone(), front.clock.clone(), front.holds.clone(), parts, over.child_token()));
+    let shared = (front.holds.clone(), front.terms.clone());
+    let desk = Arc::new(Desk::new(front.plan.clone(), front.clock.clone(), shared, parts, over.child_token()));
     front.leads(lead.clone(), desk.clone());
     let first = match take_up(&desk).await {
         // With several controllers the store may be away for a moment; `others` below tries again.

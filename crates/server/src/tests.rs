@@ -20,5 +20,6 @@ mod quiet;
 mod rescue;
 mod several;
 mod steering;
+mod stores;
 mod strangers;
 pub(crate) mod wait;

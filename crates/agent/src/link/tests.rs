@@ -87,6 +87,7 @@ async fn a_leader_of_an_older_term_is_not_believed() {
     old.now(Plays::StandsBy);
     new.now(Plays::Leads { term: 4 });
     assert_eq!(link.post::<_, u64>("/x", &(), PATIENCE).await.unwrap(), 4);
+    assert_eq!(link.term(), Term(4), "what a leader of an older one is told");
     old.now(Plays::Leads { term: 3 });
     new.now(Plays::StandsBy);
     let error = link.post::<_, u64>("/x", &(), PATIENCE).await.unwrap_err();

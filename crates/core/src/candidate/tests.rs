@@ -1,8 +1,10 @@
 //! A world of one unit in which messages come late, twice and out of order, and what must hold in it.
 
 use super::*;
+use crate::behind::{lack, past};
 use crate::observation::Role;
 use crate::plan::{Plan, SAMPLE};
+use crate::runbook::Basis;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -26,6 +28,8 @@ struct World {
     // On their way.
     answers: Vec<UnitView>,
     wishes: Vec<Wish>,
+    /// What the store ever said, for whoever puts an old copy back.
+    copies: Vec<(Option<Admitted>, u64)>,
     /// What the agent heard last.
     view: Option<UnitView>,
 }
@@ -44,6 +48,7 @@ enum Move {
     AgentRestarts,
     Lease(bool),
     Time(u64),
+    PutBack(usize),
 }
 
 fn database() -> Component {
@@ -72,6 +77,7 @@ impl World {
             now: Mono::default(),
             answers: Vec::new(),
             wishes: Vec::new(),
+            copies: Vec::new(),
             view: None,
         }
     }
@@ -163,7 +169,20 @@ impl World {
                     self.holds.insert(name.clone(), self.acknowledged);
                 }
             }
-            Move::Beat => self.answers.push(self.view()),
+            Move::Beat => {
+                self.copies.push((self.candidate.clone(), self.candidacy));
+                self.answers.push(self.view());
+            }
+            // The controller that starts on it hears the writer's agent before it decides anything, and mends it. One that was
+            // started anew meanwhile has heard nothing.
+            Move::PutBack(n) if !self.copies.is_empty() && self.memory.heard > 0 => {
+                (self.candidate, self.candidacy) = self.copies[n % self.copies.len()].clone();
+                let [stored, met] =
+                    [self.candidacy, self.memory.heard].map(|candidacy| Basis { candidacy, epoch: Epoch(1) });
+                if lack(stored, met).is_some() {
+                    (self.candidate, self.candidacy) = (None, past(stored, met));
+                }
+            }
             Move::Hear(n) if !self.answers.is_empty() => {
                 let answer = self.answers[n % self.answers.len()].clone();
                 self.view = Some(answer);
@@ -176,7 +195,7 @@ impl World {
                 let wish = self.wishes[n % self.wishes.len()].clone();
                 self.store(&wish);
             }
-            Move::Hear(_) | Move::Arrives(_) | Move::ArrivesTwice(_) => {}
+            Move::Hear(_) | Move::Arrives(_) | Move::ArrivesTwice(_) | Move::PutBack(_) => {}
             Move::Decide => {
                 let step = self.decide();
                 self.carry_out(step);
@@ -219,6 +238,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => Just(Move::AgentRestarts),
         1 => any::<bool>().prop_map(Move::Lease),
         1 => (0u64..20_000).prop_map(Move::Time),
+        1 => (0usize..64).prop_map(Move::PutBack),
     ]
 }
 
@@ -286,6 +306,39 @@ fn strict_and_stall_keep_a_candidate_that_is_gone() {
             world.view = Some(world.view());
             assert_eq!(world.decide(), Step::None, "{guarantee:?} {beyond:?}");
             world.now = world.now + Duration::from_secs(3_600);
+        }
+    }
+}
+
+/// As after an old copy of the store was put back, when the agent that knew better is gone too.
+#[test]
+fn an_agent_that_starts_beside_a_writer_that_does_not_wait_for_the_stores_candidate_withdraws_it() {
+    let named = |name: &str| Waits { candidate: Some(name.to_owned()), gate: true };
+    for (waits, withdrawn) in [
+        (Waits::default(), true),
+        (named("pl_2"), true),
+        (named("pl_1"), false),
+        // In the middle of a change: the server waits for the gate alone, or for a name that nobody has.
+        (Waits { candidate: None, gate: true }, false),
+        (Waits { candidate: Some("pl_nobody".to_owned()), gate: false }, false),
+    ] {
+        let mut world = World::new(Guarantee::Bounded);
+        (world.candidate, world.candidacy) = (Some(admitted(&World::region(true), "pl_1")), 1);
+        world.streams = [(true, "pl_1"), (false, "pl_2")].map(|(w, n)| (World::region(w), n.to_owned())).into();
+        world.waits = waits.clone();
+        world.view = Some(world.view());
+        for attempt in 0..2 {
+            let step = world.decide();
+            let wishes_nobody = matches!(&step, Step::Wish(w) if w.candidate.is_none() && w.candidacy == 1);
+            assert_eq!(wishes_nobody, withdrawn, "{waits:?}, attempt {attempt}: {step:?}");
+            world.carry_out(step);
+        }
+        if withdrawn {
+            world.step(&Move::Arrives(0));
+            assert_eq!((world.candidate.clone(), world.candidacy), (None, 2));
+            world.view = Some(world.view());
+            let step = world.decide();
+            assert!(matches!(step, Step::Wait { .. }), "it admits anew in the usual order: {step:?}");
         }
     }
 }

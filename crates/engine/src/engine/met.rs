@@ -1,36 +1,61 @@
-//! Epochs that were met, held against the store: one that has an older epoch than a guard remembers was lost, or is an old
-//! copy.
+//! What was seen of the store, held against what it says: one that is behind was lost, or is an old copy.
 //!
-//! Invariant: no run starts then. Its orders would be refused, and what the store says of the writer may be as old. A person
-//! who has looked raises the epoch of the store; nothing else does.
+//! Invariants: no run starts then. Behind in the epoch, its orders would be refused, and what the store says of the writer may
+//! be as old; a person who has looked raises the epoch, nothing else does. Behind in the candidacy alone, its candidate may be
+//! one that the writer does not wait for; it is taken away at once. What that rests on stands in [`pilotlight_core::behind`].
 
 use super::{Engine, Inner};
 use crate::store::{UnitRecord, UnitsError};
+use pilotlight_core::behind::{self, Lack};
 use pilotlight_core::code;
 use pilotlight_core::id::{Epoch, Unit};
 use pilotlight_core::outcome::{Finding, Severity};
+use pilotlight_core::runbook::Basis;
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 /// The store is behind what was seen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the store has epoch {stored} of unit {unit}, and epoch {met} was seen: it was lost, or an old copy of it was put back; no \
-     move starts until a person has looked"
-)]
+#[error("{}", self.words())]
 pub struct Behind {
     /// The unit.
     pub unit: Unit,
     /// In the store; zero where it has no such unit.
-    pub stored: Epoch,
-    /// The newest that was seen.
-    pub met: Epoch,
+    pub stored: Basis,
+    /// The highest that was seen.
+    pub met: Basis,
+    /// In what it is behind.
+    pub lack: Lack,
 }
 
 impl Behind {
+    fn words(&self) -> String {
+        let Self { unit, stored, met, lack } = self;
+        let (it_has, until) = match lack {
+            Lack::Epoch => (
+                format!("epoch {} of unit {unit}, and epoch {} was seen", stored.epoch, met.epoch),
+                "until a person has looked",
+            ),
+            Lack::Candidacy => (
+                format!("candidacy {} of unit {unit}, and candidacy {} was heard", stored.candidacy, met.candidacy),
+                "until its candidate is taken away",
+            ),
+        };
+        format!("the store has {it_has}: it was lost, or an old copy of it was put back; no move starts {until}")
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
-        format!("put the right store back, or `pilotlight acknowledge --unit {} --raise-epoch`", self.unit)
+        match self.lack {
+            Lack::Epoch => {
+                format!("put the right store back, or `pilotlight acknowledge --unit {} --raise-epoch`", self.unit)
+            }
+            Lack::Candidacy => {
+                "it mends itself at once, and the writer's agent names its candidate anew; if this stays, the store takes no \
+                 write"
+                    .to_owned()
+            }
+        }
     }
 }
 
@@ -44,26 +69,62 @@ impl From<Behind> for Finding {
 impl Engine {
     /// A guard, or an answer from outside, knows that epoch.
     pub fn met(&self, unit: &Unit, epoch: Epoch) {
+        self.heard(unit, Basis { epoch, ..Basis::default() });
+    }
+
+    /// An agent has heard of a store with these numbers.
+    pub fn heard(&self, unit: &Unit, basis: Basis) {
         let mut met = self.0.met();
         let known = met.entry(unit.clone()).or_default();
-        *known = epoch.max(*known);
+        *known = known.and(basis);
+    }
+
+    fn met_of(&self, unit: &Unit) -> Basis {
+        self.0.met().get(unit).copied().unwrap_or_default()
     }
 
     /// Whether the store is behind what was met.
     pub fn behind(&self, unit: &Unit) -> Option<Behind> {
-        let met = self.0.met().get(unit).copied().unwrap_or_default();
-        let stored = self.granter().unit(unit).map(|record| record.epoch).unwrap_or_default();
-        (stored < met).then(|| Behind { unit: unit.clone(), stored, met })
+        let met = self.met_of(unit);
+        let stored = self.granter().unit(unit).map(|record| record.basis()).unwrap_or_default();
+        let lack = behind::lack(stored, met)?;
+        Some(Behind { unit: unit.clone(), stored, met, lack })
     }
 
-    /// A person says that this is the store to go on with: its next run has an epoch that nobody has seen.
+    /// Takes away a candidate that may be an old one; returns whether there was something to mend. That is safe whatever else
+    /// is true of the store, also while a run has the unit: fewer may be promoted by themselves.
+    pub async fn mend_candidacy(&self, unit: &Unit) -> Result<bool, UnitsError> {
+        let met = self.met_of(unit);
+        // Only a unit that is there can be mended, and what this controller knows of it may be older than the store.
+        let is_old = |stored: Basis| stored.candidacy < met.candidacy;
+        if !self.granter().unit(unit).is_some_and(|record| is_old(record.basis())) {
+            return Ok(false);
+        }
+        let mend = |record: &mut UnitRecord| {
+            if is_old(record.basis()) {
+                record.candidacy = behind::past(record.basis(), met);
+                record.candidate = None;
+            }
+            Ok(())
+        };
+        let record = self.0.parts.units.change(unit, mend).await?;
+        self.0.parts.granter.knows(&record);
+        Ok(true)
+    }
+
+    /// A person says that this is the store to go on with: its next run has an epoch that nobody has seen, and whom it calls
+    /// the candidate may be nobody's.
     pub async fn raise_epoch(&self, unit: &Unit) -> Result<UnitRecord, UnitsError> {
-        let met = self.0.met().get(unit).copied().unwrap_or_default();
+        let met = self.met_of(unit);
         let raise = |record: &mut UnitRecord| {
             if let Some(run) = record.run.clone() {
                 return Err(UnitsError::Busy { unit: unit.clone(), run });
             }
-            record.epoch = record.epoch.max(met);
+            if behind::lack(record.basis(), met).is_some() {
+                record.candidacy = behind::past(record.basis(), met);
+                record.candidate = None;
+                record.epoch = record.epoch.max(met.epoch);
+            }
             Ok(())
         };
         let record = self.0.parts.units.change(unit, raise).await?;
@@ -73,7 +134,7 @@ impl Engine {
 }
 
 impl Inner {
-    fn met(&self) -> MutexGuard<'_, BTreeMap<Unit, Epoch>> {
+    fn met(&self) -> MutexGuard<'_, BTreeMap<Unit, Basis>> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -55,6 +55,8 @@ fn heartbeat(instance: &str, sequence: u64, sees: Vec<Seen>) -> Heartbeat {
         ports: vec![],
         health: vec![],
         wishes: vec![],
+        heard: Default::default(),
+        term: Default::default(),
         accord: None,
     }
 }

@@ -24,6 +24,8 @@ fn heartbeat(region: &str, version: u32) -> Heartbeat {
         ports: vec![],
         health: vec![],
         wishes: vec![],
+        heard: Default::default(),
+        term: Default::default(),
         accord: None,
     }
 }

@@ -491,7 +491,7 @@ async fn a_hold_that_the_store_does_not_take_is_told() {
 
 impl Three {
     /// What the store says of the lead.
-    async fn record(&self) -> LeaderRecord {
+    pub(super) async fn record(&self) -> LeaderRecord {
         let found = self.ways["a"].store.get("leader").await.unwrap().unwrap();
         serde_json::from_slice(&found.value).unwrap()
     }

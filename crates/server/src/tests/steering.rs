@@ -15,7 +15,7 @@ use pilotlight_core::runbook::Runbook;
 use pilotlight_driver::fake::Misbehaviour;
 use std::time::Duration;
 
-fn started(reply: MoveReply) -> RunId {
+pub(super) fn started(reply: MoveReply) -> RunId {
     match reply {
         MoveReply::Started { run } => run,
         MoveReply::DryRun { .. } => panic!("a dry run was not asked for"),

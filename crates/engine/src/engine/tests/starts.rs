@@ -1,13 +1,16 @@
 //! Starts whose first write was reported as failed: whether it was kept or not, the unit is free again.
 
 use super::scene::{SCENES, Scene, Stage};
-use crate::engine::StartError;
+use crate::engine::{Behind, StartError};
 use crate::storage::StorageError;
-use crate::store::{FailedOver, PutError, Store, Units, UnitsError, Versioned};
+use crate::store::{FailedOver, PutError, Store, UnitRecord, Units, UnitsError, Versioned};
 use async_trait::async_trait;
+use pilotlight_core::behind::Lack;
+use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::id::{Epoch, RunId};
 use pilotlight_core::leader::Term;
 use pilotlight_core::run::{Cause, Condition, RunResult};
+use pilotlight_core::runbook::Basis;
 use pilotlight_core::time::Wall;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -51,13 +54,75 @@ async fn a_store_that_is_behind_what_was_met_starts_nothing_until_a_person_raise
         life.engine.met(&unit, met);
         life.engine.met(&unit, stored);
         let refused = life.engine.start(runbook.clone(), Cause::default()).await;
-        assert!(matches!(&refused, Err(StartError::Behind(b)) if b.met == met && b.stored == stored), "{refused:?}");
+        let told = |b: &Behind| {
+            b.met.epoch == met && b.stored.epoch == stored && b.to_string().contains("a person has looked")
+        };
+        assert!(matches!(&refused, Err(StartError::Behind(b)) if told(b)), "{refused:?}");
         assert_eq!(life.engine.unit(&unit).await.unwrap().unwrap().run, None, "{scene:?}: the unit was not taken");
         life.engine.raise_epoch(&unit).await.unwrap();
         let run = life.engine.start(runbook, Cause::default()).await.unwrap();
         life.is_free(&unit).await;
         assert_eq!(life.engine.view(&run).await.unwrap().unwrap().epoch, met.next(), "{scene:?}");
     }
+}
+
+/// An old copy of the same epoch: whom it calls the candidate may be waited for by nobody.
+#[tokio::test]
+async fn a_store_with_an_old_candidate_starts_nothing_and_mends_itself_and_a_wish_for_its_number_comes_too_late() {
+    for scene in SCENES {
+        let stage = Stage::new(scene);
+        let (life, unit) = (stage.life().await, stage.unit());
+        let runbook = stage.runbook_when_broken().await;
+        let admitted = Admitted { region: "west".into(), names: [("database".into(), "pl_1".to_owned())].into() };
+        let admit = |record: &mut UnitRecord| {
+            (record.candidate, record.candidacy) = (Some(admitted.clone()), 1);
+            Ok(())
+        };
+        let old = Units::new(stage.store.clone(), Term(0)).change(&unit, admit).await.unwrap();
+        life.engine.granter().knows(&old);
+        assert!(!life.engine.mend_candidacy(&unit).await.unwrap(), "{scene:?}: nothing newer was heard");
+        life.engine.heard(&unit, Basis { epoch: old.epoch, candidacy: 4 });
+        // What an older guard says takes nothing of that back.
+        life.engine.met(&unit, old.epoch);
+        let refused = life.engine.start(runbook.clone(), Cause::default()).await;
+        let told = |b: &Behind| {
+            b.lack == Lack::Candidacy && b.to_string().contains("candidacy 1") && b.hint().contains("mends")
+        };
+        assert!(matches!(&refused, Err(StartError::Behind(b)) if told(b)), "{refused:?}");
+        assert!(life.engine.mend_candidacy(&unit).await.unwrap());
+        let mended = life.engine.unit(&unit).await.unwrap().unwrap();
+        assert_eq!((mended.epoch, mended.writer.clone(), mended.run.clone()), (old.epoch, old.writer.clone(), None));
+        assert_eq!(
+            (mended.candidate, mended.candidacy),
+            (None, 6),
+            "past what was heard and what may have been granted"
+        );
+        assert_eq!(life.engine.behind(&unit), None);
+        assert!(!life.engine.mend_candidacy(&unit).await.unwrap(), "once");
+        for candidacy in [1, 4, 5] {
+            let late = Wish { unit: unit.clone(), epoch: old.epoch, candidacy, candidate: Some(admitted.clone()) };
+            let from = old.writer.clone().unwrap();
+            let taken = life.engine.wish(&from, &late).await;
+            assert!(matches!(taken, Err(UnitsError::Overtaken { .. })), "{candidacy}: {taken:?}");
+        }
+        let run = life.engine.start(runbook, Cause::default()).await.unwrap();
+        life.is_free(&unit).await;
+        assert_eq!(life.engine.view(&run).await.unwrap().unwrap().epoch, old.epoch.next(), "{scene:?}");
+    }
+}
+
+/// A new store has the candidacy zero, and agents that live have heard more: they would decide nothing for ever.
+#[tokio::test]
+async fn a_raised_epoch_leaves_no_candidate_and_a_candidacy_that_every_agent_takes_for_newer() {
+    let stage = Stage::new(SCENES[0]);
+    let (life, unit) = (stage.life().await, stage.unit());
+    let stored = life.engine.unit(&unit).await.unwrap().unwrap();
+    let as_it_is = life.engine.raise_epoch(&unit).await.unwrap();
+    assert_eq!(as_it_is.basis(), stored.basis(), "what is not behind is left alone");
+    life.engine.heard(&unit, Basis { epoch: Epoch(stored.epoch.0 + 6), candidacy: 7 });
+    let raised = life.engine.raise_epoch(&unit).await.unwrap();
+    assert_eq!((raised.epoch.0, raised.candidate, raised.candidacy), (stored.epoch.0 + 6, None, 9));
+    assert_eq!(life.engine.behind(&unit), None);
 }
 
 async fn a_start_fails_and_the_next_one_goes_well(scene: Scene, fails: &[bool], before: Option<FailedOver>) {
