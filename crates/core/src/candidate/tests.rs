@@ -48,6 +48,7 @@ enum Move {
     AgentRestarts,
     Lease(bool),
     Time(u64),
+    Turn,
     PutBack(usize),
 }
 
@@ -173,6 +174,13 @@ impl World {
                 self.copies.push((self.candidate.clone(), self.candidacy));
                 self.answers.push(self.view());
             }
+            Move::Turn => {
+                self.step(&Move::Beat);
+                self.view = Some(self.view());
+                let step = self.decide();
+                self.carry_out(step);
+                self.step(&Move::Arrives(0));
+            }
             // The controller that starts on it hears the writer's agent before it decides anything, and mends it. One that was
             // started anew meanwhile has heard nothing.
             Move::PutBack(n) if !self.copies.is_empty() && self.memory.heard > 0 => {
@@ -238,7 +246,18 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => Just(Move::AgentRestarts),
         1 => any::<bool>().prop_map(Move::Lease),
         1 => (0u64..20_000).prop_map(Move::Time),
-        1 => (0usize..64).prop_map(Move::PutBack),
+    ]
+}
+
+/// With whole turns, so that candidates come and go, and old copies of the store.
+fn any_move_or_old_copy() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        3 => any_move(),
+        6 => Just(Move::Turn),
+        1 => any::<bool>().prop_map(Move::ComesBack),
+        1 => any::<bool>().prop_map(Move::GoesAway),
+        1 => (5_000u64..20_000).prop_map(Move::Time),
+        2 => (0usize..64).prop_map(Move::PutBack),
     ]
 }
 
@@ -247,6 +266,17 @@ proptest! {
     #[test]
     fn whoever_is_a_candidate_is_waited_for(
         strict in any::<bool>(), moves in proptest::collection::vec(any_move(), 0..160),
+    ) {
+        let mut world = World::new(if strict { Guarantee::Strict } else { Guarantee::Bounded });
+        for step in &moves {
+            world.step(step);
+            world.check()?;
+        }
+    }
+
+    #[test]
+    fn an_old_copy_of_the_store_is_no_way_around_that(
+        strict in any::<bool>(), moves in proptest::collection::vec(any_move_or_old_copy(), 0..160),
     ) {
         let mut world = World::new(if strict { Guarantee::Strict } else { Guarantee::Bounded });
         for step in &moves {
