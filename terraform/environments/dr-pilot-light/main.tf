@@ -152,7 +152,7 @@ data "aws_caller_identity" "this" {
 # cannot do is told there, and would come back to it.
 module "function" {
   source    = "../../modules/dr-lambda"
-  providers = { aws = aws.standby }
+  providers = { aws = aws.standby, aws.alarms = aws.global }
   count     = var.function == null ? 0 : 1
 
   name          = var.name

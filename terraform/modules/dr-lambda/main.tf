@@ -5,6 +5,11 @@ data "aws_caller_identity" "this" {}
 
 data "aws_region" "this" {}
 
+# Where the alarms are, and with them their topics: a subscription is made in the topic's region and nowhere else.
+data "aws_region" "alarms" {
+  provider = aws.alarms
+}
+
 locals {
   function   = "${var.name}-recovery"
   bucket_arn = var.store.create ? aws_s3_bucket.store[0].arn : "arn:aws:s3:::${var.store.bucket}"
@@ -90,10 +95,18 @@ resource "aws_lambda_function_event_invoke_config" "this" {
 }
 
 resource "aws_sns_topic_subscription" "alarms" {
+  provider  = aws.alarms
   for_each  = var.alarm_topics
   topic_arn = each.value
   protocol  = "lambda"
   endpoint  = aws_lambda_function.this.arn
+
+  lifecycle {
+    precondition {
+      condition     = split(":", each.value)[3] == data.aws_region.alarms.name
+      error_message = "SNS takes a subscription in the topic's own region alone: give `aws.alarms` the region of ${each.value}."
+    }
+  }
 }
 
 resource "aws_lambda_permission" "alarms" {
@@ -152,4 +165,11 @@ resource "aws_cloudwatch_metric_alarm" "failed" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.people_topics
   tags                = var.tags
+
+  lifecycle {
+    precondition {
+      condition     = alltrue([for topic in var.people_topics : split(":", topic)[3] == data.aws_region.this.name])
+      error_message = "An alarm tells topics of its own region alone, and this one is where the function is."
+    }
+  }
 }

@@ -73,7 +73,7 @@ variable "store" {
 }
 
 variable "alarm_topics" {
-  description = "Topics that alarms of the plan tell, and no others, by a name of yours. In the region of the alarm; the function hears topics of other regions too."
+  description = "Topics that alarms of the plan tell, and no others, by a name of yours. All in the region of the provider `aws.alarms`, which may be another than the function's."
   type        = map(string)
   default     = {}
   validation {
@@ -83,7 +83,7 @@ variable "alarm_topics" {
 }
 
 variable "people_topics" {
-  description = "Topics that are told when the function fails."
+  description = "Topics that are told when the function fails, in its region."
   type        = list(string)
   default     = []
 }

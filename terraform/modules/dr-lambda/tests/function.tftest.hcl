@@ -30,6 +30,13 @@ mock_provider "aws" {
   }
 }
 
+mock_provider "aws" {
+  alias = "alarms"
+  mock_data "aws_region" {
+    defaults = { name = "us-east-1" }
+  }
+}
+
 variables {
   name         = "shop"
   package      = "function.zip"
@@ -63,6 +70,26 @@ run "an_alarm_is_heard_and_only_from_its_topic" {
     condition     = keys(output.wakes.topics) == ["health"] && output.wakes.schedules == { continue = "rate(1 minute)", watch = "rate(5 minutes)" }
     error_message = "it does not say what wakes it"
   }
+}
+
+run "a_topic_is_subscribed_where_it_is_and_nowhere_else" {
+  command = plan
+
+  variables {
+    alarm_topics = { health = "arn:aws:sns:us-west-2:123456789012:shop-health" }
+  }
+
+  expect_failures = [aws_sns_topic_subscription.alarms]
+}
+
+run "its_own_alarm_tells_topics_of_its_region_alone" {
+  command = plan
+
+  variables {
+    people_topics = ["arn:aws:sns:us-east-1:123456789012:ops"]
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.failed]
 }
 
 run "one_works_and_one_takes_in" {
@@ -151,7 +178,8 @@ run "what_cannot_work_is_refused" {
     people_topics    = ["arn:aws:sns:us-west-2:123456789012:ops", "arn:aws:sns:us-east-1:123456789012:shop-health"]
   }
 
-  expect_failures = [var.store, var.timeout_seconds, var.schedules, var.drill, var.assume_role_arns, var.alarm_topics]
+  # The topic of alarms is in another region than the function, too.
+  expect_failures = [var.store, var.timeout_seconds, var.schedules, var.drill, var.assume_role_arns, var.alarm_topics, aws_cloudwatch_metric_alarm.failed]
 }
 
 run "nor_is_what_would_not_be_understood" {
