@@ -1,6 +1,7 @@
 //! How AWS is reached: one configuration per region, with the role that acts there, and the rates kept by all drivers.
 
 use crate::call::Call;
+use crate::keys::Keys;
 use crate::metrics::Kept;
 use crate::needs::Found;
 use crate::rate::{Stream, bucket};
@@ -33,6 +34,8 @@ pub(crate) const ROUTE53_REGION: &str = "us-east-1";
 pub struct Access {
     inner: Arc<Inner>,
     rpo: Option<Duration>,
+    /// Where STS may be asked for the machine's own keys, in AWS's names.
+    keys_in: Arc<[String]>,
 }
 
 struct Inner {
@@ -90,6 +93,7 @@ impl Access {
         let (streams, kept) = (Mutex::default(), Kept::default());
         Self {
             rpo: None,
+            keys_in: Arc::new([]),
             inner: Arc::new(Inner {
                 plan,
                 clock,
@@ -110,6 +114,13 @@ impl Access {
     pub fn with_rpo(self, rpo: Duration) -> Self {
         // Nothing that is copied after the answer holds an RPO of zero: every lag would be a finding.
         Self { rpo: Some(rpo).filter(|rpo| !rpo.is_zero()), ..self }
+    }
+
+    /// With the regions of the plan, its home last: in one of them STS is asked for the machine's own keys, if it makes them.
+    #[must_use]
+    pub fn with_keys_in<'a>(self, regions: impl Iterator<Item = &'a Region>) -> Self {
+        let keys_in = regions.map(|region| self.name(region).to_owned()).collect();
+        Self { keys_in, ..self }
     }
 
     /// What a failover may lose, where the plan says it.
@@ -240,24 +251,26 @@ impl Access {
     }
 
     async fn base(&self) -> &SdkConfig {
-        self.inner.base.get_or_init(|| load(self.inner.plan.endpoint.clone(), self.inner.keys.clone())).await
+        let (endpoint, keys) = (self.inner.plan.endpoint.clone(), self.inner.keys.clone());
+        self.inner.base.get_or_init(|| load(endpoint, keys, &self.keys_in)).await
     }
 }
 
-async fn load(endpoint: Option<String>, keys: Option<Credentials>) -> SdkConfig {
+async fn load(endpoint: Option<String>, keys: Option<Credentials>, keys_in: &[String]) -> SdkConfig {
     let client = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ONE_CALL).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(client)
+        .http_client(client.clone())
         // We repeat ourselves: only we know the deadline and whether a call changes something.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    if let Some(keys) = keys {
-        loader = loader.credentials_provider(keys);
-    }
+    loader = match keys {
+        Some(keys) => loader.credentials_provider(keys),
+        None => loader.credentials_provider(Keys::of(keys_in, &client).await),
+    };
     // A region is always given with each client; without one the loader would ask the machine's metadata for it.
     loader.region(aws_config::Region::new(ROUTE53_REGION)).load().await
 }

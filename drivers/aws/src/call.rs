@@ -1,6 +1,7 @@
 //! One call to AWS: paced, repeated where that is harmless, and its failure in our words.
 
 use crate::access::Access;
+use crate::keys::said_of;
 use crate::rate::pause;
 use crate::refusal::Said;
 use aws_credential_types::provider::error::CredentialsError;
@@ -146,11 +147,7 @@ where
         }
         SdkError::DispatchFailure(_) if keys_were_not_had(error) => {
             let why = chain(error);
-            // STS says why a role may not be assumed; where it says nothing it did not answer.
-            let said = match Said::of_code(&why, 503) {
-                Said::Broken => Said::Unreachable,
-                said => said,
-            };
+            let said = said_of(&why);
             Refused { said, text: format!("{action} in {region} was not sent, there are no keys for it: {why}") }
         }
         SdkError::DispatchFailure(inner) if never_left(inner) => {

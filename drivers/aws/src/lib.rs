@@ -51,6 +51,8 @@ mod eks;
 #[cfg(feature = "sdk")]
 mod elasticache;
 #[cfg(feature = "sdk")]
+mod keys;
+#[cfg(feature = "sdk")]
 mod metrics;
 #[cfg(feature = "sdk")]
 mod needing;

@@ -18,7 +18,9 @@ impl Aws {
     /// Calls nobody yet.
     pub(crate) fn of(plan: &Plan) -> Self {
         let clock = Arc::new(pilotlight_driver::clock::SystemClock);
-        Self(pilotlight_aws::Access::new(plan.aws.clone(), clock).with_rpo(plan.objectives.rpo))
+        let others = plan.regions.iter().filter(|region| **region != plan.home);
+        let access = pilotlight_aws::Access::new(plan.aws.clone(), clock).with_rpo(plan.objectives.rpo);
+        Self(access.with_keys_in(others.chain([&plan.home])))
     }
 
     /// Whose credentials are used for each region, or what is wrong with them.

@@ -1,14 +1,17 @@
 //! Roles of regions: their keys are asked for once and kept, not asked for with each call.
 
 use crate::drive;
-use crate::ground::{EAST, Ground, context};
-use pilotlight_aws::EcsDriver;
+use crate::ground::{EAST, Ground, WEST, context};
+use pilotlight_aws::{Access, EcsDriver};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{FailureKind, Severity};
-use pilotlight_core::plan::aws::{AwsRegion, EcsPlan, EcsService};
+use pilotlight_core::plan::aws::{AwsPlan, AwsRegion, EcsPlan, EcsService};
 use pilotlight_driver::Driver;
+use pilotlight_driver::clock::SystemClock;
 use serde_json::json;
+use std::process::Command;
+use std::sync::Arc;
 
 /// A service in a region where a role acts, and the driver of it.
 async fn service(ground: &Ground) -> (EcsDriver, pilotlight_aws::Access) {
@@ -54,4 +57,44 @@ async fn many_looks_assume_a_role_once() {
     let calls = ground.calls(since, EAST).await;
     let made = |action: &str| calls.iter().filter(|call| *call == action).count();
     assert_eq!((made("AssumeRole"), made("DescribeServices")), (1, 5), "{calls:?}");
+}
+
+/// Set for a second life of this program, whose keys come from a profile.
+const SECOND_LIFE: &str = "PILOTLIGHT_TEST_KEYS_OF_A_PROFILE";
+const PROFILE: &str = "[default]
+role_arn = arn:aws:iam::123456789012:role/operator
+source_profile = base
+[profile base]
+aws_access_key_id = test
+aws_secret_access_key = test
+";
+
+/// The SDK reads profiles through variables of the process, so whoever asks is a process of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_a_profile_do_not_need_the_home_region() {
+    const SELF: &str = "roles::keys_of_a_profile_do_not_need_the_home_region";
+    if let Ok(endpoint) = std::env::var(SECOND_LIFE) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plan = AwsPlan { endpoint: Some(endpoint), ..AwsPlan::default() };
+        let regions = [Region::from(WEST), Region::from(EAST)];
+        let access = Access::new(plan, Arc::new(SystemClock)).with_keys_in(regions.iter());
+        access.identity(&WEST.into()).await.unwrap();
+        return;
+    }
+    let Some(ground) = Ground::find().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("config");
+    std::fs::write(&profile, PROFILE).unwrap();
+    for (west, asked) in [("up", [1, 0]), ("refuse", [1, 1])] {
+        ground.server.tell(&format!("regions/{WEST}"), json!({"control": west})).await.unwrap();
+        let since = ground.now().await;
+        let mut life = Command::new(std::env::current_exe().unwrap());
+        life.args([SELF, "--exact", "--nocapture"]).env_clear().env(SECOND_LIFE, ground.server.endpoint());
+        life.env("AWS_CONFIG_FILE", &profile).env("AWS_SHARED_CREDENTIALS_FILE", folder.path().join("none"));
+        life.env("AWS_ENDPOINT_URL", ground.server.endpoint()).env("AWS_EC2_METADATA_DISABLED", "true");
+        let said = life.output().unwrap();
+        let assumed = async |region| ground.calls(since, region).await.iter().filter(|c| *c == "AssumeRole").count();
+        assert_eq!([assumed(WEST).await, assumed(EAST).await], asked, "{west}: {said:?}");
+        assert_eq!(said.status.success(), west == "up", "its call goes to a region that is silent: {said:?}");
+    }
 }
