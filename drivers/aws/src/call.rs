@@ -175,9 +175,14 @@ fn keys_were_not_had(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// Only what failed while connecting was certainly not sent.
 fn never_left(failure: &aws_smithy_runtime_api::client::result::DispatchFailure) -> bool {
-    let Some(error) = failure.as_connector_error() else { return false };
-    let text = format!("{error:?}");
-    text.contains("ConnectError") || text.contains("(Connect")
+    let mut next = failure.as_connector_error().and_then(std::error::Error::source);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return error.is_connect();
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Something between 0 and 1 that differs from process to process and from call to call. Not for secrets.

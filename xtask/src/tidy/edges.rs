@@ -66,7 +66,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["pilotlight-engine"]),
     ("axum", &["pilotlight-dns", "pilotlight-door", "pilotlight-server", "pilotlight-lab"]),
     ("axum-server", &["pilotlight-door"]),
-    ("hyper-util", &["pilotlight-door"]),
+    ("hyper-util", &["pilotlight-door", "pilotlight-aws"]),
     ("rcgen", &["pilotlight-lab"]),
     ("sysinfo", &["pilotlight-local", "pilotlight-lab"]),
     ("tokio-postgres", &["pilotlight-local", "pilotlight-lab"]),

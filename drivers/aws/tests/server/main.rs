@@ -27,4 +27,5 @@ mod publish;
 mod rds;
 mod rights;
 mod roles;
+mod silent;
 mod switch;
