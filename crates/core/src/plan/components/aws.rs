@@ -50,8 +50,8 @@ static METRICS: Section = Section {
 };
 
 pub(in crate::plan) static SECTION: Section = Section {
-    doc: "How AWS is reached. Credentials come from where every AWS program finds them: environment, profile, or the role of \
-          the machine. They are never in a plan.",
+    doc: "How AWS is reached. Credentials come from the environment, a profile (none that signs in by SSO, `aws login` or \
+          `credential_process`), or the role of the machine. They are never in a plan.",
     keys: &[
         optional(
             "account",
