@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod applied_by_terraform;
 mod by_hand;
 mod detached;
 mod examples;
@@ -12,5 +13,4 @@ mod ground;
 mod moves;
 mod objects;
 mod switch;
-mod terraform;
 mod wait;
