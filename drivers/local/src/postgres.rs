@@ -11,6 +11,7 @@
 //! - `Down` means that no process of the directory is left: backends that outlive their postmaster go on acknowledging.
 
 pub mod cluster;
+mod compared;
 mod control;
 mod directory;
 mod durable;
@@ -40,6 +41,7 @@ mod tls;
 mod underway;
 mod upstream;
 mod waits;
+mod way;
 mod work;
 
 pub use gate::{GateParts, PostgresGate};

@@ -38,5 +38,7 @@ mod rows;
 mod slots;
 #[path = "postgres/starts.rs"]
 mod starts;
+#[path = "postgres/twins.rs"]
+mod twins;
 #[path = "postgres/wires.rs"]
 mod wires;

@@ -54,6 +54,7 @@ impl Control {
                 system: system.clone(),
                 timeline: fields.get("Latest checkpoint's TimeLineID")?.parse().ok()?,
                 lsn: fields.get("Latest checkpoint location")?.parse().ok()?,
+                begun: None,
             },
             redo: fields.get("Latest checkpoint's REDO location")?.parse().ok()?,
             comparable: checksums || fields.get("wal_log_hints setting").is_some_and(|v| *v == "on"),

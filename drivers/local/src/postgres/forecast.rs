@@ -6,9 +6,11 @@ use super::PostgresDriver;
 use super::control::Control;
 use super::durable;
 use super::processes;
-use super::rejoin::{Stand, Way, way};
+use super::rejoin::stand_at;
 use super::upstream::Upstream;
+use super::way::{Log, Way, way};
 use pilotlight_core::code::{self, Code};
+use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::plan::{PostgresPlan, Rebuild};
 use pilotlight_core::time::show_duration;
@@ -112,7 +114,7 @@ fn findings(here: &str, way: &Way, fitness: &Fitness, building: &Anew) -> Vec<Fi
     };
     match way {
         Way::Follow => Vec::new(),
-        Way::Build { why } => vec![anew(why)],
+        Way::Build { why } | Way::Replace { why, .. } => vec![anew(why)],
         Way::Refuse { why } => {
             let hint =
                 "look at both servers; to give this copy up, move its data directory away, then `pilotlight rejoin`";
@@ -142,7 +144,7 @@ fn findings(here: &str, way: &Way, fitness: &Fitness, building: &Anew) -> Vec<Fi
 
 impl PostgresDriver {
     /// What a rejoin of this copy would do; nothing is said of one that runs.
-    pub(super) async fn forecast(&self, theirs: &Upstream) -> Vec<Finding> {
+    pub(super) async fn forecast(&self, upstream: &Region, theirs: &Upstream) -> Vec<Finding> {
         let directory = self.directory();
         if processes::postmaster(&directory).is_some() {
             return Vec::new();
@@ -162,24 +164,23 @@ impl PostgresDriver {
             let severity = Severity::Warning;
             let empty = Finding { code: code::DATA_DAMAGED.to_string(), severity, message, hint: hint.to_owned() };
             let anew = Fitness { comparable: true, oldest: None };
-            return [vec![empty], findings(&here, &way(None, theirs), &anew, &building)].concat();
+            return [vec![empty], findings(&here, &way(None, theirs, Log::Untold), &anew, &building)].concat();
         }
         if !database || self.cut_rewind(&directory).is_some() {
             let nothing = Fitness { comparable: true, oldest: None };
-            return findings(&here, &way(None, theirs), &nothing, &building);
+            return findings(&here, &way(None, theirs, Log::Untold), &nothing, &building);
         }
         let Ok(control) = Control::of(&directory, &self.programs).await else { return Vec::new() };
         let timeline = control.checkpoint.timeline;
         let segments = directory.segments(control.segment_bytes).unwrap_or_default();
-        let own = Stand {
-            system: control.system.clone(),
-            timeline,
-            end: control.is_shut_down_writer().then(|| control.hand_over().lsn),
-            history: directory.history(timeline).unwrap_or_default(),
-        };
+        let end = control.is_shut_down_writer().then(|| control.hand_over().lsn);
+        let own = stand_at(&directory, &control, timeline, end);
         let first = segments.iter().map(|(_, number, _)| number * control.segment_bytes).min();
         let fitness = Fitness { comparable: control.comparable, oldest: first.map(super::lsn::Lsn) };
-        findings(&here, &way(Some(&own), theirs), &fitness, &building)
+        match self.way_of(Some(&own), upstream, theirs).await {
+            Ok(way) => findings(&here, &way, &fitness, &building),
+            Err(failure) => vec![Finding::unseen(&here, &failure)],
+        }
     }
 }
 

@@ -113,7 +113,7 @@ impl Answer {
         });
         Some(Answer {
             recovering,
-            end: Place { system: column(row, "system")?.to_owned(), timeline, lsn: holds },
+            end: Place { system: column(row, "system")?.to_owned(), timeline, lsn: holds, begun: None },
             replayed,
             receiver,
             conninfo: column(row, "conninfo").unwrap_or_default().to_owned(),
@@ -211,7 +211,9 @@ impl PostgresDriver {
         self.note_held(&answer.end.system).await;
         let sentinel = if answer.has_sentinels { self.newest_sentinel().await } else { None };
         facts.insert("timeline".to_owned(), answer.end.timeline.to_string());
-        let mut state = State { position: Some(answer.end.position()), sentinel, facts, ..State::default() };
+        let begun = self.directory().history(answer.end.timeline).and_then(|history| history.begun());
+        let position = Some(Place { begun, ..answer.end.clone() }.position());
+        let mut state = State { position, sentinel, facts, ..State::default() };
         if !answer.recovering {
             state.role = Some(Role::Writer);
             if self.confirmed.waits {

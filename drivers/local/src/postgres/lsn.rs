@@ -36,13 +36,16 @@ pub(super) struct Place {
     pub(super) timeline: u32,
     /// The byte position.
     pub(super) lsn: Lsn,
+    /// Where the timeline began, where that was looked up: two of one number are told apart by it.
+    pub(super) begun: Option<Lsn>,
 }
 
 impl Place {
     /// The same as an opaque position.
     pub(super) fn position(&self) -> Position {
+        let begun = self.begun.map_or_else(String::new, |at| format!("@{:X}", at.0));
         Position {
-            lineage: format!("{}/{}", self.system, self.timeline),
+            lineage: format!("{}/{}{begun}", self.system, self.timeline),
             value: self.lsn.to_string(),
             unit: "lsn".to_owned(),
         }
@@ -54,7 +57,12 @@ impl Place {
             return None;
         }
         let (system, timeline) = position.lineage.rsplit_once('/')?;
-        Some(Place { system: system.to_owned(), timeline: timeline.parse().ok()?, lsn: position.value.parse().ok()? })
+        let (timeline, begun) = match timeline.split_once('@') {
+            Some((timeline, begun)) => (timeline, Some(Lsn(u64::from_str_radix(begun, 16).ok()?))),
+            None => (timeline, None),
+        };
+        let (timeline, lsn) = (timeline.parse().ok()?, position.value.parse().ok()?);
+        Some(Place { system: system.to_owned(), timeline, lsn, begun })
     }
 }
 
@@ -76,14 +84,34 @@ impl History {
     pub(super) fn end_of(&self, timeline: u32) -> Option<Lsn> {
         self.0.iter().find(|(t, _)| *t == timeline).map(|(_, end)| *end)
     }
+
+    /// Where the timeline whose history this is began; the first one began with the system.
+    pub(super) fn begun(&self) -> Option<Lsn> {
+        self.0.last().map(|(_, end)| *end)
+    }
+
+    /// Where an ancestor began.
+    fn begun_of(&self, timeline: u32) -> Option<Lsn> {
+        let at = self.0.iter().position(|(t, _)| *t == timeline)?;
+        self.0.get(at.checked_sub(1)?).map(|(_, end)| *end)
+    }
 }
 
-/// How `first` stands to `second`; `history` gives the ancestors of a timeline, `None` where they are not known here.
+/// Both are known and not the same.
+fn differ(a: Option<Lsn>, b: Option<Lsn>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| a != b)
+}
+
+/// How `first` stands to `second`; `history` gives the ancestors of a timeline, `None` where they are not known here. Timelines
+/// of one number that began at different places are two; where no place is told, or both are the same, they are taken for one.
 pub(super) fn order(first: &Place, second: &Place, history: impl Fn(u32) -> Option<History>) -> Order {
     if first.system != second.system {
         return Order::Diverged;
     }
     if first.timeline == second.timeline {
+        if differ(first.begun, second.begun) {
+            return Order::Diverged;
+        }
         return match first.lsn.cmp(&second.lsn) {
             std::cmp::Ordering::Less => Order::Before,
             std::cmp::Ordering::Equal => Order::Equal,
@@ -92,7 +120,12 @@ pub(super) fn order(first: &Place, second: &Place, history: impl Fn(u32) -> Opti
     }
     let (old, new, turned) =
         if first.timeline < second.timeline { (first, second, false) } else { (second, first, true) };
-    let Some(ancestors) = history(new.timeline) else { return Order::Unknown };
+    let Some(ancestors) = history(new.timeline).filter(|known| !differ(known.begun(), new.begun)) else {
+        return Order::Unknown;
+    };
+    if differ(ancestors.begun_of(old.timeline), old.begun) {
+        return Order::Diverged;
+    }
     match ancestors.end_of(old.timeline) {
         // The end of the old timeline is the start of the new one: a place there is before or at the same point.
         Some(end) if old.lsn <= end && old.lsn == new.lsn => Order::Equal,
@@ -107,7 +140,7 @@ mod tests {
     use super::*;
 
     fn place(timeline: u32, lsn: &str) -> Place {
-        Place { system: "7".to_owned(), timeline, lsn: lsn.parse().unwrap() }
+        Place { system: "7".to_owned(), timeline, lsn: lsn.parse().unwrap(), begun: None }
     }
 
     #[test]
@@ -124,6 +157,9 @@ mod tests {
     fn a_position_comes_back_as_it_went() {
         let place = place(3, "1/20");
         assert_eq!(Place::read(&place.position()), Some(place.clone()));
+        assert_eq!(place.position().lineage, "7/3");
+        let begun = Place { begun: Some(Lsn(0x100_0000_0300)), ..place.clone() };
+        assert_eq!(Place::read(&begun.position()), Some(begun));
         assert_eq!(Place::read(&Position { unit: "offset".to_owned(), ..place.position() }), None);
     }
 
@@ -138,5 +174,20 @@ mod tests {
         assert_eq!(order(&place(1, "0/100"), &place(3, "0/400"), history), Order::Unknown);
         let foreign = Place { system: "8".to_owned(), ..place(1, "0/100") };
         assert_eq!(order(&foreign, &place(1, "0/100"), history), Order::Diverged);
+    }
+    #[test]
+    fn timelines_of_one_number_are_ordered_only_where_they_are_one() {
+        let begun = |timeline, lsn: &str, at: &str| Place { begun: at.parse().ok(), ..place(timeline, lsn) };
+        let history = |t| (t == 3).then(|| History::read("1\t0/300\tx\n2\t0/500\tx\n"));
+        assert_eq!(order(&begun(2, "0/400", "0/300"), &begun(2, "0/450", "0/300"), history), Order::Before);
+        assert_eq!(order(&begun(2, "0/400", "0/300"), &begun(2, "0/450", "0/310"), history), Order::Diverged);
+        assert_eq!(order(&begun(2, "0/400", "0/300"), &place(2, "0/450"), history), Order::Before, "not told");
+        assert_eq!(order(&begun(2, "0/400", "0/300"), &begun(3, "0/600", "0/500"), history), Order::Before);
+        assert_eq!(order(&begun(2, "0/400", "0/310"), &begun(3, "0/600", "0/500"), history), Order::Diverged);
+        assert_eq!(
+            order(&place(1, "0/100"), &begun(3, "0/600", "0/510"), history),
+            Order::Unknown,
+            "not the 3 known here"
+        );
     }
 }

@@ -138,7 +138,7 @@ impl PostgresDriver {
         }
         let theirs = self.look_upstream(upstream).await;
         if let Ok(theirs) = &theirs {
-            found.extend(self.forecast(theirs).await);
+            found.extend(self.forecast(upstream, theirs).await);
         }
         if let Ok(theirs) = theirs
             && let Some(free) = self.directory().path().parent().and_then(super::rebuild::free_bytes)

@@ -1,7 +1,6 @@
 //! Making a copy follow the writer: as it is, by rewinding it, or by building it anew.
 //!
-//! The choice is a pure function of where the copy ends and where the upstream's history goes. A copy of a foreign system
-//! and a copy that holds more than its upstream are left alone: a person has to look.
+//! The choice is a pure function, in [`super::way`].
 //!
 //! No replication slots: a slot keeps WAL for a copy that is gone until the writer's disk is full, and does not move with
 //! a promotion. `wal_keep_size` bounds both; the preflight looks at it, and a copy left behind is built anew.
@@ -10,19 +9,19 @@ use super::PostgresDriver;
 use super::control::Control;
 use super::directory::Directory;
 use super::look::Answer;
-use super::lsn::{History, Lsn};
+use super::lsn::Lsn;
 use super::marker::Marker;
 use super::processes;
 use super::programs::Call;
 use super::session::literal;
 use super::underway::{CUT_SHORT, Underway};
-use super::upstream::{Upstream, conninfo, is_wrapped};
+use super::upstream::{conninfo, is_wrapped};
+use super::way::{Stand, Way};
 use super::work::Work;
 use pilotlight_core::id::{Epoch, Region};
 use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_core::time::show_duration;
 use pilotlight_driver::Context;
-use std::fmt;
 use std::time::Duration;
 
 /// What a started copy may take to connect before the step's own condition takes over the waiting.
@@ -30,86 +29,6 @@ const STREAM_GRACE: Duration = Duration::from_secs(10);
 
 /// Between two looks at a copy that is to stream; nobody is waiting.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-
-/// Where a copy stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stand {
-    /// Its system.
-    pub(super) system: String,
-    /// Its timeline and where it ends there; no LSN when the end cannot be read.
-    pub(super) timeline: u32,
-    pub(super) end: Option<Lsn>,
-    /// The timelines before its own.
-    pub(super) history: History,
-}
-
-/// How it becomes a standby.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Way {
-    /// As it is.
-    Follow,
-    /// It went its own way after this point.
-    Rewind { timeline: u32, from: Lsn },
-    /// From nothing.
-    Build { why: String },
-    /// Not by a program.
-    Refuse { why: String },
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Way::Follow => f.write_str("follow as it is"),
-            Way::Rewind { timeline, from } => write!(f, "rewind from {from} of timeline {timeline}"),
-            Way::Build { why } => write!(f, "build anew: {why}"),
-            Way::Refuse { why } => write!(f, "refuse: {why}"),
-        }
-    }
-}
-
-/// The choice.
-pub(super) fn way(own: Option<&Stand>, upstream: &Upstream) -> Way {
-    let Some(own) = own else { return Way::Build { why: "there is no database in its directory".to_owned() } };
-    if own.system != upstream.end.system {
-        let why = format!("it is a copy of another system ({}, not {})", own.system, upstream.end.system);
-        return Way::Refuse { why };
-    }
-    let left_at = match own.timeline == upstream.end.timeline {
-        true => Some(upstream.end.lsn),
-        false => upstream.history.end_of(own.timeline),
-    };
-    match (left_at, own.end) {
-        (Some(at), Some(end)) if end <= at && end < upstream.oldest => {
-            Way::Build { why: format!("it ends at {end} and the upstream has WAL from {} on", upstream.oldest) }
-        }
-        (Some(at), Some(end)) if end <= at => Way::Follow,
-        // A copy cannot leave a timeline without starting another; should it still hold more, PostgreSQL refuses to stream.
-        (Some(_), None) if own.timeline == upstream.end.timeline => Way::Follow,
-        (Some(at), Some(end)) if own.timeline == upstream.end.timeline => {
-            Way::Refuse { why: format!("it ends at {end} of the upstream's own timeline, which ends at {at}") }
-        }
-        (Some(at), _) => Way::Rewind { timeline: own.timeline, from: at },
-        (None, _) => fork(own, upstream),
-    }
-}
-
-/// The newest timeline that both know, and where the first of them left it.
-fn fork(own: &Stand, upstream: &Upstream) -> Way {
-    let ends = |timeline: u32| {
-        let theirs = match timeline == upstream.end.timeline {
-            true => Some(upstream.end.lsn),
-            false => upstream.history.end_of(timeline),
-        };
-        Some((timeline, own.history.end_of(timeline)?.min(theirs?)))
-    };
-    match own.history.0.iter().rev().find_map(|(timeline, _)| ends(*timeline)) {
-        Some((timeline, from)) => Way::Rewind { timeline, from },
-        // It may be the only copy of what was acknowledged on it: nothing of it would be kept.
-        None => {
-            Way::Refuse { why: "its history and the upstream's have nothing in common that is still known".to_owned() }
-        }
-    }
-}
 
 impl PostgresDriver {
     /// Makes the copy a standby of `upstream` and returns once it was started and has had a moment to connect.
@@ -132,7 +51,8 @@ impl PostgresDriver {
             }
             let named = !self.confirmed.waits || answer.follows_as().is_some();
             let as_planned = named && is_wrapped(&self.plan, &answer.conninfo);
-            if as_planned && answer.streaming() && self.upstream_of(answer).as_ref() == Some(upstream) {
+            let streams = as_planned && answer.streaming() && self.upstream_of(answer).as_ref() == Some(upstream);
+            if streams && !self.is_strange_to(upstream).await {
                 Marker::clear(&self.state_dir, &self.component)?;
                 self.drop_replaced();
                 return Ok(Outcome::Skipped { why: format!("it streams from {upstream} already") });
@@ -155,7 +75,7 @@ impl PostgresDriver {
             }
             Err(silent) => return Err(silent),
         };
-        let chosen = way(own.as_ref(), &theirs);
+        let chosen = self.way_of(own.as_ref(), upstream, &theirs).await?;
         tracing::info!(component = %self.component, region = %self.region, %upstream, %chosen, "rejoin");
         let mut told = match &chosen {
             Way::Refuse { why } => {
@@ -164,7 +84,10 @@ impl PostgresDriver {
                 ));
             }
             Way::Follow => "it lies on the upstream's history and follows as it is".to_owned(),
-            Way::Rewind { timeline, from } => self.rewind(upstream, &theirs, (*timeline, *from), work).await?,
+            Way::Rewind { timeline, from } => self.rewind(upstream, &theirs, (*timeline, *from), None, work).await?,
+            Way::Replace { timeline, from, why } => {
+                self.rewind(upstream, &theirs, (*timeline, *from), Some(why), work).await?
+            }
             Way::Build { why } => self.build(upstream, &theirs, why, work).await?,
         };
         let started = match (&running, &chosen) {
@@ -240,7 +163,7 @@ impl PostgresDriver {
         let mut from = control.redo;
         if let Some(start) = directory.fresh_copy_start() {
             // Not started since it was made: it has consumed nothing beyond what its source had.
-            return Ok(Some(self.stand_at(directory, &control, timeline, Some(start))));
+            return Ok(Some(stand_at(directory, &control, timeline, Some(start))));
         }
         let segments = directory.segments(control.segment_bytes).unwrap_or_default();
         let newest = segments.iter().map(|(t, _, _)| *t).max().unwrap_or(timeline);
@@ -250,15 +173,10 @@ impl PostgresDriver {
             (timeline, from) = (newest, start);
         }
         if control.is_shut_down_writer() && timeline == control.checkpoint.timeline {
-            return Ok(Some(self.stand_at(directory, &control, timeline, Some(control.hand_over().lsn))));
+            return Ok(Some(stand_at(directory, &control, timeline, Some(control.hand_over().lsn))));
         }
         let end = self.end_of_wal(directory, (timeline, from), control.segment_bytes, work).await?;
-        Ok(Some(self.stand_at(directory, &control, timeline, end)))
-    }
-
-    fn stand_at(&self, directory: &Directory, control: &Control, timeline: u32, end: Option<Lsn>) -> Stand {
-        let history = directory.history(timeline).unwrap_or_default();
-        Stand { system: control.system.clone(), timeline, end, history }
+        Ok(Some(stand_at(directory, &control, timeline, end)))
     }
 
     /// Reads the log of a stopped server to its end.
@@ -360,8 +278,16 @@ impl PostgresDriver {
     }
 }
 
+/// Where a stopped copy stands that ends here.
+pub(super) fn stand_at(directory: &Directory, control: &Control, timeline: u32, end: Option<Lsn>) -> Stand {
+    let history = directory.history(timeline).unwrap_or_default();
+    let wrote = super::look::was_writer(directory, control);
+    Stand { system: control.system.clone(), timeline, end, history, wrote }
+}
+
 fn stand_of(directory: &Directory, answer: &Answer) -> Stand {
     Stand {
+        wrote: false,
         history: directory.history(answer.end.timeline).unwrap_or_default(),
         system: answer.end.system.clone(),
         timeline: answer.end.timeline,
@@ -383,55 +309,7 @@ pub(super) fn end_in(output: &str, segment_bytes: u64) -> Option<Lsn> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lsn::Place;
     use super::*;
-
-    fn upstream(timeline: u32, end: u64, history: &[(u32, u64)]) -> Upstream {
-        Upstream {
-            end: Place { system: "7".to_owned(), timeline, lsn: Lsn(end) },
-            history: History(history.iter().map(|(t, l)| (*t, Lsn(*l))).collect()),
-            oldest: Lsn(100),
-            bytes: 0,
-        }
-    }
-
-    fn stand(timeline: u32, end: Option<u64>, history: &[(u32, u64)]) -> Stand {
-        Stand {
-            system: "7".to_owned(),
-            timeline,
-            end: end.map(Lsn),
-            history: History(history.iter().map(|(t, l)| (*t, Lsn(*l))).collect()),
-        }
-    }
-
-    #[test]
-    fn a_copy_on_the_upstreams_history_follows() {
-        assert_eq!(way(Some(&stand(1, Some(500), &[])), &upstream(2, 900, &[(1, 500)])), Way::Follow);
-        assert_eq!(way(Some(&stand(2, Some(800), &[(1, 500)])), &upstream(2, 900, &[(1, 500)])), Way::Follow);
-    }
-
-    #[test]
-    fn a_copy_that_went_its_own_way_is_rewound_to_the_fork() {
-        let up = upstream(2, 900, &[(1, 500)]);
-        assert_eq!(way(Some(&stand(1, Some(501), &[])), &up), Way::Rewind { timeline: 1, from: Lsn(500) });
-        assert_eq!(way(Some(&stand(1, None, &[])), &up), Way::Rewind { timeline: 1, from: Lsn(500) });
-        let other = stand(3, Some(700), &[(1, 450)]);
-        assert_eq!(way(Some(&other), &up), Way::Rewind { timeline: 1, from: Lsn(450) });
-    }
-
-    #[test]
-    fn a_copy_left_too_far_behind_is_built_anew() {
-        assert!(matches!(way(Some(&stand(1, Some(99), &[])), &upstream(1, 900, &[])), Way::Build { .. }));
-        assert!(matches!(way(None, &upstream(1, 900, &[])), Way::Build { .. }));
-    }
-
-    #[test]
-    fn what_a_program_must_not_decide_is_refused() {
-        let foreign = Stand { system: "8".to_owned(), ..stand(1, Some(200), &[]) };
-        assert!(matches!(way(Some(&foreign), &upstream(1, 900, &[])), Way::Refuse { .. }));
-        assert!(matches!(way(Some(&stand(5, Some(200), &[])), &upstream(2, 900, &[(1, 500)])), Way::Refuse { .. }));
-        assert!(matches!(way(Some(&stand(1, Some(901), &[])), &upstream(1, 900, &[])), Way::Refuse { .. }));
-    }
 
     #[test]
     fn the_end_of_a_log_is_read_from_the_complaint_about_it() {

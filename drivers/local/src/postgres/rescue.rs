@@ -32,7 +32,7 @@ mod walk;
 
 use super::PostgresDriver;
 use super::lsn::Lsn;
-use super::rejoin::{Way, way};
+use super::way::Way;
 use super::work::Work;
 pub(super) use copy::size;
 pub(super) use slot::SLOT;
@@ -120,8 +120,9 @@ impl PostgresDriver {
         }
         let theirs = self.look_upstream(upstream).await?;
         let mut own = self.stand_now(&directory, work).await?;
-        let fork = match way(own.as_ref(), &theirs) {
-            Way::Rewind { timeline, from } => (timeline, from),
+        let (fork, twin) = match self.way_of(own.as_ref(), upstream, &theirs).await? {
+            Way::Rewind { timeline, from } => ((timeline, from), false),
+            Way::Replace { timeline, from, .. } => ((timeline, from), true),
             Way::Follow => {
                 return Ok(skipped(format!("it lies on the history of {upstream}: it holds nothing of its own")));
             }
@@ -133,7 +134,7 @@ impl PostgresDriver {
             own = self.stand(&directory, work).await?;
         }
         let Some(own) = own else { return Ok(skipped("there is no database in its directory".to_owned())) };
-        let tail = Tail { upstream: upstream.clone(), own, fork };
+        let tail = Tail { upstream: upstream.clone(), own, fork, twin };
         let kept = self.keep(&tail, waived_by, work).await?;
         let text = kept.tell();
         if !kept.fresh && kept.waiver.is_none() {
@@ -151,13 +152,13 @@ impl PostgresDriver {
     pub(super) async fn rescue_before_rewind(
         &self,
         upstream: &Region,
-        fork: (u32, Lsn),
+        (fork, twin): ((u32, Lsn), bool),
         work: &Work<'_>,
     ) -> Result<(String, PathBuf, bool), Failure> {
         let own = self.stand(&self.directory(), work).await?;
         let own = own.ok_or_else(|| Failure::transient("the database in its directory is gone"))?;
         let readable = own.end.is_some();
-        let tail = Tail { upstream: upstream.clone(), own, fork };
+        let tail = Tail { upstream: upstream.clone(), own, fork, twin };
         self.keep(&tail, None, work).await.map(|kept| (kept.tell(), kept.folder, readable))
     }
 

@@ -27,20 +27,22 @@ use std::time::Duration;
 const PROGRAMS: [&str; 2] = ["pg_rewind", "pg_basebackup"];
 
 impl PostgresDriver {
-    /// Rewinds the copy; where that cannot work, builds it anew. Answers what was done, for people.
+    /// Rewinds the copy; where that cannot work, or `cannot` says beforehand that it could not, builds it anew. What it holds
+    /// after the fork is kept first in any case. Answers what was done, for people.
     pub(super) async fn rewind(
         &self,
         upstream: &Region,
         theirs: &Upstream,
         fork: (u32, Lsn),
+        cannot: Option<&str>,
         work: &Work<'_>,
     ) -> Result<String, Failure> {
         self.stop_for_rejoin(work).await?;
         let directory = self.directory();
-        let (kept, bundle, readable) = self.rescue_before_rewind(upstream, fork, work).await?;
-        if !readable {
-            // Its own recovery would end at the hole, before the fork, and pg_rewind would find nothing to do.
-            let why = "its own log cannot be read to its end";
+        let (kept, bundle, readable) = self.rescue_before_rewind(upstream, (fork, cannot.is_some()), work).await?;
+        // Its own recovery would end at the hole, before the fork, and pg_rewind would find nothing to do.
+        let hole = (!readable).then_some("its own log cannot be read to its end");
+        if let Some(why) = cannot.or(hole) {
             return Ok(format!("{kept}\n{}", self.build(upstream, theirs, why, work).await?));
         }
         self.put_config_aside(&directory)?;

@@ -25,8 +25,17 @@ pub(super) struct Upstream {
     pub(super) history: History,
     /// The oldest WAL it still has.
     pub(super) oldest: Lsn,
+    /// Bytes of a segment of its log.
+    pub(super) segment_bytes: u64,
     /// Bytes of all its databases.
     pub(super) bytes: u64,
+}
+
+impl Upstream {
+    /// Its timelines, oldest first: where it left each, and where it is on the last.
+    pub(super) fn timelines(&self) -> impl Iterator<Item = (u32, Lsn)> {
+        self.history.0.iter().copied().chain([(self.end.timeline, self.end.lsn)])
+    }
 }
 
 /// How this driver connects to a server for administration.
@@ -186,9 +195,11 @@ impl PostgresDriver {
                 system: column(row, "system").ok_or_else(odd)?.to_owned(),
                 timeline,
                 lsn: column(row, "lsn").and_then(|l| l.parse().ok()).ok_or_else(odd)?,
+                begun: history.begun(),
             },
             history,
             oldest: Lsn(oldest.map_or(0, |(_, number)| number * segment_bytes)),
+            segment_bytes,
             bytes: column(row, "bytes").and_then(|b| b.parse().ok()).unwrap_or(0),
         })
     }

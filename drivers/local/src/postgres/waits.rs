@@ -140,6 +140,7 @@ impl PostgresDriver {
             if !near {
                 return Err(Failure::transient(format!("{name} does not stream from here, or is far behind")));
             }
+            self.is_kin(name).await?;
         }
         if !waits.gate {
             return Ok(());
@@ -437,8 +438,13 @@ pub(super) fn read_setting(text: &str, gate: Option<&str>) -> Waiting {
 pub(super) fn new_name(epoch: pilotlight_core::id::Epoch, component: &str, region: &str) -> String {
     use std::hash::{BuildHasher, RandomState};
     let chance = RandomState::new().hash_one(region) & 0xffff_ffff;
+    format!("{OURS}{epoch}{}{chance:08x}", middle_of(component, region))
+}
+
+/// What each name of a region's copy has in its middle.
+pub(super) fn middle_of(component: &str, region: &str) -> String {
     let short = |text: &str| text.chars().take(16).collect::<String>();
-    format!("{OURS}{epoch}_{}_{}_{chance:08x}", short(component), short(region))
+    format!("_{}_{}_", short(component), short(region))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::super::control::Control;
 use super::super::directory::Directory;
 use super::super::lsn::{Lsn, Place};
 use super::super::rebuild::free_bytes;
-use super::super::rejoin::Stand;
+use super::super::way::Stand;
 use super::super::work::Work;
 use super::bundle::{self, COMMITS, Folder};
 use super::decode::Decoded;
@@ -32,6 +32,8 @@ pub(super) struct Tail {
     pub(super) upstream: Region,
     pub(super) own: Stand,
     pub(super) fork: (u32, Lsn),
+    /// Its timeline has the number of one of the upstream's.
+    pub(super) twin: bool,
 }
 
 impl Tail {
@@ -44,7 +46,7 @@ impl Tail {
     }
 
     fn place(&self, timeline: u32, lsn: Lsn) -> Position {
-        Place { system: self.own.system.clone(), timeline, lsn }.position()
+        Place { system: self.own.system.clone(), timeline, lsn, begun: None }.position()
     }
 }
 
@@ -88,6 +90,10 @@ impl PostgresDriver {
         let (mut about, commits) = self.describe(tail, &source, &found, &names, work);
         about.sealed = folder.is_sealed();
         about.rows = decoded.rows;
+        let told_to_follow = directory.setting("primary_conninfo").and_then(|info| self.region_in(&info));
+        if tail.twin && told_to_follow.as_ref() == Some(&tail.upstream) {
+            about.notes.push(SPOILT.to_owned());
+        }
         about.notes.extend(decoded.notes);
         files.push(self.write_commits(&folder, &commits, work)?);
         files.extend(decoded.files);
@@ -120,17 +126,20 @@ impl PostgresDriver {
         let mut start = tail.fork.1;
         if missing.is_none() {
             let holding = segments.first().map(|s| Lsn(s.1 * segment_bytes)).unwrap_or_default();
+            // The segment in which a timeline begins holds the end of the one before it, and a log is read along one timeline:
+            // what lies before that segment is of the other.
+            let first = pieces.first().map_or(tail.fork.0, |p| p.timeline);
             let mut earlier = tail::before(tail.fork.0, tail.fork.1, &all, segment_bytes);
-            earlier.truncate(LOOK_BACK);
+            earlier.truncate(if first == tail.fork.0 { LOOK_BACK } else { 0 });
             let firsts = std::iter::once(holding).chain(earlier.iter().map(|s| Lsn(s.1 * segment_bytes)));
             let mut taken = 0;
-            for (before, first) in firsts.enumerate() {
-                (start, taken) = (first, before);
+            for (before, from) in firsts.enumerate() {
+                (start, taken) = (from, before);
                 let stretch = Stretch {
                     program,
                     wal: &wal,
-                    timeline: tail.fork.0,
-                    from: first,
+                    timeline: first,
+                    from,
                     until: Some(tail.fork.1),
                     segment_bytes,
                     only: Some("Standby"),
@@ -287,6 +296,10 @@ impl PostgresDriver {
 
 /// What stands for the tables of a transaction of which nothing of the user's can be seen.
 const UNSEEN: &str = "unknown: it wrote before the kept log";
+
+/// PostgreSQL streams from the beginning of a segment, and does not compare what is there (tried).
+const SPOILT: &str = "it was turned to that server before, which may have written over its log: transactions may be missing, or be \
+    the other's";
 
 /// A commit as it is told; none for one that touched nothing but Pilotlight's own tables. Of one that began before the
 /// walked log that cannot be said.
