@@ -81,13 +81,17 @@ async fn a_preflight_names_who_does_not_wait() {
     };
     assert_eq!(codes().await.0, Vec::<String>::new());
     let client = pair.client("east").await.unwrap();
-    for sql in ["CREATE ROLE careless", "ALTER ROLE careless SET synchronous_commit = off"] {
-        client.batch_execute(sql).await.unwrap();
+    for (role, value) in [("careless", "off"), ("hasty", "remote_write"), ("careful", "remote_apply")] {
+        let sql = format!("CREATE ROLE {role}; ALTER ROLE {role} SET synchronous_commit = {value}");
+        client.batch_execute(&sql).await.unwrap();
     }
     client.batch_execute("ALTER DATABASE postgres SET synchronous_commit = 'local'").await.unwrap();
     let (found, said) = codes().await;
     assert_eq!(found, ["PL-0340"]);
-    assert!(said.contains("role careless in every database") && said.contains("database postgres"), "{said}");
+    for who in ["role careless in every database", "role hasty in every database", "database postgres"] {
+        assert!(said.contains(who), "{said}");
+    }
+    assert!(!said.contains("role careful"), "it waits for more: {said}");
     let _copy = pilotlight_gate::link(&pair.stranger(&waits)).expect("another client under the candidate's name");
     eventually("the name is seen to be used twice", || async {
         let (found, said) = codes().await;

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 const ASK: &str = "SELECT 'loose' AS name, string_agg(coalesce('role ' || r.rolname, 'every role') || ' in ' || \
     coalesce('database ' || d.datname, 'every database') || ': ' || c, '; ') AS who \
     FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, \
-    unnest(s.setconfig) c WHERE lower(c) ~ '^synchronous_commit=(off|local|false|no|0)$' \
+    unnest(s.setconfig) c WHERE lower(c) ~ '^synchronous_commit=(off|local|remote_write|false|no|0)$' \
     UNION ALL SELECT 'server', (SELECT max(setting) FROM pg_file_settings WHERE name = 'synchronous_commit' AND applied \
-    AND setting IN ('off', 'local', 'remote_apply')) \
+    AND setting IN ('off', 'local', 'remote_write', 'remote_apply')) \
     UNION ALL SELECT 'counted', string_agg(DISTINCT application_name, ', ') FROM (SELECT application_name, sync_priority, \
     count(*) OVER (PARTITION BY application_name) AS times FROM pg_stat_replication) a \
     WHERE (times > 1 AND position('\"' || application_name || '\"' IN current_setting('synchronous_standby_names')) > 0) \
@@ -75,8 +75,8 @@ fn differ((here, ours): (&str, (u32, u32)), (there, theirs): (&str, (u32, u32)))
 fn troubles(here: &str, seen: &Troubles) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some(who) = seen.get("loose") {
-        let message = format!("{here} lets some sessions acknowledge without waiting ({who})");
-        let hint = "ALTER ROLE or ALTER DATABASE ... RESET synchronous_commit, or set `connection_fence`";
+        let message = format!("{here} lets some sessions acknowledge what need not be on the candidate's disk ({who})");
+        let hint = "ALTER ROLE or ALTER DATABASE ... RESET synchronous_commit; `connection_fence` bounds it, but not for remote_write";
         found.push(finding("PL-0340", Severity::Warning, message, hint));
     }
     match seen.get("server").map(String::as_str) {
@@ -85,6 +85,12 @@ fn troubles(here: &str, seen: &Troubles) -> Vec<Finding> {
             let hint =
                 "set synchronous_commit = on: the gate never claims to have replayed, so it cannot confirm these";
             found.push(finding("PL-0344", Severity::Warning, message, hint));
+        }
+        Some("remote_write") => {
+            let message = format!(
+                "{here} has synchronous_commit = remote_write: what is acknowledged need not be on the candidate's disk"
+            );
+            found.push(finding("PL-0340", Severity::Warning, message, "set synchronous_commit = on"));
         }
         Some(value) => {
             let message = format!("{here} has synchronous_commit = {value}: no session waits");
@@ -109,7 +115,9 @@ mod tests {
     fn each_trouble_has_its_finding() {
         for (name, who, code) in [
             ("loose", "role app in every database: synchronous_commit=off", "PL-0340"),
+            ("loose", "role app in every database: synchronous_commit=remote_write", "PL-0340"),
             ("server", "local", "PL-0340"),
+            ("server", "remote_write", "PL-0340"),
             ("server", "remote_apply", "PL-0344"),
             ("counted", "pl_1_db_west_7", "PL-0341"),
         ] {
