@@ -45,8 +45,9 @@ pub struct Cause {
     /// When the first sign of the failure was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<Wall>,
-    /// By sentinels: how much of the newest acknowledged time the target's copy lacked when this was decided. A lower
-    /// bound, since the last sentinels of a lost region may not have been heard of.
+    /// By sentinels: how much of the newest acknowledged time the target's copy may lack: what it lacked when the writer was
+    /// last heard, and for how long that one may have gone on unheard. More is lost only where a machine was paused as a
+    /// whole, and up to the time between two sentinels.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::position::option_ms")]
     pub exposure_ms: Option<Duration>,
     /// It is a drill, and is taken back so long after it has ended.

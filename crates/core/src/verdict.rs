@@ -203,10 +203,11 @@ impl Judgement {
         self.health.iter().filter(|h| h.question.region.is_none() || h.question.region == self.writer)
     }
 
-    /// By sentinels: how much of the newest acknowledged time the copy in that region may lack.
+    /// By sentinels: how much of the newest acknowledged time the copy in that region may lack, with what the old side may have
+    /// acknowledged since it was last heard.
     pub fn exposure_of(&self, region: &Region) -> Option<Duration> {
         let candidate = self.candidates.iter().find(|c| &c.region == region && c.by_sentinel)?;
-        candidate.exposure
+        candidate.may_lose()
     }
 }
 

@@ -77,9 +77,10 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// Whether the promise was kept; `None` when nothing was measured.
+    /// Whether the promise was kept; `None` when nothing was measured, or no more than a bound above the promise is known.
     pub fn met(&self) -> Option<bool> {
-        self.measured_ms.map(|measured| measured <= self.objective_ms)
+        let kept = self.measured_ms? <= self.objective_ms;
+        (kept || !self.upper_bound).then_some(kept)
     }
 }
 

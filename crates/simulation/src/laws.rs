@@ -50,6 +50,8 @@ laws! {
     StrictLosesNothing = "strict-loses-nothing",
     /// Where writes stall beyond the RPO, an automatic failover loses no more than that.
     RpoHolds = "rpo-holds",
+    /// What an automatic failover loses spans no more time than it was told to lose when it began.
+    ToldSpanHolds = "told-span-holds",
     /// A planned move loses nothing.
     HandOverLosesNothing = "hand-over-loses-nothing",
     /// What was acknowledged is on the new writer, on a disk, or was kept before a rewind.
@@ -96,6 +98,8 @@ pub(crate) struct Laws {
     pub(crate) heir: Option<Place>,
     /// Acknowledged writes, by the copy that decided it.
     pub(crate) acknowledged: Vec<(u32, Place)>,
+    /// When each region's copy took its newest sentinel.
+    pub(crate) sentinel_at: [Nanos; 5],
     /// Kept before a rewind.
     pub(crate) kept: BTreeSet<u32>,
     /// On a disk that an excused loss threw away.

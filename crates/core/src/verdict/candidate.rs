@@ -3,12 +3,18 @@
 //! The exposure of a candidate is how much newest acknowledged time it may miss. Where sentinels are written it is the
 //! distance of two times of the *writer's* clock, which was not set in between: the last sentinel written and the newest one
 //! the candidate shows. Else it is the copy's own lag, less the time the writer has been silent, because a dead writer's copy seems to age.
+//!
+//! Both stand still in the moment in which the writer's region falls silent, and a writer that is cut off goes on: until its
+//! gate closes or its agent fences it. That time is *unheard*. It is told with the exposure always; it is weighed with it
+//! where the plan promises at least a lease. A shorter RPO was accepted by writing `expose` or `best-effort` (PL-0115).
 
 use super::Sight;
+use crate::gate::sender_timeout;
 use crate::id::{Region, Unit};
 use crate::observation::{Role, State, Target};
-use crate::plan::{Guarantee, Plan};
+use crate::plan::{BeyondRpo, Guarantee, Plan};
 use crate::position::{Lag, LagQuality, option_ms};
+use crate::time::as_ms;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -22,9 +28,12 @@ pub struct Candidate {
     /// Most bytes that any of its copies holds and has not replayed, where known.
     #[serde(default)]
     pub replay_bytes: Option<u64>,
-    /// Newest acknowledged time it may miss, where known.
+    /// Newest acknowledged time it lacked when the writer was last heard, where known.
     #[serde(rename = "exposure_ms", with = "option_ms")]
     pub exposure: Option<Duration>,
+    /// For so long the writer may have acknowledged after that, and none of it is there.
+    #[serde(rename = "unheard_ms", with = "as_ms", default, skip_serializing_if = "Duration::is_zero")]
+    pub unheard: Duration,
     /// The exposure comes from sentinels.
     pub by_sentinel: bool,
     /// The writer waits for it: the store has it as the unit's candidate. `None` where writers wait for nobody.
@@ -74,6 +83,13 @@ pub enum Hurdle {
 }
 
 impl Candidate {
+    /// The newest acknowledged time that is lost at the most if it is promoted, where known: what it lacked, and what the old
+    /// side may have acknowledged unheard. A sentinel speaks for the moment in which it was written, so up to the time
+    /// between two of them is in neither.
+    pub fn may_lose(&self) -> Option<Duration> {
+        self.exposure.map(|exposure| exposure + self.unheard)
+    }
+
     /// Receive lag, replay lag and exposure are different hurdles: the first costs data, the second time before the new
     /// writer writes; both are the policy's, the third is the objective's. Bytes that are not known pass when sentinels
     /// prove the exposure; a replay lag that is not known passes, because nothing is lost by it.
@@ -94,8 +110,9 @@ impl Candidate {
             (Some(bytes), Some(allowed)) if bytes > allowed => return Hurdle::ReplayBehind { bytes, allowed },
             _ => {}
         }
-        match self.exposure {
-            Some(exposure) if exposure > rpo => Hurdle::PastRpo { exposure, rpo },
+        let counted = if rpo >= plan.policy.lease { self.may_lose() } else { self.exposure };
+        match counted.zip(self.may_lose()) {
+            Some((counted, exposure)) if counted > rpo => Hurdle::PastRpo { exposure, rpo },
             None if self.received_bytes.is_none() => Hurdle::LagUnknown,
             _ => Hurdle::None,
         }
@@ -113,7 +130,9 @@ pub(super) fn candidates(plan: &Plan, unit: &Unit, writer: Option<&Region>, sigh
                 .map(|c| sight.fresh_look(plan, region, c).filter(|s| matches!(s.role, Some(Role::Standby { .. }))))
                 .collect();
             let admitted = plan.waits_for_candidate(unit).then(|| sight.candidate.as_ref() == Some(region));
-            Some(weigh(region, &looks?, writer, sight, admitted))
+            let mut candidate = weigh(region, &looks?, writer, sight, admitted);
+            candidate.unheard = unheard(plan, unit, writer, sight, &candidate);
+            Some(candidate)
         })
         .collect();
     found.sort_by_key(|c| (c.received_bytes.unwrap_or(u64::MAX), c.exposure.unwrap_or(Duration::MAX)));
@@ -140,6 +159,28 @@ fn weigh(
         received_bytes: bytes.and_then(|b| b.into_iter().max()),
         by_sentinel: by_sentinel.is_some(),
         exposure: by_sentinel.or_else(by_lag).and_then(|gaps| gaps.into_iter().max()),
+        unheard: Duration::ZERO,
+    }
+}
+
+/// For how long a writer that is not heard may have acknowledged what the candidate lacks: for the lease that it was granted
+/// last, by its gate or until its agent fences it. One that is heard says what it does, and of a writer without an agent of
+/// ours no lease says anything.
+fn unheard(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight, candidate: &Candidate) -> Duration {
+    let by_agent = plan.in_unit(unit).any(|(_, c)| !c.copies().is_empty() && !c.is_managed());
+    let Some(writer) = writer.filter(|w| by_agent && !sight.hears(plan, w)) else { return Duration::ZERO };
+    let (policy, rpo) = (&plan.policy, plan.objectives.rpo);
+    let gate = policy.lease.saturating_sub(sender_timeout(policy.lease));
+    match (candidate.admitted, policy.guarantee, policy.beyond_rpo) {
+        (Some(true), Guarantee::Strict, _) => Duration::ZERO,
+        // The gate closes sooner where the candidate is further behind than that.
+        (Some(true), Guarantee::Bounded, BeyondRpo::Stall) => {
+            gate.min(rpo.saturating_sub(candidate.exposure.unwrap_or_default()))
+        }
+        (Some(true), ..) => gate,
+        // Nobody was to take its place by itself: it needs no lease, and may go on until this moment.
+        (Some(false), ..) => sight.last_heard(writer).map_or(policy.lease, |at| sight.now.since(at)),
+        (None, ..) => policy.lease,
     }
 }
 

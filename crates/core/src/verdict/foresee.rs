@@ -44,6 +44,7 @@ mod tests {
             received_bytes: None,
             replay_bytes: None,
             exposure: Some(Duration::from_millis(400)),
+            unheard: Duration::ZERO,
             by_sentinel: true,
             admitted: None,
         };

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 mod drained;
 mod prepared;
+mod unheard;
 mod unseen;
 
 const NOW: u64 = 100_000;
@@ -288,13 +289,13 @@ fn receive_lag_and_exposure_are_different_gates() {
     let table = [
         (lag(Some(1_000), Some(100)), go()),
         (lag(Some(1_001), Some(100)), hold(Reason::Behind { region: west(), bytes: 1_001, allowed: 1_000 })),
-        // The writer has been silent for 3.5 s; a copy of a dead writer seems to age by that.
-        (lag(Some(0), Some(8_400)), go()),
-        (lag(Some(0), Some(8_600)), behind(5_100)),
+        // The writer has been silent for 3.5 s; a copy of a dead writer seems to age by that. It may have gone on for a lease.
+        (lag(Some(0), Some(5_400)), go()),
+        (lag(Some(0), Some(5_600)), behind(5_100)),
         (lag(None, Some(100)), hold(Reason::LagUnknown { region: west() })),
         (
             Lag { quality: LagQuality::ProviderMetric, age_ms: Duration::from_secs(6), ..lag(Some(0), Some(3_600)) },
-            behind(6_100),
+            behind(9_100),
         ),
     ];
     for (lag, expected) in table {
@@ -315,7 +316,8 @@ fn receive_lag_and_exposure_are_different_gates() {
 fn sentinels_measure_exposure_on_the_writers_clock() {
     let mut plan = usual();
     plan.policy.max_lag_bytes = Some(1_000);
-    for (held, opens) in [(55_000, true), (54_999, false)] {
+    // A lease of three seconds is on top, of an RPO of five.
+    for (held, opens) in [(58_000, true), (57_999, false)] {
         let mut sight = with_lag(gone(), None);
         let written = |number, ms| Some(Sentinel { number, written: Wall(ms) });
         sight.agents.get_mut(&Region::from("east")).expect("known").sentinel = written(12, 60_000);

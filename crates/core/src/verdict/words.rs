@@ -168,6 +168,25 @@ With the verdict \"region lost\" and `mode: automatic`.
 
 ";
 
+const MAY_LOSE: &str = "
+## How much may be lost
+
+What a failover may lose is counted in time, before it starts: a dry run (`PL-0232`), the refusal (`PL-0223`), the run's cause and its
+report tell the same figure, the sum of
+
+- what the candidate lacked when the writer was last heard, by sentinels of the writer's own clock, else by the copy's lag;
+- for how long a writer that is not heard may have gone on acknowledging: the lease under `best-effort`, the lease less the time after
+  which its server hangs up on a silent gate under `bounded` (a quarter of the lease, from 250 ms to 1 s), with
+  `beyond_rpo: stall` no more than the RPO leaves, nothing under `strict`, and nothing where its agent says that it is fenced. A writer that was
+  unopposed needs no lease: there it is the time for which it was not heard.
+
+**The RPO is held against the sum where it is at least the lease.** A shorter RPO was accepted in the plan, by `beyond_rpo: expose` or
+`best-effort` (`PL-0115`), for what comes after the cut: then it is held against the first alone. So an RPO of just a lease leaves little
+for the lag: none under `best-effort`, a quarter under `bounded`.
+
+Not in the sum: the time between two sentinels, and what a machine acknowledges that was paused as a whole.
+";
+
 const COOL_DOWN: &str = "
 ## How a cool-down is counted
 
@@ -184,7 +203,7 @@ person ends its cool-down: `{\"action\": \"acknowledge\"}`.
 
 /// docs/decisions.md.
 pub fn decisions(plan: &Plan) -> String {
-    format!("{HEAD}{}\n{HOLDS}{}{COOL_DOWN}", table(plan), holds(plan))
+    format!("{HEAD}{}\n{HOLDS}{}{MAY_LOSE}{COOL_DOWN}", table(plan), holds(plan))
 }
 
 /// Each verdict with what follows from it in each mode.
@@ -310,6 +329,7 @@ fn candidate(plan: &Plan) -> Candidate {
         received_bytes: Some(0),
         replay_bytes: Some(0),
         exposure: Some(Duration::ZERO),
+        unheard: Duration::ZERO,
         by_sentinel: true,
         admitted: None,
     }

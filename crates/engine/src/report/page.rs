@@ -94,6 +94,7 @@ fn promise(name: &str, what: &str, objective: Objective) -> Markup {
     let (class, word) = match objective.met() {
         Some(true) => ("good", "met"),
         Some(false) => ("bad", "missed"),
+        None if objective.measured_ms.is_some() => ("open", "perhaps missed"),
         None => ("open", "not measured"),
     };
     html! {

@@ -105,11 +105,7 @@ impl Session<'_> {
                 measured_ms: self.rto_ms(&moves),
                 upper_bound: false,
             },
-            rpo: Objective {
-                objective_ms: millis(objectives.rpo),
-                measured_ms: self.rpo_ms(&moves),
-                upper_bound: false,
-            },
+            rpo: self.rpo(&moves),
             lanes: lanes::lanes(&self.plan.regions, &self.writer, self.faults, self.runs, self.origin, until_ms),
             moves,
             client,
@@ -166,11 +162,14 @@ impl Session<'_> {
         impacts.map(|i| i.outage.map_or(0, |o| o.length_ms())).max()
     }
 
-    /// The worse of what payments and sentinels say.
-    fn rpo_ms(&self, moves: &[Move]) -> Option<u64> {
-        let payments = moves.iter().filter_map(|m| m.impact.as_ref()?.lost_time_ms);
+    /// The worse of what payments and sentinels say. Payments were counted; of what others wrote, sentinels and the lease of the
+    /// old side say how much it was at the most.
+    fn rpo(&self, moves: &[Move]) -> Objective {
+        let payments = moves.iter().filter_map(|m| m.impact.as_ref()?.lost_time_ms).max();
         let unplanned = self.runs.iter().filter(|r| r.intent.mode == Mode::Ungraceful);
-        payments.chain(unplanned.filter_map(|r| r.cause.exposure_ms).map(millis)).max()
+        let sentinels = unplanned.filter_map(|r| r.cause.exposure_ms).map(millis).max();
+        let objective_ms = millis(self.plan.objectives.rpo);
+        Objective { objective_ms, measured_ms: payments.max(sentinels), upper_bound: sentinels > payments }
     }
 }
 

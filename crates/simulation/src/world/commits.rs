@@ -253,7 +253,7 @@ impl World {
     }
 
     /// What an automatic failover may lose; a person may lose more, and nobody loses it twice.
-    pub(super) fn check_loss(&mut self, new: Place, automatic: bool) {
+    pub(super) fn check_loss(&mut self, new: Place, automatic: bool, told: Option<Nanos>) {
         let rpo = nanos(self.plan.objectives.rpo);
         let copy = &self.databases[new.index() - 1];
         let held = copy.written();
@@ -278,7 +278,23 @@ impl World {
             }
             _ => {}
         }
+        if let (true, Some(told), Some(span)) = (automatic, told, span) {
+            self.check_told(new, told, span);
+        }
         self.laws.written_off.extend(lost.into_iter().map(|(write, _)| write));
+    }
+
+    /// What was told rests on sentinels and on the lease: where none are written, or the agent does not keep it, nothing holds.
+    fn check_told(&mut self, new: Place, told: Nanos, span: (Nanos, Nanos)) {
+        let old = new.other();
+        if self.counted(old, span) <= told + TOLD_SLACK {
+            return;
+        }
+        let unwritten = self.laws.sentinel_at[old.index()] + TOLD_SLACK < span.0;
+        let unheld = self.setup.promise == Promise::BestEffort && self.is_excused(old);
+        let excused = unwritten || unheld || self.is_machine_excused(old);
+        let what = format!("writes over {span:?} ns are not on {}, told were {told} ns", new.name());
+        self.broke_unless(excused, Law::ToldSpanHolds, what);
     }
 
     /// How long the lost span was on the writer's machine, which counts no time in which it stood still.
@@ -286,6 +302,9 @@ impl World {
         (last - first).saturating_sub(self.paused_between(writer, first, last))
     }
 }
+
+/// From one sentinel to the next, and the allowance of a fence.
+const TOLD_SLACK: Nanos = 600_000_000;
 
 /// What clocks may drift in an RPO, and a confirmation on its way.
 const RPO_SLACK: Nanos = 20_000_000;

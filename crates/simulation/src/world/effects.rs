@@ -12,7 +12,7 @@ use crate::setup::Promise;
 use crate::timeline::nanos;
 use pilotlight_core::candidate::Waits;
 use pilotlight_core::effect::{Effect, FenceAssurance, HandOver};
-use pilotlight_core::id::Region;
+use pilotlight_core::id::{Region, RunId};
 use pilotlight_core::observation::{Capacity, Role, State, Target};
 use pilotlight_core::outcome::{Failure, Outcome, Output};
 use pilotlight_driver::Context;
@@ -280,8 +280,9 @@ impl World {
         if run.starts_with("switchover") || run.starts_with("failback") {
             self.check_hand_over(job.place);
         }
-        let automatic = run.split('/').next().is_some_and(|run| self.disk.is_automatic(&run.into()));
-        self.check_loss(job.place, automatic);
+        let run = RunId::from(run.split('/').next().unwrap_or_default());
+        let (automatic, told) = (self.disk.is_automatic(&run), self.told_of(&run));
+        self.check_loss(job.place, automatic, told);
         Ok(Outcome::Done { output })
     }
 
@@ -402,6 +403,7 @@ impl World {
         }
         copy.wal.push(Entry { number, what: What::Sentinel(sentinel) });
         copy.flushed = copy.wal.len();
+        self.laws.sentinel_at[job.place.index()] = self.now();
         self.pump(job.place);
         Ok(Outcome::done())
     }

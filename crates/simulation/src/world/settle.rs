@@ -7,7 +7,7 @@ use crate::fault::FaultKind;
 use crate::laws::Law;
 use crate::place::{Place, REGIONS};
 use crate::setup::{Promise, UNIT};
-use crate::timeline::Nanos;
+use crate::timeline::{Nanos, nanos};
 use pilotlight_core::candidate::{Admitted, Waits};
 use pilotlight_core::id::{Component, Epoch, RunId, Unit};
 use pilotlight_core::leader::Term;
@@ -193,6 +193,14 @@ impl World {
                 self.failovers += 1;
                 self.check_report(run, to);
             }
+        }
+    }
+
+    /// How much time the run was told to lose at the most, where sentinels said so.
+    pub(super) fn told_of(&self, run: &RunId) -> Option<Nanos> {
+        match self.records(run).first().map(|r| &r.event) {
+            Some(RunEvent::RunStarted { cause, .. }) => cause.exposure_ms.map(nanos),
+            _ => None,
         }
     }
 

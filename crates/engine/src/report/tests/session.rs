@@ -105,6 +105,7 @@ fn a_session_becomes_a_report() {
     assert_eq!(impact.lost.as_ref().unwrap().first, ["95", "96", "97", "98", "99"]);
     // The lost payments span 44 ms; the sentinels say 120 ms, and the worse of the two counts.
     assert_eq!((impact.lost_time_ms, report.rpo.measured_ms), (Some(44), Some(120)));
+    assert!(report.rpo.upper_bound, "sentinels say how much it was at the most");
     assert_eq!((impact.failed, impact.dual_acked.count), (250, 0));
     let marks: Vec<(u64, Mark)> = report.moves[0].events.iter().filter_map(|e| Some((e.at_ms, e.mark?))).collect();
     let expected = [
@@ -120,6 +121,19 @@ fn a_session_becomes_a_report() {
     assert_eq!(report.moves[0].evidence[0].by, "agent of west");
     // The rejoin began while users still waited; what they felt belongs to the failover, whole.
     assert_eq!((report.moves[1].to.as_str(), report.moves[1].impact.is_none()), ("east", true));
+}
+
+#[test]
+fn an_rpo_of_which_only_a_bound_is_known_is_not_called_missed() {
+    let objective = |measured, upper_bound| Objective { objective_ms: 100, measured_ms: measured, upper_bound };
+    for (of, met) in [
+        (objective(Some(100), true), Some(true)),
+        (objective(Some(101), true), None),
+        (objective(Some(101), false), Some(false)),
+        (objective(None, false), None),
+    ] {
+        assert_eq!(of.met(), met, "{of:?}");
+    }
 }
 
 #[test]

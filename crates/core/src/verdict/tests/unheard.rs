@@ -1,0 +1,87 @@
+//! What a writer may have acknowledged after it was last heard, in what is told and in what is weighed.
+
+use super::*;
+use crate::plan::{BeyondRpo, Guarantee};
+
+const LEASE: u64 = 3_000;
+/// The lease less the time after which the server hangs up on a silent gate.
+const GATE: u64 = 2_250;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// The writer wrote a sentinel at 60 s, and West, the candidate, shows one of so long before; the region is lost.
+fn lost(behind: u64) -> Sight {
+    let mut sight = with_lag(gone(), None);
+    let written = |number, at| Some(Sentinel { number, written: Wall(at) });
+    sight.agents.get_mut(&Region::from("east")).expect("known").sentinel = written(12, 60_000);
+    let west = sight.agents.get_mut(&Region::from("west")).expect("known");
+    west.seen.values_mut().for_each(|(state, _)| state.sentinel = written(7, 60_000 - behind));
+    Sight { candidate: Some("west".into()), ..sight }
+}
+
+fn promising(guarantee: Guarantee, beyond_rpo: BeyondRpo, rpo: u64) -> Plan {
+    let mut plan = usual();
+    (plan.policy.guarantee, plan.policy.beyond_rpo, plan.objectives.rpo) = (guarantee, beyond_rpo, ms(rpo));
+    plan
+}
+
+fn told(plan: &Plan, sight: &Sight) -> Option<u64> {
+    let judgement = verdict(plan, &unit(), Some(&Region::from("east")), sight);
+    judgement.exposure_of(&"west".into()).and_then(|d| u64::try_from(d.as_millis()).ok())
+}
+
+#[test]
+fn what_is_told_covers_what_the_old_side_may_go_on_acknowledging() {
+    use BeyondRpo::{Expose, Stall};
+    use Guarantee::{BestEffort, Bounded, Strict};
+    let dead = Sight { candidate: Some("west".into()), ..lost(500) }.silent("east", 200).role("east", FENCED);
+    let unopposed = Sight { candidate: None, ..lost(500) };
+    for (what, plan, sight, expected) in [
+        ("its agent fences it when the lease is over", promising(BestEffort, Expose, 5_000), lost(500), 500 + LEASE),
+        ("its gate closes before", promising(Bounded, Expose, 5_000), lost(500), 500 + GATE),
+        ("a shorter RPO changes nothing of what is told", promising(Bounded, Expose, 1_000), lost(500), 500 + GATE),
+        ("it acknowledges nothing that the candidate lacks", promising(Strict, Expose, 5_000), lost(500), 500),
+        ("the gate closes with the RPO", promising(Bounded, Stall, 2_000), lost(500), 2_000),
+        ("or with the lease, if that is sooner", promising(Bounded, Stall, 9_000), lost(500), 500 + GATE),
+        ("it was past the RPO already", promising(Bounded, Stall, 2_000), lost(2_100), 2_100),
+        ("nobody was to replace it, so it needs no lease", promising(Bounded, Expose, 5_000), unopposed.clone(), 4_000),
+        ("nor under strict", promising(Strict, Expose, 5_000), unopposed, 4_000),
+        ("its agent says that it is fenced", promising(BestEffort, Expose, 5_000), dead.clone(), 500),
+        ("under every guarantee", promising(Bounded, Expose, 5_000), dead, 500),
+        ("it is heard", promising(BestEffort, Expose, 5_000), lost(500).silent("east", 200), 500),
+    ] {
+        assert_eq!(told(&plan, &sight), Some(expected), "{what}");
+    }
+    assert_eq!(
+        told(&promising(Guarantee::Bounded, Expose, 5_000), &with_lag(gone(), None)),
+        None,
+        "no sentinel says it"
+    );
+}
+
+#[test]
+fn an_rpo_of_a_lease_or_more_bars_what_may_be_lost_unheard_too() {
+    let decision = |plan: &Plan, behind| decided(plan, &lost(behind), &History::default());
+    let past =
+        |exposure, rpo| Decision::Hold(Reason::PastRpo { region: "west".into(), exposure: ms(exposure), rpo: ms(rpo) });
+    let go = || Decision::Start(failover_to("west"));
+    let exposes = |guarantee, rpo| promising(guarantee, BeyondRpo::Expose, rpo);
+    // The lag alone is within the RPO; with what came after it, it is not.
+    let bounded = exposes(Guarantee::Bounded, LEASE);
+    assert_eq!(decision(&bounded, LEASE - GATE), go());
+    assert_eq!(decision(&bounded, 2_500), past(2_500 + GATE, LEASE));
+    let best_effort = exposes(Guarantee::BestEffort, LEASE);
+    assert_eq!(decision(&best_effort, 0), go());
+    assert_eq!(decision(&best_effort, 1), past(LEASE + 1, LEASE));
+    // A shorter one was accepted in the plan: the lag alone is weighed, and the whole of it is told.
+    let short = exposes(Guarantee::Bounded, LEASE - 1);
+    assert_eq!(decision(&short, LEASE - 1), go());
+    assert_eq!(decision(&short, LEASE), past(LEASE + GATE, LEASE - 1));
+    assert_eq!(decision(&exposes(Guarantee::Strict, LEASE), 60_000), go(), "it lacks nothing that was acknowledged");
+    let stalls = |behind| decision(&promising(Guarantee::Bounded, BeyondRpo::Stall, LEASE), behind);
+    assert_eq!((stalls(LEASE), stalls(LEASE + 1)), (go(), past(LEASE + 1, LEASE)));
+    let Decision::Hold(reason) = past(4_750, LEASE) else { unreachable!() };
+    assert!(reason.to_string().contains("may lose the last 4.8 s"), "{reason}");
+}
