@@ -92,6 +92,14 @@ impl RdsDriver {
             Err(found) => return found,
         };
         let mut found = Vec::new();
+        if seen.source.is_none() {
+            let message = format!(
+                "the old instance of {} in {region} will be kept beside a new one, under a name that ends in the run's epoch",
+                self.component
+            );
+            let hint = "it costs what it cost before, and each move keeps one more; delete it when nobody needs what only it holds";
+            found.push(finding(code::AWS_KEPT, Severity::Note, message, hint));
+        }
         if self.plan.snapshot != SnapshotBefore::Nothing {
             found.push(self.snapshot_costs(region, seen.gigabytes, false));
         }

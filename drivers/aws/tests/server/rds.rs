@@ -152,8 +152,10 @@ async fn a_failover_calls_only_the_targets_region_and_the_old_instance_is_kept()
     assert_eq!(early.kind, FailureKind::Rejected, "{early}");
     let fence = Effect::Fence { component: "database".into(), region: EAST.into() };
     bed.done(&fence, &context(3, "fence")).await.unwrap();
+    assert_eq!(bed.codes(&rejoin).await, ["PL-0948"], "one more is kept, and paid for");
     let outcome = bed.done(&rejoin, &context(3, "rejoin")).await.unwrap();
     assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    assert_eq!(bed.codes(&rejoin).await, Vec::<String>::new(), "what follows already is kept as it is");
     let kept = format!("{}-before-3", bed.name());
     let held = server.ask(&format!("held?region={EAST}&name={kept}")).await.unwrap();
     assert!(held["numbers"].as_array().unwrap().contains(&json!(sent)), "{held} lacks {sent} (lost here: {lost})");
