@@ -84,10 +84,21 @@ impl Terraform {
         self.run(&["plan", "-input=false", "-no-color", VARIABLES, "-out=wishes"]).unwrap();
         let plan: Value = serde_json::from_str(&self.run(&["show", "-json", "wishes"]).unwrap()).unwrap();
         let changes = plan["resource_changes"].as_array().cloned().unwrap_or_default();
-        let wish = |c: &Value| format!("{} {}", c["change"]["actions"], c["address"].as_str().unwrap_or_default());
         let leaves = |c: &&Value| c["change"]["actions"] == json!(["no-op"]) || c["mode"] == "data";
         changes.iter().filter(|c| !leaves(c)).map(wish).collect()
     }
+}
+
+/// What would be done to which resource, and which of its attributes would change: one that is changed in any case must not hide
+/// what a failover adds to it.
+fn wish(resource: &Value) -> String {
+    let (change, nothing) = (&resource["change"], serde_json::Map::new());
+    let after = change["after"].as_object().unwrap_or(&nothing);
+    let differs = |name: &&String| change["before"][name.as_str()] != after[name.as_str()];
+    let unknown =
+        change["after_unknown"].as_object().into_iter().flatten().filter(|(_, unknown)| **unknown == json!(true));
+    let attributes: BTreeSet<&String> = after.keys().filter(differs).chain(unknown.map(|(name, _)| name)).collect();
+    format!("{} {} {attributes:?}", change["actions"], resource["address"].as_str().unwrap_or_default())
 }
 
 const VARIABLES: &str = "-var-file=test.tfvars.json";
