@@ -8,6 +8,7 @@ use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::run::{Cause, Condition, RunResult};
+use pilotlight_driver::clock::Clock;
 use pilotlight_driver::fake::Misbehaviour;
 
 impl Stage {
@@ -84,7 +85,7 @@ async fn no_candidate_changes_while_a_run_takes_the_unit_from_its_writer() {
                 assert!(is_overtaken(&answer), "{scene:?}: {answer:?}");
                 refused += u32::from(record.writer == Some("east".into()));
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            stage.clock.sleep(std::time::Duration::from_millis(50)).await;
         }
         assert!(refused > 0, "{scene:?}: it was named as the writer for a while");
         life.kill().await;
