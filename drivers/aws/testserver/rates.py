@@ -11,9 +11,15 @@ from world import LOCK
 
 # Service to its buckets: the calls of ours that draw from it (None: every call), calls a second, and how many at once.
 # ECS: "Request throttling for the Amazon ECS API", cluster service resource modify and read actions. Route 53: "Quotas",
-# five requests a second per account. AWS publishes nothing for the others.
+# five requests a second per account. CloudWatch: "CloudWatch service quotas", default quotas of each API. Of RDS and Auto
+# Scaling AWS publishes nothing; those of the others (STS, SNS, KMS and more) are not kept here.
 PUBLISHED = {
     "ecs": [({"UpdateService"}, 5.0, 50.0), ({"DescribeServices"}, 20.0, 100.0)],
+    "monitoring": [
+        ({"DescribeAlarms"}, 9.0, 9.0),
+        ({"GetMetricStatistics"}, 400.0, 400.0),
+        ({"PutMetricData"}, 500.0, 500.0),
+    ],
     "route53": [(None, 5.0, 5.0)],
 }
 # What a test has set instead, by service or by `service:action`.
