@@ -344,9 +344,12 @@ fn of_dry_run(what: &str, findings: Vec<Finding>, steps: Vec<DryStep>) -> Vec<Lo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pilotlight_core::behind::Lack;
     use pilotlight_core::effect::Effect;
     use pilotlight_core::id::Epoch;
     use pilotlight_core::outcome::Failure;
+    use pilotlight_core::runbook::Basis;
+    use pilotlight_engine::Behind;
     use pilotlight_engine::dry_run::Would;
 
     fn step(would: Would, findings: Vec<Finding>) -> DryStep {
@@ -383,7 +386,8 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_way_of_the_whole_move_is_a_blocker_although_each_step_could_be_done() {
-        let behind = pilotlight_engine::Behind { unit: "shop".into(), stored: Epoch(1), met: Epoch(7) };
+        let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0 };
+        let behind = Behind { unit: "shop".into(), stored: basis(1), met: basis(7), lack: Lack::Epoch };
         let seen = of_dry_run("a switchover", vec![behind.into()], vec![step(Would::Act, vec![])]);
         let [one] = seen.as_slice() else { panic!("{seen:?}") };
         assert_eq!((one.what.as_str(), one.severity), ("PL-0874", Some(Severity::Blocker)));

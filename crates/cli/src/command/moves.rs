@@ -233,12 +233,17 @@ pub(crate) fn confirm(application: &str) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pilotlight_core::behind::Lack;
     use pilotlight_core::effect::Effect;
     use pilotlight_core::id::Epoch;
+    use pilotlight_core::runbook::Basis;
+    use pilotlight_engine::Behind;
 
     #[test]
     fn a_dry_run_is_blocked_by_a_step_and_by_what_keeps_the_whole_move_from_starting() {
-        let behind = Finding::from(pilotlight_engine::Behind { unit: "shop".into(), stored: Epoch(1), met: Epoch(7) });
+        let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0 };
+        let behind = Behind { unit: "shop".into(), stored: basis(1), met: basis(7), lack: Lack::Epoch };
+        let behind = Finding::from(behind);
         let note = Finding { severity: Severity::Warning, ..behind.clone() };
         let step = |findings: &[Finding]| {
             let effect = Effect::Promote { component: "database".into(), region: "west".into() };
