@@ -122,6 +122,13 @@ fn waits(plan: &Plan) -> Vec<String> {
              cancel a commit while it waits, are told of writes that the candidate may lack"
                 .to_owned()
         });
+        if plan.policy.guarantee == Guarantee::Strict {
+            lines.push(
+                "a session that sets synchronous_commit to remote_write is told of writes that the candidate has in memory and \
+                 not yet on its disk"
+                    .to_owned(),
+            );
+        }
         lines.push("one writer is not one reader: an old writer that is cut off still answers reads".to_owned());
         lines.push(
             "a superuser who changes the server by hand is outside the promise until the agent has set it again"
