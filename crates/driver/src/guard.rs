@@ -5,7 +5,8 @@
 //!
 //! Invariants:
 //! - no effect starts whose epoch is older than one that this place has durably seen; a newer epoch first ends what an
-//!   older one still has under way. Only a fence does not wait: it is done at once, and again when the older has ended;
+//!   older one still has under way. Only a fence does not wait: it is done at once, and again when the older has ended,
+//!   unless a newer epoch has come meanwhile: then only that one's fence can say that the place is silent;
 //! - a key that was answered is answered the same without doing anything, also after a crash;
 //! - an opaque command whose end was never recorded is not run again: its outcome is unknown;
 //! - when the record cannot be written, nothing is done, except that a fence is always done first and recorded after.
@@ -114,6 +115,11 @@ impl<D: Driver> Driver for Guarded<D> {
         let context = Context { cancel: context.cancel.child_token(), ..context.clone() };
         let mut answer = self.apply_until_superseded(effect, &context, &flight).await;
         if flight.older_ended().await {
+            if flight.is_superseded() {
+                let (key, unit) = (&context.key, &context.unit);
+                let why = format!("{key} was done, and not again, because a newer epoch of unit {unit} arrived");
+                return self.ledger.end(flight, effect, &context, Err(Failure::unknown(why))).await;
+            }
             let again = self.apply_until_superseded(effect, &context, &flight).await;
             answer = match again {
                 Ok(Outcome::Skipped { .. }) => answer,

@@ -98,8 +98,8 @@ pub(crate) struct Laws {
     pub(crate) heir: Option<Place>,
     /// Acknowledged writes, by the copy that decided it.
     pub(crate) acknowledged: Vec<(u32, Place)>,
-    /// When each region's copy took its newest sentinel.
-    pub(crate) sentinel_at: [Nanos; 5],
+    /// When each region's copy took its sentinels.
+    pub(crate) sentinels: [Vec<Nanos>; 5],
     /// Kept before a rewind.
     pub(crate) kept: BTreeSet<u32>,
     /// On a disk that an excused loss threw away.

@@ -95,6 +95,11 @@ impl Flight {
         !self.older.is_empty()
     }
 
+    /// A newer epoch has arrived.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.superseded.is_cancelled()
+    }
+
     /// Returns when a newer epoch has arrived.
     pub(super) async fn superseded(&self) {
         self.superseded.cancelled().await;

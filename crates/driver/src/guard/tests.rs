@@ -175,6 +175,35 @@ async fn a_fence_waits_for_nobody_and_is_done_again_when_the_old_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fence_that_a_newer_one_has_overtaken_is_not_done_again() {
+    let (world, folder) = (world(), TempDir::new().unwrap());
+    let guard = Arc::new(guarded(&world, folder.path()));
+    world.on_call(0, Misbehaviour::HangAfter);
+    let begin = |effect: Effect, context: Context| {
+        let guard = Arc::clone(&guard);
+        tokio::spawn(async move { guard.apply(&effect, &context).await })
+    };
+    let begun = async |calls: usize| {
+        while world.calls() < calls {
+            tokio::task::yield_now().await;
+        }
+    };
+    let fence = Effect::Fence { component: "db".into(), region: "west".into() };
+    let old = begin(promote(), context("promote", 1));
+    begun(1).await;
+    let overtaken = begin(fence.clone(), context("fence-2", 2));
+    begun(2).await;
+    let newest = begin(fence, context("fence-3", 3));
+    begun(3).await;
+    assert_eq!(old.await.unwrap().unwrap_err().kind, FailureKind::OutcomeUnknown);
+    let overtaken = overtaken.await.unwrap().unwrap_err();
+    assert_eq!(overtaken.kind, FailureKind::OutcomeUnknown, "{overtaken}");
+    assert!(overtaken.message.contains("a newer epoch"), "{overtaken}");
+    assert!(newest.await.unwrap().is_ok());
+    assert_eq!(world.calls(), 4, "promotion, both fences, and the newest again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_key_at_the_same_time_is_done_once() {
     let (world, folder) = (world(), TempDir::new().unwrap());
     let guard = guarded(&world, folder.path());

@@ -403,7 +403,8 @@ impl World {
         }
         copy.wal.push(Entry { number, what: What::Sentinel(sentinel) });
         copy.flushed = copy.wal.len();
-        self.laws.sentinel_at[job.place.index()] = self.now();
+        let now = self.now();
+        self.laws.sentinels[job.place.index()].push(now);
         self.pump(job.place);
         Ok(Outcome::done())
     }
