@@ -166,6 +166,8 @@ impl Ledger {
                 Next::Wait { ended, gave_up } => {
                     tokio::select! {
                         biased;
+                        // A lease may have ended while it waited: it must not begin then.
+                        () = context.cancel.cancelled() => return Err(gave_up),
                         () = ended.cancelled() => {}
                         () = &mut too_long => return Err(gave_up),
                     }

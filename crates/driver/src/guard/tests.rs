@@ -175,6 +175,29 @@ async fn a_fence_waits_for_nobody_and_is_done_again_when_the_old_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_called_off_while_it_waits_for_an_older_effect_does_not_begin() {
+    let (world, folder) = (world(), TempDir::new().unwrap());
+    let guard = guarded(&world, folder.path());
+    world.on_call(0, Misbehaviour::Hang);
+    let (first, second, older) = (context("pay", 1), context("promote", 2), command(true));
+    let called_off = async {
+        while world.calls() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let promotion = promote();
+        let waits = guard.apply(&promotion, &second);
+        let lease_ends = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            second.cancel.cancel();
+        };
+        tokio::join!(waits, lease_ends).0
+    };
+    let (_, answer) = tokio::join!(guard.apply(&older, &first), called_off);
+    assert_eq!(answer.unwrap_err().kind, FailureKind::Transient);
+    assert_eq!(world.writers("db"), ["east".into()], "nothing was promoted without a lease");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fence_that_a_newer_one_has_overtaken_is_not_done_again() {
     let (world, folder) = (world(), TempDir::new().unwrap());
     let guard = Arc::new(guarded(&world, folder.path()));

@@ -51,10 +51,13 @@ impl Desk {
     pub(super) async fn take(&self, context: &Context) -> Result<Work<'_>, Failure> {
         let fences = self.fences.load(Ordering::SeqCst);
         let work = self.take_after_fence(context).await?;
-        if self.fences.load(Ordering::SeqCst) == fences {
-            return Ok(work);
+        if self.fences.load(Ordering::SeqCst) != fences {
+            return Err(Failure::transient("a fence came first"));
         }
-        Err(Failure::transient("a fence came first"))
+        if context.cancel.is_cancelled() {
+            return Err(Failure::transient("called off before it began"));
+        }
+        Ok(work)
     }
 
     /// Waits for the turn as the fence itself.
