@@ -12,6 +12,7 @@ use pilotlight_core::time::Wall;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -185,12 +186,10 @@ async fn what_is_called_off_while_it_waits_for_an_older_effect_does_not_begin() 
             tokio::task::yield_now().await;
         }
         let promotion = promote();
-        let waits = guard.apply(&promotion, &second);
-        let lease_ends = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            second.cancel.cancel();
-        };
-        tokio::join!(waits, lease_ends).0
+        let mut waits = std::pin::pin!(guard.apply(&promotion, &second));
+        assert!(std::future::poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
+        second.cancel.cancel();
+        waits.await
     };
     let (_, answer) = tokio::join!(guard.apply(&older, &first), called_off);
     assert_eq!(answer.unwrap_err().kind, FailureKind::Transient);
