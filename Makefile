@@ -28,7 +28,7 @@ test-aws: tools moto ## run the tests of AWS drivers and of the function against
 	# These mostly wait for the phases of the test server.
 	RUST_TEST_THREADS=4 $(CARGO) test --locked $(AWS) --test aws --test lambda $(ARGS)
 	# Each has a server of its own in Python, and waits five seconds for an answer.
-	RUST_TEST_THREADS=4 $(CARGO) test --locked $(AWS) --test server $(ARGS)
+	RUST_TEST_THREADS=3 $(CARGO) test --locked $(AWS) --test server $(ARGS)
 
 test-terraform: ## test the Terraform modules with mocked providers, where terraform is installed
 	@scripts/test-terraform.sh
