@@ -25,7 +25,7 @@ use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::plan::{Plan, Shares};
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
 use pilotlight_core::recording::Scene;
-use pilotlight_core::runbook::{Basis, Runbook};
+use pilotlight_core::runbook::Runbook;
 use pilotlight_core::shared::Shared;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::{AgentSight, Judgement, Outlook, PortSight, Sight, Witness, fresh_within};
@@ -207,12 +207,8 @@ impl Desk {
         }
         self.accords.heard(&region, accord);
         self.terms.heard(term);
-        let is_behind = |(unit, basis): (&Unit, &Basis)| {
-            self.engine.heard(unit, *basis);
-            self.engine.behind(unit).is_some()
-        };
-        // Every unit, not only up to the first.
-        if heard.iter().filter(|h| is_behind(*h)).count() > 0 {
+        heard.iter().for_each(|(unit, basis)| self.engine.heard(unit, *basis));
+        if heard.keys().any(|unit| self.engine.behind(unit).is_some()) {
             self.hub.news().step();
         }
         let mut units = self.engine.granter().heartbeat_unless(&region, |unit| self.accords.differs(&region, unit));

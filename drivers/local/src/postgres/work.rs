@@ -37,6 +37,10 @@ pub(super) struct Work<'a> {
     pub(super) stop: CancellationToken,
 }
 
+fn called_off() -> Failure {
+    Failure::transient("called off before it began")
+}
+
 impl Desk {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Desk {
         Desk {
@@ -55,7 +59,7 @@ impl Desk {
             return Err(Failure::transient("a fence came first"));
         }
         if context.cancel.is_cancelled() {
-            return Err(Failure::transient("called off before it began"));
+            return Err(called_off());
         }
         Ok(work)
     }
@@ -68,7 +72,7 @@ impl Desk {
             () = self.clock.sleep(context.deadline) => {
                 return Err(Failure::transient("other work is still being done to this server"));
             }
-            () = context.cancel.cancelled() => return Err(Failure::transient("called off before it began")),
+            () = context.cancel.cancelled() => return Err(called_off()),
         };
         let stop = context.cancel.child_token();
         self.set_current(stop.clone());
