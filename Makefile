@@ -8,7 +8,7 @@ export PILOTLIGHT_REQUIRE ?= etcd,moto,postgres
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint lint-all fmt tidy bench simulate docs clean tools postgres engines test-aws test-terraform moto
+.PHONY: help demo build test lint lint-all fmt tidy bench simulate docs clean tools postgres engines test-aws build-aws-tests test-terraform moto
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -20,6 +20,8 @@ demo: tools postgres build ## lose a region on real PostgreSQL and be back (ARGS
 build: tools ## build the release binary
 	@$(CARGO) build --release --locked --package pilotlight
 
+# Tests mostly wait, for leases and servers: one more than there are processors.
+test: export RUST_TEST_THREADS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 test: tools postgres engines ## run every test, those on real PostgreSQL included
 	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)
 
@@ -29,6 +31,9 @@ test-aws: tools moto ## run the tests of AWS drivers and of the function against
 	RUST_TEST_THREADS=4 $(CARGO) test --locked $(AWS) --test aws --test lambda $(ARGS)
 	# Each has a server of its own in Python, and waits five seconds for an answer.
 	RUST_TEST_THREADS=3 $(CARGO) test --locked $(AWS) --test server $(ARGS)
+
+build-aws-tests: tools moto # what takes longest of the above; no binary, so that tests of the other one may run
+	$(CARGO) test --locked $(AWS) --lib --no-run
 
 test-terraform: ## test the Terraform modules with mocked providers, where terraform is installed
 	@scripts/test-terraform.sh
