@@ -78,6 +78,8 @@ mod s3;
 #[cfg(feature = "sdk")]
 mod sns;
 #[cfg(feature = "sdk")]
+mod tags;
+#[cfg(feature = "sdk")]
 mod together;
 
 #[cfg(feature = "sdk")]

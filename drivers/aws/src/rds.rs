@@ -12,6 +12,7 @@
 
 mod backups;
 mod copy;
+mod like;
 mod look;
 mod preflight;
 mod snapshot;

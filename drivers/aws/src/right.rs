@@ -24,6 +24,7 @@ pub const CHANGES: &[(&str, &[&str])] = &[
             "rds:CreateGlobalCluster",
             "rds:CreateDBCluster",
             "rds:CreateDBInstance",
+            PASS_ROLE,
         ],
     ),
     (
@@ -38,6 +39,7 @@ pub const CHANGES: &[(&str, &[&str])] = &[
             SNAPSHOT,
             BACKUPS[0],
             BACKUPS[1],
+            PASS_ROLE,
         ],
     ),
     ("elasticache", &["elasticache:FailoverGlobalReplicationGroup", "elasticache:DisassociateGlobalReplicationGroup"]),
@@ -62,8 +64,8 @@ const SNAPSHOT: &str = "rds:CreateDBSnapshot";
 /// Only where backups go with the writer.
 const BACKUPS: [&str; 2] =
     ["rds:StartDBInstanceAutomatedBackupsReplication", "rds:StopDBInstanceAutomatedBackupsReplication"];
-/// Upon a role that only the bucket's configuration names.
-const PASS_ROLE: &str = "iam:PassRole";
+/// Upon a role that only a look names: of a bucket's rules, or the one that an instance is watched with.
+pub(crate) const PASS_ROLE: &str = "iam:PassRole";
 /// Of a name: records are changed, or an object is put and deleted.
 const RECORDS: [&str; 1] = ["route53:ChangeResourceRecordSets"];
 const DETACHES: [&str; 2] = ["rds:RemoveFromGlobalCluster", "elasticache:DisassociateGlobalReplicationGroup"];

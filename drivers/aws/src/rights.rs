@@ -10,8 +10,9 @@ use crate::autoscaling::group_of;
 use crate::eks::EksDriver;
 use crate::finding::finding;
 use crate::identity::Caller;
+use crate::rds::RdsDriver;
 use crate::refusal::Said;
-use crate::right::{Account, denied, principal_of, results};
+use crate::right::{Account, PASS_ROLE, denied, principal_of, results};
 use pilotlight_core::code;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::outcome::{Failure, Finding, Severity};
@@ -19,6 +20,8 @@ use pilotlight_core::plan::aws::{ACCELERATOR_REGION, AwsComponent};
 use std::collections::BTreeMap;
 
 const SIMULATE: &str = "SimulatePrincipalPolicy";
+/// Who takes the role that an instance is watched with.
+const PASSED_TO: (&str, &str) = ("iam:PassedToService", "monitoring.rds.amazonaws.com");
 const GIVE: &str = "give the role this right; terraform/modules/iam has a policy per driver";
 
 /// Where a component's driver calls, as AWS names it, and the region of the plan that this is for.
@@ -109,8 +112,28 @@ impl Access {
                 found.push(finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE));
             }
         }
+        found.extend(self.to_watch(name, component, called, region, caller).await?);
         found.extend(self.to_key(name, component, called, region, caller).await?);
         Ok(found)
+    }
+
+    /// A replica that is made again is watched with the role of the old instance, which is passed on.
+    async fn to_watch(
+        &self,
+        name: &Component,
+        component: &AwsComponent,
+        called: &str,
+        region: &Region,
+        caller: &Caller,
+    ) -> Result<Option<Finding>, Finding> {
+        let AwsComponent::Rds(plan) = component else { return Ok(None) };
+        let driver = RdsDriver::new(name.clone(), plan.clone(), self.clone());
+        let Ok(Some(role)) = driver.watched_by(region).await else { return Ok(None) };
+        let denied = self.simulate(called, &caller.arn, &[PASS_ROLE], &role, Some(PASSED_TO)).await?;
+        Ok(denied.first().map(|(action, said)| {
+            let message = format!("{name} in {region} needs {action} on {role}, and {} has not: {said}", caller.arn);
+            finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE)
+        }))
     }
 
     /// The ARN of what AWS names itself.
@@ -128,14 +151,14 @@ impl Access {
         }
     }
 
-    /// The calls that are not allowed, or why that cannot be told; `via` is the service that calls for the role.
+    /// The calls that are not allowed, or why that cannot be told; `given` is a condition's key and its value.
     async fn simulate(
         &self,
         called: &str,
         principal: &str,
         actions: &[&str],
         resource: &str,
-        via: Option<&str>,
+        given: Option<(&str, &str)>,
     ) -> Result<Vec<(String, String)>, Finding> {
         let unknown = |failure: &Failure, hint: &str| {
             let message = format!("rights of {principal} cannot be told: {}", failure.message);
@@ -145,14 +168,15 @@ impl Access {
         let mut fields =
             vec![("PolicySourceArn".to_owned(), principal), ("ResourceArns.member.1".to_owned(), resource)];
         fields.extend(actions.iter().enumerate().map(|(n, a)| (format!("ActionNames.member.{}", n + 1), *a)));
-        for (rest, value) in [("Name", Some("kms:ViaService")), ("Type", Some("string")), ("Values.member.1", via)] {
-            let field = format!("ContextEntries.member.1.ContextKey{rest}");
-            fields.extend(value.filter(|_| via.is_some()).map(|value| (field, value)));
+        for (key, value) in given {
+            for (rest, value) in [("Name", key), ("Type", "string"), ("Values.member.1", value)] {
+                fields.push((format!("ContextEntries.member.1.ContextKey{rest}"), value));
+            }
         }
         let answer = self.ask_iam(&road, SIMULATE, &fields).await.map_err(|refused| {
             let hint = match refused.said {
                 Said::Denied => "give the role iam:SimulatePrincipalPolicy on itself, or look at its policies by hand",
-                Said::Missing => "name the role in `aws.regions.REGION.role`: its path is not in the credentials",
+                Said::Missing => "name the role in `aws.role`: its path is not in the credentials",
                 _ => "IAM is one for all regions and may be down with one of them; look again",
             };
             unknown(&refused.not_seen(), hint)

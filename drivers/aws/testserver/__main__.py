@@ -32,6 +32,7 @@ import members  # noqa: E402
 import metrics  # noqa: E402
 import nodes  # noqa: E402
 import objects  # noqa: E402
+import replicas  # noqa: E402
 import selections  # noqa: E402
 from clock import CLOCK  # noqa: E402
 from door import Door  # noqa: E402
@@ -60,7 +61,7 @@ def main():
     args = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     CLOCK.speed = args.speed
-    parts = (database, members, backups, dns, compute, cache, objects, metrics, alarms, nodes, account, edges, selections)
+    parts = (database, replicas, members, backups, dns, compute, cache, objects, metrics, alarms, nodes, account, edges, selections)
     for part in parts:
         part.install()
     app = Door(DomainDispatcherApplication(create_backend_app))

@@ -183,6 +183,7 @@ module "rights" {
       [for region in [var.primary_region, var.standby_region] : "arn:aws:rds:${region}:*:subgrp:*"],
       [for region in [var.primary_region, var.standby_region] : "arn:aws:rds:${region}:*:pg:*"],
       [for region in [var.primary_region, var.standby_region] : "arn:aws:rds:${region}:*:og:*"],
+      [module.database.monitoring_role_arn],
     )
     ecs = concat(
       [module.service_primary.service_arn, module.service_standby.service_arn],

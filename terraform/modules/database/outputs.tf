@@ -26,6 +26,11 @@ output "instance_arns" {
   value       = [aws_db_instance.primary.arn, aws_db_instance.standby.arn]
 }
 
+output "monitoring_role_arn" {
+  description = "ARN of the role the instances are watched with, for the policy of Pilotlight: a new replica is watched with it, too."
+  value       = module.monitoring_role.arn
+}
+
 output "endpoints" {
   description = "HOST:PORT by region. Which one writes is not known here: it moves."
   value = {

@@ -20,6 +20,7 @@ locals {
       "rds:CreateGlobalCluster",
       "rds:CreateDBCluster",
       "rds:CreateDBInstance",
+      "iam:PassRole",
     ]
     elasticache = ["elasticache:DisassociateGlobalReplicationGroup"]
   }

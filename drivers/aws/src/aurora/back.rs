@@ -4,7 +4,8 @@ use super::AuroraDriver;
 use super::reattach::{Back, Way};
 use crate::call::Refused;
 use crate::reattach::{Next, kept, was};
-use aws_sdk_rds::types::{DbCluster, DbInstance, ServerlessV2ScalingConfiguration, Tag};
+use crate::tags::theirs;
+use aws_sdk_rds::types::{DbCluster, DbInstance, ServerlessV2ScalingConfiguration};
 
 impl AuroraDriver {
     /// Does one step that changes something.
@@ -108,7 +109,7 @@ impl AuroraDriver {
             let logs = old.enabled_cloudwatch_logs_exports();
             let call = call.set_enable_cloudwatch_logs_exports((!logs.is_empty()).then(|| logs.to_vec()));
             let call = call.set_serverless_v2_scaling_configuration(serverless(old));
-            call.set_tags(Some(tags(old.tag_list()))).deletion_protection(true).send()
+            call.set_tags(Some(theirs(old.tag_list()))).deletion_protection(true).send()
         };
         let call = self.call(way.region, "CreateDBCluster");
         self.access.change(call, way.time, send).await.map(|_| ())
@@ -131,17 +132,11 @@ impl AuroraDriver {
             let insights = old.performance_insights_enabled();
             let key = old.performance_insights_kms_key_id().filter(|_| insights == Some(true)).map(str::to_owned);
             let call = call.set_enable_performance_insights(insights).set_performance_insights_kms_key_id(key);
-            call.set_tags(Some(tags(old.tag_list()))).send()
+            call.set_tags(Some(theirs(old.tag_list()))).send()
         };
         let call = self.call(way.region, "CreateDBInstance");
         self.access.change(call, way.time, send).await.map(|_| ())
     }
-}
-
-/// Those that people gave: AWS's own cannot be set, and ours say what became of the old one.
-fn tags(of: &[Tag]) -> Vec<Tag> {
-    let is_theirs = |t: &&Tag| t.key().is_some_and(|k| !k.starts_with("aws:") && !k.starts_with("pilotlight:"));
-    of.iter().filter(is_theirs).cloned().collect()
 }
 
 fn serverless(old: &DbCluster) -> Option<ServerlessV2ScalingConfiguration> {

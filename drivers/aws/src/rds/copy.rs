@@ -1,11 +1,12 @@
 //! A replica becomes the writer; a new replica is made where the old writer was.
 
+use super::like::like;
 use super::look::backups;
 use super::stop::busy;
 use super::turn::Turn;
 use super::{Asked, Handle, RdsDriver};
-use crate::instance::{BACKUPS, Instance};
-use aws_sdk_rds::types::{DbInstance, Tag};
+use crate::instance::Instance;
+use aws_sdk_rds::types::DbInstance;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Failure, Outcome, Output};
@@ -14,9 +15,6 @@ use pilotlight_driver::Context;
 
 /// Clocks of two machines may differ by so much and still be called right, in milliseconds.
 const CLOCKS: u64 = 1_000;
-
-/// Every gp3 volume has so many I/O operations a second.
-const GP3_BASELINE: i32 = 3_000;
 
 impl RdsDriver {
     /// Waits until CloudWatch says that the copy holds everything from before the moment.
@@ -112,14 +110,26 @@ impl RdsDriver {
                     ),
                     false => (follows, (|why| Outcome::Skipped { why }) as fn(String) -> _),
                 };
-                Ok(match Box::pin(self.turn_backups(region, upstream, kept, context)).await? {
-                    Turn::Over => is_over(text),
-                    Turn::GoesOn => handle().accepted(),
-                    Turn::Not(why) => {
-                        let warning = format!("{text}, but its backups do not follow: {why}");
-                        Outcome::Warned { output: Output { text, ..Output::default() }, warning }
+                let group = Box::pin(self.take_group(region, kept, context)).await?;
+                let backups = match group {
+                    Turn::GoesOn => Turn::GoesOn,
+                    Turn::Over | Turn::Not(_) => Box::pin(self.turn_backups(region, upstream, kept, context)).await?,
+                };
+                let mut lacks = Vec::new();
+                for (what, turn) in
+                    [("its parameters are not the old one's", group), ("its backups do not follow", backups)]
+                {
+                    match turn {
+                        Turn::Over => {}
+                        Turn::GoesOn => return Ok(handle().accepted()),
+                        Turn::Not(why) => lacks.push(format!("{what}: {why}")),
                     }
-                })
+                }
+                if lacks.is_empty() {
+                    return Ok(is_over(text));
+                }
+                let warning = format!("{text}, but {}", lacks.join("; "));
+                Ok(Outcome::Warned { output: Output { text, ..Output::default() }, warning })
             }
             Some(Role::Fenced { .. } | Role::Standby { .. }) => {
                 self.is_writer(upstream).await?;
@@ -177,17 +187,7 @@ impl RdsDriver {
         let send = || {
             let call = client.create_db_instance_read_replica().db_instance_identifier(&place.instance);
             let call = call.source_db_instance_identifier(&source.arn).set_vpc_security_group_ids(Some(groups.clone()));
-            let call = call.set_db_instance_class(old.db_instance_class().map(str::to_owned));
-            let call = call.set_kms_key_id(old.kms_key_id().map(str::to_owned)).set_multi_az(old.multi_az());
-            let subnets = old.db_subnet_group().and_then(|g| g.db_subnet_group_name()).map(str::to_owned);
-            let call = call.set_db_subnet_group_name(subnets).set_storage_type(old.storage_type().map(str::to_owned));
-            // What is no more than every volume of the kind has may not be asked for.
-            let provisioned = old.storage_type().is_some_and(|kind| kind.starts_with("io"));
-            let call = call.set_iops(old.iops().filter(|iops| provisioned || *iops > GP3_BASELINE));
-            let call = call.set_tags(backups(&old).as_writer().map(|days| {
-                let tag = Tag::builder().key(BACKUPS).value(days.to_string());
-                vec![tag.build()]
-            }));
+            let call = like(call, &old, source.gigabytes, backups(&old).as_writer());
             call.set_port(old.endpoint().and_then(|e| e.port())).deletion_protection(true).send()
         };
         let call = self.call(region, "CreateDBInstanceReadReplica");

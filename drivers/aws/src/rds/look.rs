@@ -56,6 +56,12 @@ impl RdsDriver {
         Ok(self.raw(region, &self.place(region)?.instance).await?.and_then(|i| i.kms_key_id))
     }
 
+    /// The role that the region's instance is watched with, if it is (enhanced monitoring).
+    pub(crate) async fn watched_by(&self, region: &Region) -> Result<Option<String>, Failure> {
+        let seen = self.raw(region, &self.place(region)?.instance).await?;
+        Ok(seen.filter(|i| i.monitoring_interval() > Some(0)).and_then(|i| i.monitoring_role_arn))
+    }
+
     /// The plan's instance in the region.
     pub(super) async fn look(&self, region: &Region) -> Result<Option<Instance>, Failure> {
         Ok(self.raw(region, &self.place(region)?.instance).await?.as_ref().map(read))

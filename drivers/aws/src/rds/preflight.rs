@@ -1,6 +1,7 @@
 //! What would stand in the way of a move, found before it.
 
 use super::RdsDriver;
+use super::like::left_out;
 use crate::finding::{LOSES, far_behind, finding, not_asked, there, there_already};
 use crate::instance::Instance;
 use pilotlight_core::code;
@@ -86,6 +87,19 @@ impl RdsDriver {
         found
     }
 
+    /// What the new replica will lack although the old instance has it.
+    async fn not_taken_over(&self, region: &Region) -> Option<Finding> {
+        let name = &self.place(region).ok()?.instance;
+        let lacks = left_out(&self.raw(region, name).await.ok()??);
+        let message = format!(
+            "the new replica of {} in {region} will be without what the old instance has: {}",
+            self.component,
+            lacks.join(", ")
+        );
+        let hint = "give it to the new one by hand when it follows, before users are led there again";
+        (!lacks.is_empty()).then(|| finding(code::AWS_KEPT, Severity::Warning, message, hint))
+    }
+
     pub(super) async fn before_rejoin(&self, region: &Region) -> Vec<Finding> {
         let seen = match self.there(region).await {
             Ok(seen) => seen,
@@ -99,6 +113,7 @@ impl RdsDriver {
             );
             let hint = "it costs what it cost before, and each move keeps one more; delete it when nobody needs what only it holds";
             found.push(finding(code::AWS_KEPT, Severity::Note, message, hint));
+            found.extend(self.not_taken_over(region).await);
         }
         if self.plan.snapshot != SnapshotBefore::Nothing {
             found.push(self.snapshot_costs(region, seen.gigabytes, false));

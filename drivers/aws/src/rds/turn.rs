@@ -110,7 +110,7 @@ impl RdsDriver {
 }
 
 /// What was sent may have been done, and what is busy is free later: both are looked at again.
-fn goes_on_or(refused: &Refused) -> Turn {
+pub(super) fn goes_on_or(refused: &Refused) -> Turn {
     match refused.said {
         Said::Denied | Said::Wrong | Said::Missing => Turn::Not(refused.failure().message),
         _ => Turn::GoesOn,

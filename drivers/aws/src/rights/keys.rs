@@ -67,7 +67,7 @@ impl Access {
         };
         let calls = KEY_CALLS.iter().find(|(k, _)| *k == used.kind).map(|(_, calls)| *calls).unwrap_or_default();
         let via = format!("{}.{called}.amazonaws.com", used.service);
-        let lacking = self.simulate(called, &caller.arn, calls, &key, Some(&via)).await?;
+        let lacking = self.simulate(called, &caller.arn, calls, &key, Some(("kms:ViaService", &via))).await?;
         let say = |(action, said): (String, String)| {
             let message = format!(
                 "{name} in {region} needs {action} on {key} through {via} {}, and {} has not: {said}",

@@ -249,6 +249,99 @@ async fn a_promotion_takes_over_how_long_backups_are_kept() {
     assert!(shown(EAST)["TagList"].as_array().unwrap().contains(&kept), "{}", shown(EAST));
 }
 
+/// A move makes an instance that nobody set up: who logs in by IAM, selects by tag or reads logs must find it as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_replica_is_like_the_old_instance() {
+    let Some(ground) = Ground::find().await else { return };
+    let bed = Bed::make(&ground, true).await;
+    let name = bed.name();
+    let shown = |region: &str, name: &str| {
+        let words = ["rds", "describe-db-instances", "--db-instance-identifier", name];
+        ground.awscli(region, &words)["DBInstances"][0].clone()
+    };
+    let parameters = ground.fresh("people");
+    ground.awscli(
+        EAST,
+        &split(
+            "rds create-db-parameter-group --db-parameter-group-family postgres15 --description p",
+            &["--db-parameter-group-name", &parameters],
+        ),
+    );
+    ground.awscli(
+        EAST,
+        &split(
+            "rds create-option-group --engine-name postgres --major-engine-version 13",
+            &["--option-group-name", &parameters, "--option-group-description", "people's"],
+        ),
+    );
+    let set = "rds modify-db-instance --enable-iam-database-authentication --max-allocated-storage 400 \
+               --monitoring-interval 60 --monitoring-role-arn arn:aws:iam::123456789012:role/watches \
+               --enable-performance-insights --performance-insights-retention-period 93 \
+               --performance-insights-kms-key-id arn:aws:kms:us-east-1:123456789012:key/insights \
+               --copy-tags-to-snapshot --ca-certificate-identifier rds-ca-rsa4096-g1 --apply-immediately";
+    let logs = r#"{"EnableLogTypes":["postgresql","upgrade"]}"#;
+    ground.awscli(
+        EAST,
+        &split(
+            set,
+            &[
+                "--db-instance-identifier",
+                name,
+                "--db-parameter-group-name",
+                &parameters,
+                "--option-group-name",
+                &parameters,
+                "--cloudwatch-logs-export-configuration",
+                logs,
+            ],
+        ),
+    );
+    bed.until(EAST, |s| s.facts["instance"] == "available").await;
+    let arn = shown(EAST, name)["DBInstanceArn"].as_str().unwrap().to_owned();
+    let tags = ["--tags", "Key=backup,Value=shop", "Key=team,Value=people"];
+    ground.awscli(EAST, &[&["rds", "add-tags-to-resource", "--resource-name", &arn], &tags[..]].concat());
+
+    bed.done(&promote(), &context(2, "promote")).await.unwrap();
+    let fence = Effect::Fence { component: "database".into(), region: EAST.into() };
+    bed.done(&fence, &context(3, "fence")).await.unwrap();
+    let rejoin = Effect::Rejoin { component: "database".into(), region: EAST.into(), upstream: WEST.into() };
+    let outcome = bed.done(&rejoin, &context(3, "rejoin")).await.unwrap();
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+
+    let (old, new) = (shown(EAST, &format!("{name}-before-3")), shown(EAST, name));
+    assert_ne!(new["ReadReplicaSourceDBInstanceIdentifier"], serde_json::Value::Null, "{new}");
+    for (key, wanted) in [
+        ("IAMDatabaseAuthenticationEnabled", json!(true)),
+        ("MaxAllocatedStorage", json!(400)),
+        ("MonitoringInterval", json!(60)),
+        ("MonitoringRoleArn", json!("arn:aws:iam::123456789012:role/watches")),
+        ("PerformanceInsightsEnabled", json!(true)),
+        ("PerformanceInsightsRetentionPeriod", json!(93)),
+        ("PerformanceInsightsKMSKeyId", json!("arn:aws:kms:us-east-1:123456789012:key/insights")),
+        ("EnabledCloudwatchLogsExports", json!(["postgresql", "upgrade"])),
+        ("CopyTagsToSnapshot", json!(true)),
+        ("CACertificateIdentifier", json!("rds-ca-rsa4096-g1")),
+        ("DeletionProtection", json!(true)),
+        ("DBInstanceClass", json!("db.r6g.large")),
+    ] {
+        assert_eq!((&old[key], &new[key]), (&wanted, &wanted), "{key}");
+    }
+    assert_eq!(new["DBParameterGroups"][0]["DBParameterGroupName"], json!(parameters), "{new}");
+    assert_eq!(new["OptionGroupMemberships"][0]["OptionGroupName"], json!(parameters), "{new}");
+    let tags: BTreeSet<String> = new["TagList"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| format!("{}={}", t["Key"], t["Value"]).replace('"', ""))
+        .collect();
+    let wanted = ["backup=shop", "pilotlight:backup-retention=7", "team=people"];
+    assert_eq!(tags, wanted.map(str::to_owned).into(), "the people's, and none that says how far the old one had come");
+}
+
+fn split<'a>(words: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    words.split_whitespace().chain(more.iter().copied()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_name_what_a_move_would_stumble_over() {
     let Some(ground) = Ground::find().await else { return };

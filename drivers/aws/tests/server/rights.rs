@@ -109,6 +109,23 @@ async fn a_right_to_the_key_of_a_database_is_named_before_a_rejoin_needs_it() {
         ground.awscli(EAST, &words);
         assert_eq!(found(&ground, &holder, &component).await.len(), left, "{via}");
     }
+
+    // What watches the old instance will watch the new one: its role is passed on, to that service and no other.
+    let watches = format!("arn:aws:iam::123456789012:role/{name}-watches");
+    let set = ["rds", "modify-db-instance", "--db-instance-identifier", &name, "--monitoring-interval", "60"];
+    ground.awscli(EAST, &[&set[..], &["--monitoring-role-arn", &watches]].concat());
+    let lacks = found(&ground, &holder, &component).await;
+    assert!(lacks.len() == 1 && lacks[0].severity == Severity::Blocker, "{lacks:?}");
+    assert!(lacks[0].message.contains(&format!("iam:PassRole on {watches}")), "{lacks:?}");
+    for (to, left) in [("ec2.amazonaws.com", 1), ("monitoring.rds.amazonaws.com", 0)] {
+        let condition = json!({"StringEquals": {"iam:PassedToService": [to]}});
+        let one = json!({"Effect": "Allow", "Action": "iam:PassRole", "Resource": watches, "Condition": condition});
+        let policy = json!({"Version": "2012-10-17", "Statement": [one]}).to_string();
+        let words =
+            ["iam", "put-role-policy", "--role-name", &name, "--policy-name", "w", "--policy-document", &policy];
+        ground.awscli(EAST, &words);
+        assert_eq!(found(&ground, &holder, &component).await.len(), left, "{to}");
+    }
 }
 
 /// SNS encrypts in the name of whoever publishes.
