@@ -144,7 +144,7 @@ impl Access {
 
     /// The role that acts in a region.
     pub(crate) fn role(&self, region: &Region) -> Option<&str> {
-        self.inner.plan.regions.get(region).and_then(|r| r.role.as_deref())
+        self.inner.plan.role_in(region)
     }
 
     /// The plan's name of a region of AWS, where `aws.regions` has it.
@@ -208,17 +208,15 @@ impl Access {
     pub(crate) async fn config(&self, region: &Region) -> Result<SdkConfig, Failure> {
         let base = self.base().await;
         let name = self.name(region).to_owned();
-        let settings = self.inner.plan.regions.get(region);
-        let role = settings.and_then(|s| s.role.clone());
+        let role = self.role(region).map(str::to_owned);
         self.in_region(base, name, role).await
     }
 
     /// The configuration for what is called in one region for all.
     pub(crate) async fn config_of(&self, name: &str) -> Result<SdkConfig, Failure> {
         let base = self.base().await;
-        let of_plan =
-            self.inner.plan.regions.iter().find(|(region, s)| s.name.as_deref().unwrap_or(region.as_str()) == name);
-        let role = of_plan.and_then(|(_, s)| s.role.clone());
+        let region = self.region_called(name).unwrap_or_else(|| Region::new(name));
+        let role = self.role(&region).map(str::to_owned);
         self.in_region(base, name.to_owned(), role).await
     }
 

@@ -216,7 +216,7 @@ pub fn principal_of(caller: &str) -> Option<String> {
         return None;
     }
     match who.strip_prefix("assumed-role/") {
-        // The session's name is the last part. The path of the role is not in it; `aws.regions.REGION.role` has it.
+        // The session's name is the last part. The path of the role is not in it; `aws.role` has it.
         Some(rest) => {
             let role = rest.split('/').next()?;
             Some(format!("{arn}:{partition}:iam::{account}:role/{role}"))

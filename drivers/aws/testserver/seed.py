@@ -46,6 +46,9 @@ def make_all(port, wanted):
         group(port, one)
     for one in wanted.get("needs", []):
         made.setdefault("needs", {})[one["region"]] = needs(port, one)
+    for region, alias in wanted.get("keys", []):
+        kms = client(port, "kms", region)
+        kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
     for one in wanted.get("nodes", []):
         made.setdefault("nodes", {})[one["region"]] = nodes(port, one)
     for one in wanted.get("accelerators", []):
@@ -112,18 +115,26 @@ def rds(port, one):
 
 
 def datastore(port, one):
-    """A replication group of the same name in each region; the first is the primary."""
-    first, *others = one["regions"]
-    group = {"ReplicationGroupId": one["name"], "ReplicationGroupDescription": one["name"]}
+    """A replication group in each region; the first is the primary."""
+    (first, first_group), *others = one["groups"]
     primary = client(port, "elasticache", first)
-    primary.create_replication_group(Engine="redis", CacheNodeType="cache.r6g.large", NumCacheClusters=2, **group)
+    primary.create_replication_group(
+        ReplicationGroupId=first_group,
+        ReplicationGroupDescription=one["name"],
+        Engine="redis",
+        CacheNodeType="cache.r6g.large",
+        NumCacheClusters=2,
+    )
     made = primary.create_global_replication_group(
-        GlobalReplicationGroupIdSuffix=one["name"], PrimaryReplicationGroupId=one["name"]
+        GlobalReplicationGroupIdSuffix=one["name"], PrimaryReplicationGroupId=first_group
     )
     name = made["GlobalReplicationGroup"]["GlobalReplicationGroupId"]
-    for region in others:
+    for region, group in others:
         client(port, "elasticache", region).create_replication_group(
-            GlobalReplicationGroupId=name, NumCacheClusters=2, **group
+            ReplicationGroupId=group,
+            ReplicationGroupDescription=one["name"],
+            GlobalReplicationGroupId=name,
+            NumCacheClusters=2,
         )
     return name
 

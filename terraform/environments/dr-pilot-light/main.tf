@@ -192,6 +192,7 @@ module "rights" {
     )
     route53 = concat(["arn:aws:route53:::hostedzone/${var.zone_id}"], module.switch.arns)
     sns     = [module.monitoring.topics.standby]
+    alarms  = values(module.monitoring.health_alarms)
   }
   records_stay = true
   # A replica is made again under its region's key; the topic of people is encrypted with the standby's.

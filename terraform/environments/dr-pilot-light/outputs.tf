@@ -4,10 +4,13 @@ output "pilotlight" {
     application = var.name
     regions     = [var.primary_region, var.standby_region]
     objectives  = { rto = "${var.objectives.rto_seconds}s", rpo = "${var.objectives.rpo_seconds}s" }
+    aws         = module.rights.access
     drill       = var.test
+    # All that the topic `global` tells: the function knows each.
+    alarms = { for region, arn in module.monitoring.health_alarms : "health-${region}" => { alarm = arn, region = region } }
     components = {
       database = module.database.component
-      service = {
+      web = {
         kind             = "ecs"
         active           = var.scaling.active
         standby          = var.scaling.standby
@@ -30,7 +33,7 @@ output "function_arn" {
 }
 
 output "alarms" {
-  description = "By region: the alarm that says that it is not healthy. The function hears all of them, so its plan names each under `alarms`."
+  description = "By region: the alarm that says that it is not healthy. The function hears all of them."
   value       = module.monitoring.health_alarms
 }
 

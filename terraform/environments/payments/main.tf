@@ -171,6 +171,8 @@ module "rights" {
     s3      = module.objects.arns
     sns     = [module.monitoring.topics.standby]
     route53 = concat(["arn:aws:route53:::hostedzone/${var.zone_id}"], module.switch.arns)
+    # What each region needs besides, by the plan.
+    needs = [local.keys.primary, local.keys.standby]
   }
   records_stay = true
   # The topic of people is encrypted with it.

@@ -4,6 +4,13 @@ output "pilotlight" {
     application = var.name
     regions     = [var.primary_region, var.standby_region]
     objectives  = { rto = "${var.objectives.rto_seconds}s", rpo = "${var.objectives.rpo_seconds}s" }
+    # The copies are encrypted with the key of their region: without it they are nothing.
+    aws = merge(module.rights.access, {
+      regions = {
+        (var.primary_region) = { needs = { keys = [module.keys_primary.alias] } }
+        (var.standby_region) = { needs = { keys = [module.keys_standby.alias] } }
+      }
+    })
     components = {
       database = module.database.component
       cache    = module.cache.component

@@ -4,6 +4,7 @@ output "pilotlight" {
     application = var.name
     regions     = [var.primary_region, var.standby_region]
     objectives  = { rto = "${var.objectives.rto_seconds}s", rpo = "${var.objectives.rpo_seconds}s" }
+    aws         = module.rights.access
     components = merge(
       {
         database = module.database.component

@@ -1,6 +1,11 @@
 output "role_arn" {
-  description = "The role, for `aws.regions.REGION.role` of a plan."
+  description = "The role, for `aws.role` of a plan."
   value       = aws_iam_role.this.arn
+}
+
+output "access" {
+  description = "The account and the role as `aws` of a plan of Pilotlight."
+  value       = { account = split(":", aws_iam_role.this.arn)[4], role = aws_iam_role.this.arn }
 }
 
 output "calls" {

@@ -24,8 +24,8 @@ output "component" {
     kind            = "s3"
     existing_copied = var.existing_copied
     regions = {
-      (data.aws_region.primary.name) = { bucket = aws_s3_bucket.primary.id }
-      (data.aws_region.standby.name) = { bucket = aws_s3_bucket.standby.id }
+      (data.aws_region.primary.name) = { bucket = aws_s3_bucket.primary.bucket }
+      (data.aws_region.standby.name) = { bucket = aws_s3_bucket.standby.bucket }
     }
   }
 }

@@ -124,7 +124,10 @@ components:
         let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let text = text.replace("listen: 127.0.0.1:7400", &format!("listen: {listen}"));
         let endpoint = self.server.endpoint();
-        format!("{text}\naws: {{ endpoint: \"{endpoint}\", account: \"123456789012\" }}\n")
+        match text.split_once("\naws:\n") {
+            Some((before, after)) => format!("{before}\naws:\n  endpoint: \"{endpoint}\"\n{after}"),
+            None => format!("{text}\naws: {{ endpoint: \"{endpoint}\", account: \"123456789012\" }}\n"),
+        }
     }
 
     /// The binary with what was exported and keys that the test server takes. Programs in `bin` are found first.

@@ -22,6 +22,8 @@ use std::time::Duration;
 pub struct AwsPlan {
     /// `aws.account`: the account everything must be in.
     pub account: Option<String>,
+    /// `aws.role`: ARN of the role that is assumed for every call, unless a region has its own.
+    pub role: Option<String>,
     /// `aws.endpoint`: one URL for every service, for a test server.
     pub endpoint: Option<String>,
     /// `aws.metrics`: where our own figures are published.
@@ -326,6 +328,11 @@ impl AwsPlan {
     /// What AWS calls a region of the plan.
     pub fn name_of<'a>(&'a self, region: &'a Region) -> &'a str {
         self.regions.get(region).and_then(|r| r.name.as_deref()).unwrap_or(region.as_str())
+    }
+
+    /// The role that acts in a region: its own, else the plan's. None: who runs Pilotlight.
+    pub fn role_in(&self, region: &Region) -> Option<&str> {
+        self.regions.get(region).and_then(|r| r.role.as_deref()).or(self.role.as_deref())
     }
 }
 

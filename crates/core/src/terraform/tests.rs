@@ -162,6 +162,26 @@ fn shares_at_rest_and_who_writes_are_those_of_the_output() {
     assert!(imported.plan.contains("writes: across"), "{}", imported.plan);
 }
 
+/// Without them every call would be made by whoever runs Pilotlight, and the function would know none of its alarms.
+#[test]
+fn account_role_needs_and_alarms_are_those_of_the_output() {
+    let (role, alarm) =
+        ("arn:aws:iam::012345678901:role/shop-pilotlight", "arn:aws:cloudwatch:us-east-1:012345678901:alarm:h");
+    let output = json!({"pilotlight": {"value": {
+        "application": "shop", "regions": ["us-west-2", "us-east-1"], "objectives": {"rto": "900s", "rpo": "60s"},
+        "aws": {"account": "012345678901", "role": role, "regions": {"us-east-1": {"needs": {"keys": ["alias/shop"]}}}},
+        "alarms": {"health-us-west-2": {"alarm": alarm, "region": "us-west-2"}},
+        "components": {"data": {"kind": "aurora", "global_cluster": "shop", "regions": {
+            "us-east-1": {"cluster": "a"}, "us-west-2": {"cluster": "b"}}}},
+    }}});
+    let imported = import(&shown(&output, &[])).unwrap();
+    let plan = Plan::read(&imported.plan, "plan").unwrap_or_else(|e| panic!("{e:?}\n{}", imported.plan));
+    assert_eq!(plan.aws.account.as_deref(), Some("012345678901"), "its zero is not eaten: {}", imported.plan);
+    assert_eq!(plan.aws.role_in(&"eu-west-1".into()), Some(role));
+    assert_eq!(plan.aws.regions[&"us-east-1".into()].needs.keys, ["alias/shop"]);
+    assert_eq!(plan.alarm(alarm).map(|(name, a)| (name, a.region.as_str())), Some(("health-us-west-2", "us-west-2")));
+}
+
 #[test]
 fn what_cannot_be_said_is_a_finding_and_never_a_guess() {
     let output = json!({"pilotlight": {"value": {

@@ -17,6 +17,11 @@ policy:
   mode: manual
 ";
 
+const ACCESS: &str =
+    "\n# Where everything must be, and the role that acts there: the one whose rights Terraform gives.\n";
+
+const ALARMS: &str = "\n# What the function `pilotlight-lambda` is told of. An alarm alone moves nothing.\n";
+
 pub(super) fn write(said: &Map<String, Value>, regions: &[String], components: &Map<String, Value>) -> String {
     let mut text =
         String::from("# Made by `pilotlight import terraform` from a state. Look it over, then:  pilotlight check\n\n");
@@ -38,6 +43,12 @@ pub(super) fn write(said: &Map<String, Value>, regions: &[String], components: &
     }
     text.push('\n');
     text.push_str(CONTROLLER);
+    for (section, why) in [("aws", ACCESS), ("alarms", ALARMS)] {
+        if let Some(map) = said.get(section).and_then(Value::as_object).filter(|map| !map.is_empty()) {
+            text.push_str(why);
+            block(&mut text, 0, section, &Value::Object(map.clone()));
+        }
+    }
     text.push_str("\ncomponents:\n");
     for (name, component) in components {
         block(&mut text, 1, name, component);

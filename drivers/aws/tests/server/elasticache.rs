@@ -27,7 +27,7 @@ struct Bed<'a> {
 impl<'a> Bed<'a> {
     async fn make(ground: &'a Ground, may_detach: bool) -> Bed<'a> {
         let name = ground.fresh("cart");
-        let made = ground.seed(json!({"caches": [{"name": name, "regions": [EAST, WEST]}]})).await;
+        let made = ground.seed(json!({"caches": [{"name": name, "groups": [[EAST, name], [WEST, name]]}]})).await;
         let datastore = made["caches"][&name].as_str().unwrap().to_owned();
         let folder = tempfile::tempdir().unwrap();
         let member = |_: &str| ElastiCacheMember { group: name.clone(), address: None };

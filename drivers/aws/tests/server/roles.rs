@@ -2,11 +2,11 @@
 
 use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
-use pilotlight_aws::{Access, EcsDriver};
+use pilotlight_aws::{Access, EcsDriver, SnsDriver};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{FailureKind, Severity};
-use pilotlight_core::plan::aws::{AwsPlan, AwsRegion, EcsPlan, EcsService};
+use pilotlight_core::plan::aws::{AwsPlan, AwsRegion, EcsPlan, EcsService, SnsPlan};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::SystemClock;
 use serde_json::json;
@@ -57,6 +57,51 @@ async fn many_looks_assume_a_role_once() {
     let calls = ground.calls(since, EAST).await;
     let made = |action: &str| calls.iter().filter(|call| *call == action).count();
     assert_eq!((made("AssumeRole"), made("DescribeServices")), (1, 5), "{calls:?}");
+}
+
+/// A service where the plan has a region, a name whose calls go to us-east-1, and a topic in a region that is none of the plan's.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_role_acts_everywhere_and_a_region_s_own_goes_before_it() {
+    let Some(ground) = Ground::find().await else { return };
+    let arn = |account: &str| Some(format!("arn:aws:iam::{account}:role/pilotlight"));
+    let own = AwsRegion { role: arn("222222222222"), ..AwsRegion::default() };
+    let plan = AwsPlan {
+        endpoint: Some(ground.server.endpoint()),
+        account: Some("111111111111".to_owned()),
+        role: arn("111111111111"),
+        regions: [
+            (Region::from(WEST), own),
+            (Region::from("ohio"), AwsRegion { name: Some("us-east-2".into()), ..AwsRegion::default() }),
+        ]
+        .into(),
+        ..AwsPlan::default()
+    };
+    let access = Access::with_keys(plan, Arc::new(SystemClock), "test", "test");
+    let since = ground.now().await;
+    for region in [EAST, "ohio", "eu-west-1"] {
+        let said = access.identity(&region.into()).await.unwrap();
+        assert!(said.contains("assumed-role/pilotlight") && said.contains("111111111111"), "{region}: {said}");
+    }
+    let found = access.identity(&WEST.into()).await.unwrap_err();
+    assert_eq!((found.code.as_str(), found.severity), ("PL-0363", Severity::Blocker), "{found:?}");
+    assert!(found.message.contains("222222222222"), "{found:?}");
+    for region in [EAST, "us-east-2", "eu-west-1", WEST] {
+        let calls = ground.calls(since, region).await;
+        assert_eq!(calls, ["AssumeRole", "GetCallerIdentity"], "{region}");
+    }
+
+    // The topic of people is in a region that no plan names, and is told by the role, too.
+    let deny = json!({"kind": "deny", "service": "sts", "action": "AssumeRole", "times": 9_999});
+    ground.server.tell("faults", deny).await.unwrap();
+    let topic =
+        ground.seed(json!({"topics": [["eu-central-1", "people"]]})).await["topics"][0].as_str().unwrap().to_owned();
+    let people = SnsDriver::new("people".into(), SnsPlan { topic }, access);
+    let tell = Effect::Notify { component: "people".into(), message: "it begins".into() };
+    let since = ground.now().await;
+    let refused = people.apply(&tell, &context(1, "tell")).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Rejected, "{refused}");
+    let calls = ground.calls(since, "eu-central-1").await;
+    assert!(!calls.is_empty() && calls.iter().all(|call| call == "AssumeRole"), "{calls:?}");
 }
 
 /// Set for a second life of this program, whose keys come from a profile.

@@ -141,7 +141,7 @@ variables {
 
 run "a_pilot_light_and_its_plan" {
   assert {
-    condition = output.pilotlight.components.service == {
+    condition = output.pilotlight.components.web == {
       kind             = "ecs"
       active           = 6
       standby          = 1
@@ -252,4 +252,38 @@ run "a_state_in_a_region_that_may_be_lost_is_refused" {
   }
 
   expect_failures = [var.standby_region, var.scaling]
+}
+
+# All that a component says is what the example says of it, but for ids and ARNs, which only AWS knows, security groups, which are
+# yours, and names of Route 53, which are compared elsewhere.
+run "components_are_those_of_the_example" {
+  assert {
+    condition = length(distinct([for all in [output.pilotlight.components, yamldecode(file("../../../examples/ecs/pilotlight.yaml")).components] : jsonencode({
+      for name, c in all : name => c.kind == "route53" ? "" : jsonencode({
+        for key, value in c : key => (
+          contains(["global_datastore", "topic", "listener"], key) ? "" :
+          key == "regions" && c.kind == "global-accelerator" ? jsonencode(keys(value)) :
+          key == "regions" && c.kind == "rds" ? try(jsonencode({ for region, at in value : region => at.instance }), "") :
+          jsonencode(value)
+        )
+      })
+    })])) == 1
+    error_message = "examples/ecs says something else: ${jsonencode(output.pilotlight.components)}"
+  }
+}
+
+run "the_plan_names_the_account_and_the_role_that_has_the_rights" {
+  assert {
+    condition     = output.pilotlight.aws.account == "123456789012" && output.pilotlight.aws.role == module.rights.role_arn && endswith(yamldecode(file("../../../examples/ecs/pilotlight.yaml")).aws.role, ":role/${var.name}-pilotlight")
+    error_message = "Pilotlight would act without the rights that are made for it: ${jsonencode(output.pilotlight.aws)}"
+  }
+}
+
+run "the_plan_knows_every_alarm_that_the_function_hears" {
+  assert {
+    condition = jsonencode({ for name, a in output.pilotlight.alarms : name => a.region }) == jsonencode({
+      for name, a in yamldecode(file("../../../examples/ecs/pilotlight.yaml")).alarms : name => a.region
+    }) && toset([for a in values(output.pilotlight.alarms) : a.alarm]) == toset(values(output.alarms)) && contains(module.rights.calls.alarms.any, "cloudwatch:DescribeAlarms")
+    error_message = "an alarm would be told to a function that does not know it: ${jsonencode(output.pilotlight.alarms)}"
+  }
 }

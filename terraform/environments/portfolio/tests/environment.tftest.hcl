@@ -205,3 +205,28 @@ run "a_state_in_a_region_that_may_be_lost_is_refused" {
 
   expect_failures = [var.standby_region]
 }
+
+# All that a component says is what the example says of it, but for ids and ARNs, which only AWS knows, security groups, which are
+# yours, and names of Route 53, which are compared elsewhere.
+run "components_are_those_of_the_example" {
+  assert {
+    condition = length(distinct([for all in [output.pilotlight.components, yamldecode(file("../../../examples/portfolio/pilotlight.yaml")).components] : jsonencode({
+      for name, c in all : name => c.kind == "route53" ? "" : jsonencode({
+        for key, value in c : key => (
+          contains(["global_datastore", "topic", "listener"], key) ? "" :
+          key == "regions" && c.kind == "global-accelerator" ? jsonencode(keys(value)) :
+          key == "regions" && c.kind == "rds" ? try(jsonencode({ for region, at in value : region => at.instance }), "") :
+          jsonencode(value)
+        )
+      })
+    })])) == 1
+    error_message = "examples/portfolio says something else: ${jsonencode(output.pilotlight.components)}"
+  }
+}
+
+run "the_plan_names_the_account_and_the_role_that_has_the_rights" {
+  assert {
+    condition     = output.pilotlight.aws.account == "123456789012" && output.pilotlight.aws.role == module.rights.role_arn && endswith(yamldecode(file("../../../examples/portfolio/pilotlight.yaml")).aws.role, ":role/${var.name}-pilotlight")
+    error_message = "Pilotlight would act without the rights that are made for it: ${jsonencode(output.pilotlight.aws)}"
+  }
+}

@@ -16,7 +16,7 @@ chdir, *words = sys.argv[1:]
 assert words == ["show", "-json", "-no-color"], words
 with open(chdir.removeprefix("-chdir=") + "/said.yaml") as file:
     said = yaml.safe_load(file)
-kept = ["application", "objectives", "regions", "home", "shares", "components"]
+kept = ["application", "objectives", "regions", "home", "shares", "aws", "alarms", "components"]
 output = {"value": {key: said[key] for key in kept if key in said}}
 print(json.dumps({"format_version": "1.0", "values": {"outputs": {"pilotlight": output}, "root_module": {}}}))
 "#;
@@ -45,5 +45,6 @@ pub(super) fn imported(ground: &Ground, file: &str, plan: &Plan) {
     let made = Plan::read(&text, "imported").unwrap();
     assert_eq!(made.components, plan.components, "{text}");
     assert_eq!((&made.home, &made.shares, &made.objectives), (&plan.home, &plan.shares, &plan.objectives));
+    assert_eq!((&made.aws, &made.alarms), (&plan.aws, &plan.alarms), "{text}");
     fs::write(&file, ground.placed(&text)).unwrap();
 }

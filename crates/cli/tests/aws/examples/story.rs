@@ -61,7 +61,7 @@ impl Story {
             Line::Beside(words) => panic!("nothing here knows {words:?} beside the others"),
             Line::Say(words) if line.is_dry_run() => self.say(words, &[]).await,
             Line::Say(words) => match words[0].as_str() {
-                "check" => self.say(words, &[]).await,
+                "check" => self.check(words).await,
                 "import" => self.import(words).await,
                 "status" => self.wait(words).await,
                 "failover" => self.failover(words).await,
@@ -72,6 +72,19 @@ impl Story {
                 "drill" => self.drill(words).await,
                 _ => panic!("a command that nothing here knows: {words:?}"),
             },
+        }
+    }
+
+    /// A look at AWS says whose role it was made by, and that what the plan says regions need was looked at.
+    async fn check(&self, words: &[String]) {
+        let said = self.said(words, &[]).await;
+        if !words.iter().any(|word| word == "--live") {
+            return;
+        }
+        let role = self.plan.aws.role.as_deref().and_then(|arn| arn.rsplit('/').next()).expect("the plan has a role");
+        assert!(said.contains(&format!("assumed-role/{role}/pilotlight in account 123456789012")), "{said}");
+        for region in self.plan.aws.regions.iter().filter(|(_, r)| !r.needs.is_empty()).map(|(name, _)| name) {
+            assert!(said.contains(&format!("what {region} needs: is there")), "{said}");
         }
     }
 
@@ -362,6 +375,11 @@ impl Story {
 
     /// The command ends well. `more` answers its questions.
     async fn say(&self, words: &[String], more: &'static [&'static str]) {
+        self.said(words, more).await;
+    }
+
+    /// The same, and what it said.
+    async fn said(&self, words: &[String], more: &'static [&'static str]) -> String {
         let (ground, typed) = (self.ground.clone(), words.to_vec());
         let (code, said) = tokio::task::spawn_blocking(move || {
             let words: Vec<&str> = typed.iter().map(String::as_str).chain(more.iter().copied()).collect();
@@ -371,6 +389,7 @@ impl Story {
         .await
         .unwrap();
         assert_eq!(code, 0, "{}: {words:?}: {said}", self.example);
+        said
     }
 }
 

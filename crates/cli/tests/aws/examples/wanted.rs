@@ -11,6 +11,11 @@ pub(super) fn wanted(plan: &Plan) -> Value {
         let list = wanted.entry(key).or_insert_with(|| json!([]));
         list.as_array_mut().expect("it was made as a list").push(value);
     };
+    for (region, settings) in &plan.aws.regions {
+        for key in &settings.needs.keys {
+            add("keys", json!([region, key]));
+        }
+    }
     for component in plan.components.values() {
         let Kind::Aws(aws) = &component.kind else { continue };
         match aws {
@@ -26,11 +31,11 @@ pub(super) fn wanted(plan: &Plan) -> Value {
                 add("rds", json!({"instances": instances}));
             }
             AwsComponent::ElastiCache(cache) => {
-                let mut regions: Vec<_> = cache.regions.keys().collect();
-                regions.sort_by_key(|region| **region != plan.home);
-                // The server puts AWS's prefix before it; groups have the same name.
+                let mut groups: Vec<_> = cache.regions.iter().map(|(r, g)| (r.clone(), g.group.clone())).collect();
+                groups.sort_by_key(|(region, _)| *region != plan.home);
+                // The server puts AWS's prefix before it.
                 let name = cache.global_datastore.trim_start_matches("ldgnf-");
-                add("caches", json!({"name": name, "regions": regions}));
+                add("caches", json!({"name": name, "groups": groups}));
             }
             AwsComponent::S3(s3) => {
                 let mut buckets: Vec<_> = s3.regions.iter().map(|(r, b)| (r.clone(), b.bucket.clone())).collect();

@@ -25,7 +25,7 @@ static REGION: Section = Section {
     doc: "A region of the plan in AWS.",
     keys: &[
         optional("name", Shape::Text, "What AWS calls it, for example `us-east-1`. Without it: the name in the plan."),
-        optional("role", Shape::Text, "ARN of a role that is assumed for calls to this region."),
+        optional("role", Shape::Text, "ARN of a role that is assumed for calls to this region, instead of `aws.role`."),
         optional(
             "needs",
             Shape::Record(&needs::SECTION),
@@ -57,6 +57,12 @@ pub(in crate::plan) static SECTION: Section = Section {
             "account",
             Shape::Text,
             "The account everything must be in. `check --live` finds credentials of another one.",
+        ),
+        optional(
+            "role",
+            Shape::Text,
+            "ARN of the role that is assumed for every call, also of what is called in none of the plan's regions (Route 53, \
+             Global Accelerator, topics, figures).",
         ),
         optional("metrics", Shape::Record(&METRICS), "Where figures of Pilotlight itself are published in CloudWatch."),
         optional(
@@ -106,6 +112,7 @@ pub(in crate::plan) fn build_access(record: Option<&Record>) -> Option<AwsPlan> 
             .map(|v| distribution::build(v.record()?))
             .collect::<Option<_>>()?,
         account: record.owned("account"),
+        role: record.owned("role"),
         endpoint: record.owned("endpoint"),
         regions: record
             .map("regions")

@@ -16,6 +16,7 @@ controller:
 policy: { mode: approve-first, least_fence: provider-attested }
 aws:
   account: "123456789012"
+  role: "arn:aws:iam::123456789012:role/everywhere"
   metrics: { region: eu-west-1 }
   distributions:
     - id: E2QWRUHAPOMQZL
@@ -156,6 +157,16 @@ fn the_control_planes_that_a_move_needs_are_said_of_every_component() {
     let elsewhere = PLAN.replace("us-east-1", "eu-north-1").replace("us-west-2", "eu-west-3");
     let elsewhere = Plan::read(&elsewhere, "plan.yaml").expect("it has no fault");
     assert!(crate::plan::meaning(&elsewhere).components.iter().all(|l| !l.contains("PL-0373")));
+}
+
+#[test]
+fn a_region_s_own_role_goes_before_the_plan_s() {
+    let plan = Plan::read(PLAN, "plan.yaml").expect("it has no fault");
+    let role = |region: &str| plan.aws.role_in(&region.into()).map(str::to_owned);
+    assert_eq!(role("us-west-2").as_deref(), Some("arn:aws:iam::123456789012:role/pilotlight"));
+    for other in ["us-east-1", "eu-west-1"] {
+        assert_eq!(role(other).as_deref(), Some("arn:aws:iam::123456789012:role/everywhere"), "{other}");
+    }
 }
 
 #[test]
