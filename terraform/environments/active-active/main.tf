@@ -114,14 +114,15 @@ module "addresses" {
 
 module "monitoring" {
   source    = "../../modules/monitoring"
-  providers = { aws.standby = aws.standby, aws.global = aws.global }
+  providers = { aws.primary = aws.primary, aws.standby = aws.standby, aws.global = aws.global }
 
   name            = var.name
   rpo_seconds     = var.objectives.rpo_seconds
   mail            = var.mail
   health_checks   = {}
-  aurora_clusters = [module.database.component.regions[var.standby_region].cluster]
-  kms_key_arns    = { standby = local.keys.standby, global = module.keys_global.arn }
+  aurora_clusters = { (module.database.component.regions[var.standby_region].cluster) = var.primary_region }
+  buckets         = { objects = module.objects.watched }
+  kms_key_arns    = { primary = local.keys.primary, standby = local.keys.standby, global = module.keys_global.arn }
   tags            = var.tags
 }
 

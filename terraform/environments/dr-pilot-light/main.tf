@@ -130,7 +130,7 @@ module "name" {
 
 module "monitoring" {
   source    = "../../modules/monitoring"
-  providers = { aws.standby = aws.standby, aws.global = aws.global }
+  providers = { aws.primary = aws.primary, aws.standby = aws.standby, aws.global = aws.global }
 
   name          = var.name
   rpo_seconds   = var.objectives.rpo_seconds

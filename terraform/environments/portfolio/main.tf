@@ -118,13 +118,13 @@ module "name" {
 
 module "monitoring" {
   source    = "../../modules/monitoring"
-  providers = { aws.standby = aws.standby, aws.global = aws.global }
+  providers = { aws.primary = aws.primary, aws.standby = aws.standby, aws.global = aws.global }
 
   name            = var.name
   rpo_seconds     = var.objectives.rpo_seconds
   mail            = var.mail
   health_checks   = module.name.health_checks
-  aurora_clusters = [module.database.component.regions[var.standby_region].cluster]
+  aurora_clusters = { (module.database.component.regions[var.standby_region].cluster) = var.primary_region }
   ecs_services    = [for s in module.service_standby : s.place]
   kms_key_arns    = { standby = local.keys.standby, global = module.keys_global.arn }
   tags            = var.tags

@@ -26,3 +26,12 @@ output "endpoints" {
     (data.aws_region.standby.name) = aws_elasticache_replication_group.standby.primary_endpoint_address
   }
 }
+
+output "standby_nodes" {
+  description = "The nodes of the standby region's group as AWS names them, for `cache_nodes` of the module monitoring."
+  value = {
+    (aws_elasticache_replication_group.standby.replication_group_id) = [
+      for n in range(var.nodes) : format("%s-%03d", aws_elasticache_replication_group.standby.replication_group_id, n + 1)
+    ]
+  }
+}

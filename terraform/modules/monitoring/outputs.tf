@@ -4,8 +4,12 @@ output "component" {
 }
 
 output "topics" {
-  description = "ARNs of both topics: alarms of lag in the standby region, of health in us-east-1."
-  value       = { standby = aws_sns_topic.standby.arn, global = aws_sns_topic.global.arn }
+  description = "ARNs of the topics: alarms of lag in the standby region, of health in us-east-1, and, where there are buckets, of their copies in the primary region."
+  value = {
+    primary = one(aws_sns_topic.primary[*].arn)
+    standby = aws_sns_topic.standby.arn
+    global  = aws_sns_topic.global.arn
+  }
 }
 
 output "health_alarms" {

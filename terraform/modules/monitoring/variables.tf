@@ -17,8 +17,8 @@ variable "rpo_seconds" {
 }
 
 variable "kms_key_arns" {
-  description = "Keys of the topics, in the standby region and in us-east-1. Their policies let cloudwatch.amazonaws.com use them."
-  type        = object({ standby = string, global = string })
+  description = "Keys of the topics, in the standby region and in us-east-1; with `buckets` also in the primary region. Their policies let cloudwatch.amazonaws.com use them."
+  type        = object({ primary = optional(string), standby = string, global = string })
 }
 
 variable "mail" {
@@ -38,15 +38,35 @@ variable "health_checks" {
 }
 
 variable "aurora_clusters" {
-  description = "Identifiers of Aurora clusters of the standby region."
-  type        = set(string)
-  default     = []
+  description = "By the identifier of an Aurora cluster of the standby region: the region that it follows."
+  type        = map(string)
+  default     = {}
 }
 
 variable "rds_instances" {
   description = "Identifiers of replicas of the standby region."
   type        = set(string)
   default     = []
+}
+
+variable "cache_nodes" {
+  description = "By the replication group of a Global Datastore in the standby region: its nodes."
+  type        = map(list(string))
+  default     = {}
+  validation {
+    condition     = alltrue([for nodes in values(var.cache_nodes) : length(nodes) >= 1 && length(nodes) <= 9])
+    error_message = "One to nine nodes: an alarm looks at no more than ten figures."
+  }
+}
+
+variable "buckets" {
+  description = "By a name of yours: two buckets that are copied to each other, and the id of their rules."
+  type        = map(object({ primary = string, standby = string, rule = string }))
+  default     = {}
+  validation {
+    condition     = length(var.buckets) == 0 || var.kms_key_arns.primary != null
+    error_message = "What S3 could not copy is told by a topic of the primary region: name its key, `kms_key_arns.primary`."
+  }
 }
 
 variable "ecs_services" {

@@ -4,7 +4,7 @@ terraform {
     aws = {
       source                = "hashicorp/aws"
       version               = ">= 5.90, < 6.0"
-      configuration_aliases = [aws.standby, aws.global]
+      configuration_aliases = [aws.primary, aws.standby, aws.global]
     }
   }
 }

@@ -29,3 +29,8 @@ output "component" {
     }
   }
 }
+
+output "watched" {
+  description = "Both buckets and the id of their rules, for `buckets` of the module monitoring."
+  value       = { primary = aws_s3_bucket.primary.bucket, standby = aws_s3_bucket.standby.bucket, rule = module.forth.rule.id }
+}

@@ -56,6 +56,11 @@ run "global_encrypted_and_in_two_zones" {
     condition     = output.component.regions["us-west-2"].group == "shop-us-west-2"
     error_message = "the plan would name another group"
   }
+
+  assert {
+    condition     = output.standby_nodes == { shop-us-west-2 = ["shop-us-west-2-001", "shop-us-west-2-002"] }
+    error_message = "an alarm would watch nodes that are not there"
+  }
 }
 
 # What stands for a failover: AWS names another primary than the one in the code.

@@ -79,6 +79,11 @@ run "both_rules_copy_everything_and_one_is_enabled" {
   }
 
   assert {
+    condition     = output.watched == { primary = "shop-us-east-1-1", standby = "shop-us-west-2-1", rule = "everything" }
+    error_message = "alarms would watch something else"
+  }
+
+  assert {
     condition     = output.component.existing_copied
     error_message = "a plan would wait for a batch replication of buckets that were empty"
   }
