@@ -1,11 +1,11 @@
 //! ECS services: how many tasks are asked for, how many run, and which capacity provider they run on.
 //!
 //! Border: task definitions, load balancers and scaling policies are the user's. Where the traffic is, more than `active` may
-//! run and is not made less. A scaling policy whose least is above what is asked for brings the count up again; preflight of AWS's own autoscaling is not looked at.
-//! Images are looked at before a move, never pushed. What counts is the PRIMARY deployment (`rollout`): tasks of one before it
+//! run and is not made less. Limits of AWS's own autoscaling and images are looked at before a move, never changed or pushed. What counts is the PRIMARY deployment (`rollout`): tasks of one before it
 //! run on what is to be left.
 
 mod images;
+mod limits;
 mod rollout;
 
 use crate::access::Access;
@@ -218,10 +218,10 @@ impl Driver for EcsDriver {
         let place = self.plan.regions.get(region).map(|p| format!("{}/{}", p.cluster, p.service)).unwrap_or_default();
         let hint = "compare `regions` of the component with the account";
         Ok(match there(self.service(region).await, &format!("ECS service {place} in {region}"), hint) {
-            // What is made smaller pulls no image.
             Ok(service) => {
                 let grows = *instances >= self.plan.active;
                 let mut found: Vec<Finding> = self.of_deployment(region, &service, grows).into_iter().collect();
+                found.extend(self.of_limits(region, &service, *instances).await);
                 // What is made smaller pulls no image.
                 if grows {
                     found.extend(Box::pin(self.of_images(region, &service)).await);

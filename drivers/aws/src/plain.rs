@@ -1,4 +1,4 @@
-//! Calls without an SDK crate of their own: six looks at services that Pilotlight never changes, and the simulation of
+//! Calls without an SDK crate of their own: seven looks at services that Pilotlight never changes, and the simulation of
 //! rights. Signed by AWS's own signer, sent by the SDK's own HTTP client, and failing in the SDK's own words.
 //!
 //! Border: nothing that changes anything is called this way.
@@ -37,6 +37,7 @@ pub(crate) const SECRETS: Service = Service { name: "secretsmanager", prefix: "s
 pub(crate) const KEYS: Service = Service { name: "kms", prefix: "TrentService" };
 pub(crate) const CERTIFICATES: Service = Service { name: "acm", prefix: "CertificateManager" };
 pub(crate) const QUOTAS: Service = Service { name: "servicequotas", prefix: "ServiceQuotasV20190624" };
+pub(crate) const SCALING: Service = Service { name: "application-autoscaling", prefix: "AnyScaleFrontendService" };
 
 /// Where CloudFront is called, whatever the plan's regions are.
 pub(crate) const CLOUDFRONT_REGION: &str = "us-east-1";

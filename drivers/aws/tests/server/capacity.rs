@@ -175,6 +175,48 @@ async fn tasks_of_a_deployment_that_gives_way_are_not_those_that_were_asked_for(
     assert!(matches!(again, Outcome::Skipped { .. }), "{again:?}");
 }
 
+/// Whoever sets a count outside of them, AWS's own autoscaling brings it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_autoscaling_that_a_move_would_run_into_are_named_before_it() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = ground.fresh("limits");
+    ground.seed(json!({"ecs": [{"region": WEST, "cluster": name, "service": name, "tasks": 1}]})).await;
+    let driver = EcsDriver::new("app".into(), ecs_plan(&name), ground.access());
+    let found = async |instances| {
+        let set = Effect::SetCapacity { component: "app".into(), region: WEST.into(), instances };
+        let found = driver.preflight(&set).await.unwrap();
+        found.into_iter().map(|f| (f.code, f.severity, f.message)).collect::<Vec<_>>()
+    };
+    assert_eq!((found(6).await, found(1).await), (vec![], vec![]), "nothing scales it");
+    let id = format!("service/{name}/{name}");
+    let limit = |least: &str, most: &str, more: &[&str]| {
+        let of =
+            ["--service-namespace", "ecs", "--scalable-dimension", "ecs:service:DesiredCount", "--resource-id", &id];
+        let to = ["--min-capacity", least, "--max-capacity", most];
+        let words = [&["application-autoscaling", "register-scalable-target"], &of[..], &to[..], more].concat();
+        ground.awscli(WEST, &words);
+    };
+    limit("2", "3", &[]);
+    let [(code, severity, message)] = found(6).await.try_into().unwrap();
+    assert_eq!((code.as_str(), severity), ("PL-0375", Severity::Blocker));
+    assert!(message.contains("app in us-west-2 allows 3 tasks at most, and a move asks for 6"), "{message}");
+    let [(code, severity, message)] = found(1).await.try_into().unwrap();
+    assert_eq!((code.as_str(), severity), ("PL-0375", Severity::Warning));
+    assert!(message.contains("wants 2 tasks at least, and a move leaves 1"), "{message}");
+    let off = "DynamicScalingInSuspended=true,DynamicScalingOutSuspended=true,ScheduledScalingSuspended=true";
+    limit("2", "3", &["--suspended-state", off]);
+    assert_eq!((found(6).await, found(1).await), (vec![], vec![]), "all of it is suspended");
+    let on = "DynamicScalingInSuspended=false,DynamicScalingOutSuspended=false,ScheduledScalingSuspended=false";
+    limit("1", "6", &["--suspended-state", on]);
+    assert_eq!((found(6).await, found(1).await), (vec![], vec![]), "it is where the plan may go");
+    // A move goes without it.
+    let deny = json!({"kind": "deny", "service": "application-autoscaling", "region": WEST, "times": 1});
+    ground.server.tell("faults", deny).await.unwrap();
+    let [(code, severity, message)] = found(6).await.try_into().unwrap();
+    assert_eq!((code.as_str(), severity), ("PL-0361", Severity::Warning));
+    assert!(message.contains("DescribeScalableTargets"), "{message}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_not_there_is_named_before_and_refused_during() {
     let Some(ground) = Ground::find().await else { return };

@@ -29,7 +29,7 @@ run "one_policy_per_driver_of_the_plan" {
   }
 
   assert {
-    condition     = join(" ", output.calls.ecs.named) == "ecr:DescribeImages ecs:DescribeServices ecs:UpdateService" && join(" ", output.calls.ecs.any) == "ecs:DescribeTaskDefinition"
+    condition     = join(" ", output.calls.ecs.named) == "ecr:DescribeImages ecs:DescribeServices ecs:UpdateService" && join(" ", output.calls.ecs.any) == "application-autoscaling:DescribeScalableTargets ecs:DescribeTaskDefinition"
     error_message = "a call on every service of the account"
   }
 
