@@ -49,13 +49,19 @@ resource "aws_db_parameter_group" "standby" {
 }
 
 locals {
+  # What Pilotlight's plan, its rights and the service know each region's instance by. When home joins again the instance made
+  # here is renamed and kept, and a replica that no state knows takes its name: so outputs are made of names, not of what is there.
+  names = {
+    primary = "${var.name}-${data.aws_region.primary.name}"
+    standby = "${var.name}-${data.aws_region.standby.name}"
+  }
   parameters = { "rds.force_ssl" = "1", "log_min_duration_statement" = "1000", "log_statement" = "ddl" }
 }
 
 resource "aws_db_instance" "primary" {
   #checkov:skip=CKV2_AWS_69:rds.force_ssl is set in the parameter group; the check does not follow `dynamic`
   provider                              = aws.primary
-  identifier                            = "${var.name}-${data.aws_region.primary.name}"
+  identifier                            = local.names.primary
   engine                                = "postgres"
   engine_version                        = var.engine_version
   instance_class                        = var.instance_class
@@ -107,7 +113,7 @@ resource "aws_db_instance" "primary" {
 resource "aws_db_instance" "standby" {
   #checkov:skip=CKV2_AWS_69:rds.force_ssl is set in the parameter group; the check does not follow `dynamic`
   provider                              = aws.standby
-  identifier                            = "${var.name}-${data.aws_region.standby.name}"
+  identifier                            = local.names.standby
   replicate_source_db                   = aws_db_instance.primary.arn
   instance_class                        = var.standby_instance_class
   max_allocated_storage                 = var.storage_gib * 4

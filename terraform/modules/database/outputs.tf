@@ -4,14 +4,14 @@ output "component" {
     kind = "rds"
     regions = {
       (data.aws_region.primary.name) = merge(
-        { instance = aws_db_instance.primary.identifier },
+        { instance = local.names.primary },
         length(var.networks.primary.closed_group_ids) == 0 ? {} : {
           open_groups   = var.networks.primary.security_group_ids
           closed_groups = var.networks.primary.closed_group_ids
         },
       )
       (data.aws_region.standby.name) = merge(
-        { instance = aws_db_instance.standby.identifier },
+        { instance = local.names.standby },
         length(var.networks.standby.closed_group_ids) == 0 ? {} : {
           open_groups   = var.networks.standby.security_group_ids
           closed_groups = var.networks.standby.closed_group_ids
@@ -22,8 +22,11 @@ output "component" {
 }
 
 output "instance_arns" {
-  description = "ARNs of both instances, for the policy of Pilotlight."
-  value       = [aws_db_instance.primary.arn, aws_db_instance.standby.arn]
+  description = "ARNs of both names, for the policy of Pilotlight, whichever instance has them by now."
+  value = [
+    "${trimsuffix(aws_db_instance.primary.arn, aws_db_instance.primary.identifier)}${local.names.primary}",
+    "${trimsuffix(aws_db_instance.standby.arn, aws_db_instance.standby.identifier)}${local.names.standby}",
+  ]
 }
 
 output "monitoring_role_arn" {
@@ -32,9 +35,9 @@ output "monitoring_role_arn" {
 }
 
 output "endpoints" {
-  description = "HOST:PORT by region. Which one writes is not known here: it moves."
+  description = "HOST:PORT by region, of whichever instance has the name by now: the first part of a host is its instance's name, the rest that of account and region. Which one writes is not known here: it moves."
   value = {
-    (data.aws_region.primary.name) = aws_db_instance.primary.endpoint
-    (data.aws_region.standby.name) = aws_db_instance.standby.endpoint
+    (data.aws_region.primary.name) = replace(aws_db_instance.primary.endpoint, "/^[^.]+/", local.names.primary)
+    (data.aws_region.standby.name) = replace(aws_db_instance.standby.endpoint, "/^[^.]+/", local.names.standby)
   }
 }

@@ -12,7 +12,11 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:iam::123456789012:role/r" }
   }
   mock_resource "aws_db_instance" {
-    defaults = { arn = "arn:aws:rds:us-east-1:123456789012:db:shop-us-east-1" }
+    # Renamed and kept since: a replica that no state knows has its name.
+    defaults = {
+      arn      = "arn:aws:rds:us-east-1:123456789012:db:shop-us-east-1"
+      endpoint = "shop-us-east-1-before-3.c0ffee.us-east-1.rds.amazonaws.com:5432"
+    }
   }
 }
 
@@ -25,7 +29,10 @@ mock_provider "aws" {
     defaults = { json = "{}" }
   }
   mock_resource "aws_db_instance" {
-    defaults = { arn = "arn:aws:rds:us-west-2:123456789012:db:shop-us-west-2" }
+    defaults = {
+      arn      = "arn:aws:rds:us-west-2:123456789012:db:shop-us-west-2"
+      endpoint = "shop-us-west-2.c0ffee.us-west-2.rds.amazonaws.com:5432"
+    }
   }
 }
 
@@ -65,6 +72,14 @@ run "both_are_encrypted_protected_and_in_two_zones" {
     condition     = output.component.regions["us-west-2"].instance == "shop-us-west-2" && output.component.regions["us-west-2"].closed_groups == tolist(["sg-3"])
     error_message = "the plan would name another instance"
   }
+
+  assert {
+    condition = output.endpoints == {
+      us-east-1 = "shop-us-east-1.c0ffee.us-east-1.rds.amazonaws.com:5432"
+      us-west-2 = "shop-us-west-2.c0ffee.us-west-2.rds.amazonaws.com:5432"
+    }
+    error_message = "the service would be led to an instance that was kept"
+  }
 }
 
 # What stands for a planned move: clients are shut out past Terraform.
@@ -88,6 +103,12 @@ run "what_pilotlight_moves_is_left_alone" {
       aws_db_instance.standby.vpc_security_group_ids == toset(["sg-2"]) && aws_db_instance.standby.identifier == "shop-us-west-2"
     )
     error_message = "Terraform would let clients into an instance that was shut"
+  }
+
+  # The instance has another name than the module's: rights and plan go by the name.
+  assert {
+    condition     = output.instance_arns[0] == "arn:aws:rds:us-east-1:123456789012:db:another-us-east-1" && output.component.regions["us-east-1"].instance == "another-us-east-1"
+    error_message = "rights would go with an instance that was renamed"
   }
 }
 
