@@ -1,131 +1,26 @@
 # Without an account: the environment as terraform.tfvars makes it, and what the plan of Pilotlight will say.
 
 mock_provider "aws" {
-  alias = "primary"
-  mock_data "aws_region" {
-    defaults = { name = "us-east-1" }
-  }
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-  mock_data "aws_iam_policy_document" {
-    defaults = { json = "{}" }
-  }
+  alias  = "primary"
+  source = "../../mocks/us-east-1"
   mock_resource "aws_kms_key" {
     defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/primary" }
   }
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/r" }
-  }
-  mock_resource "aws_iam_policy" {
-    defaults = { arn = "arn:aws:iam::123456789012:policy/p" }
-  }
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:us-east-1:123456789012:incidents" }
-  }
-  mock_resource "aws_ecs_task_definition" {
-    defaults = { arn = "arn:aws:ecs:us-east-1:123456789012:task-definition/t:1" }
-  }
-  mock_resource "aws_s3_bucket" {
-    defaults = { arn = "arn:aws:s3:::bucket-us-east-1" }
-  }
-  mock_resource "aws_launch_template" {
-    defaults = { id = "lt-0123456789abcdef0", latest_version = 1 }
-  }
-  mock_resource "aws_backup_vault" {
-    defaults = { arn = "arn:aws:backup:us-east-1:123456789012:backup-vault:v" }
-  }
-  mock_resource "aws_globalaccelerator_accelerator" {
-    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1" }
-  }
-  mock_resource "aws_globalaccelerator_listener" {
-    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1/listener/2" }
-  }
 }
 
 mock_provider "aws" {
-  alias = "standby"
-  mock_data "aws_region" {
-    defaults = { name = "eu-west-1" }
-  }
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-  mock_data "aws_iam_policy_document" {
-    defaults = { json = "{}" }
-  }
+  alias  = "standby"
+  source = "../../mocks/eu-west-1"
   mock_resource "aws_kms_key" {
     defaults = { arn = "arn:aws:kms:eu-west-1:123456789012:key/standby" }
   }
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/r" }
-  }
-  mock_resource "aws_iam_policy" {
-    defaults = { arn = "arn:aws:iam::123456789012:policy/p" }
-  }
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:incidents" }
-  }
-  mock_resource "aws_ecs_task_definition" {
-    defaults = { arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/t:1" }
-  }
-  mock_resource "aws_s3_bucket" {
-    defaults = { arn = "arn:aws:s3:::bucket-eu-west-1" }
-  }
-  mock_resource "aws_launch_template" {
-    defaults = { id = "lt-0123456789abcdef0", latest_version = 1 }
-  }
-  mock_resource "aws_backup_vault" {
-    defaults = { arn = "arn:aws:backup:eu-west-1:123456789012:backup-vault:v" }
-  }
-  mock_resource "aws_globalaccelerator_accelerator" {
-    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1" }
-  }
-  mock_resource "aws_globalaccelerator_listener" {
-    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1/listener/2" }
-  }
 }
 
 mock_provider "aws" {
-  alias = "global"
-  mock_data "aws_region" {
-    defaults = { name = "us-east-1" }
-  }
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-  mock_data "aws_iam_policy_document" {
-    defaults = { json = "{}" }
-  }
+  alias  = "global"
+  source = "../../mocks/us-east-1"
   mock_resource "aws_kms_key" {
     defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/global" }
-  }
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/r" }
-  }
-  mock_resource "aws_iam_policy" {
-    defaults = { arn = "arn:aws:iam::123456789012:policy/p" }
-  }
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:us-east-1:123456789012:incidents" }
-  }
-  mock_resource "aws_ecs_task_definition" {
-    defaults = { arn = "arn:aws:ecs:us-east-1:123456789012:task-definition/t:1" }
-  }
-  mock_resource "aws_s3_bucket" {
-    defaults = { arn = "arn:aws:s3:::bucket-us-east-1" }
-  }
-  mock_resource "aws_launch_template" {
-    defaults = { id = "lt-0123456789abcdef0", latest_version = 1 }
-  }
-  mock_resource "aws_backup_vault" {
-    defaults = { arn = "arn:aws:backup:us-east-1:123456789012:backup-vault:v" }
-  }
-  mock_resource "aws_globalaccelerator_accelerator" {
-    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1" }
-  }
-  mock_resource "aws_globalaccelerator_listener" {
-    defaults = { id = "arn:aws:globalaccelerator::123456789012:accelerator/1/listener/2" }
   }
 }
 
