@@ -14,6 +14,7 @@ mod look;
 use crate::access::Access;
 use crate::call::{Call, SHOWS_WITHIN};
 use crate::dial::{dials, percent};
+use crate::finding::unanswered;
 use async_trait::async_trait;
 use aws_sdk_globalaccelerator::Client;
 use aws_sdk_globalaccelerator::types::AcceleratorStatus;
@@ -135,7 +136,7 @@ impl Driver for AcceleratorDriver {
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
         match effect {
-            Effect::Route { shares, .. } => self.route(shares, context).await,
+            Effect::Route { shares, .. } => self.route(shares, context).await.map_err(unanswered),
             other => Err(Failure::unsupported(format!("{} cannot {:?}", self.component, other.capability()))),
         }
     }

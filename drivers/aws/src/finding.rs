@@ -1,7 +1,7 @@
 //! A finding in one line.
 
 use pilotlight_core::code::{self, Code};
-use pilotlight_core::outcome::{Failure, Finding, Severity};
+use pilotlight_core::outcome::{Failure, FailureKind, Finding, Severity};
 use pilotlight_core::time::show_duration;
 use std::time::Duration;
 
@@ -33,6 +33,17 @@ pub(crate) fn there_already(message: String, is_failover: bool) -> Finding {
 pub(crate) fn not_asked(failure: Failure) -> Finding {
     let hint = failure.hint.unwrap_or_default();
     finding(code::AWS_NOT_ASKED, Severity::Blocker, failure.message, &hint)
+}
+
+/// Nobody answered a change of records or dials: the page of the code says what to do until somebody does.
+pub(crate) fn unanswered(failure: Failure) -> Failure {
+    match failure.kind {
+        FailureKind::Unreachable | FailureKind::OutcomeUnknown => {
+            let message = format!("{}: {}", code::AWS_CONTROL_PLANE, failure.message);
+            Failure { message, ..failure }
+        }
+        _ => failure,
+    }
 }
 
 /// A copy that is further behind than a failover may lose.

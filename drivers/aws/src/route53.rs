@@ -15,6 +15,7 @@ mod switch;
 
 use crate::access::{Access, ROUTE53_REGION};
 use crate::call::Call;
+use crate::finding::unanswered;
 use async_trait::async_trait;
 use aws_sdk_route53::Client;
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus};
@@ -82,9 +83,13 @@ impl Route53Driver {
 
     async fn route(&self, shares: &BTreeMap<Region, u32>, context: &Context) -> Result<Outcome, Failure> {
         self.acceptable(shares)?;
-        if let Some(switch) = self.switch() {
-            return switch.turn(shares, context).await;
+        match self.switch() {
+            Some(switch) => switch.turn(shares, context).await,
+            None => self.change(shares, context).await.map_err(unanswered),
         }
+    }
+
+    async fn change(&self, shares: &BTreeMap<Region, u32>, context: &Context) -> Result<Outcome, Failure> {
         let published = self.published().await?;
         if let Some(stranger) = &published.stranger {
             return Err(Failure::rejected(format!(

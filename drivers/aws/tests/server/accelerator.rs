@@ -1,5 +1,6 @@
 //! Global Accelerator: the battery of traffic, dials that are raised before any is lowered, and what is not of the plan.
 
+use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
 use pilotlight_aws::AcceleratorDriver;
@@ -12,7 +13,6 @@ use pilotlight_driver::Driver;
 use pilotlight_driver::battery::{Bench, TrafficBench, traffic};
 use pilotlight_driver::guard::Guarded;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// Where the control plane is called.
 const PLANE: &str = "us-west-2";
@@ -48,14 +48,7 @@ impl<'a> Accelerator<'a> {
     }
 
     async fn done(&self, effect: &Effect, epoch: u64, step: &str) -> Result<Outcome, Failure> {
-        let context = context(epoch, step);
-        let mut answer = self.driver.apply(effect, &context).await;
-        let until = tokio::time::Instant::now() + Duration::from_secs(20);
-        while let Ok(Outcome::Accepted { handle }) = &answer {
-            assert!(tokio::time::Instant::now() < until, "the change does not end");
-            answer = self.driver.resume(handle, &context).await;
-        }
-        answer
+        drive::done(&self.driver, effect, &context(epoch, step)).await
     }
 
     async fn codes(&self) -> Vec<String> {
@@ -141,7 +134,7 @@ async fn only_its_control_plane_is_called_and_without_it_nothing_is_turned() {
     assert_eq!(ground.calls(since, EAST).await, Vec::<String>::new());
     ground.server.tell(&format!("regions/{PLANE}"), json!({"control": "refuse"})).await.unwrap();
     let down = accelerator.done(&Accelerator::route(WEST), 2, "down").await.unwrap_err();
-    assert_eq!(down.kind, FailureKind::Unreachable, "{down}");
+    assert!(down.kind == FailureKind::Unreachable && down.message.starts_with("PL-0373: "), "{down}");
     assert!(accelerator.codes().await.contains(&"PL-0361".to_owned()));
     ground.server.tell(&format!("regions/{PLANE}"), json!({"control": "up"})).await.unwrap();
     assert_eq!(accelerator.led_to().await, [EAST]);

@@ -1,5 +1,6 @@
 //! Route 53: the battery of traffic, failover records, changes that take a while, and strangers under the name.
 
+use crate::drive;
 use crate::ground::{EAST, Ground, WEST, context};
 use async_trait::async_trait;
 use pilotlight_aws::Route53Driver;
@@ -67,14 +68,7 @@ impl<'a> Name<'a> {
 
     async fn done(&self, region: &str, epoch: u64) -> Result<Outcome, Failure> {
         let route = Effect::Route { component: "name".into(), shares: [(Region::from(region), 100)].into() };
-        let context = context(epoch, region);
-        let mut answer = self.driver.apply(&route, &context).await;
-        let until = tokio::time::Instant::now() + Duration::from_secs(20);
-        while let Ok(Outcome::Accepted { handle }) = &answer {
-            assert!(tokio::time::Instant::now() < until, "the change does not end");
-            answer = self.driver.resume(handle, &context).await;
-        }
-        answer
+        drive::done(&self.driver, &route, &context(epoch, region)).await
     }
 }
 
@@ -177,4 +171,24 @@ async fn findings_name_strangers_health_checks_and_the_control_plane() {
         }
         assert!(tokio::time::Instant::now() < until, "{found:?}");
     }
+}
+
+/// What it says then is what a run that waits shows; a record that is in the way is no matter of the control plane.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_meets_no_answer_names_the_page_that_says_what_to_do() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = Name::make(&ground, RecordPolicy::Failover, true).await;
+    name.done(EAST, 1).await.unwrap();
+    let code = |failure: &Failure| failure.coded().0.map(|code| code.to_string());
+    for action in ["ListResourceRecordSets", "ChangeResourceRecordSets"] {
+        let fault = json!({"kind": "drop", "service": "route53", "action": action, "times": 9_999});
+        ground.server.tell("faults", fault).await.unwrap();
+        let failure = name.done(WEST, 2).await.unwrap_err();
+        assert_eq!(code(&failure).as_deref(), Some("PL-0373"), "{action}: {failure}");
+        ground.server.no_faults().await.unwrap();
+    }
+    let denied = json!({"kind": "deny", "service": "route53", "action": "ChangeResourceRecordSets", "times": 1});
+    ground.server.tell("faults", denied).await.unwrap();
+    let failure = name.done(WEST, 3).await.unwrap_err();
+    assert_eq!((code(&failure), failure.kind), (None, FailureKind::Rejected), "{failure}");
 }
