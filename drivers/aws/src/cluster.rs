@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A global cluster as one region's API shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
+pub struct Global {
     /// Its state, for example `available`.
     pub status: String,
     /// Its members.
@@ -48,9 +48,9 @@ pub struct Copy {
     /// ARN of the DB cluster it is a copy of, as its own DB cluster says.
     pub source: Option<String>,
     /// Its VPC security groups.
-    pub groups: BTreeSet<String>,
+    pub security: BTreeSet<String>,
     /// All of them have taken effect.
-    pub groups_settled: bool,
+    pub security_settled: bool,
     /// A reboot of its instances was asked for after its clients were shut out.
     pub reboot: Option<Reboot>,
     /// Since when it acknowledges nothing, in milliseconds of the wall clock.
@@ -73,7 +73,7 @@ const SERVES: [&str; 12] = [
     "storage-optimization",
 ];
 
-impl Group {
+impl Global {
     /// The member with that ARN.
     pub fn member(&self, arn: &str) -> Option<&Member> {
         self.members.iter().find(|m| m.arn == arn)
@@ -108,7 +108,7 @@ impl Copy {
 
     /// Its security groups are those that let nobody in, and have taken effect.
     pub fn is_closed(&self, closed: &BTreeSet<String>) -> bool {
-        !closed.is_empty() && self.groups == *closed && self.groups_settled
+        !closed.is_empty() && self.security == *closed && self.security_settled
     }
 
     /// Closed, and every session from before is gone; or stopped, and noted to be.
@@ -130,12 +130,12 @@ pub fn region_of(arn: &str) -> Option<&str> {
 
 /// What a copy is; `plan_region` gives the plan's name of an AWS region.
 pub fn state(
-    group: Option<&Group>,
+    global: Option<&Global>,
     copy: &Copy,
     closed: &BTreeSet<String>,
     plan_region: impl Fn(&str) -> Option<Region>,
 ) -> State {
-    let member = group.zip(copy.arn.as_deref()).and_then(|(g, arn)| g.member(arn));
+    let member = global.zip(copy.arn.as_deref()).and_then(|(g, arn)| g.member(arn));
     let serves = copy.status.as_deref().is_some_and(|s| SERVES.contains(&s));
     let role = match (member, copy.status.as_deref()) {
         (_, None) => Role::Down { clean: true, was_writer: false },
@@ -146,7 +146,7 @@ pub fn state(
         (Some(m), Some(_)) if m.is_writer && serves => Role::Writer,
         (Some(m), Some(_)) if m.is_writer => Role::Unresponsive,
         (Some(m), Some(_)) => {
-            let upstream = group.and_then(Group::writer).and_then(|w| region_of(&w.arn)).and_then(&plan_region);
+            let upstream = global.and_then(Global::writer).and_then(|w| region_of(&w.arn)).and_then(&plan_region);
             // Where AWS does not say, a member that serves is taken to follow.
             let connected = m.sync.as_deref().is_none_or(|s| s == "connected");
             Role::Standby { upstream, streaming: connected && serves }
@@ -162,14 +162,14 @@ pub fn state(
         (None, Some(_)) if serves => Role::Writer,
         (None, Some(_)) => Role::Unresponsive,
     };
-    let mut facts = facts(group, member, copy);
+    let mut facts = facts(global, member, copy);
     if copy.is_closed(closed) {
         facts.insert("clients".to_owned(), "shut out".to_owned());
     }
     State { role: Some(role), facts, ..State::default() }
 }
 
-fn facts(group: Option<&Group>, member: Option<&Member>, copy: &Copy) -> BTreeMap<String, String> {
+fn facts(global: Option<&Global>, member: Option<&Member>, copy: &Copy) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     let mut say = |key: &str, value: &str| facts.insert(key.to_owned(), value.to_owned());
     say("cluster", copy.status.as_deref().unwrap_or("absent"));
@@ -180,9 +180,9 @@ fn facts(group: Option<&Group>, member: Option<&Member>, copy: &Copy) -> BTreeMa
     if let Some(sync) = member.and_then(|m| m.sync.as_deref()) {
         say("replication", sync);
     }
-    if let Some(group) = group {
-        say("global", &group.status);
-        if let Some(moving) = &group.moving {
+    if let Some(global) = global {
+        say("global", &global.status);
+        if let Some(moving) = &global.moving {
             say("moving", &moving.status);
         }
     }
@@ -196,42 +196,42 @@ mod tests {
     const EAST: &str = "arn:aws:rds:us-east-1:123456789012:cluster:pay-east";
     const WEST: &str = "arn:aws:rds:us-west-2:123456789012:cluster:pay-west";
 
-    fn group() -> Group {
+    fn global() -> Global {
         let member = |arn: &str, is_writer| Member { arn: arn.into(), is_writer, sync: Some("connected".into()) };
-        Group { status: "available".into(), members: vec![member(EAST, true), member(WEST, false)], moving: None }
+        Global { status: "available".into(), members: vec![member(EAST, true), member(WEST, false)], moving: None }
     }
 
     fn copy(arn: &str, status: &str) -> Copy {
         Copy { arn: Some(arn.into()), status: Some(status.into()), ..Copy::default() }
     }
 
-    fn role(group: Option<&Group>, copy: &Copy) -> Role {
+    fn role(global: Option<&Global>, copy: &Copy) -> Role {
         let closed = BTreeSet::from(["sg-closed".to_owned()]);
-        state(group, copy, &closed, |r| Some(Region::from(r))).role.expect("a role is always said")
+        state(global, copy, &closed, |r| Some(Region::from(r))).role.expect("a role is always said")
     }
 
     #[test]
     fn members_are_writer_and_standby() {
-        let group = group();
-        assert_eq!(role(Some(&group), &copy(EAST, "available")), Role::Writer);
+        let global = global();
+        assert_eq!(role(Some(&global), &copy(EAST, "available")), Role::Writer);
         let upstream = Some(Region::from("us-east-1"));
-        assert_eq!(role(Some(&group), &copy(WEST, "available")), Role::Standby { upstream, streaming: true });
+        assert_eq!(role(Some(&global), &copy(WEST, "available")), Role::Standby { upstream, streaming: true });
     }
 
     #[test]
     fn a_member_that_is_rebuilt_does_not_follow_yet() {
-        let mut group = group();
-        group.members[1].sync = Some("pending-resync".into());
-        let Role::Standby { streaming, .. } = role(Some(&group), &copy(WEST, "available")) else { panic!() };
+        let mut global = global();
+        global.members[1].sync = Some("pending-resync".into());
+        let Role::Standby { streaming, .. } = role(Some(&global), &copy(WEST, "available")) else { panic!() };
         assert!(!streaming);
     }
 
     #[test]
     fn a_cluster_alone_takes_writes() {
-        let mut group = group();
-        group.members.pop();
-        assert_eq!(role(Some(&group), &copy(WEST, "available")), Role::Writer);
-        assert_eq!(role(Some(&group), &copy(WEST, "promoting")), Role::Unresponsive);
+        let mut global = global();
+        global.members.pop();
+        assert_eq!(role(Some(&global), &copy(WEST, "available")), Role::Writer);
+        assert_eq!(role(Some(&global), &copy(WEST, "promoting")), Role::Unresponsive);
         assert_eq!(role(None, &copy(WEST, "available")), Role::Writer);
     }
 
@@ -239,36 +239,36 @@ mod tests {
     fn a_cluster_with_a_source_is_no_writer_where_no_global_cluster_is_seen() {
         let follower = Copy { source: Some(EAST.into()), ..copy(WEST, "available") };
         let upstream = Some(Region::from("us-east-1"));
-        let mut without = group();
+        let mut without = global();
         without.members.pop();
-        for group in [None, Some(&without)] {
-            assert_eq!(role(group, &follower), Role::Standby { upstream: upstream.clone(), streaming: false });
+        for global in [None, Some(&without)] {
+            assert_eq!(role(global, &follower), Role::Standby { upstream: upstream.clone(), streaming: false });
         }
         // AWS may name an old source for a moment; what the global cluster says counts.
         let writer = Copy { source: Some(WEST.into()), ..copy(EAST, "available") };
-        assert_eq!(role(Some(&group()), &writer), Role::Writer);
+        assert_eq!(role(Some(&global()), &writer), Role::Writer);
     }
 
     #[test]
     fn what_is_not_there_is_no_writer() {
         let absent = Copy { arn: Some(WEST.into()), ..Copy::default() };
-        assert_eq!(role(Some(&group()), &absent), Role::Down { clean: true, was_writer: false });
-        assert_eq!(role(Some(&group()), &copy(EAST, "stopped")), Role::Down { clean: true, was_writer: true });
-        assert_eq!(role(Some(&group()), &copy(EAST, "failed")), Role::Unresponsive);
+        assert_eq!(role(Some(&global()), &absent), Role::Down { clean: true, was_writer: false });
+        assert_eq!(role(Some(&global()), &copy(EAST, "stopped")), Role::Down { clean: true, was_writer: true });
+        assert_eq!(role(Some(&global()), &copy(EAST, "failed")), Role::Unresponsive);
     }
 
     #[test]
     fn a_writer_is_fenced_when_nobody_reaches_it_and_that_is_noted() {
-        let groups = BTreeSet::from(["sg-closed".to_owned()]);
-        let closed = Copy { groups, groups_settled: true, ..copy(EAST, "available") };
-        assert_eq!(role(Some(&group()), &closed), Role::Writer, "sessions from before may live");
+        let security = BTreeSet::from(["sg-closed".to_owned()]);
+        let closed = Copy { security, security_settled: true, ..copy(EAST, "available") };
+        assert_eq!(role(Some(&global()), &closed), Role::Writer, "sessions from before may live");
         let fenced = Role::Fenced { assurance: FenceAssurance::ConnectionsCut };
         let noted = Copy { stopped_at: Some(5), ..closed };
-        assert_eq!(role(Some(&group()), &noted), fenced);
+        assert_eq!(role(Some(&global()), &noted), fenced);
         assert_eq!(role(None, &noted), fenced, "alone, too");
-        let opened = Copy { groups: BTreeSet::new(), ..noted };
-        assert_eq!(role(Some(&group()), &opened), Role::Writer);
+        let opened = Copy { security: BTreeSet::new(), ..noted };
+        assert_eq!(role(Some(&global()), &opened), Role::Writer);
         let stopped = Copy { status: Some("stopped".into()), ..opened };
-        assert_eq!(role(Some(&group()), &stopped), fenced, "until AWS starts it again");
+        assert_eq!(role(Some(&global()), &stopped), fenced, "until AWS starts it again");
     }
 }

@@ -25,6 +25,7 @@ pub mod reattach;
 pub mod refusal;
 pub mod replication;
 pub mod right;
+pub mod silence;
 pub mod weight;
 pub mod xml;
 
@@ -52,6 +53,8 @@ mod eks;
 mod elasticache;
 #[cfg(feature = "sdk")]
 mod keys;
+#[cfg(feature = "sdk")]
+mod marks;
 #[cfg(feature = "sdk")]
 mod metrics;
 #[cfg(feature = "sdk")]

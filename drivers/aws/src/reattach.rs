@@ -9,7 +9,7 @@
 //! - nothing is deleted, and nothing is changed of a cluster that takes writes;
 //! - nothing is changed at all unless the writer is seen to write.
 
-use crate::cluster::{Copy, Group};
+use crate::cluster::{Copy, Global};
 use std::collections::BTreeSet;
 
 /// Stands between the name of what is kept and the epoch of the run that kept it.
@@ -36,7 +36,7 @@ pub struct Scene {
     /// State of the snapshot that is called after the run.
     pub snapshot: Option<String>,
     /// The global cluster of the plan's name.
-    pub group: Option<Group>,
+    pub global: Option<Global>,
     /// The cluster to be followed.
     pub upstream: Copy,
     /// Security groups that let nobody in.
@@ -55,9 +55,9 @@ pub enum Next {
     /// Rename the old cluster.
     RenameCluster,
     /// Give the empty global cluster another name.
-    RenameGroup,
+    RenameGlobal,
     /// Make a global cluster around the writer.
-    MakeGroup,
+    MakeGlobal,
     /// Make the new cluster.
     MakeCluster,
     /// Make an instance like that kept one.
@@ -90,14 +90,14 @@ impl Scene {
     /// As it would be once it is silent: for what is asked before that.
     pub fn as_if_fenced(&mut self) {
         if self.copy.status.is_some() && !self.copy.is_fenced(&self.closed) && !self.closed.is_empty() {
-            (self.copy.groups, self.copy.groups_settled) = (self.closed.clone(), true);
+            (self.copy.security, self.copy.security_settled) = (self.closed.clone(), true);
             self.copy.stopped_at = Some(0);
         }
     }
 
     /// See the module.
     pub fn next(&self) -> Next {
-        let member = self.group.as_ref().zip(self.copy.arn.as_deref()).and_then(|(g, arn)| g.member(arn));
+        let member = self.global.as_ref().zip(self.copy.arn.as_deref()).and_then(|(g, arn)| g.member(arn));
         match (&self.copy.status, member) {
             (None, _) => self.without_old(),
             (Some(_), Some(member)) if !member.is_writer => self.of_new(member.sync.as_deref()),
@@ -107,18 +107,18 @@ impl Scene {
 
     /// The writer takes writes: alone, or as the writer of the global cluster.
     fn upstream_writes(&self) -> bool {
-        let member = self.group.as_ref().zip(self.upstream.arn.as_deref()).and_then(|(g, arn)| g.member(arn));
+        let member = self.global.as_ref().zip(self.upstream.arn.as_deref()).and_then(|(g, arn)| g.member(arn));
         self.upstream.rests() && !self.upstream.is_closed(&self.closed) && member.is_none_or(|m| m.is_writer)
     }
 
     fn has_upstream(&self) -> bool {
-        self.group.as_ref().zip(self.upstream.arn.as_deref()).is_some_and(|(g, arn)| g.member(arn).is_some())
+        self.global.as_ref().zip(self.upstream.arn.as_deref()).is_some_and(|(g, arn)| g.member(arn).is_some())
     }
 
     /// The region's cluster is a member that follows: what is still missing of it?
     fn of_new(&self, sync: Option<&str>) -> Next {
-        let (copy, group) = (&self.copy, self.group.as_ref());
-        let follows = group.and_then(Group::writer).map(|w| w.arn.as_str()) == self.upstream.arn.as_deref();
+        let (copy, global) = (&self.copy, self.global.as_ref());
+        let follows = global.and_then(Global::writer).map(|w| w.arn.as_str()) == self.upstream.arn.as_deref();
         if !follows || !copy.rests() {
             return Next::Wait;
         }
@@ -162,9 +162,10 @@ impl Scene {
         if !copy.rests() {
             return Next::Wait;
         }
-        if let Some(group) = self.group.as_ref().filter(|g| copy.arn.as_deref().is_some_and(|a| g.member(a).is_some()))
+        if let Some(global) =
+            self.global.as_ref().filter(|g| copy.arn.as_deref().is_some_and(|a| g.member(a).is_some()))
         {
-            return match group.members.len() {
+            return match global.members.len() {
                 1 => Next::Leave,
                 _ => refuse("others still follow it in its global cluster", "take them out, or let them join again"),
             };
@@ -183,15 +184,15 @@ impl Scene {
             Some(status) if !rests(status) => return Next::Wait,
             Some(_) => {}
         }
-        match &self.group {
+        match &self.global {
             _ if !self.upstream_writes() => {
                 refuse("the writer does not take writes", "look at it with `pilotlight status`")
             }
-            Some(group) if group.status != "available" => Next::Wait,
+            Some(global) if global.status != "available" => Next::Wait,
             Some(_) if self.has_upstream() => Next::MakeCluster,
-            Some(group) if group.members.is_empty() => Next::RenameGroup,
+            Some(global) if global.members.is_empty() => Next::RenameGlobal,
             Some(_) => refuse("others are in the global cluster of that name", "look who they are"),
-            None => Next::MakeGroup,
+            None => Next::MakeGlobal,
         }
     }
 }
@@ -217,8 +218,8 @@ mod tests {
         Member { arn: arn.into(), is_writer, sync: Some(sync.into()) }
     }
 
-    fn group(members: Vec<Member>) -> Option<Group> {
-        Some(Group { status: "available".into(), members, moving: None })
+    fn global(members: Vec<Member>) -> Option<Global> {
+        Some(Global { status: "available".into(), members, moving: None })
     }
 
     /// The region is back and fenced; its global cluster knows only it.
@@ -226,10 +227,10 @@ mod tests {
         let copy = |arn: &str| Copy { arn: Some(arn.into()), status: Some("available".into()), ..Copy::default() };
         let closed = BTreeSet::from(["sg-closed".to_owned()]);
         Scene {
-            copy: Copy { groups: closed.clone(), groups_settled: true, stopped_at: Some(1), ..copy(OLD) },
+            copy: Copy { security: closed.clone(), security_settled: true, stopped_at: Some(1), ..copy(OLD) },
             instances: vec![("pay-east-1".into(), "available".into()), ("pay-east-2".into(), "available".into())],
             kept: "pay-east-before-3".into(),
-            group: group(vec![one(OLD, true, "connected")]),
+            global: global(vec![one(OLD, true, "connected")]),
             upstream: copy(UP),
             closed,
             ..Scene::default()
@@ -241,7 +242,7 @@ mod tests {
         let available = || Some("available".to_owned());
         match next {
             Next::Snapshot => scene.snapshot = available(),
-            Next::Leave => scene.group = group(vec![]),
+            Next::Leave => scene.global = global(vec![]),
             Next::RenameInstance(name) => {
                 let of = scene.instances.iter_mut().find(|(n, _)| n == name).expect("it is asked of one there");
                 of.0 = kept(name, 3);
@@ -251,11 +252,11 @@ mod tests {
                 scene.old_instances = std::mem::take(&mut scene.instances);
                 scene.copy = Copy::default();
             }
-            Next::RenameGroup => scene.group = None,
-            Next::MakeGroup => scene.group = group(vec![one(UP, true, "connected")]),
+            Next::RenameGlobal => scene.global = None,
+            Next::MakeGlobal => scene.global = global(vec![one(UP, true, "connected")]),
             Next::MakeCluster => {
                 scene.copy = Copy { arn: Some(OLD.into()), status: available(), ..Copy::default() };
-                scene.group = group(vec![one(UP, true, "connected"), one(OLD, false, "connected")]);
+                scene.global = global(vec![one(UP, true, "connected"), one(OLD, false, "connected")]);
             }
             Next::MakeInstance(old) => scene.instances.push((was(old).to_owned(), "available".into())),
             other => panic!("{other:?} is no change"),
@@ -281,8 +282,8 @@ mod tests {
             renamed(1),
             renamed(2),
             Next::RenameCluster,
-            Next::RenameGroup,
-            Next::MakeGroup,
+            Next::RenameGlobal,
+            Next::MakeGlobal,
             Next::MakeCluster,
             made(1),
             made(2),
@@ -293,7 +294,7 @@ mod tests {
     #[test]
     fn nothing_is_changed_of_a_writer_or_for_one_that_is_not_seen_to_write() {
         let is_refused = |scene: &Scene| matches!(scene.next(), Next::Refuse(..));
-        let open = Scene { copy: Copy { groups: BTreeSet::from(["sg-open".into()]), ..scene().copy }, ..scene() };
+        let open = Scene { copy: Copy { security: BTreeSet::from(["sg-open".into()]), ..scene().copy }, ..scene() };
         assert!(is_refused(&open));
         let unmarked = Scene { copy: Copy { stopped_at: None, ..scene().copy }, ..scene() };
         assert!(is_refused(&unmarked));
@@ -302,10 +303,10 @@ mod tests {
         let kept = Scene { copy: Copy::default(), old: Some("available".into()), ..lost };
         assert!(is_refused(&kept));
         let followed =
-            Scene { group: group(vec![one(OLD, true, "connected"), one(UP, false, "connected")]), ..scene() };
+            Scene { global: global(vec![one(OLD, true, "connected"), one(UP, false, "connected")]), ..scene() };
         assert!(is_refused(&followed), "the writer follows it");
-        let strangers = group(vec![one(OLD, true, "connected"), one("arn:other", false, "connected")]);
-        let led = Scene { snapshot: Some("available".into()), group: strangers, ..scene() };
+        let strangers = global(vec![one(OLD, true, "connected"), one("arn:other", false, "connected")]);
+        let led = Scene { snapshot: Some("available".into()), global: strangers, ..scene() };
         assert!(is_refused(&led), "somebody else follows it");
         assert!(is_refused(&Scene { kept: format!("pay-east-before-{}", "9".repeat(60)), ..scene() }));
         assert!(is_refused(&Scene { copy: Copy::default(), ..scene() }), "nothing says what it was like");
@@ -315,10 +316,10 @@ mod tests {
     fn what_is_under_way_is_waited_for() {
         assert_eq!(Scene { snapshot: Some("creating".into()), ..scene() }.next(), Next::Wait);
         let renaming = vec![("pay-east-1-before-3".to_owned(), "modifying".to_owned())];
-        let left = Scene { snapshot: Some("available".into()), group: group(vec![]), instances: renaming, ..scene() };
+        let left = Scene { snapshot: Some("available".into()), global: global(vec![]), instances: renaming, ..scene() };
         assert_eq!(left.next(), Next::Wait);
-        let rebuilt = group(vec![one(UP, true, "connected"), one(OLD, false, "pending-resync")]);
-        assert_eq!(Scene { group: rebuilt, ..scene() }.next(), Next::Wait);
+        let rebuilt = global(vec![one(UP, true, "connected"), one(OLD, false, "pending-resync")]);
+        assert_eq!(Scene { global: rebuilt, ..scene() }.next(), Next::Wait);
     }
 
     #[test]

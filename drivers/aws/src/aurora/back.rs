@@ -15,8 +15,8 @@ impl AuroraDriver {
             Next::Leave => self.leave(way, back).await,
             Next::RenameInstance(name) => self.rename_instance(way, name).await,
             Next::RenameCluster => self.rename_cluster(way, back).await,
-            Next::RenameGroup => self.rename_group(way).await,
-            Next::MakeGroup => self.make_group(way, back).await,
+            Next::RenameGlobal => self.rename_global(way).await,
+            Next::MakeGlobal => self.make_global(way, back).await,
             Next::MakeCluster => self.make_cluster(way, back).await,
             Next::MakeInstance(like) => self.make_instance(way, back, like).await,
             Next::Wait | Next::Done | Next::Refuse(..) => Ok(()),
@@ -35,10 +35,10 @@ impl AuroraDriver {
     }
 
     async fn leave(&self, way: &Way<'_>, back: &Back) -> Result<(), Refused> {
-        let (client, group) = (self.client(way.region).await, &self.plan.global_cluster);
+        let (client, global) = (self.client(way.region).await, &self.plan.global_cluster);
         let arn = back.scene.copy.arn.as_deref().unwrap_or_default();
         let send =
-            || client.remove_from_global_cluster().global_cluster_identifier(group).db_cluster_identifier(arn).send();
+            || client.remove_from_global_cluster().global_cluster_identifier(global).db_cluster_identifier(arn).send();
         let call = self.call(way.region, "RemoveFromGlobalCluster");
         self.access.change(call, way.time, send).await.map(|_| ())
     }
@@ -65,7 +65,7 @@ impl AuroraDriver {
     }
 
     /// Nobody is in it any more. Its new name frees the plan's.
-    async fn rename_group(&self, way: &Way<'_>) -> Result<(), Refused> {
+    async fn rename_global(&self, way: &Way<'_>) -> Result<(), Refused> {
         let (client, name) = (self.client(way.upstream).await, &self.plan.global_cluster);
         let kept = kept(name, way.epoch);
         let send = || {
@@ -76,7 +76,7 @@ impl AuroraDriver {
         self.access.change(call, way.time, send).await.map(|_| ())
     }
 
-    async fn make_group(&self, way: &Way<'_>, back: &Back) -> Result<(), Refused> {
+    async fn make_global(&self, way: &Way<'_>, back: &Back) -> Result<(), Refused> {
         let (client, name) = (self.client(way.upstream).await, &self.plan.global_cluster);
         let arn = back.scene.upstream.arn.as_deref().unwrap_or_default();
         let send = || {

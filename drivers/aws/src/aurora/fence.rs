@@ -6,8 +6,10 @@ use super::AuroraDriver;
 use super::look::{LOOK, Seen};
 use super::switch::Handle;
 use crate::call::SHOWS_WITHIN;
-use crate::instance::{REBOOTED, Reboot, STOPPED_AT};
-use aws_sdk_rds::types::{DbInstance, Filter, Tag};
+use crate::instance::Reboot;
+use crate::marks::Marks;
+use crate::silence::{Next, Runs, Silencing};
+use aws_sdk_rds::types::{DbInstance, Filter};
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{Failure, Outcome, Output};
@@ -29,50 +31,52 @@ impl AuroraDriver {
             _ => {}
         }
         if copy.is_stopped() {
-            self.note(region, &seen, context).await?;
+            self.marks(region, &seen, context).await?.stopped().await?;
             return Ok(going_on);
         }
         if seen.closed.is_empty() {
             return Err(Failure::rejected(format!("nothing can silence {component} in {region}"))
                 .hint("give the members `closed_groups` and `open_groups`; `pilotlight explain PL-0376` says why"));
         }
-        if copy.groups != seen.closed {
-            if !copy.rests() {
+        let closed = copy.security == seen.closed;
+        let reachable = closed && copy.security_settled && copy.rests();
+        let instances = if reachable { self.instances(region, copy.name()).await? } else { Vec::new() };
+        let up = instances.iter().filter(|i| i.db_instance_status() == Some("available")).count();
+        let silencing = Silencing {
+            closed,
+            settled: copy.security_settled,
+            rests: copy.rests(),
+            runs: match up {
+                _ if !reachable => Runs::Some,
+                up if up == instances.len() => Runs::All,
+                0 => Runs::None,
+                _ => Runs::Some,
+            },
+            reboot: copy.reboot,
+        };
+        let now = self.access.clock().wall();
+        match silencing.next(now, SHOWS_WITHIN) {
+            Next::Busy => {
                 let status = copy.status.as_deref().unwrap_or("absent");
                 return Err(Failure::transient(format!("{component} in {region} is {status}")));
             }
-            // Marks of an earlier fence would be believed.
-            self.unmark(region, &seen, context).await?;
-            self.close(region, &seen, context).await?;
-            return Ok(going_on);
-        }
-        if !copy.groups_settled || !copy.rests() {
-            return Ok(going_on);
-        }
-        let instances = self.instances(region, copy.name()).await?;
-        let away = instances.iter().filter(|i| i.db_instance_status() != Some("available")).count();
-        if away > 0 {
-            if away == instances.len() && matches!(copy.reboot, Some(Reboot::Asked(_))) {
-                self.mark(region, &seen, REBOOTED, &Reboot::Seen.word(), context).await?;
+            Next::Close => {
+                self.unmark(region, &seen, context).await?;
+                self.close(region, &seen, context).await?;
             }
-            return Ok(going_on);
-        }
-        let now = self.access.clock().wall();
-        if copy.reboot.is_none() {
-            for name in instances.iter().filter_map(|i| i.db_instance_identifier()) {
-                let client = self.rds(region).await?;
-                let send = || client.reboot_db_instance().db_instance_identifier(name).send();
-                let call = self.call(region, "RebootDBInstance");
-                self.access.change(call, context.deadline / 4, send).await.map_err(|r| r.failure())?;
+            Next::Wait => {}
+            Next::Reboot => {
+                for name in instances.iter().filter_map(|i| i.db_instance_identifier()) {
+                    let client = self.rds(region).await?;
+                    let send = || client.reboot_db_instance().db_instance_identifier(name).send();
+                    let call = self.call(region, "RebootDBInstance");
+                    self.access.change(call, context.deadline / 4, send).await.map_err(|r| r.failure())?;
+                }
+                self.marks(region, &seen, context).await?.reboot(Reboot::Asked(now)).await?;
             }
-            self.mark(region, &seen, REBOOTED, &Reboot::Asked(now).word(), context).await?;
-            return Ok(going_on);
+            Next::SeenDown => self.marks(region, &seen, context).await?.reboot(Reboot::Seen).await?,
+            Next::Note => self.marks(region, &seen, context).await?.stopped().await?,
         }
-        if !copy.reboot.is_some_and(|r| r.is_over(now, SHOWS_WITHIN)) {
-            return Ok(going_on);
-        }
-        // They are back, and closed: whatever was acknowledged was so before now.
-        self.note(region, &seen, context).await?;
         Ok(going_on)
     }
 
@@ -96,36 +100,15 @@ impl AuroraDriver {
         self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
     }
 
-    async fn note(&self, region: &Region, seen: &Seen, context: &Context) -> Result<(), Failure> {
-        let now = self.access.clock().wall().0.to_string();
-        self.mark(region, seen, STOPPED_AT, &now, context).await
-    }
-
-    async fn mark(
-        &self,
-        region: &Region,
-        seen: &Seen,
-        key: &str,
-        value: &str,
-        context: &Context,
-    ) -> Result<(), Failure> {
-        let (client, arn) = (self.rds(region).await?, seen.arn().unwrap_or_default());
-        let tag = Tag::builder().key(key).value(value).build();
-        let send = || client.add_tags_to_resource().resource_name(arn).tags(tag.clone()).send();
-        let call = self.call(region, "AddTagsToResource");
-        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
+    async fn marks<'a>(&'a self, region: &'a Region, seen: &'a Seen, context: &Context) -> Result<Marks<'a>, Failure> {
+        let (client, time, arn) = (self.rds(region).await?, context.deadline / 4, seen.arn().unwrap_or_default());
+        Ok(Marks { access: &self.access, client, region: self.access.name(region), arn, time })
     }
 
     async fn unmark(&self, region: &Region, seen: &Seen, context: &Context) -> Result<(), Failure> {
-        if seen.copy.reboot.is_none() && seen.copy.stopped_at.is_none() {
-            return Ok(());
+        match seen.copy.reboot.is_none() && seen.copy.stopped_at.is_none() {
+            true => Ok(()),
+            false => self.marks(region, seen, context).await?.clear().await,
         }
-        let (client, arn) = (self.rds(region).await?, seen.arn().unwrap_or_default());
-        let send = || {
-            let call = client.remove_tags_from_resource().resource_name(arn);
-            call.tag_keys(REBOOTED).tag_keys(STOPPED_AT).send()
-        };
-        let call = self.call(region, "RemoveTagsFromResource");
-        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
     }
 }

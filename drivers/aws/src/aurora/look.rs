@@ -2,7 +2,7 @@
 
 use super::AuroraDriver;
 use crate::call::Call;
-use crate::cluster::{self, Copy, Group, Member, Moving, region_of};
+use crate::cluster::{self, Copy, Global, Member, Moving, region_of};
 use crate::instance::{REBOOTED, Reboot, STOPPED_AT};
 use crate::metrics::{Metric, Value};
 use crate::refusal::Said;
@@ -20,9 +20,9 @@ pub(super) const LOOK: Duration = Duration::from_secs(3);
 
 /// What one region's API shows.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// `None` when there is no such global cluster.
-    pub(super) group: Option<Group>,
+    pub(super) global: Option<Global>,
     pub(super) copy: Copy,
     /// Security groups that let nobody in.
     pub(super) closed: BTreeSet<String>,
@@ -36,7 +36,7 @@ impl Seen {
     pub(super) fn state(&self, driver: &AuroraDriver) -> State {
         let plan_region =
             |name: &str| driver.plan.regions.keys().find(|region| driver.access.name(region) == name).cloned();
-        cluster::state(self.group.as_ref(), &self.copy, &self.closed, plan_region)
+        cluster::state(self.global.as_ref(), &self.copy, &self.closed, plan_region)
     }
 
     pub(super) fn arn(&self) -> Option<&str> {
@@ -45,12 +45,12 @@ impl Seen {
 
     /// The copy is a member of the global cluster.
     pub(super) fn is_member(&self) -> bool {
-        self.group.as_ref().zip(self.arn()).is_some_and(|(g, arn)| g.member(arn).is_some())
+        self.global.as_ref().zip(self.arn()).is_some_and(|(g, arn)| g.member(arn).is_some())
     }
 
     /// The copy is the writer, alone or of the global cluster, and nothing moves any more.
     pub(super) fn is_writer(&self, driver: &AuroraDriver) -> bool {
-        let settled = self.group.as_ref().is_none_or(|g| g.moving.is_none());
+        let settled = self.global.as_ref().is_none_or(|g| g.moving.is_none());
         settled && self.state(driver).role == Some(Role::Writer)
     }
 }
@@ -68,14 +68,14 @@ impl AuroraDriver {
     pub(super) async fn look(&self, region: &Region) -> Result<Seen, Failure> {
         let client = self.rds(region).await?;
         let name = &self.plan.regions[region].cluster;
-        let (group, copy) = tokio::join!(self.group(&client, region), self.cluster(&client, region, name));
-        let (group, copy, closed) = (group?, copy?, self.closed(region));
+        let (global, copy) = tokio::join!(self.global(&client, region), self.cluster(&client, region, name));
+        let (global, copy, closed) = (global?, copy?, self.closed(region));
         let Some(copy) = copy else {
             let copy = Copy::default();
-            return Ok(Seen { group, copy, closed, engine: None, deletion_protection: false, has_instances: false });
+            return Ok(Seen { global, copy, closed, engine: None, deletion_protection: false, has_instances: false });
         };
         Ok(Seen {
-            group,
+            global,
             closed,
             engine: copy.engine_version().map(str::to_owned),
             deletion_protection: copy.deletion_protection().unwrap_or_default(),
@@ -87,7 +87,7 @@ impl AuroraDriver {
     /// How far the region's copy is behind, as CloudWatch has it there.
     pub(super) async fn lag(&self, region: &Region, seen: &Seen) -> Result<Option<Value>, Failure> {
         let cluster = ("DBClusterIdentifier", self.plan.regions[region].cluster.to_ascii_lowercase());
-        let writer = seen.group.as_ref().and_then(Group::writer).and_then(|w| region_of(&w.arn));
+        let writer = seen.global.as_ref().and_then(Global::writer).and_then(|w| region_of(&w.arn));
         let source = ("SourceRegion", writer.unwrap_or_default().to_owned());
         // AWS's console lists it by source; others ask for the cluster alone.
         for dimensions in [vec![cluster.clone(), source], vec![cluster]] {
@@ -114,7 +114,7 @@ impl AuroraDriver {
         Ok(state)
     }
 
-    async fn group(&self, client: &Client, region: &Region) -> Result<Option<Group>, Failure> {
+    async fn global(&self, client: &Client, region: &Region) -> Result<Option<Global>, Failure> {
         // AWS keeps identifiers in small letters.
         let (key, name) = (self.access.name(region).to_owned(), self.plan.global_cluster.to_ascii_lowercase());
         let asked = self.access.looks().global_clusters.ask(key, &name, |question| async move {
@@ -133,7 +133,7 @@ impl AuroraDriver {
             Ok(found.into_iter().filter_map(named).collect())
         });
         match asked.await {
-            Ok(group) => Ok(group.as_ref().map(read)),
+            Ok(global) => Ok(global.as_ref().map(read)),
             Err(refused) if refused.said == Said::Missing => Ok(None),
             Err(refused) => Err(refused.not_seen()),
         }
@@ -182,19 +182,19 @@ fn named(names: &[String]) -> Filter {
 
 pub(super) fn read_copy(cluster: &DbCluster) -> Copy {
     let tag = |key: &str| cluster.tag_list().iter().find(|t| t.key() == Some(key)).and_then(|t| t.value());
-    let groups = cluster.vpc_security_groups();
+    let security = cluster.vpc_security_groups();
     Copy {
         arn: cluster.db_cluster_arn().map(str::to_owned),
         status: cluster.status().map(str::to_owned),
         source: cluster.replication_source_identifier().filter(|s| !s.is_empty()).map(str::to_owned),
-        groups: groups.iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect(),
-        groups_settled: groups.iter().all(|g| g.status() == Some("active")),
+        security: security.iter().filter_map(|g| g.vpc_security_group_id()).map(str::to_owned).collect(),
+        security_settled: security.iter().all(|g| g.status() == Some("active")),
         reboot: tag(REBOOTED).map(Reboot::read),
         stopped_at: tag(STOPPED_AT).and_then(|at| at.parse().ok()),
     }
 }
 
-fn read(group: &GlobalCluster) -> Group {
+fn read(global: &GlobalCluster) -> Global {
     let member = |m: &aws_sdk_rds::types::GlobalClusterMember| {
         Some(Member {
             arn: m.db_cluster_arn()?.to_owned(),
@@ -202,12 +202,12 @@ fn read(group: &GlobalCluster) -> Group {
             sync: m.synchronization_status().map(|s| s.as_str().to_owned()),
         })
     };
-    let moving = group.failover_state().and_then(|f| {
+    let moving = global.failover_state().and_then(|f| {
         Some(Moving { status: f.status()?.as_str().to_owned(), to: f.to_db_cluster_arn().map(str::to_owned) })
     });
-    Group {
-        status: group.status().unwrap_or("unknown").to_owned(),
-        members: group.global_cluster_members().iter().filter_map(member).collect(),
+    Global {
+        status: global.status().unwrap_or("unknown").to_owned(),
+        members: global.global_cluster_members().iter().filter_map(member).collect(),
         moving,
     }
 }

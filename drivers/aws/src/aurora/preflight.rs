@@ -72,7 +72,7 @@ impl AuroraDriver {
 
     fn in_target(&self, seen: &Seen, (from, to): (&Region, &Region), allow_loss: bool, findings: &mut Vec<Finding>) {
         let (component, name) = (&self.component, &self.plan.global_cluster);
-        if seen.group.is_none() {
+        if seen.global.is_none() {
             let message = format!("{to} knows no global cluster {name}");
             let hint = "compare `global_cluster` in the plan with the account";
             return findings.push(finding(code::AWS_MISSING, Severity::Blocker, message, hint));

@@ -73,7 +73,7 @@ impl AuroraDriver {
         let (seen, source) = (seen?, source?);
         let name = self.plan.regions[region].cluster.to_ascii_lowercase();
         let is_there = seen.copy.status.is_some();
-        let member = seen.group.as_ref().zip(seen.arn()).and_then(|(g, arn)| g.member(arn));
+        let member = seen.global.as_ref().zip(seen.arn()).and_then(|(g, arn)| g.member(arn));
         let is_new = member.is_some_and(|m| !m.is_writer);
         let mut kept = kept(&name, epoch);
         let mut old = self.cluster(&client, region, &kept).await?;
@@ -97,7 +97,7 @@ impl AuroraDriver {
             upstream: source.as_ref().map_or_else(Copy::default, read_copy),
             closed: seen.closed,
             copy: seen.copy,
-            group: seen.group,
+            global: seen.global,
             kept,
         };
         Ok(Back { scene, old, old_instances })

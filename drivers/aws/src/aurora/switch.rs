@@ -2,9 +2,10 @@
 
 use super::AuroraDriver;
 use super::look::Seen;
+use crate::access::Access;
 use crate::call::{Refused, SHOWS_WITHIN};
-use crate::cluster::{Group, region_of};
-use crate::detach::Move;
+use crate::cluster::{Global, region_of};
+use crate::detach::{Detachable, LastWay, Move, Part, in_doubt, last_way, stands_alone};
 use crate::finding::MOVED_BY_HAND;
 use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
@@ -81,7 +82,7 @@ impl AuroraDriver {
         }
         let since = self.access.clock().wall();
         let handle = Handle::Switch { from: from.clone(), to: to.clone(), allow_loss, since };
-        if self.stands_in_the_way(&seen, from, to)? == UnderWay::ToTarget {
+        if self.moves_already(&seen, from, to)? {
             return Ok(handle.accepted());
         }
         let kept = self.kept_first(wanted, snapshot, context);
@@ -96,86 +97,14 @@ impl AuroraDriver {
             (Ok(()), _) => Ok(handle.accepted()),
             // The cluster may rest a moment after its snapshot.
             (Err(refused), Some(id)) if refused.said == Said::Busy => Ok(waits(id)),
-            (Err(refused), _) => self.last_way(wanted, &refused, handle, context).await,
+            (Err(refused), _) => Ok(match last_way(self, wanted, &refused, context).await? {
+                LastWay::Whole => handle.accepted(),
+                LastWay::Doubt { why, since } => {
+                    Handle::Doubt { from: from.clone(), to: to.clone(), why, since }.accepted()
+                }
+                LastWay::Detach { why } => Handle::Detach { to: to.clone(), why }.accepted(),
+            }),
         }
-    }
-
-    /// AWS did not take the whole move. Where that is allowed the copy is taken out, when nothing moves there.
-    async fn last_way(
-        &self,
-        wanted: &Move<'_>,
-        refused: &Refused,
-        whole: Handle,
-        context: &Context,
-    ) -> Result<Outcome, Failure> {
-        let Move { from, to, .. } = *wanted;
-        let why = wanted.last_way(self.plan.may_detach, refused)?;
-        if refused.said == Said::Broken {
-            let (from, to, since) = (from.clone(), to.clone(), self.access.clock().wall());
-            return Ok(Handle::Doubt { from, to, why, since }.accepted());
-        }
-        // Nothing was done of it; the look from before may be old by now.
-        let seen = self.look(to).await?;
-        if self.stands_in_the_way(&seen, from, to)? == UnderWay::ToTarget {
-            return Ok(whole.accepted());
-        }
-        self.detach(to, &seen, &why, context).await.map_err(|r| r.failure())?;
-        Ok(Handle::Detach { to: to.clone(), why }.accepted())
-    }
-
-    /// `None` while it may still come, and while the copy is taken out.
-    async fn in_doubt(
-        &self,
-        (from, to): (&Region, &Region),
-        why: &str,
-        since: Wall,
-        context: &Context,
-    ) -> Result<Option<Outcome>, Failure> {
-        let seen = self.look(to).await?;
-        if !seen.is_member() {
-            return Ok(seen.is_writer(self).then(|| self.detached(to, why)));
-        }
-        if seen.is_writer(self) {
-            return Ok(Some(self.moved(from, to, true)));
-        }
-        let shown = self.access.clock().wall().since(since) > SHOWS_WITHIN;
-        let moves = seen.group.as_ref().is_some_and(Group::is_moving);
-        if !shown || moves || self.stands_in_the_way(&seen, from, to)? == UnderWay::ToTarget {
-            return Ok(None);
-        }
-        match self.detach(to, &seen, why, context).await {
-            // Asked for already, and not shown yet.
-            Err(refused) if !matches!(refused.said, Said::Missing | Said::Busy) => Err(refused.failure()),
-            _ => Ok(None),
-        }
-    }
-
-    /// What bars the move, or that it is under way already.
-    fn stands_in_the_way(&self, seen: &Seen, from: &Region, to: &Region) -> Result<UnderWay, Failure> {
-        let (component, name) = (&self.component, &self.plan.global_cluster);
-        let Some(group) = &seen.group else {
-            return Err(Failure::rejected(format!("{to} knows no global cluster {name}"))
-                .hint("compare `global_cluster` in the plan with the account"));
-        };
-        let Some(arn) = seen.arn().filter(|arn| group.member(arn).is_some()) else {
-            return Err(Failure::rejected(format!("{component} in {to} is not a member of global cluster {name}"))
-                .hint("it was removed, or never added; docs/aws.md shows how a member is added"));
-        };
-        if let Some(moving) = &group.moving {
-            if group.moves_to(arn) && moving.status != "cancelling" {
-                return Ok(UnderWay::ToTarget);
-            }
-            let place = moving.to.as_deref().and_then(region_of).unwrap_or("another region");
-            return Err(Failure::transient(format!("global cluster {name} is {} to {place}", moving.status)));
-        }
-        let writer = group.writer().and_then(|w| region_of(&w.arn));
-        if writer.is_some_and(|w| w != self.access.name(from)) {
-            let writer = writer.unwrap_or_default();
-            return Err(
-                Failure::rejected(format!("the writer of {name} is in {writer}, not in {from}")).hint(MOVED_BY_HAND)
-            );
-        }
-        Ok(UnderWay::Nothing)
     }
 
     async fn ask(&self, wanted: &Move<'_>, arn: &str, context: &Context) -> Result<(), Refused> {
@@ -208,17 +137,6 @@ impl AuroraDriver {
         self.rds(region).await.expect("a configuration is made without a call")
     }
 
-    /// The last way: out of the global cluster, alone, and nobody stops the old writer.
-    async fn detach(&self, to: &Region, seen: &Seen, why: &str, context: &Context) -> Result<(), Refused> {
-        let (client, arn) = (self.client(to).await, seen.arn().unwrap_or_default());
-        let name = &self.plan.global_cluster;
-        let send =
-            || client.remove_from_global_cluster().global_cluster_identifier(name).db_cluster_identifier(arn).send();
-        let call = self.call(to, "RemoveFromGlobalCluster");
-        tracing::warn!(component = %self.component, region = %to, "detaching and promoting alone: {why}");
-        self.access.change(call, context.deadline / 10, send).await.map(|_| ())
-    }
-
     /// Looks after accepted work.
     pub(super) async fn take_up(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
         let read: Handle =
@@ -230,7 +148,7 @@ impl AuroraDriver {
                 self.switched(&seen, &from, &to, allow_loss, since).map(|done| done.unwrap_or(again))
             }
             Handle::Doubt { from, to, why, since } => {
-                self.in_doubt((&from, &to), &why, since, context).await.map(|done| done.unwrap_or(again))
+                in_doubt(self, (&from, &to), &why, since, context).await.map(|done| done.unwrap_or(again))
             }
             Handle::Snapshot { from, to, id } => self.switch(&Move::planned(&from, &to), Some(id), context).await,
             Handle::Detach { to, why } => {
@@ -255,8 +173,8 @@ impl AuroraDriver {
         if seen.is_writer(self) {
             return Ok(Some(self.moved(from, to, allow_loss)));
         }
-        let moving = seen.group.as_ref().and_then(|g| g.moving.as_ref());
-        let settled = seen.group.as_ref().is_some_and(|g| g.status == "available");
+        let moving = seen.global.as_ref().and_then(|g| g.moving.as_ref());
+        let settled = seen.global.as_ref().is_some_and(|g| g.status == "available");
         let shown = self.access.clock().wall().since(since) > SHOWS_WITHIN;
         match moving {
             Some(moving) if moving.status == "cancelling" => {
@@ -269,6 +187,67 @@ impl AuroraDriver {
             }
             _ => Ok(None),
         }
+    }
+}
+
+impl Detachable for AuroraDriver {
+    type Seen = Seen;
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn may_detach(&self) -> bool {
+        self.plan.may_detach
+    }
+
+    async fn seen(&self, region: &Region) -> Result<Seen, Failure> {
+        self.look(region).await
+    }
+
+    fn part(&self, seen: &Seen) -> Part {
+        let is_writer = seen.is_writer(self);
+        match seen.is_member() {
+            true => Part::Member { is_writer, moves: seen.global.as_ref().is_some_and(Global::is_moving) },
+            false => Part::Alone { is_writer },
+        }
+    }
+
+    fn moves_already(&self, seen: &Seen, from: &Region, to: &Region) -> Result<bool, Failure> {
+        let (component, name) = (&self.component, &self.plan.global_cluster);
+        let Some(global) = &seen.global else {
+            return Err(Failure::rejected(format!("{to} knows no global cluster {name}"))
+                .hint("compare `global_cluster` in the plan with the account"));
+        };
+        let Some(arn) = seen.arn().filter(|arn| global.member(arn).is_some()) else {
+            return Err(Failure::rejected(format!("{component} in {to} is not a member of global cluster {name}"))
+                .hint("it was removed, or never added; docs/aws.md shows how a member is added"));
+        };
+        if let Some(moving) = &global.moving {
+            if global.moves_to(arn) && moving.status != "cancelling" {
+                return Ok(true);
+            }
+            let place = moving.to.as_deref().and_then(region_of).unwrap_or("another region");
+            return Err(Failure::transient(format!("global cluster {name} is {} to {place}", moving.status)));
+        }
+        let writer = global.writer().and_then(|w| region_of(&w.arn));
+        if writer.is_some_and(|w| w != self.access.name(from)) {
+            let writer = writer.unwrap_or_default();
+            return Err(
+                Failure::rejected(format!("the writer of {name} is in {writer}, not in {from}")).hint(MOVED_BY_HAND)
+            );
+        }
+        Ok(false)
+    }
+
+    async fn take_out(&self, to: &Region, seen: &Seen, why: &str, context: &Context) -> Result<(), Refused> {
+        let (client, arn) = (self.client(to).await, seen.arn().unwrap_or_default());
+        let name = &self.plan.global_cluster;
+        let send =
+            || client.remove_from_global_cluster().global_cluster_identifier(name).db_cluster_identifier(arn).send();
+        let call = self.call(to, "RemoveFromGlobalCluster");
+        tracing::warn!(component = %self.component, region = %to, "detaching and promoting alone: {why}");
+        self.access.change(call, context.deadline / 10, send).await.map(|_| ())
     }
 
     fn moved(&self, from: &Region, to: &Region, allow_loss: bool) -> Outcome {
@@ -284,16 +263,8 @@ impl AuroraDriver {
             "{component} in {to} was taken out of global cluster {name} and promoted alone, because {why}; nothing stops \
              the old writer: stop it by hand before users reach it"
         );
-        let text = format!("{component} in {to} stands alone");
-        let output = Output { assurance: Some(FenceAssurance::None), text, ..Output::default() };
-        Outcome::Warned { output, warning }
+        stands_alone(component, to, warning)
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum UnderWay {
-    Nothing,
-    ToTarget,
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(3);
 
 /// What one region's API shows.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub(super) datastore: Option<Datastore>,
     /// State of the replication group; `None` when there is none.
     pub(super) group: Option<String>,

@@ -2,10 +2,10 @@
 
 use super::ElastiCacheDriver;
 use super::look::Seen;
+use crate::access::Access;
 use crate::call::{Refused, SHOWS_WITHIN};
-use crate::detach::Move;
+use crate::detach::{Detachable, LastWay, Move, Part, in_doubt, last_way, stands_alone};
 use crate::finding::MOVED_BY_HAND;
-use crate::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
@@ -91,61 +91,88 @@ impl ElastiCacheDriver {
         };
         match asked {
             Ok(_) => Ok(handle.accepted()),
-            Err(refused) => self.last_way(wanted, &refused, &handle, context).await,
+            Err(refused) => Ok(match last_way(self, wanted, &refused, context).await? {
+                LastWay::Whole => handle.accepted(),
+                LastWay::Doubt { why, since } => {
+                    Handle::Doubt { from: from.clone(), to: to.clone(), why, since }.accepted()
+                }
+                LastWay::Detach { why } => Handle::Detach { to: to.clone(), why }.accepted(),
+            }),
         }
     }
 
-    /// AWS did not take the whole move. Where that is allowed the copy is taken out, when nothing moves there.
-    async fn last_way(
-        &self,
-        wanted: &Move<'_>,
-        refused: &Refused,
-        whole: &Handle,
-        context: &Context,
-    ) -> Result<Outcome, Failure> {
-        let Move { from, to, .. } = *wanted;
-        let why = wanted.last_way(self.plan.may_detach, refused)?;
-        if refused.said == Said::Broken {
-            let (from, to, since) = (from.clone(), to.clone(), self.access.clock().wall());
-            return Ok(Handle::Doubt { from, to, why, since }.accepted());
-        }
-        // Nothing was done of it; the look from before may be old by now.
-        let seen = self.look(to).await?;
-        if self.moves_already(&seen, from, to)? {
-            return Ok(whole.accepted());
-        }
-        self.detach(to, &why, context).await.map_err(|r| r.failure())?;
-        Ok(Handle::Detach { to: to.clone(), why }.accepted())
-    }
-
-    /// `None` while it may still come, and while the copy is taken out.
-    async fn in_doubt(
-        &self,
-        (from, to): (&Region, &Region),
-        why: &str,
-        since: Wall,
-        context: &Context,
-    ) -> Result<Option<Outcome>, Failure> {
-        let seen = self.look(to).await?;
-        let role = self.state(&seen).role;
-        if seen.member().is_none() {
-            return Ok((role == Some(Role::Writer)).then(|| self.detached(to, why)));
-        }
-        if seen.is_writer(role.as_ref()) {
-            return Ok(Some(self.moved(from, to, true)));
-        }
-        let shown = self.access.clock().wall().since(since) > SHOWS_WITHIN;
-        if !shown || self.moves_already(&seen, from, to)? {
-            return Ok(None);
-        }
-        match self.detach(to, why, context).await {
-            // Asked for already, and not shown yet.
-            Err(refused) if !matches!(refused.said, Said::Missing | Said::Busy) => Err(refused.failure()),
-            _ => Ok(None),
+    /// Looks after accepted work.
+    pub(super) async fn take_up(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
+        let read: Handle =
+            serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
+        let (component, again) = (&self.component, Outcome::Accepted { handle: handle.to_owned() });
+        match read {
+            Handle::Near { from, to } => match self.switch(&Move::planned(&from, &to), context).await? {
+                // The journal keeps the first handle, so the end is told under it too.
+                Outcome::Accepted { .. } => Ok(again),
+                Outcome::Skipped { .. } => Ok(self.moved(&from, &to, false)),
+                over => Ok(over),
+            },
+            Handle::Switch { from, to, allow_loss, since } => {
+                let seen = self.look(&to).await?;
+                let role = self.state(&seen).role;
+                if seen.is_writer(role.as_ref()) {
+                    return Ok(self.moved(&from, &to, allow_loss));
+                }
+                self.may_still_come(&seen, &to, since).map(|()| again)
+            }
+            Handle::Doubt { from, to, why, since } => {
+                in_doubt(self, (&from, &to), &why, since, context).await.map(|done| done.unwrap_or(again))
+            }
+            Handle::Detach { to, why } => {
+                let seen = self.look(&to).await?;
+                let alone = seen.member().is_none() && self.state(&seen).role == Some(Role::Writer);
+                Ok(if alone { self.detached(&to, &why) } else { again })
+            }
+            Handle::Rejoin { region, upstream } => {
+                let seen = self.look(&region).await?;
+                let follows = Some(Role::Standby { upstream: Some(upstream.clone()), streaming: true });
+                let text = format!("{component} in {region} follows {upstream}");
+                Ok(if self.state(&seen).role == follows { Outcome::done_with(text) } else { again })
+            }
         }
     }
 
-    /// True when exactly this move is under way; a failure when another one, or a person, came first.
+    /// An end that is known is refused: what may be asked after again is not over.
+    fn may_still_come(&self, seen: &Seen, to: &Region, since: Wall) -> Result<(), Failure> {
+        let settled = seen.datastore.as_ref().is_some_and(|d| d.is_settled());
+        match settled && self.access.clock().wall().since(since) > SHOWS_WITHIN {
+            true => Err(Failure::rejected(format!("the move of {} to {to} ended without effect", self.component))
+                .hint("look at the events of the replication groups for the reason")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Detachable for ElastiCacheDriver {
+    type Seen = Seen;
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn may_detach(&self) -> bool {
+        self.plan.may_detach
+    }
+
+    async fn seen(&self, region: &Region) -> Result<Seen, Failure> {
+        self.look(region).await
+    }
+
+    fn part(&self, seen: &Seen) -> Part {
+        let role = self.state(seen).role;
+        match seen.member() {
+            // AWS does not say more of a move than `moves_already` reads.
+            Some(_) => Part::Member { is_writer: seen.is_writer(role.as_ref()), moves: false },
+            None => Part::Alone { is_writer: role == Some(Role::Writer) },
+        }
+    }
+
     fn moves_already(&self, seen: &Seen, from: &Region, to: &Region) -> Result<bool, Failure> {
         let (component, name) = (&self.component, &self.plan.global_datastore);
         let Some(datastore) = &seen.datastore else {
@@ -171,8 +198,7 @@ impl ElastiCacheDriver {
         }
     }
 
-    /// The last way: out of the datastore, alone, and nobody stops the old primary.
-    async fn detach(&self, to: &Region, why: &str, context: &Context) -> Result<(), Refused> {
+    async fn take_out(&self, to: &Region, _: &Seen, why: &str, context: &Context) -> Result<(), Refused> {
         let client = self.client(to).await.expect("a configuration is made without a call");
         let (name, group) = (&self.plan.global_datastore, &self.plan.regions[to].group);
         let send = || {
@@ -182,53 +208,6 @@ impl ElastiCacheDriver {
         let call = self.call(to, "DisassociateGlobalReplicationGroup");
         tracing::warn!(component = %self.component, region = %to, "taking it out of the datastore: {why}");
         self.access.change(call, context.deadline / 10, send).await.map(|_| ())
-    }
-
-    /// Looks after accepted work.
-    pub(super) async fn take_up(&self, handle: &str, context: &Context) -> Result<Outcome, Failure> {
-        let read: Handle =
-            serde_json::from_str(handle).map_err(|_| Failure::unsupported(format!("no such handle: {handle}")))?;
-        let (component, again) = (&self.component, Outcome::Accepted { handle: handle.to_owned() });
-        match read {
-            Handle::Near { from, to } => match self.switch(&Move::planned(&from, &to), context).await? {
-                // The journal keeps the first handle, so the end is told under it too.
-                Outcome::Accepted { .. } => Ok(again),
-                Outcome::Skipped { .. } => Ok(self.moved(&from, &to, false)),
-                over => Ok(over),
-            },
-            Handle::Switch { from, to, allow_loss, since } => {
-                let seen = self.look(&to).await?;
-                let role = self.state(&seen).role;
-                if seen.is_writer(role.as_ref()) {
-                    return Ok(self.moved(&from, &to, allow_loss));
-                }
-                self.may_still_come(&seen, &to, since).map(|()| again)
-            }
-            Handle::Doubt { from, to, why, since } => {
-                self.in_doubt((&from, &to), &why, since, context).await.map(|done| done.unwrap_or(again))
-            }
-            Handle::Detach { to, why } => {
-                let seen = self.look(&to).await?;
-                let alone = seen.member().is_none() && self.state(&seen).role == Some(Role::Writer);
-                Ok(if alone { self.detached(&to, &why) } else { again })
-            }
-            Handle::Rejoin { region, upstream } => {
-                let seen = self.look(&region).await?;
-                let follows = Some(Role::Standby { upstream: Some(upstream.clone()), streaming: true });
-                let text = format!("{component} in {region} follows {upstream}");
-                Ok(if self.state(&seen).role == follows { Outcome::done_with(text) } else { again })
-            }
-        }
-    }
-
-    /// An end that is known is refused: what may be asked after again is not over.
-    fn may_still_come(&self, seen: &Seen, to: &Region, since: Wall) -> Result<(), Failure> {
-        let settled = seen.datastore.as_ref().is_some_and(|d| d.is_settled());
-        match settled && self.access.clock().wall().since(since) > SHOWS_WITHIN {
-            true => Err(Failure::rejected(format!("the move of {} to {to} ended without effect", self.component))
-                .hint("look at the events of the replication groups for the reason")),
-            false => Ok(()),
-        }
     }
 
     fn moved(&self, from: &Region, to: &Region, allow_loss: bool) -> Outcome {
@@ -246,9 +225,7 @@ impl ElastiCacheDriver {
         let warning = format!(
             "{component} in {to} was taken out of global datastore {name}, because {why}; nothing stops the old primary"
         );
-        let text = format!("{component} in {to} stands alone");
-        let output = Output { assurance: Some(FenceAssurance::None), text, ..Output::default() };
-        Outcome::Warned { output, warning }
+        stands_alone(component, to, warning)
     }
 }
 

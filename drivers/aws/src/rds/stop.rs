@@ -2,8 +2,9 @@
 
 use super::{Handle, RdsDriver};
 use crate::call::SHOWS_WITHIN;
-use crate::instance::{Instance, REBOOTED, Reboot, STOPPED_AT};
-use aws_sdk_rds::types::Tag;
+use crate::instance::{Instance, Reboot};
+use crate::marks::Marks;
+use crate::silence::{Next, Runs, Silencing};
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Failure, Outcome, Output};
@@ -30,38 +31,41 @@ impl RdsDriver {
             let assurance = Some(FenceAssurance::ConnectionsCut);
             return Ok(Outcome::Done { output: Output { position, assurance, text, ..Output::default() } });
         }
-        if seen.groups != closed {
-            if !(seen.serves() || seen.is_stopped()) {
-                return Err(busy(component.as_str(), region, &seen));
-            }
-            // Marks of an earlier stop would be believed.
-            self.unmark(region, &seen, context).await?;
-            self.regroup(region, closed.into_iter().collect(), context).await?;
-            return Ok(going_on);
-        }
-        if let (Some(Reboot::Asked(_)), false) = (seen.reboot, seen.serves() || seen.is_stopped()) {
-            // Where it takes no tag now, the time since says the same later.
-            let marked = self.mark(region, &seen, REBOOTED, &Reboot::Seen.word(), context).await;
-            marked.unwrap_or_else(|f| tracing::debug!("{component} in {region} is down and takes no tag: {f}"));
-        }
-        if !seen.groups_settled || !(seen.serves() || seen.is_stopped()) {
-            return Ok(going_on);
-        }
-        if seen.reboot.is_none() && seen.serves() {
-            let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
-            let send = || client.reboot_db_instance().db_instance_identifier(name).send();
-            let call = self.call(region, "RebootDBInstance");
-            self.access.change(call, context.deadline / 4, send).await.map_err(|r| r.failure())?;
-            let asked = Reboot::Asked(self.access.clock().wall());
-            self.mark(region, &seen, REBOOTED, &asked.word(), context).await?;
-            return Ok(going_on);
-        }
+        let rests = seen.serves() || seen.is_stopped();
+        let silencing = Silencing {
+            closed: seen.groups == closed,
+            settled: seen.groups_settled,
+            rests,
+            runs: match seen.is_stopped() {
+                true => Runs::Stopped,
+                false if rests => Runs::All,
+                false => Runs::None,
+            },
+            reboot: seen.reboot,
+        };
         let now = self.access.clock().wall();
-        if seen.serves() && !seen.reboot.is_some_and(|r| r.is_over(now, SHOWS_WITHIN)) {
-            return Ok(going_on);
+        match silencing.next(now, SHOWS_WITHIN) {
+            Next::Busy => return Err(busy(component.as_str(), region, &seen)),
+            Next::Close => {
+                self.unmark(region, &seen, context).await?;
+                self.regroup(region, closed.into_iter().collect(), context).await?;
+            }
+            Next::Wait => {}
+            Next::Reboot => {
+                let (client, name) = (self.rds(region).await?, &self.place(region)?.instance);
+                let send = || client.reboot_db_instance().db_instance_identifier(name).send();
+                let call = self.call(region, "RebootDBInstance");
+                self.access.change(call, context.deadline / 4, send).await.map_err(|r| r.failure())?;
+                let asked = Reboot::Asked(self.access.clock().wall());
+                self.marks(region, &seen, context).await?.reboot(asked).await?;
+            }
+            Next::SeenDown => {
+                // Where it takes no tag now, the time since says the same later.
+                let marked = self.marks(region, &seen, context).await?.reboot(Reboot::Seen).await;
+                marked.unwrap_or_else(|f| tracing::debug!("{component} in {region} is down and takes no tag: {f}"));
+            }
+            Next::Note => self.marks(region, &seen, context).await?.stopped().await?,
         }
-        // It is back, and closed: whatever was acknowledged was so before now.
-        self.mark(region, &seen, STOPPED_AT, &now.0.to_string(), context).await?;
         Ok(going_on)
     }
 
@@ -111,32 +115,21 @@ impl RdsDriver {
         self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
     }
 
-    async fn mark(
-        &self,
-        region: &Region,
-        seen: &Instance,
-        key: &str,
-        value: &str,
+    async fn marks<'a>(
+        &'a self,
+        region: &'a Region,
+        seen: &'a Instance,
         context: &Context,
-    ) -> Result<(), Failure> {
-        let client = self.rds(region).await?;
-        let tag = Tag::builder().key(key).value(value).build();
-        let send = || client.add_tags_to_resource().resource_name(&seen.arn).tags(tag.clone()).send();
-        let call = self.call(region, "AddTagsToResource");
-        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
+    ) -> Result<Marks<'a>, Failure> {
+        let (client, time) = (self.rds(region).await?, context.deadline / 4);
+        Ok(Marks { access: &self.access, client, region: self.access.name(region), arn: &seen.arn, time })
     }
 
     async fn unmark(&self, region: &Region, seen: &Instance, context: &Context) -> Result<(), Failure> {
-        if seen.reboot.is_none() && seen.stopped_at.is_none() {
-            return Ok(());
+        match seen.reboot.is_none() && seen.stopped_at.is_none() {
+            true => Ok(()),
+            false => self.marks(region, seen, context).await?.clear().await,
         }
-        let client = self.rds(region).await?;
-        let send = || {
-            let call = client.remove_tags_from_resource().resource_name(&seen.arn);
-            call.tag_keys(REBOOTED).tag_keys(STOPPED_AT).send()
-        };
-        let call = self.call(region, "RemoveTagsFromResource");
-        self.access.change(call, context.deadline / 4, send).await.map(|_| ()).map_err(|r| r.failure())
     }
 }
 

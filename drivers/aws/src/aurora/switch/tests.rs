@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::Access;
-use crate::cluster::{Copy, Group, Member, Moving};
+use crate::cluster::{Copy, Global, Member, Moving};
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::plan::aws::{AuroraMember, AuroraPlan, AwsPlan};
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -15,9 +15,9 @@ fn seen(status: &str, moving: Option<&str>) -> Seen {
     let member = |arn: &str, is_writer| Member { arn: arn.to_owned(), is_writer, sync: None };
     let moving = moving.map(|s| Moving { status: s.to_owned(), to: Some(WEST.to_owned()) });
     let members = vec![member(EAST, true), member(WEST, false)];
-    let group = Some(Group { status: status.to_owned(), members, moving });
+    let global = Some(Global { status: status.to_owned(), members, moving });
     let copy = Copy { arn: Some(WEST.to_owned()), status: Some("available".to_owned()), ..Copy::default() };
-    Seen { group, copy, closed: Default::default(), engine: None, deletion_protection: true, has_instances: true }
+    Seen { global, copy, closed: Default::default(), engine: None, deletion_protection: true, has_instances: true }
 }
 
 #[test]
