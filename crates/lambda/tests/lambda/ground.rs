@@ -19,6 +19,9 @@ use std::time::Duration;
 pub(crate) const EAST: &str = "us-east-2";
 pub(crate) const WEST: &str = "us-west-2";
 
+/// The bucket of the store.
+pub(crate) const STORE: &str = "journal";
+
 /// How many modelled seconds go by in one.
 const SPEED: f64 = 50.0;
 
@@ -28,7 +31,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(120);
 pub(crate) struct Ground {
     pub(crate) server: AwsServer,
     folder: tempfile::TempDir,
-    zone: String,
+    /// What the server says of what it made.
+    pub(crate) made: Value,
     asked: AtomicU32,
 }
 
@@ -41,6 +45,20 @@ pub(crate) struct Sandbox {
 impl Ground {
     /// `None`, after saying why, where there is no environment for the server.
     pub(crate) async fn find() -> Option<Ground> {
+        let service =
+            |region: &str, tasks: u32| json!({"region": region, "cluster": "pay", "service": "web", "tasks": tasks});
+        let wanted = json!({
+            "rds": [{"instances": [[EAST, "pay-east"], [WEST, "pay-west"]]}],
+            "ecs": [service(EAST, 4), service(WEST, 1)],
+            "zones": ["example.com"],
+            "topics": [[WEST, "incidents"]],
+            "stores": [["us-east-1", STORE]],
+        });
+        Self::with(wanted).await
+    }
+
+    /// Another world.
+    pub(crate) async fn with(wanted: Value) -> Option<Ground> {
         let server = match AwsServer::start(SPEED).await {
             Ok(server) => server,
             Err(e @ AwsServerError::NotInstalled(_)) => {
@@ -49,22 +67,17 @@ impl Ground {
             }
             Err(e) => panic!("{e}"),
         };
-        let service =
-            |region: &str, tasks: u32| json!({"region": region, "cluster": "pay", "service": "web", "tasks": tasks});
-        let wanted = json!({
-            "rds": [{"instances": [[EAST, "pay-east"], [WEST, "pay-west"]]}],
-            "ecs": [service(EAST, 4), service(WEST, 1)],
-            "zones": ["example.com"],
-            "topics": [[WEST, "incidents"]],
-            "stores": [["us-east-1", "journal"]],
-        });
         let made = server.tell("seed", wanted).await.unwrap();
-        let zone = made["zones"]["example.com"].as_str().unwrap().to_owned();
-        Some(Ground { server, folder: tempfile::tempdir().unwrap(), zone, asked: AtomicU32::new(0) })
+        Some(Ground { server, folder: tempfile::tempdir().unwrap(), made, asked: AtomicU32::new(0) })
+    }
+
+    /// The id of the zone.
+    pub(crate) fn zone(&self) -> String {
+        self.made["zones"]["example.com"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn plan(&self, policy: &str, alarm: &str) -> String {
-        let (endpoint, zone) = (self.server.endpoint(), &self.zone);
+        let (endpoint, zone) = (self.server.endpoint(), self.zone());
         format!(
             r#"
 application: payments
@@ -74,7 +87,7 @@ controller:
   listen: 127.0.0.1:7400
   token: {{ env: PILOTLIGHT_TOKEN }}
   leader_lease: 3s
-  store: {{ s3: {{ bucket: journal, region: us-east-1, endpoint: "{endpoint}" }} }}
+  store: {{ s3: {{ bucket: {STORE}, region: us-east-1, endpoint: "{endpoint}" }} }}
 policy: {{ {policy}, guarantee: best-effort, lease: 3s, renew: 500ms }}
 aws: {{ endpoint: "{endpoint}", account: "123456789012" }}
 alarms:

@@ -5,6 +5,7 @@
 
 mod alarms;
 mod drills;
+mod example;
 mod ground;
 mod refusals;
 mod runs;
