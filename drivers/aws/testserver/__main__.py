@@ -60,7 +60,7 @@ def main():
     parser.add_argument("--stay", action="store_true", help="go on when standard input ends")
     args = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-    CLOCK.speed = args.speed
+    CLOCK.set(args.speed)
     parts = (database, replicas, members, backups, dns, compute, cache, objects, metrics, alarms, nodes, account, edges, selections)
     for part in parts:
         part.install()

@@ -8,10 +8,15 @@ class Clock:
 
     def __init__(self):
         self.speed = 1.0
-        self.started = time.monotonic()
+        self.before = 0.0
+        self.since = time.monotonic()
 
     def now(self):
-        return (time.monotonic() - self.started) * self.speed
+        return self.before + (time.monotonic() - self.since) * self.speed
+
+    def set(self, speed):
+        """Goes on from now at another pace."""
+        self.before, self.since, self.speed = self.now(), time.monotonic(), speed
 
 
 CLOCK = Clock()
@@ -35,7 +40,6 @@ PHASES = {
     "instance": 90.0,
     "node-update": 20.0,
     "change": 30.0,
-    "health": 30.0,
     "cache-failover": 60.0,
     "object-lag": 5.0,
     "deploy": 60.0,

@@ -89,6 +89,9 @@ def route(method, path, given, calls, faults):
             return [c for c in calls if c["at"] >= since]
         case ("GET", ["time"]):
             return {"now": CLOCK.now(), "speed": CLOCK.speed}
+        case ("POST", ["speed"]):
+            CLOCK.set(float(given["speed"]))
+            return {"now": CLOCK.now(), "speed": CLOCK.speed}
         case ("POST", ["write"]):
             return {"number": store(given).write(given["region"], given["name"])}
         case ("GET", ["held"]):

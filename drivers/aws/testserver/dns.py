@@ -12,13 +12,16 @@ from moto.route53.models import route53_backends
 from moto.route53.responses import Route53
 
 import objects
-from clock import CLOCK, PHASES, begin
+from clock import CLOCK, begin
 from world import LOCK
 
 ACCOUNT = "123456789012"
 CHANGES = {}
 HEALTH = {}
 NUMBERS = itertools.count(1)
+
+# How long resolvers keep what an alias answers: its target's time to live, which is 60 s for a load balancer.
+ALIAS_TTL = 60
 
 original_change = Route53.change_resource_record_sets
 
@@ -68,6 +71,11 @@ def set_health(check, given):
     return HEALTH[check]
 
 
+def takes(check):
+    """Modelled seconds until checkers have seen the same as often in a row as the check asks for."""
+    return float(check.request_interval) * float(check.failure_threshold)
+
+
 def is_healthy(check):
     """True, False, or None for unknown. A change shows only when the checkers have seen it often enough."""
     inverted = check.inverted in (True, "true")
@@ -75,10 +83,10 @@ def is_healthy(check):
         return not inverted
     asked = re.fullmatch(r"(.+?)\.s3\.[a-z0-9-]+\.amazonaws\.com", check.fqdn or "")
     if asked and check.id not in HEALTH:
-        readable = objects.seen_by_checkers(asked[1], (check.resource_path or "/").lstrip("/"))
+        readable = objects.seen_by_checkers(asked[1], (check.resource_path or "/").lstrip("/"), takes(check))
         return readable != inverted
     state = HEALTH.get(check.id, {"status": "ok", "was": "ok", "since": -1e9})
-    word = state["status"] if CLOCK.now() - state["since"] >= PHASES["health"] else state["was"]
+    word = state["status"] if CLOCK.now() - state["since"] >= takes(check) else state["was"]
     healthy = {"ok": True, "fail": False, "probe": None}.get(word)
     if word == "probe":
         healthy = probe(check)
@@ -112,7 +120,12 @@ def resolve(name):
     else:
         weighted = [s for s in sets if s.weight is None or int(s.weight) > 0] or sets
         chosen = [s for s in weighted if good(s)] or weighted
-    return [{"set": s.set_identifier, "values": values(s)} for s in chosen]
+    return [{"set": s.set_identifier, "values": values(s), "ttl": ttl(s)} for s in chosen]
+
+
+def ttl(record):
+    """How long resolvers keep the answer, in modelled seconds."""
+    return ALIAS_TTL if record.alias_target else int(record.ttl)
 
 
 def values(record):

@@ -125,12 +125,12 @@ def asked_by_anybody(name, key):
     return 200 if is_readable(name, key) else 403
 
 
-def seen_by_checkers(name, key):
+def seen_by_checkers(name, key, takes):
     """What checkers outside see: nothing of a region that is down, and a change only after a while."""
     if name not in backend().buckets or not up(name):
         return False
     since, was = TURNED.get((name, key), (-1e9, False))
-    return is_readable(name, key) if CLOCK.now() - since >= PHASES["health"] else was
+    return is_readable(name, key) if CLOCK.now() - since >= takes else was
 
 
 def put_and_copy(self, bucket_name, key_name, value, *args, **kwargs):

@@ -61,8 +61,9 @@ def make_all(port, wanted):
         made.setdefault("zones", {})[name] = zone.rsplit("/", 1)[-1]
     for region in wanted.get("networks", []):
         made.setdefault("networks", {})[region] = network(port, region)
-    for name in wanted.get("checks", []):
-        made.setdefault("checks", {})[name] = check(port, name)
+    for one in wanted.get("checks", []):
+        one = {"name": one} if isinstance(one, str) else one
+        made.setdefault("checks", {})[one["name"]] = check(port, one)
     for one in wanted.get("switches", []):
         made.setdefault("switches", {})[one["bucket"]] = switch(port, one, made.get("zones", {}))
     for region, name in wanted.get("topics", []):
@@ -338,10 +339,17 @@ def distribution(port, one):
     return client(port, "cloudfront", "us-east-1").create_distribution(DistributionConfig=config)["Distribution"]["Id"]
 
 
-def check(port, name):
-    config = {"Type": "HTTP", "IPAddress": "127.0.0.1", "Port": 80, "ResourcePath": "/health", "RequestInterval": 10}
+def check(port, one):
+    config = {
+        "Type": "HTTP",
+        "IPAddress": "127.0.0.1",
+        "Port": 80,
+        "ResourcePath": "/health",
+        "RequestInterval": one.get("interval", 10),
+        "FailureThreshold": one.get("failures", 3),
+    }
     route53 = client(port, "route53", "us-east-1")
-    return route53.create_health_check(CallerReference=name, HealthCheckConfig=config)["HealthCheck"]["Id"]
+    return route53.create_health_check(CallerReference=one["name"], HealthCheckConfig=config)["HealthCheck"]["Id"]
 
 
 def answer(given):
@@ -366,7 +374,7 @@ def switch(port, one, made_zones):
         "Port": 443,
         "ResourcePath": f"/{one['object']}",
         "RequestInterval": one.get("interval", 10),
-        "FailureThreshold": 3,
+        "FailureThreshold": one.get("failures", 3),
         "Inverted": True,
     }
     route53 = client(port, "route53", "us-east-1")

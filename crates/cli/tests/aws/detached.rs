@@ -2,6 +2,7 @@
 //! is silenced, kept, joins again and is gone home to.
 
 use crate::ground::{EAST, Ground, WEST};
+use crate::seen::{follows, state};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -24,31 +25,18 @@ components:
     )
 }
 
-async fn say(ground: &Arc<Ground>, words: &'static [&'static str]) -> (i32, String) {
-    let asking = ground.clone();
-    let (code, out, err) = tokio::task::spawn_blocking(move || asking.said(words)).await.unwrap();
-    (code, format!("{out}\n{err}\n{}", ground.log()))
-}
-
 async fn write(ground: &Ground, region: &str, cluster: &str) -> u64 {
     let body = json!({"region": region, "name": cluster});
     ground.server.tell("write", body).await.unwrap()["number"].as_u64().unwrap()
 }
 
 /// Waits until the copy of a region is seen in that role, as often as the controller looks.
-async fn seen(ground: &Arc<Ground>, region: &'static str, role: &'static str) {
-    let asking = ground.clone();
-    let wait = move || {
-        tokio::runtime::Handle::current().block_on(asking.until("the copy to be seen", |ground| {
-            let status = ground.status();
-            let regions = status["regions"].as_array().cloned().unwrap_or_default();
-            let region = regions.into_iter().find(|r| r["region"] == region).unwrap_or_default();
-            let state = region["components"][0]["state"].clone();
-            let follows = role != "standby" || state["streaming"] == true;
-            if state["role"] == role && follows { Ok(()) } else { Err(state.to_string()) }
-        }));
+async fn seen(ground: &Arc<Ground>, region: &str, role: &str) {
+    let is = |status: &Value| match role {
+        "standby" => follows(status, "database", region),
+        role => state(status, "database", region)["role"] == role,
     };
-    tokio::task::spawn_blocking(wait).await.unwrap();
+    ground.until_status("the copy to be seen", is).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,16 +54,16 @@ async fn a_region_that_was_left_by_a_detach_joins_again_and_is_gone_home_to() {
     ground.server.tell("faults", fault).await.unwrap();
     // Seen down by a controller that looks once a second.
     ground.server.tell("phases", json!({"reboot": 600})).await.unwrap();
-    let (code, said) = say(&ground, &["failover", "--to", WEST, "--yes"]).await;
+    let (code, said) = ground.say(&["failover", "--to", WEST, "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     let kept = write(&ground, EAST, "pay-east").await;
     write(&ground, WEST, "pay-west").await;
 
     seen(&ground, WEST, "writer").await;
-    let (code, said) = say(&ground, &["rejoin", "--dry-run"]).await;
+    let (code, said) = ground.say(&["rejoin", "--dry-run"]).await;
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("PL-0948") && said.contains("Fence database"), "{said}");
-    let (code, said) = say(&ground, &["rejoin", "--yes"]).await;
+    let (code, said) = ground.say(&["rejoin", "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     let names: Vec<String> = {
         let shown = ground.server.ask(&format!("clusters?region={EAST}")).await.unwrap();
@@ -86,11 +74,11 @@ async fn a_region_that_was_left_by_a_detach_joins_again_and_is_gone_home_to() {
 
     seen(&ground, EAST, "standby").await;
     let written = write(&ground, WEST, "pay-west").await;
-    let (code, said) = say(&ground, &["failback", "--yes"]).await;
+    let (code, said) = ground.say(&["failback", "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     assert_eq!(ground.status()["units"][0]["writer"], Value::from(EAST));
     assert!(ground.held(EAST, "pay-east").await.contains(&written));
     seen(&ground, WEST, "standby").await;
-    let (code, said) = say(&ground, &["rejoin", "--yes"]).await;
+    let (code, said) = ground.say(&["rejoin", "--yes"]).await;
     assert_eq!(code, 3, "at home, the other side follows by itself: {said}");
 }

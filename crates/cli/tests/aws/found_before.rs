@@ -2,8 +2,11 @@
 //! whole or one of its steps would fail.
 
 use crate::ground::{EAST, Ground, WEST};
+use crate::seen::state;
+use crate::wait::until;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 const EAST_BUCKET: &str = "found-east-2";
 const WEST_BUCKET: &str = "found-west-2";
@@ -31,42 +34,26 @@ components:
     )
 }
 
-fn role(status: &Value, component: &str, region: &str) -> Value {
-    let regions = status["regions"].as_array().cloned().unwrap_or_default();
-    let region = regions.into_iter().find(|r| r["region"] == region).unwrap_or_default();
-    let components = region["components"].as_array().cloned().unwrap_or_default();
-    components.into_iter().find(|c| c["component"] == component).unwrap_or_default()["state"]["role"].clone()
-}
-
 /// Asks until the check ends with that code and says all of that; panics with what it said last.
-async fn found(ground: &Arc<Ground>, what: &'static str, code: i32, told: &'static [&'static str]) {
-    let asking = ground.clone();
-    let wait = move || {
-        tokio::runtime::Handle::current().block_on(asking.until(what, |ground| {
-            let (ended, out, err) = ground.said(&["check", "--live"]);
-            let missing: Vec<&str> = told.iter().filter(|t| !out.contains(**t)).copied().collect();
-            if ended == code && missing.is_empty() {
-                return Ok(());
-            }
-            Err(format!("exit {ended}, without {missing:?}: {out}\n{err}\n{}", ground.log()))
-        }));
+async fn found(ground: &Arc<Ground>, what: &str, code: i32, told: &[&str]) {
+    let ask = async || {
+        let (ended, said) = ground.say(&["check", "--live"]).await;
+        let missing: Vec<&&str> = told.iter().filter(|t| !said.contains(**t)).collect();
+        match ended == code && missing.is_empty() {
+            true => Ok(()),
+            false => Err(format!("exit {ended}, without {missing:?}: {said}")),
+        }
     };
-    tokio::task::spawn_blocking(wait).await.unwrap();
+    until(what, Duration::from_secs(90), ask).await;
 }
 
-async fn by_hand(ground: &Arc<Ground>, to: &'static str) {
+async fn by_hand(ground: &Arc<Ground>, to: &str) {
     let cluster = if to == EAST { "pay-east" } else { "pay-west" };
     let target = format!("arn:aws:rds:{to}:123456789012:cluster:{cluster}");
     let moved = json!({"global_cluster": "payments", "target": target});
     ground.server.tell("by-hand/switchover", moved).await.unwrap();
-    let asking = ground.clone();
-    let wait = move || {
-        tokio::runtime::Handle::current().block_on(asking.until("the move by hand to be seen", |ground| {
-            let role = role(&ground.status(), "database", to);
-            if role == "writer" { Ok(()) } else { Err(role.to_string()) }
-        }));
-    };
-    tokio::task::spawn_blocking(wait).await.unwrap();
+    let is = |status: &Value| state(status, "database", to)["role"] == "writer";
+    ground.until_status("the move by hand to be seen", is).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Two regions that are not us-east-1, where Route 53 is called.
@@ -20,8 +20,7 @@ pub(crate) const SPEED: f64 = 50.0;
 
 pub(crate) struct Ground {
     pub(crate) server: AwsServer,
-    /// How many modelled seconds go by in one.
-    pub(crate) speed: f64,
+    speed: Mutex<f64>,
     folder: tempfile::TempDir,
     /// Where commands are typed.
     at: PathBuf,
@@ -43,6 +42,7 @@ impl Ground {
                 let folder = tempfile::tempdir().unwrap();
                 let at = folder.path().to_owned();
                 let exported = Mutex::new([("PILOTLIGHT_TOKEN".to_owned(), "secret".to_owned())].into());
+                let speed = Mutex::new(speed);
                 Some(Ground { server, speed, folder, at, exported, serving: Mutex::default() })
             }
             Err(e @ AwsServerError::NotInstalled(_)) => {
@@ -51,6 +51,17 @@ impl Ground {
             }
             Err(e) => panic!("{e}"),
         }
+    }
+
+    /// How many modelled seconds go by in one.
+    pub(crate) fn speed(&self) -> f64 {
+        *self.speed.lock().unwrap()
+    }
+
+    /// Modelled time goes on at another pace.
+    pub(crate) async fn go_on_at(&self, speed: f64) {
+        self.server.tell("speed", json!({"speed": speed})).await.unwrap();
+        *self.speed.lock().unwrap() = speed;
     }
 
     /// Clusters, services and a zone as a plan names them.
@@ -209,7 +220,38 @@ components:
 
     /// Waits for what `ask` answers.
     pub(crate) async fn until<T>(&self, what: &str, mut ask: impl FnMut(&Ground) -> Result<T, String>) -> T {
-        until(what, Duration::from_secs(90), || ask(self)).await
+        until(what, Duration::from_secs(90), async || ask(self)).await
+    }
+
+    /// Types a command beside what else goes on: its exit code and all that was said, the controller's last words too.
+    pub(crate) async fn say(self: &Arc<Self>, words: &[&str]) -> (i32, String) {
+        let typed: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let (code, out, err, log) = self
+            .beside(move |ground| {
+                let words: Vec<&str> = typed.iter().map(String::as_str).collect();
+                let (code, out, err) = ground.said(&words);
+                (code, out, err, ground.log())
+            })
+            .await;
+        (code, format!("{out}\n{err}\n{log}"))
+    }
+
+    /// Waits until the status is so.
+    pub(crate) async fn until_status(self: &Arc<Self>, what: &str, is: impl Fn(&Value) -> bool) {
+        let ask = async || {
+            let (status, log) = self.beside(|ground| (ground.status(), ground.log())).await;
+            if is(&status) { Ok(()) } else { Err(format!("{status}\n{log}")) }
+        };
+        until(what, Duration::from_secs(90), ask).await;
+    }
+
+    /// What blocks, on a thread of its own.
+    pub(crate) async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let ground = self.clone();
+        tokio::task::spawn_blocking(move || work(&ground)).await.unwrap()
     }
 
     pub(crate) async fn region(&self, region: &str, control: &str, data: &str) {

@@ -12,5 +12,6 @@ mod found_before;
 mod ground;
 mod moves;
 mod objects;
+mod seen;
 mod switch;
 mod wait;

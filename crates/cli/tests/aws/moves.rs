@@ -1,6 +1,7 @@
 //! Failover, failback and refusals.
 
 use crate::ground::{EAST, Ground, SPEED, WEST};
+use crate::seen::{follows, heard};
 use crate::wait::pace;
 use serde_json::Value;
 use std::sync::Arc;
@@ -33,22 +34,6 @@ async fn use_it(ground: Arc<Ground>, stop: Arc<AtomicBool>) -> Outage {
     outage
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap()
-}
-
-async fn say(ground: &Arc<Ground>, words: &'static [&'static str]) -> (i32, String, String) {
-    let ground = ground.clone();
-    blocking(move || ground.said(words)).await
-}
-
-fn role(status: &Value, region: &str) -> Value {
-    let regions = status["regions"].as_array().cloned().unwrap_or_default();
-    let region = regions.into_iter().find(|r| r["region"] == region).unwrap_or_default();
-    let components = region["components"].as_array().cloned().unwrap_or_default();
-    components.into_iter().find(|c| c["component"] == "database").unwrap_or_default()["state"].clone()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_region_is_failed_over_and_taken_home_again() {
     let Some(ground) = Ground::find().await else { return };
@@ -58,9 +43,8 @@ async fn a_lost_region_is_failed_over_and_taken_home_again() {
     let ground = Arc::new(ground);
 
     // What is there already is refused.
-    let (code, out, err) = say(&ground, &["failover", "--to", EAST, "--yes"]).await;
-    assert_eq!(code, 3, "{out}{err}");
-    assert!(err.contains("PL-0201"), "{err}");
+    let (code, said) = ground.say(&["failover", "--to", EAST, "--yes"]).await;
+    assert!(code == 3 && said.contains("PL-0201"), "{code} {said}");
 
     let stop = Arc::new(AtomicBool::new(false));
     let user = tokio::spawn(use_it(ground.clone(), stop.clone()));
@@ -71,25 +55,14 @@ async fn a_lost_region_is_failed_over_and_taken_home_again() {
     ground.region(EAST, "hang", "down").await;
     let lost_at = ground.now().await;
     // A planned move needs the source, and says so.
-    let waiting = ground.clone();
-    blocking(move || {
-        let started = waiting;
-        tokio::runtime::Handle::current().block_on(started.until("the region to be silent", |ground| {
-            let status = ground.status();
-            let east = status["regions"].as_array().cloned().unwrap_or_default();
-            let heard = east.iter().find(|r| r["region"] == EAST).map(|r| r["heard"].clone()).unwrap_or_default();
-            if heard == false { Ok(()) } else { Err(format!("{east:?}")) }
-        }));
-    })
-    .await;
-    let (code, _, err) = say(&ground, &["switchover", "--to", WEST, "--yes"]).await;
-    assert_eq!(code, 3, "{err}");
-    assert!(err.contains("PL-0204"), "{err}");
+    ground.until_status("the region to be silent", |status| heard(status, EAST) == Some(false)).await;
+    let (code, said) = ground.say(&["switchover", "--to", WEST, "--yes"]).await;
+    assert!(code == 3 && said.contains("PL-0204"), "{code} {said}");
 
     let asked_at = ground.now().await;
-    let (code, out, err) = say(&ground, &["failover", "--to", WEST, "--yes"]).await;
+    let (code, said) = ground.say(&["failover", "--to", WEST, "--yes"]).await;
     let done_at = ground.now().await;
-    assert_eq!(code, 0, "{out}\n{err}\n{}", ground.log());
+    assert_eq!(code, 0, "{said}");
     let calls = ground.calls(asked_at, EAST).await;
     assert!(calls.iter().all(|action| action.starts_with("Describe")), "only looks reach a lost region: {calls:?}");
     let status = ground.status();
@@ -119,18 +92,10 @@ async fn a_lost_region_is_failed_over_and_taken_home_again() {
         }
         written
     };
-    let following = ground.clone();
-    blocking(move || {
-        tokio::runtime::Handle::current().block_on(following.until("the copy to follow", |ground| {
-            let state = role(&ground.status(), EAST);
-            let follows = state["role"] == "standby" && state["streaming"] == true;
-            if follows { Ok(()) } else { Err(state.to_string()) }
-        }));
-    })
-    .await;
+    ground.until_status("the copy to follow", |status| follows(status, "database", EAST)).await;
     let began = ground.now().await;
-    let (code, out, err) = say(&ground, &["failback", "--yes"]).await;
-    assert_eq!(code, 0, "{out}\n{err}\n{}", ground.log());
+    let (code, said) = ground.say(&["failback", "--yes"]).await;
+    assert_eq!(code, 0, "{said}");
     println!("failback: run {:.0} s modelled", ground.now().await - began);
     let (region, _) = ground.write().await.unwrap();
     assert_eq!(region, EAST);
@@ -139,19 +104,12 @@ async fn a_lost_region_is_failed_over_and_taken_home_again() {
         written.iter().all(|number| held.contains(number)),
         "a planned move loses nothing: {written:?} in {held:?}"
     );
-    let following = ground.clone();
-    blocking(move || {
-        tokio::runtime::Handle::current().block_on(following.until("the other copy to follow", |ground| {
-            let state = role(&ground.status(), WEST);
-            if state["streaming"] == true { Ok(()) } else { Err(state.to_string()) }
-        }));
-    })
-    .await;
-    let (code, out, err) = say(&ground, &["check", "--live"]).await;
-    assert_eq!(code, 0, "{out}\n{err}");
-    assert!(out.contains("account 123456789012") && out.contains("ok       a switchover: could be"), "{out}");
+    ground.until_status("the other copy to follow", |status| follows(status, "database", WEST)).await;
+    let (code, said) = ground.say(&["check", "--live"]).await;
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("account 123456789012") && said.contains("ok       a switchover: could be"), "{said}");
     // The test keys belong to nobody whose policies could be simulated: that is told, and is no pass.
-    assert!(out.contains("PL-0946") && out.contains("cannot be told"), "{out}");
+    assert!(said.contains("PL-0946") && said.contains("cannot be told"), "{said}");
     assert!(ground.folder().join("state").exists());
 }
 
@@ -164,15 +122,12 @@ async fn nothing_is_promoted_without_a_person_behind_a_fence_that_is_only_attest
     ground.serve().await;
     let ground = Arc::new(ground);
     ground.region(EAST, "refuse", "down").await;
-    let waiting = ground.clone();
-    let held = blocking(move || {
-        tokio::runtime::Handle::current().block_on(waiting.until("the lost region to be judged", |ground| {
-            let unit = ground.status()["units"][0].clone();
-            let verdict = unit["judgement"]["verdict"].clone();
-            if verdict == "healthy" || verdict == "no-data-yet" { Err(unit.to_string()) } else { Ok(unit) }
-        }))
-    })
-    .await;
+    let judged = |status: &Value| {
+        let verdict = &status["units"][0]["judgement"]["verdict"];
+        !verdict.is_null() && verdict != "healthy" && verdict != "no-data-yet"
+    };
+    ground.until_status("the lost region to be judged", judged).await;
+    let held = ground.status()["units"][0].clone();
     assert_eq!(held["writer"], EAST, "{held}");
     assert_eq!(held["run"], Value::Null, "{held}");
     let cause = held["judgement"]["evidence"].as_array().cloned().unwrap_or_default();

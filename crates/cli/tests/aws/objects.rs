@@ -1,7 +1,8 @@
 //! Buckets the whole way through the binary: a failover with an object on its way, a rejoin that waits for it, and home.
 
 use crate::ground::{EAST, Ground, WEST};
-use serde_json::{Value, json};
+use crate::seen::{follows, heard};
+use serde_json::json;
 use std::sync::Arc;
 
 const EAST_BUCKET: &str = "shop-east-2";
@@ -39,36 +40,6 @@ async fn lag(ground: &Ground, seconds: f64) {
     ground.server.tell("lag", body).await.unwrap();
 }
 
-async fn say(ground: &Arc<Ground>, words: &'static [&'static str]) -> (i32, String) {
-    let asking = ground.clone();
-    let (code, out, err) = tokio::task::spawn_blocking(move || asking.said(words)).await.unwrap();
-    (code, format!("{out}\n{err}\n{}", ground.log()))
-}
-
-/// Waits until both regions are seen so.
-async fn seen(ground: &Arc<Ground>, what: &'static str, is: impl Fn(&Value) -> bool + Send + 'static) {
-    let asking = ground.clone();
-    let wait = move || {
-        tokio::runtime::Handle::current().block_on(asking.until(what, |ground| {
-            let status = ground.status();
-            if is(&status) { Ok(()) } else { Err(status.to_string()) }
-        }));
-    };
-    tokio::task::spawn_blocking(wait).await.unwrap();
-}
-
-fn heard(status: &Value, region: &str) -> bool {
-    let regions = status["regions"].as_array().cloned().unwrap_or_default();
-    regions.iter().any(|r| r["region"] == region && r["heard"] == true)
-}
-
-fn follows(status: &Value, region: &str) -> bool {
-    let regions = status["regions"].as_array().cloned().unwrap_or_default();
-    let region = regions.into_iter().find(|r| r["region"] == region).unwrap_or_default();
-    let state = &region["components"][0]["state"];
-    state["role"] == "standby" && state["streaming"] == true
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn buckets_fail_over_take_what_was_on_its_way_and_go_home() {
     let Some(ground) = Ground::find().await else { return };
@@ -77,16 +48,16 @@ async fn buckets_fail_over_take_what_was_on_its_way_and_go_home() {
     ground.write_text(&plan());
     ground.serve_any().await;
     let ground = Arc::new(ground);
-    seen(&ground, "the copy to follow", |status| follows(status, WEST)).await;
-    let (code, said) = say(&ground, &["check", "--live"]).await;
+    ground.until_status("the copy to follow", |status| follows(status, "objects", WEST)).await;
+    let (code, said) = ground.say(&["check", "--live"]).await;
     assert_eq!(code, 0, "{said}");
 
     lag(&ground, 100_000.0).await;
     let kept = write(&ground, EAST, EAST_BUCKET).await;
     ground.region(EAST, "hang", "down").await;
-    seen(&ground, "the region to be silent", |status| !heard(status, EAST)).await;
+    ground.until_status("the region to be silent", |status| heard(status, EAST) == Some(false)).await;
     let since = ground.now().await;
-    let (code, said) = say(&ground, &["failover", "--to", WEST, "--yes"]).await;
+    let (code, said) = ground.say(&["failover", "--to", WEST, "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     let calls = ground.calls(since, EAST).await;
     assert!(calls.iter().all(|action| action.starts_with("Get")), "only looks reach a lost region: {calls:?}");
@@ -96,19 +67,19 @@ async fn buckets_fail_over_take_what_was_on_its_way_and_go_home() {
 
     ground.region(EAST, "up", "up").await;
     lag(&ground, 0.0).await;
-    seen(&ground, "the region to be heard", |status| heard(status, EAST)).await;
-    let (code, said) = say(&ground, &["rejoin", "--yes"]).await;
+    ground.until_status("the region to be heard", |status| heard(status, EAST) == Some(true)).await;
+    let (code, said) = ground.say(&["rejoin", "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     assert!(holds(&ground, WEST, WEST_BUCKET, kept).await, "what only the lost region held never came");
 
-    seen(&ground, "the old bucket to follow", |status| follows(status, EAST)).await;
-    let (code, said) = say(&ground, &["failback", "--yes"]).await;
+    ground.until_status("the old bucket to follow", |status| follows(status, "objects", EAST)).await;
+    let (code, said) = ground.say(&["failback", "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     assert_eq!(ground.status()["units"][0]["writer"], EAST);
     for number in [kept, new] {
         assert!(holds(&ground, EAST, EAST_BUCKET, number).await, "{number} is not at home");
     }
-    seen(&ground, "the other bucket to follow", |status| follows(status, WEST)).await;
-    let (code, said) = say(&ground, &["rejoin", "--yes"]).await;
+    ground.until_status("the other bucket to follow", |status| follows(status, "objects", WEST)).await;
+    let (code, said) = ground.say(&["rejoin", "--yes"]).await;
     assert_eq!(code, 3, "home, one rule copies and the other waits: {said}");
 }

@@ -2,7 +2,8 @@
 //! object in the region that is left, stay there when home is back, and go home by its deletion.
 
 use crate::ground::{EAST, Ground, WEST};
-use serde_json::{Value, json};
+use crate::seen::{follows, heard};
+use serde_json::json;
 use std::fs;
 use std::sync::Arc;
 
@@ -15,33 +16,6 @@ fn switch(plan: &str, check: &str) -> String {
          answers: {{ {EAST}: {{ value: 192.0.2.1, health_check: {check} }}, {WEST}: {{ value: 192.0.2.2 }} }}"
     );
     plan.replace(&plain, &checked)
-}
-
-async fn said(ground: &Arc<Ground>, words: &'static [&'static str]) {
-    let ground = ground.clone();
-    let (code, out, log) = tokio::task::spawn_blocking(move || {
-        let (code, out, err) = ground.said(words);
-        (code, format!("{out}\n{err}"), ground.log())
-    })
-    .await
-    .unwrap();
-    assert_eq!(code, 0, "{words:?}: {out}\n{log}");
-}
-
-async fn until(ground: &Arc<Ground>, what: &'static str, is: impl Fn(&Value) -> bool + Send + 'static) {
-    let ground = ground.clone();
-    let wait = move || {
-        tokio::runtime::Handle::current().block_on(ground.until(what, |ground| {
-            let status = ground.status();
-            if is(&status) { Ok(()) } else { Err(format!("{status}\n{}", ground.log())) }
-        }));
-    };
-    tokio::task::spawn_blocking(wait).await.unwrap();
-}
-
-fn east(status: &Value) -> Value {
-    let regions = status["regions"].as_array().cloned().unwrap_or_default();
-    regions.into_iter().find(|r| r["region"] == EAST).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,9 +38,10 @@ async fn users_are_moved_without_the_control_planes_of_home_and_of_route53() {
     for region in [EAST, "us-east-1"] {
         ground.region(region, "refuse", "down").await;
     }
-    until(&ground, "the region to be silent", |status| east(status)["heard"] == false).await;
+    ground.until_status("the region to be silent", |status| heard(status, EAST) == Some(false)).await;
     let asked_at = ground.now().await;
-    said(&ground, &["failover", "--to", WEST, "--yes"]).await;
+    let (code, said) = ground.say(&["failover", "--to", WEST, "--yes"]).await;
+    assert_eq!(code, 0, "{said}");
     let took = ground.now().await - asked_at;
     assert_eq!(ground.write().await.unwrap().0, WEST);
     println!("failover without Route 53's control plane: {took:.0} s modelled");
@@ -79,12 +54,9 @@ async fn users_are_moved_without_the_control_planes_of_home_and_of_route53() {
     for region in [EAST, "us-east-1"] {
         ground.region(region, "up", "up").await;
     }
-    until(&ground, "the copy to follow", |status| {
-        let components = east(status)["components"].as_array().cloned().unwrap_or_default();
-        components.iter().any(|c| c["component"] == "database" && c["state"]["streaming"] == true)
-    })
-    .await;
+    ground.until_status("the copy to follow", |status| follows(status, "database", EAST)).await;
     assert_eq!(ground.write().await.unwrap().0, WEST, "home is back, and nobody is led there by itself");
-    said(&ground, &["failback", "--yes"]).await;
+    let (code, said) = ground.say(&["failback", "--yes"]).await;
+    assert_eq!(code, 0, "{said}");
     assert_eq!(ground.write().await.unwrap().0, EAST);
 }

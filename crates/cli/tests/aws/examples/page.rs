@@ -1,7 +1,7 @@
 //! What the README of an example tells to type, in the order in which it tells it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One line of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,4 +44,21 @@ pub(super) fn lines(folder: &Path) -> Vec<Line> {
         assert!(lines.iter().any(told), "it does not tell how to {verb}");
     }
     lines
+}
+
+/// The Terraform environment that makes the parts of the example.
+pub(super) fn environment(folder: &Path, lines: &[Line]) -> PathBuf {
+    let named = lines.iter().find_map(|line| match line {
+        Line::Say(words) if words[0] == "import" => words.get(2),
+        _ => None,
+    });
+    folder.join(named.expect("the page imports from one"))
+}
+
+/// The seconds that the page says after these words.
+pub(super) fn seconds(folder: &Path, words: &str) -> f64 {
+    let text = fs::read_to_string(folder.join("README.md")).unwrap();
+    let (_, after) = text.split_once(words).unwrap_or_else(|| panic!("the page does not say {words:?}"));
+    let digits: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no number after {words:?}"))
 }

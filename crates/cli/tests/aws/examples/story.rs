@@ -7,11 +7,15 @@
 //! Modelled time runs so many times faster than ours, and Pilotlight's own time with it. So each figure is told twice: as
 //! measured, and with what was not AWS's phases at the pace of real time, which is what a real account would see of us.
 
+mod held;
+
+use super::checked::Checked;
 use super::import;
-use super::page::Line;
+use super::page::{self, Line};
 use super::users::{Seen, Service, User};
 use crate::ground::Ground;
-use pilotlight_core::plan::aws::AwsComponent;
+use crate::seen::heard;
+use pilotlight_core::plan::aws::{AwsComponent, Route53Plan};
 use pilotlight_core::plan::{Kind, Plan};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -31,12 +35,34 @@ pub(super) struct Story {
     service: Service,
     home: String,
     away: String,
-    /// How long a drill of the page's `1h` goes on here.
-    drilled_for: &'static str,
-    lost: Option<(f64, Seen)>,
+    drill: Drill,
+    /// Another pace, once the failover is measured.
+    goes_on_at: Option<f64>,
+    lost: Option<Lost>,
+    /// Control planes that answer while the region they are in is lost.
+    spared: &'static [&'static str],
     /// Regions that are lost now.
     lost_regions: Vec<String>,
     drained: bool,
+}
+
+/// How a drill of the page is made here.
+#[derive(Clone, Copy)]
+pub(super) struct Drill {
+    /// How long it goes on instead of `1h`, by Pilotlight's clock.
+    pub(super) lasts: &'static str,
+    /// At another pace.
+    pub(super) at: Option<f64>,
+}
+
+/// The failover, as users saw it.
+struct Lost {
+    at: f64,
+    seen: Seen,
+    /// How long resolvers keep the answer that led there.
+    ttl: f64,
+    /// At what pace it was.
+    speed: f64,
 }
 
 impl Story {
@@ -45,12 +71,35 @@ impl Story {
         let service = Service::of(&plan);
         let home = plan.home.to_string();
         let away = plan.regions.iter().find(|r| **r != plan.home).unwrap().to_string();
-        let (lost, lost_regions, drained, drilled_for) = (None, Vec::new(), false, "5s");
-        Self { example, folder, ground, text, plan, service, home, away, drilled_for, lost, lost_regions, drained }
+        let (lost, lost_regions, drained, goes_on_at) = (None, Vec::new(), false, None);
+        let drill = Drill { lasts: "5s", at: None };
+        let by_object = moves_by_object(&plan);
+        let spared: &[&str] = if by_object { &[] } else { &SPARED };
+        Self {
+            example,
+            folder,
+            ground,
+            text,
+            plan,
+            service,
+            home,
+            away,
+            drill,
+            goes_on_at,
+            lost,
+            spared,
+            lost_regions,
+            drained,
+        }
     }
 
-    pub(super) fn drilled_for(self, lasts: &'static str) -> Self {
-        Self { drilled_for: lasts, ..self }
+    pub(super) fn drilled(self, drill: Drill) -> Self {
+        Self { drill, ..self }
+    }
+
+    /// What follows the failover is not measured against anything that is ours: it may go faster.
+    pub(super) fn then_at(self, speed: f64) -> Self {
+        Self { goes_on_at: Some(speed), ..self }
     }
 
     /// One line of the page.
@@ -129,12 +178,16 @@ impl Story {
         println!("{}: failover: RPO {rpo:.1} modelled s, {lost} of {} writes lost", self.example, seen.writes.len());
         assert!(rpo <= self.plan.objectives.rpo.as_secs_f64(), "RPO {rpo}");
         self.sizes(&self.away.clone(), true).await;
-        self.lost = Some((lost_at, seen));
+        let ttl = self.service.ttl(&self.ground).await.unwrap_or_default();
+        self.lost = Some(Lost { at: lost_at, seen, ttl, speed: self.ground.speed() });
+        if let Some(speed) = self.goes_on_at {
+            self.ground.go_on_at(speed).await;
+        }
     }
 
     /// Home is back and its copies follow; everything goes there without a loss.
     async fn failback(&mut self, words: &[String]) {
-        if self.moves_by_object() {
+        if moves_by_object(&self.plan) {
             let led = self.service.led_to(&self.ground).await.unwrap();
             assert_eq!(led, std::slice::from_ref(&self.away), "home is back, and nobody is led there by itself");
         }
@@ -155,8 +208,11 @@ impl Story {
         for store in &self.service.stores {
             written.push(self.service.put(&self.ground, store, &self.home).await.unwrap());
         }
+        if let Some(speed) = self.drill.at {
+            self.ground.go_on_at(speed).await;
+        }
         let (user, asked_at) = (User::start(&self.ground, &self.service), self.ground.now().await);
-        let shorter = |word: &String| if word == "1h" { self.drilled_for.to_owned() } else { word.clone() };
+        let shorter = |word: &String| if word == "1h" { self.drill.lasts.to_owned() } else { word.clone() };
         self.say(&words.iter().map(shorter).collect::<Vec<_>>(), &["--yes"]).await;
         self.serves(&self.away.clone(), "in the drill").await;
         self.sizes(&self.away.clone(), true).await;
@@ -165,37 +221,59 @@ impl Story {
             self.tell("drill, there", failed, good, asked_at).await;
         }
         let (user, from) = (User::start(&self.ground, &self.service), self.ground.now().await);
-        let home = self.home.clone();
-        self.until("the drill to take itself back", move |status, _| {
-            status["units"][0]["writer"] == home.as_str() && status["open_runs"].as_array().is_some_and(Vec::is_empty)
-        })
-        .await;
+        let back = |status: &Value| {
+            let writer = &status["units"][0]["writer"];
+            writer == self.home.as_str() && status["open_runs"].as_array().is_some_and(Vec::is_empty)
+        };
+        self.ground.until_status("the drill to take itself back", back).await;
         self.serves(&self.home.clone(), "after the drill").await;
         let mut seen = user.stop().await;
         seen.writes.extend(there.writes);
         self.settled(seen, from, "drill, back", &written).await;
     }
 
-    /// What was expected of the course of the failover beside what was measured: when the name led elsewhere, and when users
-    /// who keep its answer for a minute had followed.
-    pub(super) fn course(&self, expected: &[(&str, f64); 3]) {
-        let (lost_at, seen) = self.lost.as_ref().expect("a failover was before it");
-        let measured = [0.0, 0.9, 1.0].map(|part| match part {
-            0.0 => seen.led.iter().find(|(at, led)| at >= lost_at && *led == self.away).map(|(at, _)| *at),
-            part => seen.led_over(*lost_at, &self.away, 60.0, part),
-        });
-        for ((what, expected), measured) in expected.iter().zip(measured) {
-            let measured = measured.unwrap_or_else(|| panic!("{what}: never")) - lost_at;
-            println!("{}: {what}: expected T+{expected:.0} s, measured T+{measured:.0} s", self.example);
+    /// The course by which users follow the name: what the page expects, what it must be by check and time to live, and what was
+    /// measured.
+    ///
+    /// Modelled are the checkers, by interval and threshold of the environment, and the resolvers, by the time to live of the
+    /// answer. Ours are the records: that they carry those checks and answers, and that `route-name`, which changes them
+    /// meanwhile, leads nobody elsewhere.
+    pub(super) async fn course(&self, checked: Checked) {
+        let Lost { at: lost_at, seen, ttl, speed } = self.lost.as_ref().expect("a failover was before it");
+        let (takes, said) =
+            (f64::from(u32::try_from(checked.takes()).unwrap()), |words| page::seconds(&self.folder, words));
+        assert!((said("(TTL ") - ttl).abs() < 0.1, "the page says another time to live than {ttl}");
+        let over = seen.led.iter().position(|(at, led)| at >= lost_at && *led == self.away).expect("led over");
+        let unhealthy = Some(seen.led[over].0);
+        let followed = |part| seen.led_over(*lost_at, &self.away, *ttl, part);
+        for (what, words, must, measured) in [
+            ("unhealthy", "unhealthy after ", takes, unhealthy),
+            ("most users led over", "most users led over after ", takes + 0.9 * ttl, followed(0.9)),
+            ("all users led over", ", all after ", takes + ttl, followed(1.0)),
+        ] {
+            let (expected, measured) = (said(words), measured.unwrap_or_else(|| panic!("{what}: never")) - lost_at);
+            println!(
+                "{}: {what}: expected T+{expected:.0} s, by check and time to live T+{must:.0} s, measured T+{measured:.0} s",
+                self.example
+            );
+            assert!(must <= expected, "{what}: check and time to live make it {must}, and the page says {expected}");
             // A second of ours is many modelled ones.
-            assert!(measured <= expected + 1.5 * self.ground.speed, "{what}: {measured}");
+            assert!(measured <= must + speed, "{what}: {measured}, not {must}");
         }
+        let name = self.service.name().expect("users follow a name");
+        let phases = self.ground.server.ask(&format!("phases?since={lost_at}")).await.unwrap();
+        let changed = |p: &&Value| p["of"] == format!("route53:{name}");
+        let changed = phases.as_array().into_iter().flatten().find(changed).expect("route-name changed the records");
+        let (changed, end) = (changed["began"].as_f64().unwrap(), seen.led.last().expect("users asked").0);
+        assert!(changed < end, "users were still there when the records were changed at {changed}, until {end}");
+        let elsewhere = seen.led[over..].iter().find(|(_, led)| *led != self.away);
+        assert_eq!(elsewhere, None, "route-name, at T+{:.0} s, led users elsewhere", changed - lost_at);
     }
 
     /// The outage of the failover as measured, with our own time accelerated in it, is within the RTO.
     pub(super) fn meets_its_objective(&self) {
-        let (lost_at, seen) = self.lost.as_ref().expect("a failover was before it");
-        let (failed, good) = seen.outage(*lost_at).expect("it was told already");
+        let Lost { at, seen, .. } = self.lost.as_ref().expect("a failover was before it");
+        let (failed, good) = seen.outage(*at).expect("it was told already");
         assert!(good - failed <= self.plan.objectives.rto.as_secs_f64(), "{}", good - failed);
     }
 
@@ -222,12 +300,12 @@ impl Story {
         let Some(shares) = self.plan.shares.clone() else { return };
         let wanted = serde_json::to_value(&shares).unwrap();
         let told = wanted.to_string();
-        self.until("users to be led by the shares at rest", move |status, _| {
+        let at_rest = |status: &Value| {
             let roads = status["shared"].as_array().cloned().unwrap_or_default();
             let led = roads.iter().filter(|r| !r["state"]["shares"].is_null()).all(|r| r["state"]["shares"] == wanted);
             led && !roads.is_empty() && status["units"][0]["drift"].is_null()
-        })
-        .await;
+        };
+        self.ground.until_status("users to be led by the shares at rest", at_rest).await;
         let led = self.service.led_to(&self.ground).await.unwrap();
         assert!(shares.keys().all(|region| led.contains(&region.to_string())), "{when}: led to {led:?}");
         println!("{}: {when}: users are led by {told}", self.example);
@@ -271,13 +349,13 @@ impl Story {
         let phases = self.ground.server.ask(&format!("phases?since={}", asked_at.min(failed))).await.unwrap();
         let aws = busy(&phases, failed, good);
         let (outage, rest) = (good - failed, good - failed - aws);
-        let honest = aws + rest / self.ground.speed;
+        let honest = aws + rest / self.ground.speed();
         let rto = self.plan.objectives.rto.as_secs_f64();
         println!(
             "{}: {what}: users without service for {outage:.0} modelled s, of which AWS's phases {aws:.0}; the rest is {:.1} s \
              of real time, so RTO {honest:.0} s (objective {rto:.0})",
             self.example,
-            rest / self.ground.speed
+            rest / self.ground.speed()
         );
         assert!(honest <= rto, "RTO {honest} of {rto}");
     }
@@ -295,7 +373,7 @@ impl Story {
                 _ => None,
             })
             .collect();
-        let end = self.ground.now().await + 300.0;
+        let end = self.end(300.0).await;
         loop {
             let running = self.service.running(&self.ground, region).await;
             if running == wanted {
@@ -308,7 +386,7 @@ impl Story {
 
     /// Users are led to the region and served there, before long.
     async fn serves(&self, region: &str, when: &str) {
-        let end = self.ground.now().await + 600.0;
+        let end = self.end(600.0).await;
         loop {
             let led = self.service.led_to(&self.ground).await.unwrap_or_default();
             let written = self.service.write(&self.ground, region).await;
@@ -324,32 +402,15 @@ impl Story {
     async fn lose(&mut self, region: &str) {
         self.region(region, "hang", "down", "fail").await;
         self.lost_regions.push(region.to_owned());
-        let region = region.to_owned();
-        self.until("the region to be silent", move |status, _| heard(status, &region) == Some(false)).await;
+        self.silent(region).await;
     }
 
-    /// The control plane that users are moved by may be lost too: an object moves them.
-    fn moves_by_object(&self) -> bool {
-        self.plan
-            .components
-            .values()
-            .any(|c| matches!(&c.kind, Kind::Aws(AwsComponent::Route53(n)) if n.switch.is_some()))
-    }
-
-    async fn until(&self, what: &'static str, is: impl Fn(&Value, &str) -> bool + Send + 'static) {
-        let (ground, home) = (self.ground.clone(), self.home.clone());
-        let wait = move || {
-            tokio::runtime::Handle::current().block_on(ground.until(what, |ground| {
-                let status = ground.status();
-                if is(&status, &home) { Ok(()) } else { Err(format!("{status}\n{}", ground.log())) }
-            }));
-        };
-        tokio::task::spawn_blocking(wait).await.unwrap();
+    async fn silent(&self, region: &str) {
+        self.ground.until_status("the region to be silent", |status| heard(status, region) == Some(false)).await;
     }
 
     async fn region(&self, region: &str, control: &str, data: &str, health: &str) {
-        let spared: &[&str] = if self.moves_by_object() { &[] } else { &SPARED };
-        let body = json!({"control": control, "data": data, "spare": spared});
+        let body = json!({"control": control, "data": data, "spare": self.spared});
         self.ground.server.tell(&format!("regions/{region}"), body).await.unwrap();
         for component in self.plan.components.values() {
             let Kind::Aws(AwsComponent::Route53(name)) = &component.kind else { continue };
@@ -357,12 +418,15 @@ impl Story {
             if name.switch.is_some() {
                 continue;
             }
-            let check =
-                name.answers.iter().find(|(r, _)| r.as_str() == region).and_then(|(_, a)| a.health_check.clone());
-            if let Some(check) = check {
+            if let Some(check) = check_of(name, region) {
                 self.ground.server.tell(&format!("health/{check}"), json!({"status": health})).await.unwrap();
             }
         }
+    }
+
+    /// So many modelled seconds from now, and no fewer of ours than a busy machine needs.
+    async fn end(&self, seconds: f64) -> f64 {
+        self.ground.now().await + seconds.max(12.0 * self.ground.speed())
     }
 
     /// Lets modelled time go by.
@@ -373,28 +437,37 @@ impl Story {
         }
     }
 
+    /// The health check of a region's answer.
+    fn check_of(&self, region: &str) -> String {
+        let names = self.plan.components.values().filter_map(|c| match &c.kind {
+            Kind::Aws(AwsComponent::Route53(name)) => check_of(name, region),
+            _ => None,
+        });
+        names.last().expect("the name's health is checked")
+    }
+
     /// The command ends well. `more` answers its questions.
-    async fn say(&self, words: &[String], more: &'static [&'static str]) {
+    async fn say(&self, words: &[String], more: &[&str]) {
         self.said(words, more).await;
     }
 
     /// The same, and what it said.
-    async fn said(&self, words: &[String], more: &'static [&'static str]) -> String {
-        let (ground, typed) = (self.ground.clone(), words.to_vec());
-        let (code, said) = tokio::task::spawn_blocking(move || {
-            let words: Vec<&str> = typed.iter().map(String::as_str).chain(more.iter().copied()).collect();
-            let (code, out, err) = ground.said(&words);
-            (code, format!("{out}\n{err}\n{}", ground.log()))
-        })
-        .await
-        .unwrap();
+    async fn said(&self, words: &[String], more: &[&str]) -> String {
+        let typed: Vec<&str> = words.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        let (code, said) = self.ground.say(&typed).await;
         assert_eq!(code, 0, "{}: {words:?}: {said}", self.example);
         said
     }
 }
 
-fn heard(status: &Value, region: &str) -> Option<bool> {
-    status["regions"].as_array()?.iter().find(|r| r["region"] == region)?["heard"].as_bool()
+/// The control plane that users are moved by may be lost too: an object moves them.
+fn moves_by_object(plan: &Plan) -> bool {
+    let moves = |kind: &Kind| matches!(kind, Kind::Aws(AwsComponent::Route53(name)) if name.switch.is_some());
+    plan.components.values().any(|c| moves(&c.kind))
+}
+
+fn check_of(name: &Route53Plan, region: &str) -> Option<String> {
+    name.answers.iter().find(|(r, _)| r.as_str() == region)?.1.health_check.clone()
 }
 
 /// How long at least one of AWS's phases went on between two moments.

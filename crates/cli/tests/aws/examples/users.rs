@@ -81,6 +81,16 @@ impl Service {
         service
     }
 
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// How long resolvers keep what the name answers now, in seconds.
+    pub(super) async fn ttl(&self, ground: &Ground) -> Option<f64> {
+        let answers = ground.server.ask(&format!("dns?name={}", self.name.as_ref()?)).await.ok()?;
+        answers[0]["ttl"].as_f64()
+    }
+
     /// The regions that users may be led to now.
     pub(super) async fn led_to(&self, ground: &Ground) -> Result<Vec<String>, String> {
         let regions = match (&self.name, &self.listener) {

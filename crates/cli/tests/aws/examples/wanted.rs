@@ -1,11 +1,13 @@
 //! What a plan names, for the AWS test server to make.
 
+use super::checked::Checked;
 use pilotlight_core::plan::aws::{AnswerTo, AwsComponent};
 use pilotlight_core::plan::{Kind, Plan};
 use serde_json::{Map, Value, json};
 
-/// What the plan names, for the server to make.
-pub(super) fn wanted(plan: &Plan) -> Value {
+/// What the plan names, for the server to make. Health is checked as in the environment.
+pub(super) fn wanted(plan: &Plan, checked: Checked) -> Value {
+    let Checked { interval, failures } = checked;
     let mut wanted: Map<String, Value> = Map::new();
     let mut add = |key: &str, value: Value| {
         let list = wanted.entry(key).or_insert_with(|| json!([]));
@@ -71,6 +73,12 @@ pub(super) fn wanted(plan: &Plan) -> Value {
             AwsComponent::Route53(name) => {
                 add("zones", json!("example.com"));
                 if let Some((switch, away)) = name.switch() {
+                    let looks = checked.takes() + interval;
+                    assert_eq!(
+                        switch.takes.as_secs(),
+                        looks,
+                        "the plan says of the checkers what the environment makes"
+                    );
                     let answers: Map<String, Value> =
                         name.answers.iter().map(|(region, a)| (region.to_string(), answer(&a.to))).collect();
                     add(
@@ -78,15 +86,14 @@ pub(super) fn wanted(plan: &Plan) -> Value {
                         json!({
                             "zone": "example.com", "name": name.name, "home": switch.home, "answers": answers,
                             "region": away, "bucket": switch.bucket, "object": switch.object, "type": name.record,
-                            // As the module `route53-failover` says how long its checkers take.
-                            "interval": switch.takes.as_secs() / 4,
+                            "interval": interval, "failures": failures,
                         }),
                     );
                     continue;
                 }
                 for answer in name.answers.values() {
                     if let Some(check) = &answer.health_check {
-                        add("checks", json!(check));
+                        add("checks", json!({"name": check, "interval": interval, "failures": failures}));
                     }
                     assert!(matches!(answer.to, AnswerTo::Value(_) | AnswerTo::Alias { .. }));
                 }
