@@ -1,7 +1,7 @@
 //! Notes to people: a JSON object with `text`, posted to a URL that is itself a secret (Slack-compatible).
 //!
 //! Invariants: the URL is in no message, log or debug output; a key is sent once by one process (a guard around it
-//! makes that true across restarts).
+//! makes that true across restarts). What was not answered may have been told: its outcome is unknown.
 
 use crate::redact::Redactor;
 use async_trait::async_trait;
@@ -45,9 +45,13 @@ impl WebhookDriver {
             .timeout(context.deadline);
         let who = &self.component;
         let response = request.send().await.map_err(|e| {
+            let never_left = e.is_connect() || e.is_builder();
             // The innermost cause only: the outer ones name the URL's host, which for some services is part of the secret.
             let why = cause::root(&e.without_url());
-            Failure::transient(format!("the message was not sent through {who}: {why}"))
+            if never_left {
+                return Failure::transient(format!("the message was not sent through {who}: {why}"));
+            }
+            Failure::unknown(format!("the message may have been told: {who} did not answer: {why}"))
         })?;
         let status = response.status();
         if !status.is_success() {

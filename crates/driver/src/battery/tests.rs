@@ -210,6 +210,10 @@ impl<D: Driver> MessageBench for Fake<D> {
         self.world.notes()
     }
 
+    async fn swallow_next(&self) {
+        self.world.on_effect(|_| true, 1, Misbehaviour::LoseReply);
+    }
+
     async fn refuse(&self) {
         self.world.on_effect(|_| true, u32::MAX, Misbehaviour::Fail(FailureKind::Transient));
     }
@@ -289,6 +293,7 @@ enum Sabotage {
     StopOnlyTalks,
     ApplyOnlyTalks,
     WaitOnlyTalks,
+    TellsAgain,
 }
 
 #[async_trait]
@@ -336,6 +341,11 @@ impl Driver for Saboteur {
             return Ok(Outcome::done());
         }
         let mut outcome = self.fake.apply(effect, context).await;
+        if self.sabotage == Sabotage::TellsAgain && matches!(&outcome, Err(f) if f.kind == FailureKind::OutcomeUnknown)
+        {
+            let key = EffectKey::new(&"sabotage".into(), &"again".into(), 1);
+            outcome = self.fake.apply(effect, &Context { key, ..context.clone() }).await;
+        }
         if self.sabotage == Sabotage::StopHidesItsPosition
             && let (Effect::StopWrites { .. }, Ok(Outcome::Done { output })) = (effect, &mut outcome)
         {
@@ -370,6 +380,10 @@ async fn a_broken_law_is_found_by_name() {
     assert!(report.broke("after-an-apply-nothing-is-missing"), "{report}");
     let report = confirmed(&sabotaged(Sabotage::WaitOnlyTalks)).await;
     for law in ["what-it-waits-for-is-seen", "without-the-candidate-nothing-is-acknowledged"] {
+        assert!(report.broke(law), "{law}: {report}");
+    }
+    let report = message(&sabotaged(Sabotage::TellsAgain).fake).await;
+    for law in ["an-unknown-message-holds-nothing-up", "each-message-arrives-once"] {
         assert!(report.broke(law), "{law}: {report}");
     }
     let report = fence(&sabotaged(Sabotage::FenceOnlyTalks)).await;

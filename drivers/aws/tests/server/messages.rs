@@ -81,6 +81,11 @@ impl MessageBench for Inbox<'_> {
         self.read.lock().unwrap().clone()
     }
 
+    async fn swallow_next(&self) {
+        let fault = json!({"kind": "lose-reply", "service": "sns", "action": "Publish", "times": 1});
+        self.ground.server.tell("faults", fault).await.unwrap();
+    }
+
     async fn refuse(&self) {
         let fault = json!({"kind": "throttle", "service": "sns", "action": "Publish", "times": 9_999});
         self.ground.server.tell("faults", fault).await.unwrap();
@@ -108,15 +113,4 @@ async fn a_topic_that_tells_nobody_is_found_before_a_move() {
     assert_eq!(inbox.found().await, [("PL-0364".to_owned(), Severity::Blocker)]);
     let lost = inbox.driver.apply(&told("into the void"), &context(1, "void")).await.unwrap_err();
     assert_eq!(lost.kind, FailureKind::Rejected, "{lost}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_without_an_answer_may_have_been_told_and_is_sent_once() {
-    let Some(ground) = Ground::find().await else { return };
-    let inbox = Inbox::make(&ground);
-    let fault = json!({"kind": "lose-reply", "service": "sns", "action": "Publish", "times": 9_999});
-    ground.server.tell("faults", fault).await.unwrap();
-    let lost = inbox.driver.apply(&told("is it there?"), &context(1, "lost")).await.unwrap_err();
-    assert_eq!(lost.kind, FailureKind::OutcomeUnknown, "{lost}");
-    assert_eq!(inbox.arrived().await, ["is it there?"]);
 }

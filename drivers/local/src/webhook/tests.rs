@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 struct Inbox {
     bodies: Mutex<Vec<serde_json::Value>>,
     refuses: AtomicBool,
+    swallows: AtomicBool,
 }
 
 async fn site(inbox: &Arc<Inbox>) -> Site {
@@ -27,6 +28,9 @@ async fn site(inbox: &Arc<Inbox>) -> Site {
             return (StatusCode::SERVICE_UNAVAILABLE, "no more, and the hook was /T00/secret-hook");
         }
         inbox.bodies.lock().unwrap().push(body);
+        if inbox.swallows.swap(false, Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         (StatusCode::OK, "ok")
     };
     Site::start(axum::Router::new().route("/T00/secret-hook", post(take)).with_state(Arc::clone(inbox))).await
@@ -68,14 +72,15 @@ async fn no_failure_shows_where_it_was_sent() {
     let inbox = Arc::new(Inbox { refuses: AtomicBool::new(true), ..Inbox::default() });
     let site = site(&inbox).await;
     let silent = stage::silent().await;
-    for url in [
-        site.url("/T00/secret-hook"),
-        stage::refused_url("/T00/secret-hook").await,
-        format!("http://{}/T00/secret-hook", silent.local_addr().unwrap()),
-        "no url at all /T00/secret-hook".to_owned(),
+    for (url, kind) in [
+        (site.url("/T00/secret-hook"), FailureKind::Transient),
+        (stage::refused_url("/T00/secret-hook").await, FailureKind::Transient),
+        // It may have read the message.
+        (format!("http://{}/T00/secret-hook", silent.local_addr().unwrap()), FailureKind::OutcomeUnknown),
+        ("no url at all /T00/secret-hook".to_owned(), FailureKind::Transient),
     ] {
         let failure = driver(url).apply(&notify("hello"), &context(Duration::from_millis(500))).await.unwrap_err();
-        assert_eq!(failure.kind, FailureKind::Transient);
+        assert_eq!(failure.kind, kind);
         let shown = format!("{failure:?}");
         assert!(!shown.contains("secret-hook") && !shown.contains("127.0.0.1"), "{shown}");
         assert!(shown.contains("hook"), "it names the component: {shown}");
@@ -95,6 +100,11 @@ impl Bench for Real {
     fn driver(&self) -> &dyn Driver {
         &self.driver
     }
+
+    /// So long a message without an answer is waited for.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(2)
+    }
 }
 
 #[async_trait]
@@ -106,6 +116,10 @@ impl MessageBench for Real {
     async fn arrived(&self) -> Vec<String> {
         let bodies = self.inbox.bodies.lock().unwrap();
         bodies.iter().map(|b| b["text"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn swallow_next(&self) {
+        self.inbox.swallows.store(true, Ordering::SeqCst);
     }
 
     async fn refuse(&self) {
