@@ -168,7 +168,7 @@ impl Access {
         let mut fields =
             vec![("PolicySourceArn".to_owned(), principal), ("ResourceArns.member.1".to_owned(), resource)];
         fields.extend(actions.iter().enumerate().map(|(n, a)| (format!("ActionNames.member.{}", n + 1), *a)));
-        for (key, value) in given {
+        if let Some((key, value)) = given {
             for (rest, value) in [("Name", key), ("Type", "string"), ("Values.member.1", value)] {
                 fields.push((format!("ContextEntries.member.1.ContextKey{rest}"), value));
             }
