@@ -449,6 +449,8 @@ def replica_of(original):
             raise RDSClientError("InvalidDBInstanceState", "the source is not available")
         copy = original(self, db_kwargs)
         copy.tags = list(db_kwargs.get("tags") or [])
+        # moto's copy keeps the name of its source's group, which another region does not have.
+        copy.db_parameter_group_name = db_kwargs.get("db_parameter_group_name")
         copy.__dict__.pop("pilotlight_key", None)
         copy.pilotlight_source = source
         copy.pilotlight_cut = False

@@ -178,6 +178,11 @@ def status_of(original):
     return status
 
 
+def resource_id(copy):
+    """What AWS calls an instance itself, whatever its name is by now; moto calls all of them the same."""
+    return f"db-{database.STORE.key(copy):026d}"
+
+
 def shown(given):
     return {"names": sorted(rds_backends[ACCOUNT][given["region"]].clusters)}
 
@@ -199,4 +204,5 @@ def install():
     setattr(backend, look.__name__, look(backend.describe_db_cluster_snapshots))
     RDSResponse.create_global_cluster = create_global_cluster(RDSResponse.create_global_cluster)
     RDSResponse.modify_global_cluster = modify_global_cluster
+    models.DBInstance.dbi_resource_id = property(resource_id, lambda *_: None)
     DBCluster.status = property(status_of(DBCluster.status), DBCluster.status.fset)
