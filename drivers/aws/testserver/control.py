@@ -92,6 +92,9 @@ def route(method, path, given, calls, faults):
         case ("POST", ["speed"]):
             CLOCK.set(float(given["speed"]))
             return {"now": CLOCK.now(), "speed": CLOCK.speed}
+        case ("POST", ["later"]):
+            CLOCK.skip(float(given["seconds"]))
+            return {"now": CLOCK.now(), "speed": CLOCK.speed}
         case ("POST", ["write"]):
             return {"number": store(given).write(given["region"], given["name"])}
         case ("GET", ["held"]):

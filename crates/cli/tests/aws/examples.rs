@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use story::{Drill, Story};
+use story::Story;
 use wanted::wanted;
 
 fn folder(example: &str) -> PathBuf {
@@ -187,5 +187,5 @@ async fn active_active() {
 /// The drill goes on for one modelled hour and restores itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn ecs() {
-    run("ecs", 150.0, |story| story.drilled(Drill { lasts: "6s", at: Some(600.0) })).await;
+    run("ecs", 150.0, Story::drilled_for_an_hour).await;
 }

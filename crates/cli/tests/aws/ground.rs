@@ -64,6 +64,11 @@ impl Ground {
         *self.speed.lock().unwrap() = speed;
     }
 
+    /// So many modelled seconds go by at once.
+    pub(crate) async fn later(&self, seconds: f64) {
+        self.server.tell("later", json!({"seconds": seconds})).await.unwrap();
+    }
+
     /// Clusters, services and a zone as a plan names them.
     pub(crate) async fn seed(&self) -> String {
         let members = json!([[EAST, "pay-east"], [WEST, "pay-west"]]);

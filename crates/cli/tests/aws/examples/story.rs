@@ -25,6 +25,9 @@ use std::sync::Arc;
 /// checks, and the last step waits for a person.
 const SPARED: [&str; 2] = ["route53", "globalaccelerator"];
 
+/// How long a drill of the page's `1h` goes on here, by Pilotlight's own clock.
+const DRILLED: &str = "5s";
+
 pub(super) struct Story {
     example: &'static str,
     folder: PathBuf,
@@ -35,7 +38,8 @@ pub(super) struct Story {
     service: Service,
     home: String,
     away: String,
-    drill: Drill,
+    /// The drill of the page is out for its whole hour, in modelled time.
+    drilled_for_an_hour: bool,
     /// Another pace, once the failover is measured.
     goes_on_at: Option<f64>,
     lost: Option<Lost>,
@@ -44,15 +48,6 @@ pub(super) struct Story {
     /// Regions that are lost now.
     lost_regions: Vec<String>,
     drained: bool,
-}
-
-/// How a drill of the page is made here.
-#[derive(Clone, Copy)]
-pub(super) struct Drill {
-    /// How long it goes on instead of `1h`, by Pilotlight's clock.
-    pub(super) lasts: &'static str,
-    /// At another pace.
-    pub(super) at: Option<f64>,
 }
 
 /// The failover, as users saw it.
@@ -72,7 +67,7 @@ impl Story {
         let home = plan.home.to_string();
         let away = plan.regions.iter().find(|r| **r != plan.home).unwrap().to_string();
         let (lost, lost_regions, drained, goes_on_at) = (None, Vec::new(), false, None);
-        let drill = Drill { lasts: "5s", at: None };
+        let drilled_for_an_hour = false;
         let by_object = moves_by_object(&plan);
         let spared: &[&str] = if by_object { &[] } else { &SPARED };
         Self {
@@ -84,7 +79,7 @@ impl Story {
             service,
             home,
             away,
-            drill,
+            drilled_for_an_hour,
             goes_on_at,
             lost,
             spared,
@@ -93,8 +88,8 @@ impl Story {
         }
     }
 
-    pub(super) fn drilled(self, drill: Drill) -> Self {
-        Self { drill, ..self }
+    pub(super) fn drilled_for_an_hour(self) -> Self {
+        Self { drilled_for_an_hour: true, ..self }
     }
 
     /// What follows the failover is not measured against anything that is ours: it may go faster.
@@ -208,17 +203,17 @@ impl Story {
         for store in &self.service.stores {
             written.push(self.service.put(&self.ground, store, &self.home).await.unwrap());
         }
-        if let Some(speed) = self.drill.at {
-            self.ground.go_on_at(speed).await;
-        }
         let (user, asked_at) = (User::start(&self.ground, &self.service), self.ground.now().await);
-        let shorter = |word: &String| if word == "1h" { self.drill.lasts.to_owned() } else { word.clone() };
+        let shorter = |word: &String| if word == "1h" { DRILLED.to_owned() } else { word.clone() };
         self.say(&words.iter().map(shorter).collect::<Vec<_>>(), &["--yes"]).await;
         self.serves(&self.away.clone(), "in the drill").await;
         self.sizes(&self.away.clone(), true).await;
         let there = user.stop().await;
         if let Some((failed, good)) = there.outage(asked_at) {
             self.tell("drill, there", failed, good, asked_at).await;
+        }
+        if self.drilled_for_an_hour {
+            self.ground.later(3_600.0).await;
         }
         let (user, from) = (User::start(&self.ground, &self.service), self.ground.now().await);
         let back = |status: &Value| {
