@@ -48,7 +48,10 @@ fn plan(ground: &Ground) -> String {
         assert!(text.contains(kept), "the example says {kept} no more");
         text = text.replace(kept, &put);
     }
-    format!("{text}\naws: {{ endpoint: \"{endpoint}\", account: \"123456789012\" }}\n")
+    match text.split_once("\naws:\n") {
+        Some((before, after)) => format!("{before}\naws:\n  endpoint: \"{endpoint}\"\n{after}"),
+        None => format!("{text}\naws: {{ endpoint: \"{endpoint}\", account: \"123456789012\" }}\n"),
+    }
 }
 
 async fn led_to(ground: &Ground) -> String {

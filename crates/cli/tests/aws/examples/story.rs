@@ -434,11 +434,11 @@ impl Story {
 
     /// The health check of a region's answer.
     fn check_of(&self, region: &str) -> String {
-        let names = self.plan.components.values().filter_map(|c| match &c.kind {
+        let mut names = self.plan.components.values().filter_map(|c| match &c.kind {
             Kind::Aws(AwsComponent::Route53(name)) => check_of(name, region),
             _ => None,
         });
-        names.last().expect("the name's health is checked")
+        names.next().expect("the name's health is checked")
     }
 
     /// The command ends well. `more` answers its questions.
