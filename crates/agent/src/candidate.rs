@@ -26,7 +26,8 @@ const AT_ONCE: Duration = Duration::from_millis(250);
 /// Decides and acts until shutdown.
 pub(crate) async fn run(agent: &Agent, unit: &Unit) {
     let targets = agent.picture.replicated_of(unit);
-    let mut memory = Memory::default();
+    let heard = agent.hearing.heard().units.remove(unit).unwrap_or_default();
+    let mut memory = Memory::having_heard(heard.candidacy);
     let mut trouble = None;
     let (mut looks, mut heard) = (0, 0);
     let mut over = pin!(agent.shutdown.cancelled());

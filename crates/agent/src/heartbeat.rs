@@ -46,7 +46,7 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         ports: agent.outlook.seen(sent),
         health: agent.checkup.seen(sent),
         wishes: agent.picture.wishes(),
-        heard: agent.picture.heard_of_units(),
+        heard: agent.hearing.heard().units,
         term: agent.way.term(),
         accord: Some(agent.accord.clone()),
     };
@@ -65,6 +65,6 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
             agent.gates.allow(&unit.unit, until);
         }
     }
-    agent.picture.heard(reply.units);
+    agent.hearing.answered(reply.units, agent.way.term(), |units| agent.picture.heard(units));
     true
 }

@@ -17,13 +17,17 @@ pub use guard::GuardRuns;
 pub(crate) use guard::spawn_guards;
 
 use crate::Agent;
+use crate::heard::Heard;
 use async_trait::async_trait;
 use pilotlight_core::id::Unit;
 use pilotlight_core::lease::Holder;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -136,12 +140,19 @@ pub trait Notes: Send + Sync {
     fn load(&self) -> BTreeMap<Unit, Mono>;
     /// Notes when each lease ends.
     async fn store(&self, ends: BTreeMap<Unit, Mono>) -> std::io::Result<()>;
+    /// What was heard of the store and its leaders; nothing where it cannot be read.
+    fn heard(&self) -> Heard;
+    /// Notes what was heard; durable when it returns.
+    async fn hears(&self, heard: Heard) -> std::io::Result<()>;
 }
 
 /// The note on disk.
 #[derive(Clone)]
 pub struct FileNotes {
+    /// Of leases.
     path: PathBuf,
+    /// Of what was heard; of no boot, and flushed.
+    heard: PathBuf,
     boot: Option<String>,
 }
 
@@ -164,21 +175,12 @@ impl FileNotes {
     pub fn open(state_dir: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(state_dir)?;
         // Where the system does not name its boots, an earlier lease counts as over: the agent asks before it acts.
-        Ok(Self { path: state_dir.join("lease.json"), boot: told_by_kernel("random/boot_id") })
+        let boot = told_by_kernel("random/boot_id");
+        Ok(Self { path: state_dir.join("lease.json"), heard: state_dir.join("heard.json"), boot })
     }
 
     fn read(&self) -> BTreeMap<Unit, Mono> {
-        let text = match std::fs::read(&self.path) {
-            Ok(text) => text,
-            Err(_) => return BTreeMap::new(),
-        };
-        let note: Note = match serde_json::from_slice(&text) {
-            Ok(note) => note,
-            Err(e) => {
-                tracing::warn!("the lease note {} is unreadable and ignored: {e}", self.path.display());
-                return BTreeMap::new();
-            }
-        };
+        let Some(note) = read_note::<Note>(&self.path) else { return BTreeMap::new() };
         let same_boot = note.boot.is_some() && note.boot == self.boot;
         let end = |ms: u64| if same_boot { Mono(Duration::from_millis(ms)) } else { Mono::default() };
         note.ends_ms.into_iter().map(|(unit, ms)| (unit, end(ms))).collect()
@@ -193,6 +195,22 @@ impl FileNotes {
         std::fs::write(&aside, serde_json::to_vec(&Note { boot: self.boot.clone(), ends_ms })?)?;
         std::fs::rename(&aside, &self.path)
     }
+
+    /// The same, on disk when it returns: it is asked for after the machine was lost, too.
+    fn write_heard(&self, heard: &Heard) -> std::io::Result<()> {
+        let aside = self.heard.with_extension("tmp");
+        let mut file = File::create(&aside)?;
+        file.write_all(&serde_json::to_vec(heard)?)?;
+        file.sync_all()?;
+        std::fs::rename(&aside, &self.heard)?;
+        self.heard.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+}
+
+fn read_note<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let text = std::fs::read(path).ok()?;
+    let unreadable = |e: &_| tracing::warn!("the note {} is unreadable and ignored: {e}", path.display());
+    serde_json::from_slice(&text).inspect_err(unreadable).ok()
 }
 
 #[async_trait]
@@ -204,6 +222,15 @@ impl Notes for FileNotes {
     async fn store(&self, ends: BTreeMap<Unit, Mono>) -> std::io::Result<()> {
         let notes = self.clone();
         tokio::task::spawn_blocking(move || notes.write(&ends)).await.map_err(std::io::Error::other).flatten()
+    }
+
+    fn heard(&self) -> Heard {
+        read_note(&self.heard).unwrap_or_default()
+    }
+
+    async fn hears(&self, heard: Heard) -> std::io::Result<()> {
+        let notes = self.clone();
+        tokio::task::spawn_blocking(move || notes.write_heard(&heard)).await.map_err(std::io::Error::other).flatten()
     }
 }
 

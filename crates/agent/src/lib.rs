@@ -19,6 +19,7 @@
 //! | `sentinel` (one per database) | writes sentinels while the copy here is the writer | driver |
 //! | `lease guard` (one per copy) | its own thread and runtime: closes the gates, or fences, when the lease is over | its own fence |
 //! | `lease file` | notes the lease, so that a restarted agent knows what is left of it | disk |
+//! | `heard` | notes what is new in an answer before it is obeyed | disk |
 //!
 //! Invariant: no effect that makes a writer is applied without a valid lease ([`hands`]).
 //! Invariant: nothing between the end of a lease and the kill waits for the network, a look, another effect or the fence of
@@ -28,6 +29,7 @@
 mod candidate;
 mod gates;
 mod hands;
+mod heard;
 mod heartbeat;
 mod lease;
 mod link;
@@ -41,12 +43,14 @@ mod sentinel;
 mod upkeep;
 mod work;
 
+pub use heard::Heard;
 pub use lease::{FileNotes, GuardRuns, Notes};
 pub use link::{HttpWay, Way, WayError};
 pub use observe::{ObserverParts, observe};
 
 use gates::Gates;
 use hands::Hands;
+use heard::Hearing;
 use lease::Leases;
 use outlook::{Outlook, wakes};
 use picture::Picture;
@@ -87,7 +91,7 @@ pub struct AgentParts {
     pub port_look: Arc<dyn PortLook>,
     /// The way to the controller; [`HttpWay`] outside of simulations.
     pub way: Arc<dyn Way>,
-    /// What outlives this process of its leases; [`FileNotes`] outside of simulations.
+    /// What outlives this process of its leases and of what it heard; [`FileNotes`] outside of simulations.
     pub notes: Arc<dyn Notes>,
     /// Names this process; see [`fresh_instance`].
     pub instance: String,
@@ -120,6 +124,7 @@ pub(crate) struct Agent {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) picture: Arc<Picture>,
+    pub(crate) hearing: Hearing,
     pub(crate) outlook: Arc<Outlook>,
     pub(crate) checkup: Arc<Checkup>,
     pub(crate) leases: Arc<Leases>,
@@ -175,7 +180,8 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
             format!("candidate of {unit}")
         });
     }
-    let (beats, works, saves) = (agent.clone(), agent.clone(), agent.clone());
+    let (beats, works, saves, hears) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
+    let heard_notes = notes.clone();
     let looks = agent.outlook.clone().run(wakes(&agent.picture.beat), agent.shutdown.clone());
     tasks.spawn(async move {
         looks.await;
@@ -193,6 +199,10 @@ pub async fn run(parts: AgentParts) -> Result<(), AgentError> {
     tasks.spawn(async move {
         work::run(&works).await;
         "work".to_owned()
+    });
+    tasks.spawn(async move {
+        heard::keep(&hears, heard_notes.as_ref()).await;
+        "notes of what was heard".to_owned()
     });
     tasks.spawn(async move {
         lease::save(&saves, notes.as_ref()).await;
@@ -239,6 +249,8 @@ fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
     let leases = Arc::new(Leases::new(parts.clock.clone(), notes.load()));
     let hands = Arc::new(Hands::new(&parts, picture.clone(), leases.clone()));
     let gates = Gates::new(&parts.plan, parts.gates, &parts.descriptors);
+    let hearing = Hearing::new(notes.heard(), &parts.plan);
+    parts.way.has_heard(hearing.heard().term);
     Agent {
         region: parts.region,
         instance: parts.instance,
@@ -248,6 +260,7 @@ fn assemble(parts: AgentParts, notes: &dyn Notes) -> Agent {
         clock: parts.clock,
         driver: parts.driver,
         picture,
+        hearing,
         outlook: Arc::new(outlook),
         checkup,
         leases,

@@ -43,6 +43,8 @@ pub trait Way: Send + Sync {
     fn term(&self) -> Term {
         Term::default()
     }
+    /// An agent before this one had heard that term.
+    fn has_heard(&self, _: Term) {}
 }
 
 /// The way over HTTP.
@@ -189,6 +191,10 @@ impl Way for HttpWay {
 
     fn term(&self) -> Term {
         Term(self.dial.term.load(Ordering::SeqCst))
+    }
+
+    fn has_heard(&self, term: Term) {
+        self.dial.term.fetch_max(term.0, Ordering::SeqCst);
     }
 }
 

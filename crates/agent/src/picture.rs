@@ -11,7 +11,6 @@ use pilotlight_core::id::{Component, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, Sentinel, State, Target};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Seen, UnitView};
-use pilotlight_core::runbook::Basis;
 use pilotlight_core::shared::Shared;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::level::Level;
@@ -44,8 +43,6 @@ pub(crate) struct Signals {
 struct Inner {
     units: BTreeMap<Unit, Shared<UnitView>>,
     epochs: BTreeMap<Unit, Epoch>,
-    /// The highest that any answer said.
-    heard: BTreeMap<Unit, Basis>,
     asked: bool,
     /// The newest sentinel, and the first one whose time can be held against its.
     sentinel: Option<(Sentinel, u64)>,
@@ -174,8 +171,6 @@ impl Picture {
         let mut news = !std::mem::replace(&mut inner.asked, true);
         for view in views {
             raise(&mut inner.epochs, &view.unit, view.epoch);
-            let heard = inner.heard.entry(view.unit.clone()).or_default();
-            *heard = heard.and(Basis { epoch: view.epoch, candidacy: view.candidacy });
             if inner.units.get(&view.unit).is_none_or(|known| **known != view) {
                 news = true;
                 inner.units.insert(view.unit.clone(), view.into());
@@ -203,11 +198,6 @@ impl Picture {
     /// The unit as the store had it in the newest answer.
     pub(crate) fn view(&self, unit: &Unit) -> Option<Shared<UnitView>> {
         self.lock().units.get(unit).cloned()
-    }
-
-    /// The highest numbers of each unit that an answer ever said: what tells a store that was put back what it lacks.
-    pub(crate) fn heard_of_units(&self) -> BTreeMap<Unit, Basis> {
-        self.lock().heard.clone()
     }
 
     /// The newest epoch of the unit that was heard, asked for with a task or seen on a copy.

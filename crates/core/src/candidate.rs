@@ -109,6 +109,11 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Of an agent that starts where one before it had heard that number.
+    pub fn having_heard(candidacy: u64) -> Self {
+        Self { heard: candidacy, ..Self::default() }
+    }
+
     /// The driver has proven that the copy waits so.
     pub fn proven(&mut self, component: &Component, waits: &Waits) {
         self.proven.insert(component.clone(), waits.clone());

@@ -90,6 +90,8 @@ pub fn look_every(lease: Duration) -> Duration {
 pub struct Challenger {
     lease: Duration,
     seen: Option<Seen>,
+    /// Nothing was there at the last look; when it may try.
+    empty: Option<Mono>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,11 +104,12 @@ struct Seen {
 impl Challenger {
     /// One that has just begun to look.
     pub fn new(lease: Duration) -> Self {
-        Self { lease, seen: None }
+        Self { lease, seen: None, empty: None }
     }
 
     /// The record was read in this version; `after` was read on the own clock after the answer had come.
     pub fn saw(&mut self, version: u64, record: &LeaderRecord, after: Mono) {
+        self.empty = None;
         if self.seen.as_ref().is_some_and(|seen| seen.version == version) {
             return;
         }
@@ -114,19 +117,30 @@ impl Challenger {
         self.seen = Some(Seen { version, record: record.clone(), tries_at: after + wait });
     }
 
+    /// There is no record; `after` was read on the own clock after the answer had come. Nobody has ever led from here, or the
+    /// store was emptied, and whoever led may count its lead: it is waited out as if a renewal had just been read. Returns
+    /// whether that begins here.
+    pub fn saw_none(&mut self, after: Mono) -> bool {
+        let lease = self.seen.as_ref().map_or(self.lease, |seen| self.lease.max(seen.record.lease));
+        let begins = self.empty.is_none();
+        self.empty.get_or_insert(after + granters_lease(lease));
+        begins
+    }
+
     /// Who leads, as far as was read.
     pub fn leader(&self) -> Option<&LeaderRecord> {
-        self.seen.as_ref().map(|seen| &seen.record).filter(|record| !record.resigned)
+        self.seen.as_ref().filter(|_| self.empty.is_none()).map(|seen| &seen.record).filter(|record| !record.resigned)
     }
 
-    /// When it may try to put itself there, if the version stays; `None` while nothing was read.
+    /// When it may try to put itself there, if what is there stays; `None` while nothing was read.
     pub fn tries_at(&self) -> Option<Mono> {
-        self.seen.as_ref().map(|seen| seen.tries_at)
+        self.empty.or(self.seen.as_ref().map(|seen| seen.tries_at))
     }
 
-    /// The version it may replace now.
-    pub fn may_replace(&self, now: Mono) -> Option<u64> {
-        self.seen.as_ref().filter(|seen| now >= seen.tries_at).map(|seen| seen.version)
+    /// The version it may replace now; `None` inside where there is none.
+    pub fn may_replace(&self, now: Mono) -> Option<Option<u64>> {
+        self.tries_at().filter(|at| now >= *at)?;
+        Some(self.seen.as_ref().filter(|_| self.empty.is_none()).map(|seen| seen.version))
     }
 
     /// The hold that it would take over.

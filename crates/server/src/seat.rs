@@ -10,7 +10,7 @@ use crate::front::Front;
 use crate::hold::HoldWish;
 use pilotlight_core::code;
 use pilotlight_core::leader::{Challenger, LeaderRecord, look_every, renew_every};
-use pilotlight_core::time::Mono;
+use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::clock::Clock;
 use pilotlight_engine::lead::Lead;
 use pilotlight_engine::storage::StorageError;
@@ -76,11 +76,17 @@ impl Seat {
             Ok(Some((version, record))) => {
                 challenger.saw(version, &record, now);
                 self.front.knows(Ok(challenger.leader()));
-                challenger.may_replace(now).map(Some)
+                challenger.may_replace(now)
             }
             Ok(None) => {
+                if challenger.saw_none(now) {
+                    let wait = show_duration(challenger.tries_at().map_or(Duration::ZERO, |at| at.since(now)));
+                    tracing::info!(
+                        "nobody has led from this store, or it was emptied: waits {wait}, a lead, before it takes it"
+                    );
+                }
                 self.front.knows(Ok(None));
-                Some(None)
+                challenger.may_replace(now)
             }
             Err(why) => {
                 self.front.knows(Err(why.to_string()));

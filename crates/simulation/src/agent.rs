@@ -8,7 +8,7 @@ use crate::place::{MEMBERS, Place};
 use crate::process::Process;
 use crate::timeline::ProcessClock;
 use async_trait::async_trait;
-use pilotlight_agent::{AgentParts, GuardRuns, Notes, Way, WayError};
+use pilotlight_agent::{AgentParts, GuardRuns, Heard as AgentHeard, Notes, Way, WayError};
 use pilotlight_core::candidate::Wish;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, Unit};
@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Folder {
     pub(crate) guard: MemoryLog,
     notes: Arc<Mutex<BTreeMap<Unit, Mono>>>,
+    heard: Arc<Mutex<AgentHeard>>,
 }
 
 impl Folder {
@@ -58,6 +59,15 @@ impl Notes for Folder {
 
     async fn store(&self, ends: BTreeMap<Unit, Mono>) -> std::io::Result<()> {
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+        Ok(())
+    }
+
+    fn heard(&self) -> AgentHeard {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn hears(&self, heard: AgentHeard) -> std::io::Result<()> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
         Ok(())
     }
 }

@@ -32,6 +32,8 @@ struct World {
     copies: Vec<(Option<Admitted>, u64)>,
     /// What the agent heard last.
     view: Option<UnitView>,
+    /// The highest number that it heard, on its disk.
+    noted: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -80,7 +82,14 @@ impl World {
             wishes: Vec::new(),
             copies: Vec::new(),
             view: None,
+            noted: 0,
         }
+    }
+
+    /// Noted before anything follows from it.
+    fn hear(&mut self, answer: UnitView) {
+        self.noted = self.noted.max(answer.candidacy);
+        self.view = Some(answer);
     }
 
     fn region(west: bool) -> Region {
@@ -176,24 +185,23 @@ impl World {
             }
             Move::Turn => {
                 self.step(&Move::Beat);
-                self.view = Some(self.view());
+                self.hear(self.view());
                 let step = self.decide();
                 self.carry_out(step);
                 self.step(&Move::Arrives(0));
             }
-            // The controller that starts on it hears the writer's agent before it decides anything, and mends it. One that was
-            // started anew meanwhile has heard nothing.
-            Move::PutBack(n) if !self.copies.is_empty() && self.memory.heard > 0 => {
+            // The controller that starts on it hears the writer's agent before it decides anything, and mends it; one that was
+            // started anew meanwhile knows what the one before had heard.
+            Move::PutBack(n) if !self.copies.is_empty() => {
                 (self.candidate, self.candidacy) = self.copies[n % self.copies.len()].clone();
-                let [stored, met] =
-                    [self.candidacy, self.memory.heard].map(|candidacy| Basis { candidacy, epoch: Epoch(1) });
+                let [stored, met] = [self.candidacy, self.noted].map(|candidacy| Basis { candidacy, epoch: Epoch(1) });
                 if lack(stored, met).is_some() {
                     (self.candidate, self.candidacy) = (None, past(stored, met));
                 }
             }
             Move::Hear(n) if !self.answers.is_empty() => {
                 let answer = self.answers[n % self.answers.len()].clone();
-                self.view = Some(answer);
+                self.hear(answer);
             }
             Move::Arrives(n) if !self.wishes.is_empty() => {
                 let wish = self.wishes.remove(n % self.wishes.len());
@@ -209,7 +217,7 @@ impl World {
                 self.carry_out(step);
             }
             Move::AgentRestarts => {
-                self.memory = Memory::default();
+                self.memory = Memory::having_heard(self.noted);
                 self.view = None;
                 // They were answers to requests of the process that is gone, and go with its connections.
                 self.answers.clear();

@@ -23,7 +23,7 @@ fn a_challenger_waits_from_when_it_saw_the_version_first() {
     let tries = at(1_000) + granters_lease(LEASE);
     assert_eq!(challenger.tries_at(), Some(tries), "reading it again changes nothing");
     assert_eq!(challenger.may_replace(Mono(tries.0 - Duration::from_millis(1))), None);
-    assert_eq!((challenger.may_replace(tries), challenger.next_term()), (Some(7), Term(4)));
+    assert_eq!((challenger.may_replace(tries), challenger.next_term()), (Some(Some(7)), Term(4)));
     challenger.saw(8, &record(3, false), at(2_600));
     assert_eq!(challenger.may_replace(tries), None, "a renewal begins the wait anew");
 }
@@ -32,7 +32,7 @@ fn a_challenger_waits_from_when_it_saw_the_version_first() {
 fn a_leader_that_has_resigned_is_not_waited_for() {
     let mut challenger = Challenger::new(LEASE);
     challenger.saw(7, &record(3, true), at(1_000));
-    assert_eq!((challenger.may_replace(at(1_000)), challenger.leader()), (Some(7), None));
+    assert_eq!((challenger.may_replace(at(1_000)), challenger.leader()), (Some(Some(7)), None));
 }
 
 #[test]
@@ -40,6 +40,27 @@ fn a_leader_with_a_longer_lease_is_waited_for_as_long_as_it_counts() {
     let mut challenger = Challenger::new(LEASE / 2);
     challenger.saw(7, &record(3, false), at(0));
     assert_eq!(challenger.tries_at(), Some(Mono(granters_lease(LEASE))));
+}
+
+/// Whoever led may not have seen it yet, and cannot be seen.
+#[test]
+fn an_empty_store_is_taken_after_a_whole_lead_only() {
+    let mut challenger = Challenger::new(LEASE);
+    assert!(challenger.saw_none(at(1_000)));
+    assert!(!challenger.saw_none(at(2_000)), "it is said once");
+    let tries = at(1_000) + granters_lease(LEASE);
+    let before = Mono(tries.0 - Duration::from_millis(1));
+    assert_eq!((challenger.may_replace(before), challenger.may_replace(tries)), (None, Some(None)));
+    assert_eq!(challenger.next_term(), Term(1));
+    challenger.saw(1, &record(1, false), at(2_100));
+    assert_eq!(challenger.may_replace(tries), None, "another was first");
+    assert_eq!(challenger.leader().map(|leader| leader.term), Some(Term(1)));
+    // Emptied under a leader that counts longer than this one does.
+    let mut challenger = Challenger::new(LEASE / 2);
+    challenger.saw(7, &record(3, false), at(0));
+    assert!(challenger.saw_none(at(9_000)));
+    assert_eq!(challenger.tries_at(), Some(at(9_000) + granters_lease(LEASE)));
+    assert_eq!((challenger.leader(), challenger.next_term()), (None, Term(4)));
 }
 
 /// One renewal in true time, microseconds.

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Of a lead; the writer's lease is much longer, so that another leads before it is over even on a slow machine.
-const LEAD: Duration = Duration::from_millis(1_000);
+pub(super) const LEAD: Duration = Duration::from_millis(1_000);
 const LEASE: Duration = Duration::from_secs(10);
 
 /// What three controllers share, and each one's way to it, which can be cut.

@@ -2,7 +2,7 @@
 //! several controllers share.
 
 use super::lab::Lab;
-use super::several::Three;
+use super::several::{LEAD, Three};
 use super::steering::started;
 use super::wait::until;
 use crate::api::view::{AcknowledgeRequest, DecisionView, StatusView};
@@ -12,7 +12,8 @@ use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::observation::Role;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{Guarantee, Plan, RejoinMode};
-use pilotlight_engine::store::MemoryStore;
+use pilotlight_driver::clock::{Clock, SystemClock};
+use pilotlight_engine::store::{MemoryStore, Store};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -138,8 +139,20 @@ async fn controllers_whose_shared_store_was_emptied_say_that_nobody_obeys_them_a
     others.iter().for_each(|name| three.kill(name));
     let emptied = MemoryStore::new();
     three.ways.values_mut().for_each(|way| way.store = emptied.clone());
+    // What the agents heard outlives them.
+    for region in ["east", "west"] {
+        three.lab.kill_agent(region);
+        three.lab.start_agent(region);
+    }
     // One alone leads the new store's first term; the others come later, and another would lead the second.
+    let began = SystemClock.mono();
     three.start(second);
+    until("the new store is led from", async || {
+        emptied.get("leader").await.unwrap().map(drop).ok_or("by nobody".to_owned())
+    })
+    .await;
+    let waited = SystemClock.mono().since(began);
+    assert!(waited >= LEAD, "whoever led before it was emptied may count its lead, and it was taken after {waited:?}");
     let status = until("it says that nobody obeys it", async || {
         let status: StatusView = three.ask(second, "/v1/status").await?;
         let says = format!("leader of term {heard}, and this one leads term 1");

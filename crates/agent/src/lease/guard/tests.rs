@@ -1,5 +1,6 @@
 //! Several leases that end in the same moment, and a fence that does not come to its end.
 
+use crate::heard::Heard;
 use crate::{AgentParts, GuardRuns, Notes, Way, WayError, run};
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Guard as GuardOf};
@@ -95,6 +96,32 @@ impl Driver for Stuck {
     }
 }
 
+/// Nobody can look at it either, and nothing is done to it.
+pub(crate) struct StuckNowhere;
+
+#[async_trait]
+impl Driver for StuckNowhere {
+    fn describe(&self) -> Descriptor {
+        descriptor()
+    }
+
+    async fn observe(&self, _: &Target) -> Result<State, Failure> {
+        std::future::pending().await
+    }
+
+    async fn preflight(&self, _: &Effect) -> Result<Vec<pilotlight_core::outcome::Finding>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn watch(&self, _: &Target) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn apply(&self, _: &Effect, _: &Context) -> Result<Outcome, Failure> {
+        Err(Failure::unsupported("nothing can be done"))
+    }
+}
+
 pub(crate) fn descriptor() -> Descriptor {
     Descriptor {
         capabilities: [Capability::Replicated, Capability::Fence].into(),
@@ -153,6 +180,14 @@ impl Notes for NoNotes {
     }
 
     async fn store(&self, _: BTreeMap<Unit, Mono>) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn heard(&self) -> Heard {
+        Heard::default()
+    }
+
+    async fn hears(&self, _: Heard) -> std::io::Result<()> {
         Ok(())
     }
 }
