@@ -207,7 +207,7 @@ impl Hub {
         let sight = &mut *inner.sight;
         sight.last_heard = Some(now);
         if let Some(sentinel) = heartbeat.sentinel {
-            (sight.sentinel, sight.steady_from) = (Some(sentinel), heartbeat.steady_from);
+            (sight.sentinel, sight.steady_from, sight.told) = (Some(sentinel), heartbeat.steady_from, Some(now));
         }
         for seen in heartbeat.sees {
             let began = Mono(now.0.saturating_sub(seen.age_ms));
@@ -402,6 +402,7 @@ impl Inner {
             self.replaced.pop_front();
         }
         self.sequence = 0;
+        self.sight.met = Some(now);
         place.clone_into(&mut self.place);
         Ok(())
     }

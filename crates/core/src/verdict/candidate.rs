@@ -164,14 +164,19 @@ fn weigh(
 }
 
 /// For how long a writer that is not heard may have acknowledged what the candidate lacks: for the lease that it was granted
-/// last, by its gate or until its agent fences it. One that is heard says what it does, and of a writer without an agent of
-/// ours no lease says anything.
+/// last, by its gate or until its agent fences it. One that is heard says what it does, but for the time before its agent was
+/// started anew. Of a writer without an agent of ours no lease says anything.
 fn unheard(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight, candidate: &Candidate) -> Duration {
     let by_agent = plan.in_unit(unit).any(|(_, c)| !c.copies().is_empty() && !c.is_managed());
-    let Some(writer) = writer.filter(|w| by_agent && !sight.hears(plan, w)) else { return Duration::ZERO };
+    let Some(writer) = writer.filter(|_| by_agent) else { return Duration::ZERO };
+    let agent = sight.agents.get(writer);
+    let untold = sight.hears(plan, writer).then(|| agent.map_or(Duration::ZERO, |agent| agent.untold()));
+    if untold.is_some_and(|untold| untold.is_zero()) {
+        return Duration::ZERO;
+    }
     let (policy, rpo) = (&plan.policy, plan.objectives.rpo);
     let gate = policy.lease.saturating_sub(sender_timeout(policy.lease));
-    match (candidate.admitted, policy.guarantee, policy.beyond_rpo) {
+    let most = match (candidate.admitted, policy.guarantee, policy.beyond_rpo) {
         (Some(true), Guarantee::Strict, _) => Duration::ZERO,
         // The gate closes sooner where the candidate is further behind than that.
         (Some(true), Guarantee::Bounded, BeyondRpo::Stall) => {
@@ -179,9 +184,11 @@ fn unheard(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight, can
         }
         (Some(true), ..) => gate,
         // Nobody was to take its place by itself: it needs no lease, and may go on until this moment.
+        (Some(false), ..) if untold.is_some() => Duration::MAX,
         (Some(false), ..) => sight.last_heard(writer).map_or(policy.lease, |at| sight.now.since(at)),
         (None, ..) => policy.lease,
-    }
+    };
+    most.min(untold.unwrap_or(Duration::MAX))
 }
 
 fn sentinel_gap(copy: &State, writer: Option<&Region>, sight: &Sight) -> Option<Duration> {

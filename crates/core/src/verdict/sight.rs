@@ -70,6 +70,20 @@ pub struct AgentSight {
     /// The first sentinel whose time can be held against the newest one's: the writer's wall clock was not set since.
     #[serde(default)]
     pub steady_from: u64,
+    /// When a process of it was last heard that has written a sentinel.
+    #[serde(default)]
+    pub told: Option<Mono>,
+    /// When its present process was first heard. One that was started anew has no sentinel before it writes one.
+    #[serde(default)]
+    pub met: Option<Mono>,
+}
+
+impl AgentSight {
+    /// How long nothing was heard of what the writer beside it wrote, although the agent is heard: its process died unheard, and
+    /// the next one has not written a sentinel. Until that was first heard, writes may have gone on.
+    pub(crate) fn untold(&self) -> Duration {
+        self.met.zip(self.told).map_or(Duration::ZERO, |(met, told)| met.since(told))
+    }
 }
 
 /// What came of dialling a port.

@@ -178,7 +178,9 @@ report tell the same figure, the sum of
 - for how long a writer that is not heard may have gone on acknowledging: the lease under `best-effort`, the lease less the time after
   which its server hangs up on a silent gate under `bounded` (a quarter of the lease, from 250 ms to 1 s), with
   `beyond_rpo: stall` no more than the RPO leaves, nothing under `strict`, and nothing where its agent says that it is fenced. A writer that was
-  unopposed needs no lease: there it is the time for which it was not heard.
+  unopposed needs no lease: there it is the time for which it was not heard;
+- where its agent is heard and was started anew: the same, for the time between the last word of the agent before it and the first of this
+  one, until this one has written a sentinel.
 
 **The RPO is held against the sum where it is at least the lease.** A shorter RPO was accepted in the plan, by `beyond_rpo: expose` or
 `best-effort` (`PL-0115`), for what comes after the cut: then it is held against the first alone. So an RPO of just a lease leaves little

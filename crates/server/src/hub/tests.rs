@@ -119,6 +119,26 @@ async fn nothing_is_sent_to_an_agent_that_is_not_heard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_agent_that_was_started_anew_keeps_what_was_told_before_and_how_old_that_is() {
+    let hub = hub();
+    let sentinel = pilotlight_core::observation::Sentinel { number: 7, written: Wall(1) };
+    hub.heartbeat(Heartbeat { sentinel: Some(sentinel), ..heartbeat("a", 1, vec![]) }).unwrap();
+    let seen = || {
+        let agents = hub.agents();
+        let east = &agents[&Region::from("east")];
+        (east.sentinel, east.told, east.met)
+    };
+    let first = hub.clock.mono();
+    assert_eq!(seen(), (Some(sentinel), Some(first), Some(first)));
+    tokio::time::advance(RENEW * 5).await;
+    hub.heartbeat(heartbeat("b", 1, vec![])).unwrap();
+    let anew = hub.clock.mono();
+    tokio::time::advance(RENEW).await;
+    hub.heartbeat(heartbeat("b", 2, vec![])).unwrap();
+    assert_eq!(seen(), (Some(sentinel), Some(first), Some(anew)), "it has written none");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_step_that_a_new_leader_begins_waits_for_an_agent_that_has_not_found_it_yet() {
     let hub = hub();
     let agent = remote(&hub);

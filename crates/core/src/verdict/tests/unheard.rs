@@ -61,6 +61,34 @@ fn what_is_told_covers_what_the_old_side_may_go_on_acknowledging() {
     );
 }
 
+/// The agent was killed while its region was cut off, and its successor is heard; it has written nothing yet.
+#[test]
+fn what_was_written_before_an_agent_was_started_anew_is_told_too() {
+    use BeyondRpo::{Expose, Stall};
+    use Guarantee::{BestEffort, Bounded, Strict};
+    let anew = |away: u64| {
+        let mut sight = Sight { candidate: Some("west".into()), ..lost(500) }.silent("east", 100).role("east", FENCED);
+        let east = sight.agents.get_mut(&Region::from("east")).expect("known");
+        (east.told, east.met) = (Some(at(NOW - 300 - away)), Some(at(NOW - 300)));
+        sight
+    };
+    let unopposed = |away| Sight { candidate: None, ..anew(away) };
+    for (what, plan, sight, expected) in [
+        ("its successor has come at once", promising(BestEffort, Expose, 5_000), anew(700), 500 + 700),
+        ("no longer than its lease", promising(BestEffort, Expose, 5_000), anew(9_000), 500 + LEASE),
+        ("or than its gate was open", promising(Bounded, Expose, 5_000), anew(9_000), 500 + GATE),
+        ("which closes with the RPO", promising(Bounded, Stall, 2_000), anew(9_000), 2_000),
+        ("the candidate has it all", promising(Strict, Expose, 5_000), anew(9_000), 500),
+        ("it needed no lease", promising(Strict, Expose, 5_000), unopposed(9_000), 500 + 9_000),
+    ] {
+        assert_eq!(told(&plan, &sight), Some(expected), "{what}");
+    }
+    // It has written one since: how far the copy is behind that is known.
+    let mut sight = anew(9_000);
+    sight.agents.get_mut(&Region::from("east")).expect("known").told = Some(at(NOW - 100));
+    assert_eq!(told(&promising(BestEffort, Expose, 5_000), &sight), Some(500));
+}
+
 #[test]
 fn an_rpo_of_a_lease_or_more_bars_what_may_be_lost_unheard_too() {
     let decision = |plan: &Plan, behind| decided(plan, &lost(behind), &History::default());
