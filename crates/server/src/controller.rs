@@ -291,6 +291,7 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
 fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono) -> History {
     // What was withdrawn was none.
     let automatic = record.failed_over.as_ref().filter(|f| f.automatic && !round.past.withdrawn);
+    let clocks = (desk.clock.wall(), now);
     let before = round.before.as_ref().and_then(|before| before.cool_down.as_ref());
     let last_failover = automatic.map(|f| LastFailover {
         run: f.run.clone(),
@@ -307,8 +308,8 @@ fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono) -> Hi
         gives_way: false,
         prepared: false,
         last_failover,
-        failed_rejoins: round.past.failed_rejoins.clone(),
-        failed_drain: round.past.failed_drain,
+        failed_rejoins: round.past.failed_rejoins(clocks),
+        failed_drain: round.past.failed_drain(clocks),
         led: desk.led(&record.unit),
         rejoins_unread: round.past.rejoins_unread.clone(),
     }

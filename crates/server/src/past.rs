@@ -7,12 +7,13 @@ use pilotlight_core::drill::Drill;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, RunResult};
-use pilotlight_core::time::Wall;
+use pilotlight_core::time::{Mono, Wall};
 use pilotlight_core::verdict::Unread;
 use pilotlight_engine::RunSummary;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::UnitRecord;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What was read of runs that have ended: it stays as it is.
 #[derive(Default)]
@@ -21,16 +22,31 @@ pub(crate) struct Read {
     rejoins: BTreeMap<RunId, (Vec<Region>, Wall)>,
     /// The newest automatic failover, and how it ended.
     failover: Option<(RunId, RunResult)>,
+    ages: Ages,
+}
+
+/// How long ago runs began: as the wall clock had it when this controller first met them, which is at once for its own, and by
+/// its steady clock from then on. A wall clock that is set changes nothing of what this controller has met.
+#[derive(Default)]
+struct Ages(BTreeMap<Wall, (Duration, Mono)>);
+
+impl Ages {
+    /// When it began, as the wall clock would have it now.
+    fn began(&mut self, started: Wall, (wall, now): (Wall, Mono)) -> Wall {
+        let (age, met) = *self.0.entry(started).or_insert_with(|| (wall.since(started), now));
+        let ago = (age + now.since(met)).as_millis();
+        Wall(wall.0.saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX)))
+    }
 }
 
 /// What became of earlier runs of the unit.
 #[derive(Default)]
 pub(crate) struct Past {
     pub(crate) read: Read,
-    pub(crate) failed_rejoins: BTreeMap<Region, Wall>,
+    failed_rejoins: BTreeMap<Region, Wall>,
     pub(crate) rejoins_unread: Option<Unread>,
     /// When the last drain began, if it has ended and not well.
-    pub(crate) failed_drain: Option<Wall>,
+    failed_drain: Option<Wall>,
     /// The last automatic failover has ended, and not well.
     pub(crate) failed_over_badly: bool,
     /// The last automatic failover was prepared, and withdrawn before anything of it had begun.
@@ -44,6 +60,17 @@ impl Past {
     /// Each run whose records cannot be read.
     pub(crate) fn unread(&self) -> Vec<&Unread> {
         self.failover_unread.iter().chain(&self.rejoins_unread).collect()
+    }
+
+    /// When the last rejoin of each region began, where it has ended and not well; as the wall clock would have it now.
+    pub(crate) fn failed_rejoins(&mut self, clocks: (Wall, Mono)) -> BTreeMap<Region, Wall> {
+        let Self { failed_rejoins, read, .. } = self;
+        failed_rejoins.iter().map(|(region, at)| (region.clone(), read.ages.began(*at, clocks))).collect()
+    }
+
+    /// The same of the last drain.
+    pub(crate) fn failed_drain(&mut self, clocks: (Wall, Mono)) -> Option<Wall> {
+        self.failed_drain.map(|at| self.read.ages.began(at, clocks))
     }
 }
 
@@ -122,4 +149,30 @@ async fn failed_rejoins(
         }
     }
     Ok(newest.into_iter().filter(|(_, (_, well))| !well).map(|(region, (at, _))| (region, at)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_that_is_set_makes_what_was_met_neither_older_nor_younger() {
+        let now = |seconds: u64| Mono(Duration::from_secs(seconds));
+        let mut past = Past { failed_drain: Some(Wall(1_000_000)), ..Past::default() };
+        past.failed_rejoins.insert("west".into(), Wall(1_030_000));
+        assert_eq!(past.failed_drain((Wall(1_060_000), now(5))), Some(Wall(1_000_000)), "sixty seconds ago");
+        assert_eq!(past.failed_rejoins((Wall(1_060_000), now(5)))[&"west".into()], Wall(1_030_000));
+        for (wall, later, drain, rejoin) in [
+            (1_070_000, 15, 70, 40),
+            // Set forward by a day, and back by one.
+            (87_480_000, 25, 80, 50),
+            (1_090_000, 35, 90, 60),
+            (500, 45, 100, 70),
+        ] {
+            let clocks = (Wall(wall), now(later));
+            let earlier = |seconds: u64| Wall(wall.saturating_sub(seconds * 1_000));
+            assert_eq!(past.failed_drain(clocks), Some(earlier(drain)), "at {later}");
+            assert_eq!(past.failed_rejoins(clocks)[&"west".into()], earlier(rejoin), "at {later}");
+        }
+    }
 }
