@@ -121,8 +121,8 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     }
 }
 
-/// Looks at a database read its folder on the threads of the agent's runtime; a disk that hangs holds up one for each copy and each
-/// preflight, and the others must go on speaking to the controller.
+/// Steps, preflights and looks at a server that is down read its folder on the threads of the agent's runtime; a disk that begins to
+/// hang in the middle of one holds up its thread, and the others must go on speaking to the controller.
 const AGENT_THREADS: usize = 12;
 
 fn runtime(name: &str) -> std::io::Result<tokio::runtime::Runtime> {

@@ -28,6 +28,7 @@ mod preflight;
 mod processes;
 mod programs;
 mod promote;
+mod reads;
 mod rebuild;
 mod rejoin;
 pub mod rescue;
@@ -62,6 +63,7 @@ use pilotlight_core::rescue::{Answer, Question};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::{Context, Driver};
 use programs::Programs;
+use reads::Reads;
 use session::Session;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -134,6 +136,7 @@ pub struct PostgresDriver {
     noted: held::Noted,
     desk: Desk,
     room: room::Seen,
+    reads: Reads,
 }
 
 /// The plan names no server for the region.
@@ -151,8 +154,7 @@ impl PostgresDriver {
         let Some(own) = plan.regions.get(&region).cloned() else { return Err(NoSuchServer { component, region }) };
         let programs =
             Programs { bin_dir: own.bin_dir.clone(), run_as: own.run_as.clone(), password: password.clone() };
-        let directory = Directory::new(&own.data_dir, programs.owner());
-        let host = local_address(&directory, &own.host);
+        let host = beside(&own);
         let config = upstream::config(&plan, &host, own.port, password.as_deref());
         let (look, write) = (Session::new(config.clone()), Session::new(config));
         let (heard, desk) = (Mutex::default(), Desk::new(clock.clone()));
@@ -177,6 +179,7 @@ impl PostgresDriver {
             noted: held::Noted::default(),
             desk,
             room: room::Seen::default(),
+            reads: Reads::default(),
         })
     }
 
@@ -190,18 +193,16 @@ impl PostgresDriver {
     }
 }
 
-/// The server's address from beside it.
+/// The server's address from beside it: there the loopback is the surest way, unless the server does not listen there. A disk
+/// that hangs does not say, and is not waited for.
 pub fn beside(server: &PostgresServer) -> String {
-    local_address(&Directory::new(&server.data_dir, None), &server.host)
-}
-
-/// Beside the server the loopback is the surest way, unless the server does not listen there.
-fn local_address(directory: &Directory, planned: &str) -> String {
-    match directory.pid_file().map(|file| file.listen) {
+    let path = server.data_dir.clone();
+    let pid_file = reads::patiently(move || Directory::new(&path, None).pid_file()).flatten();
+    match pid_file.map(|file| file.listen) {
         Some(listen) if ["*", "0.0.0.0", "::", "localhost", "127.0.0.1"].contains(&listen.as_str()) => {
             "127.0.0.1".to_owned()
         }
-        _ => planned.to_owned(),
+        _ => server.host.clone(),
     }
 }
 
@@ -222,6 +223,7 @@ impl Driver for PostgresDriver {
         if let Some(component) = effect.component() {
             self.is_mine(component, effect.region())?;
         }
+        self.disk_answers().await?;
         self.findings(effect).await
     }
 
@@ -239,6 +241,7 @@ impl Driver for PostgresDriver {
             Effect::WriteSentinel { sentinel, .. } => self.write_sentinel(*sentinel, context).await,
             Effect::KeepRescue { .. } => self.keep_slot(context).await,
             _ => {
+                self.disk_answers().await?;
                 let work = self.desk.take(context).await?;
                 match effect {
                     Effect::Checkpoint { .. } => self.checkpoint(&work).await,
@@ -269,17 +272,21 @@ impl Driver for PostgresDriver {
     }
 
     async fn watch(&self, _: &Target) {
-        let now = || processes::postmaster(&self.directory()).map(|(proc, _)| proc.pid);
-        let first = now();
-        while now() == first {
+        let now = async || self.directory_and_server().await.1.map(|proc| proc.pid);
+        let first = now().await;
+        while now().await == first {
             self.clock.sleep(WATCH_INTERVAL).await;
         }
     }
 
     async fn compare(&self, _: &Target, first: &Position, second: &Position) -> Result<Order, Failure> {
         let (Some(first), Some(second)) = (Place::read(first), Place::read(second)) else { return Ok(Order::Unknown) };
-        let directory = self.directory();
-        Ok(lsn::order(&first, &second, |timeline| directory.history(timeline)))
+        let (path, owner) = (self.own.data_dir.clone(), self.programs.owner());
+        let order = move || {
+            let directory = Directory::new(&path, owner);
+            lsn::order(&first, &second, |timeline| directory.history(timeline))
+        };
+        Ok(self.reads.read(order).await)
     }
 }
 

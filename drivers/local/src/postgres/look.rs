@@ -170,22 +170,21 @@ impl Receiver {
 impl PostgresDriver {
     /// The whole look.
     pub(super) async fn look_at_it(&self) -> State {
-        let directory = self.directory();
-        match processes::postmaster(&directory) {
-            Some((postmaster, _)) => self.look_at_running(postmaster).await,
-            None => self.look_at_silent(&directory).await,
+        match self.directory_and_server().await {
+            (directory, Some(postmaster)) => self.look_at_running(&directory, postmaster).await,
+            (directory, None) => self.look_at_silent(&directory).await,
         }
     }
 
-    async fn look_at_running(&self, postmaster: Proc) -> State {
+    async fn look_at_running(&self, directory: &Directory, postmaster: Proc) -> State {
         let mut facts = BTreeMap::from([("pid".to_owned(), postmaster.pid.to_string())]);
         if postmaster.stopped {
             // Sessions that exist may go on; nobody new gets in.
             facts.insert("postmaster".to_owned(), "stopped".to_owned());
-            return self.unresponsive(facts).await;
+            return self.unresponsive(directory, facts).await;
         }
         match Answer::ask(&self.look, LOOK_TIMEOUT).await {
-            Ok(answer) => self.state_of(&answer, facts).await,
+            Ok(answer) => self.state_of(directory, postmaster, &answer, facts).await,
             Err(error) => {
                 facts.insert("says".to_owned(), error.to_string());
                 match error.code() {
@@ -193,25 +192,33 @@ impl PostgresDriver {
                     Some(code) if code.starts_with("28") || code.starts_with("3D") => {
                         State { role: Some(Role::Unknown), facts, ..State::default() }
                     }
-                    _ => self.unresponsive(facts).await,
+                    _ => self.unresponsive(directory, facts).await,
                 }
             }
         }
     }
 
     /// It hangs, or starts. Whether it took writes before is in its control file, which needs no answer of the server.
-    async fn unresponsive(&self, mut facts: BTreeMap<String, String>) -> State {
-        if let Ok(control) = Control::of(&self.directory(), &self.programs).await {
+    async fn unresponsive(&self, directory: &Directory, mut facts: BTreeMap<String, String>) -> State {
+        if self.disk_answers().await.is_ok()
+            && let Ok(control) = Control::of(directory, &self.programs).await
+        {
             facts.insert("control".to_owned(), control.state);
         }
         State { role: Some(Role::Unresponsive), facts, ..State::default() }
     }
 
-    async fn state_of(&self, answer: &Answer, mut facts: BTreeMap<String, String>) -> State {
+    async fn state_of(
+        &self,
+        directory: &Directory,
+        postmaster: Proc,
+        answer: &Answer,
+        mut facts: BTreeMap<String, String>,
+    ) -> State {
         self.note_held(&answer.end.system).await;
         let sentinel = if answer.has_sentinels { self.newest_sentinel().await } else { None };
         facts.insert("timeline".to_owned(), answer.end.timeline.to_string());
-        let begun = self.directory().history(answer.end.timeline).and_then(|history| history.begun());
+        let begun = self.begun(directory, postmaster, answer.end.timeline).await;
         let position = Some(Place { begun, ..answer.end.clone() }.position());
         let mut state = State { position, sentinel, facts, ..State::default() };
         if !answer.recovering {

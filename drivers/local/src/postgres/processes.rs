@@ -23,6 +23,14 @@ pub(super) struct Proc {
     pub(super) stopped: bool,
 }
 
+impl Proc {
+    /// The same process. The start is compared loosely: it is counted from the boot time, which the kernel corrects by a second
+    /// now and then.
+    pub(super) fn is(self, other: Proc) -> bool {
+        self.pid == other.pid && self.started.abs_diff(other.started) <= 2
+    }
+}
+
 /// A look at the machine's process table.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
@@ -66,13 +74,12 @@ pub(super) fn postmaster(directory: &Directory) -> Option<(Proc, PidFile)> {
     (named && here).then(|| living(process)).flatten().map(|p| (p, file))
 }
 
-/// Whether exactly this process still lives. The start is compared loosely: it is counted from the boot time, which the
-/// kernel corrects by a second now and then.
+/// Whether exactly this process still lives.
 pub(super) fn lives(proc: Proc) -> bool {
     let pid = sysinfo::Pid::from_u32(proc.pid.unsigned_abs());
     let mut system = System::new();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, plain());
-    system.process(pid).and_then(living).is_some_and(|now| now.started.abs_diff(proc.started) <= 2)
+    system.process(pid).and_then(living).is_some_and(|now| now.is(proc))
 }
 
 /// Sends a signal; a process that is gone by now is not a fault.
