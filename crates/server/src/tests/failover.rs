@@ -221,7 +221,7 @@ async fn nobody_says_that_a_writer_is_off_while_it_is_seen_or_where_it_is_not_ne
     let (_, refused) = lab.start_failover_past("west").await.unwrap_err();
     assert!(refused.message.contains("the writer of unit"), "{refused:?}");
     lab.lose("east");
-    // This plan is best effort: the end of the lease is enough, and nobody's word is needed.
+    // It was opposed by west: the end of the lease is enough, and nobody's word is needed.
     until("nothing is seen of east", async || {
         let (_, refused) = lab.start_failover_past("east").await.unwrap_err();
         if refused.message.contains("nobody's word is needed") { Ok(()) } else { Err(format!("{refused:?}")) }

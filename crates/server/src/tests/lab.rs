@@ -85,7 +85,7 @@ impl Lab {
         plan.policy.renew = Duration::from_millis(150);
         plan.policy.rejoin = RejoinMode::Automatic;
         plan.policy.on_writer_death = OnWriterDeath::Failover;
-        plan.policy.guarantee = Guarantee::BestEffort;
+        plan.policy.guarantee = Guarantee::Bounded;
         // The fake loses what it has not sent; the tests of hurdles stand in core.
         plan.policy.max_lag_bytes = None;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -115,7 +115,9 @@ impl Lab {
         lab.start_controller();
         lab.start_agent("east");
         lab.start_agent("west");
-        lab.until("all is well", |s| s.is_well("east") && s.knows_exposure()).await;
+        let waits = lab.plan.policy.guarantee != Guarantee::BestEffort;
+        let opposed = |s: &StatusView| !waits || s.units[0].candidate.is_some();
+        lab.until("all is well", |s| s.is_well("east") && s.knows_exposure() && opposed(s)).await;
         lab
     }
 

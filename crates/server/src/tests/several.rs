@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use pilotlight_core::id::RunId;
 use pilotlight_core::leader::LeaderRecord;
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::Plan;
+use pilotlight_core::plan::{Plan, StorePlan};
 use pilotlight_core::run::{Condition, Event, Record};
 use pilotlight_core::time::Wall;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -114,6 +114,7 @@ impl Three {
         configure(&mut lab.plan);
         lab.plan.policy.lease = LEASE;
         lab.plan.controller.leader_lease = Some(LEAD);
+        lab.plan.controller.store = StorePlan::Folder(lab.folder().join("shared"));
         let held = Arc::new(watch::Sender::new(false));
         let shared = Way { store: MemoryStore::new(), journal: MemoryJournal::new(), cut: Arc::default(), held };
         let ways = NAMES.map(|name| (name, shared.another())).into();
@@ -127,7 +128,8 @@ impl Three {
         three.lab.start_agent("west");
         until("it is known what a failover would lose", async || {
             let status = three.until_well("east").await;
-            if status.knows_exposure() { Ok(()) } else { Err(format!("{status:#?}")) }
+            let known = status.knows_exposure() && status.units[0].candidate.is_some();
+            if known { Ok(()) } else { Err(format!("{status:#?}")) }
         })
         .await;
         three
@@ -328,7 +330,7 @@ async fn without_the_store_nobody_leads_and_nothing_moves() {
 async fn a_store_that_is_away_for_longer_than_a_lease_leaves_one_writer() {
     let three = Three::up().await;
     NAMES.iter().for_each(|name| three.cut(name, true));
-    // This plan is best effort: an agent that nobody renews fences.
+    // Its agent has no gate: where nobody renews the lease, it fences.
     until("the writer is silent", async || match three.lab.world.writers("database") {
         writers if writers.is_empty() => Ok(()),
         writers => Err(format!("{writers:?}")),
@@ -420,7 +422,7 @@ async fn with_every_controller_gone_nothing_moves_and_the_next_goes_on() {
     let head = three.ways["a"].journal.heads().await.unwrap()[0].1;
     let routed = three.lab.world.shares("name");
     let killed = SystemClock.mono();
-    // Longer would be another story: under best effort a new writer that nobody renews fences itself.
+    // Longer would be another story: a new writer without a gate that nobody renews is fenced.
     until("half a lease has passed", async || match SystemClock.mono().since(killed) {
         passed if passed > LEASE / 2 => Ok(()),
         passed => Err(format!("{passed:?}")),
