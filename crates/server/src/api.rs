@@ -31,7 +31,7 @@ pub mod view;
 pub use refusal::Refusal;
 
 use crate::desk::Desk;
-use crate::moves;
+use crate::{behind, moves};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
@@ -179,15 +179,10 @@ async fn acknowledge(
             "see `pilotlight status`",
         ),
     };
-    if request.raise_epoch {
-        let record = desk.engine.raise_epoch(&unit).await.map_err(refused)?;
-        tracing::warn!(%unit, by = request.by, epoch = %record.epoch, "the epoch of the store was raised by hand");
-    }
-    desk.engine.acknowledge(&unit, &request.by).await.map_err(refused)?;
-    tracing::info!(%unit, by = request.by, "the last failover was acknowledged");
-    if request.raise_epoch && desk.terms.newer_than(desk.lead.term()).is_some() {
-        // Last: it ends this term.
-        desk.terms.go_over();
-    }
+    let noted = match request.raise_epoch {
+        true => behind::raise(&desk, &unit, &request.by).await,
+        false => behind::acknowledge(&desk, &unit, &request.by).await,
+    };
+    noted.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }

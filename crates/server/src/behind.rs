@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use pilotlight_core::code;
 use pilotlight_core::id::Unit;
 use pilotlight_core::outcome::{Finding, Severity};
+use pilotlight_engine::store::UnitsError;
 
 /// Why no move of the unit may start.
 pub(crate) fn of(desk: &Desk, unit: &Unit) -> Option<Finding> {
@@ -31,6 +32,25 @@ fn of_term(desk: &Desk, unit: &Unit) -> Option<Finding> {
 /// The answer to whoever wants to start a move all the same.
 pub(crate) fn refusal(finding: &Finding) -> Refusal {
     Refusal::new(StatusCode::CONFLICT, code::STORE_BEHIND.as_str(), finding.message.clone(), finding.hint.clone())
+}
+
+/// A person says that this is the store to go on with, and that nobody leads from another.
+pub(crate) async fn raise(desk: &Desk, unit: &Unit, by: &str) -> Result<(), UnitsError> {
+    let record = desk.engine.raise_epoch(unit).await?;
+    tracing::warn!(%unit, by, epoch = %record.epoch, "the epoch of the store was raised by hand");
+    acknowledge(desk, unit, by).await?;
+    if desk.terms.newer_than(desk.lead.term()).is_some() {
+        // Last: it ends this term.
+        desk.terms.go_over();
+    }
+    Ok(())
+}
+
+/// A person has seen the last failover.
+pub(crate) async fn acknowledge(desk: &Desk, unit: &Unit, by: &str) -> Result<(), UnitsError> {
+    desk.engine.acknowledge(unit, by).await?;
+    tracing::info!(%unit, by, "the last failover was acknowledged");
+    Ok(())
 }
 
 /// A store that agents have heard say more has an old candidate: before anything else is decided, it has none.

@@ -5,14 +5,16 @@ use crate::api::Refusal;
 use crate::api::view::{MoveReply, MoveRequest};
 use crate::front::{Front, Leading};
 use crate::hub::Unwelcome;
-use crate::moves;
 use crate::serve::{Assemble, ServeError, Standing, work_by_turns};
 use crate::tokens::Tokens;
+use crate::{behind, moves};
+use pilotlight_core::id::Unit;
 use pilotlight_core::leader::Term;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TaskResult, WorkReply, WorkRequest};
 use pilotlight_driver::clock::Clock;
 use pilotlight_engine::Engine;
+use pilotlight_engine::store::UnitsError;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +72,11 @@ impl OffstageTerm {
     /// A person asks for a move.
     pub async fn request(&self, request: MoveRequest) -> Result<MoveReply, Refusal> {
         moves::request(&self.0.desk, request).await
+    }
+
+    /// A person says that this is the store to go on with.
+    pub async fn raise_epoch(&self, unit: &Unit, by: &str) -> Result<(), UnitsError> {
+        behind::raise(&self.0.desk, unit, by).await
     }
 
     /// The engine, for people who steer runs.

@@ -4,6 +4,7 @@ use crate::bug::Bug;
 use crate::drivers::{PlaceDriver, descriptors, of_place};
 use crate::exchange::{Exchange, Heard, Letter, Order, Reply};
 use crate::gate::SimGate;
+use crate::mistaken::{BesideGuard, Mistaken};
 use crate::place::{MEMBERS, Place};
 use crate::process::Process;
 use crate::timeline::ProcessClock;
@@ -12,6 +13,7 @@ use pilotlight_agent::{AgentParts, GuardRuns, Heard as AgentHeard, Notes, Way, W
 use pilotlight_core::candidate::Wish;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, Unit};
+use pilotlight_core::leader::Term;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{
     Answer, Heartbeat, HeartbeatReply, Job, Task, TaskResult, UnitView, WorkReply, WorkRequest,
@@ -213,7 +215,17 @@ impl Way for Post {
         reply.tasks = rest;
         let past: Vec<Task> = past;
         past.into_iter().for_each(|task| self.carry_out(task));
+        for Task { id, job } in &reply.tasks {
+            if let Job::Apply { effect: Effect::Fence { .. }, context } = job {
+                let (task, key) = (id.clone(), context.key.clone());
+                self.exchange.leave(Order::Fence { place: self.place, task, key });
+            }
+        }
         Ok(reply)
+    }
+
+    fn term(&self) -> Term {
+        Term(self.term.load(Ordering::Relaxed))
     }
 
     async fn result(&self, result: &TaskResult, within: Duration) -> Result<(), WayError> {
@@ -250,6 +262,10 @@ pub(crate) fn start(start: Start<'_>) -> Process {
     });
     let ledger = Arc::new(Ledger::on_memory(&folder.guard, shared.clone()));
     let guarded: Arc<dyn Driver> = Arc::new(Guarded::with(driver.clone(), ledger.clone()));
+    let guarded = match bug.and_then(BesideGuard::of) {
+        Some(bug) => Arc::new(Mistaken::new(guarded, driver.clone(), bug)),
+        None => guarded,
+    };
     let region = place.region();
     let mut router = Router::new().region(&region, guarded.clone());
     let mut described = descriptors(&plan);

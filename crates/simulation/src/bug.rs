@@ -78,6 +78,16 @@ bugs! {
     LostIsDone = "lost-is-done",
     /// A rescue bundle is called whole and holds nothing.
     CaptureLies = "capture-lies",
+    /// The controller does not hear what agents have heard of the store: an old copy of it is taken for the newest.
+    StoreBehindUnnoticed = "store-behind-unnoticed",
+    /// A run's fence waits at the agent until the copy's turn is free.
+    FenceWaitsItsTurn = "fence-waits-its-turn",
+    /// No candidate is admitted as long as a run holds the unit.
+    SettledIgnored = "settled-ignored",
+    /// The fence of a run that a newer one has overtaken is done once more.
+    OvertakenFenceAgain = "overtaken-fence-again",
+    /// A promotion that was called off while it waited at the guard begins all the same.
+    LatePromotion = "late-promotion",
 }
 
 impl Bug {

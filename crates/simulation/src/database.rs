@@ -102,6 +102,10 @@ pub(crate) struct Database {
     pub(crate) proven: Option<Waits>,
     /// A standby: the number in the name under which it follows.
     pub(crate) name: Option<u64>,
+    /// Faults that make its recovery take long.
+    pub(crate) slow: u32,
+    /// Its recovery is over then.
+    pub(crate) recovered: Nanos,
     /// Commits that wait: the write, and the entries that somebody must have confirmed.
     pub(crate) waiting: VecDeque<(u32, usize)>,
 }
@@ -125,6 +129,8 @@ impl Database {
             waits: Waits::default(),
             proven: None,
             name: None,
+            slow: 0,
+            recovered: 0,
             waiting: VecDeque::new(),
         }
     }

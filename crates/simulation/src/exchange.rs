@@ -6,6 +6,7 @@
 use crate::place::Place;
 use pilotlight_agent::WayError;
 use pilotlight_core::effect::Effect;
+use pilotlight_core::id::EffectKey;
 use pilotlight_core::leader::Term;
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
@@ -76,6 +77,8 @@ pub(crate) enum Order {
     Dial { from: Place, region: Place, reply: Reply<PortAnswer> },
     /// An agent was told that it holds the lease, until its clock shows that.
     Believes { place: Place, until: Mono },
+    /// An agent has read that it is to fence: the task, and its key.
+    Fence { place: Place, task: String, key: EffectKey },
     /// What a person has heard of the controller.
     Heard(String),
 }

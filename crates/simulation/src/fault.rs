@@ -72,6 +72,16 @@ pub(crate) enum FaultKind {
     /// WAL reaches the standby there one entry at a time.
     Trickle(Place),
     FullDisk(Place),
+    /// The database there dies, and whoever starts it meanwhile waits for its recovery.
+    SlowRestart(Place),
+    /// At its begin somebody copies the controllers' store; at its end they are stopped, and started again on that copy.
+    PutBack,
+    /// The region of the standby is cut off.
+    StandbyAway(Place),
+    /// The standby dies; its agent makes it follow again, under another name.
+    StandbyDies(Place),
+    /// The controllers are stopped, and started again on an empty disk.
+    EmptyStore,
     Switchover,
     Failback,
     Failover,
@@ -100,6 +110,11 @@ impl std::fmt::Display for Fault {
 }
 
 impl FaultKind {
+    /// It strikes where the writer is, or where it is not, whenever it begins.
+    pub(crate) fn finds_its_place(self) -> bool {
+        matches!(self, FaultKind::SlowRestart(_) | FaultKind::StandbyAway(_) | FaultKind::StandbyDies(_))
+    }
+
     /// The same, where the writer is.
     pub(crate) fn at(self, writer: Place) -> Self {
         match self {
@@ -109,6 +124,9 @@ impl FaultKind {
             FaultKind::KillDatabase(_) => FaultKind::KillDatabase(writer),
             FaultKind::KillPostmaster(_) => FaultKind::KillPostmaster(writer),
             FaultKind::PauseMachine(_) => FaultKind::PauseMachine(writer),
+            FaultKind::SlowRestart(_) => FaultKind::SlowRestart(writer),
+            FaultKind::StandbyAway(_) => FaultKind::StandbyAway(writer.other()),
+            FaultKind::StandbyDies(_) => FaultKind::StandbyDies(writer.other()),
             other => other,
         }
     }
@@ -165,6 +183,68 @@ pub(crate) fn schedule(chance: &mut Chance, fresh: bool) -> Vec<Fault> {
     }
     faults.sort_by_key(|f| f.at);
     faults
+}
+
+/// What few worlds have. Streams of their own, so that every other world is what it is without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rare {
+    Nothing,
+    /// A store that is put back to an old copy of it.
+    PutBack,
+    /// The same, and the standby is away meanwhile for longer than its writer waits for it.
+    PutBackWithdrawn,
+    /// The same, and the standby comes back under another name meanwhile.
+    PutBackRenamed,
+    Emptied,
+    /// A writer whose restart takes long.
+    SlowRestart,
+}
+
+impl Rare {
+    /// What the world of a seed has.
+    pub(crate) fn of(seed: u64) -> Self {
+        match Chance::new(seed, 6).between(0, 100) {
+            0 | 1 => Rare::PutBack,
+            2 | 3 => Rare::PutBackWithdrawn,
+            4 | 5 => Rare::PutBackRenamed,
+            6 => Rare::Emptied,
+            7..=9 => Rare::SlowRestart,
+            _ => Rare::Nothing,
+        }
+    }
+
+    /// Adds it to the turns of a world that has some.
+    pub(crate) fn add_to(self, chance: &mut Chance, faults: &mut Vec<Fault>) {
+        let turns: Vec<u8> = faults.iter().filter_map(|f| f.when.begins()).collect();
+        if turns.is_empty() {
+            return;
+        }
+        let (turn, begins) = (chance.of(&turns), chance.between(0, 4_000));
+        let mut beside = |after: u64, lasts: u64, kind: FaultKind| {
+            let when = When::Beside { turn, after: ms(begins + after) };
+            faults.push(Fault { at: Duration::ZERO, lasts: ms(lasts), when, kind });
+        };
+        let soon = chance.between(20, 400);
+        match self {
+            Rare::Nothing => {}
+            Rare::PutBack => beside(0, chance.between(300, 5_000), FaultKind::PutBack),
+            Rare::PutBackWithdrawn => {
+                beside(0, chance.between(2_800, 5_500), FaultKind::PutBack);
+                beside(soon, chance.between(1_600, 3_000), FaultKind::StandbyAway(Place::West));
+            }
+            Rare::PutBackRenamed => {
+                beside(0, chance.between(1_500, 4_500), FaultKind::PutBack);
+                beside(soon, 0, FaultKind::StandbyDies(Place::West));
+            }
+            Rare::Emptied => beside(0, 0, FaultKind::EmptyStore),
+            Rare::SlowRestart => {
+                beside(0, chance.between(1_500, 4_000), FaultKind::SlowRestart(Place::East));
+                if chance.per_cent(60) {
+                    beside(chance.between(150, 1_200), 0, FaultKind::Failover);
+                }
+            }
+        }
+    }
 }
 
 /// Takes the writer away, or asks for a move of it.

@@ -4,6 +4,7 @@
 
 use crate::place::Place;
 use crate::timeline::Nanos;
+use pilotlight_core::id::EffectKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 macro_rules! laws {
@@ -62,6 +63,11 @@ laws! {
     DoneOnce = "done-once",
     /// A record that is durable stays as it is.
     JournalStands = "journal-stands",
+    /// A run's fence that reaches an agent is begun there within a second, whatever else is under way on the copy.
+    FenceAtOnce = "fence-at-once",
+    /// Where nothing is amiss, a standby that streams is waited for and named as the candidate within 2.5 seconds, whatever run
+    /// goes on.
+    CandidateComesBack = "candidate-comes-back",
     /// Every run ends or waits for a person.
     RunsEnd = "runs-end",
     /// Nothing of ours breaks down.
@@ -110,8 +116,23 @@ pub(crate) struct Laws {
     pub(crate) granted_until: [Nanos; 5],
     /// The newest run number that has applied an effect at each place.
     pub(crate) newest: BTreeMap<Place, u64>,
+    /// Fences of runs that have reached an agent and were not begun: where, the task, its key, since when.
+    pub(crate) fences: Vec<Ordered>,
+    /// Those that were begun, whatever became of them.
+    pub(crate) begun_fences: BTreeSet<EffectKey>,
+    /// Since when a writer that could have a candidate has none, and nothing is amiss.
+    pub(crate) unopposed_since: Option<Nanos>,
     /// How often each thing that may not be repeated was done.
     pub(crate) done: BTreeMap<String, u32>,
+}
+
+/// A fence that a run has ordered.
+#[derive(Debug, Clone)]
+pub(crate) struct Ordered {
+    pub(crate) place: Place,
+    pub(crate) task: String,
+    pub(crate) key: EffectKey,
+    pub(crate) since: Nanos,
 }
 
 impl Laws {

@@ -19,6 +19,7 @@ mod exchange;
 mod fault;
 mod gate;
 mod laws;
+mod mistaken;
 mod place;
 mod process;
 mod setup;

@@ -1,6 +1,7 @@
 //! What kind of installation a world has: its guarantee, and how many controllers share its store.
 
 use crate::chance::Chance;
+use crate::fault::Rare;
 use pilotlight_core::plan::{BeyondRpo, Guarantee, Plan};
 use std::sync::{Arc, LazyLock};
 
@@ -33,6 +34,8 @@ pub struct Setup {
     pub pace: Pace,
     /// Runs go on for long after everything is verified.
     pub lasting: bool,
+    /// `bounded` with an RPO of little more than a lease: a candidate that is away is withdrawn soon.
+    pub brief: bool,
 }
 
 /// How often leases of a second are renewed.
@@ -100,22 +103,26 @@ impl Setup {
         };
         // A stream of its own: every other choice of a seed stays as it is.
         let lasting = Chance::new(seed, 5).per_cent(20);
-        Self { promise, several, fresh, pace, lasting }
+        let brief = Chance::new(seed, 7).per_cent(15) || Rare::of(seed) == Rare::PutBackWithdrawn;
+        Self { promise, several, fresh, pace, lasting, brief }
     }
 
     /// Its plan.
     pub(crate) fn plan(self) -> Arc<Plan> {
+        let brief = usize::from(self.brief && self.promise == Promise::Bounded);
         let at = (self.promise as usize * 2 + usize::from(self.several)) * Pace::ALL.len() + self.pace as usize;
-        PLANS[at].clone()
+        PLANS[brief][at].clone()
     }
 }
 
-static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| {
+static PLANS: LazyLock<[Vec<Arc<Plan>>; 2]> = LazyLock::new(|| [false, true].map(plans));
+
+fn plans(brief: bool) -> Vec<Arc<Plan>> {
     let setups = Promise::ALL.into_iter().flat_map(|promise| [false, true].map(|several| (promise, several))).flat_map(
-        |(promise, several)| Pace::ALL.map(|pace| Setup { promise, several, fresh: true, pace, lasting: false }),
+        |(promise, several)| Pace::ALL.map(|pace| Setup { promise, several, fresh: true, pace, lasting: false, brief }),
     );
     setups.map(|setup| Arc::new(read(setup))).collect()
-});
+}
 
 /// The only one; two that share a store.
 const CONTROLLERS: [&str; 2] = [
@@ -126,7 +133,11 @@ const CONTROLLERS: [&str; 2] = [
 fn read(setup: Setup) -> Plan {
     let text = include_str!("plan.yaml").replace("CONTROLLERS", CONTROLLERS[usize::from(setup.several)]);
     let text = text.replace("RENEW", setup.pace.renew());
-    let rpo = if setup.promise == Promise::Governed { "1s" } else { "60s" };
+    let rpo = match setup.promise {
+        Promise::Governed => "1s",
+        Promise::Bounded if setup.brief => "1500ms",
+        _ => "60s",
+    };
     let text = text.replace("GUARANTEE", setup.promise.keys()).replace("RPO", rpo);
     let plan = Plan::read(&text, "plan.yaml").expect("the plan has no fault");
     debug_assert!(match setup.promise {

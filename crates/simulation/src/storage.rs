@@ -34,8 +34,15 @@ pub(crate) struct Disk {
     truth: Arc<Mutex<Truth>>,
 }
 
+/// The controllers' journal and store as they were.
+pub(crate) struct OldCopy {
+    journal: MemoryJournal,
+    store: MemoryStore,
+    truth: Truth,
+}
+
 /// Every record that somebody was told is durable.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Truth {
     records: BTreeMap<(RunId, u64), Event>,
     overwritten: BTreeMap<(RunId, u64), (Wall, Event)>,
@@ -50,6 +57,8 @@ struct Truth {
     units: BTreeMap<String, UnitRecord>,
     /// How often a candidate was admitted while a run held its unit.
     admitted_in_runs: u64,
+    /// The newest term of a leader that changed a unit.
+    terms: u64,
     /// Durable in name only, of the life that wrote them.
     volatile: Vec<(RunId, u64, (Wall, Event))>,
 }
@@ -113,7 +122,12 @@ impl Disk {
 
     /// How often the lead has changed hands.
     pub(crate) fn terms(&self) -> u64 {
-        self.truth().units.values().map(|unit| unit.term.0).max().unwrap_or_default()
+        self.truth().terms
+    }
+
+    /// The newest term that the store itself has of any unit; the next leader's is past it.
+    pub(crate) fn newest_term(&self) -> u64 {
+        self.truth().units.values().map(|unit| unit.term.0 + 1).max().unwrap_or_default()
     }
 
     /// How often a candidate was admitted while a run held its unit.
@@ -131,13 +145,42 @@ impl Disk {
         std::mem::take(&mut self.truth().ended)
     }
 
+    /// What somebody keeps of it, for later.
+    pub(crate) fn copy(&self) -> OldCopy {
+        OldCopy { journal: self.journal.copy(), store: self.store.copy(), truth: self.truth().clone() }
+    }
+
+    /// A new disk with nothing on it.
+    pub(crate) fn nothing() -> OldCopy {
+        OldCopy { journal: MemoryJournal::new(), store: MemoryStore::new(), truth: Truth::default() }
+    }
+
+    /// It is what it was then. What runs were is remembered all the same: nothing in the world forgets them.
+    pub(crate) fn put_back(&self, old: &OldCopy) {
+        self.journal.put_back(&old.journal);
+        self.store.put_back(&old.store);
+        let mut truth = self.truth();
+        let before = std::mem::replace(&mut *truth, old.truth.clone());
+        truth.epochs.extend(before.epochs);
+        truth.automatic.extend(before.automatic);
+        truth.admitted_in_runs = before.admitted_in_runs;
+        truth.terms = before.terms.max(truth.terms);
+        truth.volatile.clear();
+        truth.ended.clear();
+    }
+
     /// The controller's process is gone: what it had not really written is gone too.
     pub(crate) fn process_died(&self) {
         self.truth().volatile.clear();
     }
 
     pub(crate) async fn put(&self, key: &str, value: Vec<u8>, if_version: Option<u64>) -> Result<u64, PutError> {
-        let unit = key.strip_prefix("unit/").and_then(|_| serde_json::from_slice::<UnitRecord>(&value).ok());
+        let mut unit = key.strip_prefix("unit/").and_then(|_| serde_json::from_slice::<UnitRecord>(&value).ok());
+        let mut value = value;
+        if let (Some(unit), Some(Bug::SettledIgnored)) = (&mut unit, self.bug) {
+            unit.settled = false;
+            value = serde_json::to_vec(unit).expect("a unit record has only names and numbers");
+        }
         let version = match self.bug {
             // The condition is looked at, and then ignored.
             Some(Bug::StoreIgnoresVersions) => {
@@ -148,6 +191,7 @@ impl Disk {
         };
         if let Some(unit) = unit {
             let mut truth = self.truth();
+            truth.terms = truth.terms.max(unit.term.0);
             let admitted = unit.run.is_some() && unit.candidate.is_some();
             let before = truth.units.insert(key.to_owned(), UnitRecord { version, ..unit });
             truth.admitted_in_runs += u64::from(admitted && before.is_some_and(|unit| unit.candidate.is_none()));

@@ -9,6 +9,7 @@ mod effects;
 mod events;
 mod faults;
 mod letters;
+mod old_store;
 mod people;
 mod replication;
 mod settle;
@@ -19,7 +20,7 @@ use crate::bug::Bug;
 use crate::chance::Chance;
 use crate::database::Database;
 use crate::exchange::{Exchange, Letter, Order};
-use crate::fault::Fault;
+use crate::fault::{Fault, Rare};
 use crate::laws::{Broken, Law, Laws};
 use crate::place::{MEMBERS, Network, Place, REGIONS};
 use crate::process::{Dirty, Process};
@@ -30,6 +31,7 @@ use crate::{agent, controller};
 use clients::{Client, Write};
 use commits::GateSite;
 use events::{Agenda, Event};
+use old_store::OldStore;
 use pilotlight_core::id::{Region, RunId};
 use pilotlight_core::plan::Plan;
 use pilotlight_driver::guard::MemoryLog;
@@ -154,6 +156,7 @@ pub(crate) struct World {
     /// Names given to standbys.
     names: u64,
     disk: Disk,
+    old_store: OldStore,
     agents: [AgentSite; 2],
     databases: [Database; 2],
     instances: [Instances; 2],
@@ -167,6 +170,7 @@ pub(crate) struct World {
     laws: Laws,
     faults: Vec<Fault>,
     faults_over: usize,
+    faults_begun: usize,
     /// Faults that make WAL come in drops, by the region of the standby.
     trickles: [u32; 2],
     bug: Option<Bug>,
@@ -203,7 +207,11 @@ impl World {
         let machines = [machine(), machine(), machine(), machine(), machine()];
         let faults = match &options.faults {
             Some(faults) => faults.clone(),
-            None => crate::fault::schedule(&mut Chance::new(seed, 2), setup.fresh),
+            None => {
+                let mut faults = crate::fault::schedule(&mut Chance::new(seed, 2), setup.fresh);
+                Rare::of(seed).add_to(&mut Chance::new(seed, 8), &mut faults);
+                faults
+            }
         };
         let agent = || AgentSite {
             process: None,
@@ -229,6 +237,7 @@ impl World {
             gates: Default::default(),
             names: 0,
             disk: Disk::new(Chance::new(seed, 3), options.bug),
+            old_store: OldStore::default(),
             agents: [agent(), agent()],
             databases: [Database::new(Place::East, true), Database::new(Place::West, false)],
             instances: [Instances { desired: 0, ready_at: 0 }; 2],
@@ -242,6 +251,7 @@ impl World {
             laws: Laws::default(),
             faults,
             faults_over: 0,
+            faults_begun: 0,
             trickles: [0; 2],
             bug: options.bug,
             log: options.log.then(Vec::new),
@@ -351,6 +361,7 @@ impl World {
             Order::Apply { place, effect, context, reply } => self.apply(place, *effect, *context, reply),
             Order::Dial { from, region, reply } => self.dial(from, region, reply),
             Order::Believes { place, until } => self.believes(place, until),
+            Order::Fence { place, task, key } => self.fence_ordered(place, task, key),
             Order::Heard(what) => self.note(|| what),
         }
     }
@@ -382,6 +393,9 @@ impl World {
     }
 
     fn broke(&mut self, law: Law, what: String) {
+        if self.rests_on_the_store(law) {
+            return self.broke_unless(true, law, what);
+        }
         self.note(|| format!("BROKEN {}: {what}", law.name()));
         let now = self.now();
         self.laws.broke(law, now, what);

@@ -19,6 +19,17 @@ impl MemoryJournal {
         Self::default()
     }
 
+    /// What is in it now, as a journal of its own.
+    pub fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.runs().clone())))
+    }
+
+    /// Puts it back to what an earlier copy of it has.
+    pub fn put_back(&self, copy: &Self) {
+        let runs = copy.runs().clone();
+        *self.runs() = runs;
+    }
+
     fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, Vec<Record>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,6 +16,17 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// What is in it now, as a store of its own.
+    pub fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.values().clone())))
+    }
+
+    /// Puts it back to what an earlier copy of it has.
+    pub fn put_back(&self, copy: &Self) {
+        let values = copy.values().clone();
+        *self.values() = values;
+    }
+
     fn values(&self) -> MutexGuard<'_, BTreeMap<String, Versioned>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -56,6 +56,10 @@ impl World {
         if !matches!(effect, Effect::WriteSentinel { .. }) {
             self.note(|| format!("{} begins {} of {}: {}", place.name(), context.key, context.epoch, word(&effect)));
         }
+        if let Effect::Fence { .. } = effect {
+            self.laws.fences.retain(|fence| fence.key != context.key);
+            self.laws.begun_fences.insert(context.key.clone());
+        }
         self.check_epoch(if matches!(effect, Effect::Route { .. }) { Place::Outside } else { place }, &context);
         let life = if place == Place::East || place == Place::West { self.database(place).life } else { 0 };
         let until = self.now() + nanos(context.deadline);
@@ -100,6 +104,7 @@ impl World {
             Effect::Fence { .. } => Some(self.fence(&job)),
             Effect::Checkpoint { .. } => Some(self.checkpoint(&job)),
             Effect::StopWrites { .. } => self.stop(&job),
+            Effect::ResumeWrites { .. } if self.recovers(&job) => None,
             Effect::ResumeWrites { .. } => Some(self.started(&job)),
             Effect::AwaitPosition { position, .. } => self.await_position(&job, position),
             Effect::Promote { .. } => Some(self.promoted(&job)),
@@ -210,7 +215,22 @@ impl World {
             copy.server = Server::Busy;
             self.hang_up(place, true);
         }
+        if self.database(place).slow > 0 {
+            let recovered = self.now() + nanos(self.some_ms(700, 4_000));
+            self.database(place).recovered = recovered;
+        }
         self.some_ms(60, 350)
+    }
+
+    /// A recovery that takes long; called off, the server is ended.
+    fn recovers(&mut self, job: &Job) -> bool {
+        let now = self.now();
+        let copy = self.database(job.place);
+        let recovers = copy.server == Server::Busy && copy.lies == Lies::AsWriter && copy.recovered > now;
+        if recovers && job.context.cancel.is_cancelled() {
+            copy.kill();
+        }
+        recovers && copy.server == Server::Busy
     }
 
     fn started(&mut self, job: &Job) -> Done {
@@ -379,7 +399,7 @@ impl World {
     }
 
     /// Goes back to where both histories were one. What only this disk held is gone with it.
-    fn rewind(&mut self, place: Place, upstream: Place) {
+    pub(super) fn rewind(&mut self, place: Place, upstream: Place) {
         let source = &self.databases[upstream.index() - 1];
         let copy = &self.databases[place.index() - 1];
         let (common, timeline) = (copy.common(source), source.timeline);

@@ -106,6 +106,10 @@ pub(crate) enum Event {
     Fault(usize),
     /// It is over.
     FaultEnds(usize),
+    /// Somebody copies the store for that fault, as soon as no run holds the unit.
+    CopyStore(usize),
+    /// A person looks after a store that is not what it was.
+    SeesToStore,
     /// Is everything at rest?
     Check,
 }
@@ -139,6 +143,8 @@ impl World {
             Event::TurnWaits { number, since } => self.turn_waits(number, since),
             Event::Fault(number) => self.fault_begins(number),
             Event::FaultEnds(number) => self.fault_ends(number),
+            Event::CopyStore(number) => self.copy_store(number),
+            Event::SeesToStore => self.see_to_the_store(),
             Event::Check => self.check(),
         }
     }

@@ -69,8 +69,9 @@ impl World {
     }
 
     pub(super) fn fault_begins(&mut self, number: usize) {
+        self.faults_begun += 1;
         let fault = &mut self.faults[number];
-        if fault.when.begins().is_some()
+        if (fault.when.begins().is_some() || fault.kind.finds_its_place())
             && let Some(writer) = self.disk.unit(|unit| unit.writer.as_ref().and_then(Place::of)).flatten()
         {
             fault.kind = fault.kind.at(writer);
@@ -91,7 +92,7 @@ impl World {
             FaultKind::KillAgent(place) => self.kill_agent(place),
             FaultKind::PauseAgent(place) => self.pause_agent(place, true),
             FaultKind::KillPostmaster(place) => self.kill_postmaster(place),
-            FaultKind::KillDatabase(place) => self.kill_database(place),
+            FaultKind::KillDatabase(place) | FaultKind::StandbyDies(place) => self.kill_database(place),
             FaultKind::FreezeDatabase(place) => self.freeze(place, true),
             FaultKind::LoseRegion(place) => self.lose(place),
             FaultKind::PauseMachine(place) => self.pause_machine(place, true),
@@ -101,6 +102,12 @@ impl World {
             FaultKind::StorageTrouble => self.disk.set_trouble(true),
             FaultKind::FullDisk(place) => self.agent(place).folder.guard.set_full(true),
             FaultKind::Trickle(place) => self.trickles[place.index() - 1] += 1,
+            FaultKind::SlowRestart(place) => {
+                self.database(place).slow += 1;
+                self.kill_database(place);
+            }
+            FaultKind::PutBack => self.copy_store(number),
+            FaultKind::EmptyStore => self.empty_store(),
             FaultKind::Switchover
             | FaultKind::Failback
             | FaultKind::Failover
@@ -143,12 +150,14 @@ impl World {
             FaultKind::StorageTrouble => self.disk.set_trouble(false),
             FaultKind::FullDisk(place) => self.agent(place).folder.guard.set_full(false),
             FaultKind::Trickle(place) => self.trickles[place.index() - 1] -= 1,
+            FaultKind::SlowRestart(place) => self.database(place).slow -= 1,
+            FaultKind::PutBack => self.put_store_back(number),
             FaultKind::PauseRun => self.person(FaultKind::ResumeRun),
             _ => self.network_fault(fault.kind, false),
         }
     }
 
-    fn kill_controller(&mut self, member: Place) {
+    pub(super) fn kill_controller(&mut self, member: Place) {
         let Some(controller) = self.controller(member).running.take() else { return };
         self.sites[controller.process].process = None;
         self.disk.process_died();
@@ -196,7 +205,8 @@ impl World {
         }
     }
 
-    fn kill_agent(&mut self, place: Place) {
+    pub(super) fn kill_agent(&mut self, place: Place) {
+        self.laws.fences.retain(|fence| fence.place != place);
         if let Some(process) = self.agent(place).process.take() {
             self.sites[process].process = None;
         }
@@ -206,7 +216,8 @@ impl World {
         let now = self.now();
         let site = self.agent(place);
         site.runs_since = now;
-        let Some(process) = site.process else { return };
+        self.laws.fences.retain(|fence| fence.place != place);
+        let Some(process) = self.agent(place).process else { return };
         self.sites[process].paused = paused;
         if !paused {
             self.dirty.insert(process);
@@ -239,7 +250,7 @@ impl World {
         }
     }
 
-    fn kill_database(&mut self, place: Place) {
+    pub(super) fn kill_database(&mut self, place: Place) {
         self.database(place).kill();
         self.hang_up(place, true);
     }
@@ -298,7 +309,7 @@ impl World {
         let ways: Vec<(Place, Place)> = match kind {
             FaultKind::Cut(a, b) => vec![(a, b), (b, a)],
             FaultKind::CutOneWay(a, b) => vec![(a, b)],
-            FaultKind::CutOff(place) => {
+            FaultKind::CutOff(place) | FaultKind::StandbyAway(place) => {
                 let others = PLACES.into_iter().filter(|other| *other != place && *other != Place::Outside);
                 others.flat_map(|other| [(place, other), (other, place)]).collect()
             }

@@ -6,10 +6,11 @@ use crate::agent::unreachable;
 use crate::bug::Bug;
 use crate::database::{Lies, Server};
 use crate::exchange::{Answer, Letter, Order, Reply};
-use crate::laws::Law;
+use crate::laws::{Law, Ordered};
 use crate::place::{Place, REGIONS};
 use crate::timeline::nanos;
 use pilotlight_agent::WayError;
+use pilotlight_core::id::EffectKey;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply};
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::PortAnswer;
@@ -20,6 +21,9 @@ use std::time::Duration;
 impl World {
     /// An agent sends a letter to the controller at a place.
     pub(super) fn post(&mut self, from: Place, to: Place, letter: Letter) {
+        if let Letter::Result(result, _) = &letter {
+            self.laws.fences.retain(|fence| fence.place != from || fence.task != result.id);
+        }
         let way = *self.network.way(from, to);
         if way.cuts > 0 || (way.lossy > 0 && self.chance.per_cent(way.lossy)) {
             return;
@@ -92,8 +96,12 @@ impl World {
         &mut self,
         front: &OffstageTerm,
         from: Place,
-        heartbeat: Heartbeat,
+        mut heartbeat: Heartbeat,
     ) -> Result<HeartbeatReply, WayError> {
+        self.tells_of_the_store(&heartbeat);
+        if self.bug == Some(Bug::StoreBehindUnnoticed) {
+            heartbeat.heard.clear();
+        }
         let mut reply = front.heartbeat(heartbeat).map_err(|e| unwelcome(&e))?;
         if self.bug == Some(Bug::GrantAfterRevoke) {
             for view in &mut reply.units {
@@ -127,6 +135,20 @@ impl World {
             Answer::Work(answer, reply) => self.give(answer, reply),
             Answer::Result(answer, reply) => self.give(answer, reply),
         }
+    }
+
+    /// An agent has read that it is to fence.
+    pub(super) fn fence_ordered(&mut self, place: Place, task: String, key: EffectKey) {
+        if self.laws.begun_fences.contains(&key) {
+            return;
+        }
+        let since = self.now();
+        self.laws.fences.push(Ordered { place, task, key, since });
+    }
+
+    /// Its agent does not run.
+    pub(super) fn is_stopped(&self, place: Place) -> bool {
+        self.agents[place.index() - 1].process.is_none_or(|process| self.sites[process].paused)
     }
 
     fn give<T>(&mut self, answer: T, reply: Reply<T>) {

@@ -63,6 +63,10 @@ async fn ask(front: &OffstageTerm, wish: FaultKind, open: Option<RunId>) -> Stri
         let unit = Unit::from(UNIT);
         return front.engine().acknowledge(&unit, PERSON).await.map_or_else(|e| e.to_string(), |_| "noted".to_owned());
     }
+    if wish == FaultKind::EmptyStore {
+        let unit = Unit::from(UNIT);
+        return front.raise_epoch(&unit, PERSON).await.map_or_else(|e| e.to_string(), |()| "raised".to_owned());
+    }
     let Some(run) = open else { return "nothing is under way".to_owned() };
     let control = match wish {
         FaultKind::Abort => Control::Abort,

@@ -27,6 +27,12 @@ use std::time::Duration;
 /// A world is at rest when nothing has been under way for so long.
 const QUIET: Nanos = 400_000_000;
 
+/// From its order until a fence is begun.
+const FENCE_WITHIN: Nanos = 1_000_000_000;
+
+/// From when all is well until there is a candidate: a standby that was just named is heard, waited for and proven.
+const CANDIDATE_WITHIN: Nanos = 2_500_000_000;
+
 /// A person ends a run that is still under way so long after the last fault.
 const PATIENCE: Nanos = 8_000_000_000;
 
@@ -97,8 +103,11 @@ impl World {
     pub(super) fn check(&mut self) {
         let now = self.now();
         self.after(Duration::from_millis(200), Event::Check);
+        self.check_fences();
+        self.check_candidate();
         let over = self.faults_over == self.faults.len();
-        let quiet = over && self.leader().is_some() && !self.is_moving() && self.has_writer_or_reason();
+        let waits = self.is_store_old() || self.laws.unopposed_since.is_some();
+        let quiet = over && !waits && self.leader().is_some() && !self.is_moving() && self.has_writer_or_reason();
         self.come_to_the_rescue(over, quiet);
         self.quiet_since = if quiet { self.quiet_since.or(Some(now)) } else { None };
     }
@@ -115,6 +124,44 @@ impl World {
             self.aborted += 1;
             self.person(FaultKind::Abort);
         }
+    }
+
+    /// Nothing that goes on on a copy keeps a run's fence waiting.
+    fn check_fences(&mut self) {
+        let now = self.now();
+        let late = self.laws.fences.iter().find(|fence| now - fence.since > FENCE_WITHIN);
+        if let Some(what) = late.map(|f| format!("{} reached the agent of {} and is not begun", f.key, f.place.name()))
+        {
+            self.broke(Law::FenceAtOnce, what);
+        }
+    }
+
+    /// A writer whose standby streams has a candidate soon, where nothing is amiss.
+    fn check_candidate(&mut self) {
+        let (now, amiss) = (self.now(), self.faults_begun != self.faults_over || self.is_store_old());
+        let lacks = !amiss && self.setup.promise != Promise::BestEffort && self.lacks_candidate();
+        let since = lacks.then(|| self.laws.unopposed_since.unwrap_or(now));
+        self.laws.unopposed_since = since;
+        if since.is_some_and(|since| now - since > CANDIDATE_WITHIN) {
+            let what =
+                format!("for {CANDIDATE_WITHIN} ns the store has not named the standby that streams and is waited for");
+            self.broke(Law::CandidateComesBack, what);
+        }
+    }
+
+    fn lacks_candidate(&self) -> bool {
+        let named = |unit: &UnitRecord| {
+            let name = unit.candidate.as_ref().and_then(|c| c.names.values().next().cloned());
+            unit.writer.as_ref().and_then(Place::of).map(|writer| (writer, name))
+        };
+        let Some((writer, named)) = self.disk.unit(named).flatten() else { return false };
+        let (source, copy) = (&self.databases[writer.index() - 1], &self.databases[writer.other().index() - 1]);
+        let name = copy.name.filter(|_| copy.receiver.is_some()).map(name_text);
+        let streams = source.is_primary() && !source.frozen && name.is_some();
+        streams
+            && (named != name || source.waits.candidate != name)
+            && self.leader().is_some()
+            && !REGIONS.into_iter().any(|place| self.is_stopped(place))
     }
 
     pub(super) fn is_at_rest(&self) -> bool {
@@ -177,7 +224,8 @@ impl World {
     pub(super) fn unsettled(&mut self) -> String {
         let moving: Vec<String> = self.moving().into_iter().map(|(run, why)| format!("{run} {why}")).collect();
         let places: Vec<String> = REGIONS.into_iter().map(|place| self.describe(place)).collect();
-        format!("not at rest: {}; {}", moving.join(", "), places.join("; "))
+        let old = if self.is_store_old() { ", the store is old" } else { "" };
+        format!("not at rest: {}{old}; {}", moving.join(", "), places.join("; "))
     }
 
     /// A run's last record has become durable.
