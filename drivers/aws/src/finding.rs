@@ -1,5 +1,6 @@
 //! A finding in one line.
 
+use crate::refusal::Said;
 use pilotlight_core::code::{self, Code};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding, Severity};
 use pilotlight_core::time::show_duration;
@@ -31,8 +32,14 @@ pub(crate) fn there_already(message: String, is_failover: bool) -> Finding {
 
 /// AWS could not be asked, or refused to answer.
 pub(crate) fn not_asked(failure: Failure) -> Finding {
+    let code = if was_denied(&failure) { code::AWS_DENIED } else { code::AWS_NOT_ASKED };
     let hint = failure.hint.unwrap_or_default();
-    finding(code::AWS_NOT_ASKED, Severity::Blocker, failure.message, &hint)
+    finding(code, Severity::Blocker, failure.message, &hint)
+}
+
+/// Whether a look failed for want of a right. Failures have no kind of their own for that: it is known by its hint.
+fn was_denied(failure: &Failure) -> bool {
+    failure.hint.as_deref() == Said::Denied.hint()
 }
 
 /// Nobody answered a change of records or dials: the page of the code says what to do until somebody does.
@@ -69,6 +76,12 @@ pub(crate) fn there<T>(seen: Result<Option<T>, Failure>, what: &str, hint: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_that_was_denied_is_told_from_one_that_met_no_answer() {
+        let failed = |said: Said| not_asked(Failure::rejected("GetChange").hint(said.hint().unwrap_or_default()));
+        assert_eq!((failed(Said::Denied).code, failed(Said::Unreachable).code), ("PL-0362".into(), "PL-0361".into()));
+    }
 
     #[test]
     fn a_copy_is_far_behind_when_a_failover_would_lose_more_than_the_rpo() {

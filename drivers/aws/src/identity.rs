@@ -2,7 +2,7 @@
 
 use crate::access::Access;
 use crate::call::Call;
-use crate::refusal::Said;
+use crate::finding::{finding, not_asked};
 use aws_sdk_sts::Client;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
@@ -26,8 +26,8 @@ impl Access {
         match self.account() {
             Some(wanted) if wanted != account => {
                 let message = format!("the credentials for {region} are of account {account}, the plan names {wanted}");
-                let hint = "use the role or profile of that account".to_owned();
-                Err(Finding { code: code::AWS_WRONG_ACCOUNT.to_string(), severity: Severity::Blocker, message, hint })
+                let hint = "use the role or profile of that account";
+                Err(finding(code::AWS_WRONG_ACCOUNT, Severity::Blocker, message, hint))
             }
             _ => Ok(format!("{arn} in account {account}")),
         }
@@ -35,24 +35,14 @@ impl Access {
 
     /// Whose credentials are used for a region.
     pub(crate) async fn caller(&self, region: &Region) -> Result<Caller, Finding> {
-        let finding = |code: code::Code, message: String, hint: &str| Finding {
-            code: code.to_string(),
-            severity: Severity::Blocker,
-            message,
-            hint: hint.to_owned(),
-        };
         let name = self.name(region);
-        let config = self.config(region).await;
-        let config = config.map_err(|f| finding(code::AWS_DENIED, f.message, "are there credentials for AWS?"))?;
+        let no_keys = |message| finding(code::AWS_DENIED, Severity::Blocker, message, "are there credentials for AWS?");
+        let config = self.config(region).await.map_err(|f| no_keys(f.message))?;
         let client = Client::new(&config);
         let call = Call { service: "sts", region: name, action: "GetCallerIdentity" };
         let answer = match self.read(call, LOOK, || client.get_caller_identity().send()).await {
             Ok(answer) => answer,
-            Err(refused) => {
-                let code = if refused.said == Said::Denied { code::AWS_DENIED } else { code::AWS_NOT_ASKED };
-                let failure = refused.not_seen();
-                return Err(finding(code, failure.message, failure.hint.as_deref().unwrap_or_default()));
-            }
+            Err(refused) => return Err(not_asked(refused.not_seen())),
         };
         Ok(Caller {
             account: answer.account().unwrap_or_default().to_owned(),

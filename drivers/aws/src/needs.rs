@@ -125,15 +125,6 @@ fn judge(said: Result<Value, Refused>, what: &str, judged: impl FnOnce(&Value) -
         Err(refused) if refused.said == Said::Missing => {
             Some(finding(code::AWS_MISSING, Severity::Blocker, format!("there is no {what}"), COMPARE))
         }
-        Err(refused) if refused.said == Said::Denied => {
-            let failure = refused.not_seen();
-            Some(finding(
-                code::AWS_DENIED,
-                Severity::Blocker,
-                failure.message,
-                failure.hint.as_deref().unwrap_or_default(),
-            ))
-        }
         Err(refused) => Some(not_asked(refused.not_seen())),
     }
 }

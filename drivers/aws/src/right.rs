@@ -1,10 +1,11 @@
 //! Which calls of each kind change something, upon what, and what AWS says of the rights to them.
 //!
-//! Looks are not here: `check --live` makes them, so it finds by itself that one is denied. Terraform's policies
-//! (`terraform/modules/iam/rights.json`), and through them docs/aws.md, are compared with this table by a test.
+//! Most looks are not here: `check --live` makes them, so it finds by itself that one is denied. Those that only a move makes
+//! are. Terraform's policies (`terraform/modules/iam/rights.json`), and through them docs/aws.md, are compared with these tables
+//! by tests.
 
 use pilotlight_core::id::Region;
-use pilotlight_core::plan::aws::{AuroraMember, AwsComponent, AwsPlan, Route53Plan, SnapshotBefore};
+use pilotlight_core::plan::aws::{AuroraMember, AwsComponent, AwsPlan, RdsInstance, Route53Plan, SnapshotBefore};
 
 /// Calls that change something, by kind. Those of a detach only where the plan allows it.
 pub const CHANGES: &[(&str, &[&str])] = &[
@@ -51,6 +52,16 @@ pub const CHANGES: &[(&str, &[&str])] = &[
     ("global-accelerator", &["globalaccelerator:UpdateEndpointGroup"]),
     ("sns", &["sns:Publish"]),
 ];
+
+/// Looks that only a move makes, and without which it cannot tell that AWS is done: upon a snapshot of a cluster, of an
+/// instance, copies of backups, a change of nodes, of records, an accelerator.
+const LATER: [&str; 6] = [KEPT_CLUSTER, KEPT_INSTANCE, COPIED_BACKUPS, NODES_UPDATE, IN_SYNC, DEPLOYED];
+const KEPT_CLUSTER: &str = "rds:DescribeDBClusterSnapshots";
+const KEPT_INSTANCE: &str = "rds:DescribeDBSnapshots";
+const COPIED_BACKUPS: &str = "rds:DescribeDBInstanceAutomatedBackups";
+const NODES_UPDATE: &str = "eks:DescribeUpdate";
+const IN_SYNC: &str = "route53:GetChange";
+const DEPLOYED: &str = "globalaccelerator:DescribeAccelerator";
 
 /// What a service asks of a key of the user's in the caller's name, by kind.
 pub const KEY_CALLS: &[(&str, &[&str])] = &[
@@ -115,6 +126,37 @@ impl Account<'_> {
     /// What the component's driver needs where it calls for that region. `seen` are the ARNs that only a look knows: of
     /// Auto Scaling groups and node groups.
     pub fn rights(&self, component: &AwsComponent, region: &Region, seen: Option<String>) -> Option<Vec<Rights>> {
+        let mut all = self.changes(component, region, seen.clone())?;
+        all.extend(self.later(component, region, seen));
+        Some(all)
+    }
+
+    /// The looks that only a move makes, each upon something that a policy for the thing of the plan allows.
+    fn later(&self, component: &AwsComponent, region: &Region, seen: Option<String>) -> Vec<Rights> {
+        let rds = |rest: String| self.arn("rds", Some(region), &rest);
+        let looks: Vec<(&'static str, Option<String>)> = match component {
+            AwsComponent::Aurora(a) if component.keeps_first() || a.may_detach && a.can_close() => {
+                let kept = |m: &AuroraMember| format!("cluster-snapshot:{}-at-1", m.cluster.to_ascii_lowercase());
+                vec![(KEPT_CLUSTER, a.regions.get(region).map(kept).map(rds))]
+            }
+            AwsComponent::Rds(r) => {
+                let kept = |i: &RdsInstance| format!("snapshot:{}-at-1", i.instance.to_ascii_lowercase());
+                let kept = r.regions.get(region).filter(|_| r.snapshot != SnapshotBefore::Nothing).map(kept);
+                let copied = r.backups_follow.then(|| "auto-backup:ab-1".to_owned());
+                vec![(KEPT_INSTANCE, kept.map(rds)), (COPIED_BACKUPS, copied.map(rds))]
+            }
+            AwsComponent::Eks(_) => vec![(NODES_UPDATE, seen)],
+            AwsComponent::Route53(r) if r.switch.is_none() => {
+                vec![(IN_SYNC, Some(self.arn("route53", None, "change/C0")))]
+            }
+            AwsComponent::Accelerator(a) => vec![(DEPLOYED, Some(a.accelerator().to_owned()))],
+            _ => Vec::new(),
+        };
+        let right = |(look, on): (&'static str, Option<String>)| Some(Rights { actions: vec![look], resources: vec![on?] });
+        looks.into_iter().filter_map(right).collect()
+    }
+
+    fn changes(&self, component: &AwsComponent, region: &Region, seen: Option<String>) -> Option<Vec<Rights>> {
         let (kind, resources) = self.resources(component, region, seen)?;
         if let AwsComponent::Route53(name) = component {
             let (_, all) = CHANGES.iter().find(|(k, _)| *k == kind)?;
@@ -261,6 +303,10 @@ mod tests {
     /// Calls that change nothing, by how they begin.
     const LOOKS: [&str; 3] = ["Describe", "Get", "List"];
 
+    fn is_look(call: &str) -> bool {
+        call.split(':').nth(1).is_some_and(|a| LOOKS.iter().any(|l| a.starts_with(l)))
+    }
+
     #[test]
     fn the_table_has_what_the_policies_give_beside_looks() {
         let given: BTreeMap<String, BTreeMap<String, String>> =
@@ -269,11 +315,51 @@ mod tests {
             .iter()
             .filter(|(kind, _)| !["needs", "distributions", "rights", "alarms", "metrics"].contains(&kind.as_str()))
         {
-            let is_look = |c: &&str| LOOKS.iter().any(|l| c.split(':').nth(1).is_some_and(|a| a.starts_with(l)));
             let changes: BTreeSet<&str> = calls.keys().map(String::as_str).filter(|c| !is_look(c)).collect();
             let ours = CHANGES.iter().find(|(k, _)| k == kind).map(|(_, c)| c.iter().copied().collect());
             assert_eq!(Some(changes), ours, "{kind}");
         }
+    }
+
+    /// What `check --live` calls by itself, so that it sees a denial.
+    const LOOKED_AT: [&str; 28] = [
+        "acm:DescribeCertificate",
+        "application-autoscaling:DescribeScalableTargets",
+        "autoscaling:DescribeAutoScalingGroups",
+        "cloudfront:GetDistribution",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:GetMetricStatistics",
+        "ecr:DescribeImages",
+        "ecs:DescribeServices",
+        "ecs:DescribeTaskDefinition",
+        "eks:DescribeCluster",
+        "eks:DescribeNodegroup",
+        "elasticache:DescribeGlobalReplicationGroups",
+        "elasticache:DescribeReplicationGroups",
+        "globalaccelerator:ListEndpointGroups",
+        "kms:DescribeKey",
+        "rds:DescribeDBClusters",
+        "rds:DescribeDBInstances",
+        "rds:DescribeGlobalClusters",
+        "route53:GetHealthCheck",
+        "route53:GetHealthCheckStatus",
+        "route53:ListResourceRecordSets",
+        "s3:GetBucketVersioning",
+        "s3:GetReplicationConfiguration",
+        "s3:ListBucket",
+        "secretsmanager:DescribeSecret",
+        "servicequotas:GetAWSDefaultServiceQuota",
+        "servicequotas:GetServiceQuota",
+        "sns:GetTopicAttributes",
+    ];
+
+    #[test]
+    fn each_look_that_the_policies_give_is_made_by_the_check_or_simulated() {
+        let given: BTreeMap<String, BTreeMap<String, String>> =
+            serde_json::from_str(include_str!("../../../terraform/modules/iam/rights.json")).expect("it is JSON");
+        let looks = given.values().flat_map(BTreeMap::keys).map(String::as_str).filter(|c| is_look(c));
+        let known: BTreeSet<&str> = LOOKED_AT.into_iter().chain(LATER).collect();
+        assert_eq!(looks.collect::<BTreeSet<_>>(), known);
     }
 
     #[test]
@@ -338,7 +424,8 @@ mod tests {
         let kept: Vec<(usize, Vec<String>)> =
             of(&plan)[1..].iter().map(|r| (r.actions.len(), r.resources.clone())).collect();
         let arn = |rest: &str| vec![format!("arn:aws:rds:us-west-2:123456789012:{rest}")];
-        assert_eq!(kept, [(1, arn("cluster:west")), (2, arn("cluster-snapshot:west-at-1"))]);
+        let snapshot = || arn("cluster-snapshot:west-at-1");
+        assert_eq!(kept, [(1, arn("cluster:west")), (2, snapshot()), (1, snapshot())]);
         plan.snapshot = SnapshotBefore::Rejoin;
         plan.may_detach = true;
         assert!(of(&plan)[0].actions.contains(&"rds:RemoveFromGlobalCluster"));
@@ -347,7 +434,7 @@ mod tests {
             member.closed_groups = vec!["sg-closed".to_owned()];
         }
         let back: Vec<&str> = of(&plan)[1..].iter().flat_map(|r| r.actions.clone()).collect();
-        assert_eq!(back.len(), 7, "{back:?}");
+        assert_eq!((back.len(), back.last()), (8, Some(&KEPT_CLUSTER)), "{back:?}");
         assert_eq!(of(&plan)[1].resources, ["arn:aws:rds:us-west-2:123456789012:cluster:west"]);
     }
 

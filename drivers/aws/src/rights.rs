@@ -1,6 +1,6 @@
 //! Rights that would be missing in the middle of a move: AWS simulates the policies of the role that would call.
 //!
-//! Border: calls that change something. Looks are made by `check --live` itself. AWS's simulation knows the policies of the
+//! Border: calls that change something, and looks that only a move makes. Others are made by `check --live` itself. AWS's simulation knows the policies of the
 //! role and of its organisation, not those of the resource.
 
 mod keys;
@@ -13,6 +13,7 @@ use crate::identity::Caller;
 use crate::rds::RdsDriver;
 use crate::refusal::Said;
 use crate::right::{Account, PASS_ROLE, denied, principal_of, results};
+use crate::s3::S3Driver;
 use pilotlight_core::code;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::outcome::{Failure, Finding, Severity};
@@ -20,8 +21,9 @@ use pilotlight_core::plan::aws::{ACCELERATOR_REGION, AwsComponent};
 use std::collections::BTreeMap;
 
 const SIMULATE: &str = "SimulatePrincipalPolicy";
-/// Who takes the role that an instance is watched with.
-const PASSED_TO: (&str, &str) = ("iam:PassedToService", "monitoring.rds.amazonaws.com");
+/// Who takes the role that an instance is watched with, and that of a bucket's rules.
+const WATCHES: &str = "monitoring.rds.amazonaws.com";
+const COPIES: &str = "s3.amazonaws.com";
 const GIVE: &str = "give the role this right; terraform/modules/iam has a policy per driver";
 
 /// Where a component's driver calls, as AWS names it, and the region of the plan that this is for.
@@ -91,10 +93,6 @@ impl Access {
         caller: &Caller,
     ) -> Result<Vec<Finding>, Finding> {
         let mut found = Vec::new();
-        if matches!(component, AwsComponent::S3(_)) {
-            let message = format!("iam:PassRole on the role of the rules of {name} in {region} was not simulated");
-            found.push(finding(code::AWS_RIGHT, Severity::Note, message, "a move needs it; look at the policy"));
-        }
         let seen = self.seen(name, component, region).await;
         let account = Account { id: &caller.account, plan: self.plan() };
         let Some(rights) = account.rights(component, region, seen) else {
@@ -112,13 +110,13 @@ impl Access {
                 found.push(finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE));
             }
         }
-        found.extend(self.to_watch(name, component, called, region, caller).await?);
+        found.extend(self.to_pass(name, component, called, region, caller).await?);
         found.extend(self.to_key(name, component, called, region, caller).await?);
         Ok(found)
     }
 
-    /// A replica that is made again is watched with the role of the old instance, which is passed on.
-    async fn to_watch(
+    /// What a move passes on: the role that the old instance was watched with, that of a bucket's rules.
+    async fn to_pass(
         &self,
         name: &Component,
         component: &AwsComponent,
@@ -126,10 +124,21 @@ impl Access {
         region: &Region,
         caller: &Caller,
     ) -> Result<Option<Finding>, Finding> {
-        let AwsComponent::Rds(plan) = component else { return Ok(None) };
-        let driver = RdsDriver::new(name.clone(), plan.clone(), self.clone());
-        let Ok(Some(role)) = driver.watched_by(region).await else { return Ok(None) };
-        let denied = self.simulate(called, &caller.arn, &[PASS_ROLE], &role, Some(PASSED_TO)).await?;
+        let (role, to) = match component {
+            AwsComponent::Rds(plan) => {
+                let driver = RdsDriver::new(name.clone(), plan.clone(), self.clone());
+                (driver.watched_by(region).await, WATCHES)
+            }
+            AwsComponent::S3(plan) => {
+                let driver = S3Driver::new(name.clone(), plan.clone(), self.clone());
+                (driver.copied_by(region).await, COPIES)
+            }
+            _ => return Ok(None),
+        };
+        // What could not be looked at, or has no rule, is named by the look.
+        let Ok(Some(role)) = role else { return Ok(None) };
+        let given = Some(("iam:PassedToService", to));
+        let denied = self.simulate(called, &caller.arn, &[PASS_ROLE], &role, given).await?;
         Ok(denied.first().map(|(action, said)| {
             let message = format!("{name} in {region} needs {action} on {role}, and {} has not: {said}", caller.arn);
             finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE)

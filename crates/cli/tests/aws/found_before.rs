@@ -74,7 +74,7 @@ async fn what_would_make_a_move_of_any_unit_fail_fails_the_check() {
     let deny =
         json!({"kind": "deny", "service": "s3", "region": WEST, "action": "GetBucketReplication", "times": 9_999});
     ground.server.tell("faults", deny).await.unwrap();
-    let told = &["BLOCKER  PL-0361: GetBucketReplication in us-west-2", "ok       a switchover of payments"];
+    let told = &["BLOCKER  PL-0362: GetBucketReplication in us-west-2", "ok       a switchover of payments"];
     found(&ground, "the missing right to be named", 1, told).await;
     ground.server.no_faults().await.unwrap();
 

@@ -21,10 +21,7 @@ impl AuroraDriver {
         let mut findings = Vec::new();
         let seen = match self.look(to).await {
             Ok(seen) => seen,
-            Err(failure) => {
-                let (severity, hint) = (Severity::Blocker, failure.hint.clone().unwrap_or_default());
-                return Ok(vec![finding(code::AWS_NOT_ASKED, severity, failure.message, &hint)]);
-            }
+            Err(failure) => return Ok(vec![not_asked(failure)]),
         };
         self.in_target(&seen, (from, to), *allow_loss, &mut findings);
         findings.extend(self.far_behind(&seen, to).await);
@@ -61,12 +58,15 @@ impl AuroraDriver {
         }
     }
 
-    /// Where CloudWatch says nothing, nothing is known, as `status` shows.
+    /// Where CloudWatch says nothing, nothing is known, as `status` shows; and no failover starts by itself, so why is said.
     async fn far_behind(&self, seen: &Seen, to: &Region) -> Option<Finding> {
         if !matches!(seen.state(self).role, Some(Role::Standby { .. })) {
             return None;
         }
-        let lag = self.lag(to, seen).await.ok().flatten()?;
+        let lag = match self.lag(to, seen).await {
+            Ok(lag) => lag?,
+            Err(failure) => return Some(Finding { severity: Severity::Warning, ..not_asked(failure) }),
+        };
         far_behind(self.access.rpo(), &format!("{} in {to}", self.component), lag.value, LOSES)
     }
 

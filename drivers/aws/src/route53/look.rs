@@ -2,10 +2,12 @@
 
 use super::{LOOK, Route53Driver, records};
 use crate::access::ROUTE53_REGION;
+use crate::call::Refused;
+use crate::finding::{finding, not_asked};
 use crate::refusal::Said;
 use crate::weight;
 use aws_sdk_route53::types::{HealthCheckConfig, ResourceRecordSet, ResourceRecordSetFailover};
-use pilotlight_core::code::{self, Code};
+use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::State;
 use pilotlight_core::outcome::{Failure, Finding, Severity};
@@ -104,21 +106,18 @@ fn same(a: &ResourceRecordSet, b: &ResourceRecordSet) -> bool {
 impl Route53Driver {
     pub(super) async fn findings(&self, shares: &BTreeMap<Region, u32>) -> Result<Vec<Finding>, Failure> {
         let mut findings = Vec::new();
-        let mut say = |code: Code, severity, message: String, hint: &str| {
-            findings.push(Finding { code: code.to_string(), severity, message, hint: hint.to_owned() });
-        };
         match self.published().await {
             Ok(published) => {
                 if let Some(stranger) = published.stranger {
                     let message = format!("{} has a record that is not of this plan: {stranger}", self.plan.name);
-                    say(code::AWS_RECORD, Severity::Blocker, message, "remove it by hand, or give it to the plan");
+                    findings.push(finding(code::AWS_RECORD, Severity::Blocker, message, "remove it by hand, or give it to the plan"));
                 }
                 if published.ours.is_empty() {
                     let message = format!("{} has no record yet", self.plan.name);
-                    say(code::AWS_RECORD, Severity::Note, message, "the first publication makes them");
+                    findings.push(finding(code::AWS_RECORD, Severity::Note, message, "the first publication makes them"));
                 }
             }
-            Err(f) => say(code::AWS_NOT_ASKED, Severity::Blocker, f.message, "Route 53 is called in us-east-1"),
+            Err(f) => findings.push(not_asked(f)),
         }
         let checked = |r: &Region| self.plan.answers.get(r).is_some_and(|a| a.health_check.is_some());
         let lit_are_checked = shares.iter().filter(|(_, s)| **s > 0).all(|(r, _)| checked(r));
@@ -129,46 +128,44 @@ impl Route53Driver {
             );
             let hint =
                 "users may reach a region whose writer does not write; leave health checks away from weighted records";
-            say(code::AWS_HEALTH_CHECK, Severity::Warning, message, hint);
+            findings.push(finding(code::AWS_HEALTH_CHECK, Severity::Warning, message, hint));
         }
         if self.plan.answers.keys().any(|r| self.access.name(r) == ROUTE53_REGION) {
             let message =
                 format!("{} is moved by Route 53's control plane in us-east-1, a region of this plan", self.plan.name);
             let hint = "with `policy: failover` and health checks traffic leaves a lost region without any call";
-            say(code::AWS_CONTROL_PLANE, Severity::Warning, message, hint);
+            findings.push(finding(code::AWS_CONTROL_PLANE, Severity::Warning, message, hint));
         }
         for (region, check) in self.plan.answers.iter().filter_map(|(r, a)| Some((r, a.health_check.as_deref()?))) {
             let serves = shares.get(region).is_some_and(|s| *s > 0);
-            if let Some((severity, message, hint)) = self.health_check(region, check, serves).await {
-                say(code::AWS_HEALTH_CHECK, severity, message, hint);
-            }
+            findings.extend(self.health_check(region, check, serves).await);
         }
         Ok(findings)
     }
 
-    async fn health_check(
-        &self,
-        region: &Region,
-        check: &str,
-        serves: bool,
-    ) -> Option<(Severity, String, &'static str)> {
+    async fn health_check(&self, region: &Region, check: &str, serves: bool) -> Option<Finding> {
+        let of_check = |severity, message, hint| Some(finding(code::AWS_HEALTH_CHECK, severity, message, hint));
+        let unseen = |r: &Refused| Some(Finding { severity: Severity::Warning, ..not_asked(r.not_seen()) });
         let client = self.client().await.ok()?;
         let send = || client.get_health_check().health_check_id(check).send();
         let config = match self.access.read(Self::call("GetHealthCheck"), LOOK, send).await {
             Ok(answer) => answer.health_check().and_then(|c| c.health_check_config().cloned()),
             Err(refused) if refused.said == Said::Missing => {
                 let message = format!("the health check {check} of {region} does not exist");
-                return Some((Severity::Blocker, message, "make it, or take it out of the plan"));
+                return of_check(Severity::Blocker, message, "make it, or take it out of the plan");
             }
-            Err(_) => return None,
+            Err(refused) => return unseen(&refused),
         };
         let is = |set: fn(&HealthCheckConfig) -> Option<bool>| config.as_ref().and_then(set).unwrap_or_default();
         if let Some((counts, hint)) = counts(is(HealthCheckConfig::disabled), is(HealthCheckConfig::inverted)) {
             let message = format!("the health check {check} of {region} {counts}");
-            return Some((Severity::Warning, message, hint));
+            return of_check(Severity::Warning, message, hint);
         }
         let send = || client.get_health_check_status().health_check_id(check).send();
-        let status = self.access.read(Self::call("GetHealthCheckStatus"), LOOK, send).await.ok()?;
+        let status = match self.access.read(Self::call("GetHealthCheckStatus"), LOOK, send).await {
+            Ok(status) => status,
+            Err(refused) => return unseen(&refused),
+        };
         let words = status.health_check_observations().iter().filter_map(|o| o.status_report()?.status());
         let words: Vec<&str> = words.collect();
         let good = words.iter().filter(|w| w.starts_with("Success")).count();
@@ -176,7 +173,7 @@ impl Route53Driver {
             (false, true) => {
                 let message =
                     format!("the health check {check} of {region} is not good ({good} of {} checkers)", words.len());
-                Some((Severity::Warning, message, "Route 53 will not lead users there while it is bad"))
+                of_check(Severity::Warning, message, "Route 53 will not lead users there while it is bad")
             }
             _ => None,
         }

@@ -86,6 +86,12 @@ impl S3Driver {
         Ok(Some(Seen { bucket: Bucket { keeps_versions, rules }, configuration }))
     }
 
+    /// The role by which S3 copies what is written there, and that each change of the rules passes on.
+    pub(crate) async fn copied_by(&self, region: &Region) -> Result<Option<String>, Failure> {
+        let seen = self.look(region).await?.and_then(|s| s.configuration);
+        Ok(seen.map(|c| c.role).filter(|role| !role.is_empty()))
+    }
+
     pub(super) async fn must(&self, region: &Region) -> Result<Seen, Failure> {
         let name = &self.place(region)?.bucket;
         let missing = || Failure::rejected(format!("there is no bucket {name} in {region}"));

@@ -374,6 +374,12 @@ async fn findings_name_what_a_move_would_stumble_over() {
         |findings: Vec<pilotlight_core::outcome::Finding>| findings.into_iter().map(|f| f.code).collect::<Vec<_>>();
     let found = codes(group.driver.preflight(&Group::switch(false)).await.unwrap());
     assert_eq!(found, Vec::<String>::new());
+    // Without it nothing fails over by itself.
+    let deny = json!({"kind": "deny", "service": "monitoring", "times": 9_999});
+    ground.server.tell("faults", deny).await.unwrap();
+    let [unseen] = group.driver.preflight(&Group::switch(false)).await.unwrap().try_into().unwrap();
+    assert_eq!((unseen.code.as_str(), unseen.severity), ("PL-0362", Severity::Warning), "{unseen:?}");
+    ground.server.no_faults().await.unwrap();
     // Moved by hand, past us.
     let arn = format!("arn:aws:rds:us-west-2:123456789012:cluster:{}", group.cluster(WEST));
     let rds = json!({"global_cluster": group.name, "target": arn});

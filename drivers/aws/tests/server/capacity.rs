@@ -213,7 +213,7 @@ async fn limits_of_autoscaling_that_a_move_would_run_into_are_named_before_it() 
     let deny = json!({"kind": "deny", "service": "application-autoscaling", "region": WEST, "times": 1});
     ground.server.tell("faults", deny).await.unwrap();
     let [(code, severity, message)] = found(6).await.try_into().unwrap();
-    assert_eq!((code.as_str(), severity), ("PL-0361", Severity::Warning));
+    assert_eq!((code.as_str(), severity), ("PL-0362", Severity::Warning));
     assert!(message.contains("DescribeScalableTargets"), "{message}");
 }
 

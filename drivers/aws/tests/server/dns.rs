@@ -173,6 +173,24 @@ async fn findings_name_strangers_health_checks_and_the_control_plane() {
     }
 }
 
+/// An unhealthy region is no reason to hold still, and one whose health may not be looked at is none either; it is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_that_may_not_be_looked_at_is_named() {
+    let Some(ground) = Ground::find().await else { return };
+    let name = Name::make(&ground, RecordPolicy::Failover, true).await;
+    name.done(EAST, 1).await.unwrap();
+    let route = Effect::Route { component: "name".into(), shares: [(Region::from(WEST), 100)].into() };
+    for action in ["GetHealthCheck", "GetHealthCheckStatus"] {
+        let deny = json!({"kind": "deny", "service": "route53", "action": action, "times": 9_999});
+        ground.server.tell("faults", deny).await.unwrap();
+        let found = name.driver.preflight(&route).await.unwrap();
+        let denied: Vec<_> = found.iter().filter(|f| f.code == "PL-0362").collect();
+        assert!(!denied.is_empty() && denied.iter().all(|f| f.severity == Severity::Warning), "{action}: {found:?}");
+        assert!(denied.iter().all(|f| f.message.contains(action)), "{action}: {found:?}");
+        ground.server.no_faults().await.unwrap();
+    }
+}
+
 /// What it says then is what a run that waits shows; a record that is in the way is no matter of the control plane.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_meets_no_answer_names_the_page_that_says_what_to_do() {

@@ -105,7 +105,7 @@ async fn a_topic_that_tells_nobody_is_found_before_a_move() {
     assert_eq!(inbox.found().await, []);
     let deny = json!({"kind": "deny", "service": "sns", "action": "GetTopicAttributes", "times": 1});
     ground.server.tell("faults", deny).await.unwrap();
-    assert_eq!(inbox.found().await, [("PL-0361".to_owned(), Severity::Blocker)], "it may not be looked at");
+    assert_eq!(inbox.found().await, [("PL-0362".to_owned(), Severity::Blocker)], "it may not be looked at");
     ground.server.tell(&format!("regions/{WEST}"), json!({"control": "refuse"})).await.unwrap();
     assert_eq!(inbox.found().await, [("PL-0361".to_owned(), Severity::Warning)], "it may answer by then");
     ground.server.tell(&format!("regions/{WEST}"), json!({"control": "up"})).await.unwrap();

@@ -4,7 +4,8 @@ use crate::ground::{EAST, Ground, WEST};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::plan::aws::{
-    AwsComponent, AwsRegion, EcsPlan, EcsService, EksNodeGroup, EksPlan, RdsInstance, RdsPlan, SnsPlan,
+    AcceleratorPlan, AnswerTo, AwsComponent, AwsRegion, EcsPlan, EcsService, EksNodeGroup, EksPlan, RdsInstance,
+    RdsPlan, RecordPolicy, RecordType, Route53Answer, Route53Plan, S3Bucket, S3Plan, SnsPlan,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -69,7 +70,8 @@ async fn a_call_that_would_be_denied_is_named_before_a_move() {
 async fn what_cannot_be_told_is_a_warning_told_once() {
     let Some(ground) = Ground::find().await else { return };
     let name = ground.fresh("nodes");
-    let may = role(&ground, "nodes", &["eks:UpdateNodegroupConfig"], "arn:aws:eks:us-west-2:123456789012:nodegroup/*");
+    let calls = ["eks:UpdateNodegroupConfig", "eks:DescribeUpdate"];
+    let may = role(&ground, "nodes", &calls, "arn:aws:eks:us-west-2:123456789012:nodegroup/*");
     let unseen = found(&ground, &may, &nodes(&name)).await;
     assert!(unseen.len() == 1 && unseen[0].severity == Severity::Warning, "{unseen:?}");
     let one = json!({"region": WEST, "cluster": name, "group": "general", "least": 1, "most": 3});
@@ -81,6 +83,58 @@ async fn what_cannot_be_told_is_a_warning_told_once() {
     let unknown = found(&ground, &may, &nodes(&name)).await;
     assert!(unknown.len() == 1 && unknown[0].severity == Severity::Warning, "{unknown:?}");
     assert!(unknown[0].message.contains("SimulatePrincipalPolicy"), "{unknown:?}");
+}
+
+/// No look of the check makes them: a move would lead users, and then could not tell that it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_only_a_move_makes_is_named_before_it() {
+    let Some(ground) = Ground::find().await else { return };
+    let answer = Route53Answer { to: AnswerTo::Value("192.0.2.1".to_owned()), health_check: None };
+    let name = AwsComponent::Route53(Route53Plan {
+        zone: "Z1".to_owned(),
+        name: "pay.example.com".to_owned(),
+        record: RecordType::A,
+        policy: RecordPolicy::Failover,
+        ttl_seconds: 60,
+        answers: [(Region::from(EAST), answer)].into(),
+        switch: None,
+    });
+    let listener = "arn:aws:globalaccelerator::123456789012:accelerator/a/listener/l".to_owned();
+    let group = format!("{listener}/endpoint-group/east");
+    let edge =
+        AwsComponent::Accelerator(AcceleratorPlan { listener, regions: [(Region::from(EAST), group)].into() });
+    let cases = [
+        (&name, "route53:ChangeResourceRecordSets", "route53:GetChange on arn:aws:route53:::change/"),
+        (&edge, "globalaccelerator:UpdateEndpointGroup", "globalaccelerator:DescribeAccelerator on arn:aws:"),
+    ];
+    for (component, changes, look) in cases {
+        let service = changes.split(':').next().unwrap();
+        let half = role(&ground, &ground.fresh("half"), &[changes], "*");
+        let lacks = found(&ground, &half, component).await;
+        assert!(lacks.len() == 1 && lacks[0].severity == Severity::Blocker, "{service}: {lacks:?}");
+        assert!(lacks[0].code == "PL-0946" && lacks[0].message.contains(look), "{service}: {lacks:?}");
+        let whole = role(&ground, &ground.fresh("whole"), &[&format!("{service}:*")], "*");
+        assert_eq!(found(&ground, &whole, component).await, [], "{service}");
+    }
+}
+
+/// S3 copies by a role of its own, which each change of the rules passes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_by_which_a_bucket_is_copied_must_be_passed_on() {
+    let Some(ground) = Ground::find().await else { return };
+    let (east, west) = (ground.fresh("east"), ground.fresh("west"));
+    ground.seed(json!({"buckets": [{"regions": [[EAST, east], [WEST, west]]}]})).await;
+    let looked = ["s3api", "get-bucket-replication", "--bucket", &east];
+    let copies = ground.awscli(EAST, &looked)["ReplicationConfiguration"]["Role"].as_str().unwrap().to_owned();
+    let bucket = |bucket: &str| S3Bucket { bucket: bucket.to_owned(), rule: "everything".to_owned() };
+    let regions = [(Region::from(EAST), bucket(&east)), (Region::from(WEST), bucket(&west))].into();
+    let files = AwsComponent::S3(S3Plan { existing_copied: true, regions });
+    let holder = role(&ground, &ground.fresh("holder"), &["s3:*"], "*");
+    let lacks = found(&ground, &holder, &files).await;
+    let passes = |f: &Finding| f.severity == Severity::Blocker && f.message.contains(&format!("iam:PassRole on {copies}"));
+    assert!(!lacks.is_empty() && lacks.iter().all(passes), "{lacks:?}");
+    let whole = role(&ground, &ground.fresh("whole"), &["s3:*", "iam:PassRole"], "*");
+    assert_eq!(found(&ground, &whole, &files).await, []);
 }
 
 /// RDS uses the key in the role's name, and the policies of `terraform/modules/iam` give it only through RDS.

@@ -16,7 +16,7 @@ pub(super) struct Kind {
     pub(super) throttled: u64,
     /// Most in any second.
     pub(super) peak: u64,
-    /// The sustained rate that AWS publishes for it, and how many at once; `None` where AWS publishes nothing.
+    /// The sustained rate that AWS publishes for it, and how many at once; `None` where the test server holds none against it.
     pub(super) published: Option<(f64, f64)>,
 }
 

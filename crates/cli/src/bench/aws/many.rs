@@ -110,7 +110,7 @@ fn of_calls(rounds: &[Vec<Kind>]) -> Vec<Figure> {
     for (action, most) in &of_actions {
         let allowed = match published.get(action) {
             Some((rate, size)) => format!("AWS: {rate}/s, {size} at once"),
-            None => "AWS publishes nothing".to_owned(),
+            None => "no limit of AWS is held against it".to_owned(),
         };
         figures.push(Figure::shown(format!("{action} ({allowed})"), most).per_second());
     }

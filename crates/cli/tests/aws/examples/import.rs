@@ -1,6 +1,6 @@
 //! What `pilotlight import terraform` is given where no Terraform is: a program of that name, which shows a state whose output
 //! says what the example's plan says. That an environment's own output says the same is for the tests of `terraform/`; that a
-//! real state can be imported for those of `terraform.rs`.
+//! real state can be imported for those of `applied_by_terraform.rs`.
 
 use crate::ground::Ground;
 use pilotlight_core::plan::Plan;
