@@ -159,7 +159,7 @@ mod tests {
         for data in [&one, &two, &well] {
             std::fs::create_dir_all(data).unwrap();
         }
-        let (hung, healthy) = ([one.clone(), two.clone()], well.clone());
+        let (hung, healthy) = ([one.clone(), two.clone()], well);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let drivers = hung.each_ref().map(|data| Arc::new(driver(data)));
@@ -198,7 +198,7 @@ mod tests {
         hang(&data);
         let (tell, told) = mpsc::channel();
         let its = data.clone();
-        std::thread::spawn(move || tell.send(driver(&its).own.host.clone()));
+        std::thread::spawn(move || tell.send(driver(&its).own.host));
         assert_eq!(told.recv_timeout(Duration::from_secs(20)).as_deref(), Ok("127.0.0.1"));
         mend(&data);
     }
