@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use pilotlight_core::id::Epoch;
 use pilotlight_core::plan::StorePlan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TaskResult, WorkReply, WorkRequest};
+use pilotlight_core::time::Mono;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -106,6 +107,33 @@ impl Way for Controllers {
     }
 }
 
+/// The notes on disk, which tell what was written.
+struct Telling {
+    file: FileNotes,
+    noted: mpsc::UnboundedSender<Heard>,
+}
+
+#[async_trait]
+impl Notes for Telling {
+    fn load(&self) -> BTreeMap<Unit, Mono> {
+        self.file.load()
+    }
+
+    async fn store(&self, ends: BTreeMap<Unit, Mono>) -> std::io::Result<()> {
+        self.file.store(ends).await
+    }
+
+    fn heard(&self) -> Heard {
+        self.file.heard()
+    }
+
+    async fn hears(&self, heard: Heard) -> std::io::Result<()> {
+        self.file.hears(heard.clone()).await?;
+        let _ = self.noted.send(heard);
+        Ok(())
+    }
+}
+
 /// What an agent on that folder tells such controllers, from its first heartbeat on until one says `until`.
 async fn told(folder: &std::path::Path, store: (u64, u64), leads: u64, until: Basis) -> Vec<(Basis, Term)> {
     let (told, mut heard) = mpsc::unbounded_channel();
@@ -114,17 +142,17 @@ async fn told(folder: &std::path::Path, store: (u64, u64), leads: u64, until: Ba
     plan.policy.renew = Duration::from_millis(10);
     let shutdown = CancellationToken::new();
     let mut parts = parts(&plan, Arc::new(StuckNowhere), &shutdown);
-    (parts.way, parts.notes) = (Arc::new(way), Arc::new(FileNotes::open(folder).unwrap()));
+    let file = FileNotes::open(folder).unwrap();
+    let (mut noted, (tell, mut writes)) = (file.heard(), mpsc::unbounded_channel());
+    (parts.way, parts.notes) = (Arc::new(way), Arc::new(Telling { file, noted: tell }));
     let running = tokio::spawn(run(parts));
     let mut all = Vec::new();
     while all.last().is_none_or(|(basis, _)| *basis != until) {
         let (units, term) = heard.recv().await.expect("the agent goes on");
         all.push((units.get(&"shop".into()).copied().unwrap_or_default(), term));
     }
-    // Whatever is heard is on disk by then or is written now.
-    let noted = || FileNotes::open(folder).unwrap().heard().units.get(&"shop".into()) == Some(&until);
-    while !noted() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    while noted.units.get(&"shop".into()) != Some(&until) {
+        noted = writes.recv().await.expect("the agent goes on");
     }
     shutdown.cancel();
     running.await.unwrap().unwrap();
