@@ -53,9 +53,7 @@ pub const CHANGES: &[(&str, &[&str])] = &[
     ("sns", &["sns:Publish"]),
 ];
 
-/// Looks that only a move makes, and without which it cannot tell that AWS is done: upon a snapshot of a cluster, of an
-/// instance, copies of backups, a change of nodes, of records, an accelerator.
-const LATER: [&str; 6] = [KEPT_CLUSTER, KEPT_INSTANCE, COPIED_BACKUPS, NODES_UPDATE, IN_SYNC, DEPLOYED];
+/// Looks that only a move makes, and without which it cannot tell that AWS is done.
 const KEPT_CLUSTER: &str = "rds:DescribeDBClusterSnapshots";
 const KEPT_INSTANCE: &str = "rds:DescribeDBSnapshots";
 const COPIED_BACKUPS: &str = "rds:DescribeDBInstanceAutomatedBackups";
@@ -152,7 +150,8 @@ impl Account<'_> {
             AwsComponent::Accelerator(a) => vec![(DEPLOYED, Some(a.accelerator().to_owned()))],
             _ => Vec::new(),
         };
-        let right = |(look, on): (&'static str, Option<String>)| Some(Rights { actions: vec![look], resources: vec![on?] });
+        let right =
+            |(look, on): (&'static str, Option<String>)| Some(Rights { actions: vec![look], resources: vec![on?] });
         looks.into_iter().filter_map(right).collect()
     }
 
@@ -320,6 +319,8 @@ mod tests {
             assert_eq!(Some(changes), ours, "{kind}");
         }
     }
+
+    const LATER: [&str; 6] = [KEPT_CLUSTER, KEPT_INSTANCE, COPIED_BACKUPS, NODES_UPDATE, IN_SYNC, DEPLOYED];
 
     /// What `check --live` calls by itself, so that it sees a denial.
     const LOOKED_AT: [&str; 28] = [

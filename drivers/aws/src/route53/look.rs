@@ -110,11 +110,21 @@ impl Route53Driver {
             Ok(published) => {
                 if let Some(stranger) = published.stranger {
                     let message = format!("{} has a record that is not of this plan: {stranger}", self.plan.name);
-                    findings.push(finding(code::AWS_RECORD, Severity::Blocker, message, "remove it by hand, or give it to the plan"));
+                    findings.push(finding(
+                        code::AWS_RECORD,
+                        Severity::Blocker,
+                        message,
+                        "remove it by hand, or give it to the plan",
+                    ));
                 }
                 if published.ours.is_empty() {
                     let message = format!("{} has no record yet", self.plan.name);
-                    findings.push(finding(code::AWS_RECORD, Severity::Note, message, "the first publication makes them"));
+                    findings.push(finding(
+                        code::AWS_RECORD,
+                        Severity::Note,
+                        message,
+                        "the first publication makes them",
+                    ));
                 }
             }
             Err(f) => findings.push(not_asked(f)),

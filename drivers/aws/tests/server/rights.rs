@@ -101,8 +101,7 @@ async fn a_look_that_only_a_move_makes_is_named_before_it() {
     });
     let listener = "arn:aws:globalaccelerator::123456789012:accelerator/a/listener/l".to_owned();
     let group = format!("{listener}/endpoint-group/east");
-    let edge =
-        AwsComponent::Accelerator(AcceleratorPlan { listener, regions: [(Region::from(EAST), group)].into() });
+    let edge = AwsComponent::Accelerator(AcceleratorPlan { listener, regions: [(Region::from(EAST), group)].into() });
     let cases = [
         (&name, "route53:ChangeResourceRecordSets", "route53:GetChange on arn:aws:route53:::change/"),
         (&edge, "globalaccelerator:UpdateEndpointGroup", "globalaccelerator:DescribeAccelerator on arn:aws:"),
@@ -131,7 +130,8 @@ async fn the_role_by_which_a_bucket_is_copied_must_be_passed_on() {
     let files = AwsComponent::S3(S3Plan { existing_copied: true, regions });
     let holder = role(&ground, &ground.fresh("holder"), &["s3:*"], "*");
     let lacks = found(&ground, &holder, &files).await;
-    let passes = |f: &Finding| f.severity == Severity::Blocker && f.message.contains(&format!("iam:PassRole on {copies}"));
+    let passes =
+        |f: &Finding| f.severity == Severity::Blocker && f.message.contains(&format!("iam:PassRole on {copies}"));
     assert!(!lacks.is_empty() && lacks.iter().all(passes), "{lacks:?}");
     let whole = role(&ground, &ground.fresh("whole"), &["s3:*", "iam:PassRole"], "*");
     assert_eq!(found(&ground, &whole, &files).await, []);
