@@ -7,7 +7,7 @@ use pilotlight_aws::Route53Driver;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::Target;
-use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Severity};
 use pilotlight_core::plan::aws::{AnswerTo, RecordPolicy, RecordType, Route53Answer, Route53Plan};
 use pilotlight_driver::Driver;
 use pilotlight_driver::battery::{Bench, TrafficBench, traffic};
