@@ -158,6 +158,43 @@ async fn aurora_keeps_the_laws_of_replicated_data() {
     replicated(&group).await.assert_kept();
 }
 
+/// AWS's own client asks for both kinds of move and reads them from the server that the driver is tested against.
+#[tokio::test(flavor = "multi_thread")]
+async fn awscli_moves_a_global_cluster_and_sees_what_the_driver_sees() {
+    let Some(ground) = Ground::find().await else { return };
+    let group = Group::make(&ground, false).await;
+    let seen = || ground.awscli(WEST, &["rds", "describe-global-clusters"])["GlobalClusters"].clone();
+    let of_ours = || {
+        let all = seen();
+        let ours = all.as_array().unwrap().iter().find(|g| g["GlobalClusterIdentifier"] == group.name.as_str());
+        ours.cloned().expect("it is listed")
+    };
+    for (call, asked_in, to, more, word) in [
+        ("switchover-global-cluster", EAST, WEST, &[][..], "switching-over"),
+        ("failover-global-cluster", EAST, EAST, &["--allow-data-loss"][..], "failing-over"),
+    ] {
+        let target = format!("arn:aws:rds:{to}:123456789012:cluster:{}", group.cluster(to));
+        let words =
+            ["rds", call, "--global-cluster-identifier", &group.name, "--target-db-cluster-identifier", &target];
+        ground.awscli(asked_in, &[&words[..], more].concat());
+        assert_eq!(of_ours()["Status"], word, "{call}");
+        let until = tokio::time::Instant::now() + Duration::from_secs(20);
+        let writer = loop {
+            let ours = of_ours();
+            let members = ours["GlobalClusterMembers"].as_array().unwrap();
+            let writers: Vec<&str> =
+                members.iter().filter(|m| m["IsWriter"] == true).filter_map(|m| m["DBClusterArn"].as_str()).collect();
+            assert_eq!(writers.len(), 1, "{ours}");
+            if ours["Status"] == "available" {
+                break writers[0].to_owned();
+            }
+            assert!(tokio::time::Instant::now() < until, "{call} does not end: {ours}");
+        };
+        assert_eq!(writer, target, "{call}");
+        assert_eq!(group.role(to).await, Some(Role::Writer), "{call}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_region_is_left_without_calling_it() {
     let Some(ground) = Ground::find().await else { return };

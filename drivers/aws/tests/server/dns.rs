@@ -171,6 +171,11 @@ async fn findings_name_strangers_health_checks_and_the_control_plane() {
         }
         assert!(tokio::time::Instant::now() < until, "{found:?}");
     }
+    // AWS's own client reads the same.
+    let seen = ground.awscli(EAST, &["route53", "get-health-check-status", "--health-check-id", &name.checks[1]]);
+    let words = seen["HealthCheckObservations"].as_array().unwrap();
+    let is_bad = |w: &Value| w["StatusReport"]["Status"].as_str().unwrap().starts_with("Failure");
+    assert!(!words.is_empty() && words.iter().all(is_bad), "{seen}");
 }
 
 /// An unhealthy region is no reason to hold still, and one whose health may not be looked at is none either; it is said.
