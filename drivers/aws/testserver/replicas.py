@@ -18,8 +18,10 @@ DEFAULTS = {
     "db_parameter_group_name": None,
     "ca_certificate_identifier": "rds-ca-rsa2048-g1",
 }
-# What the parameter group of a replica in another region may be asked for with.
+# What the parameter group of a replica in another region may be asked for with, and AWS's words for what else, by which
+# Terraform knows that it has to set the group afterwards.
 GROUPED = ("mysql", "oracle")
+NO_GROUP = "A parameter group can't be specified during Read Replica creation for the following DB engine: "
 
 
 def replica_of(original):
@@ -27,7 +29,7 @@ def replica_of(original):
         source = self.find_db_from_id(given["source_db_instance_identifier"])
         elsewhere = source.region != self.region_name
         if elsewhere and given.get("db_parameter_group_name") and not source.engine.startswith(GROUPED):
-            raise RDSClientError("InvalidParameterCombination", "no parameter group for a replica in another region")
+            raise RDSClientError("InvalidParameterCombination", NO_GROUP + source.engine)
         role, interval = given.get("monitoring_role_arn"), int(given.get("monitoring_interval") or 0)
         if bool(role) != bool(interval):
             raise RDSClientError("InvalidParameterCombination", "monitoring wants a role and an interval")
