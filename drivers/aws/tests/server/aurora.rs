@@ -414,7 +414,7 @@ async fn findings_name_what_a_move_would_stumble_over() {
     // Without it nothing fails over by itself.
     let deny = json!({"kind": "deny", "service": "monitoring", "times": 9_999});
     ground.server.tell("faults", deny).await.unwrap();
-    let [unseen] = group.driver.preflight(&Group::switch(false)).await.unwrap().try_into().unwrap();
+    let [unseen] = group.plain().preflight(&Group::switch(false)).await.unwrap().try_into().unwrap();
     assert_eq!((unseen.code.as_str(), unseen.severity), ("PL-0362", Severity::Warning), "{unseen:?}");
     ground.server.no_faults().await.unwrap();
     // Moved by hand, past us.
