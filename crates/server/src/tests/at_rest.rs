@@ -1,7 +1,8 @@
 //! Both regions take users at rest: one that is lost is drained, whether it has the writer or not, and comes back by a failback.
 
 use super::lab::Lab;
-use crate::api::view::{MoveReply, StatusView};
+use super::steering::begun;
+use crate::api::view::StatusView;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
@@ -35,8 +36,7 @@ async fn up(configure: impl FnOnce(&mut Plan)) -> Lab {
 }
 
 async fn moved(lab: &Lab, verb: Verb, target: Option<&str>, runs: usize) {
-    let reply = lab.start_move(verb, target, false).await.unwrap();
-    assert!(matches!(reply, MoveReply::Started { .. }), "{reply:?}");
+    begun(lab, verb, target).await;
     assert_eq!(lab.until_ended(runs).await.last(), Some(&verb));
 }
 

@@ -59,7 +59,11 @@ impl Three {
         three.until_well("west").await;
         three.lab.world.heal("east");
         three.lab.start_agent("east");
-        three.until_status("east is a standby again", |s| s.is_well("west") && s.knows_exposure()).await;
+        three
+            .until_status("east is a standby again", |s| {
+                s.is_well("west") && s.knows_exposure() && s.units[0].candidate.is_some()
+            })
+            .await;
         three
     }
 
@@ -84,7 +88,11 @@ async fn the_next_leader_holds_still_for_what_is_left_of_the_cool_down() {
     let status = three.until_status("it cools down on", |s| left(s).is_some_and(|l| l <= COOL_DOWN - counted(&kept)));
     let status = status.await;
     assert!(status.units[0].cooling_down.as_ref().is_some_and(|c| c.run == run), "{status:#?}");
-    three.until_status("all is known to it", |s| s.is_well("west") && s.knows_exposure()).await;
+    three
+        .until_status("all is known to it", |s| {
+            s.is_well("west") && s.knows_exposure() && s.units[0].candidate.is_some()
+        })
+        .await;
     three.lab.world.kill("database", "west");
     three.until_status("it holds still", holds).await;
     assert_eq!(three.verbs().await, [Verb::Failover, Verb::Rejoin]);
@@ -117,7 +125,11 @@ async fn what_two_leaders_have_counted_together_ends_the_cool_down() {
     let version = store.get(KEY).await.unwrap().map(|found| found.version);
     store.put(KEY, serde_json::to_vec(&longer).unwrap(), version).await.unwrap();
     three.start("b");
-    three.until_status("nothing bars the next", |s| s.is_well("west") && left(s).is_none() && s.knows_exposure()).await;
+    three
+        .until_status("nothing bars the next", |s| {
+            s.is_well("west") && left(s).is_none() && s.knows_exposure() && s.units[0].candidate.is_some()
+        })
+        .await;
     let ended = |kept: &Remembered| kept.cool_down.as_ref().is_some_and(|c| c.ended == Some(Ended::Passed));
     three.until_kept("the record says that it is over", ended).await;
     three.lab.world.kill("database", "west");
@@ -171,7 +183,8 @@ async fn the_only_controller_goes_on_with_its_cool_down_when_it_is_started_again
     let after = lab.until("it cools down on", |s| left(s).is_some_and(|l| l <= COOL_DOWN - step)).await;
     // Killed, it lost the time since it was last kept, and never gained any.
     assert!(left(&after).unwrap() <= left(&before).unwrap() + step + Duration::from_secs(2), "{after:#?}");
-    lab.until("all is known to it", |s| s.is_well("west") && s.knows_exposure()).await;
+    lab.until("all is known to it", |s| s.is_well("west") && s.knows_exposure() && s.units[0].candidate.is_some())
+        .await;
     lab.world.kill("database", "west");
     lab.until("it holds still", holds).await;
     assert_eq!(lab.runs().await.len(), 2);

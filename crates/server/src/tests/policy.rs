@@ -56,7 +56,10 @@ async fn what_was_held_starts_when_the_hold_ends() {
     lab.start_controller();
     lab.start_agent("east");
     lab.start_agent("west");
-    lab.until("all is well", |s| s.is_well("east") && s.knows_exposure() && s.hold.is_some()).await;
+    lab.until("all is well", |s| {
+        s.is_well("east") && s.knows_exposure() && s.units[0].candidate.is_some() && s.hold.is_some()
+    })
+    .await;
     lab.lose("east");
     lab.until("the region counts as lost", |s| s.is("region lost")).await;
     assert_eq!(lab.runs().await, vec![]);
@@ -119,7 +122,7 @@ async fn with_an_order() -> Lab {
     lab.start_controller();
     lab.start_agent("east");
     lab.start_agent("west");
-    lab.until("all is well", |s| s.is_well("east") && s.knows_exposure()).await;
+    lab.until("all is well", |s| s.is_well("east") && s.knows_exposure() && s.units[0].candidate.is_some()).await;
     lab
 }
 
@@ -134,7 +137,7 @@ async fn an_order_weakens_the_fence_of_a_lost_region_and_not_of_a_writer_that_ha
     lab.until("one that hangs for too long needs the whole fence", |s| s.is("suspect") && fence_is_too_weak(s)).await;
     assert_eq!(lab.runs().await, vec![]);
     lab.world.set_role("database", "east", |_| Role::Writer);
-    lab.until("it is well again", |s| s.is_well("east") && s.knows_exposure()).await;
+    lab.until("it is well again", |s| s.is_well("east") && s.knows_exposure() && s.units[0].candidate.is_some()).await;
     lab.lose("east");
     assert_eq!(lab.until_ended(1).await, [Verb::Failover], "the lost one needs none");
     let runs: RunsView = lab.ask("/v1/runs").await.unwrap();

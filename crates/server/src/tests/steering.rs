@@ -22,6 +22,12 @@ pub(super) fn started(reply: MoveReply) -> RunId {
     }
 }
 
+/// Starts a move once it is allowed: right after another one the unit may still change, as when it gets its candidate.
+pub(super) async fn begun(lab: &Lab, verb: Verb, to: Option<&str>) -> RunId {
+    let ask = async || lab.start_move(verb, to, false).await.map(started).map_err(|e| format!("{e:?}"));
+    until("the move is allowed", ask).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn there_and_back_without_a_loss() {
     let lab = Lab::up(|_| ()).await;
@@ -32,10 +38,7 @@ async fn there_and_back_without_a_loss() {
     lab.until("west is well", |s| s.is_well("west")).await;
     assert_eq!(lab.world.missing("database", "west"), vec![]);
     lab.world.write("database", "west").unwrap();
-    until("the failback is allowed", async || {
-        lab.start_move(Verb::Failback, None, false).await.map(started).map_err(|e| format!("{e:?}"))
-    })
-    .await;
+    begun(&lab, Verb::Failback, None).await;
     lab.until("east is well", |s| s.is_well("east")).await;
     assert_eq!(lab.world.missing("database", "east"), vec![]);
     lab.no_rule_was_broken();
@@ -172,8 +175,8 @@ async fn one_failover_by_itself_then_a_person_acknowledges() {
     lab.world.heal("east");
     lab.start_agent("east");
     lab.until_ended(2).await;
-    lab.until("it is cooling down", |s| s.is_well("west") && s.knows_exposure() && s.units[0].cooling_down.is_some())
-        .await;
+    let cools = |s: &crate::api::view::StatusView| s.units[0].cooling_down.is_some() && s.units[0].candidate.is_some();
+    lab.until("it is cooling down", |s| s.is_well("west") && s.knows_exposure() && cools(s)).await;
     lab.world.kill("database", "west");
     let holds = |s: &crate::api::view::StatusView| match &s.units[0].decision {
         DecisionView::Hold { why, .. } => why.contains("acknowledge`"),
@@ -193,10 +196,7 @@ async fn right_after_a_move_nobody_is_said_to_be_led_elsewhere_and_the_same_move
     // So that the newest look is one from before for as long as it takes to ask.
     lab.world.looks_take(&Target { component: "name".into(), region: None }, Duration::from_millis(700));
     for (number, (verb, to)) in [(Verb::Switchover, "west"), (Verb::Failback, "east")].into_iter().enumerate() {
-        until("the move is allowed", async || {
-            lab.start_move(verb, Some(to), false).await.map(started).map_err(|e| format!("{e:?}"))
-        })
-        .await;
+        begun(&lab, verb, Some(to)).await;
         lab.until_ended(number + 1).await;
         let over = |s: &crate::api::view::StatusView| s.units[0].run.is_none();
         let status = lab.until("the unit is let go of", over).await;
@@ -232,10 +232,7 @@ async fn a_store_that_was_lost_moves_nothing_until_a_person_has_looked_and_lease
     let word = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: true };
     lab.send::<()>(&format!("/v1/units/{unit}/acknowledge"), &word).await.unwrap();
     lab.until("west is well", |s| s.is_well("west") && !behind(s)).await;
-    until("the failback is allowed", async || {
-        lab.start_move(Verb::Failback, None, false).await.map(started).map_err(|e| format!("{e:?}"))
-    })
-    .await;
+    begun(&lab, Verb::Failback, None).await;
     lab.until("east is well", |s| s.is_well("east")).await;
     lab.no_rule_was_broken();
 }

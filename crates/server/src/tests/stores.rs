@@ -3,7 +3,7 @@
 
 use super::lab::Lab;
 use super::several::{LEAD, Three};
-use super::steering::started;
+use super::steering::begun;
 use super::wait::until;
 use crate::api::view::{AcknowledgeRequest, DecisionView, StatusView};
 use pilotlight_core::candidate::Waits;
@@ -104,10 +104,7 @@ async fn after_a_lost_store_whose_epoch_was_raised_there_is_a_candidate_again() 
     let mut lab = Lab::up(bounded).await;
     until_west_is_the_candidate(&lab).await;
     for (verb, to) in [(Verb::Switchover, "west"), (Verb::Failback, "east")] {
-        until("the move is allowed", async || {
-            lab.start_move(verb, Some(to), false).await.map(started).map_err(|e| format!("{e:?}"))
-        })
-        .await;
+        begun(&lab, verb, Some(to)).await;
         lab.until("it is where it was led to", |s| s.is_well(to)).await;
     }
     until_west_is_the_candidate(&lab).await;
