@@ -176,8 +176,8 @@ async fn awscli_moves_a_global_cluster_and_sees_what_the_driver_sees() {
         let target = format!("arn:aws:rds:{to}:123456789012:cluster:{}", group.cluster(to));
         let words =
             ["rds", call, "--global-cluster-identifier", &group.name, "--target-db-cluster-identifier", &target];
-        ground.awscli(asked_in, &[&words[..], more].concat());
-        assert_eq!(of_ours()["Status"], word, "{call}");
+        let said = ground.awscli(asked_in, &[&words[..], more].concat());
+        assert_eq!(said["GlobalCluster"]["Status"], word, "{call}: {said}");
         let until = tokio::time::Instant::now() + Duration::from_secs(20);
         let writer = loop {
             let ours = of_ours();
