@@ -49,6 +49,12 @@ fn places(component: &AwsComponent, access: &Access) -> Vec<(String, Region)> {
     }
 }
 
+/// A right without which a move fails; `said` is the simulation's word for it.
+fn lacks(name: &Component, region: &Region, action: &str, on: &str, who: &str, said: &str) -> Finding {
+    let message = format!("{name} in {region} needs {action} on {on}, and {who} has not: {said}");
+    finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE)
+}
+
 impl Access {
     /// Calls of these components that AWS would deny, and what could not be told.
     pub async fn rights(&self, components: &BTreeMap<&Component, &AwsComponent>) -> Vec<Finding> {
@@ -105,9 +111,7 @@ impl Access {
         }
         for (actions, resource) in rights.iter().flat_map(|r| r.resources.iter().map(|to| (&r.actions, to))) {
             for (action, said) in self.simulate(called, &caller.arn, actions, resource, None).await? {
-                let message =
-                    format!("{name} in {region} needs {action} on {resource}, and {} has not: {said}", caller.arn);
-                found.push(finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE));
+                found.push(lacks(name, region, &action, resource, &caller.arn, &said));
             }
         }
         found.extend(self.to_pass(name, component, called, region, caller).await?);
@@ -139,10 +143,7 @@ impl Access {
         let Ok(Some(role)) = role else { return Ok(None) };
         let given = Some(("iam:PassedToService", to));
         let denied = self.simulate(called, &caller.arn, &[PASS_ROLE], &role, given).await?;
-        Ok(denied.first().map(|(action, said)| {
-            let message = format!("{name} in {region} needs {action} on {role}, and {} has not: {said}", caller.arn);
-            finding(code::AWS_RIGHT, Severity::Blocker, message, GIVE)
-        }))
+        Ok(denied.first().map(|(action, said)| lacks(name, region, action, &role, &caller.arn, said)))
     }
 
     /// The ARN of what AWS names itself.
