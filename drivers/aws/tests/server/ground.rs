@@ -107,12 +107,17 @@ impl Ground {
 
     /// What AWS's own command line client is answered. Nothing of ours is between it and the server.
     pub(crate) fn awscli(&self, region: &str, words: &[&str]) -> Value {
+        let said = self.awscli_says(region, words);
+        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
+        serde_json::from_slice(&said.stdout).unwrap_or_default()
+    }
+
+    /// What the client prints, however it ends. A region that the words name goes before this one.
+    pub(crate) fn awscli_says(&self, region: &str, words: &[&str]) -> std::process::Output {
         let mut command = std::process::Command::new(self.server.folder.join("bin/aws"));
         command.args(["--endpoint-url", &self.server.endpoint(), "--region", region, "--output", "json"]).args(words);
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_PAGER", "");
-        let said = command.output().unwrap();
-        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
-        serde_json::from_slice(&said.stdout).unwrap_or_default()
+        command.output().unwrap()
     }
 
     /// Actions that were called in a region since a moment.

@@ -23,6 +23,7 @@ mod needs;
 mod nodes;
 mod objects;
 mod origins;
+mod pages;
 mod publish;
 mod rds;
 mod rights;
