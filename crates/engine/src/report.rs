@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Raised when a field changes its meaning.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// So many ids are listed; of the rest only the number is told.
 pub const IDS_LISTED: usize = 50;
@@ -69,18 +69,21 @@ pub struct Report {
 pub struct Objective {
     /// What the plan promises.
     pub objective_ms: u64,
-    /// What was measured, if it was.
+    /// What was counted from outside, if anything was.
     pub measured_ms: Option<u64>,
-    /// The measurement is only known to be at most this.
-    #[serde(default)]
-    pub upper_bound: bool,
+    /// More than that may have become of what nobody counted, but no more than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most_ms: Option<u64>,
 }
 
 impl Objective {
-    /// Whether the promise was kept; `None` when nothing was measured, or no more than a bound above the promise is known.
+    /// Whether the promise was kept; `None` when nothing is known, or no more than a bound above the promise.
     pub fn met(&self) -> Option<bool> {
-        let kept = self.measured_ms? <= self.objective_ms;
-        (kept || !self.upper_bound).then_some(kept)
+        if self.measured_ms.is_some_and(|ms| ms > self.objective_ms) {
+            return Some(false);
+        }
+        let kept = self.at_most_ms.or(self.measured_ms)? <= self.objective_ms;
+        (kept || self.at_most_ms.is_none()).then_some(kept)
     }
 }
 

@@ -83,7 +83,7 @@ fn cards(report: &Report) -> Markup {
     html! {
         section class="cards" aria-label="The result in four figures" {
             (promise("Recovery time (RTO)", "first failed to first good request", report.rto))
-            (promise("Recovery point (RPO)", "newest acknowledged change that was lost", report.rpo))
+            (promise("Recovery point (RPO)", &lost_time(report.rpo), report.rpo))
             (number("Acknowledged and lost", "requests", "in all moves together", lost))
             (number("Acknowledged twice", "requests, by both regions", "must be none", dual))
         }
@@ -94,21 +94,32 @@ fn promise(name: &str, what: &str, objective: Objective) -> Markup {
     let (class, word) = match objective.met() {
         Some(true) => ("good", "met"),
         Some(false) => ("bad", "missed"),
-        None if objective.measured_ms.is_some() => ("open", "perhaps missed"),
+        None if objective.at_most_ms.is_some() => ("open", "perhaps missed"),
         None => ("open", "not measured"),
     };
     html! {
         div class=(format!("card {class}")) {
             h2 { (name) }
             p class="figure" {
-                @match objective.measured_ms {
-                    Some(ms) => { @if objective.upper_bound { "≤ " } (length(ms)) }
-                    None => "—",
+                @match (objective.measured_ms, objective.at_most_ms) {
+                    (Some(ms), _) => (length(ms)),
+                    (None, Some(ms)) => { "≤ " (length(ms)) }
+                    (None, None) => "—",
                 }
             }
             p class="against" { "objective " (length(objective.objective_ms)) " · " b { (word) } }
             p class="what" { (what) }
         }
+    }
+}
+
+/// What the figure of the RPO is, and how much it may be of what nobody counted.
+fn lost_time(rpo: Objective) -> String {
+    let counted = "newest acknowledged change that was lost";
+    match (rpo.measured_ms, rpo.at_most_ms) {
+        (Some(_), Some(ms)) => format!("{counted}, of those counted; of others' at most {}", length(ms)),
+        (None, Some(_)) => format!("{counted}; none was counted, no older one can be"),
+        _ => counted.to_owned(),
     }
 }
 

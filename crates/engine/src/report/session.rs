@@ -100,11 +100,7 @@ impl Session<'_> {
             title: self.title.clone(),
             origin: self.origin.wall,
             regions: self.plan.regions.iter().map(Region::to_string).collect(),
-            rto: Objective {
-                objective_ms: millis(objectives.rto),
-                measured_ms: self.rto_ms(&moves),
-                upper_bound: false,
-            },
+            rto: Objective { objective_ms: millis(objectives.rto), measured_ms: self.rto_ms(&moves), at_most_ms: None },
             rpo: self.rpo(&moves),
             lanes: lanes::lanes(&self.plan.regions, &self.writer, self.faults, self.runs, self.origin, until_ms),
             moves,
@@ -162,14 +158,13 @@ impl Session<'_> {
         impacts.map(|i| i.outage.map_or(0, |o| o.length_ms())).max()
     }
 
-    /// The worse of what payments and sentinels say. Payments were counted; of what others wrote, sentinels and the lease of the
-    /// old side say how much it was at the most.
+    /// Payments were counted; of what others wrote, sentinels and the lease of the old side say how much it was at the most.
     fn rpo(&self, moves: &[Move]) -> Objective {
         let payments = moves.iter().filter_map(|m| m.impact.as_ref()?.lost_time_ms).max();
         let unplanned = self.runs.iter().filter(|r| r.intent.mode == Mode::Ungraceful);
         let sentinels = unplanned.filter_map(|r| r.cause.exposure_ms).map(millis).max();
         let objective_ms = millis(self.plan.objectives.rpo);
-        Objective { objective_ms, measured_ms: payments.max(sentinels), upper_bound: sentinels > payments }
+        Objective { objective_ms, measured_ms: payments, at_most_ms: sentinels.filter(|_| sentinels > payments) }
     }
 }
 

@@ -101,6 +101,18 @@ fn what_was_not_measured_is_said() {
     assert_eq!(report.objectives(), Objectives::NotMeasured);
 }
 
+/// Beside the counted figure stands how much it may be of what nobody counted, and never in its place.
+#[test]
+fn a_bound_is_called_one() {
+    let mut report = demo();
+    report.rpo = Objective { objective_ms: 1_000, measured_ms: Some(0), at_most_ms: Some(2_250) };
+    let html = page(&report);
+    assert!(html.contains(">0 ms<") && html.contains("of others' at most 2.25 s"), "{html}");
+    assert!(html.contains("perhaps missed"));
+    report.rpo.measured_ms = None;
+    assert!(page(&report).contains("≤ 2.25 s"));
+}
+
 #[test]
 fn objectives_are_met_only_when_all_held() {
     assert_eq!(demo().objectives(), Objectives::Met);
