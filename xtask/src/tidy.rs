@@ -5,6 +5,7 @@
 
 mod docs;
 mod edges;
+mod modules;
 mod names;
 mod packages;
 mod rust;
@@ -13,6 +14,7 @@ mod terraform;
 mod text;
 mod tree;
 
+pub use modules::page as modules;
 pub use packages::{Kind, Package};
 pub use tree::Tree;
 

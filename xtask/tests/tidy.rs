@@ -11,6 +11,33 @@ fn the_workspace_is_tidy() {
     assert!(complaints.is_empty(), "{} to mend:\n{}", text.len(), text.join("\n"));
 }
 
+#[test]
+fn the_page_of_modules_is_as_the_files_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = root.join("docs/modules.md");
+    let text = tidy::modules(&Tree::read(root).unwrap());
+    if std::env::var_os("PILOTLIGHT_WRITE_DOCS").is_some() {
+        std::fs::write(&page, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&page).unwrap_or_default();
+    let first = text.lines().zip(kept.lines()).find(|(a, b)| a != b);
+    assert!(text == kept, "docs/modules.md is stale, first at {first:?}: run this with PILOTLIGHT_WRITE_DOCS=1");
+}
+
+#[test]
+fn a_module_is_told_by_its_first_sentence_alone() {
+    let tree = Tree::of([
+        ("crates/core/src/lib.rs", "//! Pure.\n//!\n//! More.\n"),
+        ("crates/core/src/plan/facet.rs", "//! What a [`Kind`] means\n//! to others. And more.\nfn f() {}\n"),
+        ("crates/core/src/plan/tests.rs", "//! Tests.\n"),
+    ]);
+    let page = tidy::modules(&tree);
+    assert!(
+        page.ends_with("\n## `crates/core`\n\n- Pure.\n- `plan::facet`: What a `Kind` means to others.\n"),
+        "{page}"
+    );
+}
+
 /// What is said of a tree beside the files that every tree must have.
 fn said_of(files: &[(&str, &str)]) -> String {
     let always = [("CHANGELOG.md", "## Unreleased\n"), ("docs/dependencies.md", "")];
