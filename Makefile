@@ -5,6 +5,8 @@ FEATURES = --features pilotlight/aws,pilotlight-aws/sdk,pilotlight-lambda/aws
 AWS = --package pilotlight --package pilotlight-aws --package pilotlight-lambda $(FEATURES)
 # Tests that want these fail where they are missing; all others are skipped with a reason. Empty: every one is skipped.
 export PILOTLIGHT_REQUIRE ?= etcd,moto,postgres
+# CI has asked it already when it comes to test-aws.
+TERRAFORM ?= scripts/test-terraform.sh
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
@@ -25,18 +27,19 @@ test: export RUST_TEST_THREADS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) +
 test: tools postgres engines ## run every test, those on real PostgreSQL included
 	PATH="$$PATH:$(abspath $(TARGET_DIR))/moto/bin" $(CARGO) test --workspace --locked $(ARGS)
 
-test-aws: tools moto ## run the tests of AWS drivers and of the function against the AWS test server
+test-aws: tools moto ## run the tests of AWS drivers, of the function and of Terraform, offline
 	$(CARGO) test --locked $(AWS) --lib $(ARGS)
 	# These mostly wait for the phases of the test server.
 	RUST_TEST_THREADS=4 $(CARGO) test --locked $(AWS) --test aws --test lambda $(ARGS)
 	# Each has a server of its own in Python, and waits five seconds for an answer.
 	RUST_TEST_THREADS=3 $(CARGO) test --locked $(AWS) --test server $(ARGS)
+	@$(TERRAFORM)
 
 build-aws-tests: tools moto # what takes longest of the above; no binary, so that tests of the other one may run
 	$(CARGO) test --locked $(AWS) --lib --no-run
 
 test-terraform: ## test the Terraform modules with mocked providers, where terraform is installed
-	@scripts/test-terraform.sh
+	@$(TERRAFORM)
 
 lint: tools ## check formatting, clippy with warnings as errors, and tidy
 	$(CARGO) fmt --all --check
