@@ -8,7 +8,7 @@
 
 mod classify;
 
-pub use classify::{Class, Judgement, Seen, classify};
+pub use classify::{Class, Classified, Seen, classify};
 
 use crate::id::{BundleId, Component, Epoch, Region, Unit};
 use crate::position::Position;
@@ -276,7 +276,7 @@ pub struct Judged {
     pub change: Change,
     /// What it is to the new writer; absent before it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judgement: Option<Judgement>,
+    pub judgement: Option<Classified>,
     /// It was applied again.
     #[serde(default)]
     pub applied: bool,

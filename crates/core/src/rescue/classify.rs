@@ -46,7 +46,7 @@ impl Class {
 
 /// A class with its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judgement {
+pub struct Classified {
     /// The class.
     pub class: Class,
     /// Why, for people.
@@ -54,7 +54,7 @@ pub struct Judgement {
     pub why: String,
 }
 
-impl Judgement {
+impl Classified {
     /// A class with its reason.
     pub fn new(class: Class, why: impl Into<String>) -> Self {
         Self { class, why: why.into() }
@@ -74,28 +74,28 @@ pub struct Seen {
 }
 
 /// The decision.
-pub fn classify(change: &Change, seen: &Seen) -> Judgement {
+pub fn classify(change: &Change, seen: &Seen) -> Classified {
     if change.kind == Kind::Truncate {
-        return Judgement::new(Class::NotCovered, "all rows were removed at once: look at the table by hand");
+        return Classified::new(Class::NotCovered, "all rows were removed at once: look at the table by hand");
     }
     if change.key.is_none() {
-        return Judgement::new(Class::NotCovered, "the table has no primary key, so the row cannot be found again");
+        return Classified::new(Class::NotCovered, "the table has no primary key, so the row cannot be found again");
     }
     match seen.settled {
-        Some(true) => return Judgement::new(Class::Identical, ""),
-        Some(false) => return Judgement::new(Class::Superseded, "a later change of the row is there"),
+        Some(true) => return Classified::new(Class::Identical, ""),
+        Some(false) => return Classified::new(Class::Superseded, "a later change of the row is there"),
         None => {}
     }
     match (change.kind, &seen.row) {
-        (Kind::Insert, None) | (Kind::Truncate, _) => Judgement::new(Class::Absent, ""),
-        (Kind::Delete, None) => Judgement::new(Class::Identical, ""),
-        (Kind::Update, None) => Judgement::new(Class::Conflicting, "the row is not there any more"),
-        (Kind::Insert | Kind::Update, Some(row)) if is_as_left(change, row) => Judgement::new(Class::Identical, ""),
-        (Kind::Insert, Some(_)) => Judgement::new(Class::Conflicting, "another row has this key"),
+        (Kind::Insert, None) | (Kind::Truncate, _) => Classified::new(Class::Absent, ""),
+        (Kind::Delete, None) => Classified::new(Class::Identical, ""),
+        (Kind::Update, None) => Classified::new(Class::Conflicting, "the row is not there any more"),
+        (Kind::Insert | Kind::Update, Some(row)) if is_as_left(change, row) => Classified::new(Class::Identical, ""),
+        (Kind::Insert, Some(_)) => Classified::new(Class::Conflicting, "another row has this key"),
         (Kind::Update | Kind::Delete, Some(_)) if seen.since_fork => {
-            Judgement::new(Class::Conflicting, "the row was changed on the new writer since the fork")
+            Classified::new(Class::Conflicting, "the row was changed on the new writer since the fork")
         }
-        (Kind::Update | Kind::Delete, Some(_)) => Judgement::new(Class::Absent, ""),
+        (Kind::Update | Kind::Delete, Some(_)) => Classified::new(Class::Absent, ""),
     }
 }
 

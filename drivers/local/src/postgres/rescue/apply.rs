@@ -23,7 +23,7 @@ use super::tables::{Highest, Tables};
 use super::{check_failed, skipped, unusable};
 use pilotlight_core::id::{BundleId, Region};
 use pilotlight_core::outcome::{Failure, Outcome, Output};
-use pilotlight_core::rescue::{Class, Judgement, Manifest, Rows};
+use pilotlight_core::rescue::{Class, Classified, Manifest, Rows};
 use pilotlight_core::time::show_wall;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,7 +153,7 @@ impl PostgresDriver {
 }
 
 /// What the judgements are, counted.
-fn tell(judged: &[Judgement]) -> String {
+fn tell(judged: &[Classified]) -> String {
     let mut classes: BTreeMap<Class, u64> = BTreeMap::new();
     judged.iter().for_each(|j| *classes.entry(j.class).or_default() += 1);
     let told: Vec<String> = classes.iter().map(|(class, n)| format!("{n} {class}")).collect();

@@ -8,7 +8,7 @@
 use super::super::durable;
 use super::seal::{Key, Sealing, Unsealing};
 use pilotlight_core::id::BundleId;
-use pilotlight_core::rescue::{File, Judgement, Manifest, VERSION, Waiver};
+use pilotlight_core::rescue::{Classified, File, Manifest, VERSION, Waiver};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -244,7 +244,7 @@ impl Folder {
         durable::write(&self.path.join(APPLIED), &text, None)
     }
 
-    pub(super) fn note_judged(&self, judged: &[Judgement]) -> io::Result<()> {
+    pub(super) fn note_judged(&self, judged: &[Classified]) -> io::Result<()> {
         self.put(JUDGED, &mut |to| write_lines(to, judged))
     }
 }

@@ -11,7 +11,7 @@ use super::sql;
 use super::tables::{Highest, Table, Tables};
 use super::told::Cut;
 use super::walk::is_not_before;
-use pilotlight_core::rescue::{Change, Class, Datum, Judgement, Kind, Row, Seen, classify};
+use pilotlight_core::rescue::{Change, Class, Classified, Datum, Kind, Row, Seen, classify};
 use std::collections::BTreeSet;
 
 /// Why a change that could be made waits.
@@ -23,7 +23,7 @@ pub(super) type Place = (String, String, Row);
 /// The end of a rehearsal or an apply.
 #[derive(Default)]
 pub(super) struct Ended {
-    pub(super) judged: Vec<Judgement>,
+    pub(super) judged: Vec<Classified>,
     /// Lost transactions that were made before, as the new writer knows.
     pub(super) before: BTreeSet<u64>,
     /// Lost transactions that were made now, and their changes.
@@ -79,7 +79,7 @@ struct Lost {
     number: u64,
     /// It was made by an earlier apply.
     before: bool,
-    judged: Vec<Judgement>,
+    judged: Vec<Classified>,
     made: Vec<Made>,
     broken: bool,
     highest: Highest,
@@ -149,12 +149,12 @@ impl Pass<'_> {
     /// The next change of the transaction under way: what it is, and made if nothing speaks against it.
     async fn one(&mut self, lost: &mut Lost, change: Change, cut: &Cut, settled: Option<bool>) -> Result<(), SqlError> {
         if lost.before {
-            lost.judged.push(Judgement::new(Class::Identical, "it was applied before"));
+            lost.judged.push(Classified::new(Class::Identical, "it was applied before"));
             return Ok(());
         }
         if let Some((name, bytes)) = cut.first_key_value() {
             let why = format!("its value of {name} is {bytes} bytes long, too long to be applied: do it by hand");
-            lost.judged.push(Judgement::new(Class::NotCovered, why));
+            lost.judged.push(Classified::new(Class::NotCovered, why));
             return Ok(());
         }
         let (judgement, before) = self.judge(&change, settled).await?;
@@ -211,7 +211,7 @@ impl Pass<'_> {
                 *top = number.max(*top);
             }
             if self.by.is_some() {
-                made.iter().for_each(|m| judged[m.index] = Judgement::new(Class::Identical, "it was applied"));
+                made.iter().for_each(|m| judged[m.index] = Classified::new(Class::Identical, "it was applied"));
             }
             ended.made.insert(number);
             ended.changes += count;
@@ -240,9 +240,9 @@ impl Pass<'_> {
         self.run(&sql).await.map(|_| ())
     }
 
-    async fn judge(&self, change: &Change, settled: Option<bool>) -> Result<(Judgement, Option<Row>), SqlError> {
+    async fn judge(&self, change: &Change, settled: Option<bool>) -> Result<(Classified, Option<Row>), SqlError> {
         let Some(table) = self.tables.get(&change.schema, &change.table) else {
-            return Ok((Judgement::new(Class::NotCovered, "the new writer has no such table"), None));
+            return Ok((Classified::new(Class::NotCovered, "the new writer has no such table"), None));
         };
         let Some(place) = place(change) else {
             return Ok((classify(change, &Seen { row: None, since_fork: true, settled: None }), None));
@@ -287,7 +287,7 @@ impl Pass<'_> {
     }
 
     /// Changes whose rows refer to what is not there, or are still referred to, at the end of their transaction.
-    async fn dangling(&self, made: &[Made], judged: &mut [Judgement]) -> Result<Vec<usize>, SqlError> {
+    async fn dangling(&self, made: &[Made], judged: &mut [Classified]) -> Result<Vec<usize>, SqlError> {
         let mut dangling = Vec::new();
         for done in made {
             let Some(table) = self.tables.get(&done.schema, &done.table) else { continue };
@@ -336,10 +336,10 @@ pub(super) fn places(change: &Change) -> impl Iterator<Item = Place> {
 }
 
 /// What the server said of a change, as its class.
-fn refusal(error: &SqlError) -> Judgement {
+fn refusal(error: &SqlError) -> Classified {
     let class = match error.code() {
         Some("23503") => Class::ForeignKeyMissing,
         _ => Class::Conflicting,
     };
-    Judgement::new(class, error.to_string())
+    Classified::new(class, error.to_string())
 }

@@ -4,7 +4,7 @@
 
 use super::bundle::{BundleError, CHANGES, COMMITS, Folder, JUDGED};
 use super::lines::{Line, Lines};
-use pilotlight_core::rescue::{ANSWER_MOST, Change, Class, Commit, Judged, Judgement, Listed, Shown, VALUE_MOST};
+use pilotlight_core::rescue::{ANSWER_MOST, Change, Class, Classified, Commit, Judged, Listed, Shown, VALUE_MOST};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::io;
@@ -68,7 +68,7 @@ impl Folder {
         let mut classes = BTreeMap::new();
         let Ok(Some(mut lines)) = self.lines(JUDGED, VALUE_MOST) else { return classes };
         while let Ok(Some(line)) = lines.next() {
-            if let Ok(Some(judgement)) = line.read::<Option<Judgement>>() {
+            if let Ok(Some(judgement)) = line.read::<Option<Classified>>() {
                 *classes.entry(judgement.class).or_default() += 1;
             }
         }
