@@ -13,8 +13,8 @@ mod look;
 
 use crate::access::Access;
 use crate::call::{Call, SHOWS_WITHIN};
-use crate::dial::{dials, percent};
 use crate::finding::unanswered;
+use crate::words::dial::{dials, percent};
 use async_trait::async_trait;
 use aws_sdk_globalaccelerator::Client;
 use aws_sdk_globalaccelerator::types::AcceleratorStatus;

@@ -2,8 +2,8 @@
 
 use crate::access::Access;
 use crate::keys::said_of;
-use crate::rate::pause;
-use crate::refusal::Said;
+use crate::words::rate::pause;
+use crate::words::refusal::Said;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;

@@ -6,7 +6,7 @@
 
 use crate::access::Access;
 use crate::call::{Refused, SHOWS_WITHIN};
-use crate::refusal::Said;
+use crate::words::refusal::Said;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::outcome::{Failure, Outcome, Output};

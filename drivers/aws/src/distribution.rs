@@ -2,8 +2,8 @@
 
 use crate::access::Access;
 use crate::finding::{finding, not_asked};
-use crate::origin::Distribution;
-use crate::refusal::Said;
+use crate::words::origin::Distribution;
+use crate::words::refusal::Said;
 use pilotlight_core::code;
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::plan::aws::AwsDistribution;

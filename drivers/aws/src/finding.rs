@@ -1,6 +1,6 @@
 //! A finding in one line.
 
-use crate::refusal::Said;
+use crate::words::refusal::Said;
 use pilotlight_core::code::{self, Code};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding, Severity};
 use pilotlight_core::time::show_duration;

@@ -4,7 +4,7 @@
 //! home last: the region that is lost must not be the one whose STS everything waits for. Keys of the environment, of a machine or of a
 //! container come from no region, and are had at the first.
 
-use crate::refusal::Said;
+use crate::words::refusal::Said;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;

@@ -1,7 +1,7 @@
 //! Drivers for what AWS runs: no agent, calls from outside of the regions.
 //!
-//! Border: the controller calls these; none of them knows of runs or decisions. The half without the feature `sdk` is pure:
-//! words of AWS read as ours. The other half calls AWS's own SDK, which takes minutes to build.
+//! Border: the controller calls these; none of them knows of runs or decisions. What AWS says is read in [`words`], which is
+//! pure. All else but `finding` calls AWS's own SDK, which takes minutes to build, and is there with the feature `sdk`.
 //!
 //! Invariants:
 //! - a move never calls the region it leaves: what is needed is asked where the writer is going to be;
@@ -10,24 +10,9 @@
 //! - throttled calls are repeated with jittered pauses inside the deadline of the effect, and our own calls stay below the
 //!   rates that AWS publishes.
 
-pub mod cluster;
-pub mod datastore;
-pub mod dial;
 #[cfg_attr(not(feature = "sdk"), allow(dead_code, reason = "only the drivers ask AWS"))]
 mod finding;
-pub mod image;
-pub mod instance;
-pub mod need;
-pub mod nodes;
-pub mod origin;
-pub mod rate;
-pub mod reattach;
-pub mod refusal;
-pub mod replication;
-pub mod right;
-pub mod silence;
-pub mod weight;
-pub mod xml;
+pub mod words;
 
 #[cfg(feature = "sdk")]
 mod accelerator;
@@ -52,6 +37,8 @@ mod eks;
 #[cfg(feature = "sdk")]
 mod elasticache;
 #[cfg(feature = "sdk")]
+mod identity;
+#[cfg(feature = "sdk")]
 mod keys;
 #[cfg(feature = "sdk")]
 mod marks;
@@ -73,9 +60,6 @@ mod rds;
 mod rights;
 #[cfg(feature = "sdk")]
 mod route53;
-
-#[cfg(feature = "sdk")]
-mod identity;
 #[cfg(feature = "sdk")]
 mod s3;
 #[cfg(feature = "sdk")]

@@ -2,7 +2,7 @@
 
 use crate::access::Access;
 use crate::call::Call;
-use crate::instance::{REBOOTED, Reboot, STOPPED_AT};
+use crate::words::instance::{REBOOTED, Reboot, STOPPED_AT};
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::Tag;
 use pilotlight_core::outcome::Failure;

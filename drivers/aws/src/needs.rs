@@ -5,9 +5,9 @@
 use crate::access::Access;
 use crate::call::Refused;
 use crate::finding::{finding, not_asked};
-use crate::need::{Secret, of_certificate, of_key, of_quota};
 use crate::plain::{CERTIFICATES, KEYS, QUOTAS, Road, SECRETS};
-use crate::refusal::Said;
+use crate::words::need::{Secret, of_certificate, of_key, of_quota};
+use crate::words::refusal::Said;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Finding, Severity};

@@ -5,7 +5,7 @@
 
 use crate::access::{Access, ONE_CALL};
 use crate::call::{Call, Refused};
-use crate::need::error_code;
+use crate::words::need::error_code;
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;

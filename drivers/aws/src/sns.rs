@@ -2,9 +2,9 @@
 
 use crate::access::Access;
 use crate::call::{Call, Refused};
-use crate::cluster::region_of;
 use crate::finding::{finding, not_asked};
-use crate::refusal::Said;
+use crate::words::cluster::region_of;
+use crate::words::refusal::Said;
 use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use pilotlight_core::code;

@@ -1,8 +1,8 @@
 //! Looks at the endpoint groups of the listener, and at what about them would stand in a move's way.
 
 use super::AcceleratorDriver;
-use crate::dial::{hundredths, shares};
 use crate::finding::{finding, not_asked};
+use crate::words::dial::{hundredths, shares};
 use aws_sdk_globalaccelerator::types::{EndpointGroup, HealthState};
 use pilotlight_core::code;
 use pilotlight_core::id::Region;

@@ -3,8 +3,8 @@
 use super::AuroraDriver;
 use super::reattach::{Back, Way};
 use crate::call::Refused;
-use crate::reattach::{Next, kept, was};
 use crate::tags::theirs;
+use crate::words::reattach::{Next, kept, was};
 use aws_sdk_rds::types::{DbCluster, DbInstance, ServerlessV2ScalingConfiguration};
 
 impl AuroraDriver {

@@ -2,11 +2,11 @@
 
 use super::AuroraDriver;
 use crate::call::Call;
-use crate::cluster::{self, Copy, Global, Member, Moving, region_of};
-use crate::instance::{REBOOTED, Reboot, STOPPED_AT};
 use crate::metrics::{Metric, Value};
-use crate::refusal::Said;
 use crate::together::GATHER;
+use crate::words::cluster::{self, Copy, Global, Member, Moving, region_of};
+use crate::words::instance::{REBOOTED, Reboot, STOPPED_AT};
+use crate::words::refusal::Said;
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbCluster, Filter, GlobalCluster};
 use pilotlight_core::id::Region;

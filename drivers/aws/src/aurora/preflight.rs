@@ -4,7 +4,7 @@ use super::AuroraDriver;
 use super::look::{LOOK, Seen};
 use super::reattach::Way;
 use crate::finding::{LOSES, MOVED_BY_HAND, far_behind, finding, not_asked, there_already};
-use crate::reattach::Next;
+use crate::words::reattach::Next;
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;

@@ -1,10 +1,10 @@
-//! The way back of a region: looks at everything, asks `crate::reattach` what comes next, and does that one step.
+//! The way back of a region: looks at everything, asks `crate::words::reattach` what comes next, and does that one step.
 
 use super::AuroraDriver;
 use super::look::{LOOK, read_copy};
 use super::switch::Handle;
-use crate::cluster::Copy;
-use crate::reattach::{Instance, Next, Scene, kept, newest};
+use crate::words::cluster::Copy;
+use crate::words::reattach::{Instance, Next, Scene, kept, newest};
 use aws_sdk_rds::types::{DbCluster, DbInstance};
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Failure, Outcome};
@@ -119,7 +119,7 @@ impl AuroraDriver {
                 let one = found.db_cluster_snapshots().first();
                 Ok(one.map(|s| s.status().unwrap_or("unknown").to_owned()))
             }
-            Err(refused) if refused.said == crate::refusal::Said::Missing => Ok(None),
+            Err(refused) if refused.said == crate::words::refusal::Said::Missing => Ok(None),
             Err(refused) => Err(refused.not_seen()),
         }
     }

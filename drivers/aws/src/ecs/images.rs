@@ -3,8 +3,8 @@
 use super::{EcsDriver, LOOK};
 use crate::call::Call;
 use crate::finding::{finding, not_asked};
-use crate::image::{Image, Pick};
-use crate::refusal::Said;
+use crate::words::image::{Image, Pick};
+use crate::words::refusal::Said;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::types::ImageIdentifier;
 use aws_sdk_ecs::types::Service;

@@ -3,8 +3,8 @@
 use super::{EksDriver, LOOK};
 use crate::autoscaling::{group_of, in_service};
 use crate::finding::{finding, not_asked};
-use crate::nodes::{NodeGroup, Sizes};
-use crate::refusal::Said;
+use crate::words::nodes::{NodeGroup, Sizes};
+use crate::words::refusal::Said;
 use aws_sdk_eks::types::{Cluster, ClusterStatus, Nodegroup, UpdateStatus};
 use pilotlight_core::code;
 use pilotlight_core::id::Region;

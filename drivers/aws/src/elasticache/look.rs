@@ -2,9 +2,9 @@
 
 use super::ElastiCacheDriver;
 use crate::call::Call;
-use crate::datastore::{self, Datastore, Member};
 use crate::metrics::{Metric, Value};
-use crate::refusal::Said;
+use crate::words::datastore::{self, Datastore, Member};
+use crate::words::refusal::Said;
 use aws_sdk_elasticache::Client;
 use aws_sdk_elasticache::types::{GlobalReplicationGroup, GlobalReplicationGroupMember};
 use pilotlight_core::id::Region;

@@ -31,7 +31,7 @@ impl RdsDriver {
         let found: Result<Vec<_>, _> = self.access.read(call, LOOK, send).await;
         let found = match found {
             Ok(found) => found,
-            Err(refused) if refused.said == crate::refusal::Said::Missing => Vec::new(),
+            Err(refused) if refused.said == crate::words::refusal::Said::Missing => Vec::new(),
             Err(refused) => return Err(refused.not_seen()),
         };
         let is_of = |b: &&aws_sdk_rds::types::DbInstanceAutomatedBackup| b.db_instance_arn() == Some(source);

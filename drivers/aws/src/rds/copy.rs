@@ -5,7 +5,7 @@ use super::look::backups;
 use super::stop::busy;
 use super::turn::Turn;
 use super::{Asked, Handle, RdsDriver};
-use crate::instance::Instance;
+use crate::words::instance::Instance;
 use aws_sdk_rds::types::DbInstance;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;

@@ -8,8 +8,8 @@
 
 use super::RdsDriver;
 use super::turn::{Turn, goes_on_or};
-use crate::instance::BACKUPS;
 use crate::tags::theirs;
+use crate::words::instance::BACKUPS;
 use aws_sdk_rds::operation::create_db_instance_read_replica::builders::CreateDBInstanceReadReplicaFluentBuilder;
 use aws_sdk_rds::types::{DbInstance, Tag};
 use pilotlight_core::id::Region;

@@ -2,10 +2,10 @@
 
 use super::RdsDriver;
 use crate::call::Call;
-use crate::instance::{self, BACKUPS, Backups, Instance, REBOOTED, Reboot, STOPPED_AT};
 use crate::metrics::{Metric, Value};
-use crate::refusal::Said;
 use crate::together::GATHER;
+use crate::words::instance::{self, BACKUPS, Backups, Instance, REBOOTED, Reboot, STOPPED_AT};
+use crate::words::refusal::Said;
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbInstance, Filter};
 use pilotlight_core::id::Region;

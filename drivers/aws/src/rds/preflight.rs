@@ -3,7 +3,7 @@
 use super::RdsDriver;
 use super::like::left_out;
 use crate::finding::{LOSES, far_behind, finding, not_asked, there, there_already};
-use crate::instance::Instance;
+use crate::words::instance::Instance;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;

@@ -3,7 +3,7 @@
 use super::look::LOOK;
 use super::{Asked, Handle, RdsDriver};
 use crate::finding::finding;
-use crate::refusal::Said;
+use crate::words::refusal::Said;
 use aws_sdk_rds::types::DbSnapshot;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;

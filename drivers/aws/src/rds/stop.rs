@@ -2,9 +2,9 @@
 
 use super::{Handle, RdsDriver};
 use crate::call::SHOWS_WITHIN;
-use crate::instance::{Instance, Reboot};
 use crate::marks::Marks;
-use crate::silence::{Next, Runs, Silencing};
+use crate::words::instance::{Instance, Reboot};
+use crate::words::silence::{Next, Runs, Silencing};
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Failure, Outcome, Output};

@@ -8,7 +8,7 @@
 use super::RdsDriver;
 use super::look::{LOOK, backups};
 use crate::call::Refused;
-use crate::refusal::Said;
+use crate::words::refusal::Said;
 use aws_sdk_rds::types::DbInstanceAutomatedBackup;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::Failure;

@@ -3,8 +3,8 @@
 use super::S3Driver;
 use crate::call::Call;
 use crate::metrics::{Metric, Value};
-use crate::refusal::Said;
-use crate::replication::{self, Bucket, Rule, bucket_of};
+use crate::words::refusal::Said;
+use crate::words::replication::{self, Bucket, Rule, bucket_of};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::types::{

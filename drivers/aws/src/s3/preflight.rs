@@ -75,7 +75,7 @@ impl S3Driver {
             let message = format!("rule {id} of bucket {bucket} {gap}");
             found.push(finding(code::AWS_RULE_INCOMPLETE, severity, message, hint));
         }
-        let strange = |r: &&crate::replication::Rule| r.id != *id && r.is_enabled && r.to == other.bucket;
+        let strange = |r: &&crate::words::replication::Rule| r.id != *id && r.is_enabled && r.to == other.bucket;
         for strange in seen.bucket.rules.iter().filter(strange) {
             let message = format!("rule {} of bucket {bucket} also copies to {}", strange.id, other.bucket);
             let hint = "a move leaves it as it is: make one rule of them";

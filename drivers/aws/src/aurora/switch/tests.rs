@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::Access;
-use crate::cluster::{Copy, Global, Member, Moving};
+use crate::words::cluster::{Copy, Global, Member, Moving};
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::plan::aws::{AuroraMember, AuroraPlan, AwsPlan};
 use pilotlight_driver::clock::{Clock, SystemClock};

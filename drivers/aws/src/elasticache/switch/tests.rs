@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::Access;
-use crate::datastore::Datastore;
+use crate::words::datastore::Datastore;
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::plan::aws::{AwsPlan, ElastiCachePlan};
 use pilotlight_driver::clock::{Clock, SystemClock};

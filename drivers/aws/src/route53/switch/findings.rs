@@ -3,8 +3,8 @@
 use super::Switch;
 use crate::access::ROUTE53_REGION;
 use crate::finding::finding;
-use crate::refusal::Said;
 use crate::route53::{LOOK, Published, Route53Driver};
+use crate::words::refusal::Said;
 use aws_sdk_route53::types::{HealthCheckConfig, HealthCheckType};
 use pilotlight_core::code;
 use pilotlight_core::outcome::{Finding, Severity};

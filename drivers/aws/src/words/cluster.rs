@@ -1,7 +1,7 @@
 //! What a look at an Aurora global cluster means: the role of each member, and how far a switch has come.
 
-use crate::instance::Reboot;
-use crate::reattach::rests;
+use crate::words::instance::Reboot;
+use crate::words::reattach::rests;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, State};

@@ -5,7 +5,7 @@
 //! Invariant: the moment is noted only when the groups let nobody in, all of them have taken effect, and what ran when they did
 //! runs no more. Sessions from before outlive a change of groups, so there is a reboot after it.
 
-use crate::instance::Reboot;
+use crate::words::instance::Reboot;
 use pilotlight_core::time::Wall;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! Border: read and judged, never changed. An origin group is AWS's own switch, request by request; nothing of ours moves it.
 
 use crate::finding::finding;
-use crate::xml::Node;
+use crate::words::xml::Node;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Finding, Severity};

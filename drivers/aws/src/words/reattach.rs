@@ -9,7 +9,7 @@
 //! - nothing is deleted, and nothing is changed of a cluster that takes writes;
 //! - nothing is changed at all unless the writer is seen to write.
 
-use crate::cluster::{Copy, Global};
+use crate::words::cluster::{Copy, Global};
 use std::collections::BTreeSet;
 
 /// Stands between the name of what is kept and the epoch of the run that kept it.
@@ -209,7 +209,7 @@ fn refuse(why: &str, hint: &'static str) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Member;
+    use crate::words::cluster::Member;
 
     const OLD: &str = "arn:aws:rds:us-east-1:1:cluster:pay-east";
     const UP: &str = "arn:aws:rds:us-west-2:1:cluster:pay-west";

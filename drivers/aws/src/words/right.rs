@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn the_table_has_what_the_policies_give_beside_looks() {
         let given: BTreeMap<String, BTreeMap<String, String>> =
-            serde_json::from_str(include_str!("../../../terraform/modules/iam/rights.json")).expect("it is JSON");
+            serde_json::from_str(include_str!("../../../../terraform/modules/iam/rights.json")).expect("it is JSON");
         for (kind, calls) in given
             .iter()
             .filter(|(kind, _)| !["needs", "distributions", "rights", "alarms", "metrics"].contains(&kind.as_str()))
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn each_look_that_the_policies_give_is_made_by_the_check_or_simulated() {
         let given: BTreeMap<String, BTreeMap<String, String>> =
-            serde_json::from_str(include_str!("../../../terraform/modules/iam/rights.json")).expect("it is JSON");
+            serde_json::from_str(include_str!("../../../../terraform/modules/iam/rights.json")).expect("it is JSON");
         let looks = given.values().flat_map(BTreeMap::keys).map(String::as_str).filter(|c| is_look(c));
         let known: BTreeSet<&str> = LOOKED_AT.into_iter().chain(LATER).collect();
         assert_eq!(looks.collect::<BTreeSet<_>>(), known);
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn the_table_has_what_the_policies_give_on_keys() {
         let given: BTreeMap<String, Vec<String>> =
-            serde_json::from_str(include_str!("../../../terraform/modules/iam/keys.json")).expect("it is JSON");
+            serde_json::from_str(include_str!("../../../../terraform/modules/iam/keys.json")).expect("it is JSON");
         let texts = |calls: &[&str]| calls.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
         let ours = KEY_CALLS.iter().map(|(kind, calls)| ((*kind).to_owned(), texts(calls))).collect();
         assert_eq!(given, ours);

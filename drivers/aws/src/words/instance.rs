@@ -1,6 +1,6 @@
 //! What a look at an RDS instance means: its role, and whether clients are shut out of it.
 
-use crate::cluster::region_of;
+use crate::words::cluster::region_of;
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, State};
