@@ -244,7 +244,7 @@ pub(crate) struct RunbookShowArgs {
     pub(crate) verb: MoveVerb,
     #[command(flatten)]
     pub(crate) plan: PlanArg,
-    /// Where to; may be left out when only one other region is there
+    /// Where to; may be left out when only one other region is there. A rejoin takes none
     #[arg(long, value_name = "REGION")]
     pub(crate) to: Option<String>,
     /// How to show it
@@ -348,7 +348,9 @@ pub(crate) struct DrainArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RejoinArgs {
     #[command(flatten)]
-    pub(crate) movement: MoveArgs,
+    pub(crate) plan: PlanArg,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
     /// Lets what cannot be kept of a returned writer be lost; your name goes into the journal and the bundle
     #[arg(long, value_name = "NAME")]
     pub(crate) waive_rescue: Option<String>,

@@ -124,6 +124,7 @@ catalogue! {
     NO_TRAFFIC = "PL-0214", Refused;
     INCAPABLE = "PL-0215", Refused;
     HOOK_SILENT = "PL-0216", Refused;
+    REJOIN_ELSEWHERE = "PL-0217", Refused;
     ALREADY_MOVING = "PL-0221", Refused;
     NOTHING_KNOWN = "PL-0222", Refused;
     TOO_FAR_BEHIND = "PL-0223", Refused;

@@ -12,6 +12,12 @@ use pilotlight_core::time::parse_duration;
 /// Options that a bare word may have been meant for, the likeliest first.
 const MEANT: [&str; 5] = ["to", "unit", "region", "name", "member"];
 
+/// Ways to type where something is to go.
+const TARGETS: [&str; 3] = ["--to", "--region", "--target"];
+
+/// Why a rejoin is asked for without a region.
+pub(crate) const REJOIN_TAKES: &str = "it takes in every region that came back, and the writer stays where it is";
+
 /// Where the names that a verb wants are found.
 const LISTS: [(&str, &str, &str); 4] = [
     ("<RUN>", "pilotlight run list", "RUN"),
@@ -87,17 +93,17 @@ impl Verb {
     /// A word without its option, or under the option of another verb.
     fn option_for(&self, word: &str) -> Option<String> {
         let meant = |long: &str, word: &str| Some(format!("did you mean `{} --{long} {word}`?", self.path));
-        if matches!(word, "--region" | "--target") && self.has("to") {
+        if TARGETS.contains(&word) && self.has("to") {
             return meant("to", "REGION");
         }
         if matches!(word, "-p" | "--plan") && self.command.get_arguments().any(|arg| arg.get_id() == "plan") {
             return Some(format!("the plan is an argument here: `{} PLAN`", self.path));
         }
+        if self.command.get_name() == "rejoin" && (!word.starts_with('-') || TARGETS.contains(&word)) {
+            return Some(format!("did you mean `{}`? {REJOIN_TAKES}", self.path));
+        }
         if word.starts_with('-') {
             return None;
-        }
-        if self.command.get_name() == "rejoin" {
-            return Some(format!("did you mean `{}`? it takes in every region that came back", self.path));
         }
         if parse_duration(word).is_some() && self.has("for") {
             return meant("for", word);
@@ -141,6 +147,10 @@ mod tests {
             ("switchover west --yes", "`pilotlight switchover --to west`"),
             ("failback home", "`pilotlight failback --to home`"),
             ("rejoin east", "`pilotlight rejoin`? it takes in every region"),
+            ("rejoin --to east", "`pilotlight rejoin`? it takes in every region"),
+            ("rejoin --to=east --yes", "`pilotlight rejoin`? it takes in every region"),
+            ("rejoin --region east", "`pilotlight rejoin`? it takes in every region"),
+            ("rejoin --from east", "see `pilotlight rejoin --help`"),
             ("failover --region west", "`pilotlight failover --to REGION`"),
             ("runbook show failover west", "`pilotlight runbook show --to west`"),
             ("acknowledge database", "`pilotlight acknowledge --unit database`"),

@@ -29,8 +29,9 @@ impl From<MoveVerb> for Verb {
 
 /// Makes a returned region a standby again.
 pub(crate) async fn rejoin(args: RejoinArgs) -> Result<ExitCode, CliError> {
-    let word = Word { waive_rescue: args.waive_rescue, ..Word::default() };
-    request(Verb::Rejoin, &args.movement, word).await
+    let RejoinArgs { plan, how, waive_rescue } = args;
+    let word = Word { waive_rescue, ..Word::default() };
+    request(Verb::Rejoin, &MoveArgs { plan, to: None, how }, word).await
 }
 
 /// Moves the writer without its region; a person may say that it is off.

@@ -120,6 +120,7 @@ prop_compose! {
         shared in prop::bool::weighted(0.2),
         consent in prop::sample::select(vec![Consent::Policy, Consent::AskFirst, Consent::Given]),
         home in prop::option::of(failback()),
+        named in prop::sample::select(&REGIONS[..count]),
         count in Just(count),
     ) -> Scene {
         let mut plan = plan(&REGIONS[..count], components);
@@ -140,7 +141,12 @@ prop_compose! {
                 seen.insert(target(name, region), looks(role));
             }
         }
-        let to: Region = if matches!(verb, Verb::Rejoin | Verb::Drain) { "east".into() } else { REGIONS[1].into() };
+        let to: Region = match verb {
+            // Whatever somebody names.
+            Verb::Rejoin => named.into(),
+            Verb::Drain => "east".into(),
+            _ => REGIONS[1].into(),
+        };
         let mut placement = Placement::in_region(&to);
         if shared {
             placement.traffic = [(to, 70), (REGIONS[count - 1].into(), 30)].into();
@@ -397,6 +403,25 @@ proptest! {
         prop_assert_eq!(world.holder.as_ref(), Some(&scene.writer));
         for ((component, region), instances) in &world.instances {
             prop_assert!(region != &scene.writer || *instances == 2, "{} in {} was taken away", component, region);
+        }
+    }
+
+    /// Whatever target is named: what came back is made to follow the writer, never the other way round.
+    #[test]
+    fn a_rejoin_leaves_the_writer_alone(scene in scene()) {
+        let (Verb::Rejoin, Ok(runbook)) = (scene.intent.verb, scene.derive()) else { return Ok(()) };
+        prop_assert_eq!(&runbook.intent.target.writer, &scene.writer);
+        for effect in runbook.steps.iter().flat_map(|step| step.undo.iter().chain([&step.effect])) {
+            let harms = match effect {
+                Effect::Fence { region, .. }
+                | Effect::StopWrites { region, .. }
+                | Effect::CaptureRescue { region, .. }
+                | Effect::Rejoin { region, .. }
+                | Effect::SetCapacity { region, .. } => region == &scene.writer,
+                Effect::Promote { .. } | Effect::Switch { .. } | Effect::AwaitLapse { .. } | Effect::Grant { .. } => true,
+                _ => false,
+            };
+            prop_assert!(!harms, "{:?} although {} writes", effect, scene.writer);
         }
     }
 

@@ -64,6 +64,9 @@ pub enum Refusal {
     /// PL-0216
     #[error("the command {component} runs in {region}, which does not answer; a planned move does not go without it")]
     HookSilent { component: Component, region: Region },
+    /// PL-0217
+    #[error("a rejoin moves no writer: it is in {writer} and stays there, and {region} was named")]
+    RejoinElsewhere { writer: Region, region: Region },
     /// PL-0231
     #[error(
         "{region} is no candidate of {unit} in the store: the writer did not wait for it, and the best fence that is \
@@ -96,6 +99,7 @@ impl Refusal {
             Refusal::NoTraffic => "PL-0214",
             Refusal::Incapable { .. } => "PL-0215",
             Refusal::HookSilent { .. } => "PL-0216",
+            Refusal::RejoinElsewhere { .. } => "PL-0217",
             Refusal::NotAdmitted { .. } => "PL-0231",
             Refusal::TargetUnseen { .. } => "PL-0860",
         }
@@ -129,6 +133,9 @@ impl Refusal {
                 "silence it first with `pilotlight rejoin`, or stop it by hand: two writers mean two histories"
             }
             Refusal::NothingToRejoin { .. } => "nothing has to be done",
+            Refusal::RejoinElsewhere { .. } => {
+                "name no region: a rejoin takes in every one that came back; `pilotlight switchover` and `failover` move the writer"
+            }
             Refusal::NoTraffic => "name a region with a share above zero",
             Refusal::NotAdmitted { .. } => {
                 "start the agent beside the old writer, so that its fence can be proven; `pilotlight explain PL-0231` has more, \

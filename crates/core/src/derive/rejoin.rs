@@ -1,4 +1,6 @@
 //! A region that is back becomes a standby again; the writer stays where it is.
+//!
+//! Invariant, held by a property: no step silences the writer's region, rewinds it or lets it follow, whatever target is named.
 
 use super::draft::{Draft, Say, step};
 use super::moves::{fence, target};
@@ -13,7 +15,11 @@ use crate::verdict::astray;
 
 /// Every region that answers and whose copy is astray: fence what was a writer, keep what only it holds, let it follow, leave it its standby size.
 pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
-    let writer = survey.to();
+    let writer = survey.from();
+    // Any other target would make the writer's region one that came back, and the first step its fence.
+    if !survey.stays() {
+        return Err(Refusal::RejoinElsewhere { writer: writer.clone(), region: survey.to().clone() });
+    }
     let mut draft = Draft::default();
     surround::tell_start(survey, &mut draft);
     let told = draft.steps.len();

@@ -349,6 +349,9 @@ fn a_returned_region_is_fenced_and_follows() {
     assert_eq!(Scene::new(usual(), Verb::Rejoin, "east").refusal().code(), "PL-0213");
     let headless = Scene::new(usual(), Verb::Rejoin, "east").role("database", "west", FENCED);
     assert_eq!(headless.role("database", "east", FENCED).refusal().code(), "PL-0205");
+    // With the region that came back as the target, the writer would be what has to be fenced.
+    let elsewhere = Scene::new(usual(), Verb::Rejoin, "west").role("database", "west", Role::Writer);
+    assert_eq!(elsewhere.refusal().code(), "PL-0217");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{DecisionMode, RejoinMode};
 use pilotlight_core::run::{Condition, Event, RunResult, RunView};
 use pilotlight_core::runbook::Runbook;
-use pilotlight_driver::fake::Misbehaviour;
+use pilotlight_driver::fake::{Applied, Misbehaviour};
 use std::time::Duration;
 
 pub(super) fn started(reply: MoveReply) -> RunId {
@@ -121,6 +121,27 @@ async fn a_copy_that_cannot_be_seen_is_refused_and_told_with_its_reason() {
     lab.world.blind(&of("west"), None);
     lab.until("all is seen again", |s| s.is_well("east")).await;
     assert_eq!(lab.runs().await, vec![]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejoin_to_the_region_that_came_back_is_refused_and_touches_nothing() {
+    let lab = Lab::up(|p| p.policy.rejoin = RejoinMode::Manual).await;
+    let named = async |dry_run| lab.start_move(Verb::Rejoin, Some("west"), dry_run).await.unwrap_err();
+    assert_eq!(named(true).await.1.code, "PL-0217", "while it follows");
+    // The old writer was started by hand: until its agent has silenced it, two seem to write.
+    lab.world.set_role("database", "west", |_| Role::Writer);
+    for dry_run in [true, false] {
+        let (status, refused) = named(dry_run).await;
+        assert_eq!((status, refused.code.as_str()), (409, "PL-0217"), "{refused:?}");
+        assert!(refused.hint.contains("`pilotlight switchover`"), "{refused:?}");
+    }
+    let error = lab.ask::<Runbook>("/v1/runbook?verb=rejoin&target=west").await.unwrap_err();
+    assert!(error.contains("PL-0217"), "{error}");
+    let status = lab.until("what came back is silent", |s| s.is_well("east")).await;
+    assert_eq!(status.units[0].writer, Some("east".into()));
+    assert_eq!(lab.runs().await, vec![]);
+    let fenced = |a: &Applied| matches!(&a.effect, Effect::Fence { region, .. } if region.as_str() == "east");
+    assert!(!lab.world.journal().iter().any(fenced), "{:?}", lab.world.journal());
 }
 
 #[tokio::test(flavor = "multi_thread")]
