@@ -4,6 +4,7 @@
 
 use super::address::{Endpoint, may_be_same_host};
 use super::fault::{At, Collector, nearest};
+use super::shares::STORES;
 use super::value::{Datum, Record};
 use crate::code;
 use crate::lease::granters_lease;
@@ -15,6 +16,7 @@ pub(super) fn check(root: &Record, out: &mut Collector<'_>) {
     data_dirs(root, out);
     measured_name(root, out);
     rto_can_be_met(root, out);
+    rpo_zero_is_waited_for(root, out);
     one_dns_name_each(root, out);
     observers_once(root, out);
 }
@@ -144,6 +146,33 @@ fn rto_can_be_met(root: &Record, out: &mut Collector<'_>) {
             .found(format!("RTO {}, but lease and TTL alone take {}", show_duration(rto), show_duration(least)))
             .allowed(format!("more than {}", show_duration(least)))
             .hint("Shorten `policy.lease` or the `ttl` of the DNS component, or promise less.");
+    }
+}
+
+/// Nothing acknowledged is ever lost only where each write waited for another region: of one store that does not wait, the
+/// newest writes may be lost. Said for every mode: who decides changes nothing in that.
+fn rpo_zero_is_waited_for(root: &Record, out: &mut Collector<'_>) {
+    let (Some(objectives), Some(policy)) = (root.record("objectives"), root.record("policy")) else { return };
+    let (Some(rpo), Some(guarantee)) = (objectives.duration("rpo"), policy.word("guarantee")) else { return };
+    if !rpo.is_zero() {
+        return;
+    }
+    let waits = |kind: &str| kind == "postgres" && guarantee == "strict";
+    let stores = root.map("components").iter().filter_map(|(name, v)| Some((name, v.record()?.kind)));
+    let behind = stores.filter(|(_, kind)| STORES.contains(kind) && !waits(kind));
+    let behind: Vec<String> = behind.map(|(name, _)| format!("`{name}`")).collect();
+    if let Some(first) = behind.first() {
+        let what = match behind.len() {
+            1 => format!("{first} answers before another region has the write, so its newest writes may be lost"),
+            _ => format!(
+                "{} answer before another region has the write, so their newest writes may be lost",
+                behind.join(" and ")
+            ),
+        };
+        out.add(code::PLAN_RPO_ZERO, objectives.at("rpo"), what)
+            .found(show_duration(rpo))
+            .allowed("more than 0, or PostgreSQL with `guarantee: strict` as the only store")
+            .hint("Promise what the store keeps, for example `rpo: 5s`.");
     }
 }
 

@@ -7,7 +7,6 @@ use super::{ComponentPlan, Guarantee, Kind, Plan, aws};
 use crate::code;
 use crate::id::Region;
 use crate::placement::Placement;
-use crate::time::show_duration;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -55,7 +54,8 @@ pub(super) fn writes(record: &Record) -> Option<Writes> {
 }
 
 const ROADS: [&str; 3] = ["dns", "route53", "global-accelerator"];
-const STORES: [&str; 5] = ["postgres", "aurora", "rds", "elasticache", "s3"];
+/// Kinds that hold data.
+pub(super) const STORES: [&str; 5] = ["postgres", "aurora", "rds", "elasticache", "s3"];
 
 pub(super) fn check(root: &Record, out: &mut Collector<'_>) {
     no_store(root, out);
@@ -111,30 +111,14 @@ fn roads(root: &Record, out: &mut Collector<'_>) {
     }
 }
 
-/// Each store says who writes it, and none that is asynchronous loses nothing.
+/// Each store says who writes it.
 fn stores(root: &Record, out: &mut Collector<'_>) {
-    let objectives = root.record("objectives");
-    let rpo = objectives.and_then(|o| o.duration("rpo"));
-    let strict = root.record("policy").and_then(|p| p.word("guarantee")) == Some("strict");
     for (name, record) in components(root, &STORES) {
         if !record.given("writes") {
             out.add(code::PLAN_WHO_WRITES, &record.at, format!("`{name}` does not say who writes it"))
                 .found("no `writes`")
                 .allowed("`writes: across` or `writes: beside`")
                 .hint("`shares` lead users to several regions, and one copy of it is written.");
-        }
-        let waits = record.kind == "postgres" && strict;
-        if let (Some(rpo), Some(objectives), false) = (rpo, objectives, waits)
-            && rpo.is_zero()
-        {
-            out.add(
-                code::PLAN_RPO_ZERO,
-                objectives.at("rpo"),
-                format!("`{name}` is copied after the answer, so its newest writes may be lost"),
-            )
-            .found(show_duration(rpo))
-            .allowed("more than 0, or PostgreSQL with `guarantee: strict` alone")
-            .hint("A region that takes users is no copy that was waited for.");
         }
     }
 }

@@ -97,6 +97,7 @@ fn by_guarantee(plan: &Plan) -> Vec<String> {
                      and nobody is promoted without a person",
                     show_duration(lease)
                 ));
+                lines.extend(longer_lease(plan));
             }
             lines.push(
                 "what the gate confirmed and was still on its way is lost with the region: milliseconds' worth"
@@ -156,8 +157,39 @@ fn best_effort(plan: &Plan) -> Vec<String> {
         ),
         "loss of every controller for longer than the lease stops writes".to_owned(),
     ];
-    if plan.policy.lease > plan.objectives.rpo {
-        lines.push("the lease is longer than the RPO: such a cut can lose more than the RPO".to_owned());
-    }
+    lines.extend(longer_lease(plan));
     lines
+}
+
+/// What the plan accepted by `beyond_rpo: expose` or `best-effort` (PL-0115).
+fn longer_lease(plan: &Plan) -> Option<String> {
+    let said = "the lease is longer than the RPO: such a cut can lose more than the RPO, and no failover is held for what is \
+        acknowledged after it";
+    (plan.policy.lease > plan.objectives.rpo).then(|| said.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{plan, postgres};
+    use std::time::Duration;
+
+    #[test]
+    fn a_lease_longer_than_the_rpo_is_told_where_the_plan_accepts_it() {
+        let mut plan = plan(&["east", "west"], vec![("database", postgres(&["east", "west"]))]);
+        let told = |plan: &Plan| unproven(plan).iter().any(|line| line.starts_with("the lease is longer than the RPO"));
+        for (guarantee, beyond_rpo, wanted) in [
+            (Guarantee::Bounded, BeyondRpo::Expose, true),
+            (Guarantee::Bounded, BeyondRpo::Stall, false),
+            (Guarantee::BestEffort, BeyondRpo::Expose, true),
+            (Guarantee::Strict, BeyondRpo::Expose, false),
+        ] {
+            (plan.policy.guarantee, plan.policy.beyond_rpo) = (guarantee, beyond_rpo);
+            plan.policy.lease = Duration::from_secs(3);
+            plan.objectives.rpo = Duration::from_secs(2);
+            assert_eq!(told(&plan), wanted, "{guarantee:?}, {beyond_rpo:?}");
+            plan.objectives.rpo = Duration::from_secs(3);
+            assert!(!told(&plan), "{guarantee:?}, {beyond_rpo:?}: no longer than the RPO");
+        }
+    }
 }

@@ -217,6 +217,7 @@ fn faults_of_aws_have_codes() {
             code::PLAN_ELSEWHERE,
         ),
         ("us-east-1: east, us-west-2: \"lb-1", "us-west-2: \"lb-1", code::PLAN_CONTRADICTION),
+        ("rpo: 1m", "rpo: 0s", code::PLAN_RPO_ZERO),
         ("name: lb.example.com", "name: lb.us-east-1.elb.amazonaws.com", code::PLAN_ELSEWHERE),
         ("alias/payments", "arn:aws:kms:eu-west-1:123456789012:key/k", code::PLAN_ELSEWHERE),
     ] {

@@ -188,6 +188,8 @@ fn contradictions() {
     );
     expect("rpo: 30s", "rpo: 500ms", &[("PL-0115", 9, 10, "policy.lease")]);
     expect("lease: 5s", "lease: 5s\n  beyond_rpo: stall", &[]);
+    let rpo_zero = ("PL-0934", 2, 30, "objectives.rpo");
+    expect("rpo: 30s", "rpo: 0s", &[rpo_zero, ("PL-0115", 9, 10, "policy.lease")]);
     expect("lease: 5s", "lease: 5s\n  least_fence: traffic-only", &[("PL-0119", 10, 16, "policy.least_fence")]);
     expect("rto: 60s", "rto: 9s", &[("PL-0120", 2, 20, "objectives.rto")]);
     expect("rto: 60s", "rto: 60s, mtpd: 70s, wrt: 20s", &[("PL-0118", 2, 31, "objectives.mtpd")]);
@@ -202,6 +204,27 @@ fn contradictions() {
         "  other: { kind: dns, name: shop.test, server: 127.0.0.1:54, control_url: http://127.0.0.1:5381, answers: { east: 10.0.0.1, west: 10.0.0.2 } }\n  name:\n",
         &[("PL-0118", 25, 11, "components.name.name")],
     );
+}
+
+#[test]
+fn nothing_is_ever_lost_only_where_every_store_waits() {
+    let found = |policy: &str, mode: &str| {
+        let text = BASE.replacen("rpo: 30s", "rpo: 0s", 1).replacen("lease: 5s", &format!("lease: 5s\n  {policy}"), 1);
+        faults(&text.replacen("mode: automatic", &format!("mode: {mode}"), 1))
+    };
+    for mode in ["automatic", "approve-first", "manual"] {
+        for policy in ["beyond_rpo: expose", "guarantee: best-effort"] {
+            let found = found(policy, mode);
+            let [fault] = &found[..] else { panic!("{policy}, {mode}: {found:#?}") };
+            assert_eq!(
+                (fault.code.as_str(), fault.key_path.as_str()),
+                ("PL-0934", "objectives.rpo"),
+                "{policy}, {mode}"
+            );
+            assert!(fault.message.starts_with("`db` answers before"), "{fault:?}");
+        }
+        assert_eq!(found("guarantee: strict", mode), [], "{mode}");
+    }
 }
 
 #[test]
