@@ -6,7 +6,7 @@
 use super::{
     Candidate, Decision, History, Hold, Judgement, LastFailover, Quorum, Returned, Scope, Unread, Verdict, decide,
 };
-use crate::code;
+use crate::code::{self, Code, Exit};
 use crate::health::{Health, Question, ServiceHealth};
 use crate::id::{HealthCheck, Region, RunId, Unit};
 use crate::plan::{DecisionMode, HealthPlan, Plan, RejoinMode};
@@ -153,7 +153,7 @@ lines for your plan, before you need them. `pilotlight policy replay` makes the 
 plan or with a changed one.
 
 A person's own request (`failover`, `switchover`, `failback`, `rejoin`) wins over everything on this page. Only safety rules
-refuse it: those are the pages `PL-0201` to `PL-0216` of `pilotlight explain`.
+refuse it: the command ends with 3, and `pilotlight explain CODE` says why. [Every refusal](#every-refusal) stands at the end.
 
 ## Each verdict and what follows from it
 
@@ -203,9 +203,24 @@ The [function of AWS Lambda](lambda.md) leads for some seconds at a time. What i
 person ends its cool-down: `{\"action\": \"acknowledge\"}`.
 ";
 
+const REFUSALS: &str = "
+## Every refusal
+
+Whatever is refused has one of these codes, whoever asked: a person, the policy, or a process at its start. A command that is
+refused ends with exit code 3. Nothing was done, but for a refusal in the middle of a run, which has the code on its step.
+
+";
+
 /// docs/decisions.md.
 pub fn decisions(plan: &Plan) -> String {
-    format!("{HEAD}{}\n{HOLDS}{}{MAY_LOSE}{COOL_DOWN}", table(plan), holds(plan))
+    format!("{HEAD}{}\n{HOLDS}{}{MAY_LOSE}{COOL_DOWN}{REFUSALS}{}", table(plan), holds(plan), refusals())
+}
+
+/// What the catalogue calls a refusal.
+fn refusals() -> String {
+    let refused = Code::all().filter(|code| code.exit() == Exit::Refused);
+    let line = |code: Code| format!("| [{code}](errors/{code}.md) | {} |\n", code.title());
+    "| code | what is refused, or why |\n|---|---|\n".to_owned() + &refused.map(line).collect::<String>()
 }
 
 /// Each verdict with what follows from it in each mode.
