@@ -17,7 +17,7 @@ pub use median::median;
 pub use parts::{Part, RunTimes, StepTimes, parts};
 
 use crate::id::Region;
-use crate::time::{Mono, Wall, as_ms};
+use crate::time::{Mono, Wall, as_ms, as_ms_if_known};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,9 +73,10 @@ pub struct Traffic {
     pub acked: u64,
     /// Requests that failed.
     pub failed: u64,
-    /// The longest time without any good answer, failed requests or not.
-    #[serde(with = "as_ms")]
-    pub longest_gap_ms: Duration,
+    /// The longest time without any good answer, failed requests or not, from the first request to the last end; absent when
+    /// nothing was asked.
+    #[serde(default, with = "as_ms_if_known", skip_serializing_if = "Option::is_none")]
+    pub longest_gap_ms: Option<Duration>,
 }
 
 /// The RTO of a move; `None` when no request failed or none was good again.
@@ -110,11 +111,14 @@ pub fn outage(samples: &[Sample]) -> Option<Outage> {
 
 /// Counts, and the longest time without a good answer.
 pub fn traffic(samples: &[Sample]) -> Traffic {
-    let mut good: Vec<Mono> = samples.iter().filter(|s| s.ok).map(|s| s.end).collect();
-    good.sort();
-    let longest_gap = good.windows(2).map(|w| w[1].since(w[0])).max().unwrap_or_default();
-    let (requests, acked) = (samples.len() as u64, good.len() as u64);
-    Traffic { requests, acked, failed: requests - acked, longest_gap_ms: longest_gap }
+    let good = || samples.iter().filter(|s| s.ok).map(|s| s.end);
+    // The log's own ends count: users of an outage at its start or its end had no good answer either.
+    let ends = samples.iter().map(|s| s.start).min().into_iter().chain(samples.iter().map(|s| s.end).max());
+    let mut edges: Vec<Mono> = good().chain(ends).collect();
+    edges.sort();
+    let longest_gap_ms = edges.windows(2).map(|w| w[1].since(w[0])).max();
+    let (requests, acked) = (samples.len() as u64, good().count() as u64);
+    Traffic { requests, acked, failed: requests - acked, longest_gap_ms }
 }
 
 #[cfg(test)]

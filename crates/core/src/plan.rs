@@ -41,7 +41,7 @@ pub use controller::{EtcdPlan, S3Plan, StorePlan};
 pub use failback::{FailbackPlan, ShiftOrder};
 pub use fault::{Fault, Faults};
 pub use health::{ALARMS, HealthPlan};
-pub use meaning::{Meaning, meaning};
+pub use meaning::{Meaning, meaning, promise};
 pub use policy::{DecisionMode, RejoinMode};
 pub use reference::reference;
 pub use schema::schema;
@@ -96,7 +96,7 @@ pub struct Plan {
 pub struct Objectives {
     /// From the first failed to the first good request.
     pub rto: Duration,
-    /// Newest acknowledged change that may be lost.
+    /// The time whose acknowledged changes may be lost.
     pub rpo: Duration,
     /// Maximum tolerable period of disruption: after it the business is harmed for good. At least `rto + wrt`.
     pub mtpd: Option<Duration>,

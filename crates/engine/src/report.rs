@@ -19,6 +19,7 @@ pub use page::page;
 pub use session::{Fault, Origin, Session};
 pub use write::{Paths, WriteError};
 
+use pilotlight_core::placement::Verb;
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -251,6 +252,8 @@ pub enum Mark {
     Fault,
     /// The first request of the client that failed.
     FirstFailed,
+    /// From here on the controller saw that something was wrong.
+    FirstSign,
     /// It was decided.
     Verdict,
     /// The old writer is silent.
@@ -274,7 +277,7 @@ pub struct Impact {
     pub parts: Vec<Part>,
     /// Longest time without any good request.
     pub longest_gap_ms: u64,
-    /// How far the newest acknowledged change that is gone lies before the end of the old writer.
+    /// The time whose acknowledged changes were lost: from the oldest lost request to the newest lost acknowledgement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_time_ms: Option<u64>,
     /// Acknowledged requests in the time of the move.
@@ -421,7 +424,20 @@ pub struct Guarantee {
     pub unproven: Vec<String>,
 }
 
+impl Move {
+    /// It moved the writer or led users; a rejoin and a rescue do neither, and no promise is about them.
+    pub(crate) fn moves(&self) -> bool {
+        ![Verb::Rejoin, Verb::Rescue].iter().any(|still| still.to_string() == self.verb)
+    }
+}
+
 impl Report {
+    /// When the last thing ended that it tells of: a run, or the client.
+    pub(crate) fn end_ms(&self) -> Option<u64> {
+        let client = self.client.as_ref().map(|c| c.from_ms + c.bucket_ms * c.buckets.len() as u64);
+        self.moves.iter().filter_map(|m| m.ended_ms).chain(client).max()
+    }
+
     /// What became of the promises: kept only when RTO and RPO were measured and met, every run is done and nothing was
     /// acknowledged twice. A move that no client watched breaks no promise and keeps none.
     pub fn objectives(&self) -> Objectives {

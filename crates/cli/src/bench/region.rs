@@ -60,7 +60,7 @@ pub(crate) async fn measure(
         // From before the loss: the gap begins with the last good answer.
         let before = Mono(at.0.saturating_sub(BEFORE));
         let samples = figures::between(&requests.samples, before, SystemClock.mono());
-        let through_name = measure::traffic(&samples).longest_gap_ms;
+        let through_name = measure::traffic(&samples).longest_gap_ms.unwrap_or_default();
         progress(&format!(
             "region killed {run}/{runs}: {:.0} ms at PostgreSQL level, {:.0} ms through the name",
             ms(log.longest_gap(at)),

@@ -12,7 +12,7 @@ use pilotlight_core::measure::{self, Traffic};
 use pilotlight_core::plan::{Kind, Plan};
 use pilotlight_core::time::{as_ms, show_duration};
 use pilotlight_driver::clock::SystemClock;
-use pilotlight_engine::measure::{Client, ClientError, ClientHandle, ClientLog, ClientParts, client};
+use pilotlight_engine::measure::{Client, ClientError, ClientHandle, ClientLog, ClientParts, LastFailure, client};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -125,7 +125,7 @@ async fn tell(client: &ClientHandle, args: &MeasureArgs, narrator: &mut Narrator
             (0, 0) => continue,
             (_, 0) => format!("served by {region}"),
             (0, _) => {
-                let why = now.last_failure.as_ref().map_or("", |f| f.error.as_str());
+                let why = now.last_failure.as_ref().map_or_else(String::new, LastFailure::words);
                 format!("not served: {why}")
             }
             _ => continue,
@@ -158,7 +158,10 @@ fn show(felt: &Felt, args: &MeasureArgs) {
     println!("  acknowledged    {}", traffic.acked);
     println!("  failed          {}", traffic.failed);
     println!("  longest outage  {} {until}", show_duration(*outage_ms));
-    println!("  longest gap     {} (without a good answer)", show_duration(traffic.longest_gap_ms));
+    println!(
+        "  longest gap     {} (without a good answer)",
+        traffic.longest_gap_ms.map_or_else(|| "not measured".to_owned(), show_duration)
+    );
     println!("  request log     {}", args.log.display());
 }
 

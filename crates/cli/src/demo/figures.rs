@@ -152,7 +152,7 @@ impl MoveFigures {
             acked: loss.acked,
             lost: loss.lost.len() as u64,
             failed: traffic.failed,
-            longest_gap_ms: traffic.longest_gap_ms,
+            longest_gap_ms: traffic.longest_gap_ms.unwrap_or_default(),
             lost_ids: loss.lost.iter().take(50).map(ToString::to_string).collect(),
             ..Self::default()
         }

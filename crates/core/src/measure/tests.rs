@@ -54,7 +54,20 @@ fn an_outage_runs_from_the_first_failed_to_the_first_good_request() {
     assert_eq!(rto.parts_us, BTreeMap::from([(Part::Detect, 4_005_000)]), "nobody did anything");
     let traffic = traffic(&log());
     assert_eq!((traffic.requests, traffic.acked, traffic.failed), (7, 4, 3));
-    assert_eq!(traffic.longest_gap_ms, Duration::from_millis(4_000));
+    assert_eq!(traffic.longest_gap_ms, Some(Duration::from_millis(4_000)));
+}
+
+#[test]
+fn the_longest_gap_may_lie_at_either_end_of_the_log() {
+    let gap = |samples: &[Sample]| traffic(samples).longest_gap_ms.map(|gap| gap.as_millis());
+    let (good, failed) =
+        (|from, until| sample(from, from, until, Some("east")), |from, until| sample(from, from, until, None));
+    assert_eq!(gap(&[good(0, 10), good(20, 30), failed(40, 21_000)]), Some(20_970), "it never came back");
+    assert_eq!(gap(&[failed(0, 100), failed(200, 5_000), good(5_010, 5_020)]), Some(5_020), "it came late");
+    assert_eq!(gap(&[failed(0, 100), failed(200, 21_000)]), Some(21_000), "nothing was served");
+    assert_eq!(gap(&[]), None, "nothing was asked");
+    let told = |samples: &[Sample]| serde_json::to_value(traffic(samples)).unwrap()["longest_gap_ms"].clone();
+    assert_eq!((told(&[]), told(&[failed(0, 7)])), (serde_json::Value::Null, 7.into()));
 }
 
 #[test]

@@ -5,6 +5,8 @@
 mod guarantee;
 mod tokens;
 
+pub use guarantee::promise;
+
 use super::shares::show_shares;
 use super::{ComponentPlan, DecisionMode, Kind, OnWriterDeath, Plan, RejoinMode};
 use crate::effect::FenceAssurance;
@@ -30,11 +32,12 @@ pub struct Meaning {
 
 /// The plan in words.
 pub fn meaning(plan: &Plan) -> Meaning {
+    let (guarantee, unproven) = promise(plan);
     Meaning {
         objectives: objectives(plan),
         policy: policy(plan),
-        guarantee: guarantee::rests_on(plan),
-        unproven: guarantee::unproven(plan),
+        guarantee,
+        unproven,
         components: plan.components.iter().map(|(name, c)| format!("{name}: {}", component(plan, c))).collect(),
     }
 }
@@ -55,7 +58,7 @@ fn objectives(plan: &Plan) -> Vec<String> {
             show_duration(wait),
             show_duration(ttl(plan))
         ),
-        format!("RPO {}: the age of the newest acknowledged change that may be lost", show_duration(o.rpo)),
+        format!("RPO {}: the time whose acknowledged changes may be lost", show_duration(o.rpo)),
     ];
     let further = [("MTPD", o.mtpd), ("WRT", o.wrt), ("MTTR", o.mttr)];
     lines.extend(further.iter().filter_map(|(word, d)| Some(format!("{word} {}", show_duration((*d)?)))));

@@ -11,7 +11,7 @@ pub(super) static SECTION: Section = Section {
     doc: "What is promised. Runs and drills are measured against it.",
     keys: &[
         required("rto", at_least_ms(1), "Recovery time objective: from the first failed to the first good request."),
-        required("rpo", TIME, "Recovery point objective: the newest acknowledged change that may be lost, as its age."),
+        required("rpo", TIME, "Recovery point objective: the time whose acknowledged changes may be lost."),
         optional(
             "mtpd",
             at_least_ms(1),

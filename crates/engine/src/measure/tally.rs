@@ -52,6 +52,20 @@ pub struct LastFailure {
     pub error: String,
 }
 
+impl LastFailure {
+    /// For people who watch: what the client saw, without how its library or the system calls it. The request log has that.
+    pub fn words(&self) -> String {
+        let inner = self.error.rsplit(": ").next().unwrap_or_default();
+        let inner = inner.split(" (os error").next().unwrap_or_default().to_lowercase();
+        match self.outcome {
+            RequestOutcome::Timeout => "no answer in time".to_owned(),
+            RequestOutcome::Error => format!("no connection: {inner}"),
+            RequestOutcome::InDoubt => format!("no answer: {inner}"),
+            RequestOutcome::Refused | RequestOutcome::Acked => self.error.clone(),
+        }
+    }
+}
+
 /// A finished request on its way to the tally.
 pub(crate) struct Finished {
     pub(crate) number: u64,
@@ -217,5 +231,22 @@ impl Tally {
             logged: self.lines,
             file_error: self.now.file_error.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_told_without_the_words_of_libraries() {
+        let words = |outcome, error: &str| LastFailure { sent: Wall(0), outcome, error: error.to_owned() }.words();
+        let refused = "client error (Connect): tcp connect error: Connection refused (os error 111)";
+        assert_eq!(words(RequestOutcome::Error, refused), "no connection: connection refused");
+        let broken = "client error (SendRequest): connection closed before message completed";
+        assert_eq!(words(RequestOutcome::InDoubt, broken), "no answer: connection closed before message completed");
+        assert_eq!(words(RequestOutcome::Timeout, "operation timed out"), "no answer in time");
+        // What the service itself says is its own.
+        assert_eq!(words(RequestOutcome::Refused, "503: Read-only: wait"), "503: Read-only: wait");
     }
 }

@@ -6,7 +6,7 @@ use super::session::{Fault, Origin};
 use super::{Lane, LaneState, Span, Stay};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
-use pilotlight_core::placement::Mode;
+use pilotlight_core::placement::{Mode, Verb};
 use pilotlight_core::run::{RunView, StepStatus, StepView};
 use pilotlight_core::time::Wall;
 
@@ -28,11 +28,22 @@ pub(super) fn lanes(
     let mut all: Vec<Turn> = lost.chain(given_up).chain(steps).collect();
     all.sort_by_key(|(at, ..)| *at);
     let lane = |region: &Region| {
-        let first = if region == writer { LaneState::Writer } else { LaneState::Standby };
+        let first = match () {
+            () if region == writer => LaneState::Writer,
+            () if was_out(region, faults, runs) => LaneState::Fenced,
+            () => LaneState::Standby,
+        };
         let own = all.iter().filter(|(_, of, _)| *of == region).map(|(at, _, state)| (origin.wall_ms(*at), *state));
         Lane { region: region.to_string(), spans: stays(first, own, until_ms) }
     };
     regions.iter().map(lane).collect()
+}
+
+/// What first became of the region was a rejoin: before that it was no copy, and its agent kept it fenced.
+fn was_out(region: &Region, faults: &[Fault], runs: &[RunView]) -> bool {
+    let touches = |run: &&RunView| run.steps.iter().flat_map(turns).any(|(_, of, _)| of == region);
+    let first = runs.iter().find(touches).filter(|run| run.intent.verb == Verb::Rejoin);
+    first.is_some_and(|run| !faults.iter().any(|f| f.region.as_ref() == Some(region) && f.at < run.started))
 }
 
 /// A writer that a failover replaced was lost from the first sign on, also where nobody wrote a fault down. One that a person
@@ -67,11 +78,11 @@ fn turns(step: &StepView) -> Vec<Turn<'_>> {
     .collect()
 }
 
+/// The last one is what the copy was in the end, also where it became that in the very end.
 fn stays(first: LaneState, turns: impl Iterator<Item = (u64, LaneState)>, until_ms: u64) -> Vec<Stay> {
     let (mut spans, mut state, mut from_ms) = (Vec::new(), first, 0);
-    for (at, next) in turns.chain([(until_ms, first)]) {
-        let at = at.min(until_ms);
-        if next == state && at < until_ms {
+    for (at, next) in turns.map(|(at, next)| (at.min(until_ms), next)) {
+        if next == state {
             continue;
         }
         if at > from_ms {
@@ -79,5 +90,6 @@ fn stays(first: LaneState, turns: impl Iterator<Item = (u64, LaneState)>, until_
         }
         (state, from_ms) = (next, at);
     }
+    spans.push(Stay { span: Span { from_ms, until_ms }, state });
     spans
 }

@@ -20,6 +20,10 @@ pub(super) fn of_run(view: &RunView, origin: Origin) -> Move {
         _ => &view.intent.target.writer,
     };
     let evidence = |line: &String| match line.split_once(": ") {
+        // What a failover would lose stands in the run's cause beside the evidence; it is no witness and has none.
+        Some((code, says)) if code.starts_with("PL-") => {
+            Evidence { by: format!("exposure ({code})"), says: says.to_owned() }
+        }
         Some((by, says)) => Evidence { by: by.to_owned(), says: says.to_owned() },
         None => Evidence { by: view.cause.by.clone(), says: line.clone() },
     };
@@ -104,7 +108,10 @@ fn turning_points(view: &RunView, origin: Origin) -> Vec<Event> {
         (true, _) => format!("Decided: {}", view.cause.why),
         (false, Mode::Graceful | Mode::Ungraceful) => format!("Started by {}", view.cause.by),
     };
-    let mut events = vec![event(view.started, Mark::Verdict, decided)];
+    let seen = view.cause.first_seen.filter(|_| view.intent.mode == Mode::Ungraceful);
+    let sign = |at| event(at, Mark::FirstSign, "First sign of trouble".to_owned());
+    let mut events: Vec<Event> = seen.map(sign).into_iter().collect();
+    events.push(event(view.started, Mark::Verdict, decided));
     let done = |mark| move |(at, step): (_, &StepView)| event(at, mark, format!("Done: {}", step.title));
     let approvals = view.steps.iter().filter_map(|s| s.approved.as_ref().map(|a| (s, a)));
     events.extend(approvals.map(|(step, approval)| Event {
@@ -160,7 +167,7 @@ pub(super) fn impact(view: &RunView, samples: &[Sample], held: Option<&BTreeSet<
     Impact {
         outage,
         parts: outage.zip(rto).map(|(o, r)| whole_millis(&r.parts_us, o.length_ms())).unwrap_or_default(),
-        longest_gap_ms: millis(traffic.longest_gap_ms),
+        longest_gap_ms: millis(traffic.longest_gap_ms.unwrap_or_default()),
         lost_time_ms: loss.as_ref().map(|l| millis(l.span_ms)),
         acked: traffic.acked,
         failed: traffic.failed,

@@ -4,7 +4,7 @@ mod moves;
 mod sections;
 
 use super::figures::{count, length};
-use super::{Objective, Objectives, Report};
+use super::{Move, Objective, Objectives, Report};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use pilotlight_core::time::{Wall, show_wall};
 
@@ -45,7 +45,8 @@ pub fn page(report: &Report) -> String {
 }
 
 fn head(report: &Report) -> Markup {
-    let last = report.moves.iter().filter_map(|m| m.ended_ms).max();
+    let last = report.end_ms();
+    let moved = report.moves.iter().any(Move::moves);
     html! {
         header {
             p class="eyebrow" { "Recovery report · " (report.application) }
@@ -55,6 +56,9 @@ fn head(report: &Report) -> Markup {
                 @if let Some(last) = last { " to " (moment(report, last)) ", " (length(last)) }
             }
             @match report.objectives() {
+                // No promise is about a run that moves nothing.
+                Objectives::Missed if !moved => p class="badge bad" { "Not done" },
+                _ if !moved => p class="badge good" { "Done" },
                 Objectives::Met => p class="badge good" { "Objectives met" },
                 Objectives::Missed => p class="badge bad" { "Objectives not met" },
                 Objectives::NotMeasured => p class="badge open" { "Done; objectives not measured from outside" },
@@ -80,6 +84,9 @@ fn cards(report: &Report) -> Markup {
     let together = |counts: Vec<u64>| (!counts.is_empty()).then(|| counts.iter().sum());
     let lost = together(impacts().filter_map(|i| i.lost.as_ref()).map(|ids| ids.count).collect());
     let dual = together(impacts().map(|i| i.dual_acked.count).collect());
+    if !report.moves.iter().any(Move::moves) {
+        return html! {};
+    }
     html! {
         section class="cards" aria-label="The result in four figures" {
             (promise("Recovery time (RTO)", "first failed to first good request", report.rto))
@@ -115,11 +122,12 @@ fn promise(name: &str, what: &str, objective: Objective) -> Markup {
 
 /// What the figure of the RPO is, and how much it may be of what nobody counted.
 fn lost_time(rpo: Objective) -> String {
-    let counted = "newest acknowledged change that was lost";
+    let lost = "the time whose acknowledged changes were lost";
     match (rpo.measured_ms, rpo.at_most_ms) {
-        (Some(_), Some(ms)) => format!("{counted}, of those counted; of others' at most {}", length(ms)),
-        (None, Some(_)) => format!("{counted}; none was counted, no older one can be"),
-        _ => counted.to_owned(),
+        (Some(_), Some(ms)) => format!("{lost}, as counted; of what nobody counted at most {}", length(ms)),
+        (None, Some(_)) => format!("{lost}, at the most; nobody counted"),
+        (Some(_), None) => format!("{lost}, as counted"),
+        (None, None) => lost.to_owned(),
     }
 }
 

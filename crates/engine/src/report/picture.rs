@@ -16,6 +16,7 @@ pub(super) use rows::Row;
 
 use super::figures::px;
 use super::{Event, Report, Span};
+use bars::Bars;
 use maud::{Markup, html};
 use scale::{LEFT, RIGHT, Scale, WIDTH};
 
@@ -42,7 +43,8 @@ pub(super) fn timeline(report: &Report, view: &View) -> Markup {
     let scale = Scale::new(view.window);
     let top = if view.marks.is_empty() { 8.0 } else { marks::HEIGHT };
     let lanes_bottom = top + lanes::height(&report.lanes);
-    let bars_bottom = lanes_bottom + report.client.as_ref().map_or(0.0, |_| bars::HEIGHT);
+    let bars = report.client.as_ref().map(|client| Bars::new(client, &report.regions, view.window));
+    let bars_bottom = lanes_bottom + bars.as_ref().map_or(0.0, Bars::height);
     let bottom = bars_bottom + rows::height(&view.rows);
     let height = bottom + scale::AXIS_HEIGHT;
     let title_id = format!("{}-title", view.name);
@@ -55,9 +57,7 @@ pub(super) fn timeline(report: &Report, view: &View) -> Markup {
                 rect class="outage-tint" x=(px(scale.x(outage.from_ms))) y=(px(top))
                     width=(px(scale.width(outage))) height=(px(bottom - top)) {}
             }
-            @if let Some(client) = &report.client {
-                (bars::draw(client, &report.regions, &scale, view.window, lanes_bottom))
-            }
+            @if let Some(bars) = &bars { (bars::draw(bars, &scale, lanes_bottom)) }
             (marks::draw(&view.marks, &scale, bottom))
             // Above the marks' lines, so that no line runs through a word.
             (lanes::draw(report, &scale, &view.name, top))

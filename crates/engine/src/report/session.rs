@@ -10,6 +10,9 @@ use pilotlight_core::run::RunView;
 use pilotlight_core::time::{Mono, Wall};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Cause and effect look exchanged otherwise.
+const SENT_BEFORE: &str = "First failed request was sent; it was on its way at the fault";
+
 /// Length of a bucket of the client's requests.
 const BUCKET_MS: u64 = 100;
 
@@ -90,11 +93,8 @@ impl Session<'_> {
     /// Makes the report. Pure; [`Report::write`] puts it on disk.
     pub fn report(&self) -> Report {
         let moves: Vec<Move> = (0..self.runs.len()).map(|at| self.move_at(at)).collect();
-        let client = throughput(self.samples, self.origin, BUCKET_MS);
-        let seen = client.as_ref().map(|c| c.bucket_ms * c.buckets.len() as u64);
-        let until_ms = moves.iter().filter_map(|m| m.ended_ms).chain(seen).max().unwrap_or(0);
         let objectives = &self.plan.objectives;
-        Report {
+        let mut report = Report {
             schema: SCHEMA,
             application: self.plan.application.to_string(),
             title: self.title.clone(),
@@ -102,13 +102,16 @@ impl Session<'_> {
             regions: self.plan.regions.iter().map(Region::to_string).collect(),
             rto: Objective { objective_ms: millis(objectives.rto), measured_ms: self.rto_ms(&moves), at_most_ms: None },
             rpo: self.rpo(&moves),
-            lanes: lanes::lanes(&self.plan.regions, &self.writer, self.faults, self.runs, self.origin, until_ms),
             moves,
-            client,
-            guarantee: guarantee(self.plan.policy.guarantee),
+            lanes: Vec::new(),
+            client: throughput(self.samples, self.origin, BUCKET_MS),
+            guarantee: guarantee(self.plan),
             environment: self.environment.clone(),
             notes: self.notes.clone(),
-        }
+        };
+        let until_ms = report.end_ms().unwrap_or(0);
+        report.lanes = lanes::lanes(&self.plan.regions, &self.writer, self.faults, self.runs, self.origin, until_ms);
+        report
     }
 
     fn move_at(&self, at: usize) -> Move {
@@ -117,12 +120,15 @@ impl Session<'_> {
         let inside = |wall: Wall| window.0 <= wall && wall < window.1;
         let event = |at_ms, mark, text: &str| Event { at_ms, text: text.to_owned(), mark: Some(mark) };
         let faults = self.faults.iter().filter(|f| inside(f.at));
-        one.events.extend(faults.map(|f| event(self.origin.wall_ms(f.at), Mark::Fault, &f.text)));
+        one.events.extend(faults.clone().map(|f| event(self.origin.wall_ms(f.at), Mark::Fault, &f.text)));
         let samples: Vec<Sample> = self.samples.iter().filter(|s| inside(s.wall)).cloned().collect();
         if !samples.is_empty() {
             let felt = impact(view, &samples, self.held, self.origin);
             if let Some(outage) = felt.outage {
-                one.events.push(event(outage.from_ms, Mark::FirstFailed, "First failed request was sent"));
+                let before =
+                    faults.map(|f| self.origin.wall_ms(f.at)).min().is_some_and(|fault| outage.from_ms < fault);
+                let sent = if before { SENT_BEFORE } else { "First failed request was sent" };
+                one.events.push(event(outage.from_ms, Mark::FirstFailed, sent));
                 one.events.push(event(outage.until_ms, Mark::FirstGood, "First good answer arrived"));
             }
             one.impact = Some(felt);
@@ -172,51 +178,23 @@ fn moves_the_writer(run: &RunView) -> bool {
     run.from != run.intent.target.writer
 }
 
-/// What no guarantee that rests on waiting covers.
-const WAIVED: [&str; 2] = [
-    "Sessions that waive synchronous_commit, or cancel a commit that waits, are not covered.",
-    "A superuser who changes the writer's settings by hand is outside the promise until the agent has set them again.",
-];
-
-fn guarantee(named: plan::Guarantee) -> Guarantee {
-    match named {
-        plan::Guarantee::Strict => Guarantee {
-            name: "strict".to_owned(),
-            rests_on: "A write was acknowledged only when the candidate had it on disk; nobody else is promoted by itself. \
-                       No clock is trusted."
-                .to_owned(),
-            unproven: WAIVED.map(str::to_owned).into(),
-        },
-        plan::Guarantee::Bounded => Guarantee {
-            name: "bounded".to_owned(),
-            rests_on: "A write was acknowledged when the candidate had it on disk, or when a gate confirmed it that does so \
-                       only while the lease is valid. Before the candidate was promoted, the lease had run out by the \
-                       controller's clock with drift and margin added, or the old writer was fenced."
-                .to_owned(),
-            unproven: [
-                "A machine that is paused as a whole does not see the time of its pause: its gate may confirm until the next \
-                 answer of the controller.",
-                "What the gate confirmed and the candidate had not received yet is lost in an unplanned move; it is measured \
-                 above.",
-            ]
-            .iter()
-            .chain(&WAIVED)
-            .map(|line| (*line).to_owned())
-            .collect(),
-        },
-        plan::Guarantee::BestEffort => Guarantee {
-            name: "best-effort".to_owned(),
-            rests_on: "Before a copy was promoted, the old writer was fenced by its own agent, or its lease had run out \
-                       by the controller's clock with drift and margin added."
-                .to_owned(),
-            unproven: [
-                "An agent that is frozen while its database lives does not fence it: both could acknowledge until it thaws.",
-                "A paused machine does not see the time of its pause, so its lease seems to run on.",
-                "Replication is asynchronous: what was acknowledged and not yet sent is lost in an unplanned move; it is \
-                 measured above.",
-            ]
-            .map(str::to_owned)
-            .into(),
-        },
+/// What the plan itself says that one writer rests on: `check` shows the same before anything goes live.
+fn guarantee(plan: &Plan) -> Guarantee {
+    let (rests_on, unproven) = plan::promise(plan);
+    Guarantee {
+        name: match plan.policy.guarantee {
+            plan::Guarantee::Strict => "strict",
+            plan::Guarantee::Bounded => "bounded",
+            plan::Guarantee::BestEffort => "best-effort",
+        }
+        .to_owned(),
+        rests_on: sentence(&rests_on),
+        unproven: unproven.iter().map(|line| sentence(line)).collect(),
     }
+}
+
+/// A line of a list as a sentence of its own.
+fn sentence(line: &str) -> String {
+    let mut letters = line.chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
 }

@@ -8,8 +8,13 @@ use crate::time::show_duration;
 const PROVIDED: &str = "what is the provider's rests on the provider's word: a move is one call to it, and it says when the old \
     writer takes no more writes; no lease or gate of ours stands beside that";
 
+/// What "one writer" rests on, in one sentence, and what that leaves unproven, one line for each thing.
+pub fn promise(plan: &Plan) -> (String, Vec<String>) {
+    (rests_on(plan), unproven(plan))
+}
+
 /// One sentence.
-pub(super) fn rests_on(plan: &Plan) -> String {
+fn rests_on(plan: &Plan) -> String {
     let held = || plan.components.values().filter(|c| !c.copies().is_empty());
     let provided = held().any(ComponentPlan::is_managed);
     match (held().any(|c| !c.is_managed()), provided) {
@@ -55,7 +60,7 @@ fn ours(plan: &Plan) -> String {
 }
 
 /// One line for each thing.
-pub(super) fn unproven(plan: &Plan) -> Vec<String> {
+fn unproven(plan: &Plan) -> Vec<String> {
     let held = || plan.components.values().filter(|c| !c.copies().is_empty());
     let provided = held().any(ComponentPlan::is_managed);
     let mut lines = if provided && held().all(ComponentPlan::is_managed) { Vec::new() } else { of_ours(plan) };

@@ -3,11 +3,11 @@
 use super::{moment, moment_ms};
 use crate::report::figures::{count, length, offset, share};
 use crate::report::picture::{self, Row, View, numbered};
-use crate::report::{Event, Ids, Impact, Mark, Move, Report, Rescued, Span, Step, StepEnd};
+use crate::report::{Event, Ids, Impact, LaneState, Mark, Move, Report, Rescued, Span, Step, StepEnd};
 use maud::{Markup, html};
 
 pub(super) fn section(report: &Report, number: usize, one: &Move) -> Markup {
-    let zero_ms = zero(one);
+    let (zero_ms, zero_is) = zero(one);
     html! {
         section class="move" id=(format!("move-{number}")) {
             h2 { (number) ". " (headline(one)) }
@@ -18,7 +18,7 @@ pub(super) fn section(report: &Report, number: usize, one: &Move) -> Markup {
                 @if let Some(ended) = one.ended_ms { " after " (length(ended.saturating_sub(one.started_ms))) }
                 "."
             }
-            (figure(report, number, one, zero_ms))
+            (figure(report, number, one, (zero_ms, &zero_is)))
             @if let Some(impact) = &one.impact {
                 @if !impact.parts.is_empty() {
                     h3 { "What the outage went to" }
@@ -51,11 +51,14 @@ pub(super) fn headline(one: &Move) -> String {
     }
 }
 
-/// What the times of a move are counted from: the fault, else the first failed request, else the start of the run.
-fn zero(one: &Move) -> u64 {
-    let at = |mark| one.events.iter().find(|e| e.mark == Some(mark)).map(|e| e.at_ms);
-    let outage = one.impact.as_ref().and_then(|i| i.outage).map(|o| o.from_ms);
-    at(Mark::Fault).or(outage).unwrap_or(one.started_ms)
+/// What the times of a move are counted from, and in words: the fault, else the first failed request, else the first sign of
+/// trouble, else the start of the run.
+fn zero(one: &Move) -> (u64, String) {
+    let at = |mark| one.events.iter().find(|e| e.mark == Some(mark)).map(|e| (e.at_ms, e.text.clone()));
+    let outage = one.impact.as_ref().and_then(|i| i.outage);
+    let failed = outage.map(|o| (o.from_ms, "the first failed request was sent".to_owned()));
+    let sign = at(Mark::FirstSign).map(|(at, _)| (at, "the first sign of trouble".to_owned()));
+    at(Mark::Fault).or(failed).or(sign).unwrap_or_else(|| (one.started_ms, "the run was started".to_owned()))
 }
 
 /// From before the first turning point to after the last, with room on both sides.
@@ -72,7 +75,7 @@ fn window(one: &Move, zero_ms: u64) -> Span {
     Span { from_ms: from.saturating_sub(room), until_ms: until + room }
 }
 
-fn figure(report: &Report, number: usize, one: &Move, zero_ms: u64) -> Markup {
+fn figure(report: &Report, number: usize, one: &Move, (zero_ms, zero_is): (u64, &str)) -> Markup {
     let marks = numbered(&one.events);
     let outage = one.impact.as_ref().and_then(|i| i.outage);
     let felt = outage.map(|span| Row {
@@ -93,6 +96,7 @@ fn figure(report: &Report, number: usize, one: &Move, zero_ms: u64) -> Markup {
     html! {
         figure {
             div class="wide" { (picture::timeline(report, &view)) }
+            figcaption { "Here and below times are counted from 0: " (zero_is) "." }
             (legend(report))
             @if !marks.is_empty() {
                 ol class="marks" {
@@ -126,7 +130,10 @@ pub(super) fn legend(report: &Report) -> Markup {
                 li { span class=(format!("swatch fill-region-{}", colour % 4)) {} (region) " writes, answers" }
                 li { span class=(format!("swatch fill-copy-{}", colour % 4)) {} (region) " follows" }
             }
-            li { span class="swatch fill-failed" {} "failed" }
+            @if report.client.is_some() { li { span class="swatch fill-failed" {} "failed" } }
+            @if report.lanes.iter().flat_map(|l| &l.spans).any(|s| s.state == LaneState::Rejoining) {
+                li { span class="swatch fill-rejoining" {} "rejoining" }
+            }
             li { span class="swatch fill-gone" {} "fenced or lost" }
         }
     }
@@ -216,7 +223,7 @@ fn steps(steps: &[Step], zero_ms: u64) -> Markup {
         h3 { "Steps" }
         div class="wide" {
             table {
-                thead { tr { th { "Step" } th { "Part" } th class="n" { "Start" } th class="n" { "Took" } th class="n" { "Tries" } th { "Outcome" } } }
+                thead { tr { th { "Step" } th { "Part" } th class="n" { "Start, from 0" } th class="n" { "Took" } th class="n" { "Tries" } th { "Outcome" } } }
                 tbody {
                     @for step in steps {
                         tr {
@@ -264,7 +271,7 @@ fn events(report: &Report, events: &[Event], zero_ms: u64) -> Markup {
     html! {
         h3 { "Events" }
         table {
-            thead { tr { th class="n" { "Offset" } th { "Event" } th { "Time" } } }
+            thead { tr { th class="n" { "From 0" } th { "Event" } th { "Time" } } }
             tbody {
                 @for event in ordered {
                     tr { td class="n" { (offset(event.at_ms, zero_ms)) } td { (event.text) } td class="time" { (moment_ms(report, event.at_ms)) } }

@@ -1,5 +1,6 @@
 //! What is told once for the whole report: the overview, the guarantee, where it was measured.
 
+use super::moment;
 use super::moves::{headline, legend};
 use crate::report::figures::{count, length};
 use crate::report::picture::{self, Row, View};
@@ -8,9 +9,7 @@ use maud::{Markup, html};
 
 /// All moves on one axis; left out when there is only one, whose own picture says it all.
 pub(super) fn overview(report: &Report) -> Markup {
-    let ends = report.moves.iter().filter_map(|m| m.ended_ms);
-    let client = report.client.as_ref().map(|c| c.from_ms + c.bucket_ms * c.buckets.len() as u64);
-    let Some(until_ms) = ends.chain(client).max().filter(|_| report.moves.len() > 1) else { return html! {} };
+    let Some(until_ms) = report.end_ms().filter(|_| report.moves.len() > 1) else { return html! {} };
     let run = |(number, one): (usize, &crate::report::Move)| Row {
         name: format!("{number}. {}", headline(one)),
         span: Some(Span { from_ms: one.started_ms, until_ms: one.ended_ms.unwrap_or(until_ms) }),
@@ -31,6 +30,7 @@ pub(super) fn overview(report: &Report) -> Markup {
             h2 { "Overview" }
             figure {
                 div class="wide" { (picture::timeline(report, &view)) }
+                figcaption { "Times are counted from 0: " (moment(report, 0)) "." }
                 (legend(report))
             }
             (summary(report))

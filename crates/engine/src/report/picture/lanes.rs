@@ -19,6 +19,9 @@ pub(super) fn patterns(name: &str) -> Markup {
             pattern id=(format!("{name}-lost")) width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
                 line class="hatch" x1="0" x2="0" y1="0" y2="6" {}
             }
+            pattern id=(format!("{name}-rejoining")) width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)" {
+                line class="hatch" x1="0" x2="0" y1="0" y2="6" {}
+            }
             pattern id=(format!("{name}-fenced")) width="6" height="6" patternUnits="userSpaceOnUse" {
                 path class="hatch bad" d="M0 0 L6 6 M0 6 L6 0" {}
             }
@@ -36,11 +39,21 @@ pub(super) fn draw(report: &Report, scale: &Scale, name: &str, top: f64) -> Mark
             text class="name" x=(px(LEFT - 10.0)) y=(px(y + 15.0)) text-anchor="end"
                 textLength=[pressed.as_ref()] lengthAdjust=[pressed.as_ref().map(|_| "spacingAndGlyphs")] { (lane.region) }
             rect class="lane" x=(px(LEFT)) y=(px(y)) width=(px(RIGHT - LEFT)) height=(px(BAND)) {}
-            @for stay in lane.spans.iter().filter(|stay| scale.shows(stay.span)) {
-                (band(stay, scale, name, colour, y))
+            @for stay in shown(lane, scale) {
+                (band(&stay, scale, name, colour, y))
             }
         }
     }
+}
+
+/// What was known last is drawn to the end of the picture: white says that nobody saw it, and somebody did.
+fn shown(lane: &Lane, scale: &Scale) -> Vec<Stay> {
+    let mut stays = lane.spans.clone();
+    if let Some(last) = stays.last_mut() {
+        last.span.until_ms = last.span.until_ms.max(scale.until_ms());
+    }
+    stays.retain(|stay| scale.shows(stay.span));
+    stays
 }
 
 fn band(stay: &Stay, scale: &Scale, name: &str, colour: usize, y: f64) -> Markup {
@@ -51,7 +64,9 @@ fn band(stay: &Stay, scale: &Scale, name: &str, colour: usize, y: f64) -> Markup
         LaneState::Standby | LaneState::Rejoining => format!("copy-{colour}"),
         LaneState::Fenced | LaneState::Lost => "gone".to_owned(),
     };
-    let hatched = matches!(stay.state, LaneState::Fenced | LaneState::Lost);
+    let hatched = matches!(stay.state, LaneState::Fenced | LaneState::Lost | LaneState::Rejoining);
+    // Behind the word, which stands on a hatching.
+    let plain = if stay.state == LaneState::Rejoining { class.clone() } else { "gone".to_owned() };
     let ink = if stay.state == LaneState::Writer { "on-colour" } else { "on-pale" };
     html! {
         g {
@@ -62,7 +77,7 @@ fn band(stay: &Stay, scale: &Scale, name: &str, colour: usize, y: f64) -> Markup
             }
             @if width(word) + 10.0 < wide {
                 @if hatched {
-                    rect class="gone" x=(px(x + wide / 2.0 - width(word) / 2.0 - 4.0)) y=(px(y + 3.0))
+                    rect class=(plain) x=(px(x + wide / 2.0 - width(word) / 2.0 - 4.0)) y=(px(y + 3.0))
                         width=(px(width(word) + 8.0)) height=(px(BAND - 6.0)) rx="3" {}
                 }
                 text class=(ink) x=(px(x + wide / 2.0)) y=(px(y + 15.0)) text-anchor="middle" { (word) }

@@ -36,7 +36,7 @@ pub(super) fn draw(marks: &[&Event], scale: &Scale, bottom: f64) -> Markup {
 /// The colour family of a mark.
 pub(in crate::report) fn class(mark: Mark) -> &'static str {
     match mark {
-        Mark::Fault | Mark::FirstFailed => "harm",
+        Mark::Fault | Mark::FirstFailed | Mark::FirstSign => "harm",
         Mark::FirstGood => "good",
         Mark::Verdict | Mark::Fenced | Mark::Promoted | Mark::Routed => "act",
     }

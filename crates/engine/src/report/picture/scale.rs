@@ -67,6 +67,11 @@ impl Scale {
         (self.x(span.until_ms) - self.x(span.from_ms)).max(1.5)
     }
 
+    /// The end of what is shown.
+    pub(super) fn until_ms(&self) -> u64 {
+        self.window.until_ms
+    }
+
     /// Whether any of the span lies inside.
     pub(super) fn shows(&self, span: Span) -> bool {
         span.from_ms < self.window.until_ms && span.until_ms > self.window.from_ms

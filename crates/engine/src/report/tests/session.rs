@@ -179,3 +179,95 @@ fn time_that_a_person_took_to_approve_is_a_part_of_its_own() {
     assert_eq!((named("approve"), named("promote")), (Some(60), Some(40)), "{parts:?}");
     assert!(told.moves[0].events.iter().any(|e| e.text == "Approved by ada: promote" && e.at_ms == 3_160));
 }
+
+/// A run alone, as the controller tells it: nobody measured, nobody wrote a fault down.
+fn alone(run: &RunView) -> Report {
+    let plan = Plan::read(include_str!("../../../../core/src/plan/sample.yaml"), "sample.yaml").unwrap();
+    let plan = Plan { regions: vec!["east".into(), "west".into()], ..plan };
+    let origin = Origin { wall: run.cause.first_seen.unwrap_or(run.started), mono: Mono::default() };
+    Session::of_run(&plan, run, origin, &[], String::new()).report()
+}
+
+/// A failover and a rejoin as the controller writes them by itself.
+pub(super) fn by_the_controller() -> [Report; 2] {
+    let [mut failover, mut rejoin] = [runs().remove(0), runs().remove(1)];
+    failover.cause.first_seen = Some(wall(1_400));
+    rejoin.ended = Some(wall(8_900));
+    [alone(&failover), alone(&rejoin)]
+}
+
+#[test]
+fn a_failover_that_nobody_measured_begins_with_the_first_sign_of_trouble() {
+    let mut run = runs().remove(0);
+    run.cause.first_seen = Some(wall(1_400));
+    let report = alone(&run);
+    let first = &report.moves[0].events[0];
+    assert_eq!((first.at_ms, first.mark, first.text.as_str()), (0, Some(Mark::FirstSign), "First sign of trouble"));
+    let html = page(&report);
+    assert!(html.contains("counted from 0: the first sign of trouble."), "{html}");
+    // The new writer's band reaches the end of the picture: nobody lost sight of it.
+    let bands = html.split("<title>writer</title>").nth(1).expect("there is a writer");
+    let figure = |name: &str| -> f64 { bands.split(name).nth(1).unwrap().split('"').nth(1).unwrap().parse().unwrap() };
+    assert!((figure(" x=") + figure(" width=") - 948.0).abs() < 0.2, "{bands}");
+    run.cause.first_seen = None;
+    assert!(page(&alone(&run)).contains("counted from 0: the run was started."));
+}
+
+#[test]
+fn a_rejoin_takes_in_what_was_fenced_and_promises_nothing() {
+    let mut whole = runs().remove(1);
+    whole.ended = Some(wall(8_900));
+    let report = alone(&whole);
+    let told: Vec<(u64, &str)> = report.lanes[0].spans.iter().map(|s| (s.span.from_ms, s.state.word())).collect();
+    assert_eq!(told, [(0, "fenced"), (4_790, "rejoining"), (5_590, "standby")], "also what it became in the very end");
+    assert_eq!(report.lanes[1].spans.len(), 1);
+    let html = page(&report);
+    assert!(html.contains(">Done<") && html.contains("<title>standby</title>") && html.contains("</span>rejoining<"));
+    assert!(!html.contains("Recovery time (RTO)") && !html.contains("not measured from outside"), "{html}");
+    whole.condition = serde_json::from_value(json!({ "is": "ended", "result": "failed" })).unwrap();
+    assert!(page(&alone(&whole)).contains(">Not done<"));
+}
+
+#[test]
+fn an_exposure_is_no_witness() {
+    let mut run = runs().remove(0);
+    run.cause.evidence.push("PL-0960: east acknowledges beyond the RPO".to_owned());
+    let evidence = &alone(&run).moves[0].evidence;
+    assert_eq!((evidence[0].by.as_str(), evidence[1].by.as_str()), ("agent of west", "exposure (PL-0960)"));
+    assert_eq!(evidence[1].says, "east acknowledges beyond the RPO");
+}
+
+#[test]
+fn a_request_that_was_on_its_way_at_the_fault_is_told_so() {
+    let first = |at| {
+        let fault = Fault { at: wall(at), region: None, text: "east killed".to_owned() };
+        let report = report_with(&runs(), None, &[fault]);
+        let failed = report.moves[0].events.iter().find(|e| e.mark == Some(Mark::FirstFailed));
+        failed.map(|e| (e.at_ms, e.text.ends_with("it was on its way at the fault")))
+    };
+    assert_eq!((first(990), first(1_002)), (Some((1_000, false)), Some((1_000, true))));
+}
+
+#[test]
+fn one_writer_rests_on_what_the_plan_says() {
+    let text = include_str!("../../../../core/src/plan/sample.yaml");
+    let runs = runs();
+    for named in ["strict", "bounded", "best-effort"] {
+        let named_so = text.replace("guarantee: bounded", &format!("guarantee: {named}"));
+        // Which says something under `bounded` alone.
+        let lines = named_so.lines().filter(|line| named == "bounded" || !line.contains("beyond_rpo"));
+        let plan = Plan::read(&lines.collect::<Vec<_>>().join("\n"), "sample.yaml");
+        let plan = plan.unwrap_or_else(|e| panic!("{named}: {e}"));
+        let told =
+            Session::of_run(&plan, &runs[0], Origin { wall: wall(0), mono: Mono::default() }, &[], String::new());
+        let told = told.report().guarantee;
+        let (rests_on, unproven) = pilotlight_core::plan::promise(&plan);
+        assert_eq!(told.name, named);
+        assert_eq!(told.rests_on.to_lowercase(), format!("{rests_on}.").to_lowercase());
+        assert!(
+            told.rests_on.starts_with(char::is_uppercase)
+                && told.unproven.len() == unproven.len()
+                && unproven.len() > 2
+        );
+    }
+}
