@@ -10,6 +10,7 @@ use pilotlight_core::run::RunView;
 use pilotlight_core::time::{Mono, Wall};
 use std::collections::{BTreeMap, BTreeSet};
 
+const SENT: &str = "First failed request was sent";
 /// Cause and effect look exchanged otherwise.
 const SENT_BEFORE: &str = "First failed request was sent; it was on its way at the fault";
 
@@ -125,9 +126,8 @@ impl Session<'_> {
         if !samples.is_empty() {
             let felt = impact(view, &samples, self.held, self.origin);
             if let Some(outage) = felt.outage {
-                let before =
-                    faults.map(|f| self.origin.wall_ms(f.at)).min().is_some_and(|fault| outage.from_ms < fault);
-                let sent = if before { SENT_BEFORE } else { "First failed request was sent" };
+                let fault_ms = faults.map(|f| self.origin.wall_ms(f.at)).min();
+                let sent = if self.on_its_way(&samples, outage.from_ms, fault_ms) { SENT_BEFORE } else { SENT };
                 one.events.push(event(outage.from_ms, Mark::FirstFailed, sent));
                 one.events.push(event(outage.until_ms, Mark::FirstGood, "First good answer arrived"));
             }
@@ -135,6 +135,13 @@ impl Session<'_> {
         }
         one.events.sort_by_key(|e| e.at_ms);
         one
+    }
+
+    /// The request that failed first was sent before the fault, and had not failed by then.
+    fn on_its_way(&self, samples: &[Sample], from_ms: u64, fault_ms: Option<u64>) -> bool {
+        let mut first = samples.iter().filter(|s| !s.ok && self.origin.mono_ms(s.start) == from_ms);
+        let Some(fault) = fault_ms.filter(|fault| from_ms < *fault) else { return false };
+        first.any(|s| fault <= self.origin.mono_ms(s.end))
     }
 
     /// The time that is told with a run: from where the move before ends to the next fault or move after it, so that an

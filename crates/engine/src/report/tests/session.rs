@@ -246,6 +246,7 @@ fn a_request_that_was_on_its_way_at_the_fault_is_told_so() {
         failed.map(|e| (e.at_ms, e.text.ends_with("it was on its way at the fault")))
     };
     assert_eq!((first(990), first(1_002)), (Some((1_000, false)), Some((1_000, true))));
+    assert_eq!(first(1_005), Some((1_000, false)), "it had failed before");
 }
 
 #[test]
