@@ -378,6 +378,10 @@ async fn start(
     let writer = judgement.writer.as_ref().filter(|_| lost && consent == Consent::Policy);
     let order = writer.and_then(|writer| desk.orders.of(&intent.unit, writer));
     let mut why = format!("{}: {}", judgement.scope, judgement.verdict);
+    if intent.verb == Verb::Rejoin {
+        let back: Vec<&str> = judgement.returned.iter().map(|r| r.region.as_str()).collect();
+        why = format!("{} {} back; {why}", back.join(" and "), if back.len() > 1 { "are" } else { "is" });
+    }
     if let Some(order) = &order {
         why.push_str(&format!("; {}", order.why));
     }

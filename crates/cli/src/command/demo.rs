@@ -47,6 +47,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
         () = &mut interrupted => None,
         figures = play(&mut stage, &mut narrator, &args) => Some(figures),
     };
+    narrator.release();
     narrator.done_waiting();
     if matches!(figures, Some(Err(_))) {
         eprintln!("{}", stage.logs());
@@ -91,10 +92,21 @@ fn finish(args: &DemoArgs, narrator: &mut Narrator, figures: &Figures) -> Result
     if let Some(report) = &figures.report {
         narrator.line(&format!("  report: {}", report.display()));
     }
+    narrator.line(&format!("  next: {}", next(args)));
     if args.json {
         println!("{}", serde_json::to_string_pretty(figures).map_err(|e| CliError::new(Exit::Bug, e))?);
     }
     Ok(if figures.objectives_met { ExitCode::SUCCESS } else { Exit::Failed.into() })
+}
+
+/// What to do now.
+fn next(args: &DemoArgs) -> &'static str {
+    // Only where the whole region dies with what was held back there is something that comes back.
+    if args.lag.is_zero() && args.fault == FaultArg::Region {
+        "`pilotlight demo --lag 500ms` shows lost payments come back; `pilotlight init` writes a plan for your own application"
+    } else {
+        "`pilotlight init` writes a plan for your own application"
+    }
 }
 
 async fn play(stage: &mut Stage, narrator: &mut Narrator, args: &DemoArgs) -> Result<Figures, DemoError> {

@@ -76,8 +76,8 @@ pub(crate) async fn figures(scene: &Scene<'_>, played: Played, folder: &Path) ->
         let samples = figures::between(&played.log.samples, played.lost_at, played.moved_at);
         MoveFigures::of_stillness(&samples, &played.held)
     };
-    let failover = of(false).map_or_else(still, MoveFigures::of_move);
-    let switchover = of(true).map(MoveFigures::of_move).unwrap_or_default().planned();
+    let failover = of(false).map_or_else(still, |one| MoveFigures::of_move(one, report.rpo.at_most_ms));
+    let switchover = of(true).map(|one| MoveFigures::of_move(one, None)).unwrap_or_default().planned();
     let rescue = rescue.figures(&played, &before);
     let checks = figures::checks(played.fault, &plan.objectives, &failover, &switchover, &rescue);
     let objectives = ObjectiveFigures { rto_ms: plan.objectives.rto, rpo_ms: plan.objectives.rpo };

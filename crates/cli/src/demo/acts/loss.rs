@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether the failover has begun.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// What users feel is known a moment later than what the controller wrote down: so long lines wait for their order.
+const IN_ORDER: Duration = Duration::from_millis(300);
+
 /// What was done and what came of it.
 pub(crate) struct Lost {
     /// When the fault was made.
@@ -49,6 +52,7 @@ pub(crate) async fn lose(
         return Ok(Lost { at, run: None });
     }
     let mut told = Told { from: at, failure: false, served_again: false };
+    scene.narrator.hold();
     let mut run = Follower::new(failover_of(scene, client, &mut told).await?).within(PATIENCE);
     let mut controller_to_lose = fault == FaultArg::Controller;
     while !(run.has_ended() && told.served_again) {
@@ -59,6 +63,7 @@ pub(crate) async fn lose(
         }
         told.tell(&client.live(), scene);
     }
+    scene.narrator.release();
     Ok(Lost { at, run: Some(run) })
 }
 
@@ -132,11 +137,11 @@ fn inflict(scene: &mut Scene<'_>, fault: FaultArg) -> Result<Mono, DemoError> {
     match fault {
         FaultArg::Postmaster => {
             let pid = scene.stage.kill_postmaster("east")?;
-            scene.narrator.event(&format!("killed process {pid}"));
+            scene.narrator.event_at(at, &format!("killed process {pid}"));
         }
         FaultArg::Agent => {
             scene.stage.kill_agent("east");
-            scene.narrator.event("killed the agent; PostgreSQL and the service of east live on");
+            scene.narrator.event_at(at, "killed the agent; PostgreSQL and the service of east live on");
         }
         FaultArg::Partition => {
             scene.stage.net.cut_off(Place::East)?;
@@ -148,7 +153,8 @@ fn inflict(scene: &mut Scene<'_>, fault: FaultArg) -> Result<Mono, DemoError> {
         }
         FaultArg::Region | FaultArg::Controller => {
             let killed = scene.stage.kill_region("east");
-            scene.narrator.event(&format!("killed {} processes", killed.len()));
+            // Its time is that of the first: what users feel of it comes before the last is dead.
+            scene.narrator.event_at(at, &format!("killed {} processes", killed.len()));
         }
     }
     Ok(at)
@@ -199,12 +205,13 @@ impl Told {
             |failure: &&LastFailure| SystemClock.wall().since(failure.sent) <= since + Duration::from_millis(50);
         if let (false, Some(failure)) = (self.failure, live.last_failure.as_ref().filter(recent)) {
             self.failure = true;
-            scene.narrator.event_at(mono_of(failure.sent), &format!("users: payments fail ({})", failure.error));
+            scene.narrator.event_at(mono_of(failure.sent), &format!("users: payments fail ({})", failure.words()));
         }
         let from_west = live.region.as_ref().map(Region::as_str) == Some("west");
         if let (false, true, Some(acked)) = (self.served_again, from_west, live.last_acked) {
             self.served_again = true;
             scene.narrator.event_at(mono_of(acked), "users: payments work again, answered by west");
         }
+        scene.narrator.settle(Mono(scene.now().0.saturating_sub(IN_ORDER)));
     }
 }

@@ -61,7 +61,9 @@ impl PostgresDriver {
         if ended.made.is_empty() {
             return Ok(skipped(format!("nothing is left that could be applied: {said}")));
         }
-        let text = format!("applied {changes} changes of {transactions} lost transactions to {upstream}; {said}");
+        let text = format!(
+            "applied {changes} changes of {transactions} lost transactions to {upstream}; the bundle's changes are now: {said}"
+        );
         tracing::warn!(%bundle, by, "{text}");
         let output = Output { text, rescue: Some(Box::new(manifest.about)), ..Output::default() };
         Ok(Outcome::Done { output })
