@@ -135,13 +135,11 @@ impl Follower {
     }
 
     fn line(&self, record: &Record) -> Option<String> {
-        let title = |step| {
-            let runbook = self.state.as_ref().map(RunState::runbook);
-            runbook.and_then(|r| r.step(step)).map_or_else(|| step.to_string(), |s| s.title.clone())
-        };
+        let known = |step| self.state.as_ref().and_then(|s| s.runbook().step(step));
+        let title = |step| known(step).map_or_else(|| step.to_string(), |s| s.title.clone());
         Some(match &record.event {
             Event::RunStarted { epoch, runbook, cause, .. } => {
-                format!("{} begins, epoch {epoch}: {}", runbook.told(), cause.why)
+                format!("{} begins, epoch {epoch}: {}", cause.named(&runbook.told()), cause.why)
             }
             Event::Recovered { by } => format!("a controller goes on with the run ({by})"),
             Event::StepReturned { step, result: Ok(Outcome::Skipped { why }), .. } => {
@@ -149,6 +147,12 @@ impl Follower {
             }
             Event::StepReturned { step, result: Ok(Outcome::Warned { warning, .. }), .. } => {
                 format!("{}: {warning}", title(step))
+            }
+            // Where a post-condition is waited for, its being seen is the end.
+            Event::StepReturned { step, result: Ok(Outcome::Done { output }), .. }
+                if known(step).is_some_and(|s| s.after.is_none()) =>
+            {
+                format!("{}: done{}", title(step), said(&output.text))
             }
             Event::StepReturned { step, result: Err(failure), .. } => format!("{}: {failure}", title(step)),
             Event::StepHolds { step } => format!("{}: done", title(step)),
@@ -163,6 +167,18 @@ impl Follower {
     }
 }
 
+/// What a step has to say, as far as it fits beside its name: the first line that says anything.
+fn said(text: &str) -> String {
+    const ROOM: usize = 160;
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    // A program prints what it likes; a terminal must not obey it.
+    let mut told: String = line.chars().filter(|c| !c.is_control()).take(ROOM).collect();
+    if line.chars().count() > ROOM {
+        told.push_str("...");
+    }
+    if told.is_empty() { told } else { format!(" ({told})") }
+}
+
 /// A wall time of this machine as monotonic time, for the story only.
 pub(crate) fn mono_of(at: Wall) -> Mono {
     let (now, wall) = (SystemClock.mono(), SystemClock.wall());
@@ -172,6 +188,78 @@ pub(crate) fn mono_of(at: Wall) -> Mono {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::narrator::Voice;
+    use pilotlight_core::effect::Effect;
+    use pilotlight_core::id::{Epoch, StepId};
+    use pilotlight_core::observation::{Condition, Target};
+    use pilotlight_core::outcome::Output;
+    use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
+    use pilotlight_core::run::Cause;
+    use pilotlight_core::runbook::{OnFailure, Phase, Runbook, Step};
+
+    fn step(id: &str, after: Option<Condition>) -> Step {
+        Step {
+            id: StepId::new(id),
+            title: format!("The step {id}"),
+            why: String::new(),
+            phase: Phase::Prepare,
+            needs: Vec::new(),
+            effect: Effect::Promote { component: "database".into(), region: "west".into() },
+            before: None,
+            after,
+            deadline_ms: Duration::from_secs(1),
+            settle_ms: None,
+            retries: 0,
+            undo: None,
+            on_failure: OnFailure::Pause,
+            approval: false,
+        }
+    }
+
+    /// A run that has begun.
+    fn begun(cause: Cause, steps: Vec<Step>) -> (Follower, Record) {
+        let target = Placement::in_region(&"west".into());
+        let intent = Intent { unit: "shop".into(), verb: Verb::Switchover, mode: Mode::Graceful, target };
+        let runbook = Runbook { application: "shop".into(), intent, from: "east".into(), steps, basis: None };
+        let (run, unit) = (RunId::new("switchover-1"), "shop".into());
+        let event = Event::RunStarted { run: run.clone(), unit, epoch: Epoch(2), runbook: Box::new(runbook), cause };
+        let first = Record { seq: 1, at: Wall(1), event };
+        let mut follower = Follower::new(run);
+        follower.take(first.clone(), &mut Narrator::new(Voice::Silent));
+        (follower, first)
+    }
+
+    #[test]
+    fn a_drill_is_told_as_one() {
+        let real = Cause { why: "asked for by hand".to_owned(), ..Cause::default() };
+        let told = |cause| {
+            let (follower, first) = begun(cause, vec![]);
+            follower.line(&first).expect("it begins")
+        };
+        assert_eq!(told(real.clone()), "switchover from east to west begins, epoch 2: asked for by hand");
+        let drill = told(Cause { drill_ms: Some(Duration::from_secs(5)), ..real });
+        assert!(drill.starts_with("drill: switchover from east to west begins"), "{drill}");
+    }
+
+    #[test]
+    fn the_end_of_a_step_is_told_once_whether_or_not_something_is_waited_for_after_it() {
+        let target = Target { component: "database".into(), region: Some("west".into()) };
+        let after = Condition::IsWriter { target };
+        let (follower, _) = begun(Cause::default(), vec![step("kept", None), step("promote", Some(after))]);
+        let told = |id: &str, text: &str| {
+            let output = Output { text: text.to_owned(), ..Output::default() };
+            let event = Event::StepReturned { step: StepId::new(id), attempt: 1, result: Ok(Outcome::Done { output }) };
+            follower.line(&Record { seq: 2, at: Wall(2), event })
+        };
+        assert_eq!(told("kept", "").as_deref(), Some("The step kept: done"));
+        let many = told("kept", "\n kept 3 lost\u{1b}[31m transactions \nand more");
+        assert_eq!(many.as_deref(), Some("The step kept: done (kept 3 lost[31m transactions)"));
+        let long = told("kept", &"a".repeat(500)).expect("it is told");
+        assert!(long.ends_with("a...)") && long.len() < 200, "{long}");
+        assert_eq!(told("promote", "promoted"), None, "its post-condition is not seen yet");
+        let holds = Record { seq: 3, at: Wall(3), event: Event::StepHolds { step: StepId::new("promote") } };
+        assert_eq!(follower.line(&holds).as_deref(), Some("The step promote: done"));
+    }
 
     #[test]
     fn a_run_that_stands_still_is_told_once_and_so_is_its_going_on() {

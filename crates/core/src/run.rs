@@ -55,6 +55,13 @@ pub struct Cause {
     pub drill_ms: Option<Duration>,
 }
 
+impl Cause {
+    /// What happens, in a few words, with what a reader of any list must not take for a real move.
+    pub fn named(&self, told: &str) -> String {
+        if self.drill_ms.is_some() { format!("drill: {told}") } else { told.to_owned() }
+    }
+}
+
 /// What came back from a driver.
 pub type Returned = Result<Outcome, Failure>;
 

@@ -15,11 +15,13 @@ use pilotlight_core::outcome::Finding;
 use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
 use pilotlight_core::run::{Cause, RunView};
 use pilotlight_core::runbook::{self, Basis, Runbook};
+use pilotlight_core::time::show_duration;
 use pilotlight_core::verdict::signs_of_life;
 use pilotlight_engine::journal::AppendError;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
 use pilotlight_engine::{RunSummary, StartError};
+use std::time::Duration;
 
 /// Where a move starts from.
 pub(crate) struct Source {
@@ -317,7 +319,7 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     let judged = desk.judged(unit);
     let evidence = judged.as_ref().and_then(|j| j.judgement.as_ref()).map(|j| j.evidence.clone()).unwrap_or_default();
     let exposed = judged.as_ref().and_then(|j| exposed::line(j.exposed.first().filter(|e| !e.over)));
-    let mut why = if request.why.is_empty() { "asked for by hand".to_owned() } else { request.why };
+    let mut why = reason(request.drill_ms, request.why);
     if runbook.is_attested() {
         why.push_str(&format!("; {} says that the writer in {} is off", request.by, runbook.from));
     }
@@ -342,6 +344,13 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     };
     let run = start(desk, runbook, cause).await?;
     Ok(MoveReply::Started { run })
+}
+
+/// Why a person's run is started, for every list and report; an auditor must tell a drill from a move.
+fn reason(drill: Option<Duration>, why: String) -> String {
+    let why = if why.is_empty() { "asked for by hand".to_owned() } else { why };
+    // A reason ends as it was given: by its end the function of AWS Lambda knows its runs again.
+    drill.map_or(why.clone(), |lasts| format!("a drill of {}, {why}", show_duration(lasts)))
 }
 
 /// What drivers find in the way of a move whose whole is refused: a copy that was deleted is more than one that is not a

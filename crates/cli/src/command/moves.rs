@@ -95,7 +95,7 @@ async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, Cl
         let MoveReply::DryRun { runbook, steps, findings } = operator.post("/v1/moves", &request).await? else {
             return Err(CliError::say(Exit::Bug, "the controller started a run although only a dry run was asked for"));
         };
-        show_dry_run(args.how.json && args.how.dry_run, &runbook, &steps, &findings)?;
+        show_dry_run(args.how.json && args.how.dry_run, &runbook, request.drill_ms, &steps, &findings)?;
         if args.how.dry_run {
             return Ok(if is_blocked(&steps, &findings) { Exit::Failed.into() } else { ExitCode::SUCCESS });
         }
@@ -166,7 +166,13 @@ fn is_blocked(steps: &[DryStep], findings: &[Finding]) -> bool {
     all.any(|f| f.severity == Severity::Blocker)
 }
 
-fn show_dry_run(json: bool, runbook: &Runbook, steps: &[DryStep], findings: &[Finding]) -> Result<(), CliError> {
+fn show_dry_run(
+    json: bool,
+    runbook: &Runbook,
+    drill: Option<Duration>,
+    steps: &[DryStep],
+    findings: &[Finding],
+) -> Result<(), CliError> {
     if json {
         let text = serde_json::to_string_pretty(steps).map_err(|e| CliError::new(Exit::Bug, e))?;
         println!("{text}");
@@ -176,7 +182,8 @@ fn show_dry_run(json: bool, runbook: &Runbook, steps: &[DryStep], findings: &[Fi
         }
         return Ok(());
     }
-    println!("{}. Nothing was touched. Each step, what it would do now, and why:\n", runbook.headline());
+    let what = if drill.is_some() { "A drill. " } else { "" };
+    println!("{what}{}. Nothing was touched. Each step, what it would do now, and why:\n", runbook.headline());
     for (number, step) in steps.iter().enumerate() {
         let would = match &step.would {
             Would::Act => "would be done".to_owned(),
@@ -189,11 +196,20 @@ fn show_dry_run(json: bool, runbook: &Runbook, steps: &[DryStep], findings: &[Fi
     println!();
     show_findings(findings.iter().chain(steps.iter().flat_map(|s| &s.findings)));
     Ok(())
+    if let Some(lasts) = drill {
+        println!("\n{}", afterwards(runbook, lasts));
+    }
 }
 
 /// What stands in the way, each once although it may concern several steps.
 fn show_findings<'a>(findings: impl Iterator<Item = &'a Finding>) {
     let mut seen: Vec<&str> = Vec::new();
+/// What becomes of a drill when its run has ended.
+fn afterwards(runbook: &Runbook, lasts: Duration) -> String {
+    let (lasts, home) = (show_duration(lasts), &runbook.from);
+    format!("Then the drill goes on for {lasts}, and Pilotlight takes the writer back to {home} by itself.")
+}
+
     for finding in findings {
         if seen.contains(&finding.message.as_str()) {
             continue;
@@ -240,9 +256,22 @@ mod tests {
     use pilotlight_core::runbook::Basis;
     use pilotlight_engine::Behind;
 
+    use pilotlight_core::placement::{Intent, Mode, Placement};
     #[test]
     fn a_dry_run_is_blocked_by_a_step_and_by_what_keeps_the_whole_move_from_starting() {
         let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0 };
+    #[test]
+    fn a_dry_run_of_a_drill_says_how_long_it_goes_on_and_who_takes_it_back() {
+        let target = Placement::in_region(&"west".into());
+        let intent = Intent { unit: "shop".into(), verb: Verb::Switchover, mode: Mode::Graceful, target };
+        let runbook = Runbook { application: "shop".into(), intent, from: "east".into(), steps: vec![], basis: None };
+        let told = afterwards(&runbook, Duration::from_secs(3600));
+        assert_eq!(
+            told,
+            "Then the drill goes on for 1 h 00 min, and Pilotlight takes the writer back to east by itself."
+        );
+    }
+
         let behind = Behind { unit: "shop".into(), stored: basis(1), met: basis(7), lack: Lack::Epoch };
         let behind = Finding::from(behind);
         let note = Finding { severity: Severity::Warning, ..behind.clone() };

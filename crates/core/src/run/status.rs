@@ -176,7 +176,7 @@ impl RunView {
     /// What happens, in a few words.
     pub fn told(&self) -> String {
         let back = runbook::returning(self.steps.iter().map(|s| &s.effect));
-        self.intent.verb.told(&self.from, &self.intent.target.writer, &back)
+        self.cause.named(&self.intent.verb.told(&self.from, &self.intent.target.writer, &back))
     }
 
     /// A failover that nobody asked for, of which nothing has begun: it waits for a person's approval.

@@ -54,7 +54,7 @@ impl RunSummary {
     fn of_first(record: &Record) -> Option<Self> {
         let Event::RunStarted { run, unit, epoch, runbook, cause } = &record.event else { return None };
         Some(Self {
-            told: runbook.told(),
+            told: cause.named(&runbook.told()),
             run: run.clone(),
             application: runbook.application.clone(),
             unit: unit.clone(),

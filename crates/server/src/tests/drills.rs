@@ -3,6 +3,7 @@
 use super::lab::Lab;
 use crate::api::view::{MoveReply, MoveRequest, RunsView};
 use pilotlight_core::placement::Verb;
+use pilotlight_core::run::RunView;
 use std::time::Duration;
 
 fn drill(verb: Verb, lasts: Duration) -> MoveRequest {
@@ -35,7 +36,16 @@ async fn a_drill_is_taken_back_when_its_time_is_over_although_its_controller_die
     let status = lab.until("it is taken back", |s| s.is_well("east")).await;
     assert_eq!(status.units[0].drill, None);
     let runs: RunsView = lab.ask("/v1/runs").await.unwrap();
+    // Whoever reads the list later can tell it from a move that was meant.
+    let away = runs.runs.iter().find(|r| r.run == run).expect("it is listed");
+    assert_eq!(
+        (away.told.as_str(), away.why.as_str()),
+        ("drill: switchover from east to west", "a drill of 2.0 s, a test")
+    );
+    let shown: RunView = lab.ask(&format!("/v1/runs/{run}")).await.unwrap();
+    assert_eq!((shown.told(), shown.cause.why), (away.told.clone(), away.why.clone()), "the report's words, too");
     let back = runs.runs.iter().find(|r| r.verb == Verb::Failback).expect("it was a failback");
+    assert!(back.told.starts_with("failback from west"), "{back:?}");
     assert!(back.by == "pilotlight" && back.why.contains(run.as_str()), "{back:?}");
     lab.no_rule_was_broken();
 }
