@@ -11,7 +11,7 @@ use crate::group::{Group, KillOnDrop};
 use crate::redact::Redactor;
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, CommandLine, Descriptor, Effect};
-use pilotlight_core::id::{Application, Region};
+use pilotlight_core::id::{Application, Component, Region};
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Finding, Outcome, Severity};
 use pilotlight_driver::{Context, Driver};
@@ -56,7 +56,7 @@ impl Driver for ExecDriver {
 
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
         let command = self.command(effect)?;
-        Ok(missing_program(command).into_iter().collect())
+        Ok(missing_program(command, None, self.region.as_ref()).into_iter().collect())
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
@@ -195,8 +195,12 @@ fn how(status: ExitStatus) -> String {
     }
 }
 
-/// A program that cannot be found is found out before it is needed.
-pub(crate) fn missing_program(command: &CommandLine) -> Option<Finding> {
+/// A program that cannot be found is found out before it is needed. Several regions may miss it: each says for itself.
+pub(crate) fn missing_program(
+    command: &CommandLine,
+    of: Option<&Component>,
+    region: Option<&Region>,
+) -> Option<Finding> {
     let program = command.argv.first().map_or("", String::as_str);
     let path = command.env.get("PATH").cloned().or_else(|| std::env::var("PATH").ok()).unwrap_or_default();
     let places: Vec<PathBuf> = match program.contains('/') {
@@ -207,7 +211,11 @@ pub(crate) fn missing_program(command: &CommandLine) -> Option<Finding> {
     (program.is_empty() || !places.iter().any(runnable)).then(|| Finding {
         code: pilotlight_core::code::PROGRAM_MISSING.to_string(),
         severity: Severity::Blocker,
-        message: format!("there is no program {program:?} that can be run here"),
+        message: format!(
+            "there is no program {program:?}{} that can be run {}",
+            of.map(|component| format!(" of {component}")).unwrap_or_default(),
+            region.map_or("beside the controller".to_owned(), |region| format!("in {region}")),
+        ),
         hint: "Install it, give its full path, or correct the command in the plan.".to_owned(),
     })
 }

@@ -179,7 +179,8 @@ impl Driver for ProcessDriver {
     async fn preflight(&self, effect: &Effect) -> Result<Vec<Finding>, Failure> {
         let instances = self.instances_of(effect)?;
         let not_ready = self.not_ready(instances).await;
-        Ok(missing_program(&self.parts.command).into_iter().chain(not_ready).collect())
+        let ProcessParts { command, component, region, .. } = &self.parts;
+        Ok(missing_program(command, Some(component), Some(region)).into_iter().chain(not_ready).collect())
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {

@@ -116,7 +116,11 @@ async fn a_missing_program_is_found_before_and_refused_when_run() {
     let effect =
         Effect::Command { region: None, command: CommandLine { argv, env: BTreeMap::new(), idempotent: false } };
     let findings = driver().preflight(&effect).await.unwrap();
-    assert!(findings.iter().any(|f| f.severity == Severity::Blocker && f.message.contains("no-such-program")));
+    let [one] = findings.as_slice() else { panic!("{findings:?}") };
+    let told = "there is no program \"pilotlight-no-such-program\" that can be run in east";
+    assert_eq!((one.severity, one.message.as_str()), (Severity::Blocker, told));
+    let found = ExecDriver { region: None, ..driver() }.preflight(&effect).await.unwrap();
+    assert!(found[0].message.ends_with("that can be run beside the controller"), "{found:?}");
     let failure = driver().apply(&effect, &context(LONG)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Rejected);
     assert!(failure.message.starts_with("cannot start pilotlight-no-such-program"), "{failure}");

@@ -233,7 +233,8 @@ async fn what_cannot_be_started_is_refused_and_changes_nothing() {
     let yard = Yard::new();
     let driver = ProcessDriver::open(yard.parts(&["/no/such/program"])).unwrap();
     let findings = driver.preflight(&set(2)).await.unwrap();
-    assert!(findings.iter().any(|f| f.severity == Severity::Blocker), "{findings:?}");
+    let missing = findings.iter().find(|f| f.severity == Severity::Blocker).expect("it is found before");
+    assert_eq!(missing.message, "there is no program \"/no/such/program\" of app that can be run in east");
     let failure = driver.apply(&set(2), &context("set")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Rejected);
     assert!(failure.message.contains("/no/such/program"), "{failure}");
