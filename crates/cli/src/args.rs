@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod check;
 mod demo;
 mod duration;
 mod import;
@@ -8,6 +9,7 @@ mod rescue;
 mod series;
 mod status;
 
+pub(crate) use check::{CheckArgs, InitArgs};
 pub(crate) use demo::{DemoArgs, FaultArg};
 pub(crate) use import::{ImportTerraformArgs, ImportVerb};
 pub(crate) use rescue::{RescueApplyArgs, RescueShowArgs, RescueVerb};
@@ -145,32 +147,6 @@ pub(crate) struct ViewArgs {
     /// Prints JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct InitArgs {
-    /// Where to write it
-    #[arg(default_value = "pilotlight.yaml")]
-    pub(crate) plan: PathBuf,
-    /// Replaces an existing file
-    #[arg(long)]
-    pub(crate) force: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// The plan
-    #[arg(env = "PILOTLIGHT_PLAN", default_value = "pilotlight.yaml")]
-    pub(crate) plan: PathBuf,
-    /// Also reaches everything the plan names
-    #[arg(long)]
-    pub(crate) live: bool,
-    /// Prints JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Prints the JSON schema of plans, for editors, and does nothing else
-    #[arg(long)]
-    pub(crate) schema: bool,
 }
 
 #[derive(Debug, Args)]

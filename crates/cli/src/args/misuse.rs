@@ -26,6 +26,16 @@ const LISTS: [(&str, &str, &str); 4] = [
     ("<VERB>", "pilotlight status", "failover --to REGION"),
 ];
 
+/// What other tools call what is a verb here.
+const MEANT_VERBS: [(&str, &str); 6] = [
+    ("plan", "pilotlight check"),
+    ("validate", "pilotlight check"),
+    ("lint", "pilotlight check"),
+    ("dry-run", "pilotlight runbook show VERB"),
+    ("start", "pilotlight serve"),
+    ("controller", "pilotlight serve"),
+];
+
 /// The error for a person. `typed` is without the program's own name.
 pub(crate) fn told(error: &clap::Error, typed: &[String]) -> CliError {
     let verb = Verb::of(typed);
@@ -33,18 +43,30 @@ pub(crate) fn told(error: &clap::Error, typed: &[String]) -> CliError {
     CliError::say(Exit::Usage, said(error)).code(code::COMMAND_LINE.as_str()).hint(hint)
 }
 
-/// What clap says, without its own heading and its own hints of the same.
+/// What clap says, without its own heading and its own hints of the same, which know verbs that nobody is to type.
 fn said(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let ours = |line: &&str| !line.trim().is_empty() && !line.starts_with("For more information");
+    let is_its_hint = |line: &str| line.trim_start().starts_with("tip:") || line.starts_with("For more information");
+    let ours = |line: &&str| !line.trim().is_empty() && !is_its_hint(line);
     let lines: Vec<&str> = text.lines().filter(ours).map(|line| line.trim_start_matches("error: ")).collect();
     lines.join("\n")
 }
 
 fn meant(error: &clap::Error, verb: &Verb) -> Option<String> {
     match error.kind() {
-        ErrorKind::UnknownArgument => verb.option_for(&word(error, ContextKind::InvalidArg)?),
-        ErrorKind::InvalidSubcommand => elsewhere(&word(error, ContextKind::InvalidSubcommand)?),
+        ErrorKind::UnknownArgument => {
+            let typed = word(error, ContextKind::InvalidArg)?;
+            let alike = || word(error, ContextKind::SuggestedArg);
+            verb.option_for(&typed).or_else(|| Some(format!("did you mean `{} {}`?", verb.path, alike()?)))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let typed = word(error, ContextKind::InvalidSubcommand)?;
+            elsewhere(&typed).or_else(|| verb.inner_like(error))
+        }
+        ErrorKind::InvalidValue => {
+            let alike = word(error, ContextKind::SuggestedValue)?;
+            Some(format!("did you mean `{alike}`? see `{} --help`", verb.path))
+        }
         ErrorKind::MissingRequiredArgument => verb.list_for(error),
         _ => None,
     }
@@ -62,6 +84,9 @@ fn word(error: &clap::Error, kind: ContextKind) -> Option<String> {
 fn elsewhere(word: &str) -> Option<String> {
     if word == "help" {
         return Some("did you mean `pilotlight --help`, or `pilotlight VERB --help`?".to_owned());
+    }
+    if let Some((_, meant)) = MEANT_VERBS.iter().find(|(name, _)| *name == word) {
+        return Some(format!("did you mean `{meant}`?"));
     }
     let all = Cli::command();
     let outer = all.get_subcommands().find(|outer| outer.find_subcommand(word).is_some())?;
@@ -86,6 +111,18 @@ impl Verb {
         verb
     }
 
+    /// The verb that looks most like what was typed, of those that people type; clap names the likeliest last.
+    fn inner_like(&self, error: &clap::Error) -> Option<String> {
+        let alike: Vec<&str> = match error.get(ContextKind::SuggestedSubcommand)? {
+            ContextValue::String(one) => vec![one],
+            ContextValue::Strings(several) => several.iter().map(String::as_str).collect(),
+            _ => return None,
+        };
+        let typed = |name: &&&str| self.command.find_subcommand(name).is_some_and(|inner| !inner.is_hide_set());
+        let best = alike.iter().rev().find(typed)?;
+        Some(format!("did you mean `{} {best}`?", self.path))
+    }
+
     fn has(&self, long: &str) -> bool {
         self.command.get_arguments().any(|arg| arg.get_long() == Some(long))
     }
@@ -95,9 +132,6 @@ impl Verb {
         let meant = |long: &str, word: &str| Some(format!("did you mean `{} --{long} {word}`?", self.path));
         if TARGETS.contains(&word) && self.has("to") {
             return meant("to", "REGION");
-        }
-        if matches!(word, "-p" | "--plan") && self.command.get_arguments().any(|arg| arg.get_id() == "plan") {
-            return Some(format!("the plan is an argument here: `{} PLAN`", self.path));
         }
         if self.command.get_name() == "rejoin" && (!word.starts_with('-') || TARGETS.contains(&word)) {
             return Some(format!("did you mean `{}`? {REJOIN_TAKES}", self.path));
@@ -158,8 +192,8 @@ mod tests {
             ("serve a", "`pilotlight serve --member a`"),
             ("observe third", "`pilotlight observe --name third`"),
             ("status plan.yaml", "`pilotlight status --plan plan.yaml`"),
-            ("check -p plan.yaml", "the plan is an argument here: `pilotlight check PLAN`"),
-            ("check --plan plan.yaml", "the plan is an argument here: `pilotlight check PLAN`"),
+            ("failover --dry-rn", "`pilotlight failover --dry-run`"),
+            ("runbook show failover --format markdwn", "did you mean `markdown`?"),
             ("measure 5m", "`pilotlight measure --for 5m`"),
         ] {
             assert!(hint(typed).contains(meant), "{typed}: {}", hint(typed));
@@ -177,6 +211,35 @@ mod tests {
             ("runbook show", "`pilotlight runbook show failover --to REGION`"),
         ] {
             assert!(hint(typed).contains(list), "{typed}: {}", hint(typed));
+        }
+    }
+
+    #[test]
+    fn what_other_tools_call_a_verb_and_what_looks_like_one_lead_to_it() {
+        for (typed, meant) in [
+            ("plan", "did you mean `pilotlight check`?"),
+            ("validate plan.yaml", "did you mean `pilotlight check`?"),
+            ("dry-run failover", "did you mean `pilotlight runbook show VERB`?"),
+            ("serv", "did you mean `pilotlight serve`?"),
+            ("run lst", "did you mean `pilotlight run list`?"),
+            ("faiover", "did you mean `pilotlight failover`?"),
+        ] {
+            assert_eq!(hint(typed), meant, "{typed}");
+        }
+    }
+
+    #[test]
+    fn no_verb_that_is_started_by_pilotlight_alone_is_offered() {
+        let all = Cli::command();
+        let hidden: Vec<&str> =
+            all.get_subcommands().filter(|v| v.is_hide_set()).map(clap::Command::get_name).collect();
+        assert!(hidden.contains(&"payments") && hidden.contains(&"gate"), "{hidden:?}");
+        for typed in ["payment", "gat", "prox", "benc", "safty", "plan"] {
+            let error = Cli::try_parse_from(["pilotlight", typed]).expect_err("it is not understood");
+            let told = told(&error, &[typed.to_owned()]);
+            let text = format!("{:#} {}", told.cause, told.hint.unwrap_or_default());
+            let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+            assert!(!hidden.iter().any(|verb| words.contains(verb)), "{typed}: {text}");
         }
     }
 

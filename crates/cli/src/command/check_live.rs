@@ -58,7 +58,7 @@ impl Looked {
 
 /// Looks at everything; exit 1 when something would make a failover fail.
 pub(crate) async fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
-    let plan = connect::read_plan(&args.plan)?;
+    let plan = connect::read_plan(args.plan())?;
     let mut seen = secrets(&plan);
     seen.extend(ports(&plan).await);
     seen.extend(names(&plan).await);

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 /// `pilotlight init`.
 pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, CliError> {
-    let request = init::Request { plan: &args.plan, force: args.force };
+    let request = init::Request { plan: args.plan(), force: args.force };
     match init::run(&request, &mut io::stdout()) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(e) => {
@@ -24,7 +24,8 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
         check::schema(&mut io::stdout()).map_err(CliError::unprintable)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let bad = check::run(&args.plan, args.json, &mut io::stdout(), &mut io::stderr()).map_err(CliError::unprintable)?;
+    let bad =
+        check::run(args.plan(), args.json, &mut io::stdout(), &mut io::stderr()).map_err(CliError::unprintable)?;
     Ok(bad.map_or(ExitCode::SUCCESS, |exit| crate::error::Exit::from(exit).into()))
 }
 

@@ -27,7 +27,7 @@ fn every_fault_of_a_plan_is_told_at_once_with_its_place() {
     for told in ["plan.yaml:2:1", "regions", "plan.yaml:3:20", "soon"] {
         assert!(err.contains(told), "{told} is missing in\n{err}");
     }
-    let (code, out, _) = said(&run(folder.path(), &["check", "plan.yaml", "--json"]));
+    let (code, out, _) = said(&run(folder.path(), &["check", "--plan", "plan.yaml", "--json"]));
     assert_eq!(code, 2);
     let faults: serde_json::Value = serde_json::from_str(&out).expect("JSON on stdout");
     assert!(faults["faults"].as_array().is_some_and(|f| f.len() > 2), "{out}");
