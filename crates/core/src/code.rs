@@ -6,10 +6,9 @@
 //! Invariants, held by the tests: codes are unique and ascending, every page starts with `# CODE: title` and has the
 //! sections "What happened" and "What to do"; refusals also say "Why Pilotlight stops here".
 //!
-//! Blocks: `PL-00xx` usage, `01xx` the plan, `02xx` refusals by safety rules, `03xx` readiness findings and preflight,
-//! `04xx` agents, controller, protocol, `05xx` journal and store, `06xx` runs and steps, `07xx` drivers, `08xx` lab, `085x`
-//! imports, `086x` sight and clocks, `087x` words and bad days, `089x` AWS, `091x` the function of AWS Lambda, `093x` drills and shares, `097x`
-//! what changed meanwhile.
+//! What the numbers are about stands in one table, in `code::block`.
+
+mod block;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -333,10 +332,10 @@ impl Code {
         Code::all().find(|c| c.0 == full)
     }
 
-    /// The known code whose text is nearest.
+    /// The known code that was meant, if one mistyped character makes the difference: further away numbers mean nothing.
     pub fn nearest(text: &str) -> Option<Code> {
         let wanted = text.trim().to_ascii_uppercase();
-        Code::all().min_by_key(|c| strsim::damerau_levenshtein(c.0, &wanted))
+        Code::all().find(|c| strsim::damerau_levenshtein(c.0, &wanted) <= 1)
     }
 
     /// The code as text.
@@ -431,4 +430,6 @@ mod tests {
         }
         assert_eq!(Code::nearest("PL-O104"), Some(PLAN_UNKNOWN_KEY));
     }
+        assert_eq!(Code::nearest("lp-0104"), Some(PLAN_UNKNOWN_KEY), "two that changed places");
+        assert_eq!(Code::nearest("PL-9999"), None);
 }

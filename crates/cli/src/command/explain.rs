@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 /// A code that is not in the catalogue.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no code `{asked}`; the nearest is {nearest}: {}", nearest.title())]
+#[error("there is no code `{asked}`{}", nearest.map(|c| format!("; the nearest is {c}: {}", c.title())).unwrap_or_default())]
 pub(crate) struct NoSuchCode {
     asked: String,
-    nearest: Code,
+    nearest: Option<Code>,
 }
 
 impl NoSuchCode {
@@ -19,7 +19,8 @@ impl NoSuchCode {
 
     /// What to do about it.
     pub(crate) fn hint(&self) -> String {
-        format!("pilotlight explain {}, or pilotlight explain --list", self.nearest)
+        let list = "pilotlight explain --list";
+        self.nearest.map_or(list.to_owned(), |near| format!("pilotlight explain {near}, or {list}"))
     }
 }
 
@@ -27,7 +28,7 @@ impl NoSuchCode {
 pub(crate) fn page(asked: &str) -> Result<&'static str, NoSuchCode> {
     Code::find(asked).map(Code::page).ok_or_else(|| NoSuchCode {
         asked: asked.chars().filter(|c| !c.is_control()).take(40).collect(),
-        nearest: Code::nearest(asked).unwrap_or(code::NO_SUCH_CODE),
+        nearest: Code::nearest(asked),
     })
 }
 
@@ -35,33 +36,16 @@ pub(crate) fn page(asked: &str) -> Result<&'static str, NoSuchCode> {
 pub(crate) fn list(out: &mut dyn Write) -> io::Result<()> {
     let mut block = "";
     for code in Code::all() {
-        if block_of(code) != block {
+        if code.block() != block {
             if !block.is_empty() {
                 writeln!(out)?;
             }
-            block = block_of(code);
+            block = code.block();
             writeln!(out, "{block}:")?;
         }
         writeln!(out, "  {code}  {}", code.title())?;
     }
     Ok(())
-}
-
-fn block_of(code: Code) -> &'static str {
-    match code.as_str().get(..5) {
-        Some("PL-00") => "use of the command line",
-        Some("PL-01") => "the plan",
-        Some("PL-02") => "refused by a safety rule",
-        Some("PL-03") => "readiness",
-        Some("PL-04") => "agents, controller, protocol",
-        Some("PL-05") => "journal and store",
-        Some("PL-06") => "runs and steps",
-        Some("PL-07") => "drivers",
-        _ if code >= code::COMMAND_LINE => "words and bad days",
-        _ if code >= code::NOT_SEEN => "sight and clocks",
-        _ if code >= code::IMPORT_NO_STATE => "import",
-        _ => "lab and demo",
-    }
 }
 
 #[cfg(test)]
@@ -75,10 +59,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_leads_to_the_nearest() {
+    fn an_unknown_code_leads_to_one_that_is_near_and_else_to_the_list() {
         let error = page("PL-O104").unwrap_err();
         assert!(error.to_string().contains("PL-0104"), "{error}");
-        assert!(error.hint().contains("--list"));
+        assert!(error.hint().contains("explain PL-0104") && error.hint().contains("--list"));
+        let far = page("PL-9999").unwrap_err();
+        assert_eq!(far.to_string(), "there is no code `PL-9999`");
+        assert_eq!(far.hint(), "pilotlight explain --list");
         assert!(!page("\u{1b}[31mx").unwrap_err().to_string().contains('\u{1b}'));
     }
 

@@ -41,7 +41,10 @@ fn a_code_is_explained_offline() {
     assert!(out.contains("What to do"), "{out}");
     let (code, _, err) = said(&run(folder.path(), &["explain", "PL-9999"]));
     assert_eq!(code, 2);
-    assert!(err.contains("the nearest is"), "{err}");
+    assert!(!err.contains("nearest") && err.contains("pilotlight explain --list"), "{err}");
+    let (code, _, err) = said(&run(folder.path(), &["explain", "PL-O403"]));
+    assert_eq!(code, 2);
+    assert!(err.contains("the nearest is PL-0403"), "{err}");
 }
 
 #[test]
