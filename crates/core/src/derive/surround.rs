@@ -105,7 +105,7 @@ pub(super) fn make_room(
             let size =
                 |instances| Effect::SetCapacity { component: (*component).clone(), region: region.clone(), instances };
             let ready = Condition::HasCapacity { target: target(component, region), ready: instances.active };
-            let title = format!("Run {} of {component} in {region}", instances.active);
+            let title = format!("Start instances of {component} in {region}, up to {}", instances.active);
             let scale = step(
                 format!("scale-{component}-{region}"),
                 Phase::Scale,
@@ -214,7 +214,12 @@ pub(super) fn shrink(survey: &Survey<'_>, draft: &mut Draft, region: &Region, ne
             region: region.clone(),
             instances: instances.standby,
         };
-        let title = format!("Leave {} of {component} in {region}", instances.standby);
+        let kept = match instances.standby {
+            0 => "no instance".to_owned(),
+            1 => "1 instance".to_owned(),
+            many => format!("{many} instances"),
+        };
+        let title = format!("Keep {kept} of {component} in {region}");
         let scale = step(
             format!("scale-down-{component}-{region}"),
             Phase::Rejoin,

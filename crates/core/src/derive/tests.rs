@@ -113,6 +113,9 @@ fn a_dead_writer_is_fenced_and_its_side_shrinks() {
             "scale-down-payments-east < verify-2",
         ]
     );
+    let title = |id: &str| case.runbook().step(&id.into()).expect("it is there").title.clone();
+    assert_eq!(title("scale-payments-west"), "Start instances of payments in west, up to 2");
+    assert_eq!(title("scale-down-payments-east"), "Keep 1 instance of payments in east");
     let fence = |case: &Scene| case.runbook().step(&"fence-database-east".into()).expect("fenced").clone();
     assert_eq!(fence(&case).on_failure, OnFailure::GoOn, "it was proven already");
     let down = Role::Down { clean: false, was_writer: true };
