@@ -119,6 +119,13 @@ pub fn show_duration(d: Duration) -> String {
     }
 }
 
+/// Two lengths of time beside each other: in full where their short forms would look the same although they are not.
+pub fn show_apart(one: Duration, other: Duration) -> (String, String) {
+    let exact = one.as_millis() != other.as_millis() && show_duration(one) == show_duration(other);
+    let show = |d: Duration| if exact { format!("{} ms", d.as_millis()) } else { show_duration(d) };
+    (show(one), show(other))
+}
+
 /// `2026-11-21T00:45:12.345Z` for a wall time. Civil-date arithmetic after H. Hinnant's `civil_from_days`.
 pub fn show_wall(at: Wall) -> String {
     let (y, mo, d, h, mi, s, ms) = civil(at);
@@ -200,6 +207,18 @@ mod tests {
         for text in ["", "3", "s", "3 parsecs", "-1s", "PT3ms", "1e400h"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn times_that_differ_never_look_the_same_beside_each_other() {
+        let shown = |one, other| {
+            let (one, other) = show_apart(Duration::from_millis(one), Duration::from_millis(other));
+            format!("{one}, {other}")
+        };
+        assert_eq!(shown(5_001, 5_000), "5001 ms, 5000 ms");
+        assert_eq!(shown(3_600_000, 3_601_000), "3600000 ms, 3601000 ms");
+        assert_eq!(shown(5_000, 5_000), "5.0 s, 5.0 s");
+        assert_eq!(shown(5_200, 5_000), "5.2 s, 5.0 s");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::health::{Health, Question};
 use crate::id::{Region, RunId, Unit};
 use crate::placement::{Intent, Mode, Placement, Verb};
 use crate::plan::{DecisionMode, Plan, RejoinMode, Shares};
-use crate::time::{Wall, as_ms, show_duration, show_wall};
+use crate::time::{Wall, as_ms, show_apart, show_duration, show_wall};
 use drain::{drain, is_dark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -256,7 +256,7 @@ pub enum Reason {
     /// The objective would be missed.
     #[error(
         "a failover to {region} may lose the last {}, the objective allows {}: decide by hand",
-        show_duration(*exposure), show_duration(*rpo)
+        show_apart(*exposure, *rpo).0, show_apart(*exposure, *rpo).1
     )]
     PastRpo {
         region: Region,

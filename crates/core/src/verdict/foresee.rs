@@ -15,6 +15,9 @@ impl Judgement {
             return None;
         }
         let loss = match self.exposure_of(to) {
+            Some(lacks) if lacks.as_millis() == 0 => {
+                format!("of what was acknowledged, nothing is known that {to} lacks")
+            }
             Some(lacks) => format!("{to} may lack the last {} of what was acknowledged", show_duration(lacks)),
             None => format!("nothing says how much of what was acknowledged {to} lacks"),
         };
@@ -80,6 +83,10 @@ mod tests {
     fn a_failover_from_a_lost_region_says_only_what_it_may_lose() {
         let found = judged(Verdict::RegionLost).foresee(&intent(Mode::Ungraceful, "west")).unwrap();
         assert_eq!(found.severity, Severity::Note);
+        let mut level = judged(Verdict::RegionLost);
+        level.candidates[0].exposure = Some(Duration::ZERO);
+        let found = level.foresee(&intent(Mode::Ungraceful, "west")).unwrap();
+        assert_eq!(found.message, "of what was acknowledged, nothing is known that west lacks");
         let mut blind = judged(Verdict::RegionLost);
         blind.candidates.clear();
         let found = blind.foresee(&intent(Mode::Ungraceful, "west")).unwrap();
