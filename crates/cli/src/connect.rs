@@ -4,6 +4,7 @@ use crate::command::check;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
 use pilotlight_core::code::{self, Code};
+use pilotlight_core::id::Region;
 use pilotlight_core::plan::{Member, Plan, SecretRef};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -16,6 +17,17 @@ pub(crate) fn read_plan(file: &Path) -> Result<Plan, CliError> {
         let exit = e.code().exit().into();
         CliError::told(exit)
     })
+}
+
+/// A region of the plan by the name that was typed; one that is not there is told before anybody is asked.
+pub(crate) fn region(plan: &Plan, name: &str) -> Result<Region, CliError> {
+    if let Some(region) = plan.regions.iter().find(|region| region.as_str() == name) {
+        return Ok(region.clone());
+    }
+    let known: Vec<&str> = plan.regions.iter().map(Region::as_str).collect();
+    Err(CliError::say(Exit::Usage, format!("the plan has no region {name}"))
+        .code(code::NO_SUCH_NAME.as_str())
+        .hint(format!("its regions are {}", known.join(", "))))
 }
 
 /// Why an address cannot be listened on: taken by somebody, or none of this machine.

@@ -224,6 +224,7 @@ catalogue! {
     NOT_NOW = "PL-0602", Refused;
     NO_SUCH_BUNDLE = "PL-0603", Usage;
     BUNDLE_WITHOUT_ROWS = "PL-0604", Usage;
+    RUN_UNREACHED = "PL-0605", Failed;
 
     POSTGRES_PROGRAMS = "PL-0701", Failed;
     DATA_DIRECTORY = "PL-0702", Failed;
@@ -429,7 +430,7 @@ mod tests {
             assert_eq!(Code::find(text), None, "{text}");
         }
         assert_eq!(Code::nearest("PL-O104"), Some(PLAN_UNKNOWN_KEY));
-    }
         assert_eq!(Code::nearest("lp-0104"), Some(PLAN_UNKNOWN_KEY), "two that changed places");
         assert_eq!(Code::nearest("PL-9999"), None);
+    }
 }

@@ -17,7 +17,7 @@
 //! | `GET /v1/rescue/{bundle}?from=&most=` | | [`pilotlight_core::rescue::Shown`] |
 //! | `POST /v1/rescue/{bundle}/classify`, `/apply` | [`view::RescueRequest`] | [`view::RescueReply`] |
 //! | `POST /v1/hold` | [`view::HoldRequest`] | [`view::HoldReply`] |
-//! | `POST /v1/units/{unit}/acknowledge` | [`view::AcknowledgeRequest`] | 204 |
+//! | `POST /v1/units/{unit}/acknowledge` | [`view::AcknowledgeRequest`] | [`view::AcknowledgeReply`] |
 //!
 //! Border: translates; decides nothing. Every error is a [`view::ErrorBody`].
 
@@ -49,7 +49,7 @@ use pilotlight_engine::store::UnitsError;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
-use view::{AcknowledgeRequest, HoldReply, HoldRequest, MoveReply, MoveRequest, StatusView};
+use view::{AcknowledgeReply, AcknowledgeRequest, HoldReply, HoldRequest, MoveReply, MoveRequest, StatusView};
 
 /// A person waits for it.
 const HOLD_WITHIN: Duration = Duration::from_secs(5);
@@ -169,7 +169,7 @@ async fn acknowledge(
     State(desk): State<Arc<Desk>>,
     Path(unit): Path<Unit>,
     Body(request): Body<AcknowledgeRequest>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<Json<AcknowledgeReply>, Refusal> {
     let refused = |e: UnitsError| match &e {
         UnitsError::Busy { unit, run } => moves::already_moving(unit, run),
         _ => Refusal::new(
@@ -183,6 +183,5 @@ async fn acknowledge(
         true => behind::raise(&desk, &unit, &request.by).await,
         false => behind::acknowledge(&desk, &unit, &request.by).await,
     };
-    noted.map_err(refused)?;
-    Ok(StatusCode::NO_CONTENT)
+    noted.map_err(refused).map(|was_open| Json(AcknowledgeReply { was_open }))
 }

@@ -35,22 +35,24 @@ pub(crate) fn refusal(finding: &Finding) -> Refusal {
 }
 
 /// A person says that this is the store to go on with, and that nobody leads from another.
-pub(crate) async fn raise(desk: &Desk, unit: &Unit, by: &str) -> Result<(), UnitsError> {
+pub(crate) async fn raise(desk: &Desk, unit: &Unit, by: &str) -> Result<bool, UnitsError> {
     let record = desk.engine.raise_epoch(unit).await?;
     tracing::warn!(%unit, by, epoch = %record.epoch, "the epoch of the store was raised by hand");
-    acknowledge(desk, unit, by).await?;
+    let was_open = acknowledge(desk, unit, by).await?;
     if desk.terms.newer_than(desk.lead.term()).is_some() {
         // Last: it ends this term.
         desk.terms.go_over();
     }
-    Ok(())
+    Ok(was_open)
 }
 
-/// A person has seen the last failover.
-pub(crate) async fn acknowledge(desk: &Desk, unit: &Unit, by: &str) -> Result<(), UnitsError> {
+/// A person has seen the last failover; whether there was one that nobody had seen.
+pub(crate) async fn acknowledge(desk: &Desk, unit: &Unit, by: &str) -> Result<bool, UnitsError> {
+    let last = desk.engine.granter().unit(unit).and_then(|record| record.failed_over);
+    let was_open = last.is_some_and(|failover| failover.acknowledged_by.is_none());
     desk.engine.acknowledge(unit, by).await?;
-    tracing::info!(%unit, by, "the last failover was acknowledged");
-    Ok(())
+    tracing::info!(%unit, by, was_open, "the last failover was acknowledged");
+    Ok(was_open)
 }
 
 /// A store that agents have heard say more has an old candidate: before anything else is decided, it has none.

@@ -76,7 +76,7 @@ impl OffstageTerm {
 
     /// A person says that this is the store to go on with.
     pub async fn raise_epoch(&self, unit: &Unit, by: &str) -> Result<(), UnitsError> {
-        behind::raise(&self.0.desk, unit, by).await
+        behind::raise(&self.0.desk, unit, by).await.map(|_| ())
     }
 
     /// The engine, for people who steer runs.

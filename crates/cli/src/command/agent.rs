@@ -7,7 +7,6 @@ use crate::{connect, wiring};
 use anyhow::Context;
 use pilotlight_agent::{AgentParts, FileNotes, GuardRuns, HttpWay};
 use pilotlight_core::code;
-use pilotlight_core::id::Region;
 use pilotlight_driver::clock::SystemClock;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,13 +17,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode, CliError> {
     log_to_stderr();
     let plan = Arc::new(connect::read_plan(&args.plan.plan)?);
-    let region = Region::new(&args.region);
-    if !plan.regions.contains(&region) {
-        let known: Vec<&str> = plan.regions.iter().map(Region::as_str).collect();
-        return Err(CliError::say(Exit::Usage, format!("the plan has no region {region}"))
-            .code(code::NO_SUCH_NAME.as_str())
-            .hint(format!("its regions are {}", known.join(", "))));
-    }
+    let region = connect::region(&plan, &args.region)?;
     let token = connect::secret(plan.controller.token_of_agent(&region))?;
     let local = wiring::region::wire(&plan, &region, &args.state)?;
     let notes = FileNotes::open(&args.state)

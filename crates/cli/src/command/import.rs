@@ -32,11 +32,30 @@ enum SourceError {
     Failed { path: PathBuf, said: String },
 }
 
+impl SourceError {
+    fn hint(&self) -> &'static str {
+        match self {
+            SourceError::Unreadable { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
+                "name the folder of the configuration, a state file, or what `terraform show -json` printed"
+            }
+            SourceError::Unreadable { .. } => "may you read it, and is it text?",
+            SourceError::TooLarge(_) => "is it a state at all? give what `terraform show -json` prints",
+            SourceError::NotRun(_) => {
+                "run `terraform show -json > state.json` where it is installed, and give that file instead"
+            }
+            SourceError::Failed { .. } => {
+                "run that command by hand, after `terraform init`; or give a file with what it prints"
+            }
+        }
+    }
+}
+
 /// Writes the plan and tells every finding.
 pub(crate) fn terraform(args: &ImportTerraformArgs) -> Result<ExitCode, CliError> {
     let no_state = |e: SourceError| {
         let code = code::IMPORT_NO_STATE;
-        CliError::new(code.exit().into(), e).code(code.to_string()).hint("give a file instead, or try it by hand")
+        let hint = e.hint();
+        CliError::new(code.exit().into(), e).code(code.to_string()).hint(hint)
     };
     let json = read(&args.source).map_err(no_state)?;
     let imported = import(&json).map_err(|e| {

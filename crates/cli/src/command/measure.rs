@@ -48,6 +48,7 @@ pub(crate) async fn run(args: &MeasureArgs) -> Result<ExitCode, CliError> {
     let time = args.duration;
     let client = start(&plan, args).await?;
     let mut narrator = Narrator::new(if args.view.json { Voice::Stderr } else { Voice::Stdout });
+    narrator.line(&beginning(&plan, args));
     tokio::select! {
         () = tell(&client, args, &mut narrator) => {}
         () = interrupt() => {}
@@ -67,6 +68,16 @@ pub(crate) async fn run(args: &MeasureArgs) -> Result<ExitCode, CliError> {
         return Err(CliError::say(Exit::Failed, said).code(code::FILE_NOT_WRITTEN.as_str()).hint(LOG_HINT));
     }
     Ok(if felt.traffic.failed == 0 { ExitCode::SUCCESS } else { Exit::Failed.into() })
+}
+
+/// What it does from now on: its requests are as real as those of users.
+fn beginning(plan: &Plan, args: &MeasureArgs) -> String {
+    let Some(measure) = &plan.measure else { return String::new() };
+    let until = args.duration.map_or("until Ctrl-C".to_owned(), |time| format!("for {}", show_duration(time)));
+    format!(
+        "sends {} requests a second to {} {until}; they are real: what they write is written",
+        measure.rate, measure.url
+    )
 }
 
 async fn start(plan: &Plan, args: &MeasureArgs) -> Result<ClientHandle, CliError> {

@@ -77,11 +77,14 @@ pub(crate) async fn run(verb: MoveVerb, args: &MoveArgs) -> Result<ExitCode, Cli
 /// Shows what will be touched, asks, starts the run and follows it.
 async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
+    let known = |name: &str| connect::region(&plan, name);
+    let target = args.to.as_deref().map(known).transpose()?;
+    word.writer_is_off.as_ref().map(|region| known(region.as_str())).transpose()?;
     let operator = Operator::of(&plan)?;
     let request = MoveRequest {
         verb,
         unit: args.how.unit.as_deref().map(Unit::from),
-        target: args.to.as_deref().map(Region::new),
+        target,
         mode: None,
         dry_run: true,
         waive_rescue: word.waive_rescue,
@@ -193,23 +196,23 @@ fn show_dry_run(
         };
         println!("{:>3}. {} [{would}]\n     {}", number + 1, step.title, step.why);
     }
-    println!();
-    show_findings(findings.iter().chain(steps.iter().flat_map(|s| &s.findings)));
-    Ok(())
     if let Some(lasts) = drill {
         println!("\n{}", afterwards(runbook, lasts));
     }
+    println!();
+    show_findings(findings.iter().chain(steps.iter().flat_map(|s| &s.findings)));
+    Ok(())
 }
 
-/// What stands in the way, each once although it may concern several steps.
-fn show_findings<'a>(findings: impl Iterator<Item = &'a Finding>) {
-    let mut seen: Vec<&str> = Vec::new();
 /// What becomes of a drill when its run has ended.
 fn afterwards(runbook: &Runbook, lasts: Duration) -> String {
     let (lasts, home) = (show_duration(lasts), &runbook.from);
     format!("Then the drill goes on for {lasts}, and Pilotlight takes the writer back to {home} by itself.")
 }
 
+/// What stands in the way, each once although it may concern several steps.
+fn show_findings<'a>(findings: impl Iterator<Item = &'a Finding>) {
+    let mut seen: Vec<&str> = Vec::new();
     for finding in findings {
         if seen.contains(&finding.message.as_str()) {
             continue;
@@ -253,13 +256,10 @@ mod tests {
     use pilotlight_core::behind::Lack;
     use pilotlight_core::effect::Effect;
     use pilotlight_core::id::Epoch;
+    use pilotlight_core::placement::{Intent, Mode, Placement};
     use pilotlight_core::runbook::Basis;
     use pilotlight_engine::Behind;
 
-    use pilotlight_core::placement::{Intent, Mode, Placement};
-    #[test]
-    fn a_dry_run_is_blocked_by_a_step_and_by_what_keeps_the_whole_move_from_starting() {
-        let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0 };
     #[test]
     fn a_dry_run_of_a_drill_says_how_long_it_goes_on_and_who_takes_it_back() {
         let target = Placement::in_region(&"west".into());
@@ -272,6 +272,9 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_dry_run_is_blocked_by_a_step_and_by_what_keeps_the_whole_move_from_starting() {
+        let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0 };
         let behind = Behind { unit: "shop".into(), stored: basis(1), met: basis(7), lack: Lack::Epoch };
         let behind = Finding::from(behind);
         let note = Finding { severity: Severity::Warning, ..behind.clone() };

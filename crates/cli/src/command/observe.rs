@@ -49,8 +49,11 @@ fn named(plan: &Plan, name: Option<&str>) -> Result<Observer, CliError> {
         None if known.len() == 1 => Ok(known[0].clone()),
         Some(name) if known.iter().any(|o| o.as_str() == name) => Ok(Observer::new(name)),
         _ => {
-            let what =
-                name.map_or("the plan has no single observer".to_owned(), |n| format!("the plan has no observer {n}"));
+            let what = match name {
+                Some(name) => format!("the plan has no observer {name}"),
+                None if known.is_empty() => "the plan has no observer".to_owned(),
+                None => "the plan has several observers".to_owned(),
+            };
             let names: Vec<&str> = known.iter().map(Observer::as_str).collect();
             let hint = match names.as_slice() {
                 [] => "name this place in `policy.observers` of the plan, for controller and agents too".to_owned(),

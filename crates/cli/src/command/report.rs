@@ -14,12 +14,14 @@ use std::process::ExitCode;
 /// Writes report.html and report.json.
 pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode, CliError> {
     let plan = connect::read_plan(&args.plan.plan)?;
+    // What is wrong here is told without asking anybody.
+    let requests = args.requests.as_deref().map(|path| Ok::<_, CliError>((path, felt::read(path)?))).transpose()?;
+    writable(&args.output)?;
     let operator = Operator::of(&plan)?;
     let run = named_or_newest(&operator, args.run.as_deref()).await?;
-    writable(&args.output)?;
     let make = || std::fs::create_dir_all(&args.output).map_err(|e| not_written(&args.output, e));
-    if let Some(requests) = &args.requests {
-        let report = felt::report(&plan, &operator, &run, requests).await?;
+    if let Some((requests, lines)) = &requests {
+        let report = felt::report(&plan, &operator, &run, (requests, lines)).await?;
         make()?;
         let written = report.write(&args.output);
         let page = written.map_err(|e| not_written(&e.path, e.cause))?;

@@ -18,8 +18,9 @@ pub(crate) async fn show(args: &RunbookShowArgs) -> Result<ExitCode, CliError> {
         return Err(error.code(code::COMMAND_LINE.as_str()).hint(hint));
     }
     let plan = connect::read_plan(&args.plan.plan)?;
+    let to = args.to.as_deref().map(|to| connect::region(&plan, to)).transpose()?;
     let operator = Operator::of(&plan)?;
-    let target = args.to.as_ref().map(|to| format!("&target={to}")).unwrap_or_default();
+    let target = to.map(|to| format!("&target={to}")).unwrap_or_default();
     let verb = Verb::from(args.verb);
     let runbook: Runbook = operator.get(&format!("/v1/runbook?verb={verb}{target}")).await?;
     match args.format {

@@ -5,6 +5,7 @@ use crate::error::{CliError, Exit};
 use crate::follow::{Follower, Stopped};
 use crate::narrator::{Narrator, Voice};
 use crate::operator::Operator;
+use pilotlight_core::code;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::{Condition, RunResult, RunView};
 use std::process::ExitCode;
@@ -34,9 +35,12 @@ pub(crate) async fn to_the_end(operator: &Operator, run: &RunId, json: bool) -> 
     }
     Ok(match ended {
         End::Ended(RunResult::Done | RunResult::DoneWithWarnings) => ExitCode::SUCCESS,
-        End::Ended(_) => {
-            eprintln!("look at `pilotlight run show {run}` and `pilotlight status`");
-            Exit::Failed.into()
+        End::Ended(result) => {
+            return Err(CliError::say(Exit::Failed, format!("{run} has not done what it was to do: {result}"))
+                .code(code::RUN_UNREACHED.as_str())
+                .hint(format!(
+                    "`pilotlight run show {run}` says which step and why, `pilotlight status` how it stands now"
+                )));
         }
         End::Waits(why) => {
             eprintln!("the run waits for a person:");

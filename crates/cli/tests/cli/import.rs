@@ -55,7 +55,7 @@ fn a_plan_is_replaced_only_by_force_and_no_state_is_refused() {
     assert!(err.contains("PL-0850") && err.contains("terraform show -json"), "{err}");
     let (code, _, err) = said(&run(folder.path(), &["import", "terraform", "nowhere"]));
     assert_eq!(code, 2, "{err}");
-    assert!(err.contains("cannot read nowhere"), "{err}");
+    assert!(err.contains("cannot read nowhere") && err.contains("hint: name the folder"), "{err}");
     fs::write(folder.path().join("empty.json"), r#"{"format_version": "1.0"}"#).unwrap();
     let (code, _, err) = said(&run(folder.path(), &["import", "terraform", "empty.json", "--force"]));
     assert_eq!(code, 2, "{err}");

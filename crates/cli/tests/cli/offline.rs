@@ -110,6 +110,10 @@ fn a_request_log_that_is_cut_off_ends_with_a_whole_line_and_is_told() {
     assert_eq!(code, 1, "{out}{err}");
     let log = fs::read_to_string(folder.path().join("requests.jsonl")).unwrap();
     assert!(log.ends_with('\n') && log.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{log}");
+    assert!(
+        out.starts_with("sends ") && out.contains(" requests a second to http") && out.contains("they are real"),
+        "{out}"
+    );
     assert_eq!(out.matches("PL-0004: nothing more is written").count(), 1, "{out}");
     assert!(
         err.contains(&format!("error[PL-0004]: the request log requests.jsonl has {} of ", log.lines().count())),

@@ -34,6 +34,26 @@ fn a_controller_that_is_not_there_is_named_with_its_code() {
 }
 
 #[test]
+fn what_is_wrong_with_the_command_is_told_without_asking_anybody() {
+    let folder = tempfile::tempdir().unwrap();
+    plan(folder.path());
+    for (words, told) in [
+        (&["switchover", "--to", "mars", "--dry-run"][..], "PL-0871"),
+        (&["drain", "--from", "mars"], "PL-0871"),
+        (&["failover", "--writer-is-off", "mars"], "PL-0871"),
+        (&["runbook", "show", "failover", "--to", "mars"], "PL-0871"),
+        (&["report", "--requests", "nope.jsonl"], "PL-0005"),
+        (&["observe"], "the plan has no observer"),
+    ] {
+        let output = pilotlight(folder.path()).args(words).env("PILOTLIGHT_TOKEN", "secret").output().unwrap();
+        let (code, out, err) = said(&output);
+        assert_eq!((code, out.as_str()), (2, ""), "{words:?}: {err}");
+        assert!(err.contains(told) && !err.contains("PL-0403") && err.contains("hint: "), "{words:?}: {err}");
+        assert!(told != "PL-0871" || err.contains("no region mars") && err.contains("east, west"), "{words:?}: {err}");
+    }
+}
+
+#[test]
 fn what_is_waited_for_in_vain_is_told_meanwhile_and_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     plan(folder.path());

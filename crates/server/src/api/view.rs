@@ -441,6 +441,13 @@ pub struct HoldReply {
     pub shared: bool,
 }
 
+/// What an acknowledgement changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgeReply {
+    /// There was a failover that nobody had acknowledged.
+    pub was_open: bool,
+}
+
 /// `POST /v1/units/{unit}/acknowledge`: allows the next automatic failover.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcknowledgeRequest {

@@ -4,7 +4,7 @@
 use super::lab::Lab;
 use super::several::Three;
 use super::wait::until;
-use crate::api::view::{AcknowledgeRequest, DecisionView, StatusView};
+use crate::api::view::{AcknowledgeReply, AcknowledgeRequest, DecisionView, StatusView};
 use pilotlight_core::exposed::Exposed;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::remembered::{Ended, Remembered};
@@ -100,7 +100,7 @@ async fn the_next_leader_holds_still_for_what_is_left_of_the_cool_down() {
     let path = format!("/v1/units/{unit}/acknowledge");
     let by = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: false };
     let leader = three.leader().await;
-    three.lab.send_at::<()>(three.addresses[leader], &path, &by).await.unwrap();
+    three.lab.send_at::<AcknowledgeReply>(three.addresses[leader], &path, &by).await.unwrap();
     three.until_well("east").await;
     three.lab.no_rule_was_broken();
 }
@@ -142,7 +142,11 @@ async fn what_two_leaders_have_counted_together_ends_the_cool_down() {
 async fn the_record_says_that_a_person_has_acknowledged() {
     let three = Three::failed_over(COOL_DOWN).await;
     let (leader, by) = (three.leader().await, AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: false });
-    three.lab.send_at::<()>(three.addresses[leader], "/v1/units/payments/acknowledge", &by).await.unwrap();
+    three
+        .lab
+        .send_at::<AcknowledgeReply>(three.addresses[leader], "/v1/units/payments/acknowledge", &by)
+        .await
+        .unwrap();
     let seen = |kept: &Remembered| kept.cool_down.as_ref().is_some_and(|c| c.ended == Some(Ended::Acknowledged));
     three.until_kept("it says so", seen).await;
     three.until_status("nothing bars the next", |s| left(s).is_none()).await;

@@ -2,7 +2,9 @@
 
 use super::lab::{Lab, reports};
 use super::wait::until;
-use crate::api::view::{AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView, StatusView};
+use crate::api::view::{
+    AcknowledgeReply, AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView, StatusView,
+};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
 use pilotlight_core::lease::LeaseSight;
@@ -191,6 +193,11 @@ async fn a_run_is_followed_paused_and_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_failover_by_itself_then_a_person_acknowledges() {
     let mut lab = Lab::up(|_| ()).await;
+    let by = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: false };
+    let unit = lab.status().await.unwrap().units[0].unit.clone();
+    let path = format!("/v1/units/{unit}/acknowledge");
+    let reply: AcknowledgeReply = lab.send(&path, &by).await.unwrap();
+    assert!(!reply.was_open, "nothing has failed over yet");
     lab.lose("east");
     lab.until("west is well", |s| s.is_well("west")).await;
     lab.world.heal("east");
@@ -204,9 +211,8 @@ async fn one_failover_by_itself_then_a_person_acknowledges() {
         DecisionView::Start { .. } => false,
     };
     lab.until("it holds still", holds).await;
-    let by = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: false };
-    let unit = lab.status().await.unwrap().units[0].unit.clone();
-    lab.send::<()>(&format!("/v1/units/{unit}/acknowledge"), &by).await.unwrap();
+    let reply: AcknowledgeReply = lab.send(&path, &by).await.unwrap();
+    assert!(reply.was_open);
     lab.until("east is well", |s| s.is_well("east")).await;
     lab.no_rule_was_broken();
 }
@@ -251,7 +257,7 @@ async fn a_store_that_was_lost_moves_nothing_until_a_person_has_looked_and_lease
     assert!(findings.iter().any(|f| f.code == "PL-0874" && f.severity == Severity::Blocker), "{findings:?}");
     let unit = lab.status().await.unwrap().units[0].unit.clone();
     let word = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: true };
-    lab.send::<()>(&format!("/v1/units/{unit}/acknowledge"), &word).await.unwrap();
+    lab.send::<AcknowledgeReply>(&format!("/v1/units/{unit}/acknowledge"), &word).await.unwrap();
     lab.until("west is well", |s| s.is_well("west") && !behind(s)).await;
     begun(&lab, Verb::Failback, None).await;
     lab.until("east is well", |s| s.is_well("east")).await;

@@ -5,7 +5,7 @@ use super::lab::Lab;
 use super::several::{LEAD, Three};
 use super::steering::begun;
 use super::wait::until;
-use crate::api::view::{AcknowledgeRequest, DecisionView, StatusView};
+use crate::api::view::{AcknowledgeReply, AcknowledgeRequest, DecisionView, StatusView};
 use pilotlight_core::candidate::Waits;
 use pilotlight_core::leader::Term;
 use pilotlight_core::lease::LeaseSight;
@@ -114,7 +114,7 @@ async fn after_a_lost_store_whose_epoch_was_raised_there_is_a_candidate_again() 
     let leased = |s: &StatusView| matches!(s.units[0].lease, LeaseSight::Held { .. });
     lab.until("it holds still and the lease goes on", |s| is_behind(s, "epoch 1 ") && leased(s)).await;
     let word = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: true };
-    lab.send::<()>("/v1/units/payments/acknowledge", &word).await.unwrap();
+    lab.send::<AcknowledgeReply>("/v1/units/payments/acknowledge", &word).await.unwrap();
     lab.until("it holds no more", |s| s.is_well("east") && !is_behind(s, "")).await;
     until_west_is_the_candidate(&lab).await;
     lab.until("it is known what would be lost", StatusView::knows_exposure).await;
@@ -159,7 +159,7 @@ async fn controllers_whose_shared_store_was_emptied_say_that_nobody_obeys_them_a
     assert!(is_behind(&status, "--raise-epoch"), "{status:#?}");
     let word = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: true };
     let at = three.addresses[second];
-    three.lab.send_at::<()>(at, "/v1/units/payments/acknowledge", &word).await.unwrap();
+    three.lab.send_at::<AcknowledgeReply>(at, "/v1/units/payments/acknowledge", &word).await.unwrap();
     until("agents obey it, and there is a candidate again", async || {
         let status: StatusView = three.ask(second, "/v1/status").await?;
         let waits = three.lab.world.copy("database", "east").unwrap().waits;

@@ -24,17 +24,26 @@ const BEFORE: Duration = Duration::from_secs(60);
 /// How long after its end a run's change may take to reach users.
 const AFTER: Duration = Duration::from_secs(300);
 
+/// The log of the outside client.
+pub(super) fn read(requests: &Path) -> Result<Vec<LogLine>, CliError> {
+    read_log(requests).map_err(|e| unreadable(requests, e))
+}
+
 /// The report of an ended run with what the requests of a log say.
-pub(super) async fn report(plan: &Plan, operator: &Operator, run: &RunId, requests: &Path) -> Result<Report, CliError> {
+pub(super) async fn report(
+    plan: &Plan,
+    operator: &Operator,
+    run: &RunId,
+    (requests, lines): (&Path, &[LogLine]),
+) -> Result<Report, CliError> {
     let view: RunView = operator.get(&format!("/v1/runs/{run}")).await?;
     let Some(ended) = view.ended else {
         return Err(CliError::say(Exit::Failed, format!("run {run} has not ended, so its report is not whole"))
             .code(code::NO_SUCH_RUN.as_str())
             .hint(format!("`pilotlight run watch {run}` follows it to its end")));
     };
-    let lines = read_log(requests).map_err(|e| unreadable(requests, e))?;
     let others: RunsView = operator.get("/v1/runs").await?;
-    let samples = between(&lines, window(&view, ended, &others.runs));
+    let samples = between(lines, window(&view, ended, &others.runs));
     if !samples.iter().any(|s| s.wall <= ended) || !samples.iter().any(|s| s.wall >= view.started) {
         let (from, until) = (show_wall(view.started), show_wall(ended));
         let why =
