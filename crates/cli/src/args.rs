@@ -92,7 +92,7 @@ pub(crate) enum Verb {
     },
     /// Confirms commits beside a writer; an agent starts it
     #[command(hide = true)]
-    Gate,
+    Gate(GateArgs),
     /// Measures moves beside the floor on this machine
     #[command(hide = true)]
     Bench(BenchArgs),
@@ -105,6 +105,15 @@ pub(crate) enum Verb {
     /// Lets clients through to a server while its agent holds the lease; started by the agent
     #[command(hide = true)]
     Proxy(ProxyArgs),
+}
+
+/// Whose gate it is: for `ps` only, all it goes by comes from its agent.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GateArgs {
+    /// The component
+    pub(crate) component: Option<String>,
+    /// The region
+    pub(crate) region: Option<String>,
 }
 
 /// What a proxy is between.

@@ -113,7 +113,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Verb::Explain(args) => command::offline::explain(&args),
         Verb::Completions { shell } => command::completions::print(shell),
         Verb::Dns(args) => runtime("dns")?.block_on(command::dns::run(&args)),
-        Verb::Gate => command::gate::run(),
+        Verb::Gate(_) => command::gate::run(),
         Verb::Bench(args) => runtime("bench")?.block_on(command::bench::run(args)),
         Verb::Safety(args) => runtime("safety")?.block_on(command::safety::run(args)),
         Verb::Proxy(args) => command::proxy::run(&args),
