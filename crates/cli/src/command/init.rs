@@ -57,7 +57,7 @@ pub(crate) fn run(request: &Request<'_>, out: &mut dyn Write) -> Result<(), Init
     // The plan is written; a closed pipe must not make that look like a failure.
     let _ = writeln!(
         out,
-        "wrote {0}\nnext: put your hosts and ports in, then  pilotlight check {0}",
+        "wrote {0}\nnext: put your hosts and ports in, remove the examples payments and warm-cache, then  pilotlight check {0}",
         request.plan.display()
     );
     Ok(())
