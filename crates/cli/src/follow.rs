@@ -161,6 +161,7 @@ impl Follower {
             Event::Paused { by, why } if why.is_empty() => format!("the run was paused by {by}"),
             Event::Paused { by, why } => format!("the run was paused by {by}: {why}"),
             Event::Withdrawn { why, .. } => format!("the run is withdrawn: {why}"),
+            Event::Overtaken { why } => format!("nothing is taken back any more: {why}"),
             Event::RunEnded { result } => format!("the run has ended: {result}"),
             _ => return None,
         })

@@ -124,6 +124,12 @@ impl EffectKey {
         Self(format!("{run}/{step}/undo-{attempt}"))
     }
 
+    /// Where the keys of attempts to undo the same step begin, in their order; `None` of such a key itself.
+    pub fn first_undo(&self) -> Option<Self> {
+        let (step, attempt) = self.0.rsplit_once('/')?;
+        (!attempt.starts_with("undo-")).then(|| Self(format!("{step}/undo-")))
+    }
+
     /// The key of one part of an effect that consists of several: `run/step.part/attempt`.
     #[must_use]
     pub fn part(&self, part: &str) -> Self {

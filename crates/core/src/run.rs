@@ -8,7 +8,8 @@
 //! - the state follows from the records alone: replay of any prefix gives the state the writer had there;
 //! - no step starts before every step it needs is done, skipped or passed over with a warning;
 //! - an outcome that is unknown leads to a look, never to another attempt;
-//! - once a step with no return has started and may have changed something, nothing is undone any more;
+//! - once a step with no return has started and may have changed something, nothing is undone any more; nor is it once the
+//!   store was found to be an old copy, whose records may end before such a step;
 //! - what makes the old writer silent (fence, lapse, stop) is never skipped by hand.
 
 mod commands;
@@ -124,6 +125,9 @@ pub enum Event {
     AbortAsked { by: String },
     /// It was prepared for a lost writer, which works again; nothing of it has begun but messages.
     Withdrawn { why: String, evidence: Vec<String> },
+    /// The store lacks something that was heard of it: the run may have got further than its records say. It only goes
+    /// forward from here.
+    Overtaken { why: String },
     /// The intent to take a step back.
     UndoStarted { step: StepId, attempt: u32 },
     /// The driver answered.
@@ -150,6 +154,7 @@ impl Event {
             Event::Resumed { .. } => "resumed",
             Event::AbortAsked { .. } => "abort-asked",
             Event::Withdrawn { .. } => "withdrawn",
+            Event::Overtaken { .. } => "overtaken",
             Event::UndoStarted { .. } => "undo-started",
             Event::UndoReturned { .. } => "undo-returned",
             Event::Stuck { .. } => "stuck",
@@ -175,6 +180,7 @@ impl Event {
             | Event::Resumed { .. }
             | Event::AbortAsked { .. }
             | Event::Withdrawn { .. }
+            | Event::Overtaken { .. }
             | Event::RunEnded { .. } => None,
         }
     }

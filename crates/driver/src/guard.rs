@@ -8,6 +8,8 @@
 //!   older one still has under way. Only a fence does not wait: it is done at once, and again when the older has ended,
 //!   unless a newer epoch has come meanwhile: then only that one's fence can say that the place is silent;
 //! - a key that was answered is answered the same without doing anything, also after a crash;
+//! - what a run has taken back here it does not do again, nor is it told that it is done: such an order is from an old copy
+//!   of the controller's journal;
 //! - an opaque command whose end was never recorded is not run again: its outcome is unknown;
 //! - when the record cannot be written, nothing is done, except that a fence is always done first and recorded after.
 //!

@@ -324,10 +324,13 @@ impl Engine {
     /// run is lost to another controller, or when the engine is shut down.
     fn drive(&self, state: RunState, first: Option<Event>) {
         let (run, unit) = (state.run().clone(), state.unit().clone());
-        let live = Arc::new(Live::new(state));
+        let stop = self.0.stop.child_token();
+        let live = Arc::new(Live::new(state, &stop));
         let (ask, asked) = mpsc::channel(WISHES_WAITING);
-        let executor = Executor::new(Arc::clone(&self.0.parts), Arc::clone(&live), asked, self.0.stop.child_token());
+        let executor = Executor::new(Arc::clone(&self.0.parts), Arc::clone(&live), asked, stop);
         self.0.active().insert(run.clone(), Active { live, ask });
+        // What agents said before it was taken up counts as well.
+        self.bar_the_way_back(&unit);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
             let let_go = executor.drive(first).await;

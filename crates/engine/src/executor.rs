@@ -52,6 +52,8 @@ pub(crate) struct Live {
     state: Mutex<RunState>,
     stalled: Mutex<Option<StorageError>>,
     waits: Mutex<BTreeMap<StepId, Waits>>,
+    /// Ends every attempt at taking something back.
+    back: CancellationToken,
 }
 
 /// What a step that waits to see something saw instead.
@@ -62,8 +64,13 @@ pub(crate) struct Waits {
 }
 
 impl Live {
-    pub(crate) fn new(state: RunState) -> Self {
-        Self { state: Mutex::new(state), stalled: Mutex::default(), waits: Mutex::default() }
+    pub(crate) fn new(state: RunState, stop: &CancellationToken) -> Self {
+        Self { state: Mutex::new(state), stalled: Mutex::default(), waits: Mutex::default(), back: stop.child_token() }
+    }
+
+    /// The store may be an old copy: nothing that was not sent yet leads back. That it is so is recorded afterwards.
+    pub(crate) fn bars_the_way_back(&self) {
+        self.back.cancel();
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, RunState> {
@@ -345,7 +352,10 @@ impl Executor {
     }
 
     fn begin(&mut self, id: StepId, entry: Entry) {
-        let cancel = self.stop.child_token();
+        let cancel = match entry {
+            Entry::Undo { .. } | Entry::LookUndo { .. } => self.live.back.child_token(),
+            _ => self.stop.child_token(),
+        };
         let state = self.live.state();
         let Some(step) = state.runbook().step(&id).cloned() else { return };
         let attempt = Attempt {

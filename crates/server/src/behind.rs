@@ -58,6 +58,10 @@ pub(crate) async fn acknowledge(desk: &Desk, unit: &Unit, by: &str) -> Result<bo
 /// A store that agents have heard say more has an old candidate: before anything else is decided, it has none.
 pub(crate) async fn mend(desk: &Desk, unit: &Unit) {
     let behind = desk.engine.behind(unit);
+    // First: once it is mended, nobody could tell any more that a run in it is older than it seems.
+    if let Err(e) = desk.engine.overtake(unit).await {
+        return not_changed(desk, unit, &e);
+    }
     match desk.engine.mend_candidacy(unit).await {
         Ok(false) => {}
         Ok(true) => {

@@ -76,6 +76,8 @@ pub(crate) enum FaultKind {
     SlowRestart(Place),
     /// At its begin somebody copies the controllers' store; at its end they are stopped, and started again on that copy.
     PutBack,
+    /// The same, and the copy is taken while a run holds the unit.
+    PutBackInRun,
     /// The region of the standby is cut off.
     StandbyAway(Place),
     /// The standby dies; its agent makes it follow again, under another name.
@@ -195,6 +197,8 @@ pub(crate) enum Rare {
     PutBackWithdrawn,
     /// The same, and the standby comes back under another name meanwhile.
     PutBackRenamed,
+    /// A copy that is taken while a run holds the unit.
+    PutBackInRun,
     Emptied,
     /// A writer whose restart takes long.
     SlowRestart,
@@ -209,6 +213,7 @@ impl Rare {
             4 | 5 => Rare::PutBackRenamed,
             6 => Rare::Emptied,
             7..=9 => Rare::SlowRestart,
+            10..=12 => Rare::PutBackInRun,
             _ => Rare::Nothing,
         }
     }
@@ -220,6 +225,11 @@ impl Rare {
             return;
         }
         let (turn, begins) = (chance.of(&turns), chance.between(0, 4_000));
+        if self == Rare::PutBackInRun && chance.per_cent(75) {
+            // Only a move that somebody asked for is ever taken back.
+            let main = faults.iter_mut().filter(|f| f.when.begins() == Some(turn));
+            main.for_each(|f| (f.kind, f.lasts) = (FaultKind::Switchover, Duration::ZERO));
+        }
         let mut beside = |after: u64, lasts: u64, kind: FaultKind| {
             let when = When::Beside { turn, after: ms(begins + after) };
             faults.push(Fault { at: Duration::ZERO, lasts: ms(lasts), when, kind });
@@ -235,6 +245,11 @@ impl Rare {
             Rare::PutBackRenamed => {
                 beside(0, chance.between(1_500, 4_500), FaultKind::PutBack);
                 beside(soon, 0, FaultKind::StandbyDies(Place::West));
+            }
+            Rare::PutBackInRun => {
+                let when = When::Beside { turn, after: Duration::ZERO };
+                let lasts = ms(chance.between(3_000, 6_000));
+                faults.push(Fault { at: Duration::ZERO, lasts, when, kind: FaultKind::PutBackInRun });
             }
             Rare::Emptied => beside(0, 0, FaultKind::EmptyStore),
             Rare::SlowRestart => {

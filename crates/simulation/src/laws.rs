@@ -55,6 +55,8 @@ laws! {
     ToldSpanHolds = "told-span-holds",
     /// A planned move loses nothing.
     HandOverLosesNothing = "hand-over-loses-nothing",
+    /// Once a copy was promoted, no run makes an older writer the writer again.
+    NoWayBack = "no-way-back",
     /// What was acknowledged is on the new writer, on a disk, or was kept before a rewind.
     NothingVanishes = "nothing-vanishes",
     /// A name that was published is never empty.

@@ -55,7 +55,7 @@ impl RunState {
             return vec![Command::End { result }];
         }
         let mut commands: Vec<Command> = self.open().filter_map(|i| self.command(i)).collect();
-        if self.is_unwinding() && !self.in_flight() {
+        if self.is_unwinding() && !self.in_flight() && !self.is_past_return() {
             commands.extend(self.undo_command());
         }
         commands
@@ -64,7 +64,7 @@ impl RunState {
     /// The end the run has reached, if it has reached one.
     pub(super) fn end(&self) -> Option<RunResult> {
         if self.is_unwinding() {
-            if self.in_flight() {
+            if self.in_flight() || self.stands_half_undone() {
                 return None;
             }
             if self.is_past_return() {
@@ -79,6 +79,16 @@ impl RunState {
             };
         }
         (self.all_settled() && self.paused.is_none()).then(|| self.result())
+    }
+
+    /// Something that was done stays, although the run is taken back.
+    fn something_stays(&self) -> bool {
+        let stays = |i: &usize| match self.steps[*i].phase {
+            Phase::Undone => false,
+            Phase::Left { .. } => true,
+            _ => self.steps[*i].touched && !leaves_nothing(&self.step(*i).effect),
+        };
+        self.order.iter().any(stays)
     }
 
     fn result(&self) -> RunResult {
@@ -131,4 +141,17 @@ impl RunState {
             _ => Some(Command::Undo { step, attempt: 1, effect }),
         }
     }
+}
+
+/// Effects that need no way back because they leave nothing behind.
+fn leaves_nothing(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Checkpoint { .. }
+            | Effect::AwaitPosition { .. }
+            | Effect::Verify { .. }
+            | Effect::Watch { .. }
+            | Effect::Soak { .. }
+            | Effect::Notify { .. }
+    )
 }

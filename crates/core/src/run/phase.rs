@@ -53,6 +53,19 @@ impl Phase {
         matches!(self, Phase::Started | Phase::Accepted { .. } | Phase::Unknown)
     }
 
+    /// It is being taken back, or was.
+    pub(super) fn is_of_an_undo(&self) -> bool {
+        matches!(
+            self,
+            Phase::Undoing { .. }
+                | Phase::UndoUnknown { .. }
+                | Phase::UndoAgain { .. }
+                | Phase::UndoStuck { .. }
+                | Phase::Undone
+                | Phase::Left { .. }
+        )
+    }
+
     /// Only a person can bring it further, unless the run is being taken back.
     pub fn is_held(&self) -> bool {
         matches!(self, Phase::Failed { .. } | Phase::Stuck { .. } | Phase::UndoStuck { .. })

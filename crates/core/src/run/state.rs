@@ -58,11 +58,13 @@ pub struct RunState {
     open: BTreeSet<usize>,
     held: BTreeSet<usize>,
     unsettled: usize,
-    order: Vec<usize>,
+    pub(super) order: Vec<usize>,
     pub(super) paused: Option<(String, String)>,
     pub(super) abort: Option<String>,
     /// Why its reason is gone.
     pub(super) withdrawn: Option<String>,
+    /// Its records may lack what was done.
+    overtaken: bool,
     undo_after: Option<usize>,
     pub(super) ended: Option<(RunResult, Wall)>,
 }
@@ -111,6 +113,7 @@ impl RunState {
             paused: None,
             abort: None,
             withdrawn: None,
+            overtaken: false,
             undo_after: None,
             ended: None,
         })
@@ -157,6 +160,8 @@ impl RunState {
                 self.withdrawn = Some(why.clone());
                 self.paused = None;
             }
+            Event::Overtaken { .. } if !self.overtaken => self.overtaken = true,
+            Event::Overtaken { .. } => return Err(refuse("it is known already")),
             Event::RunEnded { result } if self.end() == Some(*result) => self.ended = Some((*result, record.at)),
             Event::RunEnded { .. } => return Err(refuse("the run is not at that end")),
             _ => {
@@ -223,11 +228,17 @@ impl RunState {
         self.graph.index.get(step).is_some_and(|i| self.graph.hands_over.contains(i))
     }
 
-    /// A step with no return may have changed something, was so already, or was passed over by a person who saw it done.
+    /// A step with no return may have changed something, was so already, or was passed over by a person who saw it done; or
+    /// it may have, and the records do not say so.
     pub fn is_past_return(&self) -> bool {
         let passed =
             |s: &StepState| s.touched || s.already.is_some() || matches!(s.phase, Phase::Done | Phase::Skipped { .. });
-        self.graph.no_return.iter().any(|i| passed(&self.steps[*i]))
+        self.overtaken || self.graph.no_return.iter().any(|i| passed(&self.steps[*i]))
+    }
+
+    /// Its records may lack what was done.
+    pub fn is_overtaken(&self) -> bool {
+        self.overtaken
     }
 
     /// Nothing new starts until a person says so.
@@ -244,7 +255,18 @@ impl RunState {
 
     /// No step starts any more; what is done is taken back or left.
     pub(super) fn is_unwinding(&self) -> bool {
-        self.abort.is_some() || self.withdrawn.is_some() || (self.undo_after.is_some() && !self.is_past_return())
+        let fails = self.undo_after.is_some() && !self.is_past_return();
+        self.abort.is_some() || self.withdrawn.is_some() || fails || (self.overtaken && self.has_undone())
+    }
+
+    /// Something was, or may have been, taken back: what came after it may not be done any more.
+    fn has_undone(&self) -> bool {
+        self.steps.iter().any(|s| s.phase.is_of_an_undo())
+    }
+
+    /// What was being taken back stays as it is until a person has looked: nobody knows how far the run got.
+    pub(super) fn stands_half_undone(&self) -> bool {
+        self.overtaken && self.abort.is_none() && self.has_undone()
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = usize> + '_ {
@@ -300,16 +322,6 @@ impl RunState {
                 && !matches!(self.steps[*i].phase, Phase::Undone | Phase::Left { .. })
         };
         self.order.iter().rev().copied().find(open)
-    }
-
-    /// Something that was done stays, although the run is taken back.
-    pub(super) fn something_stays(&self) -> bool {
-        let stays = |i: &usize| match self.steps[*i].phase {
-            Phase::Undone => false,
-            Phase::Left { .. } => true,
-            _ => self.steps[*i].touched && !leaves_nothing(&self.step(*i).effect),
-        };
-        self.order.iter().any(stays)
     }
 
     fn next_phase(&self, i: usize, event: &Event) -> Option<Phase> {
@@ -481,17 +493,4 @@ impl StepState {
             }
         }
     }
-}
-
-/// Effects that need no way back because they leave nothing behind.
-fn leaves_nothing(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::Checkpoint { .. }
-            | Effect::AwaitPosition { .. }
-            | Effect::Verify { .. }
-            | Effect::Watch { .. }
-            | Effect::Soak { .. }
-            | Effect::Notify { .. }
-    )
 }

@@ -1,6 +1,7 @@
 //! The state of a run as people and the API see it.
 
 use super::{Cause, Phase, RunResult, RunState};
+use crate::code;
 use crate::effect::Effect;
 use crate::id::{Application, Epoch, Region, RunId, StepId, Unit};
 use crate::outcome::{Failure, Output};
@@ -261,6 +262,10 @@ impl RunState {
         if let Some((by, reason)) = &self.paused {
             let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
             why.push(format!("paused by {by}{reason}; resume it or abort it"));
+        }
+        if self.stands_half_undone() {
+            let why_not = "the store may be an old copy, so nothing more is taken back";
+            why.push(format!("{}: {why_not}; look which copy is the newest, then end the run", code::STORE_BEHIND));
         }
         for i in self.held() {
             let id = &self.step(i).id;

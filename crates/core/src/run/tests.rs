@@ -123,7 +123,7 @@ fn position() -> Position {
 
 /// Any of the answers a driver may give.
 fn answer(dice: u8) -> Returned {
-    match dice % 12 {
+    match dice % 13 {
         0..5 => Ok(Outcome::Done { output: Output { position: Some(position()), ..Output::default() } }),
         5 => Ok(Outcome::Skipped { why: "so already".into() }),
         6 => Ok(Outcome::Warned { output: Output::default(), warning: "hm".into() }),
@@ -179,7 +179,7 @@ fn intrude(walk: &Walk, dice: u8, which: usize) -> Event {
     let steps = &walk.state.runbook().steps;
     let step = steps[which % steps.len()].id.clone();
     let by = "ada".to_owned();
-    match dice % 12 {
+    match dice % 13 {
         0 => Event::Paused { by, why: "tea".into() },
         1 | 2 => Event::Resumed { by },
         3 => Event::AbortAsked { by },
@@ -189,6 +189,7 @@ fn intrude(walk: &Walk, dice: u8, which: usize) -> Event {
         8 => Event::StepStarted { step, attempt: 1 },
         9 => Event::UndoStarted { step, attempt: 1 },
         10 => Event::StepHolds { step },
+        11 => Event::Overtaken { why: "an old copy".into() },
         _ => Event::RunEnded { result: RunResult::Done },
     }
 }
@@ -234,6 +235,9 @@ fn check(before: &RunState, event: &Event) {
                 assert!(before.phase(need).unwrap().is_settled(), "{step} started before {need}");
             }
             assert!(!before.is_paused() && !before.is_aborting(), "{step} started while the run was held");
+            let undone = |s: &&Step| before.phase(&s.id).is_some_and(Phase::is_of_an_undo);
+            let undone = before.runbook().steps.iter().find(undone);
+            assert!(undone.is_none(), "{step} started after something was taken back: {undone:?}");
         }
         Event::UndoStarted { step, .. } => assert!(!before.is_past_return(), "{step} undone after no return"),
         Event::StepSkipped { step, .. } => {

@@ -5,6 +5,7 @@
 use super::log::{Log, MemoryLog, OpenError, Record};
 use crate::Context;
 use crate::clock::{Clock, SystemClock};
+use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{EffectKey, Epoch, Unit};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
@@ -262,6 +263,12 @@ impl Book {
 
     fn next(&mut self, effect: &Effect, context: &Context, book: &Arc<Mutex<Book>>) -> Result<Next, Failure> {
         self.admit(&context.unit, context.epoch)?;
+        if self.was_taken_back(&context.key) {
+            let (code, key) = (code::STORE_BEHIND, &context.key);
+            let why =
+                format!("{code}: {key} was taken back here since, so this order is from an old copy of the store");
+            return Ok(Next::Answered(Err(Failure::rejected(why))));
+        }
         let known = self.keys.get(&context.key).map(|known| known.answer.clone());
         if let Some(Some(answer)) = known {
             return Ok(Next::Answered(answer));
@@ -295,6 +302,13 @@ impl Book {
         let (unit, key) = (context.unit.clone(), context.key.clone());
         self.flights.insert(flight.id, UnderWay { unit, epoch: context.epoch, key, superseded, ended });
         Ok(Next::Go(flight))
+    }
+
+    /// The same step was undone here, or may have been: what was answered before is true no more, and no run does it again.
+    fn was_taken_back(&self, key: &EffectKey) -> bool {
+        let Some(first) = key.first_undo() else { return false };
+        let undos = self.keys.range(&first..).take_while(|(undo, _)| undo.as_str().starts_with(first.as_str()));
+        undos.into_iter().any(|(_, known)| !matches!(known.answer, Some(Err(_))))
     }
 
     /// Takes over what is in the log, or on its way there.

@@ -317,3 +317,30 @@ async fn the_record_stays_short_and_keeps_what_matters() {
     assert_eq!(world.commands().len(), 4_500, "the newest key is still known");
     assert_eq!(guard.apply(&command(true), &context("step-1", 1)).await.unwrap_err().kind, FailureKind::Rejected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_back_is_neither_done_again_nor_said_to_be_done() {
+    let (world, folder) = (world(), TempDir::new().unwrap());
+    let resume = Effect::ResumeWrites { component: "db".into(), region: "east".into() };
+    let undo = Context { key: EffectKey::undo(&"run".into(), &"stop".into(), 1), ..context("stop", 1) };
+    let guard = guarded(&world, folder.path());
+    guard.apply(&stop(), &context("stop", 1)).await.unwrap();
+    world.on_next(Misbehaviour::Fail(FailureKind::Rejected));
+    guard.apply(&resume, &undo).await.unwrap_err();
+    assert!(guard.apply(&stop(), &context("stop", 1)).await.is_ok(), "an undo that was refused has taken nothing back");
+    let undo = Context { key: EffectKey::undo(&"run".into(), &"stop".into(), 2), ..undo };
+    guard.apply(&resume, &undo).await.unwrap();
+    let done = world.journal().len();
+    drop(guard);
+    // A controller on an old copy of the journal knows nothing of the undo.
+    let guard = guarded(&world, folder.path());
+    for attempt in [1, 2] {
+        let again = Context { key: EffectKey::new(&"run".into(), &"stop".into(), attempt), ..context("stop", 1) };
+        let refused = guard.apply(&stop(), &again).await.unwrap_err();
+        assert_eq!((refused.kind, refused.coded().0), (FailureKind::Rejected, Some(code::STORE_BEHIND)), "{refused}");
+    }
+    assert!(guard.apply(&resume, &undo).await.is_ok(), "to take it back again is answered as before");
+    let other = guard.apply(&stop(), &context("stop-writes", 1)).await;
+    assert!(other.is_ok(), "another step's name may begin alike: {other:?}");
+    assert_eq!(world.journal().len(), done + 1);
+}

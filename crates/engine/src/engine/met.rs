@@ -4,12 +4,15 @@
 //! be as old; a person who has looked raises the epoch, nothing else does. Behind in the candidacy alone, its candidate may be
 //! one that the writer does not wait for; it is taken away at once. What that rests on stands in [`pilotlight_core::behind`].
 
-use super::{Engine, Inner};
+use super::steer::ControlError;
+use super::{Active, Engine, Inner};
+use crate::storage::StorageError;
 use crate::store::{UnitRecord, UnitsError};
 use pilotlight_core::behind::{self, Lack};
 use pilotlight_core::code;
 use pilotlight_core::id::{Epoch, Unit};
 use pilotlight_core::outcome::{Finding, Severity};
+use pilotlight_core::run::Event;
 use pilotlight_core::runbook::Basis;
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -77,6 +80,42 @@ impl Engine {
         let mut met = self.0.met();
         let known = met.entry(unit.clone()).or_default();
         *known = known.and(basis);
+        drop(met);
+        self.bar_the_way_back(unit);
+    }
+
+    /// A run that the store's copy holds in the middle may have got further than its records say: whom it moved the writer to
+    /// may write already. From the moment in which that is heard, nothing that was not sent yet leads the old writer back.
+    pub(super) fn bar_the_way_back(&self, unit: &Unit) {
+        if self.behind(unit).is_some() {
+            let active = self.0.active();
+            active.values().filter(|run| run.live.state().unit() == unit).for_each(|run| run.live.bars_the_way_back());
+        }
+    }
+
+    /// Records that the run which holds the unit only goes forward, where the store is behind. Comes before everything that
+    /// mends the store, after which nobody could tell.
+    pub async fn overtake(&self, unit: &Unit) -> Result<(), UnitsError> {
+        let met = self.met_of(unit);
+        if self.behind(unit).is_none() {
+            return Ok(());
+        }
+        let Some(record) = self.0.parts.units.get(unit).await? else { return Ok(()) };
+        let (Some(run), Some(lack)) = (record.run.clone(), behind::lack(record.basis(), met)) else { return Ok(()) };
+        let known = |active: &Active| active.live.state().is_overtaken() || active.live.state().ended().is_some();
+        if self.0.active().get(&run).is_none_or(known) {
+            return Ok(());
+        }
+        let behind = Behind { unit: unit.clone(), stored: record.basis(), met, lack };
+        let why = format!("{}: {behind}", code::STORE_BEHIND);
+        match self.ask(&run, Event::Overtaken { why: why.clone() }).await {
+            Ok(()) => {
+                tracing::warn!(%run, "{why}; its records may lack what was done, so nothing of it is taken back");
+                Ok(())
+            }
+            Err(ControlError::Illegal(_) | ControlError::NotUnderWay(_)) => Ok(()),
+            Err(error) => Err(StorageError::Io { what: format!("marking run {run}"), why: error.to_string() }.into()),
+        }
     }
 
     fn met_of(&self, unit: &Unit) -> Basis {

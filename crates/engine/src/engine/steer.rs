@@ -94,7 +94,7 @@ impl Engine {
         self.ask(run, Event::Withdrawn { why, evidence }).await
     }
 
-    async fn ask(&self, run: &RunId, event: Event) -> Result<(), ControlError> {
+    pub(super) async fn ask(&self, run: &RunId, event: Event) -> Result<(), ControlError> {
         let ask = self.0.active().get(run).map(|active| active.ask.clone());
         let ask = ask.ok_or_else(|| ControlError::NotUnderWay(run.clone()))?;
         let (reply, answer) = oneshot::channel();

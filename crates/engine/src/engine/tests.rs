@@ -6,6 +6,7 @@ mod kills;
 mod leases;
 mod people;
 mod plain;
+mod put_back;
 mod scene;
 mod shares;
 mod starts;

@@ -34,6 +34,9 @@ const ANSWER_ON_ITS_WAY: Duration = Duration::from_millis(500);
 const POLL_FIRST: Duration = Duration::from_millis(50);
 const POLL_MOST: Duration = Duration::from_secs(1);
 
+/// See [`super::Live::bars_the_way_back`].
+const BARRED: &str = "the store may be an old copy, so nothing more is taken back";
+
 /// Where an attempt begins: at its start, or wherever a crash, a lost reply or a person left it.
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
@@ -196,7 +199,11 @@ impl Attempt {
 
     async fn undo(&self, effect: &Effect, attempt: u32, until: Mono) {
         let key = EffectKey::undo(&self.run, &self.step.id, attempt);
-        let result = self.send(effect, key.clone(), until).await;
+        // The engine's own effects ask nobody on their way.
+        let result = match self.cancel.is_cancelled() {
+            true => Err(Failure::transient(BARRED)),
+            false => self.send(effect, key.clone(), until).await,
+        };
         self.undo_returned(result, &key, attempt).await;
     }
 
@@ -204,6 +211,9 @@ impl Attempt {
     async fn look_undo(&self, effect: &Effect, attempt: u32) {
         if !effect.is_idempotent() {
             return self.stuck("nobody knows whether it was taken back".to_owned()).await;
+        }
+        if self.cancel.is_cancelled() {
+            return self.stuck(BARRED.to_owned()).await;
         }
         let key = EffectKey::undo(&self.run, &self.step.id, attempt);
         match self.send_until_known(effect, &key).await {

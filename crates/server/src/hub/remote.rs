@@ -109,11 +109,22 @@ impl RemoteAgent {
     /// A controller that has just begun may go on with a run before the agents have found it: a step that was not begun
     /// waits for them, within its own time, rather than fail for a silence that is the controller's own. Answers what is
     /// left of that time.
-    async fn once_heard(&self, context: &Context) -> Context {
+    ///
+    /// What makes a writer again, other than a promotion, waits for all of them: the store may be an old copy, and another
+    /// region the one that writes.
+    async fn once_heard(&self, effect: &Effect, context: &Context) -> Context {
         let (clock, began) = (&self.hub.clock, self.hub.clock.mono());
+        let heard = async {
+            self.hub.first_word(&self.region).await;
+            if let Effect::ResumeWrites { .. } = effect {
+                for region in self.hub.sessions.keys() {
+                    self.hub.first_word(region).await;
+                }
+            }
+        };
         tokio::select! {
             biased;
-            () = self.hub.first_word(&self.region) => {}
+            () = heard => {}
             () = context.cancel.cancelled() => {}
             () = clock.sleep(context.deadline) => {}
         }
@@ -173,7 +184,10 @@ impl Driver for RemoteAgent {
     }
 
     async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        let context = self.once_heard(context).await;
+        let context = self.once_heard(effect, context).await;
+        if context.cancel.is_cancelled() {
+            return Err(unheard("nobody waits for it any more; nothing was sent".to_owned()));
+        }
         let job = Job::Apply { effect: effect.clone(), context: Self::job_context(&context) };
         self.deed(job, &context).await
     }

@@ -3,9 +3,11 @@
 use super::World;
 use super::waits::Phase;
 use crate::exchange::{Answer, Done, Letter, Reply, Seen};
+use crate::fault::FaultKind;
 use crate::place::Place;
 use crate::timeline::Nanos;
 use pilotlight_core::effect::Effect;
+use pilotlight_core::id::RunId;
 use pilotlight_core::observation::Target;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::PortAnswer;
@@ -108,6 +110,14 @@ pub(crate) enum Event {
     FaultEnds(usize),
     /// Somebody copies the store for that fault, as soon as no run holds the unit.
     CopyStore(usize),
+    /// The same, while one does.
+    CopyInRun { number: usize, at: Option<(RunId, u64)> },
+    /// The copy takes its place.
+    PutStoreBack(usize),
+    /// Somebody wants something of the run that is under way.
+    Wishes(FaultKind),
+    /// A way is cut beside a fault, or whole again.
+    Cut { kind: FaultKind, begins: bool },
     /// A person looks after a store that is not what it was.
     SeesToStore,
     /// Is everything at rest?
@@ -144,6 +154,10 @@ impl World {
             Event::Fault(number) => self.fault_begins(number),
             Event::FaultEnds(number) => self.fault_ends(number),
             Event::CopyStore(number) => self.copy_store(number),
+            Event::CopyInRun { number, at } => self.copy_in_run(number, at),
+            Event::PutStoreBack(number) => self.put_store_back(number),
+            Event::Wishes(wish) => self.person(wish),
+            Event::Cut { kind, begins } => self.cut_beside_copy(kind, begins),
             Event::SeesToStore => self.see_to_the_store(),
             Event::Check => self.check(),
         }

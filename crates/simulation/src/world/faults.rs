@@ -107,6 +107,7 @@ impl World {
                 self.kill_database(place);
             }
             FaultKind::PutBack => self.copy_store(number),
+            FaultKind::PutBackInRun => self.copy_in_run(number, None),
             FaultKind::EmptyStore => self.empty_store(),
             FaultKind::Switchover
             | FaultKind::Failback
@@ -151,7 +152,7 @@ impl World {
             FaultKind::FullDisk(place) => self.agent(place).folder.guard.set_full(false),
             FaultKind::Trickle(place) => self.trickles[place.index() - 1] -= 1,
             FaultKind::SlowRestart(place) => self.database(place).slow -= 1,
-            FaultKind::PutBack => self.put_store_back(number),
+            FaultKind::PutBack | FaultKind::PutBackInRun => self.put_store_back(number),
             FaultKind::PauseRun => self.person(FaultKind::ResumeRun),
             _ => self.network_fault(fault.kind, false),
         }
@@ -304,7 +305,7 @@ impl World {
         self.timeline.change_machine(self.machines[place.index()], |m| m.stand_still(paused, now));
     }
 
-    fn network_fault(&mut self, kind: FaultKind, begins: bool) {
+    pub(super) fn network_fault(&mut self, kind: FaultKind, begins: bool) {
         let count = |cuts: &mut u32| *cuts = if begins { *cuts + 1 } else { cuts.saturating_sub(1) };
         let ways: Vec<(Place, Place)> = match kind {
             FaultKind::Cut(a, b) => vec![(a, b), (b, a)],

@@ -3,7 +3,7 @@
 //! for until somebody can know.
 
 use super::World;
-use super::events::Event;
+use super::events::{Event, Job};
 use crate::database::{Lies, Server, What};
 use crate::fault::FaultKind;
 use crate::laws::Law;
@@ -11,14 +11,18 @@ use crate::place::{MEMBERS, Place, REGIONS};
 use crate::storage::{Disk, OldCopy};
 use crate::timeline::{Nanos, nanos};
 use pilotlight_core::behind::{Lack, lack};
+use pilotlight_core::id::RunId;
 use pilotlight_core::leader::Term;
 use pilotlight_core::protocol::Heartbeat;
 use pilotlight_core::runbook::Basis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Looking again whether a run holds the unit: a copy that is taken in the middle of one is not modelled.
 const COPY_AGAIN: Duration = Duration::from_millis(25);
+
+/// Looking again whether one does.
+const LOOKS_FOR_RUN: Duration = Duration::from_millis(3);
 
 /// Between two looks of the person.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -34,6 +38,12 @@ const MENDS_WITHIN: Nanos = 1_200_000_000;
 pub(super) struct OldStore {
     /// Copies, by the fault they are for.
     copies: BTreeMap<usize, OldCopy>,
+    /// Faults whose copy was put back, or could not be taken in time.
+    given_up: BTreeSet<usize>,
+    /// Runs that copies were taken in the middle of.
+    forgotten: BTreeSet<RunId>,
+    /// A way is cut beside it.
+    cut: bool,
     /// The newest term that an agent has told.
     term: Term,
     lacks: Option<Lacks>,
@@ -47,8 +57,12 @@ struct Lacks {
     lost: Basis,
     /// What the copy has.
     stored: Basis,
+    /// The copy was taken in the middle of a run.
+    in_run: bool,
     /// Whose agent has been heard since.
     heard: [bool; 2],
+    /// A person has raised its epoch since both were heard: past all that anybody knows.
+    raised: bool,
     /// Since when a controller may know.
     told: Option<Nanos>,
     /// Looks of the person.
@@ -65,8 +79,74 @@ impl World {
         self.after(COPY_AGAIN, Event::CopyStore(number));
     }
 
+    /// Somebody copies the store at some record of the next run, and puts it back a while later; then, perhaps, ends the run.
+    pub(super) fn copy_in_run(&mut self, number: usize, at: Option<(RunId, u64)>) {
+        if self.old_store.given_up.contains(&number) {
+            return;
+        }
+        let held = self.disk.unit(|unit| unit.run.clone()).flatten();
+        let at = held.map(|run| match at {
+            Some(at) if at.0 == run => at,
+            _ => (run, self.chance.between(1, 26)),
+        });
+        let there = at.as_ref().is_some_and(|(run, head)| self.runs().iter().any(|(of, now)| of == run && now >= head));
+        if !there {
+            return self.after(LOOKS_FOR_RUN, Event::CopyInRun { number, at });
+        }
+        self.old_store.copies.insert(number, self.disk.copy());
+        self.old_store.forgotten.extend(at.iter().map(|(run, _)| run.clone()));
+        self.note(|| format!("somebody copies the store in the middle of {at:?}"));
+        let writer = self.disk.unit(|unit| unit.writer.as_ref().and_then(Place::of)).flatten();
+        let longest = if self.chance.per_cent(60) { 700 } else { 2_500 };
+        let later = self.some_ms(80, longest);
+        self.after(later, Event::PutStoreBack(number));
+        if self.chance.per_cent(30) {
+            // What the copy does not know of is that the move was taken back.
+            let asks = self.some_ms(0, 200);
+            self.after(asks, Event::Wishes(FaultKind::Abort));
+        }
+        if self.chance.per_cent(60) {
+            let asks = later + self.some_ms(100, 2_000);
+            self.after(asks, Event::Wishes(FaultKind::Abort));
+        }
+        if let (Some(writer), true) = (writer, self.chance.per_cent(40)) {
+            let kind = FaultKind::Cut(Place::Control, writer.other());
+            let begins = later.mul_f64(0.95);
+            let ends = later + self.some_ms(1_500, 6_000);
+            self.after(begins, Event::Cut { kind, begins: true });
+            self.after(ends, Event::Cut { kind, begins: false });
+        }
+    }
+
+    /// A run leads nobody back who is not the newest writer.
+    pub(super) fn check_way_back(&mut self, job: &Job) {
+        let (timeline, newest) = self.laws.reign;
+        let key = job.context.key.as_str();
+        if newest != Some(job.place) && !key.starts_with("local-") {
+            let what = format!("{} is made the writer again by {key}, after timeline {timeline}", job.place.name());
+            self.broke(Law::NoWayBack, what);
+        }
+    }
+
+    /// The controllers do not reach a region when they start on the copy.
+    pub(super) fn cut_beside_copy(&mut self, kind: FaultKind, begins: bool) {
+        self.old_store.cut = begins;
+        self.note(|| format!("{} {kind:?}", if begins { "cut beside the copy:" } else { "whole again:" }));
+        self.network_fault(kind, begins);
+    }
+
+    pub(super) fn is_cut_beside_copy(&self) -> bool {
+        self.old_store.cut
+    }
+
+    /// The copy of the store that was put back lacked records of that run: what it may not repeat, nobody can know that it did.
+    pub(super) fn forgot_records_of(&self, run: &str) -> bool {
+        self.old_store.forgotten.iter().any(|forgotten| forgotten.as_str() == run)
+    }
+
     /// The copy takes its place. One that could not be taken in time is of no use to anybody.
     pub(super) fn put_store_back(&mut self, number: usize) {
+        self.old_store.given_up.insert(number);
         if let Some(copy) = self.old_store.copies.remove(&number) {
             self.change_store(&copy);
         }
@@ -79,20 +159,24 @@ impl World {
     fn change_store(&mut self, other: &OldCopy) {
         MEMBERS.into_iter().for_each(|member| self.kill_controller(member));
         let basis = |disk: &Disk| disk.unit(|unit| unit.basis()).unwrap_or_default();
-        let before = self.old_store.lacks.map_or_else(Basis::default, |lacks| lacks.lost);
-        let lost = before.and(basis(&self.disk));
+        let lost_before = self.old_store.lacks.map_or_else(Basis::default, |lacks| lacks.lost);
+        let lost = lost_before.and(basis(&self.disk));
         self.disk.put_back(other);
         let stored = basis(&self.disk);
+        let in_run = self.disk.unit(|unit| unit.run.is_some()) == Some(true);
         self.looked = None;
         let term = self.old_store.term > Term(self.disk.newest_term());
         let what = lack(stored, lost).map(|what| if term { Lack::Epoch } else { what });
         let what = what.or(term.then_some(Lack::Epoch));
         self.note(|| format!("the store is another: it has {stored:?}, {lost:?} was; it lacks {what:?}"));
-        let looks = self.old_store.lacks.take().filter(|l| l.what == Lack::Epoch).map(|l| l.looks);
+        // Its numbers may be the same, and its records end before what was done.
+        let what = what.or(in_run.then_some(Lack::Candidacy));
+        let before = self.old_store.lacks.take().filter(|l| l.what == Lack::Epoch).map(|l| l.looks);
+        let looks = before.unwrap_or(0);
         self.old_store.lacks =
-            what.map(|what| Lacks { what, lost, stored, heard: [false; 2], told: None, looks: looks.unwrap_or(0) });
+            what.map(|what| Lacks { what, lost, stored, in_run, heard: [false; 2], raised: false, told: None, looks });
         MEMBERS.into_iter().for_each(|member| self.start_controller(member));
-        if what == Some(Lack::Epoch) && looks.is_none() {
+        if what == Some(Lack::Epoch) && before.is_none() {
             let first = self.some_ms(1_500, 3_000);
             self.after(first, Event::SeesToStore);
         }
@@ -105,7 +189,8 @@ impl World {
         let Some(lacks) = &mut self.old_store.lacks else { return };
         let Some(place) = Place::of(&heartbeat.region) else { return };
         lacks.heard[place.index() - 1] = true;
-        let more = heartbeat.heard.values().any(|heard| lack(lacks.stored, *heard).is_some());
+        // A run that goes on raises the store's numbers again, so only both of them together tell then.
+        let more = !lacks.in_run && heartbeat.heard.values().any(|heard| lack(lacks.stored, *heard).is_some());
         // What nobody has heard, or remembers, nobody can tell.
         if more || lacks.heard == [true; 2] {
             lacks.told.get_or_insert(now);
@@ -139,6 +224,8 @@ impl World {
                 | Law::StrictLosesNothing
                 | Law::RpoHolds
                 | Law::ToldSpanHolds
+                | Law::HandOverLosesNothing
+                | Law::NoWayBack
         );
         rests && self.is_store_old()
     }
@@ -159,7 +246,7 @@ impl World {
             return;
         }
         lacks.looks += 1;
-        let (lost, looks) = (lacks.lost, lacks.looks);
+        let (lost, looks, raised) = (lacks.lost, lacks.looks, lacks.raised);
         self.after(LOOK_AGAIN, Event::SeesToStore);
         let Some(term) = self.leading_term() else { return };
         let newest = self.newest_copy();
@@ -171,15 +258,24 @@ impl World {
                 self.note(|| format!("a person empties the store: it names {}, not {}", writer.name(), newest.name()));
                 self.change_store(&Disk::nothing());
             }
-            Some((.., epoch)) if epoch >= lost.epoch && term >= self.old_store.term => self.end_of_old_store(),
+            Some((.., epoch)) if (epoch >= lost.epoch || raised) && term >= self.old_store.term => {
+                self.end_of_old_store()
+            }
             Some((_, true, _)) => self.person(FaultKind::Abort),
-            Some(_) => self.person(FaultKind::EmptyStore),
+            Some(_) => {
+                if let Some(lacks) = &mut self.old_store.lacks {
+                    lacks.raised = lacks.heard == [true; 2];
+                }
+                self.person(FaultKind::EmptyStore);
+            }
         }
     }
 
     /// What was believed in before is over a lease later.
     fn end_of_old_store(&mut self) {
         self.note(|| "a person has said that this is the store".to_owned());
+        // Whoever was led back by the old one is no heir.
+        self.laws.heir = Some(self.newest_copy());
         let later = nanos(self.plan.policy.lease) + super::faults::CATCH_UP;
         if let Some(lacks) = &mut self.old_store.lacks {
             (lacks.what, lacks.told) = (Lack::Candidacy, Some(self.timeline.now() + later - MENDS_WITHIN));

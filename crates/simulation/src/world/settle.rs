@@ -87,7 +87,7 @@ impl World {
         at_once(self.disk.journal.read(run, 1, usize::MAX)).unwrap_or_default()
     }
 
-    fn runs(&self) -> Vec<(RunId, u64)> {
+    pub(super) fn runs(&self) -> Vec<(RunId, u64)> {
         at_once(self.disk.journal.heads()).unwrap_or_default()
     }
 
@@ -105,7 +105,7 @@ impl World {
         self.after(Duration::from_millis(200), Event::Check);
         self.check_fences();
         self.check_candidate();
-        let over = self.faults_over == self.faults.len();
+        let over = self.faults_over == self.faults.len() && !self.is_cut_beside_copy();
         let waits = self.is_store_old() || self.laws.unopposed_since.is_some();
         let quiet = over && !waits && self.leader().is_some() && !self.is_moving() && self.has_writer_or_reason();
         self.come_to_the_rescue(over, quiet);
@@ -138,8 +138,9 @@ impl World {
 
     /// A writer whose standby streams has a candidate soon, where nothing is amiss.
     fn check_candidate(&mut self) {
-        let (now, amiss) = (self.now(), self.faults_begun != self.faults_over || self.is_store_old());
+        let (now, amiss) = (self.now(), self.is_amiss());
         let lacks = !amiss && self.setup.promise != Promise::BestEffort && self.lacks_candidate();
+        let lacks = lacks && !self.stands_before_its_writer();
         let since = lacks.then(|| self.laws.unopposed_since.unwrap_or(now));
         self.laws.unopposed_since = since;
         if since.is_some_and(|since| now - since > CANDIDATE_WITHIN) {
@@ -147,6 +148,17 @@ impl World {
                 format!("for {CANDIDATE_WITHIN} ns the store has not named the standby that streams and is waited for");
             self.broke(Law::CandidateComesBack, what);
         }
+    }
+
+    /// A run that has not named its writer yet waits for a person: nobody is admitted before that.
+    fn stands_before_its_writer(&self) -> bool {
+        let held = self.disk.unit(|unit| unit.run.clone().filter(|_| !unit.settled)).flatten();
+        let condition = held.and_then(|run| Some(RunState::replay(&self.records(&run)).ok()?.condition()));
+        matches!(condition, Some(Condition::Waiting { .. }))
+    }
+
+    fn is_amiss(&mut self) -> bool {
+        self.faults_begun != self.faults_over || self.is_cut_beside_copy() || self.is_store_old()
     }
 
     fn lacks_candidate(&self) -> bool {

@@ -119,3 +119,58 @@ fn a_prepared_failover_is_withdrawn_while_nothing_of_it_has_begun() {
     let refused = next(withdrawn()).unwrap_err();
     assert!(refused.to_string().contains("a step has begun"), "{refused}");
 }
+
+/// Steps `stop`, which can be taken back, and `p`, the promotion, and a run that has stopped the old writer.
+fn stopped() -> Walk {
+    let promote = Effect::Promote { component: component(), region: region() };
+    let mut steps =
+        vec![step("stop", &[], command("stop")), step("w", &["stop"], command("w")), step("p", &["w"], promote)];
+    steps[0].undo = Some(command("back"));
+    steps[1].on_failure = OnFailure::Undo;
+    let mut walk = Walk::new(steps);
+    walk.done("stop");
+    walk
+}
+
+fn overtaken() -> Event {
+    Event::Overtaken { why: "an old copy of the store was put back".into() }
+}
+
+#[test]
+fn a_run_whose_store_is_an_old_copy_leads_nobody_back_and_may_go_forward() {
+    let mut walk = stopped();
+    walk.push(overtaken());
+    assert!(!walk.try_push(overtaken()), "once");
+    assert!(walk.state.is_past_return() && walk.state.view().past_return);
+    let mut aborted = RunState::replay(&walk.records).unwrap();
+    aborted.apply(&walk.record(Event::AbortAsked { by: "ada".into() })).unwrap();
+    assert_eq!(aborted.commands(), [Command::End { result: RunResult::Aborted }], "the old writer stays silent");
+    walk.start("w", 1);
+    walk.give("w", 1, Err(Failure::rejected("no")));
+    assert_eq!(walk.state.commands(), [], "a step that failed takes nothing back either");
+    assert!(matches!(walk.state.condition(), crate::run::Condition::Waiting { .. }));
+    walk.push(Event::Resumed { by: "ada".into() });
+    assert!(matches!(&walk.state.commands()[..], [Command::Start { step, .. }] if step.as_str() == "w"));
+}
+
+#[test]
+fn one_that_was_being_taken_back_stands_still_until_a_person_ends_it() {
+    for answer in [Ok(Outcome::done()), Err(Failure::transient("not now"))] {
+        let mut walk = stopped();
+        walk.start("w", 1);
+        walk.give("w", 1, Err(Failure::rejected("no")));
+        walk.push(Event::UndoStarted { step: "stop".into(), attempt: 1 });
+        walk.push(overtaken());
+        walk.push(Event::UndoReturned { step: "stop".into(), attempt: 1, result: answer });
+        assert_eq!(walk.state.commands(), [], "neither back nor forward");
+        let condition = walk.state.condition();
+        assert!(
+            matches!(&condition, crate::run::Condition::Waiting { why } if why[0].contains("PL-0874")),
+            "{condition:?}"
+        );
+        let _ = walk.try_push(Event::Resumed { by: "ada".into() });
+        assert_eq!(walk.state.commands(), [], "nor when it is resumed");
+        walk.push(Event::AbortAsked { by: "ada".into() });
+        assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Aborted }]);
+    }
+}

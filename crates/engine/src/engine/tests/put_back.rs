@@ -1,0 +1,61 @@
+//! The store is put back to a copy that was taken in the middle of a run which has gone on since.
+
+use super::scene::{Scene, Stage};
+use crate::engine::Control;
+use crate::journal::MemoryJournal;
+use crate::store::MemoryStore;
+use pilotlight_core::effect::Effect;
+use pilotlight_core::outcome::FailureKind;
+use pilotlight_core::run::{Condition, RunResult, StepStatus};
+use pilotlight_driver::fake::Misbehaviour;
+use std::sync::Arc;
+
+/// Whatever the copy lacks of the move, who ends the run does not lead the old writer back beside the new one.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_got_further_than_its_records_is_not_taken_back_by_whoever_ends_it() {
+    let mut lacked = 0;
+    for n in 2..40 {
+        let (journal, store) = (MemoryJournal::new(), MemoryStore::new());
+        let mut stage = Stage::new(Scene::Switchover);
+        (stage.journal, stage.store) = (Arc::new(journal.clone()), Arc::new(store.clone()));
+        let unit = stage.unit();
+        let first = stage.life().await;
+        let run = stage.start(&first).await;
+        first.until(&run, "has that many records", |v| v.seq >= n || v.ended.is_some()).await;
+        let copy = (journal.copy(), store.copy());
+        if first.settled(&run).await.seq <= n {
+            break;
+        }
+        let after = first.engine.unit(&unit).await.unwrap().unwrap().basis();
+        first.kill().await;
+        journal.put_back(&copy.0);
+        store.put_back(&copy.1);
+        // The new writer's region does not answer, so the run does not find out by going on.
+        let promotes = |e: &Effect| matches!(e, Effect::AwaitPosition { .. } | Effect::Promote { .. });
+        stage.world.on_effect(promotes, u32::MAX, Misbehaviour::Fail(FailureKind::Unreachable));
+        let life = stage.life().await;
+        let stored = life.engine.unit(&unit).await.unwrap().unwrap().basis();
+        assert_eq!(stored.epoch, after.epoch, "record {n}: no later run was between");
+        life.engine.heard(&unit, after);
+        life.engine.recover().await.unwrap();
+        if stored == after {
+            // No number says that the copy is old.
+            life.kill().await;
+            continue;
+        }
+        lacked += 1;
+        life.engine.overtake(&unit).await.unwrap();
+        let told = life.engine.view(&run).await.unwrap().unwrap();
+        assert!(told.past_return, "record {n}: {told:#?}");
+        life.engine.overtake(&unit).await.expect("it is recorded once");
+        let _ = life.engine.control(&run, Control::Abort, "ada").await;
+        let view = life.settled(&run).await;
+        assert_ne!(view.condition, Condition::Ended { result: RunResult::Undone }, "record {n}: {view:#?}");
+        let undone = view.steps.iter().find(|s| matches!(s.status, StepStatus::Undone | StepStatus::Undoing));
+        assert!(undone.is_none(), "record {n}: {undone:#?}");
+        assert!(!stage.world.writers("database").contains(&"east".into()), "record {n}: the old writer writes again");
+        stage.check(&format!("put back to record {n}"));
+        life.kill().await;
+    }
+    assert!(lacked > 3, "the copies that lack the change of the writer: {lacked}");
+}
