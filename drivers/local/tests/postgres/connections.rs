@@ -93,7 +93,7 @@ async fn a_lease_that_nobody_renews_ends_old_connections_whatever_they_waive() {
     let last = paid.last.expect("it paid");
     assert!(last <= done + lease, "acknowledged {:?} after the lease", last.since(done + lease));
     assert!(last >= renewed + lease / 2, "the renewal did not hold: last {:?} after it", last.since(renewed));
-    assert!(ended.since(done) < lease + Duration::from_millis(700), "the client was left waiting");
+    assert!(ended <= done + lease * 2, "the client was left waiting for longer than another lease");
     let state = pair.look("east").await;
     assert_eq!(state.role, Some(Role::Writer), "the server itself goes on: {state:?}");
 }
@@ -111,7 +111,8 @@ async fn the_agents_gate_keeps_the_kernels_lease() {
         }
     })
     .await;
-    let end = now() + Duration::from_millis(1_500);
+    let lasts = Duration::from_secs(3);
+    let end = now() + lasts;
     gate.allow(end);
     gate.allow(now());
     eventually("an open fence", passes).await;
@@ -119,7 +120,7 @@ async fn the_agents_gate_keeps_the_kernels_lease() {
     payer.has_paid(10).await;
     let last = payer.broken().await.last.expect("it paid");
     assert!(last <= end, "acknowledged {:?} after the end", last.since(end));
-    assert!(end.since(last) < Duration::from_millis(700), "closed {:?} before the end", end.since(last));
+    assert!(last + lasts / 2 >= end, "the lease did not hold: closed {:?} before its end", end.since(last));
     gate.rest();
     eventually("no fence around a standby", passes).await;
     gate.allow(now() + Duration::from_secs(60));

@@ -1,6 +1,6 @@
 //! What is seen, how fast, and what a preflight finds.
 
-use crate::pair::{Pair, component, eventually, now, target};
+use crate::pair::{Pair, component, eventually, target};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, Sentinel};
@@ -9,6 +9,7 @@ use pilotlight_core::plan::{RescuePlan, SecretRef};
 use pilotlight_core::position::LagQuality;
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::{Clock, SystemClock};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,18 +33,32 @@ async fn roles_positions_and_lag_are_seen() {
     assert_eq!(seen.facts["timeline"], "1");
 }
 
+/// What makes a look a matter of milliseconds: an agent looks several times a second, and decisions wait for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_takes_milliseconds() {
+async fn looks_share_one_connection_and_start_no_program() {
     let pair = Pair::started().await;
-    let mut took = Vec::new();
-    for _ in 0..21 {
-        let began = now();
-        pair.look("east").await;
-        took.push(now().since(began));
+    let client = pair.client("east").await.unwrap();
+    let sessions = async || {
+        let others =
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        let rows = client.query(others, &[]).await.unwrap();
+        rows.iter().map(|row| row.get::<_, i32>(0)).collect::<BTreeSet<_>>()
+    };
+    let before = sessions().await;
+    // It has no program that it could start.
+    let fresh = pair.driver_with("east", |server| server.bin_dir = Some("/nowhere".into()));
+    let look = async || {
+        let state = fresh.observe(&target("east")).await.unwrap();
+        assert_eq!(state.role, Some(Role::Writer), "{state:?}");
+        assert!(state.position.is_some(), "{state:?}");
+    };
+    look().await;
+    let own: BTreeSet<i32> = sessions().await.difference(&before).copied().collect();
+    assert_eq!(own.len(), 1, "{own:?}");
+    for _ in 0..20 {
+        look().await;
     }
-    took.sort();
-    println!("looks: median {:?}, longest {:?}", took[10], took[20]);
-    assert!(took[10] < Duration::from_millis(10), "{took:?}");
+    assert_eq!(sessions().await.difference(&before).copied().collect::<BTreeSet<_>>(), own, "it connected anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]

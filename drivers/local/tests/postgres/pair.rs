@@ -27,6 +27,9 @@ pub const PASSWORD: &str = "not so secret";
 /// The lease that gates are made for.
 pub const LEASE: Duration = Duration::from_secs(1);
 
+/// For what has to end by itself: no measure of how fast it is.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Two servers that are still to be started.
 pub struct Pair {
     pub root: TempDir,
@@ -66,7 +69,7 @@ pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, mu
         match look().await {
             Ok(seen) => return seen,
             Err(last) => {
-                assert!(now().since(began) < Duration::from_secs(30), "not in 30 s: {what}; last seen: {last}");
+                assert!(now().since(began) < PATIENCE, "not in {PATIENCE:?}: {what}; last seen: {last}");
             }
         }
         moment(Duration::from_millis(10)).await;
