@@ -7,6 +7,8 @@
 //! Invariant: a run is only started through the engine, which takes the unit first; two rounds, or two controllers, that
 //! decide the same start one run.
 
+mod entry;
+
 use crate::api::Refusal;
 use crate::api::view::DecisionView;
 use crate::desk::{Desk, Judged};
@@ -19,7 +21,6 @@ use pilotlight_core::derive::Consent;
 use pilotlight_core::exposed::Watch;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::lease::LeaseSight;
-use pilotlight_core::observation::Role;
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::recording::{self, Scene};
 use pilotlight_core::remembered::{CoolDown, Counter, Remembered};
@@ -217,6 +218,7 @@ impl Round {
     }
 }
 
+/// One round of a unit: it is judged, what is past is remembered, it is decided, and what was decided is done.
 async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     // The record first: what is seen must be held against a change that it shows.
     let record = desk.engine.granter().unit(unit);
@@ -225,29 +227,18 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
     let Some(record) = record else {
         return Judged {
             judgement: None,
-            decision: enter(desk, unit, &sight).await,
+            decision: entry::enter(desk, unit, &sight).await,
             unwell_since: None,
             cooling_down: None,
             drill: None,
             exposed: Vec::new(),
         };
     };
-    let judgement = verdict::verdict(&desk.plan, unit, record.writer.as_ref(), &sight);
-    round.unwell_since = match judgement.verdict {
-        Verdict::Healthy | Verdict::NoDataYet => None,
-        _ => round.unwell_since.or(Some(desk.clock.wall())),
-    };
-    if round.word.is_none_or(|(word, _)| word != judgement.verdict) {
-        round.word = Some((judgement.verdict, sight.now));
-    }
+    let judgement = judge(desk, &record, &sight, round);
     round.remember(desk, &record, sight.now).await;
     let now = desk.clock.wall();
     round.recall(desk, unit, sight.now);
-    if round.before.is_some()
-        && let Some(change) = round.exposure.look(&desk.plan, &judgement, &sight, now)
-    {
-        exposed::tell(desk, &record, change);
-    }
+    watch_exposure(desk, &record, (&judgement, &sight), round, now);
     let mut history = history(desk, &record, round, sight.now);
     round.keep(desk, unit, history.last_failover.as_ref());
     (history.gives_way, history.prepared) = in_the_way(desk, &record, judgement.verdict).await;
@@ -263,29 +254,66 @@ async fn look_at(desk: &Desk, unit: &Unit, round: &mut Round) -> Judged {
         verdict: judgement.verdict,
         decision: recording::words(&decided),
     });
-    let behind = behind::of(desk, unit).filter(|_| record.run.is_none());
-    let decision = match (behind, decided) {
-        (Some(behind), _) => {
-            round.refused = None;
-            let why = format!("{}; {}", behind.message, behind.hint);
-            DecisionView::Hold { why, code: Some(behind.code) }
-        }
-        (None, Decision::Hold(reason)) => {
-            round.refused = None;
-            DecisionView::Hold { why: reason.to_string(), code: reason.code().map(|c| c.to_string()) }
-        }
-        (None, Decision::End { run, intent }) => end(desk, &run, &intent).await,
-        (None, Decision::Withdraw { run, worked }) => withdraw(desk, &run, worked, &judgement).await,
-        (None, Decision::Start(intent)) => start(desk, round, &record, &judgement, intent, Consent::Policy).await,
-        (None, Decision::Ask(intent)) => start(desk, round, &record, &judgement, intent, Consent::AskFirst).await,
-    };
+    let decision = act(desk, round, &record, &judgement, decided).await;
     let drill = match round.past.drill.clone().filter(|_| record.run.is_none()) {
         Some(drill) => Some(drills::go_on(desk, &record, drill, judgement.verdict, &mut round.refused_back).await),
         None => None,
     };
-    let exposed = round.exposure.all().to_vec();
-    let unwell_since = round.unwell_since;
+    let (exposed, unwell_since) = (round.exposure.all().to_vec(), round.unwell_since);
     Judged { judgement: Some(judgement), decision, unwell_since, cooling_down, drill, exposed }
+}
+
+/// What is seen as a verdict; the round notes since when it is that one, and since when all is not well.
+fn judge(desk: &Desk, record: &UnitRecord, sight: &Sight, round: &mut Round) -> Judgement {
+    let judgement = verdict::verdict(&desk.plan, &record.unit, record.writer.as_ref(), sight);
+    round.unwell_since = match judgement.verdict {
+        Verdict::Healthy | Verdict::NoDataYet => None,
+        _ => round.unwell_since.or(Some(desk.clock.wall())),
+    };
+    if round.word.is_none_or(|(word, _)| word != judgement.verdict) {
+        round.word = Some((judgement.verdict, sight.now));
+    }
+    judgement
+}
+
+/// Whether more is exposed than the plan allows; whoever wants to hear of that is told when it begins and when it is over.
+fn watch_exposure(
+    desk: &Desk,
+    record: &UnitRecord,
+    (judgement, sight): (&Judgement, &Sight),
+    round: &mut Round,
+    now: Wall,
+) {
+    if round.before.is_some()
+        && let Some(change) = round.exposure.look(&desk.plan, judgement, sight, now)
+    {
+        exposed::tell(desk, record, change);
+    }
+}
+
+/// Does what was decided, unless the store is behind what was seen: then nothing is.
+async fn act(
+    desk: &Desk,
+    round: &mut Round,
+    record: &UnitRecord,
+    judgement: &Judgement,
+    decided: Decision,
+) -> DecisionView {
+    if let Some(behind) = behind::of(desk, &record.unit).filter(|_| record.run.is_none()) {
+        round.refused = None;
+        let why = format!("{}; {}", behind.message, behind.hint);
+        return DecisionView::Hold { why, code: Some(behind.code) };
+    }
+    match decided {
+        Decision::Hold(reason) => {
+            round.refused = None;
+            DecisionView::Hold { why: reason.to_string(), code: reason.code().map(|c| c.to_string()) }
+        }
+        Decision::End { run, intent } => end(desk, &run, &intent).await,
+        Decision::Withdraw { run, worked } => withdraw(desk, &run, worked, judgement).await,
+        Decision::Start(intent) => start(desk, round, record, judgement, intent, Consent::Policy).await,
+        Decision::Ask(intent) => start(desk, round, record, judgement, intent, Consent::AskFirst).await,
+    }
 }
 
 fn history(desk: &Desk, record: &UnitRecord, round: &mut Round, now: Mono) -> History {
@@ -425,74 +453,6 @@ async fn try_start(
     moves::start(desk, runbook, cause).await
 }
 
-/// A unit the store does not know yet is entered as soon as what is seen leaves no doubt where its writer is.
-async fn enter(desk: &Desk, unit: &Unit, sight: &Sight) -> DecisionView {
-    if let Some(region) = desk.plan.regions.iter().find(|region| desk.accords.differs(region, unit)) {
-        let why = format!("unit {unit} is not entered: the agent of {region} runs under another plan");
-        return DecisionView::Hold { why, code: Some(code::PLANS_DIFFER.to_string()) };
-    }
-    let writer = match first_writer(desk, unit, sight) {
-        Ok(writer) => writer,
-        Err(why) => return hold_still(format!("unit {unit} has no writer yet: {why}")),
-    };
-    match desk.engine.enter(unit, &writer).await {
-        Ok(record) => {
-            tracing::info!(%unit, epoch = %record.epoch, "entered the unit, its writer is in {writer}");
-            hold_still(format!("unit {unit} was entered, its writer is in {writer}"))
-        }
-        Err(e) => hold_still(format!("unit {unit} cannot be entered: {e}")),
-    }
-}
-
 fn hold_still(why: String) -> DecisionView {
     DecisionView::Hold { why, code: None }
-}
-
-/// With a copy that may have written and does not say enough.
-fn what_to_do(role: &Role) -> &'static str {
-    match role {
-        Role::Down { .. } => "start it if it is the writer, else make it a standby",
-        Role::Fenced { .. } => "start PostgreSQL there by hand if it is the writer, else make it a standby",
-        Role::Unresponsive => "mend it, or stop it",
-        _ => "its agent's log says why; mend that",
-    }
-}
-
-/// Where the writer is: where the only one runs, else where the plan says if it stopped there.
-fn first_writer(desk: &Desk, unit: &Unit, sight: &Sight) -> Result<Region, String> {
-    let home = &desk.plan.home;
-    let mut wrote_at_home = true;
-    let mut writers: Vec<&Region> = Vec::new();
-    for (component, plan) in desk.plan.in_unit(unit) {
-        for region in plan.copies() {
-            if !sight.hears(&desk.plan, region) {
-                return Err(format!("waiting for the agent of {region}"));
-            }
-            let target =
-                pilotlight_core::observation::Target { component: component.clone(), region: Some(region.clone()) };
-            let role = sight.agents.get(region).and_then(|a| a.seen.get(&target)).and_then(|(s, _)| s.role.clone());
-            let at_home = region == home;
-            match role {
-                Some(Role::Writer) => writers.push(region),
-                Some(Role::Down { was_writer: true, .. }) if at_home => {}
-                Some(Role::Standby { .. } | Role::Down { was_writer: false, .. }) => wrote_at_home &= !at_home,
-                Some(role) => {
-                    return Err(format!("{component} in {region} {}; {}", role.says(), what_to_do(&role)));
-                }
-                None => return Err(format!("waiting for a look at {component} in {region}")),
-            }
-        }
-    }
-    writers.sort_unstable();
-    writers.dedup();
-    match writers.as_slice() {
-        [] if wrote_at_home => Ok(home.clone()),
-        [] => Err(format!("no copy writes, and the copy in {home} was not the writer when it stopped")),
-        [writer] if *writer == home || !wrote_at_home => Ok((*writer).clone()),
-        [writer] => Err(format!("{writer} writes, but the copy in {home} was a writer too; make it a standby first")),
-        several => {
-            let several = several.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(" and ");
-            Err(format!("copies in {several} write; stop all but one"))
-        }
-    }
 }
