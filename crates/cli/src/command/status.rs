@@ -13,6 +13,7 @@ use pilotlight_core::observation::{GATE_APART, Role, State};
 use pilotlight_core::outcome::Finding;
 use pilotlight_core::plan::{Plan, show_shares, taking};
 use pilotlight_core::time::{show_duration, show_wall};
+use pilotlight_engine::RunSummary;
 use pilotlight_server::api::view::{
     ComponentStatus, ControllerView, DecisionView, Drift, DrillView, OlderAgent, PlanStatus, RegionStatus, StatusView,
     UnitStatus,
@@ -74,27 +75,7 @@ fn text(status: &StatusView, plan: &Plan) -> String {
         unit_text(&mut out, unit, plan);
     }
     for region in &status.regions {
-        let heard = match region.heard_ms {
-            Some(age) if region.heard => format!("agent heard {} ago", show_duration(age)),
-            Some(age) => format!("AGENT SILENT for {}", show_duration(age)),
-            None => "agent not heard yet".to_owned(),
-        };
-        let _ = writeln!(out, "\n{}  {heard}", region.region);
-        if let Some(line) = older(region) {
-            let _ = writeln!(out, "  OLD AGENT  {line}");
-        }
-        for line in another_plan(region) {
-            let _ = writeln!(out, "  ANOTHER PLAN  {line}");
-        }
-        for component in &region.components {
-            // What a silent agent saw is not what is.
-            let was = if region.heard { "" } else { "last seen as " };
-            let _ = writeln!(out, "  {}", component_text(component, was));
-            to_mend(&mut out, &component.state.findings);
-            if let Some(line) = gate_apart(region, component) {
-                let _ = writeln!(out, "    GATE APART  [{}] {line}", code::GATE_APART);
-            }
-        }
+        region_text(&mut out, region);
     }
     if !status.findings.is_empty() {
         out.push_str("\ncontroller\n");
@@ -105,19 +86,43 @@ fn text(status: &StatusView, plan: &Plan) -> String {
     }
     out.push_str(&matrix::text(&status.reach));
     for run in &status.open_runs {
-        let _ = writeln!(
-            out,
-            "\nopen run {}: {}, since {}\n  {}",
-            run.run,
-            run.told,
-            show_wall(run.started),
-            crate::command::run::standing(&run.condition)
-        );
-        for wait in status.waits.get(&run.run).into_iter().flatten() {
-            let _ = writeln!(out, "  {wait}");
-        }
+        open_run_text(&mut out, status, run);
     }
     out
+}
+
+/// A region's agent and what it sees.
+fn region_text(out: &mut String, region: &RegionStatus) {
+    let heard = match region.heard_ms {
+        Some(age) if region.heard => format!("agent heard {} ago", show_duration(age)),
+        Some(age) => format!("AGENT SILENT for {}", show_duration(age)),
+        None => "agent not heard yet".to_owned(),
+    };
+    let _ = writeln!(out, "\n{}  {heard}", region.region);
+    if let Some(line) = older(region) {
+        let _ = writeln!(out, "  OLD AGENT  {line}");
+    }
+    for line in another_plan(region) {
+        let _ = writeln!(out, "  ANOTHER PLAN  {line}");
+    }
+    for component in &region.components {
+        // What a silent agent saw is not what is.
+        let was = if region.heard { "" } else { "last seen as " };
+        let _ = writeln!(out, "  {}", component_text(component, was));
+        to_mend(out, &component.state.findings);
+        if let Some(line) = gate_apart(region, component) {
+            let _ = writeln!(out, "    GATE APART  [{}] {line}", code::GATE_APART);
+        }
+    }
+}
+
+/// A run that has not ended, and what it waits for.
+fn open_run_text(out: &mut String, status: &StatusView, run: &RunSummary) {
+    let (since, standing) = (show_wall(run.started), crate::command::run::standing(&run.condition));
+    let _ = writeln!(out, "\nopen run {}: {}, since {since}\n  {standing}", run.run, run.told);
+    for wait in status.waits.get(&run.run).into_iter().flatten() {
+        let _ = writeln!(out, "  {wait}");
+    }
 }
 
 /// What a person should mend, with what to do.
