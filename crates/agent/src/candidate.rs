@@ -9,6 +9,7 @@ use pilotlight_core::candidate::{Ledger, Memory, Step, decide};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, Unit};
 use pilotlight_core::observation::{State, Target};
+use pilotlight_core::shared::Shared;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
@@ -60,7 +61,8 @@ pub(crate) async fn run(agent: &Agent, unit: &Unit) {
         let seen: Option<BTreeMap<Component, Situation>> =
             turns.iter().map(|(t, _)| Some((t.component.clone(), agent.picture.situation(t)?))).collect();
         let Some(seen) = seen else { continue };
-        let looks: BTreeMap<Component, State> = seen.iter().map(|(c, s)| (c.clone(), State::clone(&s.state))).collect();
+        let looks: BTreeMap<Component, Shared<State>> =
+            seen.iter().map(|(c, s)| (c.clone(), s.state.clone())).collect();
         let ledger = Ledger {
             region: &agent.region,
             policy: &agent.plan.policy,

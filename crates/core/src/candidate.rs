@@ -19,6 +19,7 @@ use crate::id::{Component, Epoch, Region, Unit};
 use crate::observation::State;
 use crate::plan::{BeyondRpo, Guarantee, Policy};
 use crate::protocol::UnitView;
+use crate::shared::Shared;
 use crate::time::Mono;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -139,7 +140,7 @@ pub struct Ledger<'a> {
     /// The region's lease is valid.
     pub lease_valid: bool,
     /// The newest look at each of the unit's copies here.
-    pub looks: &'a BTreeMap<Component, State>,
+    pub looks: &'a BTreeMap<Component, Shared<State>>,
     /// Now.
     pub now: Mono,
 }

@@ -14,6 +14,7 @@
 
 mod commands;
 mod phase;
+mod stance;
 mod state;
 mod status;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tests;
 
 pub use commands::Command;
 pub use phase::Phase;
+pub use stance::Stance;
 pub use state::RunState;
 pub use status::{Approval, Condition, RunView, StepStatus, StepView};
 

@@ -30,7 +30,7 @@ use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::lease::granters_lease;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::remembered::Remembered;
-use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState, RunView};
+use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState};
 use pilotlight_core::runbook::{Basis, Runbook, Unsound};
 use pilotlight_core::time::stamp;
 use pilotlight_driver::Driver;
@@ -339,19 +339,6 @@ impl Engine {
             }
             inner.forget(&run);
         });
-    }
-
-    /// A run for people, whether it is under way or over.
-    pub async fn view(&self, run: &RunId) -> Result<Option<RunView>, StorageError> {
-        let live = self.0.active().get(run).map(|active| Arc::clone(&active.live));
-        if let Some(live) = live {
-            return Ok(Some(live.view()));
-        }
-        let records = self.records(run).await?;
-        if records.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(recover::replay(run, &records)?.view()))
     }
 
     /// Every record of a run, from the journal.

@@ -130,6 +130,11 @@ impl Granter {
         self.units().get(unit).map(|entry| entry.record.clone())
     }
 
+    /// Something of the same.
+    pub fn read<T>(&self, unit: &Unit, read: impl FnOnce(&UnitRecord) -> T) -> Option<T> {
+        self.units().get(unit).map(|entry| read(&entry.record))
+    }
+
     /// When the store's record of a unit last changed, as far as this controller knows; `None` when it has not since its
     /// start.
     pub fn changed(&self, unit: &Unit) -> Option<Mono> {

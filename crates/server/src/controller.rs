@@ -73,7 +73,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
             biased;
             () = news.passes(heard) => {}
             () = changes.passes(known) => {}
-            () = desk.clock.sleep(next_round(&desk, calm)) => {}
+            () = desk.clock.sleep(next_round(&desk, rounds.keys(), calm)) => {}
             () = desk.shutdown.cancelled() => return,
         }
     }
@@ -84,7 +84,7 @@ fn is_calm(desk: &Desk, unit: &Unit, judged: &Judged) -> bool {
     match judged.judgement.as_ref().map(|j| j.verdict) {
         Some(Verdict::Healthy) => true,
         Some(verdict) if is_grave(verdict) => false,
-        _ => desk.engine.granter().unit(unit).is_some_and(|record| record.run.is_some()),
+        _ => desk.engine.granter().read(unit, |record| record.run.is_some()).unwrap_or(false),
     }
 }
 
@@ -94,13 +94,13 @@ fn is_grave(verdict: Verdict) -> bool {
 
 /// A lease that ends before the next round, or an agent that is silent from then on, makes it come at that moment: nothing
 /// is decided before, and users wait for it.
-fn next_round(desk: &Desk, calm: bool) -> Duration {
+fn next_round<'a>(desk: &Desk, units: impl Iterator<Item = &'a Unit>, calm: bool) -> Duration {
     let tick = if calm { desk.next_silence().min(CALM) } else { TICK };
     let left = |unit: &Unit| match desk.engine.granter().sight(unit) {
         LeaseSight::Held { left } | LeaseSight::WaitingOutStart { left } => Some(left),
         LeaseSight::Lapsed => None,
     };
-    desk.plan.units().into_iter().filter_map(left).min().map_or(tick, |left| left.min(tick))
+    units.filter_map(left).min().map_or(tick, |left| left.min(tick))
 }
 
 /// Changes the candidate as the writer's agent wishes. The next answer to it shows what came of it; until then it asks with
@@ -136,7 +136,7 @@ pub(crate) fn not_changed(desk: &Desk, unit: &Unit, error: &UnitsError) {
 #[derive(Default)]
 struct Round {
     /// What would have been logged last.
-    line: String,
+    line: Option<(Option<Verdict>, String)>,
     /// What was, without its figures.
     logged: String,
     unwell_since: Option<Wall>,
@@ -193,7 +193,7 @@ impl Round {
 
     /// One line when something changes.
     fn log(&mut self, unit: &Unit, judged: &Judged) {
-        let word = judged.judgement.as_ref().map_or("not judged".to_owned(), |j| j.verdict.to_string());
+        let verdict = judged.judgement.as_ref().map(|j| j.verdict);
         let decision = match &judged.decision {
             DecisionView::Hold { why, .. } => Cow::Borrowed(why),
             DecisionView::Start { intent, refused, .. } => {
@@ -201,19 +201,21 @@ impl Round {
                 Cow::Owned(format!("{}{}", intent.aim(), refused.unwrap_or_default()))
             }
         };
-        let line = format!("{word}: {decision}");
-        if line == self.line {
+        if self.line.as_ref().is_some_and(|(before, decided)| *before == verdict && *decided == *decision) {
             return;
         }
+        let line = format!("{}: {decision}", verdict.map_or("not judged".to_owned(), |v| v.to_string()));
+        self.line = Some((verdict, decision.into_owned()));
         // Figures inside a text change all the time; only another kind of text is news.
         let kind: String = line.chars().filter(|c| !c.is_ascii_digit()).collect();
-        self.line.clone_from(&line);
         if kind == self.logged {
             return;
         }
-        let evidence = judged.judgement.iter().flat_map(|j| &j.evidence).map(ToString::to_string);
-        let evidence = evidence.collect::<Vec<_>>().join("; ");
-        tracing::info!(%unit, evidence, "{line}");
+        if tracing::enabled!(tracing::Level::INFO) {
+            let evidence = judged.judgement.iter().flat_map(|j| &j.evidence).map(ToString::to_string);
+            let evidence = evidence.collect::<Vec<_>>().join("; ");
+            tracing::info!(%unit, evidence, "{line}");
+        }
         self.logged = kind;
     }
 }
@@ -352,8 +354,8 @@ async fn in_the_way(desk: &Desk, record: &UnitRecord, verdict: Verdict) -> (bool
     if !bears_on {
         return (false, false);
     }
-    match desk.engine.view(run).await {
-        Ok(Some(view)) => (view.gives_way(), view.is_prepared()),
+    match desk.engine.stance(run).await {
+        Ok(Some(stance)) => (stance.gives_way, stance.prepared),
         Ok(None) | Err(_) => (false, false),
     }
 }

@@ -246,7 +246,7 @@ impl Desk {
             health: self.checkup.opinions(),
             outlooks: self.outlooks(),
             lease: self.engine.granter().sight(unit),
-            candidate: self.engine.granter().unit(unit).and_then(|r| r.candidate).map(|c| c.region),
+            candidate: self.engine.granter().read(unit, |r| r.candidate.as_ref().map(|c| c.region.clone())).flatten(),
             changed: self.engine.granter().changed(unit),
         }
     }
@@ -287,7 +287,7 @@ impl Desk {
     pub(crate) fn offered(&self, unit: &Unit, writer: &Region) -> Vec<Admitted> {
         let sight = self.sight(unit);
         let of = |region: &Region| {
-            let copies = self.plan.in_unit(unit).filter(|(_, c)| !c.copies().is_empty());
+            let copies = self.plan.in_unit(unit).filter(|(_, c)| c.is_replicated());
             let names: Option<BTreeMap<_, _>> = copies
                 .map(|(component, _)| {
                     let look = sight.fresh_look(&self.plan, region, component)?;

@@ -95,7 +95,10 @@ impl Front {
         match found {
             Ok(record) => {
                 self.holds.knows(record.and_then(|r| r.hold.as_ref()));
-                standing.leader = record.cloned();
+                // Whoever stands by says the same many times a second.
+                if standing.leader.as_ref() != record {
+                    standing.leader = record.cloned();
+                }
                 standing.trouble = None;
             }
             Err(why) => standing.trouble = Some(why),

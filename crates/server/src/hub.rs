@@ -15,13 +15,14 @@ mod tasks;
 
 pub use remote::RemoteAgent;
 
-use pilotlight_core::health::Opinion;
+use pilotlight_core::health::{Health, Opinion, Question};
 use pilotlight_core::id::Region;
 use pilotlight_core::lease::granters_lease;
+use pilotlight_core::observation::Target;
 use pilotlight_core::protocol::{Answer, HealthSeen, Heartbeat, Job, ObserverReport, PortSeen, Task, TaskResult};
 use pilotlight_core::shared::Shared;
 use pilotlight_core::time::{Mono, show_duration};
-use pilotlight_core::verdict::{AgentSight, Outlook, PortSight, Witness};
+use pilotlight_core::verdict::{AgentSight, Outlook, PortAnswer, PortSight, Witness};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::level::Level;
 use std::collections::{BTreeMap, VecDeque};
@@ -339,16 +340,23 @@ fn outlook(now: Mono, ports: Vec<PortSeen>, health: Vec<HealthSeen>) -> Outlook 
     Outlook { heard: Some(now), ports, health: health.into_iter().map(opinion).collect() }
 }
 
+fn answer<'a>((target, port): (&'a Target, &PortSight)) -> (&'a Target, PortAnswer) {
+    (target, port.answer)
+}
+
+fn word<'a>((question, opinion): (&'a Question, &Opinion)) -> (&'a Question, Health) {
+    (question, opinion.health)
+}
+
 impl Said {
     /// Takes in what it says now; returns whether that is news: another answer, or it is heard again.
     fn learn(&mut self, outlook: Outlook, silent_after: Duration) -> bool {
         let before = std::mem::replace(&mut self.outlook, outlook.into());
         let now = &self.outlook;
         let silent = before.heard.zip(now.heard).is_none_or(|(then, now)| now.since(then) > silent_after);
-        let ports =
-            |o: &Outlook| o.ports.iter().map(|(target, port)| (target.clone(), port.answer)).collect::<Vec<_>>();
-        let health = |o: &Outlook| o.health.iter().map(|(q, opinion)| (q.clone(), opinion.health)).collect::<Vec<_>>();
-        silent || ports(&before) != ports(now) || health(&before) != health(now)
+        let same_ports = before.ports.iter().map(answer).eq(now.ports.iter().map(answer));
+        let same_health = before.health.iter().map(word).eq(now.health.iter().map(word));
+        silent || !same_ports || !same_health
     }
 }
 

@@ -71,10 +71,10 @@ fn wanted(desk: &Desk) -> Vec<(Target, Duration)> {
     let at_rest = desk.plan.shares.iter().flatten().filter(|(_, share)| **share > 0).map(|(region, _)| region);
     let at_rest: Vec<&Region> = at_rest.collect();
     for unit in desk.plan.units() {
-        let Some(writer) = desk.engine.granter().unit(unit).and_then(|r| r.writer) else { continue };
+        let Some(writer) = desk.engine.granter().read(unit, |r| r.writer.clone()).flatten() else { continue };
         let every = if desk.hears(unit, &writer) { CALM } else { SILENT };
         for (component, plan) in desk.plan.in_unit(unit) {
-            if plan.copies().contains(&&writer) {
+            if plan.has_copy(&writer) {
                 let target = Target { component: component.clone(), region: Some(writer.clone()) };
                 wanted.push((target, every));
             }

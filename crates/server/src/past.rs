@@ -92,7 +92,7 @@ pub(crate) async fn past(desk: &Desk, record: &UnitRecord, read: Read) -> Past {
     }
     let Some(last) = record.failed_over.as_ref().filter(|f| f.automatic) else { return past };
     if past.read.failover.as_ref().is_none_or(|(run, _)| *run != last.run) {
-        past.read.failover = match desk.engine.view(&last.run).await.map(|view| view.map(|v| v.condition)) {
+        past.read.failover = match desk.engine.condition(&last.run).await {
             Ok(Some(Condition::Ended { result })) => Some((last.run.clone(), result)),
             Ok(_) => None,
             Err(e) => {

@@ -14,7 +14,7 @@ use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::clock::Clock;
 use pilotlight_engine::lead::Lead;
 use pilotlight_engine::storage::StorageError;
-use pilotlight_engine::store::{PutError, Store};
+use pilotlight_engine::store::{PutError, Store, Versioned};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -48,9 +48,10 @@ impl Seat {
     /// Stands by until it leads; `None` at shutdown.
     pub(crate) async fn win(&self) -> Option<Won> {
         let mut challenger = Challenger::new(self.lease);
+        let mut read = None;
         // At shutdown the lead that was given up a moment ago is free: it must not be taken again.
         while !self.shutdown.is_cancelled() {
-            let may = self.look(&mut challenger).await;
+            let may = self.look(&mut challenger, &mut read).await;
             if let Some(version) = may
                 && let Some(won) = self.challenge(&challenger, version).await
             {
@@ -69,12 +70,12 @@ impl Seat {
     }
 
     /// Reads the record; says which version it may replace now (`None` inside: nothing is there).
-    async fn look(&self, challenger: &mut Challenger) -> Option<Option<u64>> {
-        let read = self.read().await;
+    async fn look(&self, challenger: &mut Challenger, before: &mut Option<Read>) -> Option<Option<u64>> {
+        let found = self.find().await;
         let now = self.clock.mono();
-        match read {
+        match found.and_then(|found| found.map(|found| understood(before, found)).transpose()) {
             Ok(Some((version, record))) => {
-                challenger.saw(version, &record, now);
+                challenger.saw(version, record, now);
                 self.front.knows(Ok(challenger.leader()));
                 challenger.may_replace(now)
             }
@@ -95,14 +96,13 @@ impl Seat {
         }
     }
 
+    async fn find(&self) -> Result<Option<Versioned>, StorageError> {
+        self.store.get(KEY).await
+    }
+
     async fn read(&self) -> Result<Option<(u64, LeaderRecord)>, StorageError> {
-        let Some(found) = self.store.get(KEY).await? else { return Ok(None) };
-        let record = serde_json::from_slice(&found.value).map_err(|e| StorageError::Damaged {
-            file: "store".into(),
-            place: format!("{KEY}, version {}", found.version),
-            why: e.to_string(),
-        })?;
-        Ok(Some((found.version, record)))
+        let found = self.find().await?;
+        found.map(|found| Ok((found.version, understand(&found)?))).transpose()
     }
 
     async fn challenge(&self, challenger: &Challenger, replaces: Option<u64>) -> Option<Won> {
@@ -231,6 +231,29 @@ impl Seat {
             tracing::info!(term = %resigned.term, "gave up the lead");
         }
     }
+}
+
+/// A record as it lay in the store, and what it says.
+struct Read {
+    value: Vec<u8>,
+    record: LeaderRecord,
+}
+
+/// Whoever stands by looks many times between two renewals: the same bytes say the same.
+fn understood(before: &mut Option<Read>, found: Versioned) -> Result<(u64, &LeaderRecord), StorageError> {
+    if before.as_ref().is_none_or(|before| before.value != found.value) {
+        *before = Some(Read { record: understand(&found)?, value: found.value });
+    }
+    let read = before.as_ref().expect("it was read before or is now");
+    Ok((found.version, &read.record))
+}
+
+fn understand(found: &Versioned) -> Result<LeaderRecord, StorageError> {
+    serde_json::from_slice(&found.value).map_err(|e| StorageError::Damaged {
+        file: "store".into(),
+        place: format!("{KEY}, version {}", found.version),
+        why: e.to_string(),
+    })
 }
 
 /// Why a lead was not renewed.

@@ -172,9 +172,11 @@ impl Post {
 
     /// A planted bug: whoever is offered is wished for at once.
     fn hasty_wish(&self) -> Option<Wish> {
+        if self.bug != Some(Bug::EarlyAdmission) {
+            return None;
+        }
         let view = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let hasty = self.bug == Some(Bug::EarlyAdmission) && view.candidate.is_none();
-        let candidate = view.offered.first().filter(|_| hasty)?.clone();
+        let candidate = view.offered.first().filter(|_| view.candidate.is_none())?.clone();
         Some(Wish { unit: view.unit, epoch: view.epoch, candidacy: view.candidacy, candidate: Some(candidate) })
     }
 
@@ -195,9 +197,13 @@ pub(crate) fn unreachable(why: &str) -> WayError {
 impl Way for Post {
     async fn heartbeat(&self, heartbeat: &Heartbeat, within: Duration) -> Result<HeartbeatReply, WayError> {
         let sent = self.clock.mono();
-        let mut heartbeat = Box::new(heartbeat.clone());
-        heartbeat.wishes.extend(self.hasty_wish());
-        let mut reply = self.send(within, |reply| Letter::Heartbeat(heartbeat.clone(), reply)).await?;
+        let hasty = self.hasty_wish();
+        let letter = |reply| {
+            let mut heartbeat = Box::new(heartbeat.clone());
+            heartbeat.wishes.extend(hasty.clone());
+            Letter::Heartbeat(heartbeat, reply)
+        };
+        let mut reply = self.send(within, letter).await?;
         if self.bug == Some(Bug::LongLease) {
             reply.units.iter_mut().for_each(|view| view.lease_ms = view.lease_ms.map(|lease| lease * 2));
         }
@@ -209,7 +215,6 @@ impl Way for Post {
     }
 
     async fn work(&self, request: &WorkRequest, within: Duration) -> Result<WorkReply, WayError> {
-        let request = request.clone();
         let mut reply = self.send(within, |reply| Letter::Work(request.clone(), reply)).await?;
         let (past, rest) = reply.tasks.into_iter().partition(|task| self.is_past(&task.job));
         reply.tasks = rest;
@@ -229,8 +234,7 @@ impl Way for Post {
     }
 
     async fn result(&self, result: &TaskResult, within: Duration) -> Result<(), WayError> {
-        let result = Box::new(result.clone());
-        self.send(within, |reply| Letter::Result(result.clone(), reply)).await
+        self.send(within, |reply| Letter::Result(Box::new(result.clone()), reply)).await
     }
 }
 

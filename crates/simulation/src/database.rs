@@ -11,6 +11,7 @@ use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::observation::{Role, Sentinel, State};
 use pilotlight_core::position::{Lag, LagQuality, Position};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::{Display, Write};
 use std::time::Duration;
 
 /// One WAL record that matters.
@@ -74,6 +75,14 @@ pub(crate) struct Sender {
 /// The name of a standby.
 pub(crate) fn name_text(number: u64) -> String {
     format!("pl_{number}")
+}
+
+/// That text is the name of that number; looked at with each confirmation, so no text is made for it.
+pub(crate) fn is_named(number: Option<u64>, text: Option<&String>) -> bool {
+    match (number, text) {
+        (Some(number), Some(text)) => text.strip_prefix("pl_").is_some_and(|digits| digits.parse() == Ok(number)),
+        (number, text) => number.is_none() && text.is_none(),
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -168,9 +177,15 @@ impl Database {
 
     pub(crate) fn position(&self) -> Position {
         let last = self.wal.last().map_or(0, |e| e.number);
+        // Each look has one: texts of a known length are made in one piece.
+        let text = |head: &dyn Display, between: char, tail: &dyn Display| {
+            let mut text = String::with_capacity(24);
+            let _ = write!(text, "{head}{between}{tail}");
+            text
+        };
         Position {
-            lineage: format!("1/{}", self.timeline),
-            value: format!("{}:{last}", self.wal.len()),
+            lineage: text(&1, '/', &self.timeline),
+            value: text(&self.wal.len(), ':', &last),
             unit: "lsn".to_owned(),
         }
     }
@@ -206,7 +221,7 @@ impl Database {
 
     /// How far the candidate and the server itself are, if it has one that streams.
     pub(crate) fn ends(&self) -> Option<(usize, usize)> {
-        let sender = self.sender.filter(|s| s.name.is_some() && s.name.map(name_text) == self.waits.candidate)?;
+        let sender = self.sender.filter(|s| s.name.is_some() && is_named(s.name, self.waits.candidate.as_ref()))?;
         Some((sender.confirmed, self.flushed))
     }
 

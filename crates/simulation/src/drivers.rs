@@ -37,7 +37,10 @@ impl Driver for PlaceDriver {
         let (reply, answer) = Reply::new(self.clock.process);
         self.exchange.leave(Order::Observe { target: target.clone(), reply });
         let began = self.clock.mono();
-        let (state, ends) = answer.await.unwrap_or_else(|_| Err(Failure::transient("the look came to nothing")))?;
+        let (state, ends) = match answer.await {
+            Ok(seen) => (*seen)?,
+            Err(_) => return Err(Failure::transient("the look came to nothing")),
+        };
         if let (Some(gate), Some((held, end))) = (&self.gate, ends) {
             gate.saw(began, held, end);
         }

@@ -39,8 +39,8 @@ impl<T> Reply<T> {
 
 /// What came of an effect.
 pub(crate) type Done = Result<Outcome, Failure>;
-/// What came of a look: with it, where a writer's candidate and the writer itself are.
-pub(crate) type Seen = Result<(State, Option<(usize, usize)>), Failure>;
+/// What came of a look: with it, where a writer's candidate and the writer itself are. It goes through many hands.
+pub(crate) type Seen = Box<Result<(State, Option<(usize, usize)>), Failure>>;
 /// What came of a letter, with the term of whoever answered.
 pub(crate) type Heard<T> = Result<(Term, T), WayError>;
 
@@ -92,8 +92,12 @@ impl Exchange {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(order);
     }
 
-    /// Everything that was left, into an empty list.
-    pub(crate) fn take(&self, orders: &mut Vec<Order>) {
-        std::mem::swap(orders, &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Everything that was left, into an empty list. Returns whether that is anything.
+    pub(crate) fn take(&self, orders: &mut Vec<Order>) -> bool {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !left.is_empty() {
+            std::mem::swap(orders, &mut *left);
+        }
+        !orders.is_empty()
     }
 }

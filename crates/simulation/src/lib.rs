@@ -22,6 +22,7 @@ mod laws;
 mod mistaken;
 mod place;
 mod process;
+mod queue;
 mod setup;
 mod shrink;
 mod storage;

@@ -5,11 +5,10 @@
 //! A machine's monotonic clock runs a little fast or slow, and stands still while the machine as a whole is paused, as the
 //! clock of a paused virtual machine does. Its wall clock may be stepped at any time.
 
+use crate::queue::Queue;
 use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::clock::Clock;
 use std::cell::RefCell;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -44,7 +43,9 @@ struct Inner {
     now: Nanos,
     count: u64,
     machines: Vec<Machine>,
-    heap: BinaryHeap<Reverse<(Nanos, u64, usize)>>,
+    /// What each machine's clock showed when it was last looked at, and when that was.
+    shown: Vec<(Nanos, Mono)>,
+    queue: Queue,
     slots: Vec<Slot>,
     free: Vec<usize>,
 }
@@ -69,6 +70,8 @@ pub(crate) struct Machine {
 #[derive(Debug)]
 struct Slot {
     number: u64,
+    /// When it is looked at next.
+    at: Nanos,
     machine: usize,
     process: usize,
     due: Mono,
@@ -115,8 +118,15 @@ fn scaled(n: u64, times: u64, by: u64) -> u64 {
 }
 
 impl Inner {
-    const EMPTY: Inner =
-        Inner { now: 0, count: 0, machines: Vec::new(), heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new() };
+    const EMPTY: Inner = Inner {
+        now: 0,
+        count: 0,
+        machines: Vec::new(),
+        shown: Vec::new(),
+        queue: Queue::EMPTY,
+        slots: Vec::new(),
+        free: Vec::new(),
+    };
 }
 
 fn with<T>(what: impl FnOnce(&mut Inner) -> T) -> T {
@@ -133,12 +143,16 @@ impl Timeline {
     pub(crate) fn add_machine(&self, machine: Machine) -> usize {
         with(|inner| {
             inner.machines.push(machine);
+            inner.shown.push((Nanos::MAX, Mono::default()));
             inner.machines.len() - 1
         })
     }
 
     pub(crate) fn change_machine(&self, machine: usize, change: impl FnOnce(&mut Machine)) {
-        with(|inner| change(&mut inner.machines[machine]));
+        with(|inner| {
+            inner.shown[machine].0 = Nanos::MAX;
+            change(&mut inner.machines[machine]);
+        });
     }
 
     pub(crate) fn now(&self) -> Nanos {
@@ -158,7 +172,7 @@ impl Timeline {
     }
 
     pub(crate) fn mono(&self, machine: usize) -> Mono {
-        with(|inner| inner.machines[machine].mono(inner.now))
+        with(|inner| inner.mono(machine))
     }
 
     fn wall(&self, machine: usize) -> Wall {
@@ -175,15 +189,7 @@ impl Timeline {
 
     /// When the next sleep ends, and its place among what happens then.
     pub(crate) fn next(&self) -> Option<(Nanos, u64)> {
-        with(|inner| {
-            while let Some(Reverse((at, number, slot))) = inner.heap.peek().copied() {
-                if inner.slots[slot].number == number && inner.slots[slot].waker.is_some() {
-                    return Some((at, number));
-                }
-                inner.heap.pop();
-            }
-            None
-        })
+        with(|inner| inner.queue.next()).map(|(at, number, _)| (at, number))
     }
 
     /// Ends the sleep that [`Timeline::next`] spoke of. Returns the process to run.
@@ -195,15 +201,26 @@ impl Timeline {
 }
 
 impl Inner {
+    fn mono(&mut self, machine: usize) -> Mono {
+        let shown = &mut self.shown[machine];
+        if shown.0 != self.now {
+            *shown = (self.now, self.machines[machine].mono(self.now));
+        }
+        shown.1
+    }
+
     fn end_next(&mut self) -> Option<(Waker, usize)> {
-        let Reverse((_, number, slot)) = self.heap.pop()?;
-        let (now, machine) = (self.now, self.machines[self.slots[slot].machine]);
-        let due = self.slots[slot].due;
-        let left = machine.takes(due.since(machine.mono(now)));
+        let (_, number, slot) = self.queue.take()?;
+        let Slot { machine, due, .. } = self.slots[slot];
+        let early = due.since(self.mono(machine));
+        let machine = &self.machines[machine];
+        let left = if early.is_zero() { 0 } else { machine.takes(early) };
         // The machine's clock stood still meanwhile, or still does; then it is looked at again soon.
         if left > LATE / 2 {
             let again = if machine.stopped_at.is_some() { left.max(PAUSED) } else { left };
-            self.heap.push(Reverse((now + again + LATE, number, slot)));
+            let at = self.now + again + LATE;
+            self.slots[slot].at = at;
+            self.queue.add(at, number, slot);
             return None;
         }
         self.slots[slot].due = Mono::default();
@@ -213,10 +230,9 @@ impl Inner {
     fn begin(&mut self, machine: usize, process: usize, d: Duration, waker: Waker) -> (usize, u64) {
         self.count += 1;
         let number = self.count;
-        let clock = self.machines[machine];
-        let at = self.now.saturating_add(clock.takes(d)).saturating_add(LATE);
-        let due = clock.mono(self.now) + d;
-        let slot = Slot { number, machine, process, due, waker: Some(waker) };
+        let at = self.now.saturating_add(self.machines[machine].takes(d)).saturating_add(LATE);
+        let due = self.mono(machine) + d;
+        let slot = Slot { number, at, machine, process, due, waker: Some(waker) };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index] = slot;
@@ -227,7 +243,7 @@ impl Inner {
                 self.slots.len() - 1
             }
         };
-        self.heap.push(Reverse((at, number, index)));
+        self.queue.add(at, number, index);
         (index, number)
     }
 
@@ -236,6 +252,9 @@ impl Inner {
         let slot = self.slots.get_mut(index).filter(|slot| slot.number == number)?;
         slot.number = 0;
         let waker = slot.waker.take();
+        if waker.is_some() {
+            self.queue.remove(slot.at, number);
+        }
         self.free.push(index);
         waker
     }

@@ -226,7 +226,7 @@ impl World {
             plan: setup.plan(),
             setup,
             chance,
-            agenda: Agenda::default(),
+            agenda: Agenda::EMPTY,
             exchange: Exchange::default(),
             orders: Vec::new(),
             sites: Vec::new(),
@@ -302,7 +302,8 @@ impl World {
             }
             let sleep = self.timeline.next();
             let event = self.agenda.next();
-            let Some((at, _)) = [sleep, event].into_iter().flatten().min() else { break };
+            let sleeps = sleep.is_some_and(|sleep| event.is_none_or(|event| sleep < event));
+            let Some((at, _)) = (if sleeps { sleep } else { event }) else { break };
             self.events += 1;
             self.at_once = if at > self.timeline.now() { 0 } else { self.at_once + 1 };
             self.timeline.set(at);
@@ -314,7 +315,7 @@ impl World {
                 self.laws.broke(Law::RunsEnd, at, what);
                 break;
             }
-            if sleep.is_some() && (event.is_none() || sleep < event) {
+            if sleeps {
                 if let Some(process) = self.timeline.wake() {
                     self.dirty.insert(process);
                 }
@@ -335,9 +336,8 @@ impl World {
             if let (Some(process), false) = (&site.process, site.paused) {
                 process.run();
             }
-            self.exchange.take(&mut orders);
-            for order in orders.drain(..) {
-                self.take_order(order);
+            if self.exchange.take(&mut orders) {
+                orders.drain(..).for_each(|order| self.take_order(order));
             }
         }
         self.orders = orders;

@@ -125,7 +125,7 @@ impl World {
             ..Waiting::default()
         };
         let state = State { role: Some(Role::Writer), waiting: Some(waiting), ..State::default() };
-        let looks = BTreeMap::from([(database(), state)]);
+        let looks = BTreeMap::from([(database(), state.into())]);
         let ledger = Ledger {
             region: &Region::from("east"),
             policy: &self.plan.policy,
@@ -389,7 +389,7 @@ fn a_name_that_two_use_is_withdrawn() {
     world.waits = Waits { candidate: Some("pl_1".to_owned()), gate: true };
     let view = world.view();
     let doubled = Waiting { waits: world.waits.clone(), doubled: vec!["pl_1".to_owned()], ..Waiting::default() };
-    let looks = BTreeMap::from([(database(), State { waiting: Some(doubled), ..State::default() })]);
+    let looks = BTreeMap::from([(database(), State { waiting: Some(doubled), ..State::default() }.into())]);
     let ledger = Ledger {
         region: &Region::from("east"),
         policy: &world.plan.policy,

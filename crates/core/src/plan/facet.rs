@@ -20,7 +20,7 @@ impl Plan {
     /// The guarantee has the unit's writer wait for a candidate, so that nobody else is promoted by itself.
     pub fn waits_for_candidate(&self, unit: &Unit) -> bool {
         let waits = self.policy.guarantee != Guarantee::BestEffort;
-        waits && self.in_unit(unit).filter(|(_, c)| !c.copies().is_empty()).all(|(_, c)| c.waits())
+        waits && self.in_unit(unit).filter(|(_, c)| c.is_replicated()).all(|(_, c)| c.waits())
     }
 }
 
@@ -31,6 +31,32 @@ impl ComponentPlan {
             Kind::Postgres(p) => p.regions.keys().collect(),
             Kind::Aws(a) => a.copies(),
             Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => Vec::new(),
+        }
+    }
+
+    /// It is replicated data.
+    pub fn is_replicated(&self) -> bool {
+        match &self.kind {
+            Kind::Postgres(p) => !p.regions.is_empty(),
+            Kind::Aws(a) => !a.copies().is_empty(),
+            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => false,
+        }
+    }
+
+    /// The region holds a copy of its data.
+    pub fn has_copy(&self, region: &Region) -> bool {
+        match &self.kind {
+            Kind::Postgres(p) => p.regions.contains_key(region),
+            Kind::Aws(a) => a.copies().contains(&region),
+            Kind::Process(_) | Kind::Dns(_) | Kind::Exec(_) | Kind::Webhook(_) => false,
+        }
+    }
+
+    /// It can run in the region.
+    fn runs_in(&self, region: &Region) -> bool {
+        match &self.kind {
+            Kind::Process(p) => p.regions.contains_key(region),
+            _ => self.capacity().is_some_and(|(regions, _)| regions.contains(&region)),
         }
     }
 
@@ -128,8 +154,7 @@ impl Plan {
     /// Whether an agent is to be heard from the region. Where everything is a provider's, nobody runs one.
     pub fn expects_agent(&self, region: &Region) -> bool {
         self.components.values().any(|c| {
-            let placed =
-                c.copies().contains(&region) || c.capacity().is_some_and(|(regions, _)| regions.contains(&region));
+            let placed = c.has_copy(region) || c.runs_in(region);
             let commands = c.hook().is_some_and(|h| h.region.as_ref() == Some(region));
             (placed && !c.is_managed()) || commands
         }) || !self.components.values().any(ComponentPlan::is_managed)

@@ -5,7 +5,7 @@ use crate::code;
 use crate::effect::Effect;
 use crate::id::{Application, Epoch, Region, RunId, StepId, Unit};
 use crate::outcome::{Failure, Output};
-use crate::placement::{Intent, Verb};
+use crate::placement::Intent;
 use crate::runbook;
 use crate::time::Wall;
 use serde::{Deserialize, Serialize};
@@ -179,31 +179,6 @@ impl RunView {
         let back = runbook::returning(self.steps.iter().map(|s| &s.effect));
         self.cause.named(&self.intent.verb.told(&self.from, &self.intent.target.writer, &back))
     }
-
-    /// A failover that nobody asked for, of which nothing has begun: it waits for a person's approval.
-    pub fn is_prepared(&self) -> bool {
-        let begun = self.steps.iter().any(|s| s.phase != runbook::Phase::Notify && s.status.has_begun());
-        let asks = self.steps.iter().any(|s| s.status == StepStatus::AwaitingApproval);
-        self.intent.verb == Verb::Failover && self.cause.automatic && asks && !begun
-    }
-
-    /// A failover may have it ended: it was not to replace a lost writer, it goes on or waits, and all that it began keeps
-    /// the writer where it is, or will be taken back with it; or the writer has arrived, and all that is left keeps it there.
-    pub fn gives_way(&self) -> bool {
-        let open = matches!(self.condition, Condition::Running | Condition::Waiting { .. });
-        let mut began = self.steps.iter().filter(|s| s.status.has_begun());
-        let mut untouched = || began.all(|s| s.effect.keeps_writer(&self.from));
-        // A drain moves no writer, and it stands as it is if it is ended.
-        let keeps_writer = self.intent.verb == Verb::Drain;
-        open && self.intent.verb != Verb::Failover && (keeps_writer || untouched() || self.has_arrived())
-    }
-
-    /// The writer was moved and is where it was to go: what is left is the way of users, such as shares that wait, and copies.
-    fn has_arrived(&self) -> bool {
-        let over = |s: &StepView| matches!(s.status, StepStatus::Done | StepStatus::Warned | StepStatus::Skipped);
-        let to = &self.intent.target.writer;
-        self.past_return && self.steps.iter().all(|s| over(s) || s.effect.keeps_writer(to))
-    }
 }
 
 impl RunState {
@@ -302,7 +277,7 @@ impl RunState {
         }
     }
 
-    fn status(&self, i: usize) -> StepStatus {
+    pub(super) fn status(&self, i: usize) -> StepStatus {
         let state = &self.steps[i];
         match &state.phase {
             Phase::Waiting if state.attempts > 0 => StepStatus::Retrying,

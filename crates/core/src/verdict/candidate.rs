@@ -167,7 +167,7 @@ fn weigh(
 /// last, by its gate or until its agent fences it. One that is heard says what it does, but for the time before its agent was
 /// started anew. Of a writer without an agent of ours no lease says anything.
 fn unheard(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight, candidate: &Candidate) -> Duration {
-    let by_agent = plan.in_unit(unit).any(|(_, c)| !c.copies().is_empty() && !c.is_managed());
+    let by_agent = plan.in_unit(unit).any(|(_, c)| c.is_replicated() && !c.is_managed());
     let Some(writer) = writer.filter(|_| by_agent) else { return Duration::ZERO };
     let agent = sight.agents.get(writer);
     let untold = sight.hears(plan, writer).then(|| agent.map_or(Duration::ZERO, |agent| agent.untold()));

@@ -163,7 +163,7 @@ impl Sight {
 
     /// The unit's components that hold replicated data.
     pub(crate) fn replicated(&self, plan: &Plan, unit: &Unit) -> Vec<Component> {
-        plan.in_unit(unit).filter(|(_, c)| !c.copies().is_empty()).map(|(name, _)| name.clone()).collect()
+        plan.in_unit(unit).filter(|(_, c)| c.is_replicated()).map(|(name, _)| name.clone()).collect()
     }
 
     /// The region's newest look at a component that is not too old, if its agent is heard.
@@ -177,6 +177,6 @@ impl Sight {
 impl Plan {
     /// The component belongs to the unit and holds replicated data.
     pub(crate) fn is_copy(&self, unit: &Unit, component: &Component) -> bool {
-        self.components.get(component).is_some_and(|c| &c.unit == unit && !c.copies().is_empty())
+        self.components.get(component).is_some_and(|c| &c.unit == unit && c.is_replicated())
     }
 }

@@ -1,11 +1,12 @@
 //! How people steer a run: every verb is journaled with who said it before it counts.
 
-use super::Engine;
+use super::{Engine, recover};
 use crate::executor::{Asked, Live, Refused};
 use crate::storage::StorageError;
 use pilotlight_core::id::{RunId, StepId};
-use pilotlight_core::run::{Condition, Event, Illegal, RunView};
+use pilotlight_core::run::{Condition, Event, Illegal, RunState, RunView, Stance};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -69,6 +70,38 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const WORTH_TELLING: Duration = Duration::from_secs(5);
 
 impl Engine {
+    /// A run for people, whether it is under way or over.
+    pub async fn view(&self, run: &RunId) -> Result<Option<RunView>, StorageError> {
+        self.of_run(run, Live::view, RunState::view).await
+    }
+
+    /// Where it stands: of its [`Engine::view`] only that, which is cheaper.
+    pub async fn condition(&self, run: &RunId) -> Result<Option<Condition>, StorageError> {
+        self.of_run(run, Live::condition, RunState::condition).await
+    }
+
+    /// Whether it makes way for a failover.
+    pub async fn stance(&self, run: &RunId) -> Result<Option<Stance>, StorageError> {
+        self.of_run(run, Live::stance, RunState::stance).await
+    }
+
+    async fn of_run<T>(
+        &self,
+        run: &RunId,
+        live: impl FnOnce(&Live) -> T,
+        over: impl FnOnce(&RunState) -> T,
+    ) -> Result<Option<T>, StorageError> {
+        let active = self.0.active().get(run).map(|active| Arc::clone(&active.live));
+        if let Some(active) = active {
+            return Ok(Some(live(&active)));
+        }
+        let records = self.records(run).await?;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(over(&recover::replay(run, &records)?)))
+    }
+
     /// Why a run stands still although no person is waited for: its records cannot be written.
     pub fn stalled(&self, run: &RunId) -> Option<String> {
         self.0.active().get(run)?.live.stalled_for()
@@ -76,7 +109,7 @@ impl Engine {
 
     /// What steps of a run have been waiting to see for a while, for who follows it.
     pub fn waits(&self, run: &RunId) -> Vec<String> {
-        let live = self.0.active().get(run).map(|active| std::sync::Arc::clone(&active.live));
+        let live = self.0.active().get(run).map(|active| Arc::clone(&active.live));
         let now = self.0.parts.clock.mono();
         let Some(live) = live else { return Vec::new() };
         let long = live.waits().clone().into_iter().filter(|(_, waits)| now.since(waits.since) >= WORTH_TELLING);
@@ -126,6 +159,15 @@ impl Live {
             view.condition = Condition::Stalled { why };
         }
         view
+    }
+
+    fn condition(&self) -> Condition {
+        self.stalled_for().map_or_else(|| self.state().condition(), |why| Condition::Stalled { why })
+    }
+
+    fn stance(&self) -> Stance {
+        let stance = self.state().stance();
+        Stance { gives_way: stance.gives_way && self.stalled().is_none(), ..stance }
     }
 
     /// Why it stands still, if the journal cannot be written, for people.

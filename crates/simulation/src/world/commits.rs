@@ -7,7 +7,7 @@
 use super::World;
 use super::events::Event;
 use crate::bug::Bug;
-use crate::database::{Server, name_text};
+use crate::database::{Server, is_named};
 use crate::laws::Law;
 use crate::place::Place;
 use crate::setup::Promise;
@@ -220,7 +220,7 @@ impl World {
     /// Its standby has confirmed something.
     pub(super) fn candidate_confirms(&mut self, place: Place) {
         let copy = self.database(place);
-        let Some(sender) = copy.sender.filter(|s| s.name.map(name_text) == copy.waits.candidate) else { return };
+        let Some(sender) = copy.sender.filter(|s| is_named(s.name, copy.waits.candidate.as_ref())) else { return };
         if sender.name.is_some() {
             self.release(place, sender.confirmed, By::Candidate);
         }

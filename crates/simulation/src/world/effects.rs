@@ -42,7 +42,7 @@ impl World {
             _ => State::default(),
         };
         let ends = region.filter(|_| state.waiting.is_some()).and_then(|region| self.database(region).ends());
-        reply.send(Ok((state, ends)));
+        reply.send(Box::new(Ok((state, ends))));
     }
 
     fn capacity(&mut self, region: Place) -> Capacity {

@@ -5,6 +5,7 @@ use super::waits::Phase;
 use crate::exchange::{Answer, Done, Letter, Reply, Seen};
 use crate::fault::FaultKind;
 use crate::place::Place;
+use crate::queue::Queue;
 use crate::timeline::Nanos;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::RunId;
@@ -12,36 +13,35 @@ use pilotlight_core::observation::Target;
 use pilotlight_core::time::Mono;
 use pilotlight_core::verdict::PortAnswer;
 use pilotlight_driver::Context;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// What happens when; of what happens at one time, the older wish comes first. Events are large and stay where they are:
 /// only their places are put in order.
-#[derive(Default)]
 pub(crate) struct Agenda {
-    order: BinaryHeap<Reverse<(Nanos, u64, usize)>>,
+    order: Queue,
     events: Vec<Option<Event>>,
     free: Vec<usize>,
 }
 
 impl Agenda {
+    pub(crate) const EMPTY: Self = Self { order: Queue::EMPTY, events: Vec::new(), free: Vec::new() };
+
     pub(crate) fn add(&mut self, at: Nanos, number: u64, event: Event) {
         let place = self.free.pop().unwrap_or(self.events.len());
         match self.events.get_mut(place) {
             Some(slot) => *slot = Some(event),
             None => self.events.push(Some(event)),
         }
-        self.order.push(Reverse((at, number, place)));
+        self.order.add(at, number, place);
     }
 
     /// When the next one happens, and its number.
     pub(crate) fn next(&self) -> Option<(Nanos, u64)> {
-        self.order.peek().map(|Reverse((at, number, _))| (*at, *number))
+        self.order.next().map(|(at, number, _)| (at, number))
     }
 
     /// The next one, which then is over.
     pub(crate) fn take(&mut self) -> Option<Event> {
-        let Reverse((_, _, place)) = self.order.pop()?;
+        let (_, _, place) = self.order.take()?;
         self.free.push(place);
         self.events[place].take()
     }

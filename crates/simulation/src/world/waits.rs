@@ -6,7 +6,7 @@ use super::World;
 use super::commits::By;
 use super::events::{Event, Job};
 use crate::bug::Bug;
-use crate::database::name_text;
+use crate::database::is_named;
 use crate::exchange::Done;
 use crate::place::Place;
 use crate::timeline::{Nanos, nanos};
@@ -96,8 +96,8 @@ impl World {
     }
 
     fn candidate_streams(&mut self, place: Place, waits: &Waits) -> bool {
-        let name = self.database(place).sender.and_then(|s| s.name).map(name_text);
-        name.is_some() && name == waits.candidate
+        let name = self.database(place).sender.and_then(|s| s.name);
+        name.is_some() && is_named(name, waits.candidate.as_ref())
     }
 
     fn put_back(&mut self, job: &mut Job) -> Option<Done> {

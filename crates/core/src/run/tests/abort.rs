@@ -29,8 +29,9 @@ fn a_run_gives_way_until_it_touches_the_writer() {
     let mut walk = Walk::new(vec![step("scale", &[], scale), step("stop", &["scale"], stop)]);
     assert!(!walk.state.view().gives_way(), "a failover never does");
     let gives_way = |walk: &Walk| {
-        let mut view = walk.state.view();
-        view.intent.verb = Verb::Switchover;
+        let (mut view, mut state) = (walk.state.view(), walk.state.clone());
+        (view.intent.verb, state.runbook.intent.verb) = (Verb::Switchover, Verb::Switchover);
+        assert_eq!(state.stance().gives_way, view.gives_way(), "both tell the same");
         view.gives_way()
     };
     assert!(gives_way(&walk), "nothing has begun");
@@ -49,8 +50,9 @@ fn a_run_gives_way_again_when_the_writer_has_arrived() {
     let watch = Effect::SetCapacity { component: component(), region: region(), instances: 2 };
     let mut walk = Walk::new(vec![step("promote", &[], promote), step("shift", &["promote"], watch)]);
     let gives_way = |walk: &Walk| {
-        let mut view = walk.state.view();
-        view.intent.verb = Verb::Failback;
+        let (mut view, mut state) = (walk.state.view(), walk.state.clone());
+        (view.intent.verb, state.runbook.intent.verb) = (Verb::Failback, Verb::Failback);
+        assert_eq!(state.stance().gives_way, view.gives_way(), "both tell the same");
         view.gives_way()
     };
     walk.start("promote", 1);
