@@ -170,7 +170,7 @@ impl Follower {
 
 /// What a step has to say, as far as it fits beside its name: the first line that says anything.
 fn said(text: &str) -> String {
-    const ROOM: usize = 160;
+    const ROOM: usize = 240;
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     // A program prints what it likes; a terminal must not obey it.
     let mut told: String = line.chars().filter(|c| !c.is_control()).take(ROOM).collect();
@@ -256,7 +256,7 @@ mod tests {
         let many = told("kept", "\n kept 3 lost\u{1b}[31m transactions \nand more");
         assert_eq!(many.as_deref(), Some("The step kept: done (kept 3 lost[31m transactions)"));
         let long = told("kept", &"a".repeat(500)).expect("it is told");
-        assert!(long.ends_with("a...)") && long.len() < 200, "{long}");
+        assert!(long.ends_with("a...)") && long.len() < 280, "{long}");
         assert_eq!(told("promote", "promoted"), None, "its post-condition is not seen yet");
         let holds = Record { seq: 3, at: Wall(3), event: Event::StepHolds { step: StepId::new("promote") } };
         assert_eq!(follower.line(&holds).as_deref(), Some("The step promote: done"));
