@@ -18,8 +18,8 @@ pub struct Stance {
     pub prepared: bool,
 }
 
-/// What of a run that is told from.
-struct Outline<'a> {
+/// What of a run that is told from, and of its steps.
+struct Outline<'a, I> {
     verb: Verb,
     automatic: bool,
     from: &'a Region,
@@ -27,35 +27,40 @@ struct Outline<'a> {
     /// It goes on or waits.
     open: bool,
     past_return: bool,
+    steps: I,
 }
 
 /// What of a step.
 type Step<'a> = (runbook::Phase, StepStatus, &'a Effect);
 
-impl Outline<'_> {
-    fn stance<'a>(&self, steps: impl Iterator<Item = Step<'a>> + Clone) -> Stance {
-        Stance { gives_way: self.gives_way(steps.clone()), prepared: self.is_prepared(steps) }
+impl<'a, I: Iterator<Item = Step<'a>> + Clone> Outline<'a, I> {
+    fn stance(&self) -> Stance {
+        Stance { gives_way: self.gives_way(), prepared: self.is_prepared() }
     }
 
-    fn is_prepared<'a>(&self, steps: impl Iterator<Item = Step<'a>> + Clone) -> bool {
+    fn steps(&self) -> I {
+        self.steps.clone()
+    }
+
+    fn is_prepared(&self) -> bool {
         let may_be = self.verb == Verb::Failover && self.automatic;
-        let asks = || steps.clone().any(|(_, status, _)| status == StepStatus::AwaitingApproval);
-        let begun = || steps.clone().any(|(phase, status, _)| phase != runbook::Phase::Notify && status.has_begun());
+        let asks = || self.steps().any(|(_, status, _)| status == StepStatus::AwaitingApproval);
+        let begun = || self.steps().any(|(phase, status, _)| phase != runbook::Phase::Notify && status.has_begun());
         may_be && asks() && !begun()
     }
 
-    fn gives_way<'a>(&self, steps: impl Iterator<Item = Step<'a>> + Clone) -> bool {
+    fn gives_way(&self) -> bool {
         // A drain moves no writer, and it stands as it is if it is ended.
         let keeps_writer = self.verb == Verb::Drain;
-        let mut began = steps.clone().filter(|(_, status, _)| status.has_begun());
+        let mut began = self.steps().filter(|(_, status, _)| status.has_begun());
         let mut untouched = || began.all(|(_, _, effect)| effect.keeps_writer(self.from));
-        self.open && self.verb != Verb::Failover && (keeps_writer || untouched() || self.has_arrived(steps))
+        self.open && self.verb != Verb::Failover && (keeps_writer || untouched() || self.has_arrived())
     }
 
     /// The writer was moved and is where it was to go: what is left is the way of users, such as shares that wait, and copies.
-    fn has_arrived<'a>(&self, mut steps: impl Iterator<Item = Step<'a>>) -> bool {
+    fn has_arrived(&self) -> bool {
         let over = |status| matches!(status, StepStatus::Done | StepStatus::Warned | StepStatus::Skipped);
-        self.past_return && steps.all(|(_, status, effect)| over(status) || effect.keeps_writer(self.to))
+        self.past_return && self.steps().all(|(_, status, effect)| over(status) || effect.keeps_writer(self.to))
     }
 }
 
@@ -72,8 +77,9 @@ impl RunView {
             to: &self.intent.target.writer,
             open: is_open(&self.condition),
             past_return: self.past_return,
+            steps: self.steps.iter().map(|s| (s.phase, s.status, &s.effect)),
         };
-        outline.stance(self.steps.iter().map(|s| (s.phase, s.status, &s.effect)))
+        outline.stance()
     }
 
     /// See [`Stance::prepared`].
@@ -98,8 +104,8 @@ impl RunState {
             to: &runbook.intent.target.writer,
             open: is_open(&self.condition()),
             past_return: self.is_past_return(),
+            steps: (0..self.steps.len()).map(|i| (self.step(i).phase, self.status(i), &self.step(i).effect)),
         };
-        let step = |i| (self.step(i).phase, self.status(i), &self.step(i).effect);
-        outline.stance((0..self.steps.len()).map(step))
+        outline.stance()
     }
 }

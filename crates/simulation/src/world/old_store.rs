@@ -259,7 +259,7 @@ impl World {
                 self.change_store(&Disk::nothing());
             }
             Some((.., epoch)) if (epoch >= lost.epoch || raised) && term >= self.old_store.term => {
-                self.end_of_old_store()
+                self.end_of_old_store();
             }
             Some((_, true, _)) => self.person(FaultKind::Abort),
             Some(_) => {
