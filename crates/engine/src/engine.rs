@@ -194,9 +194,17 @@ impl Engine {
 
     /// The agent of a region wishes another candidate for a unit.
     pub async fn wish(&self, from: &Region, wish: &Wish) -> Result<UnitRecord, UnitsError> {
-        let record = self.0.parts.units.wish(from, wish).await?;
-        self.0.parts.granter.knows(&record);
-        Ok(record)
+        let changed = self.0.parts.units.wish(from, wish).await;
+        // A change that was reported as failed may have been kept: agents are told what the store has, or they would wish
+        // for ever under a number that is over.
+        let newest = match &changed {
+            Err(UnitsError::Overtaken { .. }) => self.unit(&wish.unit).await?,
+            changed => changed.as_ref().ok().cloned(),
+        };
+        if let Some(record) = newest {
+            self.0.parts.granter.knows(&record);
+        }
+        changed
     }
 
     /// What the store has of a unit.

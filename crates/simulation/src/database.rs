@@ -109,6 +109,8 @@ pub(crate) struct Database {
     pub(crate) waits: Waits,
     /// For what that was proven, as its agent has noted.
     pub(crate) proven: Option<Waits>,
+    /// The life in which it was last being made to wait for somebody, while that is under way.
+    pub(crate) made_to_wait: Option<u64>,
     /// A standby: the number in the name under which it follows.
     pub(crate) name: Option<u64>,
     /// Faults that make its recovery take long.
@@ -137,6 +139,7 @@ impl Database {
             held_up: Vec::new(),
             waits: Waits::default(),
             proven: None,
+            made_to_wait: None,
             name: None,
             slow: 0,
             recovered: 0,

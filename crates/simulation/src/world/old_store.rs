@@ -315,6 +315,9 @@ impl World {
             What::Write(write) => Some(write),
             What::Sentinel(_) => None,
         });
+        let own: Vec<u32> = own.collect();
+        // The person chose to go on without them: no failover that comes after it loses them.
+        self.laws.written_off.extend(&own);
         self.laws.kept.extend(own);
         self.rewind(other, newest);
         self.database(other).name = None;

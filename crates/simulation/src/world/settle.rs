@@ -9,7 +9,7 @@ use crate::place::{Place, REGIONS};
 use crate::setup::{Promise, UNIT};
 use crate::timeline::{Nanos, nanos};
 use pilotlight_core::candidate::{Admitted, Waits};
-use pilotlight_core::id::{Component, Epoch, RunId, Unit};
+use pilotlight_core::id::{Component, Epoch, Region, RunId, Unit};
 use pilotlight_core::leader::Term;
 use pilotlight_core::measure::{Sample, loss};
 use pilotlight_core::placement::Verb;
@@ -30,7 +30,8 @@ const QUIET: Nanos = 400_000_000;
 /// From its order until a fence is begun.
 const FENCE_WITHIN: Nanos = 1_000_000_000;
 
-/// From when all is well until there is a candidate: a standby that was just named is heard, waited for and proven.
+/// From when all is well and no such change is under way until there is a candidate: a standby that was just named is heard,
+/// waited for and proven.
 const CANDIDATE_WITHIN: Nanos = 2_500_000_000;
 
 /// A person ends a run that is still under way so long after the last fault.
@@ -140,21 +141,37 @@ impl World {
     fn check_candidate(&mut self) {
         let (now, amiss) = (self.now(), self.is_amiss());
         let lacks = !amiss && self.setup.promise != Promise::BestEffort && self.lacks_candidate();
-        let lacks = lacks && !self.stands_before_its_writer();
+        let lacks = lacks && !self.stands_before_its_writer() && !self.is_made_to_wait();
         let since = lacks.then(|| self.laws.unopposed_since.unwrap_or(now));
         self.laws.unopposed_since = since;
         if since.is_some_and(|since| now - since > CANDIDATE_WITHIN) {
-            let what =
-                format!("for {CANDIDATE_WITHIN} ns the store has not named the standby that streams and is waited for");
+            let what = "the store has not named the standby that streams and is waited for".to_owned();
+            let what = what + &self.disk.unit(|unit| self.stands(unit)).unwrap_or_default();
             self.broke(Law::CandidateComesBack, what);
         }
     }
 
-    /// A run that has not named its writer yet waits for a person: nobody is admitted before that.
+    /// A run holds the unit that has not named its writer yet: nobody is admitted before that.
     fn stands_before_its_writer(&self) -> bool {
-        let held = self.disk.unit(|unit| unit.run.clone().filter(|_| !unit.settled)).flatten();
-        let condition = held.and_then(|run| Some(RunState::replay(&self.records(&run)).ok()?.condition()));
-        matches!(condition, Some(Condition::Waiting { .. }))
+        let held = self.disk.unit(|unit| unit.run.clone().zip(unit.writer.clone())).flatten();
+        let before = |(run, writer): (RunId, Region)| {
+            let state = RunState::replay(&self.records(&run)).ok()?;
+            Some(state.runbook().intent.target.writer != writer)
+        };
+        held.and_then(before).unwrap_or_default()
+    }
+
+    /// A standby that went while its writer was being made to wait for it is given up some seconds later.
+    fn is_made_to_wait(&self) -> bool {
+        self.databases.iter().any(|copy| copy.made_to_wait == Some(copy.life))
+    }
+
+    /// Who is named, who is waited for, and who holds the unit.
+    fn stands(&self, unit: &UnitRecord) -> String {
+        let named = unit.candidate.as_ref().map(|c| c.names.values().cloned().collect::<Vec<_>>());
+        let copies: Vec<_> = self.databases.iter().map(|d| (d.name.map(name_text), d.receiver, &d.waits)).collect();
+        let (run, settled, candidacy) = (&unit.run, unit.settled, unit.candidacy);
+        format!("; named {named:?} ({candidacy}), run {run:?} (settled: {settled}), copies {copies:?}")
     }
 
     fn is_amiss(&mut self) -> bool {

@@ -62,7 +62,7 @@ impl World {
             Phase::Widened { before, end } => {
                 let copy = self.database(place);
                 if copy.sender.is_some_and(|s| s.name.is_some() && s.confirmed >= end) {
-                    copy.proven = Some(waits.clone());
+                    (copy.proven, copy.made_to_wait) = (Some(waits.clone()), None);
                     self.candidate_confirms(place);
                     return Some(Ok(Outcome::done()));
                 }
@@ -91,6 +91,8 @@ impl World {
         self.set_waits(place, Waits { candidate: nobody, gate: waits.gate });
         self.hang_up(place, true);
         self.after(COMES_BACK, Event::Reconnect { standby: place.other(), again: false });
+        let copy = self.database(place);
+        copy.made_to_wait = Some(copy.life);
         job.phase = Phase::Narrowed { before };
         None
     }
@@ -102,7 +104,10 @@ impl World {
 
     fn put_back(&mut self, job: &mut Job) -> Option<Done> {
         match std::mem::take(&mut job.phase) {
-            Phase::Narrowed { before } | Phase::Widened { before, .. } => self.set_waits(job.place, before),
+            Phase::Narrowed { before } | Phase::Widened { before, .. } => {
+                self.database(job.place).made_to_wait = None;
+                self.set_waits(job.place, before);
+            }
             Phase::Begins => {}
         }
         Some(Err(Failure::transient("not in time; put back")))

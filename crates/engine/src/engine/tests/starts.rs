@@ -16,9 +16,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 /// A store that reports so many writes as failed; `true` is one that it keeps all the same.
-struct Failing {
-    store: Arc<dyn Store>,
-    next: Mutex<VecDeque<bool>>,
+pub(super) struct Failing {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) next: Mutex<VecDeque<bool>>,
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@
 //! whoever writes from now on, however long it still goes on.
 
 use super::scene::{Life, Scene, Stage};
+use super::starts::Failing;
 use crate::engine::Control;
 use crate::store::{UnitRecord, UnitsError};
 use pilotlight_core::candidate::{Admitted, Wish};
@@ -10,6 +11,7 @@ use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::run::{Cause, Condition, RunResult};
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::fake::Misbehaviour;
+use std::sync::{Arc, Mutex};
 
 impl Stage {
     async fn record(&self, life: &Life) -> UnitRecord {
@@ -116,4 +118,23 @@ async fn a_writer_that_is_led_back_to_starts_unopposed_too() {
     // Named twice: whatever was wished under an earlier number comes too late.
     assert_eq!((record.writer.clone(), candidate(&record), record.candidacy), (Some("east".into()), None, before + 2));
     assert_eq!(candidate(&stage.wish(&life, "east", Some("west")).await.unwrap()), Some("west"));
+}
+
+/// The writer's agent goes by what it is told, and wishes under that number.
+#[tokio::test(start_paused = true)]
+async fn a_wish_that_is_kept_and_reported_as_failed_is_told_with_the_next_one() {
+    let mut stage = Stage::new(Scene::Home);
+    let failing = Arc::new(Failing { store: stage.store.clone(), next: Mutex::default() });
+    stage.store = failing.clone();
+    let (life, unit) = (stage.life().await, stage.unit());
+    let told = || life.engine.granter().unit(&unit).expect("it was entered");
+    let again = |candidacy| Wish { unit: unit.clone(), epoch: told().epoch, candidacy, candidate: None };
+    failing.next.lock().unwrap().push_back(true);
+    let before = told().candidacy;
+    let failed = life.engine.wish(&"east".into(), &again(before)).await;
+    assert!(matches!(failed, Err(UnitsError::Storage(_))), "{failed:?}");
+    assert_eq!((told().candidacy, stage.record(&life).await.candidacy), (before, before + 1));
+    assert!(is_overtaken(&life.engine.wish(&"east".into(), &again(before)).await));
+    assert_eq!(told().candidacy, before + 1, "the store's number");
+    life.engine.wish(&"east".into(), &again(before + 1)).await.unwrap();
 }
