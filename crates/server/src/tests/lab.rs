@@ -270,7 +270,11 @@ impl Lab {
             // A lost region warns: what was to be done there could not be done.
             let well = [RunResult::Done, RunResult::DoneWithWarnings].map(|result| Condition::Ended { result });
             let ended: Vec<Verb> = runs.iter().filter(|(_, c)| well.contains(c)).map(|(v, _)| *v).collect();
-            if ended.len() == number && runs.len() == number { Ok(ended) } else { Err(format!("{runs:#?}")) }
+            if ended.len() == number && runs.len() == number {
+                return Ok(ended);
+            }
+            let decided = self.status().await.map(|status| status.units[0].decision.clone());
+            Err(format!("{runs:#?}, {decided:?}"))
         })
         .await
     }
@@ -335,10 +339,11 @@ impl StatusView {
         unit.writer == Some(writer.into()) && unit.run.is_none() && self.is("healthy") && leased
     }
 
-    /// It is known what a failover would lose: the writer's agent wrote a sentinel and the candidate shows one.
+    /// It is known what a failover would lose, and it is well within the RPO of a second: the writer's agent wrote a sentinel
+    /// and the candidate shows a new one.
     pub(super) fn knows_exposure(&self) -> bool {
         let candidates = self.units[0].judgement.iter().flat_map(|j| &j.candidates);
-        candidates.into_iter().any(|c| c.exposure.is_some())
+        candidates.into_iter().any(|c| c.exposure.is_some_and(|exposure| exposure < Duration::from_millis(500)))
     }
 
     /// The verdict of the one unit.
