@@ -28,8 +28,11 @@ impl World {
             return;
         }
         let Lies::AsStandby { upstream } = copy.lies else { return };
+        // The network was cut when its sender died: nobody told it, and nobody sends any more.
+        let sends = self.databases[standby.other().index() - 1].sender.map(|sender| sender.stream);
+        let copy = self.database(standby);
         if let Some(receiver) = &mut copy.receiver {
-            if !silent {
+            if !silent && sends == Some(receiver.stream) {
                 receiver.last_word = now;
             } else if now - receiver.last_word > nanos(RECEIVER_TIMEOUT) {
                 copy.receiver = None;
