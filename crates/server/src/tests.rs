@@ -19,6 +19,7 @@ mod process;
 mod quiet;
 mod rescue;
 mod several;
+mod shown;
 mod steering;
 mod stores;
 mod strangers;
