@@ -99,7 +99,7 @@ impl Picture {
     pub(crate) fn new(plan: &Plan, region: &Region, descriptors: &BTreeMap<Component, Descriptor>) -> Self {
         let mut copies = BTreeMap::new();
         for (name, component) in &plan.components {
-            let replicated = component.copies().contains(&region);
+            let replicated = component.has_copy(region);
             let runs = component.capacity().is_some_and(|(regions, _)| regions.contains(&region));
             if !(replicated || runs) || !descriptors.contains_key(name) {
                 continue;

@@ -17,7 +17,8 @@ pub use median::median;
 pub use parts::{Part, RunTimes, StepTimes, parts};
 
 use crate::id::Region;
-use crate::time::{Mono, Wall, as_ms, as_ms_if_known};
+use crate::position::option_ms;
+use crate::time::{Mono, Wall, as_ms};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -75,7 +76,7 @@ pub struct Traffic {
     pub failed: u64,
     /// The longest time without any good answer, failed requests or not, from the first request to the last end; absent when
     /// nothing was asked.
-    #[serde(default, with = "as_ms_if_known", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "option_ms", skip_serializing_if = "Option::is_none")]
     pub longest_gap_ms: Option<Duration>,
 }
 

@@ -169,25 +169,6 @@ pub mod as_ms {
     }
 }
 
-/// The same for what may not be known.
-pub mod as_ms_if_known {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use std::time::Duration;
-
-    /// Writes whole milliseconds, or null.
-    pub fn serialize<S: Serializer>(d: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
-        match d {
-            Some(d) => super::as_ms::serialize(d, s),
-            None => s.serialize_none(),
-        }
-    }
-
-    /// Reads whole milliseconds, or null.
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(d)?.map(Duration::from_millis))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ const LOOKS: Duration = Duration::from_secs(12);
 /// Refuses what can only be run by a controller that stays.
 pub(crate) fn fits(plan: &Plan) -> Result<(), Problem> {
     let needs_agent = |c: &ComponentPlan| {
-        let placed = !c.copies().is_empty() || c.capacity().is_some();
+        let placed = c.is_replicated() || c.capacity().is_some();
         (placed && !c.is_managed()) || c.hook().is_some_and(|h| h.region.is_some())
     };
     let with_agents: Vec<&str> =

@@ -30,7 +30,7 @@ impl Managed {
     /// It keeps its last state, which ages, with the reason why there is no newer one.
     pub(crate) fn was_refused(&mut self, plan: &Plan, target: Target, why: &Failure, began: Mono) {
         self.answered(&target, began);
-        let replicated = plan.components.get(&target.component).is_some_and(|c| !c.copies().is_empty());
+        let replicated = plan.components.get(&target.component).is_some_and(|c| c.is_replicated());
         let unseen = || (State { role: replicated.then_some(Role::Unknown), ..State::default() }.into(), began);
         let (state, _) = self.looks.entry(target).or_insert_with(unseen);
         state.facts.insert("look".to_owned(), why.with_hint());

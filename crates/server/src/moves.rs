@@ -349,8 +349,11 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
 /// Why a person's run is started, for every list and report; an auditor must tell a drill from a move.
 fn reason(drill: Option<Duration>, why: String) -> String {
     let why = if why.is_empty() { "asked for by hand".to_owned() } else { why };
-    // A reason ends as it was given: by its end the function of AWS Lambda knows its runs again.
-    drill.map_or(why.clone(), |lasts| format!("a drill of {}, {why}", show_duration(lasts)))
+    match drill {
+        // A reason ends as it was given: by its end the function of AWS Lambda knows its runs again.
+        Some(lasts) => format!("a drill of {}, {why}", show_duration(lasts)),
+        None => why,
+    }
 }
 
 /// What drivers find in the way of a move whose whole is refused: a copy that was deleted is more than one that is not a

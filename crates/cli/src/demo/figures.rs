@@ -4,7 +4,8 @@ use super::FaultArg;
 use pilotlight_core::measure::{self, Sample};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::Objectives;
-use pilotlight_core::time::{Mono, as_ms, as_ms_if_known, show_duration};
+use pilotlight_core::position::option_ms;
+use pilotlight_core::time::{Mono, as_ms, show_duration};
 use pilotlight_engine::report::Move;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +71,7 @@ pub(crate) struct MoveFigures {
     #[serde(with = "as_ms")]
     pub(crate) rpo_ms: Duration,
     /// What nobody counted may have lost more than that, but no more than this; absent where it has not.
-    #[serde(with = "as_ms_if_known", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "option_ms", skip_serializing_if = "Option::is_none")]
     pub(crate) rpo_at_most_ms: Option<Duration>,
     /// Payments acknowledged.
     pub(crate) acked: u64,

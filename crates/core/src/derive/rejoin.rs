@@ -80,7 +80,7 @@ pub(super) fn rejoin(survey: &Survey<'_>) -> Result<Draft, Refusal> {
 /// Besides what a verdict counts, a copy that takes writes although the writer is elsewhere. Where a provider makes the
 /// others follow by itself, only what it has let go of: a copy that stands alone, or is not there.
 fn is_astray(survey: &Survey<'_>, data: &Data<'_>, region: &Region) -> bool {
-    let has_copy = survey.d.plan.components[data.name].copies().contains(&region);
+    let has_copy = survey.d.plan.components[data.name].has_copy(region);
     let role = survey.role(data.name, region);
     has_copy
         && match data.descriptor.needs_rejoin() {

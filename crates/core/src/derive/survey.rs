@@ -68,7 +68,7 @@ impl<'a> Survey<'a> {
         let others = self.d.intent.target.traffic.iter().filter(|(r, _)| *r != self.to() && *r != self.from());
         for (region, _) in others.filter(|(region, share)| has(region).unwrap_or_default() < **share) {
             let follows = |role: &Role| matches!(role, Role::Standby { streaming: true, .. });
-            let copies = |d: &&Data<'_>| self.d.plan.components[d.name].copies().contains(&region);
+            let copies = |d: &&Data<'_>| self.d.plan.components[d.name].has_copy(region);
             if let Some(data) = self.data.iter().filter(copies).find(|d| !follows(self.role(d.name, region))) {
                 return Err(Refusal::ReturnsStale { component: data.name.clone(), region: region.clone() });
             }
@@ -157,7 +157,7 @@ impl<'a> Survey<'a> {
             true => Ok(()),
             false => Err(Refusal::Incapable { component: name.clone(), capability, hint: CHECK_KIND }),
         };
-        if !component.copies().is_empty() {
+        if component.is_replicated() {
             needs(Capability::Replicated)?;
             self.data.push(Data { name, descriptor });
         }
@@ -239,7 +239,7 @@ impl<'a> Survey<'a> {
         let to = self.to();
         for data in &self.data {
             let component = data.name.clone();
-            if !self.d.plan.components[data.name].copies().contains(&to) {
+            if !self.d.plan.components[data.name].has_copy(to) {
                 return Err(Refusal::NoPlace { component, region: to.clone() });
             }
             if !self.can_reach(data.descriptor, to) {

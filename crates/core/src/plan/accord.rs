@@ -89,13 +89,13 @@ impl fmt::Display for Difference {
 
 /// Agents have copies or instances of it.
 fn is_held(component: &ComponentPlan) -> bool {
-    !component.is_managed() && (!component.copies().is_empty() || component.capacity().is_some())
+    !component.is_managed() && (component.is_replicated() || component.capacity().is_some())
 }
 
 fn told(component: &ComponentPlan) -> String {
     let regions = |regions: Vec<&Region>| list(regions.into_iter().map(Region::as_str));
     let mut told = of_unit(&component.unit);
-    if !component.copies().is_empty() {
+    if component.is_replicated() {
         told.push_str(&format!(" copies in {}", regions(component.copies())));
     }
     if let Some((places, _)) = component.capacity() {

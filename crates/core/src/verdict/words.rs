@@ -302,7 +302,7 @@ fn in_words(decision: &Decision) -> String {
 fn judgement(plan: &Plan, unit: &Unit, verdict: Verdict) -> Judgement {
     let all = plan.observers().len();
     let heard = if verdict == Verdict::Minority { all / 2 } else { all };
-    let component = plan.in_unit(unit).find(|(_, c)| !c.copies().is_empty()).map(|(name, _)| name.clone());
+    let component = plan.in_unit(unit).find(|(_, c)| c.is_replicated()).map(|(name, _)| name.clone());
     let scope = match (verdict, component) {
         (Verdict::Suspect, Some(component)) => Scope::Component { component, region: plan.home.clone() },
         _ => Scope::Unit { unit: unit.clone() },

@@ -18,10 +18,10 @@ use pilotlight_core::runbook::Basis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Looking again whether a run holds the unit: a copy that is taken in the middle of one is not modelled.
+/// Looking again whether no run holds the unit any more.
 const COPY_AGAIN: Duration = Duration::from_millis(25);
 
-/// Looking again whether one does.
+/// Looking again whether one does, and how far it is.
 const LOOKS_FOR_RUN: Duration = Duration::from_millis(3);
 
 /// Between two looks of the person.

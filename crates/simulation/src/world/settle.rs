@@ -145,8 +145,8 @@ impl World {
         let since = lacks.then(|| self.laws.unopposed_since.unwrap_or(now));
         self.laws.unopposed_since = since;
         if since.is_some_and(|since| now - since > CANDIDATE_WITHIN) {
-            let what = "the store has not named the standby that streams and is waited for".to_owned();
-            let what = what + &self.disk.unit(|unit| self.stands(unit)).unwrap_or_default();
+            let stands = self.disk.unit(|unit| self.stands(unit)).unwrap_or_default();
+            let what = format!("the store has not named the standby that streams and is waited for; {stands}");
             self.broke(Law::CandidateComesBack, what);
         }
     }
@@ -171,7 +171,7 @@ impl World {
         let named = unit.candidate.as_ref().map(|c| c.names.values().cloned().collect::<Vec<_>>());
         let copies: Vec<_> = self.databases.iter().map(|d| (d.name.map(name_text), d.receiver, &d.waits)).collect();
         let (run, settled, candidacy) = (&unit.run, unit.settled, unit.candidacy);
-        format!("; named {named:?} ({candidacy}), run {run:?} (settled: {settled}), copies {copies:?}")
+        format!("named {named:?} ({candidacy}), run {run:?} (settled: {settled}), copies {copies:?}")
     }
 
     fn is_amiss(&mut self) -> bool {

@@ -121,7 +121,7 @@ mod tests {
     /// The plan's database: the writer east, and what west is.
     fn status(west: &Value, heard: bool, verdict: &str) -> StatusView {
         let plan = plan();
-        let (name, component) = plan.components.iter().find(|(_, c)| !c.copies().is_empty()).expect("it has data");
+        let (name, component) = plan.components.iter().find(|(_, c)| c.is_replicated()).expect("it has data");
         let copy = |state: &Value| json!([{ "component": name, "state": state, "age_ms": 1 }]);
         let region = |region: &str, heard: bool, state: &Value| json!({ "region": region, "heard_ms": 1, "heard": heard, "components": copy(state) });
         let judgement = json!({

@@ -15,7 +15,7 @@ pub fn promise(plan: &Plan) -> (String, Vec<String>) {
 
 /// One sentence.
 fn rests_on(plan: &Plan) -> String {
-    let held = || plan.components.values().filter(|c| !c.copies().is_empty());
+    let held = || plan.components.values().filter(|c| c.is_replicated());
     let provided = held().any(ComponentPlan::is_managed);
     match (held().any(|c| !c.is_managed()), provided) {
         (false, true) => PROVIDED.to_owned(),
@@ -61,7 +61,7 @@ fn ours(plan: &Plan) -> String {
 
 /// One line for each thing.
 fn unproven(plan: &Plan) -> Vec<String> {
-    let held = || plan.components.values().filter(|c| !c.copies().is_empty());
+    let held = || plan.components.values().filter(|c| c.is_replicated());
     let provided = held().any(ComponentPlan::is_managed);
     let mut lines = if provided && held().all(ComponentPlan::is_managed) { Vec::new() } else { of_ours(plan) };
     if provided {
