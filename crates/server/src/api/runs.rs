@@ -84,7 +84,7 @@ pub(super) async fn control(
         })
     };
     if matches!(request.action, Action::Resume | Action::Skip | Action::Approve) {
-        goes_on(&desk, &view, request.action)?;
+        goes_on(&desk, &view, request.action).await?;
     }
     let why = request.why;
     let control = match request.action {
@@ -107,18 +107,20 @@ pub(super) async fn control(
 }
 
 /// Nothing is in the way of what lets a run go on. Ending it, or keeping it where it is, is always allowed.
-fn goes_on(desk: &Desk, view: &RunView, action: Action) -> Result<(), Refusal> {
+async fn goes_on(desk: &Desk, view: &RunView, action: Action) -> Result<(), Refusal> {
     if action == Action::Approve {
-        has_its_reason(desk, view)?;
+        has_its_reason(desk, view).await?;
     }
     moves::apart_of(desk, view).map_or(Ok(()), |apart| Err(Refusal::from(&apart)))
 }
 
 /// A failover that was prepared for a lost writer, and of which nothing has begun, is not approved once that writer works
 /// again: it would lose what that one has acknowledged since.
-fn has_its_reason(desk: &Desk, view: &RunView) -> Result<(), Refusal> {
+async fn has_its_reason(desk: &Desk, view: &RunView) -> Result<(), Refusal> {
+    let stance = desk.engine.stance(&view.run).await.map_err(|e| storage(&e))?;
+    let prepared = stance.is_some_and(|stance| stance.prepared);
     let judgement = desk.judged(&view.unit).and_then(|j| j.judgement);
-    let Some(judgement) = judgement.filter(|j| view.is_prepared() && j.verdict.works()) else { return Ok(()) };
+    let Some(judgement) = judgement.filter(|j| prepared && j.verdict.works()) else { return Ok(()) };
     let refusal = Refusal::new(
         StatusCode::CONFLICT,
         code::NOT_NOW.as_str(),
