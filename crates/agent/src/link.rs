@@ -40,11 +40,9 @@ pub trait Way: Send + Sync {
     /// Says what became of a task.
     async fn result(&self, result: &TaskResult, within: Duration) -> Result<(), WayError>;
     /// The newest term that was heard; zero where there is one controller.
-    fn term(&self) -> Term {
-        Term::default()
-    }
+    fn term(&self) -> Term;
     /// An agent before this one had heard that term.
-    fn has_heard(&self, _: Term) {}
+    fn has_heard(&self, term: Term);
 }
 
 /// The way over HTTP.

@@ -46,6 +46,11 @@ impl Folder {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(unit, Mono::default());
     }
 
+    /// Somebody moves the note of leases away.
+    pub(crate) fn forgets_leases(&self) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The machine has booted: its clock has begun anew, so what was noted is only known to have been.
     pub(crate) fn rebooted(&self) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,6 +236,10 @@ impl Way for Post {
 
     fn term(&self) -> Term {
         Term(self.term.load(Ordering::Relaxed))
+    }
+
+    fn has_heard(&self, term: Term) {
+        self.term.fetch_max(term.0, Ordering::Relaxed);
     }
 
     async fn result(&self, result: &TaskResult, within: Duration) -> Result<(), WayError> {

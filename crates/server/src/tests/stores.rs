@@ -123,6 +123,26 @@ async fn after_a_lost_store_whose_epoch_was_raised_there_is_a_candidate_again() 
     lab.no_rule_was_broken();
 }
 
+/// The last way out of docs/errors/PL-0874.md: the right writer was silenced and the store is emptied.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_a_person_started_by_hand_is_entered_in_an_emptied_store() {
+    let mut lab = Lab::up(|_| ()).await;
+    lab.kill_controller();
+    lab.until_role("east", |r| matches!(r, Role::Fenced { .. })).await;
+    lab.forget_the_store();
+    lab.kill_agent("east");
+    std::fs::remove_file(lab.folder().join("east/lease.json")).unwrap();
+    lab.world.set_role("database", "east", |_| Role::Writer);
+    lab.start_agent("east");
+    lab.start_controller();
+    lab.until("the writer is entered", |s| s.units[0].writer == Some("east".into())).await;
+    let word = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: true };
+    lab.send::<AcknowledgeReply>("/v1/units/payments/acknowledge", &word).await.unwrap();
+    lab.until("it holds the lease", |s| s.is_well("east")).await;
+    lab.world.write("database", "east").expect("nobody has silenced it again");
+    lab.no_rule_was_broken();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_whose_shared_store_was_emptied_say_that_nobody_obeys_them_and_lead_on_at_a_persons_word() {
     let mut three = Three::up_with(bounded).await;

@@ -125,6 +125,8 @@ impl World {
         if newest != Some(job.place) && !key.starts_with("local-") {
             let what = format!("{} is made the writer again by {key}, after timeline {timeline}", job.place.name());
             self.broke(Law::NoWayBack, what);
+            // Where nobody could know better: from here on this one is the writer, and the other side is the old one.
+            self.laws.reign.1 = Some(job.place);
         }
     }
 
@@ -299,6 +301,8 @@ impl World {
         if !self.database(newest).is_primary() {
             self.kill_agent(newest);
             self.kill_database(newest);
+            // An agent that has held the lease silences a writer that it finds without one.
+            self.agent(newest).folder.forgets_leases();
             let copy = self.database(newest);
             (copy.server, copy.lies, copy.fenced) = (Server::Primary, Lies::AsWriter, false);
             self.laws.reign = (copy.timeline, Some(newest));

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Guard as GuardOf};
 use pilotlight_core::effect::{Descriptor, Effect, FenceAssurance, Pace};
 use pilotlight_core::id::{Component, Epoch, Region, Unit};
+use pilotlight_core::leader::Term;
 use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Failure, Outcome};
 use pilotlight_core::plan::{Guarantee, Plan, SAMPLE};
@@ -169,6 +170,12 @@ impl Way for CutOff {
     async fn result(&self, _: &TaskResult, _: Duration) -> Result<(), WayError> {
         Err(silence())
     }
+
+    fn term(&self) -> Term {
+        Term::default()
+    }
+
+    fn has_heard(&self, _: Term) {}
 }
 
 struct NoNotes;
