@@ -272,6 +272,9 @@ pub struct Impact {
     /// First failed to first good request; absent when no request failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage: Option<Span>,
+    /// No request was good again: the outage ends where the log does, and was longer than that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outage_goes_on: bool,
     /// The outage, split; in order of time, without holes.
     #[serde(default)]
     pub parts: Vec<Part>,

@@ -159,13 +159,15 @@ pub(super) fn impact(view: &RunView, samples: &[Sample], held: Option<&BTreeSet<
     let loss = held.map(|held| measure::loss(samples, held));
     let dual = measure::dual_acked(samples, &view.from, &view.intent.target.writer);
     let numbers = |ids: &[u64]| Ids::of(ids.iter().map(u64::to_string));
+    let found = measure::outage(samples);
+    let ends = |outage: measure::Outage| outage.until.or_else(|| samples.iter().map(|s| s.end).max());
     let span = |outage: measure::Outage| {
-        let (from_ms, until) = (origin.mono_ms(outage.from), outage.until?);
-        Some(Span { from_ms, until_ms: origin.mono_ms(until) })
+        Some(Span { from_ms: origin.mono_ms(outage.from), until_ms: origin.mono_ms(ends(outage)?) })
     };
-    let outage = measure::outage(samples).and_then(span);
+    let outage = found.and_then(span);
     Impact {
         outage,
+        outage_goes_on: found.is_some_and(|o| o.until.is_none()),
         parts: outage.zip(rto).map(|(o, r)| whole_millis(&r.parts_us, o.length_ms())).unwrap_or_default(),
         longest_gap_ms: millis(traffic.longest_gap_ms.unwrap_or_default()),
         lost_time_ms: loss.as_ref().map(|l| millis(l.span_ms)),

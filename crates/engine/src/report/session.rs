@@ -1,7 +1,7 @@
 //! From what was recorded to a [`Report`]: runs, faults and the outside client's log, laid on one axis of time.
 
 use super::moves::{impact, millis, of_run, throughput};
-use super::{Event, Guarantee, Mark, Move, Objective, Report, SCHEMA, lanes};
+use super::{Event, Guarantee, Impact, Mark, Move, Objective, Report, SCHEMA, lanes};
 use pilotlight_core::id::Region;
 use pilotlight_core::measure::Sample;
 use pilotlight_core::placement::Mode;
@@ -122,14 +122,16 @@ impl Session<'_> {
         let event = |at_ms, mark, text: &str| Event { at_ms, text: text.to_owned(), mark: Some(mark) };
         let faults = self.faults.iter().filter(|f| inside(f.at));
         one.events.extend(faults.clone().map(|f| event(self.origin.wall_ms(f.at), Mark::Fault, &f.text)));
-        let samples: Vec<Sample> = self.samples.iter().filter(|s| inside(s.wall)).cloned().collect();
+        let samples: Vec<Sample> = self.samples.iter().filter(|s| inside(ended(s))).cloned().collect();
         if !samples.is_empty() {
             let felt = impact(view, &samples, self.held, self.origin);
             if let Some(outage) = felt.outage {
                 let fault_ms = faults.map(|f| self.origin.wall_ms(f.at)).min();
                 let sent = if self.on_its_way(&samples, outage.from_ms, fault_ms) { SENT_BEFORE } else { SENT };
                 one.events.push(event(outage.from_ms, Mark::FirstFailed, sent));
-                one.events.push(event(outage.until_ms, Mark::FirstGood, "First good answer arrived"));
+                if !felt.outage_goes_on {
+                    one.events.push(event(outage.until_ms, Mark::FirstGood, "First good answer arrived"));
+                }
             }
             one.impact = Some(felt);
         }
@@ -146,7 +148,8 @@ impl Session<'_> {
 
     /// The time that is told with a run: from where the move before ends to the next fault or move after it, so that an
     /// outage that starts before its run and outlasts it stays whole. A run that leaves the writer where it is has no
-    /// time of its own: what users feel meanwhile comes from the move before it.
+    /// time of its own: what users feel meanwhile comes from the move before it. A request belongs to the time in which it
+    /// was answered or failed.
     fn window(&self, at: usize) -> (Wall, Wall) {
         if !moves_the_writer(&self.runs[at]) {
             return (Wall(0), Wall(0));
@@ -160,15 +163,27 @@ impl Session<'_> {
         let Some(next) = next else { return Wall(u64::MAX) };
         let ended = self.runs[at].ended.unwrap_or(next.started);
         let faults = self.faults.iter().map(|f| f.at).filter(|fault| (ended..next.started).contains(fault));
-        faults.min().unwrap_or(next.started)
+        self.before_outage(faults.min().unwrap_or(next.started))
+    }
+
+    /// An outage that is felt already then, as by another attempt at a failover that failed, is told whole with what comes
+    /// after: the border goes back to its first failed request.
+    fn before_outage(&self, border: Wall) -> Wall {
+        let good = || self.samples.iter().filter(|s| s.ok).map(ended);
+        let last_good = good().filter(|end| *end <= border).max();
+        let failed = self.samples.iter().filter(|s| !s.ok && last_good < Some(ended(s)) && ended(s) <= border);
+        failed.map(|s| s.wall).min().unwrap_or(border)
     }
 
     /// The longest outage of the unplanned moves, or of all when every move was planned.
     fn rto_ms(&self, moves: &[Move]) -> Option<u64> {
         let unplanned = self.runs.iter().any(|r| r.intent.mode == Mode::Ungraceful);
         let counted = self.runs.iter().zip(moves).filter(|(r, _)| !unplanned || r.intent.mode == Mode::Ungraceful);
-        let impacts = counted.filter_map(|(_, m)| m.impact.as_ref());
-        impacts.map(|i| i.outage.map_or(0, |o| o.length_ms())).max()
+        let impacts: Vec<&Impact> = counted.filter_map(|(_, m)| m.impact.as_ref()).collect();
+        let longest = impacts.iter().map(|i| i.outage.map_or(0, |o| o.length_ms())).max()?;
+        // One that is not over may become longer than the promise; until it is, nobody knows.
+        let known = longest > millis(self.plan.objectives.rto) || impacts.iter().all(|i| !i.outage_goes_on);
+        known.then_some(longest)
     }
 
     /// Payments were counted; of what others wrote, sentinels and the lease of the old side say how much it was at the most.
@@ -179,6 +194,11 @@ impl Session<'_> {
         let objective_ms = millis(self.plan.objectives.rpo);
         Objective { objective_ms, measured_ms: payments, at_most_ms: sentinels.filter(|_| sentinels > payments) }
     }
+}
+
+/// When a request was answered or had failed.
+fn ended(sample: &Sample) -> Wall {
+    Wall(sample.wall.0.saturating_add(millis(sample.end.since(sample.start))))
 }
 
 fn moves_the_writer(run: &RunView) -> bool {

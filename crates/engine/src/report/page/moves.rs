@@ -159,14 +159,22 @@ fn split(impact: &Impact) -> Markup {
     }
 }
 
+/// How long users were not served, in words.
+pub(super) fn outage(impact: &Impact) -> String {
+    match impact.outage.map(|o| length(o.length_ms())) {
+        None => "none".to_owned(),
+        Some(so_far) if impact.outage_goes_on => format!("over {so_far}, not over"),
+        Some(whole) => whole,
+    }
+}
+
 fn felt(impact: &Impact) -> Markup {
     let lost = impact.lost.as_ref().map_or_else(|| "not measured".to_owned(), |ids| count(ids.count));
-    let outage = impact.outage.map_or_else(|| "none".to_owned(), |o| length(o.length_ms()));
     html! {
         table class="narrow" {
             thead { tr { th { "What users felt" } th {} } }
             tbody {
-                tr { td { "Outage, first failed to first good request" } td class="n" { (outage) } }
+                tr { td { "Outage, first failed to first good request" } td class="n" { (outage(impact)) } }
                 tr { td { "Longest time without a good request" } td class="n" { (length(impact.longest_gap_ms)) } }
                 tr { td { "Requests acknowledged" } td class="n" { (count(impact.acked)) } }
                 tr { td { "Requests failed" } td class="n" { (count(impact.failed)) } }

@@ -1,7 +1,7 @@
 //! What is told once for the whole report: the overview, the guarantee, where it was measured.
 
 use super::moment;
-use super::moves::{headline, legend};
+use super::moves::{headline, legend, outage};
 use crate::report::figures::{count, length};
 use crate::report::picture::{self, Row, View};
 use crate::report::{Report, Span};
@@ -52,7 +52,7 @@ fn summary(report: &Report) -> Markup {
                             td class="n" { (one.ended_ms.map_or_else(dash, |end| length(end.saturating_sub(one.started_ms)))) }
                             @match &one.impact {
                                 Some(impact) => {
-                                    td class="n" { (impact.outage.map_or_else(|| "none".to_owned(), |o| length(o.length_ms()))) }
+                                    td class="n" { (outage(impact)) }
                                     td class="n" { (length(impact.longest_gap_ms)) }
                                     td class="n" { (impact.lost.as_ref().map_or_else(dash, |ids| count(ids.count))) }
                                     td class="n" { (count(impact.dual_acked.count)) }

@@ -86,6 +86,7 @@ impl Story {
             events: self.events(),
             impact: Some(Impact {
                 outage: Some(Span { from_ms: self.at(0), until_ms: self.at(5) }),
+                outage_goes_on: false,
                 parts: vec![
                     part("detect", verdict - failed - 2),
                     part("decide", 2),
@@ -207,6 +208,7 @@ pub(super) fn demo() -> Report {
         ended_ms: Some(home + 1_750),
         impact: Some(Impact {
             outage: Some(Span { from_ms: home + 318, until_ms: home + 560 }),
+            outage_goes_on: false,
             parts: vec![
                 Part { name: "fence".to_owned(), ms: 102 },
                 Part { name: "promote".to_owned(), ms: 100 },

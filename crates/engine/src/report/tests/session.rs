@@ -76,6 +76,10 @@ fn report_of(runs: &[RunView], held: Option<&BTreeSet<u64>>) -> Report {
 }
 
 fn report_with(runs: &[RunView], held: Option<&BTreeSet<u64>>, faults: &[Fault]) -> Report {
+    session_with(runs, held, faults, &samples())
+}
+
+fn session_with(runs: &[RunView], held: Option<&BTreeSet<u64>>, faults: &[Fault], samples: &[Sample]) -> Report {
     let text = include_str!("../../../../core/src/plan/sample.yaml");
     let mut plan = Plan::read(text, "sample.yaml").expect("the sample plan has no fault");
     plan.regions = vec!["east".into(), "west".into()];
@@ -86,7 +90,7 @@ fn report_with(runs: &[RunView], held: Option<&BTreeSet<u64>>, faults: &[Fault])
         writer: "east".into(),
         runs,
         faults,
-        samples: &samples(),
+        samples,
         held,
         environment: Default::default(),
         notes: vec![],
@@ -247,6 +251,63 @@ fn a_request_that_was_on_its_way_at_the_fault_is_told_so() {
     };
     assert_eq!((first(990), first(1_002)), (Some((1_000, false)), Some((1_000, true))));
     assert_eq!(first(1_005), Some((1_000, false)), "it had failed before");
+}
+
+/// The session with other runs and other requests; `until` is where the log ends.
+fn felt(runs: &[RunView], failed: &[(u64, u64)], until: u64) -> Report {
+    let mut samples = samples();
+    for sample in &mut samples {
+        let at = sample.wall.0 - START;
+        sample.ok = !failed.iter().any(|(from, until)| (*from..*until).contains(&at));
+        sample.region = sample.ok.then(|| Region::from("west"));
+    }
+    samples.retain(|s| s.wall < wall(until));
+    session_with(runs, None, &[], &samples)
+}
+
+#[test]
+fn an_outage_that_one_attempt_does_not_end_is_told_whole_with_the_next() {
+    let mut runs = runs();
+    let second = RunView { started: wall(6_000), ended: Some(wall(6_300)), ..runs[0].clone() };
+    runs[0].condition = serde_json::from_value(json!({ "is": "ended", "result": "failed" })).unwrap();
+    runs[1] = second;
+    let report = felt(&runs, &[(1_000, 6_500)], 10_000);
+    let outages: Vec<Option<Span>> = report.moves.iter().map(|m| m.impact.as_ref().unwrap().outage).collect();
+    assert_eq!(outages, [None, Some(Span { from_ms: 1_000, until_ms: 6_504 })]);
+    assert_eq!(report.rto.measured_ms, Some(5_504), "from the first failed request, not from the second attempt");
+}
+
+#[test]
+fn what_fails_when_the_next_move_begins_hides_no_outage() {
+    let mut runs = runs();
+    runs[1] = run("failback", "graceful", "west", "east", (6_000, 6_900), &[]);
+    // Sent before the planned move, and failed in the middle of it: longer than the failover's own outage.
+    let mut report = felt(&runs, &[(1_000, 3_500), (5_980, 6_500)], 10_000);
+    let outage = |report: &Report, at: usize| report.moves[at].impact.as_ref().unwrap().outage;
+    assert_eq!(outage(&report, 0), Some(Span { from_ms: 1_000, until_ms: 3_504 }));
+    assert_eq!(outage(&report, 1), Some(Span { from_ms: 5_980, until_ms: 6_504 }));
+    let mut late = samples();
+    late.iter_mut().filter(|s| (5_990..6_000).contains(&(s.wall.0 - START))).for_each(|s| {
+        (s.ok, s.end) = (false, s.start + Duration::from_secs(3));
+    });
+    report = session_with(&runs, None, &[], &late);
+    assert_eq!(
+        (outage(&report, 0), report.rto.measured_ms),
+        (Some(Span { from_ms: 1_000, until_ms: 3_504 }), Some(2_504))
+    );
+}
+
+#[test]
+fn an_outage_that_is_not_over_is_told_so_and_keeps_no_promise() {
+    let report = felt(&runs()[..1], &[(1_000, 10_000)], 4_000);
+    let impact = report.moves[0].impact.as_ref().unwrap();
+    assert_eq!((impact.outage, impact.outage_goes_on), (Some(Span { from_ms: 1_000, until_ms: 3_994 }), true));
+    assert_eq!(report.rto.met(), None, "2.99 s of an objective of {} ms so far", report.rto.objective_ms);
+    assert!(report.moves[0].events.iter().all(|e| e.mark != Some(Mark::FirstGood)));
+    assert!(page(&report).contains("over 2.99 s, not over"));
+    let mut strict = report.clone();
+    strict.rto = Objective { objective_ms: 100, measured_ms: Some(2_994), at_most_ms: None };
+    assert_eq!(strict.rto.met(), Some(false));
 }
 
 #[test]
