@@ -35,7 +35,7 @@ fn taken() -> (TcpListener, String) {
 
 /// An address where nobody listens now.
 fn free() -> String {
-    taken().1
+    format!("127.0.0.1:{}", pilotlight_lab::ports::free(1).unwrap()[0])
 }
 
 #[test]

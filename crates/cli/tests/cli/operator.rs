@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A plan whose controller is an address of this machine where nobody listens.
 fn plan(folder: &Path) {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = format!("127.0.0.1:{}", pilotlight_lab::ports::free(1).unwrap()[0]);
     let text = format!(
         "application: shop\nobjectives: {{ rto: 1m, rpo: 30s }}\nregions: [east, west]\n\
          controller: {{ listen: {silent}, state: state, token: {{ env: PILOTLIGHT_TOKEN }} }}\n\
@@ -62,10 +62,10 @@ fn what_is_waited_for_in_vain_is_told_meanwhile_and_at_the_end() {
         said(&command.arg("status").args(words).env("PILOTLIGHT_TOKEN", "secret").output().unwrap())
     };
     for what in ["heard", "following"] {
-        let (code, out, err) = wait(&["--until", what, "--within", "1s"]);
+        let (code, out, err) = wait(&["--until", what, "--within", "3s"]);
         assert_eq!((code, out.as_str()), (1, ""), "{err}");
         assert_eq!(err.matches("waiting: the controller at").count(), 1, "told once: {err}");
-        assert!(err.contains("PL-0006") && err.contains("after 1.0 s still missing"), "{err}");
+        assert!(err.contains("PL-0006") && err.contains("after 3.0 s still missing"), "{err}");
     }
     for words in [&["--within", "1s"][..], &["--until", "heard", "--within", "soon"], &["--until", "better"]] {
         assert_eq!(wait(words).0, 2, "{words:?}");
@@ -129,7 +129,7 @@ impl Serving {
         let mut command = pilotlight(folder);
         command.arg("serve").env("PILOTLIGHT_TOKEN", "secret").stdout(Stdio::null()).stderr(Stdio::null());
         let serving = Self(command.spawn().unwrap());
-        until("the controller to answer", Duration::from_secs(20), || {
+        until("the controller to answer", Duration::from_secs(60), || {
             let output = pilotlight(folder).arg("status").env("PILOTLIGHT_TOKEN", "secret").output().unwrap();
             let (code, _, err) = said(&output);
             if code == 0 { Ok(()) } else { Err(err) }

@@ -12,7 +12,6 @@ use pilotlight_driver::{Context, Driver};
 use pilotlight_local::postgres::cluster::{self, NewServer};
 use pilotlight_local::postgres::{Confirmed, GateParts, PostgresDriver, PostgresGate, PostgresParts};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,7 +76,7 @@ pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, mu
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its number").port()
+    pilotlight_lab::ports::free(1).expect("a free port")[0]
 }
 
 /// In memory where there is room for it: some disks take seconds to delete the thousand files of a server.
