@@ -47,6 +47,8 @@ fn failure(name: &str, error: &ResolveError) -> Failure {
         ResolveError::Refused { .. } => Failure::rejected(why).hint(
             "the DNS server runs and refuses this name: compare the name in the plan with the `--zone` that it was started with",
         ),
-        ResolveError::Setup { .. } | ResolveError::NoAddress { .. } => Failure::unreachable(why),
+        ResolveError::Setup { .. } | ResolveError::NoAddress { .. } | ResolveError::NoAnswer { .. } => {
+            Failure::unreachable(why)
+        }
     }
 }

@@ -44,9 +44,12 @@ pub enum ResolveError {
     /// The server answers, and not for this name.
     #[error("{name} is refused: it is in no zone of the DNS server")]
     Refused { name: String },
-    /// The server does not answer, or says that there is nothing.
+    /// The server says that there is nothing.
     #[error("{name} has no address: {why}")]
     NoAddress { name: String, why: String },
+    /// Nothing was heard of the server in time.
+    #[error("{name} is not answered for: {why}")]
+    NoAnswer { name: String, why: String },
 }
 
 impl NameResolver {
@@ -76,7 +79,8 @@ impl NameResolver {
             NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => {
                 ResolveError::Refused { name: name.to_owned() }
             }
-            e => none(e.to_string()),
+            NetError::Dns(_) => none(e.to_string()),
+            e => ResolveError::NoAnswer { name: name.to_owned(), why: e.to_string() },
         })?;
         let addresses: Vec<IpAddr> = lookup.iter().collect();
         if addresses.is_empty() {
