@@ -38,8 +38,8 @@ async fn the_writer_stays_and_nothing_moves_until_the_plans_are_the_same_again()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_waits_goes_on_only_when_the_plans_are_the_same_again() {
     let mut lab = Lab::up(|_| ()).await;
-    // Slow enough to be met on the way.
-    lab.world.on_effect(|e| matches!(e, Effect::Checkpoint { .. }), 1, Misbehaviour::Delay(Duration::from_secs(2)));
+    // Slow enough to be met on the way, on a busy machine too.
+    lab.world.on_effect(|e| matches!(e, Effect::Checkpoint { .. }), 1, Misbehaviour::Delay(Duration::from_secs(6)));
     let MoveReply::Started { run } = lab.start_move(Verb::Switchover, Some("west"), false).await.unwrap() else {
         panic!("a dry run was not asked for")
     };

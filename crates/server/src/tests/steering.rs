@@ -1,7 +1,7 @@
 //! What people ask for: planned moves, dry runs, pauses, acknowledgements, reports.
 
 use super::lab::{Lab, reports};
-use super::wait::until;
+use super::wait::{LONGEST, until};
 use crate::api::view::{
     AcknowledgeReply, AcknowledgeRequest, Action, ControlRequest, DecisionView, MoveReply, RecordsView, StatusView,
 };
@@ -149,8 +149,8 @@ async fn a_rejoin_to_the_region_that_came_back_is_refused_and_touches_nothing() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_followed_paused_and_resumed() {
     let lab = Lab::up(|_| ()).await;
-    // Slow enough to be met on the way.
-    lab.world.on_effect(|e| matches!(e, Effect::Checkpoint { .. }), 1, Misbehaviour::Delay(Duration::from_secs(2)));
+    // Slow enough to be met on the way, on a busy machine too.
+    lab.world.on_effect(|e| matches!(e, Effect::Checkpoint { .. }), 1, Misbehaviour::Delay(Duration::from_secs(6)));
     let run = started(lab.start_move(Verb::Switchover, Some("west"), false).await.unwrap());
     let early = lab.ask::<serde_json::Value>(&format!("/v1/runs/{run}/report.json")).await.unwrap_err();
     assert!(early.contains("PL-0601"), "{early}");
@@ -167,7 +167,7 @@ async fn a_run_is_followed_paused_and_resumed() {
     lab.send::<RunView>(&path, &control(Action::Resume)).await.unwrap();
 
     let (mut from, mut seqs) = (1, Vec::new());
-    let ended = tokio::time::timeout(Duration::from_secs(40), async {
+    let ended = tokio::time::timeout(LONGEST, async {
         loop {
             let path = format!("/v1/runs/{run}/records?from={from}&wait_ms=5000");
             let view: RecordsView = lab.ask(&path).await.unwrap();

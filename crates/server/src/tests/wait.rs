@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Of any wait: far longer than anything takes, so that a slow machine fails no test.
-const LONGEST: Duration = Duration::from_secs(40);
+pub(crate) const LONGEST: Duration = Duration::from_secs(90);
 /// Between two looks of a wait.
 const TICK: Duration = Duration::from_millis(10);
 
