@@ -58,7 +58,7 @@ async fn a_fence_of_a_run_waits_for_no_turn_and_everything_else_does() {
     // As the restart of a writer has it, for as long as the recovery takes.
     let turn = hands.try_turn(&target).expect("nothing runs on it");
     let fence = Effect::Fence { component: component.clone(), region: region.clone() };
-    let fenced = hands.apply(&fence, &context("fence", Duration::from_millis(500))).await;
+    let fenced = hands.apply(&fence, &context("fence", Duration::from_secs(30))).await;
     assert_eq!(fenced.map(|done| done.output().unwrap().text.clone()), Ok("fenced".to_owned()));
     // Everything else does.
     let rejoin = Effect::Rejoin { component, region, upstream: "west".into() };

@@ -9,8 +9,8 @@ use pilotlight_core::outcome::FailureKind;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How late the end of a deadline may be noticed on a machine with other work.
-const NOTICED: Duration = Duration::from_secs(2);
+/// How late the end of a deadline may be noticed on a machine with much other work; one that keeps no deadline waits for ever.
+const NOTICED: Duration = Duration::from_secs(20);
 
 /// A bench with somebody who listens.
 #[async_trait]

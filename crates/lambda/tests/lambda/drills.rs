@@ -23,7 +23,7 @@ const A_PIECE: Duration = Duration::from_secs(13);
 
 /// What EventBridge sends by the module `dr-lambda`: the drill's hour is some seconds here.
 fn drill(at: Wall) -> Value {
-    json!({"at": show_wall(at), "action": "drill", "to": WEST, "for": "15s", "by": "the schedule drill"})
+    json!({"at": show_wall(at), "action": "drill", "to": WEST, "for": "30s", "by": "the schedule drill"})
 }
 
 fn refused(said: Result<Value, Value>, code: &str, word: &str) {

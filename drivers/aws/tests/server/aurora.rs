@@ -178,7 +178,7 @@ async fn awscli_moves_a_global_cluster_and_sees_what_the_driver_sees() {
             ["rds", call, "--global-cluster-identifier", &group.name, "--target-db-cluster-identifier", &target];
         let said = ground.awscli(asked_in, &[&words[..], more].concat());
         assert_eq!(said["GlobalCluster"]["Status"], word, "{call}: {said}");
-        let until = tokio::time::Instant::now() + Duration::from_secs(20);
+        let until = tokio::time::Instant::now() + Duration::from_secs(90);
         let writer = loop {
             let ours = of_ours();
             let members = ours["GlobalClusterMembers"].as_array().unwrap();
@@ -421,7 +421,7 @@ async fn findings_name_what_a_move_would_stumble_over() {
     let arn = format!("arn:aws:rds:us-west-2:123456789012:cluster:{}", group.cluster(WEST));
     let rds = json!({"global_cluster": group.name, "target": arn});
     ground.server.tell("by-hand/switchover", rds).await.unwrap();
-    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    let until = tokio::time::Instant::now() + Duration::from_secs(90);
     while group.role(WEST).await != Some(Role::Writer) {
         assert!(tokio::time::Instant::now() < until, "the switch by hand does not end");
     }

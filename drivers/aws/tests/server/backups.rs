@@ -99,7 +99,7 @@ async fn backups_go_with_the_writer_and_a_lost_reply_starts_them_once() {
     let start = "start-db-instance-automated-backups-replication";
     let source = format!("arn:aws:rds:{EAST}:123456789012:db:{name}");
     ground.awscli(WEST, &["rds", start, "--source-db-instance-arn", &source]);
-    let waits = tokio::time::Instant::now() + Duration::from_secs(20);
+    let waits = tokio::time::Instant::now() + Duration::from_secs(90);
     while bed.codes(&promote()).await.contains(&"PL-0951".to_owned()) {
         assert!(tokio::time::Instant::now() < waits, "{:?}", replicated(&ground, WEST, &name));
     }

@@ -107,7 +107,7 @@ async fn failover_records_move_in_one_batch_and_health_moves_traffic_without_any
     // Nobody calls Route 53: the check of the serving region turns bad, and users are led away.
     ground.server.tell(&format!("health/{}", name.checks[0]), json!({"status": "fail"})).await.unwrap();
     ground.server.tell("regions/us-east-1", json!({"control": "hang"})).await.unwrap();
-    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    let until = tokio::time::Instant::now() + Duration::from_secs(90);
     while name.led_to().await != [WEST] {
         assert!(tokio::time::Instant::now() < until, "users still go to {:?}", name.led_to().await);
     }
@@ -160,7 +160,7 @@ async fn findings_name_strangers_health_checks_and_the_control_plane() {
     let name = Name::make(&ground, RecordPolicy::Failover, true).await;
     name.done(EAST, 1).await.unwrap();
     ground.server.tell(&format!("health/{}", name.checks[1]), json!({"status": "fail"})).await.unwrap();
-    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    let until = tokio::time::Instant::now() + Duration::from_secs(90);
     let route = Effect::Route { component: "name".into(), shares: [(Region::from(WEST), 100)].into() };
     loop {
         let found = name.driver.preflight(&route).await.unwrap();

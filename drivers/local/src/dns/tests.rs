@@ -3,6 +3,7 @@
 use super::*;
 use crate::probe::{ProbeDriver, SystemNames};
 use crate::redact::Redactor;
+use crate::stage::wait::PATIENCE;
 use pilotlight_core::effect::Probe;
 use pilotlight_core::id::{EffectKey, Epoch};
 use pilotlight_core::outcome::FailureKind;
@@ -60,7 +61,7 @@ fn context(epoch: u64) -> Context {
         unit: "payments".into(),
         epoch: Epoch(epoch),
         key: EffectKey::new(&"run".into(), &"route".into(), 1),
-        deadline: Duration::from_secs(5),
+        deadline: PATIENCE,
         cancel: CancellationToken::new(),
     }
 }
@@ -93,8 +94,9 @@ impl TrafficBench for Real {
 
     async fn users_go_to(&self) -> Vec<Region> {
         let plan = &self.driver.inner().plan;
-        let served =
-            query::addresses(self.authority.dns_addr, &plan.name, true, LOOK, query::Asked::Authority).await.unwrap();
+        let served = query::addresses(self.authority.dns_addr, &plan.name, true, PATIENCE, query::Asked::Authority)
+            .await
+            .unwrap();
         let region = |ip: IpAddr| plan.answers.iter().find(|(_, a)| **a == ip).map(|(r, _)| r.clone());
         served.into_iter().filter_map(region).collect()
     }
@@ -113,11 +115,11 @@ async fn the_battery_of_traffic_holds_on_the_real_authority() {
     let shown = real.users_go_to().await;
     let expect: Vec<IpAddr> = shown.iter().map(|region| real.driver.inner().plan.answers[region]).collect();
     let (name, server) = (real.driver.inner().plan.name.clone(), Some(real.authority.dns_addr));
-    let ask = |expect| Probe::Dns { name: name.clone(), server, expect, timeout_ms: LOOK };
+    let ask = |expect| Probe::Dns { name: name.clone(), server, expect, timeout_ms: PATIENCE };
     let probes = ProbeDriver::new(http(), Arc::new(SystemNames), Redactor::default());
-    let seen = probes.ask(&ask(expect), LOOK).await.unwrap();
+    let seen = probes.ask(&ask(expect), PATIENCE).await.unwrap();
     assert!(seen.starts_with("leads to 127.0.0."), "{seen}");
-    let failure = probes.ask(&ask(vec![IpAddr::from([127, 0, 0, 9])]), LOOK).await.unwrap_err();
+    let failure = probes.ask(&ask(vec![IpAddr::from([127, 0, 0, 9])]), PATIENCE).await.unwrap_err();
     assert!(failure.message.contains("expected 127.0.0.9"), "{failure}");
     real.authority.stop().await.unwrap();
 }
@@ -187,9 +189,10 @@ async fn impostor(put: Option<&'static str>) -> SocketAddr {
 #[tokio::test]
 async fn each_way_to_fail_says_whether_something_may_have_changed() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let silent = impostor(None).await;
     for (control, kind) in [
         (nobody, FailureKind::Unreachable),
-        (impostor(None).await, FailureKind::OutcomeUnknown),
+        (silent, FailureKind::OutcomeUnknown),
         (impostor(Some("")).await, FailureKind::OutcomeUnknown),
         (impostor(Some("500 Internal Server Error")).await, FailureKind::OutcomeUnknown),
         (impostor(Some("507 Insufficient Storage")).await, FailureKind::Transient),
@@ -198,7 +201,7 @@ async fn each_way_to_fail_says_whether_something_may_have_changed() {
         (impostor(Some("401 Unauthorized")).await, FailureKind::Rejected),
         (impostor(Some("200 OK")).await, FailureKind::OutcomeUnknown),
     ] {
-        let context = Context { deadline: Duration::from_secs(1), ..context(1) };
+        let context = Context { deadline: if control == silent { LOOK } else { PATIENCE }, ..context(1) };
         let failure = driver(nobody, control).apply(&route(&[("east", 100)]), &context).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure}");
         assert!(!failure.message.contains(TOKEN));

@@ -212,7 +212,7 @@ async fn a_probe_says_when_an_instance_is_ready() {
     };
     let address = listening.local_addr().unwrap().to_string();
     let address = format!("{}{{instance}}", address.strip_suffix('1').unwrap());
-    let ready_when = Probe::Tcp { address, timeout_ms: Duration::from_secs(1) };
+    let ready_when = Probe::Tcp { address, timeout_ms: PATIENCE };
     let driver = ProcessDriver::open(ProcessParts { ready: Some(ready_when), ..yard.parts(&["sleep", "60"]) }).unwrap();
     assert_eq!(ready(&driver).await, 0, "nothing runs yet");
     driver.apply(&set(1), &context("set")).await.unwrap();

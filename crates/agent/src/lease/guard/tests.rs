@@ -49,7 +49,7 @@ impl Stuck {
     fn missing(&self, mut wanted: BTreeSet<Component>) -> BTreeSet<Component> {
         let begun = self.begun.lock().unwrap();
         let all = |begun: &mut BTreeSet<Component>| !wanted.is_subset(begun);
-        let (begun, _) = self.changed.wait_timeout_while(begun, Duration::from_secs(5), all).unwrap();
+        let (begun, _) = self.changed.wait_timeout_while(begun, Duration::from_secs(60), all).unwrap();
         wanted.retain(|c| !begun.contains(c));
         wanted
     }
