@@ -1,6 +1,6 @@
 //! Disks with little room, and with none: what is told beforehand, and what holds when it comes to that.
 
-use crate::pair::{Pair, component, now};
+use crate::pair::{PATIENCE, Pair, component, now};
 use crate::rows::run;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::Finding;
@@ -10,7 +10,6 @@ use pilotlight_local::postgres::cluster;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// A small file system, gone when dropped.
 struct Small(PathBuf);
@@ -102,7 +101,7 @@ async fn told_in_time(pair: &Pair, says: &str) -> String {
         let held = found(pair, "east", "PL-0963").await;
         match held.iter().find(|f| f.message.contains(says)) {
             Some(one) => return one.message.clone(),
-            None => assert!(now().since(began) < Duration::from_secs(10), "{held:?}"),
+            None => assert!(now().since(began) < PATIENCE, "{held:?}"),
         }
     }
 }

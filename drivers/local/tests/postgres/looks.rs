@@ -26,7 +26,7 @@ async fn roles_positions_and_lag_are_seen() {
     assert_eq!(seen.role, Some(Role::Standby { upstream: Some(Region::from("east")), streaming: true }));
     let lag = seen.lag.clone().expect("a standby has a lag");
     assert_eq!(lag.quality, LagQuality::Exact);
-    assert!(lag.seconds_ms.is_some_and(|s| s < Duration::from_secs(5)), "{lag:?}");
+    assert!(lag.seconds_ms.is_some_and(|s| s < Duration::from_secs(60)), "{lag:?}");
     let writer = pair.look("east").await;
     assert_eq!((writer.role, writer.sentinel), (Some(Role::Writer), Some(sentinel)));
     assert_eq!(writer.position.unwrap().lineage, seen.position.unwrap().lineage);

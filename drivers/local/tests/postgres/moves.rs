@@ -47,7 +47,7 @@ async fn a_switch_under_load_loses_nothing_and_can_be_turned_back() {
         let paid = payer.broken().await;
         let lost: Vec<_> = paid.acknowledged.difference(&held).collect();
         assert!(lost.is_empty(), "lost {lost:?}");
-        assert!(paid.last.expect("it paid") <= after_stop, "acknowledged after the stop");
+        assert!(paid.last_sent.expect("it paid") <= after_stop, "sent after the stop, and acknowledged");
         count += paid.acknowledged.len();
     }
     assert!(count > 50, "only {count} payments were made, the test says nothing");
@@ -95,22 +95,20 @@ async fn a_frozen_standby_does_not_hold_up_the_stop_for_ever() {
     pair.pay("east", 2).await.expect("it takes payments again");
 }
 
-/// Under `bounded` too, where settings that were read anew just before would wake the recovery and have it sleep again.
+/// One that sat it out would not be done by the deadline of a step. Under `bounded` too, where settings that were read anew just before would wake the recovery and have it sleep again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_does_not_sit_out_the_pause_between_retries() {
     for guarantee in [Guarantee::BestEffort, Guarantee::Bounded] {
         let pair = Pair::started_with(guarantee).await;
         let west = pair.client("west").await.expect("a client");
-        west.batch_execute("ALTER SYSTEM SET wal_retrieve_retry_interval = '30s'").await.expect("a setting");
+        west.batch_execute("ALTER SYSTEM SET wal_retrieve_retry_interval = '10min'").await.expect("a setting");
         west.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
         pair.hit("east", Signal::SIGKILL);
         pair.fence("east").await.expect("a fence");
         pair.reaches("west", |role| matches!(role, Role::Standby { streaming: false, .. })).await;
         let began = now();
-        pair.promote("west").await.expect("a new writer");
-        let took = now().since(began);
-        println!("promote during a pause of 30 s, {guarantee:?}: {}", show_duration(took));
-        assert!(took < Duration::from_secs(10), "{guarantee:?}: {took:?}");
+        pair.promote("west").await.expect("a new writer long before the pause is over");
+        println!("promote during a pause of 10 min, {guarantee:?}: {}", show_duration(now().since(began)));
     }
 }
 

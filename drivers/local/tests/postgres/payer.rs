@@ -1,13 +1,13 @@
 //! A client that pays without a pause and knows what it was told is safe.
 
-use crate::pair::{Pair, eventually, now};
+use crate::pair::{PATIENCE, Pair, eventually, now};
 use pilotlight_core::time::Mono;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-/// A client that pays as fast as it can until its connection breaks; knows what was acknowledged and when last.
+/// A client that pays as fast as it can until its connection breaks; knows what was acknowledged, and when the last of that was sent:
+/// when its answer was read says more of this machine than of the server.
 pub struct Payer {
     count: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<Paid>,
@@ -17,7 +17,8 @@ pub struct Payer {
 #[derive(Debug, Default)]
 pub struct Paid {
     pub acknowledged: BTreeSet<u64>,
-    pub last: Option<Mono>,
+    /// When the last one was sent that was acknowledged.
+    pub last_sent: Option<Mono>,
 }
 
 impl Payer {
@@ -32,7 +33,7 @@ impl Payer {
             loop {
                 let texts: Vec<String> =
                     (number..number + ahead).map(|n| format!("INSERT INTO paid VALUES ({n})")).collect();
-                let mut sent = Vec::new();
+                let (mut sent, began) = (Vec::new(), now());
                 for text in &texts {
                     sent.push(client.simple_query(text));
                 }
@@ -41,7 +42,7 @@ impl Payer {
                         return paid;
                     }
                     paid.acknowledged.insert(number);
-                    paid.last = Some(now());
+                    paid.last_sent = Some(began);
                     counted.fetch_add(1, Ordering::Relaxed);
                     number += 1;
                 }
@@ -61,7 +62,7 @@ impl Payer {
 
     /// Waits until its connection has broken.
     pub async fn broken(self) -> Paid {
-        tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("broken in time").expect("no panic")
+        tokio::time::timeout(PATIENCE, self.task).await.expect("broken in time").expect("no panic")
     }
 }
 
