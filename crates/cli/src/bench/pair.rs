@@ -9,6 +9,7 @@ use crate::follow::Follower;
 use crate::narrator::{Narrator, Voice};
 use crate::operator::Operator;
 use pilotlight_core::id::RunId;
+use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::run::{Event, RunResult};
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::database::{self, Database};
@@ -125,22 +126,33 @@ impl Pair {
         wait_streaming(&self.database()).await
     }
 
-    /// Waits for the end of a run.
+    /// Waits for the end of a run, which moved the writer.
     pub(crate) async fn finish(&mut self, run: RunId) -> Result<(), DemoError> {
+        let run = self.ended(run).await?;
+        if is_done(&run) { Ok(()) } else { Err(ended_otherwise(&run)) }
+    }
+
+    /// The same; `false` when it was taken back for something that passes, as when this machine was too slow for a step.
+    pub(crate) async fn has_moved(&mut self, run: RunId) -> Result<bool, DemoError> {
+        let run = self.ended(run).await?;
+        let passes = run.records.iter().rev().find_map(|record| match &record.event {
+            Event::StepReturned { result: Err(failure), .. } => Some(failure.kind == FailureKind::Transient),
+            _ => None,
+        });
+        match run.ended() {
+            Some(RunResult::Undone) if passes == Some(true) => Ok(false),
+            _ if is_done(&run) => Ok(true),
+            _ => Err(ended_otherwise(&run)),
+        }
+    }
+
+    async fn ended(&mut self, run: RunId) -> Result<Follower, DemoError> {
         let mut run = Follower::new(run).within(PATIENCE);
         while !run.has_ended() {
             let next = run.next(&self.operator, &mut self.narrator).await;
             next.map_err(|e| e.before("the end of the run"))?;
         }
-        match run.ended() {
-            Some(RunResult::Done | RunResult::DoneWithWarnings) => Ok(()),
-            ended => {
-                let told: Vec<String> =
-                    run.records.iter().rev().take(8).rev().map(|r| format!("{:?}", r.event)).collect();
-                let ended = ended.map_or_else(String::new, |result| result.to_string());
-                Err(DemoError::Refused(format!("a move ended as {ended}; its last records: {}", told.join("; "))))
-            }
-        }
+        Ok(run)
     }
 
     /// The newest failover, if there was one.
@@ -167,6 +179,16 @@ impl Pair {
     pub(crate) fn close(self) {
         self.stage.close();
     }
+}
+
+fn is_done(run: &Follower) -> bool {
+    matches!(run.ended(), Some(RunResult::Done | RunResult::DoneWithWarnings))
+}
+
+fn ended_otherwise(run: &Follower) -> DemoError {
+    let told: Vec<String> = run.records.iter().rev().take(8).rev().map(|r| format!("{:?}", r.event)).collect();
+    let ended = run.ended().map_or_else(String::new, |result| result.to_string());
+    DemoError::Refused(format!("a move ended as {ended}; its last records: {}", told.join("; ")))
 }
 
 /// Acknowledged rows that the database does not hold.

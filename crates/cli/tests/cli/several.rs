@@ -6,7 +6,7 @@ use crate::bench::series_of;
 
 /// A lease far longer than the default, so that on a slow machine the writer's does not end before another leads.
 fn leaders(store: &str) {
-    let Some(series) = series_of(&["leader", "--lease", "6s", "--store", store]) else { return };
+    let Some(series) = series_of(&["leader", "--lease", "10s", "--store", store]) else { return };
     assert_eq!(series, 4);
 }
 

@@ -93,6 +93,10 @@ pub(crate) struct Round {
     pub(crate) dual: u64,
     /// The same, of rows that were on their way when the whole machine paused.
     pub(crate) in_flight: u64,
+    /// The quickest commit of B's that was sent in the later half of the round: what every commit waits for shows in it too,
+    /// what a busy machine does to some of them does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quickest_ms: Option<f64>,
     /// Acknowledged rows.
     pub(crate) acked: u64,
     /// Acknowledged rows that the writer does not hold at the end.
@@ -197,6 +201,8 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
     let all = || seen.a.acks.iter().chain(&seen.b.acks);
     let after_it = seen.b.acks.iter().filter(|a| a.sent >= seen.at);
     let took: Vec<f64> = after_it.map(|a| signed_ms(a.sent, a.acked)).collect();
+    let half = seen.at + seen.until.since(seen.at) / 2;
+    let later = seen.b.acks.iter().filter(|a| a.sent >= half).map(|a| signed_ms(a.sent, a.acked));
     Round {
         moved: first_new.is_some(),
         outage_ms: first_new.zip(before).map(|(first, last)| signed_ms(last.acked, first)),
@@ -208,6 +214,7 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         turned_away: seen.old_client.map(|log| log.turned_away),
         silence_ms: silence(seen.b, seen.at, seen.until).as_secs_f64() * 1_000.0,
         commit_ms: median(&took),
+        quickest_ms: later.reduce(f64::min),
         late,
         dual,
         in_flight,
@@ -341,6 +348,15 @@ mod tests {
         assert!(of(&[ack(1, 0, 90)], &[50], None).wrong(Expect::Moves).is_some_and(|why| why.contains("not cut")));
         let paused = of(&[ack(1, 0, 90), ack(2, 0, 3_300)], &[3_310], Some(at));
         assert_eq!(paused.wrong(Expect::Moves), None, "no fence covers that");
+    }
+
+    #[test]
+    fn the_quickest_commit_is_looked_for_when_the_fault_has_long_been_made() {
+        let took = |id, sent: u64, ms: u64| Ack { sent: Mono(Duration::from_millis(sent)), ..ack(id, 0, sent + ms) };
+        let (a, held, kept) = (log(&[]), BTreeSet::new(), Kept::default());
+        let b = log(&[took(1, 110, 2), took(2, 2_000, 3), took(3, 3_000, 610), took(4, 4_000, 605)]);
+        let round = judge(&Seen { until: Mono(Duration::from_millis(5_000)), ..seen((&a, &b), &held, &kept) });
+        assert_eq!(round.quickest_ms.map(f64::round), Some(605.0));
     }
 
     #[test]

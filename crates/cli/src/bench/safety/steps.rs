@@ -13,6 +13,7 @@ use crate::follow::Follower;
 use pilotlight_core::id::RunId;
 use pilotlight_core::run::{Event, Record};
 use pilotlight_core::runbook::{Runbook, Step};
+use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_server::api::view::RecordsView;
 
 /// As many rounds meet each step of the failover of a cut-off region twice.
@@ -83,10 +84,21 @@ pub(super) async fn lose_controller(lane: &mut Lane, n: u32, writers: &Writers) 
     Ok(Struck::with(format!("{place} (last record: {last})")))
 }
 
-/// Which of three leads: the pair has settled, so one of them does.
+/// Which of three leads: the pair has settled, so one of them does. On a busy machine it may not say so in time.
 async fn leader(lane: &mut Lane) -> Result<String, DemoError> {
     let operator = lane.pair().scene().operator.clone();
-    leading(&operator.controllers().await).ok_or_else(|| DemoError::Ended("no controller leads".to_owned()))
+    let end = SystemClock.mono() + blow::PATIENCE;
+    loop {
+        let found = operator.controllers().await;
+        if let Some(leader) = leading(&found) {
+            return Ok(leader);
+        }
+        if SystemClock.mono() > end {
+            let silent: Vec<&String> = found.iter().filter_map(|f| f.view.as_ref().err()).collect();
+            return Err(DemoError::Ended(format!("no controller leads: {silent:?}")));
+        }
+        tokio::time::sleep(blow::LOOK).await;
+    }
 }
 
 /// Waits for the place and says which it is.
