@@ -3,7 +3,7 @@
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
-use pilotlight_core::outcome::{Failure, Outcome};
+use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::plan::{Guarantee, PostgresPlan, PostgresServer, RescuePlan, SecretRef};
 use pilotlight_core::rescue::{Answer, Listed, Question};
 use pilotlight_core::time::Mono;
@@ -276,8 +276,16 @@ impl Pair {
         }
     }
 
+    /// Tried again, as a run does, when a server or a disk has not answered in time on a busy machine.
     pub async fn apply(&self, region: &str, effect: &Effect) -> Result<Outcome, Failure> {
-        self.driver(region).apply(effect, &self.context(Duration::from_secs(30))).await
+        let mut tries = 1..3;
+        loop {
+            let answer = self.driver(region).apply(effect, &self.context(Duration::from_secs(30))).await;
+            let late = |f: &Failure| f.kind == FailureKind::Transient && f.message.contains(" within ");
+            if !answer.as_ref().is_err_and(late) || tries.next().is_none() {
+                return answer;
+            }
+        }
     }
 
     pub async fn fence(&self, region: &str) -> Result<Outcome, Failure> {
