@@ -132,18 +132,9 @@ impl Pair {
         if is_done(&run) { Ok(()) } else { Err(ended_otherwise(&run)) }
     }
 
-    /// The same; `false` when it was taken back for something that passes, as when this machine was too slow for a step.
+    /// The same; says what [`has_moved`] does.
     pub(crate) async fn has_moved(&mut self, run: RunId) -> Result<bool, DemoError> {
-        let run = self.ended(run).await?;
-        let passes = run.records.iter().rev().find_map(|record| match &record.event {
-            Event::StepReturned { result: Err(failure), .. } => Some(failure.kind == FailureKind::Transient),
-            _ => None,
-        });
-        match run.ended() {
-            Some(RunResult::Undone) if passes == Some(true) => Ok(false),
-            _ if is_done(&run) => Ok(true),
-            _ => Err(ended_otherwise(&run)),
-        }
+        has_moved(&self.ended(run).await?)
     }
 
     async fn ended(&mut self, run: RunId) -> Result<Follower, DemoError> {
@@ -178,6 +169,20 @@ impl Pair {
     /// Ends everything.
     pub(crate) fn close(self) {
         self.stage.close();
+    }
+}
+
+/// Of a run that has ended: `false` when it was taken back for something that passes, as when this machine was too slow for a
+/// step.
+pub(crate) fn has_moved(run: &Follower) -> Result<bool, DemoError> {
+    let passes = run.records.iter().rev().find_map(|record| match &record.event {
+        Event::StepReturned { result: Err(failure), .. } => Some(failure.kind == FailureKind::Transient),
+        _ => None,
+    });
+    match run.ended() {
+        Some(RunResult::Undone) if passes == Some(true) => Ok(false),
+        _ if is_done(run) => Ok(true),
+        _ => Err(ended_otherwise(run)),
     }
 }
 
