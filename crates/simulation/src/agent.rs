@@ -51,6 +51,11 @@ impl Folder {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// There is a note of a lease.
+    pub(crate) fn notes_a_lease(&self) -> bool {
+        !self.notes.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// The machine has booted: its clock has begun anew, so what was noted is only known to have been.
     pub(crate) fn rebooted(&self) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);

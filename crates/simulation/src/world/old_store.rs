@@ -260,8 +260,11 @@ impl World {
                 self.note(|| format!("a person empties the store: it names {}, not {}", writer.name(), newest.name()));
                 self.change_store(&Disk::nothing());
             }
-            Some((.., epoch)) if (epoch >= lost.epoch || raised) && term >= self.old_store.term => {
-                self.end_of_old_store();
+            Some((writer, _, epoch)) if (epoch >= lost.epoch || raised) && term >= self.old_store.term => {
+                // Until it has heard of its lease once, a writer started by hand is silenced by nobody.
+                if writer.is_none_or(|writer| self.agent(writer).folder.notes_a_lease()) {
+                    self.end_of_old_store();
+                }
             }
             Some((_, true, _)) => self.person(FaultKind::Abort),
             Some(_) => {
