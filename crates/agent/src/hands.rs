@@ -206,11 +206,12 @@ impl Hands {
         let mut driven = std::pin::pin!(self.drive(effect, context));
         tokio::select! {
             biased;
-            answer = &mut driven => answer,
+            // First: an agent that stood still finds the lease over and its turn come in the same moment.
             () = self.leases.over(&context.unit) => {
                 context.cancel.cancel();
                 driven.await
             }
+            answer = &mut driven => answer,
         }
     }
 
