@@ -231,9 +231,12 @@ impl Way for Post {
         let past: Vec<Task> = past;
         past.into_iter().for_each(|task| self.carry_out(task));
         for Task { id, job } in &reply.tasks {
-            if let Job::Apply { effect: Effect::Fence { .. }, context } = job {
-                let (task, key) = (id.clone(), context.key.clone());
-                self.exchange.leave(Order::Fence { place: self.place, task, key });
+            let Job::Apply { effect, context } = job else { continue };
+            let (place, key) = (self.place, context.key.clone());
+            match effect {
+                Effect::Fence { .. } => self.exchange.leave(Order::Fence { place, task: id.clone(), key }),
+                Effect::Promote { .. } => self.exchange.leave(Order::Promote { place, key }),
+                _ => {}
             }
         }
         Ok(reply)

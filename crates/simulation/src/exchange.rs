@@ -79,6 +79,8 @@ pub(crate) enum Order {
     Believes { place: Place, until: Mono },
     /// An agent has read that it is to fence: the task, and its key.
     Fence { place: Place, task: String, key: EffectKey },
+    /// An agent has read that it is to promote its copy.
+    Promote { place: Place, key: EffectKey },
     /// What a person has heard of the controller.
     Heard(String),
 }

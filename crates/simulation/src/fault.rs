@@ -25,6 +25,9 @@ pub(crate) enum When {
     Ready { turn: u8, at_most: Duration, after: Duration },
     /// For the moment at which all is ready for that turn; it begins so long after that.
     Beside { turn: u8, after: Duration },
+    /// For the order to promote a copy to reach an agent, in the run of that number which orders one; it begins so long after
+    /// that, and strikes there. Without such a run it never begins.
+    Promotion { number: usize, after: Duration },
 }
 
 impl When {
@@ -103,6 +106,9 @@ impl std::fmt::Display for Fault {
                 write!(f, "{:.3} s after all is ready, turn {turn}", after.as_secs_f64())?;
             }
             When::Beside { turn, after } => write!(f, "{:.3} s into turn {turn}", after.as_secs_f64())?,
+            When::Promotion { number, after } => {
+                write!(f, "{:.3} s after promotion {number} is ordered", after.as_secs_f64())?;
+            }
         }
         if !lasts.is_zero() {
             write!(f, " for {:.3} s", lasts.as_secs_f64())?;
@@ -132,6 +138,23 @@ impl FaultKind {
             other => other,
         }
     }
+
+    /// The same, where a copy is being promoted.
+    pub(crate) fn at_heir(self, heir: Place) -> Self {
+        match self {
+            FaultKind::LoseRegion(_) => FaultKind::LoseRegion(heir),
+            FaultKind::CutOff(_) => FaultKind::CutOff(heir),
+            FaultKind::CutOneWay(Place::Control, _) => FaultKind::CutOneWay(Place::Control, heir),
+            FaultKind::CutOneWay(_, to) => FaultKind::CutOneWay(heir, to),
+            FaultKind::LoseMessages(..) => FaultKind::LoseMessages(heir, Place::Control),
+            FaultKind::KillAgent(_) => FaultKind::KillAgent(heir),
+            FaultKind::PauseAgent(_) => FaultKind::PauseAgent(heir),
+            FaultKind::PauseMachine(_) => FaultKind::PauseMachine(heir),
+            FaultKind::KillDatabase(_) => FaultKind::KillDatabase(heir),
+            FaultKind::FreezeDatabase(_) => FaultKind::FreezeDatabase(heir),
+            other => other,
+        }
+    }
 }
 
 fn ms(ms: u64) -> Duration {
@@ -148,6 +171,12 @@ const INSTALLED: Duration = Duration::from_millis(1_300);
 /// A turn that waits for everything to stand ready begins by then at the latest.
 const READY_BY: Duration = Duration::from_millis(3_500);
 
+/// A move whose last step takes long is over by then.
+const OVER_BY: Duration = Duration::from_secs(6);
+
+/// In so many worlds of a hundred something strikes in the middle of a promotion.
+const PROMOTIONS_STRUCK: u64 = 25;
+
 /// The faults of a seed, in order. Those that lead to a failover come one after the other, there and back again, because
 /// most of what can go wrong goes wrong around one. In most worlds each waits until the one before has been mended, so that
 /// it leads to a failover; in the others it does not care.
@@ -157,22 +186,22 @@ pub(crate) fn schedule(chance: &mut Chance, fresh: bool) -> Vec<Fault> {
     let patient = chance.per_cent(85);
     let mut at = begin + ms(chance.between(0, if patient { 150 } else { 500 }));
     let mut writer = Place::East;
-    let turns = chance.between(1, 7);
+    let turns = chance.between(2, 9);
     for turn in (0_u8..).take(usize::try_from(turns).unwrap_or(1)) {
         // Most who wait for a turn to be over need not wait for long after its failover.
-        let longest = if patient && chance.per_cent(85) { 1_750 } else { 2_400 };
+        let longest = if patient && chance.per_cent(85) { 1_600 } else { 2_400 };
         let mut fault = main_fault(chance, at, writer, longest);
         if patient {
             // Some strike while the last turn is being mended.
             let at_most = if chance.per_cent(88) { READY_BY } else { ms(chance.between(0, 1_200)) };
-            fault.when = When::Ready { turn, at_most, after: ms(chance.between(0, 300)) };
+            fault.when = When::Ready { turn, at_most, after: ms(chance.between(0, 200)) };
         }
         at += fault.lasts.max(ms(1_400)) + ms(chance.between(300, 1_300));
         writer = writer.other();
         faults.push(fault);
     }
     let end = u64::try_from((at - begin).as_millis()).unwrap_or(u64::MAX);
-    for _ in 0..chance.between(0, 6) {
+    for _ in 0..chance.between(0, turns + 2) {
         let at = begin + ms(chance.between(0, end));
         let mut fault = side_fault(chance, at);
         if patient && chance.per_cent(60) {
@@ -202,6 +231,9 @@ pub(crate) enum Rare {
     Emptied,
     /// A writer whose restart takes long.
     SlowRestart,
+    /// Two moves there and back that somebody asks for, and the new writer is lost while the last step of the second still
+    /// goes on where it came from, which takes over again, and is struck meanwhile.
+    Overtaken,
 }
 
 impl Rare {
@@ -214,6 +246,7 @@ impl Rare {
             6 => Rare::Emptied,
             7..=9 => Rare::SlowRestart,
             10..=12 => Rare::PutBackInRun,
+            13..=15 => Rare::Overtaken,
             _ => Rare::Nothing,
         }
     }
@@ -237,6 +270,7 @@ impl Rare {
         let soon = chance.between(20, 400);
         match self {
             Rare::Nothing => {}
+            Rare::Overtaken => overtake(chance, faults),
             Rare::PutBack => beside(0, chance.between(300, 5_000), FaultKind::PutBack),
             Rare::PutBackWithdrawn => {
                 beside(0, chance.between(2_800, 5_500), FaultKind::PutBack);
@@ -260,11 +294,53 @@ impl Rare {
             }
         }
     }
+
+    /// In some worlds something strikes while a copy is being promoted: where it is promoted, or whoever leads. A store that
+    /// goes back in the middle of a run is enough for a world.
+    pub(crate) fn strike_promotions(self, chance: &mut Chance, faults: &mut Vec<Fault>) {
+        let overtaken = self == Rare::Overtaken;
+        if self == Rare::PutBackInRun || !chance.per_cent(PROMOTIONS_STRUCK) && !overtaken {
+            return;
+        }
+        let turns = faults.iter().filter(|f| f.when.begins().is_some()).count().max(1);
+        let number = usize::try_from(chance.between(0, turns as u64)).unwrap_or(0);
+        let within = if chance.per_cent(50) { 150 } else { 1_000 };
+        let number = if overtaken { 2 } else { number };
+        let when = When::Promotion { number, after: ms(chance.between(0, within)) };
+        let (heir, lasts) = (Place::West, ms(chance.between(300, 2_500)));
+        let (kind, lasts) = match chance.between(0, 20) {
+            0..=7 => (FaultKind::CutOff(heir), lasts),
+            8 => (FaultKind::CutOneWay(Place::Control, heir), lasts),
+            9 => (FaultKind::CutOneWay(heir, Place::Control), lasts),
+            10 => (FaultKind::LoseMessages(heir, Place::Control), lasts),
+            11..=13 => (FaultKind::PauseAgent(heir), lasts),
+            14 => (FaultKind::KillAgent(heir), lasts / 4),
+            15 => (FaultKind::PauseMachine(heir), lasts),
+            16 => (FaultKind::FreezeDatabase(heir), lasts),
+            17 => (FaultKind::KillDatabase(heir), Duration::ZERO),
+            18 => (FaultKind::LoseRegion(heir), lasts),
+            _ => (FaultKind::ChangeLeader, lasts * 2),
+        };
+        faults.push(Fault { at: Duration::ZERO, lasts, when, kind });
+    }
+}
+
+fn overtake(chance: &mut Chance, faults: &mut [Fault]) {
+    for fault in faults.iter_mut() {
+        let When::Ready { turn, after, .. } = fault.when else { continue };
+        // The first move's last step has to end before the second begins.
+        fault.when = When::Ready { turn, at_most: if turn < 2 { OVER_BY } else { READY_BY }, after };
+        (fault.kind, fault.lasts) = match turn {
+            0 | 1 => (FaultKind::Switchover, Duration::ZERO),
+            2 => (FaultKind::CutOff(Place::East), ms(chance.between(1_600, 2_400))),
+            _ => (fault.kind, fault.lasts),
+        };
+    }
 }
 
 /// Takes the writer away, or asks for a move of it.
 fn main_fault(chance: &mut Chance, at: Duration, writer: Place, longest: u64) -> Fault {
-    let lasts = ms(chance.between(1_250, longest));
+    let lasts = ms(chance.between(1_200, longest));
     let (kind, lasts) = match chance.between(0, 40) {
         0..=15 => (FaultKind::LoseRegion(writer), lasts),
         16..=31 => (FaultKind::CutOff(writer), lasts),

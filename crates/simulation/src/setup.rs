@@ -102,7 +102,7 @@ impl Setup {
             _ => Pace::Slow,
         };
         // A stream of its own: every other choice of a seed stays as it is.
-        let lasting = Chance::new(seed, 5).per_cent(20);
+        let lasting = Chance::new(seed, 5).per_cent(20) || Rare::of(seed) == Rare::Overtaken;
         let brief = Chance::new(seed, 7).per_cent(15) || Rare::of(seed) == Rare::PutBackWithdrawn;
         Self { promise, several, fresh, pace, lasting, brief }
     }

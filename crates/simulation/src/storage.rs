@@ -214,6 +214,12 @@ impl Disk {
         let fsync = |chance: &mut Chance| chance.time(Duration::from_micros(80), Duration::from_micros(1_500));
         let (before, after) = (fsync(&mut chance), fsync(&mut chance));
         let fails = trouble && chance.per_cent(50);
+        // A process that is entered once more for nothing tests nothing: most writes of a healthy disk take their time on one side.
+        let (before, after) = match chance.between(0, 5) {
+            0 | 1 if !trouble => (before + after, Duration::ZERO),
+            2 | 3 if !trouble => (Duration::ZERO, before + after),
+            _ => (before, after),
+        };
         (before, after, fails.then(|| chance.per_cent(50)))
     }
 }

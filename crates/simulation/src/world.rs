@@ -31,6 +31,7 @@ use crate::{agent, controller};
 use clients::{Client, Write};
 use commits::GateSite;
 use events::{Agenda, Event};
+use faults::Progress;
 use old_store::OldStore;
 use pilotlight_core::id::{Region, RunId};
 use pilotlight_core::plan::Plan;
@@ -169,8 +170,7 @@ pub(crate) struct World {
     streams: u64,
     laws: Laws,
     faults: Vec<Fault>,
-    faults_over: usize,
-    faults_begun: usize,
+    progress: Progress,
     /// Faults that make WAL come in drops, by the region of the standby.
     trickles: [u32; 2],
     bug: Option<Bug>,
@@ -210,6 +210,7 @@ impl World {
             None => {
                 let mut faults = crate::fault::schedule(&mut Chance::new(seed, 2), setup.fresh);
                 Rare::of(seed).add_to(&mut Chance::new(seed, 8), &mut faults);
+                Rare::of(seed).strike_promotions(&mut Chance::new(seed, 9), &mut faults);
                 faults
             }
         };
@@ -250,8 +251,7 @@ impl World {
             streams: 0,
             laws: Laws::default(),
             faults,
-            faults_over: 0,
-            faults_begun: 0,
+            progress: Progress::default(),
             trickles: [0; 2],
             bug: options.bug,
             log: options.log.then(Vec::new),
@@ -362,6 +362,7 @@ impl World {
             Order::Dial { from, region, reply } => self.dial(from, region, reply),
             Order::Believes { place, until } => self.believes(place, until),
             Order::Fence { place, task, key } => self.fence_ordered(place, task, key),
+            Order::Promote { place, key } => self.promotion_ordered(place, &key),
             Order::Heard(what) => self.note(|| what),
         }
     }

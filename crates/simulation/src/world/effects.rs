@@ -70,7 +70,7 @@ impl World {
             Effect::StopWrites { .. } => self.begin_stop(place),
             Effect::ResumeWrites { .. } => self.begin_start(place, &job.context),
             Effect::Promote { .. } => self.begin_promotion(place),
-            Effect::Rejoin { .. } => self.some_ms(80, 500),
+            Effect::Rejoin { .. } => self.some_ms(40, 300),
             Effect::CaptureRescue { .. } => self.some_ms(10, 100),
             Effect::SetCapacity { .. } => self.some_ms(5, 50),
             // After a move; no copy waits for it, and the run has not ended before.
@@ -374,7 +374,7 @@ impl World {
             self.names += 1;
             self.database(job.place).name = Some(self.names);
         }
-        self.hang_up_receiver(job.place);
+        self.follows_soon(job.place);
         Ok(Outcome::done())
     }
 

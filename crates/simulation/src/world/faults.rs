@@ -3,11 +3,13 @@
 use super::World;
 use super::events::Event;
 use crate::bug::Bug;
-use crate::database::{Lies, Server};
-use crate::fault::{FaultKind, When};
+use crate::database::{Lies, Server, name_text};
+use crate::fault::{Fault, FaultKind, When};
 use crate::place::{PLACES, Place, REGIONS};
 use crate::setup::Promise;
 use crate::timeline::{Nanos, nanos};
+use pilotlight_core::id::{EffectKey, RunId};
+use pilotlight_engine::store::FailedOver;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -21,13 +23,29 @@ pub(super) const CATCH_UP: Nanos = 900_000_000;
 /// to look.
 const READY_AGAIN: Duration = Duration::from_millis(25);
 const READY_LATER: Duration = Duration::from_millis(400);
+/// So long after a turn begins to wait a person sees a run that waits for somebody, and ends it; else the other turns would
+/// find nothing that can be taken away.
+const SEEN_BY: Nanos = 600_000_000;
+
+/// How far the faults of a world are.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) begun: usize,
+    pub(super) over: usize,
+    /// Runs that have ordered a promotion, in order.
+    promotions: Vec<String>,
+    /// The newest turn for which a person has ended a run.
+    seen_for: Option<usize>,
+    /// The newest failover whose end a person has seen.
+    seen: Option<RunId>,
+}
 
 impl World {
     /// It waits for its time, or for a turn that this world does not have.
     pub(super) fn is_by_the_clock(&self, when: When) -> bool {
         match when {
             When::At => true,
-            When::Ready { .. } => false,
+            When::Ready { .. } | When::Promotion { .. } => false,
             When::Beside { turn, .. } => !self.faults.iter().any(|f| f.when.begins() == Some(turn)),
         }
     }
@@ -41,7 +59,10 @@ impl World {
 
     pub(super) fn turn_waits(&mut self, number: usize, since: Nanos) {
         let When::Ready { turn: now, at_most, .. } = self.faults[number].when else { return };
-        if !self.stands_ready() && self.now() - since < nanos(at_most) {
+        self.see_to_the_failover();
+        let is_asked_for = matches!(self.faults[number].kind, FaultKind::Switchover);
+        if !self.stands_ready(is_asked_for) && self.now() - since < nanos(at_most) {
+            self.see_to_the_run(number, since);
             return self.after(READY_AGAIN, Event::TurnWaits { number, since });
         }
         for number in 0..self.faults.len() {
@@ -54,22 +75,76 @@ impl World {
         }
     }
 
-    /// Nothing is under way that takes the writer away, somebody leads, and there is one who could be promoted.
-    fn stands_ready(&self) -> bool {
-        let needs_candidate = self.setup.promise != Promise::BestEffort;
-        let writer = self.disk.unit(|unit| {
-            let free = unit.run.is_none() || self.setup.lasting && unit.settled;
-            let ready = free && (unit.candidate.is_some() || !needs_candidate);
-            unit.writer.as_ref().filter(|_| ready).and_then(Place::of)
+    /// An agent has read that it is to promote its copy: what waits for that begins, once for each run.
+    pub(super) fn promotion_ordered(&mut self, heir: Place, key: &EffectKey) {
+        let run = key.as_str().split('/').next().unwrap_or_default();
+        if self.progress.promotions.iter().any(|known| known == run) {
+            return;
+        }
+        let this = self.progress.promotions.len();
+        self.progress.promotions.push(run.to_owned());
+        for at in 0..self.faults.len() {
+            if let When::Promotion { number, after } = self.faults[at].when
+                && number == this
+            {
+                self.faults[at].kind = self.faults[at].kind.at_heir(heir);
+                self.after(after, Event::Fault(at));
+            }
+        }
+    }
+
+    /// Every fault is over, but for those that wait for a promotion that nothing leads to.
+    pub(super) fn are_faults_over(&self) -> bool {
+        let seen = self.progress.promotions.len();
+        let waits = |f: &&Fault| matches!(f.when, When::Promotion { number, .. } if number >= seen);
+        self.progress.over + self.faults.iter().filter(waits).count() == self.faults.len()
+    }
+
+    /// A person ends the run that waits for somebody, once for each turn.
+    fn see_to_the_run(&mut self, number: usize, since: Nanos) {
+        let seen = self.progress.seen_for == Some(number) || self.now() - since < SEEN_BY;
+        if !seen && !self.is_moving() && self.open_run().is_some() {
+            self.progress.seen_for = Some(number);
+            self.person(FaultKind::Abort);
+        }
+    }
+
+    /// A failover that ended badly is the last one that nobody asks for until a person has acknowledged it, as most do.
+    fn see_to_the_failover(&mut self) {
+        let unseen = |f: &FailedOver| f.automatic && f.acknowledged_by.is_none();
+        let last = self.disk.unit(|unit| {
+            let last = unit.failed_over.as_ref().filter(|f| unseen(f) && unit.run.as_ref() != Some(&f.run))?;
+            (self.progress.seen.as_ref() != Some(&last.run)).then(|| last.run.clone())
         });
-        let Some(writer) = writer.flatten() else { return false };
+        let Some(last) = last.flatten() else { return };
+        let badly = self.ended_badly(&last);
+        self.progress.seen = Some(last);
+        if badly && self.chance.per_cent(85) {
+            self.person(FaultKind::Acknowledge);
+        }
+    }
+
+    /// Nothing is under way that takes the writer away, somebody leads, and there is one who could be promoted. A move that
+    /// somebody asks for needs a unit that no run holds.
+    fn stands_ready(&self, is_asked_for: bool) -> bool {
+        let needs_candidate = self.setup.promise != Promise::BestEffort;
+        let stands = self.disk.unit(|unit| {
+            let free = unit.run.is_none() || self.setup.lasting && unit.settled && !is_asked_for;
+            let writer = unit.writer.as_ref().filter(|_| free).and_then(Place::of);
+            let named = unit.candidate.as_ref().and_then(|c| c.names.values().next().cloned());
+            writer.map(|writer| (writer, named))
+        });
+        let Some((writer, named)) = stands.flatten() else { return false };
         let (source, copy) = (&self.databases[writer.index() - 1], &self.databases[writer.other().index() - 1]);
         let streams = copy.server == Server::Standby && copy.receiver.is_some();
-        streams && source.is_primary() && !source.frozen && self.leader().is_some()
+        // One that has come back under another name is not yet the one that was named.
+        let is_candidate = || named.is_some_and(|named| copy.name.map(name_text) == Some(named));
+        let heir = streams && (!needs_candidate || is_candidate());
+        heir && source.is_primary() && !source.frozen && self.leader().is_some()
     }
 
     pub(super) fn fault_begins(&mut self, number: usize) {
-        self.faults_begun += 1;
+        self.progress.begun += 1;
         let fault = &mut self.faults[number];
         if (fault.when.begins().is_some() || fault.kind.finds_its_place())
             && let Some(writer) = self.disk.unit(|unit| unit.writer.as_ref().and_then(Place::of)).flatten()
@@ -122,7 +197,7 @@ impl World {
     }
 
     fn fault_over(&mut self, number: usize, later: Duration) {
-        self.faults_over += 1;
+        self.progress.over += 1;
         if self.faults[number].when.begins().is_some() {
             self.next_turn(number + 1, later);
         }

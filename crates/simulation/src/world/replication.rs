@@ -59,6 +59,13 @@ impl World {
         self.candidate_confirms(upstream);
     }
 
+    /// The standby ends its connection; once it has started, which takes it a moment, it makes another.
+    pub(super) fn follows_soon(&mut self, standby: Place) {
+        self.hang_up_receiver(standby);
+        let starts = self.some_ms(10, 120);
+        self.after(starts, Event::Reconnect { standby, again: false });
+    }
+
     /// The standby ends its connection.
     pub(super) fn hang_up_receiver(&mut self, standby: Place) {
         self.database(standby).receiver = None;

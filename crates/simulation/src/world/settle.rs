@@ -35,7 +35,7 @@ const FENCE_WITHIN: Nanos = 1_000_000_000;
 const CANDIDATE_WITHIN: Nanos = 2_500_000_000;
 
 /// A person ends a run that is still under way so long after the last fault.
-const PATIENCE: Nanos = 8_000_000_000;
+const PATIENCE: Nanos = 5_000_000_000;
 
 /// The disk in memory answers at once.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
@@ -106,7 +106,7 @@ impl World {
         self.after(Duration::from_millis(200), Event::Check);
         self.check_fences();
         self.check_candidate();
-        let over = self.faults_over == self.faults.len() && !self.is_cut_beside_copy();
+        let over = self.are_faults_over() && !self.is_cut_beside_copy();
         let waits = self.is_store_old() || self.laws.unopposed_since.is_some();
         let quiet = over && !waits && self.leader().is_some() && !self.is_moving() && self.has_writer_or_reason();
         self.come_to_the_rescue(over, quiet);
@@ -175,7 +175,7 @@ impl World {
     }
 
     fn is_amiss(&mut self) -> bool {
-        self.faults_begun != self.faults_over || self.is_cut_beside_copy() || self.is_store_old()
+        self.progress.begun != self.progress.over || self.is_cut_beside_copy() || self.is_store_old()
     }
 
     fn lacks_candidate(&self) -> bool {
@@ -223,7 +223,7 @@ impl World {
     }
 
     /// Something moves; what was found is remembered until the run that holds the unit has another record.
-    fn is_moving(&mut self) -> bool {
+    pub(super) fn is_moving(&mut self) -> bool {
         let Some(held) = self.units().into_iter().find_map(|unit| unit.run) else { return false };
         let at = self
             .runs()
@@ -238,6 +238,12 @@ impl World {
                 moves
             }
         }
+    }
+
+    pub(super) fn ended_badly(&self, run: &RunId) -> bool {
+        let last = self.records(run).pop().map(|record| record.event);
+        matches!(last, Some(RunEvent::RunEnded { result })
+            if !matches!(result, RunResult::Done | RunResult::DoneWithWarnings | RunResult::Withdrawn))
     }
 
     /// The unit is not held by a run that is over.
