@@ -173,6 +173,15 @@ impl Database {
         self.wal.iter().zip(&other.wal).take_while(|(a, b)| a == b).count()
     }
 
+    /// Clients' writes that this disk holds after the histories part.
+    pub(crate) fn writes_beyond(&self, other: &Database) -> Vec<u32> {
+        let writes = self.wal[self.common(other)..].iter().filter_map(|entry| match entry.what {
+            What::Write(write) => Some(write),
+            What::Sentinel(_) => None,
+        });
+        writes.collect()
+    }
+
     /// This disk holds all of the other's and perhaps more.
     pub(crate) fn continues(&self, other: &Database) -> bool {
         self.common(other) == other.wal.len()

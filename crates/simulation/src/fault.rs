@@ -120,7 +120,8 @@ impl std::fmt::Display for Fault {
 impl FaultKind {
     /// It strikes where the writer is, or where it is not, whenever it begins.
     pub(crate) fn finds_its_place(self) -> bool {
-        matches!(self, FaultKind::SlowRestart(_) | FaultKind::StandbyAway(_) | FaultKind::StandbyDies(_))
+        use FaultKind::{FreezeGate, SlowRestart, StandbyAway, StandbyDies};
+        matches!(self, FreezeGate(_) | SlowRestart(_) | StandbyAway(_) | StandbyDies(_))
     }
 
     /// The same, where the writer is.
@@ -132,6 +133,7 @@ impl FaultKind {
             FaultKind::KillDatabase(_) => FaultKind::KillDatabase(writer),
             FaultKind::KillPostmaster(_) => FaultKind::KillPostmaster(writer),
             FaultKind::PauseMachine(_) => FaultKind::PauseMachine(writer),
+            FaultKind::FreezeGate(_) => FaultKind::FreezeGate(writer),
             FaultKind::SlowRestart(_) => FaultKind::SlowRestart(writer),
             FaultKind::StandbyAway(_) => FaultKind::StandbyAway(writer.other()),
             FaultKind::StandbyDies(_) => FaultKind::StandbyDies(writer.other()),
@@ -234,6 +236,8 @@ pub(crate) enum Rare {
     /// Two moves there and back that somebody asks for, and the new writer is lost while the last step of the second still
     /// goes on where it came from, which takes over again, and is struck meanwhile.
     Overtaken,
+    /// A gate that stands still from before its writer's region is cut off until the other one writes.
+    SilentGate,
 }
 
 impl Rare {
@@ -247,6 +251,7 @@ impl Rare {
             7..=9 => Rare::SlowRestart,
             10..=12 => Rare::PutBackInRun,
             13..=15 => Rare::Overtaken,
+            16..=18 => Rare::SilentGate,
             _ => Rare::Nothing,
         }
     }
@@ -284,6 +289,14 @@ impl Rare {
                 let when = When::Beside { turn, after: Duration::ZERO };
                 let lasts = ms(chance.between(3_000, 6_000));
                 faults.push(Fault { at: Duration::ZERO, lasts, when, kind: FaultKind::PutBackInRun });
+            }
+            Rare::SilentGate => {
+                for main in faults.iter_mut().filter(|f| f.when.begins() == Some(turn)) {
+                    (main.kind, main.lasts) = (FaultKind::CutOff(Place::East), ms(chance.between(1_600, 2_600)));
+                }
+                let when = When::Beside { turn, after: ms(chance.between(0, 400)) };
+                let (lasts, kind) = (ms(chance.between(1_000, 2_400)), FaultKind::FreezeGate(Place::East));
+                faults.push(Fault { at: Duration::ZERO, lasts, when, kind });
             }
             Rare::Emptied => beside(0, 0, FaultKind::EmptyStore),
             Rare::SlowRestart => {

@@ -364,10 +364,12 @@ impl World {
         if broken || !source.is_primary() || source.frozen || source.stopping {
             return Err(Failure::transient("its upstream is no writer that answers"));
         }
-        let named = copy.name.is_some() || !waits;
+        let (own, named) = (copy.writes_beyond(source), copy.name.is_some() || !waits);
         if named && copy.receiver.is_some() && copy.lies == (Lies::AsStandby { upstream }) {
             return Ok(Outcome::Skipped { why: "it follows already".to_owned() });
         }
+        // The driver rewinds nothing that it has not kept, whether a step before asked for it or not.
+        self.keep(own);
         self.rewind(job.place, upstream);
         if waits {
             // A name that nobody has used.
@@ -389,14 +391,14 @@ impl World {
         if copy.could_acknowledge() {
             return Err(Failure::rejected("it still writes; fence it first"));
         }
-        let own = copy.wal[copy.common(source)..].iter().filter_map(|e| match e.what {
-            What::Write(write) => Some(write),
-            What::Sentinel(_) => None,
-        });
-        if self.bug != Some(Bug::CaptureLies) {
-            self.laws.kept.extend(own);
-        }
+        self.keep(copy.writes_beyond(source));
         Ok(Outcome::done())
+    }
+
+    fn keep(&mut self, writes: Vec<u32>) {
+        if self.bug != Some(Bug::CaptureLies) {
+            self.laws.kept.extend(writes);
+        }
     }
 
     /// Goes back to where both histories were one. What only this disk held is gone with it.

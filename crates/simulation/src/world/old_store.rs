@@ -4,7 +4,7 @@
 
 use super::World;
 use super::events::{Event, Job};
-use crate::database::{Lies, Server, What};
+use crate::database::{Lies, Server};
 use crate::fault::FaultKind;
 use crate::laws::Law;
 use crate::place::{MEMBERS, Place, REGIONS};
@@ -127,6 +127,10 @@ impl World {
             self.broke(Law::NoWayBack, what);
             // Where nobody could know better: from here on this one is the writer, and the other side is the old one.
             self.laws.reign.1 = Some(job.place);
+            // What that one acknowledged meanwhile is lost by this, and by nothing that comes after it.
+            let copy = &self.databases[job.place.index() - 1];
+            let lost = self.laws.acknowledged.iter().map(|(write, _)| *write).filter(|write| !copy.holds(*write));
+            self.laws.written_off.extend(lost);
         }
     }
 
@@ -262,7 +266,8 @@ impl World {
             }
             Some((writer, _, epoch)) if (epoch >= lost.epoch || raised) && term >= self.old_store.term => {
                 // Until it has heard of its lease once, a writer started by hand is silenced by nobody.
-                if writer.is_none_or(|writer| self.agent(writer).folder.notes_a_lease()) {
+                let heard = writer.is_none_or(|writer| self.agent(writer).folder.notes_a_lease());
+                if heard {
                     self.end_of_old_store();
                 }
             }
@@ -318,11 +323,7 @@ impl World {
         }
         self.kill_database(other);
         let (source, copy) = (&self.databases[newest.index() - 1], &self.databases[other.index() - 1]);
-        let own = copy.wal[copy.common(source)..].iter().filter_map(|entry| match entry.what {
-            What::Write(write) => Some(write),
-            What::Sentinel(_) => None,
-        });
-        let own: Vec<u32> = own.collect();
+        let own = copy.writes_beyond(source);
         // The person chose to go on without them: no failover that comes after it loses them.
         self.laws.written_off.extend(&own);
         self.laws.kept.extend(own);
