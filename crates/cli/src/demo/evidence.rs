@@ -69,10 +69,9 @@ pub(crate) async fn figures(scene: &Scene<'_>, played: Played, folder: &Path) ->
     let report = session(scene, &played, &faults, &before).report();
     let of = |planned: bool| -> Option<&Move> {
         let verbs = played.runs.iter().map(|r| matches!(r.intent.verb, Verb::Switchover | Verb::Failback));
-        let fits = verbs.zip(&played.runs).zip(&report.moves);
+        let mut fits = verbs.zip(&played.runs).zip(&report.moves);
         // Of several attempts it is the last that users were served again by; what they felt is told with it, whole.
-        let fits = fits.filter(|((is_planned, run), _)| *is_planned == planned && run.intent.verb.moves());
-        fits.last().map(|(_, m)| m)
+        fits.rfind(|((is_planned, run), _)| *is_planned == planned && run.intent.verb.moves()).map(|(_, m)| m)
     };
     let still = || {
         let samples = figures::between(&played.log.samples, played.lost_at, played.moved_at);
