@@ -20,6 +20,8 @@ use pilotlight_driver::clock::{Clock, within};
 use pilotlight_driver::guard::Ledger;
 use pilotlight_driver::{Context, Driver};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -203,16 +205,18 @@ impl Hands {
         if !makes_writer {
             return self.drive(effect, context).await;
         }
-        let mut driven = std::pin::pin!(self.drive(effect, context));
-        tokio::select! {
-            biased;
-            // First: an agent that stood still finds the lease over and its turn come in the same moment.
-            () = self.leases.over(&context.unit) => {
+        let mut driven = pin!(self.drive(effect, context));
+        let mut over = pin!(self.leases.over(&context.unit));
+        // Looked at before each go, and by the clock: an agent that stood still finds its turn come and its lease over in the
+        // same moment, and what sleeps until that end has not been woken yet.
+        poll_fn(|cx| {
+            let goes_on = !context.cancel.is_cancelled();
+            if goes_on && (over.as_mut().poll(cx).is_ready() || !self.leases.is_valid(&context.unit)) {
                 context.cancel.cancel();
-                driven.await
             }
-            answer = &mut driven => answer,
-        }
+            driven.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// What the driver answers; one that does not end in time leaves the outcome unknown.

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::observation::State;
 use pilotlight_core::outcome::{FailureKind, Finding};
+use pilotlight_core::protocol::UnitView;
 use pilotlight_driver::Driver;
+use tokio::sync::Notify;
 
 /// A server whose recovery does not end: only a fence comes to its end on it.
 struct Recovers;
@@ -66,4 +68,72 @@ async fn a_fence_of_a_run_waits_for_no_turn_and_everything_else_does() {
     assert_eq!(waited.kind, FailureKind::Transient, "{waited}");
     assert!(waited.message.contains("has not ended"), "{waited}");
     drop(turn);
+}
+
+/// A promotion that waits for something older, and says whether it was called off by the time its turn came.
+#[derive(Default)]
+struct Queue {
+    waits: Notify,
+    turn: Notify,
+}
+
+#[async_trait]
+impl Driver for Queue {
+    fn describe(&self) -> Descriptor {
+        descriptor()
+    }
+
+    async fn observe(&self, _: &Target) -> Result<State, Failure> {
+        std::future::pending().await
+    }
+
+    async fn preflight(&self, _: &Effect) -> Result<Vec<Finding>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn apply(&self, _: &Effect, context: &Context) -> Result<Outcome, Failure> {
+        self.waits.notify_one();
+        self.turn.notified().await;
+        if context.cancel.is_cancelled() { Err(Failure::transient("called off")) } else { Ok(Outcome::done()) }
+    }
+
+    async fn watch(&self, _: &Target) {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test]
+async fn a_promotion_whose_turn_comes_when_the_lease_is_over_does_not_begin() {
+    let plan = plan();
+    let driver = Arc::new(Queue::default());
+    let parts = parts(&plan, driver.clone(), &CancellationToken::new());
+    let picture = Arc::new(Picture::new(&parts.plan, &parts.region, &parts.descriptors));
+    let (component, region) = (pilotlight_core::id::Component::from("database"), parts.region.clone());
+    let promote = Effect::Promote { component, region: region.clone() };
+    for outlives in [true, false] {
+        let lease = Duration::from_millis(if outlives { 600_000 } else { 2_000 });
+        let leases = Arc::new(Leases::new(parts.clock.clone(), BTreeMap::new()));
+        let hands = Hands::new(&parts, picture.clone(), leases.clone());
+        picture.heard(vec![UnitView {
+            unit: "shop".into(),
+            epoch: Epoch(2),
+            writer: Some(region.clone()),
+            lease_ms: Some(lease),
+            candidate: None,
+            candidacy: 0,
+            offered: Vec::new(),
+        }]);
+        let until = leases.renewed(&"shop".into(), parts.clock.mono(), lease);
+        let context = context("promote", Duration::from_secs(30));
+        let stands_still = async {
+            driver.waits.notified().await;
+            // As an agent that is stopped: its turn comes and its lease ends, and nothing of it runs meanwhile.
+            while !outlives && parts.clock.mono() < until {
+                std::thread::yield_now();
+            }
+            driver.turn.notify_one();
+        };
+        let (answer, ()) = tokio::join!(hands.apply(&promote, &context), stands_still);
+        assert_eq!(answer.is_ok(), outlives, "{answer:?}");
+    }
 }
