@@ -252,6 +252,23 @@ impl World {
         self.broke(Law::OldSideSilent, what);
     }
 
+    pub(super) fn keep(&mut self, writes: &[u32]) {
+        if self.bug != Some(Bug::CaptureLies) {
+            self.laws.kept.extend(writes);
+        }
+    }
+
+    /// The driver rewinds nothing that it has not kept, asked or not. That a step before has asked is the run's business all the
+    /// same, but of one whose records a store that was put back has lost.
+    pub(super) fn keep_unasked(&mut self, place: Place, writes: &[u32]) {
+        let unkept = writes.iter().find(|w| self.writes[**w as usize].decided.is_some() && !self.laws.kept.contains(w));
+        if let Some(write) = unkept {
+            let what = format!("{} is rewound, and nobody has asked to keep write {write}", place.name());
+            self.broke_unless(self.forgot_records(), Law::NothingVanishes, what);
+        }
+        self.keep(writes);
+    }
+
     /// What an automatic failover may lose; a person may lose more, and nobody loses it twice.
     pub(super) fn check_loss(&mut self, new: Place, automatic: bool, told: Option<Nanos>) {
         let rpo = nanos(self.plan.objectives.rpo);

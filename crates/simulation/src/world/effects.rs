@@ -368,8 +368,7 @@ impl World {
         if named && copy.receiver.is_some() && copy.lies == (Lies::AsStandby { upstream }) {
             return Ok(Outcome::Skipped { why: "it follows already".to_owned() });
         }
-        // The driver rewinds nothing that it has not kept, whether a step before asked for it or not.
-        self.keep(own);
+        self.keep_unasked(job.place, &own);
         self.rewind(job.place, upstream);
         if waits {
             // A name that nobody has used.
@@ -391,14 +390,9 @@ impl World {
         if copy.could_acknowledge() {
             return Err(Failure::rejected("it still writes; fence it first"));
         }
-        self.keep(copy.writes_beyond(source));
+        let own = copy.writes_beyond(source);
+        self.keep(&own);
         Ok(Outcome::done())
-    }
-
-    fn keep(&mut self, writes: Vec<u32>) {
-        if self.bug != Some(Bug::CaptureLies) {
-            self.laws.kept.extend(writes);
-        }
     }
 
     /// Goes back to where both histories were one. What only this disk held is gone with it.

@@ -150,6 +150,11 @@ impl World {
         self.old_store.forgotten.iter().any(|forgotten| forgotten.as_str() == run)
     }
 
+    /// Some store that was put back lacked records of a run.
+    pub(super) fn forgot_records(&self) -> bool {
+        !self.old_store.forgotten.is_empty()
+    }
+
     /// The copy takes its place. One that could not be taken in time is of no use to anybody.
     pub(super) fn put_store_back(&mut self, number: usize) {
         self.old_store.given_up.insert(number);
