@@ -203,7 +203,19 @@ impl Pair {
         std::fs::write(&settings, text + &pair.ssl()).expect("settings of the clone");
         pair.rejoin("west", "east").await.expect("the first standby");
         pair.streams("west").await;
+        pair.follows_by("east").await;
         pair
+    }
+
+    /// The writer has heard of its standby how far that is.
+    async fn follows_by(&self, writer: &str) {
+        let seen = "SELECT FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn IS NOT NULL AND replay_lsn IS NOT NULL";
+        eventually("the standby to be heard", || async {
+            let client = self.client(writer).await.map_err(|e| e.to_string())?;
+            let rows = client.query(seen, &[]).await.map_err(|e| e.to_string())?;
+            if rows.is_empty() { Err("nothing was heard of it".to_owned()) } else { Ok(()) }
+        })
+        .await;
     }
 
     /// A writer in east, from a copy of an `initdb` that all tests share: a fresh one takes most of a second.

@@ -30,7 +30,7 @@ fn history(pair: &Pair, region: &str) -> String {
 
 /// East is lost, was started read-only by somebody else and made the writer again where it is, and is lost for good with rows
 /// 11 to 20; west, which heard nothing of that, is promoted by a failover.
-async fn both_promoted(pair: &Pair, parting: Parting) {
+async fn both_promoted(pair: &Pair, parting: Parting, settled: bool) {
     pair.pay("east", 1).await.unwrap();
     eventually("the payment arrives", || async {
         if pair.paid("west").await.contains(&1) { Ok(()) } else { Err("not yet".to_owned()) }
@@ -56,6 +56,10 @@ async fn both_promoted(pair: &Pair, parting: Parting) {
     for number in 11..=20 {
         pair.pay("east", number).await.unwrap();
     }
+    if settled {
+        // Only then its control file, too, is of its own timeline.
+        pair.client("east").await.unwrap().batch_execute("CHECKPOINT").await.unwrap();
+    }
     let before = pair.look("east").await.position.unwrap();
     pair.hit("east", Signal::SIGKILL);
     pair.fence("east").await.unwrap();
@@ -74,7 +78,7 @@ fn configure(pair: &Pair, line: &str) {
 }
 
 async fn comes_back_with_a_bundle(pair: &Pair, parting: Parting) -> Rows {
-    both_promoted(pair, parting).await;
+    both_promoted(pair, parting, parting == Parting::Apart).await;
     if parting == Parting::SamePlace {
         // It passes for a standby's data, which is believed where the logs do not tell.
         configure(pair, "primary_conninfo = 'host=127.0.0.1 port=1'\n");
@@ -144,7 +148,7 @@ impl Drop for Receiver {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_with_another_history_is_no_candidate() {
     let pair = Pair::started_with(Guarantee::Strict).await;
-    both_promoted(&pair, Parting::Apart).await;
+    both_promoted(&pair, Parting::Apart, false).await;
     let (port, name) = (pair.server("west").port, "pl_1_database_east_0badcafe");
     let password = crate::pair::PASSWORD;
     let info = format!("host=127.0.0.1 port={port} user=pilot password='{password}' application_name={name}");
