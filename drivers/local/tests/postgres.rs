@@ -38,6 +38,8 @@ mod rows;
 mod slots;
 #[path = "postgres/starts.rs"]
 mod starts;
+#[path = "postgres/ties.rs"]
+mod ties;
 #[path = "postgres/twins.rs"]
 mod twins;
 #[path = "postgres/wires.rs"]

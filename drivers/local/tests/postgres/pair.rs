@@ -207,17 +207,6 @@ impl Pair {
         pair
     }
 
-    /// The writer has heard of its standby how far that is.
-    async fn follows_by(&self, writer: &str) {
-        let seen = "SELECT FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn IS NOT NULL AND replay_lsn IS NOT NULL";
-        eventually("the standby to be heard", || async {
-            let client = self.client(writer).await.map_err(|e| e.to_string())?;
-            let rows = client.query(seen, &[]).await.map_err(|e| e.to_string())?;
-            if rows.is_empty() { Err("nothing was heard of it".to_owned()) } else { Ok(()) }
-        })
-        .await;
-    }
-
     /// A writer in east, from a copy of an `initdb` that all tests share: a fresh one takes most of a second.
     pub async fn start_writer(&self) {
         let template = self.template.path().join("data");
@@ -336,14 +325,6 @@ impl Pair {
     pub async fn keep_ready(&self) {
         let effect = Effect::KeepRescue { component: component(), region: "east".into() };
         self.apply("east", &effect).await.expect("a writer that is kept ready");
-    }
-
-    /// From now on west hears nothing of east.
-    pub async fn sever(&self) {
-        let west = self.client("west").await.expect("a standby");
-        west.batch_execute("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'").await.expect("a setting");
-        west.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
-        self.reaches("west", |role| matches!(role, Role::Standby { streaming: false, .. })).await;
     }
 
     /// The bundles that lie beside the copy.

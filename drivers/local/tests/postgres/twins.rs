@@ -154,6 +154,8 @@ async fn a_standby_with_another_history_is_no_candidate() {
     let info = format!("host=127.0.0.1 port={port} user=pilot password='{password}' application_name={name}");
     configure(&pair, &format!("primary_conninfo = '{}'\n", info.replace('\'', "''")));
     start_without_pilotlight(&pair, "east");
+    // One that cannot be asked is believed.
+    eventually("east can be asked", || async { pair.client("east").await.map(drop) }).await;
     // Its own receiver comes and goes, since what it gets does not fit what it has; this one stays.
     let west = pair.client("west").await.unwrap();
     west.batch_execute("SELECT pg_create_physical_replication_slot('stays')").await.unwrap();
