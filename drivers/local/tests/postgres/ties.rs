@@ -8,7 +8,7 @@ impl Pair {
     pub async fn follows_by(&self, writer: &str) {
         let seen = "SELECT FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn IS NOT NULL AND replay_lsn IS NOT NULL";
         eventually("the standby to be heard", || async {
-            let client = self.client(writer).await.map_err(|e| e.to_string())?;
+            let client = self.client(writer).await?;
             let rows = client.query(seen, &[]).await.map_err(|e| e.to_string())?;
             if rows.is_empty() { Err("nothing was heard of it".to_owned()) } else { Ok(()) }
         })
