@@ -10,8 +10,13 @@ use pilotlight_core::protocol::UnitView;
 use pilotlight_driver::Driver;
 use tokio::sync::Notify;
 
-/// A server whose recovery does not end: only a fence comes to its end on it.
-struct Recovers;
+/// A server whose recovery does not end: only a fence comes to its end on it. A promotion waits for something older, and says
+/// whether it was called off by the time its turn came.
+#[derive(Default)]
+struct Recovers {
+    waits: Notify,
+    turn: Notify,
+}
 
 #[async_trait]
 impl Driver for Recovers {
@@ -27,9 +32,14 @@ impl Driver for Recovers {
         Ok(Vec::new())
     }
 
-    async fn apply(&self, effect: &Effect, _: &Context) -> Result<Outcome, Failure> {
+    async fn apply(&self, effect: &Effect, context: &Context) -> Result<Outcome, Failure> {
         match effect {
             Effect::Fence { .. } => Ok(Outcome::done_with("fenced")),
+            Effect::Promote { .. } => {
+                self.waits.notify_one();
+                self.turn.notified().await;
+                if context.cancel.is_cancelled() { Err(Failure::transient("called off")) } else { Ok(Outcome::done()) }
+            }
             _ => std::future::pending().await,
         }
     }
@@ -52,7 +62,7 @@ fn context(step: &str, deadline: Duration) -> Context {
 #[tokio::test]
 async fn a_fence_of_a_run_waits_for_no_turn_and_everything_else_does() {
     let plan = plan();
-    let parts = parts(&plan, Arc::new(Recovers), &CancellationToken::new());
+    let parts = parts(&plan, Arc::new(Recovers::default()), &CancellationToken::new());
     let picture = Arc::new(Picture::new(&parts.plan, &parts.region, &parts.descriptors));
     let hands = Hands::new(&parts, picture, Arc::new(Leases::new(parts.clock.clone(), BTreeMap::new())));
     let (component, region) = (pilotlight_core::id::Component::from("database"), parts.region.clone());
@@ -70,42 +80,10 @@ async fn a_fence_of_a_run_waits_for_no_turn_and_everything_else_does() {
     drop(turn);
 }
 
-/// A promotion that waits for something older, and says whether it was called off by the time its turn came.
-#[derive(Default)]
-struct Queue {
-    waits: Notify,
-    turn: Notify,
-}
-
-#[async_trait]
-impl Driver for Queue {
-    fn describe(&self) -> Descriptor {
-        descriptor()
-    }
-
-    async fn observe(&self, _: &Target) -> Result<State, Failure> {
-        std::future::pending().await
-    }
-
-    async fn preflight(&self, _: &Effect) -> Result<Vec<Finding>, Failure> {
-        Ok(Vec::new())
-    }
-
-    async fn apply(&self, _: &Effect, context: &Context) -> Result<Outcome, Failure> {
-        self.waits.notify_one();
-        self.turn.notified().await;
-        if context.cancel.is_cancelled() { Err(Failure::transient("called off")) } else { Ok(Outcome::done()) }
-    }
-
-    async fn watch(&self, _: &Target) {
-        std::future::pending::<()>().await;
-    }
-}
-
 #[tokio::test]
 async fn a_promotion_whose_turn_comes_when_the_lease_is_over_does_not_begin() {
     let plan = plan();
-    let driver = Arc::new(Queue::default());
+    let driver = Arc::new(Recovers::default());
     let parts = parts(&plan, driver.clone(), &CancellationToken::new());
     let picture = Arc::new(Picture::new(&parts.plan, &parts.region, &parts.descriptors));
     let (component, region) = (pilotlight_core::id::Component::from("database"), parts.region.clone());
