@@ -60,6 +60,9 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Runbook(RunbookVerb),
     /// Moves the writer to another region without the old one (unplanned)
+    ///
+    /// To the region where its agent gave it up and fenced it, it starts the writer again in place: what leads on where no
+    /// standby is left.
     Failover(FailoverArgs),
     /// Moves the writer to another region with the help of the old one, losing nothing (planned)
     Switchover(MoveArgs),

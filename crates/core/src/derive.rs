@@ -82,6 +82,7 @@ pub fn derive(d: &Derivation<'_>) -> Result<Runbook, Refusal> {
         (Verb::Rejoin, _) => rejoin::rejoin(&survey)?,
         // Made of a bundle, not of what is seen: see `apply_rescue`.
         (Verb::Rescue, _) => return Err(Refusal::NothingToMove { unit: d.intent.unit.clone() }),
+        _ if survey.is_in_place() => moves::in_place(&survey),
         _ if survey.stays() => moves::lead_to_writer(&survey),
         (_, Mode::Ungraceful) => moves::ungraceful(&survey)?,
         (_, Mode::Graceful) => moves::graceful(&survey),

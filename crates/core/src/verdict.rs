@@ -203,6 +203,12 @@ impl Judgement {
         self.health.iter().filter(|h| h.question.region.is_none() || h.question.region == self.writer)
     }
 
+    /// The writer's region, where its own agent gave it up and fenced it, and no other region has a standby.
+    pub fn given_up(&self) -> Option<&Region> {
+        let alone = self.verdict == Verdict::WriterDead && self.candidates.is_empty();
+        self.writer.as_ref().filter(|_| alone)
+    }
+
     /// By sentinels: how much of the newest acknowledged time the copy in that region may lack, with what the old side may have
     /// acknowledged since it was last heard.
     pub fn exposure_of(&self, region: &Region) -> Option<Duration> {

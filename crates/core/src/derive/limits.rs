@@ -48,7 +48,8 @@ pub(super) const fn await_position(pace: Pace) -> Limit {
         Pace::Minutes => limit(900, 1),
     }
 }
-/// Replays what was received: seconds, but minutes after a burst of writing, and there is no better way than forward.
+/// Replays what was received, or what a writer that was killed had not written out: seconds, but minutes after a burst of writing,
+/// and there is no better way than forward.
 /// A provider restarts the copy for it and may first make a backup of it.
 ///
 /// Nobody writes meanwhile, and a controller that has just started may not have heard the agent yet: many tries.

@@ -1,5 +1,5 @@
-//! The two ways to move the writer, with the source (switchover, failback) and without it (failover), and the way to lead
-//! users to a writer that is where it is to be.
+//! The two ways to move the writer, with the source (switchover, failback) and without it (failover), and what is done where it
+//! is where it is to be: users are led to it, or it is taken up again.
 
 use super::draft::{Draft, Say, step};
 use super::survey::{Data, Survey};
@@ -63,6 +63,31 @@ pub(super) fn lead_to_writer(survey: &Survey<'_>) -> Draft {
         shares::ask_before_users(survey, &mut draft, prepared, &ready);
     }
     draft
+}
+
+/// The writer's agent has given it up, and nobody takes its place: it is started again where it is, with all it acknowledged.
+pub(super) fn in_place(survey: &Survey<'_>) -> Draft {
+    let mut draft = Draft::default();
+    surround::tell_start(survey, &mut draft);
+    let opened = surround::before_move(survey, &mut draft);
+    let rooms = surround::make_room(survey, &mut draft, &opened, OnFailure::Pause);
+    let given_up = survey.data.iter().filter(|data| survey.is_given_up(data));
+    let writers: Vec<(Component, StepId)> = given_up
+        .map(|data| (data.name.clone(), draft.add(take_up(survey, data).once(opened.iter().cloned()))))
+        .collect();
+    surround::after_promotion(survey, &mut draft, &writers, &rooms);
+    draft
+}
+
+fn take_up(survey: &Survey<'_>, data: &Data<'_>) -> Step {
+    let (to, component) = (survey.to(), data.name);
+    let effect = Effect::ResumeWrites { component: component.clone(), region: to.clone() };
+    let title = format!("Start {component} in {to} again as the writer it was");
+    let why =
+        "Its agent gave it up and fenced it, and nobody was named in its place: it holds all that it acknowledged.";
+    step(format!("resume-writes-{component}-{to}"), Phase::Promote, effect, limits::promote(data.descriptor.pace))
+        .say(title, why)
+        .until(Condition::IsWriter { target: target(component, to) })
 }
 
 /// One step or two for each copy that may take writes, and the assurance they give.

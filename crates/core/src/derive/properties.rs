@@ -113,6 +113,7 @@ prop_compose! {
         roles in prop::collection::vec(role(), 12),
         calm in prop::bool::weighted(0.6),
         by_hand in prop::bool::weighted(0.1),
+        in_place in prop::bool::weighted(0.15),
         silent in prop::collection::vec(prop::bool::weighted(0.2), 4),
         verb in prop::sample::select(
             vec![Verb::Failover, Verb::Failover, Verb::Switchover, Verb::Failback, Verb::Rejoin, Verb::Drain]),
@@ -134,6 +135,7 @@ prop_compose! {
                 // Most scenes have a writer that works or a target that could take over, so that most are not refused.
                 let role = match (calm, place) {
                     (_, 1) if by_hand && verb == Verb::Failover => Role::Writer,
+                    (_, 0) if in_place && verb == Verb::Failover => FENCED,
                     (true, 0) if verb != Verb::Failover => Role::Writer,
                     (true, 1) if verb != Verb::Rejoin && verb != Verb::Drain => standby("east", true),
                     _ => roles[index * 4 + place].clone(),
@@ -145,6 +147,7 @@ prop_compose! {
             // Whatever somebody names.
             Verb::Rejoin => named.into(),
             Verb::Drain => "east".into(),
+            Verb::Failover if in_place => "east".into(),
             _ => REGIONS[1].into(),
         };
         let mut placement = Placement::in_region(&to);

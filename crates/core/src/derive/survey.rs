@@ -46,6 +46,7 @@ impl<'a> Survey<'a> {
         }
         match (d.intent.verb, d.intent.mode) {
             (Verb::Rejoin | Verb::Rescue, _) => {}
+            _ if survey.is_in_place() => survey.check_in_place()?,
             _ if survey.stays() => survey.check_stay()?,
             (_, mode) => {
                 survey.check_target(mode)?;
@@ -89,6 +90,18 @@ impl<'a> Survey<'a> {
     /// The writer is there already.
     pub(super) fn stays(&self) -> bool {
         self.to() == self.from()
+    }
+
+    /// A failover that finds the writer where it is to be, given up and fenced by its agent: it is taken up again there.
+    pub(super) fn is_in_place(&self) -> bool {
+        let without_source = self.d.intent.mode == Mode::Ungraceful && self.stays();
+        without_source && self.data.iter().any(|data| self.is_given_up(data))
+    }
+
+    /// The copy in the target is fenced, and its agent can start it as what it was.
+    pub(super) fn is_given_up(&self, data: &Data<'_>) -> bool {
+        let by_agent = data.descriptor.needs_agent && data.descriptor.can(Capability::Fence);
+        by_agent && matches!(self.role(data.name, self.to()), Role::Fenced { .. })
     }
 
     /// Regions that are to get traffic.
@@ -205,6 +218,26 @@ impl<'a> Survey<'a> {
             return Err(Refusal::AlreadyThere { unit: unit.clone(), region: self.to().clone(), verb: *verb });
         }
         self.check_writer(self.to())?;
+        self.check_lit()
+    }
+
+    /// Nobody else writes, nor has to be asked: the store names this region, and what it holds is all that was acknowledged.
+    fn check_in_place(&self) -> Result<(), Refusal> {
+        for data in &self.data {
+            let (component, to) = (data.name.clone(), self.to());
+            if !self.can_reach(data.descriptor, to) {
+                return Err(Refusal::TargetSilent { region: to.clone() });
+            }
+            let role = self.role(data.name, to);
+            if *role != Role::Writer && !self.is_given_up(data) {
+                let says = self.says(data.name, to);
+                return Err(Refusal::SourceNotWriter { component, region: to.clone(), says });
+            }
+            let writes = |r: &&Region| *self.role(data.name, r) == Role::Writer;
+            if let Some(region) = self.bystanders(data.name).into_iter().find(writes) {
+                return Err(Refusal::AnotherWriter { component, region: region.clone() });
+            }
+        }
         self.check_lit()
     }
 

@@ -14,6 +14,7 @@ use crate::runbook::OnFailure;
 mod at_rest;
 mod by_hand;
 mod gone;
+mod in_place;
 mod kinds;
 mod shares;
 

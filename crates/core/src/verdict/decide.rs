@@ -8,21 +8,23 @@
 //! A failover that was prepared and waits for a person is ended once the writer has worked long enough: approved, it would lose
 //! what that one acknowledged since, and it would be in the way of the next.
 
+mod choice;
 mod drain;
 mod unadmitted;
 
-use super::{Candidate, Hurdle, Judgement, Quorum, Scope, Verdict};
+use super::{Judgement, Quorum, Scope, Verdict};
 use crate::code::{self, Code};
 use crate::health::{Health, Question};
 use crate::id::{Region, RunId, Unit};
 use crate::placement::{Intent, Mode, Placement, Verb};
 use crate::plan::{DecisionMode, Plan, RejoinMode, Shares};
 use crate::time::{Wall, as_ms, show_apart, show_duration, show_wall};
+use choice::choose;
 use drain::{drain, is_dark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use unadmitted::{lost_writer, without_candidate};
+use unadmitted::{in_place, without_candidate};
 
 /// A rejoin that failed is not tried again by itself for so long: it may be copying a whole database each time.
 pub const REJOIN_PAUSE: Duration = Duration::from_secs(600);
@@ -240,8 +242,12 @@ pub enum Reason {
     #[error("a failover to {to} is possible, but the policy leaves it to a person: pilotlight failover")]
     Manual { to: Region },
     /// Nobody to take over.
-    #[error("no region can take over: none is heard whose copies are standbys")]
-    NoCandidate,
+    #[error("no region can take over: none is heard whose copies are standbys{}", in_place(given_up.as_ref()))]
+    NoCandidate {
+        /// The writer's region, if all that is wrong is that its agent gave it up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        given_up: Option<Region>,
+    },
     /// The writer does not wait for it.
     #[error("{region} is no candidate in the store, so nothing bounds what it may lack: {}", without_candidate(lost.as_ref()))]
     NotAdmitted {
@@ -301,7 +307,7 @@ impl Reason {
             Reason::ServiceUnhealthy { .. } | Reason::ServiceNotForLong { .. } => code::SERVICE_UNHEALTHY,
             Reason::Unclear => code::NOT_SEEN,
             Reason::NoData => code::DATA_DAMAGED,
-            Reason::NoCandidate => code::NOBODY_TAKES_OVER,
+            Reason::NoCandidate { .. } => code::NOBODY_TAKES_OVER,
             Reason::NotAdmitted { .. } => code::NOT_ADMITTED,
             Reason::DrainByHand { .. } | Reason::DrainFailed { .. } => code::SHARE_LOST,
             Reason::HistoryUnread { unread } => unread.code,
@@ -443,24 +449,6 @@ fn replace(plan: &Plan, unit: &Unit, judgement: &Judgement, history: &History, (
         DecisionMode::Automatic => Decision::Start(intent),
         DecisionMode::ApproveFirst => Decision::Ask(intent),
         DecisionMode::Manual => Decision::Hold(Reason::Manual { to: candidate.region.clone() }),
-    }
-}
-
-/// The first candidate that clears its hurdles; else what stops the best one.
-fn choose<'a>(plan: &Plan, judgement: &'a Judgement) -> Result<&'a Candidate, Reason> {
-    let candidates = &judgement.candidates;
-    if let Some(clear) = candidates.iter().find(|c| c.hurdle(plan) == Hurdle::None) {
-        return Ok(clear);
-    }
-    let Some(best) = candidates.first() else { return Err(Reason::NoCandidate) };
-    let region = best.region.clone();
-    match best.hurdle(plan) {
-        Hurdle::None => Ok(best),
-        Hurdle::NotAdmitted => Err(Reason::NotAdmitted { region, lost: lost_writer(judgement) }),
-        Hurdle::Behind { bytes, allowed } => Err(Reason::Behind { region, bytes, allowed }),
-        Hurdle::ReplayBehind { bytes, allowed } => Err(Reason::ReplayBehind { region, bytes, allowed }),
-        Hurdle::PastRpo { exposure, rpo } => Err(Reason::PastRpo { region, exposure, rpo }),
-        Hurdle::LagUnknown => Err(Reason::LagUnknown { region }),
     }
 }
 

@@ -341,7 +341,7 @@ fn the_least_behind_standby_is_chosen_and_none_is_said() {
     let farther = with_lag(sight.clone(), Some(lag(Some(10), Some(20))));
     assert_eq!(decided(&plan, &farther, &History::default()), Decision::Start(failover_to("north")));
     let alone = sight.role("west", Role::Unresponsive).role("north", Role::Down { clean: true, was_writer: false });
-    assert_eq!(decided(&plan, &alone, &History::default()), Decision::Hold(Reason::NoCandidate));
+    assert_eq!(decided(&plan, &alone, &History::default()), Decision::Hold(Reason::NoCandidate { given_up: None }));
 }
 
 #[test]

@@ -140,6 +140,7 @@ fn services(plan: &Plan, unit: &Unit) -> Vec<String> {
 }
 
 /// What of a suspect writer has an answer of its own.
+const ALONE: &str = "the same, and no region is heard that has a standby";
 const NO_DATA: &str = "its agent finds no database in the data directory";
 
 const HEAD: &str = "\
@@ -243,6 +244,11 @@ fn table(plan: &Plan) -> String {
             format!(" {approve} | {manual} |")
         };
         lines.push(format!("| {verdict} | {} | {automatic} |{rest}", verdict.means()));
+        if verdict == Verdict::WriterDead {
+            let alone = Judgement { candidates: Vec::new(), ..judgement(plan, &unit, verdict) };
+            let says = answer(plan, &unit, &alone, &History::default());
+            lines.push(format!("| {verdict} | {ALONE} | {says} | the same | the same |"));
+        }
         if verdict == Verdict::Suspect {
             let empty = Judgement { no_data: true, ..judgement(plan, &unit, verdict) };
             let says = answer(plan, &unit, &empty, &History::default());

@@ -1,6 +1,7 @@
 //! Losses: the region, the database, the controller in the middle.
 
 use super::lab::Lab;
+use super::steering::started;
 use super::wait::until;
 use crate::api::view::{Action, ControlRequest, MoveReply, StatusView};
 use pilotlight_core::effect::Effect;
@@ -174,6 +175,32 @@ async fn shares_that_wait_give_way(guarantee: Guarantee) {
     .await;
     lab.until("east is well", |s| s.is_well("east")).await;
     assert_eq!(lab.world.shares("name"), [("east".into(), 100)].into());
+    lab.no_rule_was_broken();
+}
+
+/// `best-effort`: every controller was away for longer than a lease, and so is the other region.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_fenced_itself_and_that_nobody_can_replace_is_taken_up_again_by_a_person() {
+    let mut lab = Lab::up(|p| p.policy.guarantee = Guarantee::BestEffort).await;
+    lab.world.write("database", "east").unwrap();
+    lab.lose("west");
+    lab.kill_controller();
+    until("its lease is over", async || match lab.world.writers("database").as_slice() {
+        [] => Ok(()),
+        writers => Err(format!("{writers:?}")),
+    })
+    .await;
+    lab.start_controller();
+    let told = |s: &StatusView| format!("{:?}", s.units[0].decision).contains("pilotlight failover --to east");
+    lab.until("its state and the way out are told", told).await;
+    let run = started(lab.start_move(Verb::Failover, None, false).await.unwrap());
+    assert_eq!(lab.until_ended(1).await, [Verb::Failover]);
+    lab.until("it is well where it was", |s| s.is_well("east")).await;
+    let view = lab.run(&run).await;
+    assert_eq!((view.from.as_str(), view.intent.target.writer.as_str()), ("east", "east"));
+    assert_eq!(view.condition, Condition::Ended { result: RunResult::Done });
+    assert_eq!(lab.world.shares("name"), [("east".into(), 100)].into());
+    lab.world.write("database", "east").unwrap();
     lab.no_rule_was_broken();
 }
 

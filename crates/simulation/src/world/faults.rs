@@ -3,7 +3,7 @@
 use super::World;
 use super::events::Event;
 use crate::bug::Bug;
-use crate::database::{Lies, Server, name_text};
+use crate::database::{Database, Lies, Server, name_text};
 use crate::fault::{Fault, FaultKind, When};
 use crate::place::{PLACES, Place, REGIONS};
 use crate::setup::Promise;
@@ -36,6 +36,8 @@ pub(super) struct Progress {
     promotions: Vec<String>,
     /// The newest turn for which a person has ended a run.
     seen_for: Option<usize>,
+    /// When a person last saw to a writer that was given up.
+    taken_up: Nanos,
     /// The newest failover whose end a person has seen.
     seen: Option<RunId>,
 }
@@ -63,6 +65,7 @@ impl World {
         let is_asked_for = matches!(self.faults[number].kind, FaultKind::Switchover);
         if !self.stands_ready(is_asked_for) && self.now() - since < nanos(at_most) {
             self.see_to_the_run(number, since);
+            self.see_to_the_writer(since);
             return self.after(READY_AGAIN, Event::TurnWaits { number, since });
         }
         for number in 0..self.faults.len() {
@@ -106,6 +109,17 @@ impl World {
         if !seen && !self.is_moving() && self.open_run().is_some() {
             self.progress.seen_for = Some(number);
             self.person(FaultKind::Abort);
+        }
+    }
+
+    /// A person takes up again a writer that was given up and that nobody replaces, and asks again where that is refused.
+    fn see_to_the_writer(&mut self, since: Nanos) {
+        let asked = self.progress.taken_up.max(since);
+        let writer = self.disk.unit(|unit| unit.writer.as_ref().filter(|_| unit.run.is_none()).and_then(Place::of));
+        let given_up = |copy: &Database| copy.fenced && matches!(copy.server, Server::Down { .. });
+        if self.now() - asked >= SEEN_BY && writer.flatten().is_some_and(|writer| given_up(self.database(writer))) {
+            self.progress.taken_up = self.now();
+            self.person(FaultKind::Failover);
         }
     }
 

@@ -272,7 +272,8 @@ impl World {
         if matches!(result, RunResult::Done | RunResult::DoneWithWarnings) {
             self.moves += 1;
             let (verb, to) = (runbook.intent.verb, Place::of(&runbook.intent.target.writer));
-            if let (Verb::Failover, Some(to)) = (verb, to) {
+            // One in place moves nothing.
+            if let (Verb::Failover, Some(to), false) = (verb, to, runbook.stays()) {
                 self.failovers += 1;
                 self.check_report(run, to);
             }

@@ -113,3 +113,14 @@ fn an_rpo_of_a_lease_or_more_bars_what_may_be_lost_unheard_too() {
     let Decision::Hold(reason) = past(4_750, LEASE) else { unreachable!() };
     assert!(reason.to_string().contains("may lose the last 4.8 s"), "{reason}");
 }
+
+#[test]
+fn a_writer_that_was_given_up_and_is_alone_names_the_way_back() {
+    let alone = calm().role("east", FENCED).role("west", Role::Down { clean: false, was_writer: true });
+    let held = Decision::Hold(Reason::NoCandidate { given_up: Some("east".into()) });
+    assert_eq!(decided(&usual(), &alone, &History::default()), held);
+    let Decision::Hold(reason) = held else { panic!("it is held") };
+    assert!(reason.to_string().contains("`pilotlight failover --to east`"), "{reason}");
+    let lost = alone.silent("east", 60_000).lease(LeaseSight::Lapsed);
+    assert_eq!(judge(&lost).given_up(), None, "nobody is heard who could start it");
+}
