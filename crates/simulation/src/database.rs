@@ -147,6 +147,14 @@ impl Database {
         }
     }
 
+    /// A standby that died is started with its promotion.
+    pub(crate) fn starts_to_be_promoted(&mut self) {
+        let died = matches!(self.server, Server::Down { .. }) && matches!(self.lies, Lies::AsStandby { .. });
+        if died && !self.fenced {
+            self.server = Server::Standby;
+        }
+    }
+
     /// It may acknowledge something now or, being frozen, as soon as it goes on.
     pub(crate) fn could_acknowledge(&self) -> bool {
         matches!(self.server, Server::Primary | Server::Orphans)

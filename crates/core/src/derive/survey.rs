@@ -283,6 +283,7 @@ impl<'a> Survey<'a> {
                     return Err(Refusal::TargetNotStreaming { component, region: to.clone() });
                 }
                 Role::Standby { .. } => {}
+                Role::Down { was_writer: false, .. } if mode == Mode::Ungraceful && self.is_started_by_hand(data) => {}
                 Role::Writer if mode == Mode::Ungraceful && self.was_moved_by_hand(data) => {}
                 role => {
                     let (region, says) = (to.clone(), self.says(data.name, to));
@@ -294,6 +295,14 @@ impl<'a> Survey<'a> {
             }
         }
         self.check_lit()
+    }
+
+    /// A standby that lies still although the store names its region, as when a failover to there was cut short: nobody starts it
+    /// but its promotion, and that for a person alone.
+    fn is_started_by_hand(&self, data: &Data<'_>) -> bool {
+        let target = Target { component: data.name.clone(), region: Some(self.to().clone()) };
+        let has_data = self.d.seen.get(&target).is_some_and(|state| !state.has_no_data());
+        has_data && data.descriptor.needs_agent && self.d.consent == Consent::Given
     }
 
     /// The copy in the target writes already, by nobody's doing of ours: a person may enter it as the writer where the source

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Effect, FenceAssurance, HandOver};
 use pilotlight_core::id::{Component, Region};
 use pilotlight_core::observation::{Role, State, Target};
-use pilotlight_core::outcome::FailureKind;
+use pilotlight_core::outcome::{Failure, FailureKind};
 use pilotlight_core::position::{Order, Position};
 use std::collections::BTreeSet;
 
@@ -91,7 +91,32 @@ pub async fn replicated(bench: &dyn DataBench) -> Report {
     }
     data.history_goes_on(&mut laws, before).await;
     data.rejoin(&mut laws).await;
+    if !atomic_switch {
+        dead_standby(bench, &mut laws).await;
+    }
     laws.report
+}
+
+/// A standby that died in the middle of a move is made the writer all the same: nobody else would start it.
+async fn dead_standby(bench: &dyn DataBench, laws: &mut Laws<'_>) {
+    let pair = bench.pair().await;
+    laws.reaches("roles-are-seen", &pair.at(&pair.standby), is_streaming).await;
+    let mut data = Data { bench, pair: &pair, acknowledged: BTreeSet::new() };
+    data.write(laws, "the-writer-takes-writes", &pair.writer, 5).await;
+    data.nothing_lost(laws, "the-standby-follows", &pair.standby).await;
+    laws.done("stop-is-done", &pair.stop()).await;
+    bench.kill(&pair.standby).await;
+    let until = tokio::time::Instant::now() + laws.patience;
+    let mut promoted = laws.apply(&pair.promote(&pair.standby)).await;
+    // Tried again as a run does: for a moment parts of a server that was killed still answer.
+    let in_vain = |f: &Failure| matches!(f.kind, FailureKind::Transient | FailureKind::Unreachable);
+    while promoted.as_ref().is_err_and(in_vain) && tokio::time::Instant::now() < until {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        promoted = laws.apply(&pair.promote(&pair.standby)).await;
+    }
+    laws.hold("a-dead-standby-is-promoted", promoted.is_ok(), || format!("{promoted:?}"));
+    laws.reaches("a-dead-standby-is-promoted", &pair.at(&pair.standby), is_writer).await;
+    data.nothing_lost(laws, "a-dead-standby-is-promoted", &pair.standby).await;
 }
 
 struct Data<'a> {

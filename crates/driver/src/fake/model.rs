@@ -292,7 +292,8 @@ impl Model {
             Role::Writer => {
                 return Ok(Outcome::Skipped { why: format!("{component} in {region} is the writer already") });
             }
-            Role::Standby { .. } | Role::Fenced { .. } => {}
+            // One that died is started first.
+            Role::Standby { .. } | Role::Fenced { .. } | Role::Down { was_writer: false, .. } => {}
             ref other => return Err(Failure::rejected(format!("{component} in {region} is {other:?}, not a standby"))),
         }
         let (parent, at) = (copy.lineage, copy.received);

@@ -266,6 +266,7 @@ impl World {
 
     fn begin_promotion(&mut self, place: Place) -> Duration {
         let copy = self.database(place);
+        copy.starts_to_be_promoted();
         if copy.server == Server::Standby && !copy.frozen {
             copy.receiver = None;
             copy.server = Server::Busy;

@@ -7,7 +7,8 @@
 mod left;
 
 use super::PostgresDriver;
-use super::look::{Answer, LOOK_TIMEOUT};
+use super::control::Control;
+use super::look::{Answer, LOOK_TIMEOUT, was_writer};
 use super::lsn::{Lsn, Place};
 use super::processes;
 use super::session::{column, literal};
@@ -66,7 +67,7 @@ impl PostgresDriver {
     /// Makes the standby the writer.
     pub(super) async fn promote(&self, context: &Context, work: &Work<'_>) -> Result<Outcome, Failure> {
         if processes::postmaster(&self.directory()).is_none() {
-            return Err(Failure::transient("the standby is not running, so it cannot be promoted"));
+            self.start_to_promote(work).await?;
         }
         let before = self.ask_running(work).await?;
         if !before.recovering {
@@ -77,6 +78,19 @@ impl PostgresDriver {
         self.ask_for_promotion(work).await?;
         // From here on nothing may say that nothing has changed: a run would take the old writer up again beside this one.
         self.see_promoted(context, &before, work).await.map_err(|f| Failure { kind: FailureKind::OutcomeUnknown, ..f })
+    }
+
+    /// A standby that died, alone or with its machine, is started as it was: while a run makes it the writer nobody else does.
+    async fn start_to_promote(&self, work: &Work<'_>) -> Result<(), Failure> {
+        let directory = self.directory();
+        let is_there = self.database_in(&directory)?;
+        let control = Control::of(&directory, &self.programs).await?;
+        if !is_there || self.marker().is_some() || was_writer(&directory, &control) {
+            return Err(Failure::transient(format!("it is no standby that could be started ({})", control.state)));
+        }
+        // Nothing has changed until the promotion is asked for, however this ends.
+        let started = self.start_again(work).await;
+        started.map_err(|failure| Failure { kind: FailureKind::Transient, ..failure })
     }
 
     async fn see_promoted(&self, context: &Context, before: &Answer, work: &Work<'_>) -> Result<Outcome, Failure> {

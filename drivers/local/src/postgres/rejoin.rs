@@ -220,13 +220,9 @@ impl PostgresDriver {
     /// Starts a stopped copy as a standby.
     async fn start_as_standby(&self, upstream: &Region, epoch: Epoch, work: &Work<'_>) -> Result<(), Failure> {
         let directory = self.directory();
-        // Backends that outlived their postmaster would keep the new one from its shared memory.
-        let silence = self.silence(work.now() + work.left()).await?;
         let unsure = |e| Failure::transient(format!("cannot change {}: {e}", directory.path().display()));
         directory.set(&self.standby_settings(upstream, epoch)?).map_err(unsure)?;
-        directory.arm().map_err(unsure)?;
-        super::start::remove_stale_pid_file(&directory, &silence).map_err(unsure)?;
-        self.start(&directory, work, |answer: &Answer| answer.recovering).await.map(|_| ())
+        self.start_again(work).await
     }
 
     /// What a standby has in its configuration.

@@ -89,6 +89,17 @@ impl PostgresDriver {
         super::marker::Marker::clear(&self.state_dir, &self.component)
     }
 
+    /// Starts a stopped standby with the settings it has.
+    pub(super) async fn start_again(&self, work: &Work<'_>) -> Result<(), Failure> {
+        let directory = self.directory();
+        // Backends that outlived their postmaster would keep the new one from its shared memory.
+        let silence = self.silence(work.now() + work.left()).await?;
+        let unsure = |e| Failure::transient(format!("cannot change {}: {e}", directory.path().display()));
+        directory.arm().map_err(unsure)?;
+        remove_stale_pid_file(&directory, &silence).map_err(unsure)?;
+        self.start(&directory, work, |answer: &Answer| answer.recovering).await.map(|_| ())
+    }
+
     /// Starts the server and waits until it answers as it should.
     pub(super) async fn start(
         &self,

@@ -1,4 +1,4 @@
-//! A writer that its agent gave up, where nobody takes its place.
+//! What is started again: a writer that its agent gave up, where nobody takes its place, and a standby that died.
 
 use super::*;
 
@@ -43,4 +43,23 @@ fn only_what_was_given_up_is_and_beside_nobody_who_writes() {
     assert_eq!(Scene { intent: planned, ..given_up() }.refusal().code(), "PL-0201", "a planned move starts nothing");
     let by_api = given_up().driver("database", |d| d.needs_agent = false);
     assert_eq!(by_api.refusal().code(), "PL-0201", "no agent keeps such a fence");
+}
+
+#[test]
+fn a_standby_that_died_is_made_the_writer_for_a_person_alone() {
+    let died = Role::Down { clean: true, was_writer: false };
+    let case = |consent| Scene {
+        consent,
+        ..Scene::new(usual(), Verb::Failover, "west").role("database", "east", FENCED).role(
+            "database",
+            "west",
+            died.clone(),
+        )
+    };
+    assert!(case(Consent::Given).graph().contains(&"promote-database-west < grant-west".to_owned()));
+    assert_eq!(case(Consent::Policy).refusal().code(), "PL-0207");
+    let mut empty = case(Consent::Given);
+    let west = empty.seen.get_mut(&target("database", "west")).expect("it was looked at");
+    west.facts.insert("data".to_owned(), "none".to_owned());
+    assert_eq!(empty.refusal().code(), "PL-0207", "nothing is there that could be started");
 }
