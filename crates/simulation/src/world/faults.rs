@@ -3,7 +3,7 @@
 use super::World;
 use super::events::Event;
 use crate::bug::Bug;
-use crate::database::{Database, Lies, Server, name_text};
+use crate::database::{Lies, Server, name_text};
 use crate::fault::{Fault, FaultKind, When};
 use crate::place::{PLACES, Place, REGIONS};
 use crate::setup::Promise;
@@ -112,14 +112,22 @@ impl World {
         }
     }
 
-    /// A person takes up again a writer that was given up and that nobody replaces, and asks again where that is refused.
+    /// A person takes up again a writer that was given up and that nobody replaces, and asks again where that is refused. A
+    /// rejoin that waits for it is ended first.
     fn see_to_the_writer(&mut self, since: Nanos) {
-        let asked = self.progress.taken_up.max(since);
-        let writer = self.disk.unit(|unit| unit.writer.as_ref().filter(|_| unit.run.is_none()).and_then(Place::of));
-        let given_up = |copy: &Database| copy.fenced && matches!(copy.server, Server::Down { .. });
-        if self.now() - asked >= SEEN_BY && writer.flatten().is_some_and(|writer| given_up(self.database(writer))) {
+        if self.now() - self.progress.taken_up.max(since) < SEEN_BY {
+            return;
+        }
+        let rejoins = |run: &RunId| run.as_str().starts_with("rejoin");
+        let named = self.disk.unit(|unit| {
+            let waits = unit.run.as_ref().is_none_or(rejoins);
+            unit.writer.as_ref().filter(|_| waits).and_then(Place::of).map(|writer| (writer, unit.run.is_some()))
+        });
+        let Some((writer, rejoins)) = named.flatten() else { return };
+        let copy = self.database(writer);
+        if copy.fenced && matches!(copy.server, Server::Down { .. }) {
             self.progress.taken_up = self.now();
-            self.person(FaultKind::Failover);
+            self.person(if rejoins { FaultKind::Abort } else { FaultKind::Failover });
         }
     }
 
