@@ -1,5 +1,7 @@
 //! A writer in `east` and a standby in `west`, real, with clients; gone without a trace when dropped.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::{Component, EffectKey, Epoch, Region, Unit};
 use pilotlight_core::observation::{Role, State, Target};
@@ -373,29 +375,20 @@ impl Pair {
         rows.iter().map(|row| row.get::<_, i64>(0).unsigned_abs()).collect()
     }
 
-    /// The gate processes of a region: they work in its agent's folder.
-    pub fn gate_pids(&self, region: &str) -> Vec<i32> {
-        let folder = std::fs::canonicalize(self.state_dir(region)).unwrap_or_default();
-        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        all.filter(|p| std::fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
-            .filter_map(|p| p.file_name().to_str()?.parse().ok())
-            .collect()
-    }
-
     /// Sends a signal to a region's gate.
-    pub fn hit_gate(&self, region: &str, signal: nix::sys::signal::Signal) {
-        let pids = self.gate_pids(region);
+    pub fn hit_gate(&self, region: &str, signal: Signal) {
+        let pids = processes_in(&self.state_dir(region));
         assert!(!pids.is_empty(), "there is a gate in {region}");
         for pid in pids {
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("our own gate");
+            kill(Pid::from_raw(pid), signal).expect("our own gate");
         }
     }
 
     /// Sends a signal to the postmaster, as an accident would.
-    pub fn hit(&self, region: &str, signal: nix::sys::signal::Signal) -> i32 {
+    pub fn hit(&self, region: &str, signal: Signal) -> i32 {
         let pids = cluster::processes(self.data_dir(region));
         let postmaster = *pids.first().expect("a running server");
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(postmaster), signal).expect("our own server");
+        kill(Pid::from_raw(postmaster), signal).expect("our own server");
         postmaster
     }
 }
@@ -403,8 +396,11 @@ impl Pair {
 impl Drop for Pair {
     fn drop(&mut self) {
         for region in self.gates.keys() {
-            for pid in self.gate_pids(region) {
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            // Moved first: whoever still opens the gate finds no folder to start another process in.
+            let gone = self.root.path().join(region).join("gone");
+            std::fs::rename(self.state_dir(region), &gone).unwrap_or_else(|e| eprintln!("the gate of {region}: {e}"));
+            for pid in processes_in(&gone) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
         }
         for server in self.plan.regions.values() {
@@ -414,6 +410,15 @@ impl Drop for Pair {
             }
         }
     }
+}
+
+/// Those that work in the folder, as a gate does in its agent's.
+fn processes_in(folder: &Path) -> Vec<i32> {
+    let folder = std::fs::canonicalize(folder).unwrap_or_default();
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter(|p| std::fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
+        .filter_map(|p| p.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// A driver of east in a process that is not the one which made the pair.
