@@ -3,7 +3,7 @@
 //! What is measured: how long writers wait over the whole move, and how long the traffic of a share stays with instances that
 //! do not answer before it goes back.
 
-use super::pair::{self, Pair};
+use super::pair::{self, Pair, TRIES};
 use super::rounds::{self, AROUND};
 use super::series::{Series, ms};
 use crate::command::moves;
@@ -28,9 +28,6 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 const FIRST: &str = "shift-10-east";
 /// It begins when the first one was served for as long as it was watched.
 const SECOND: &str = "shift-50-east";
-/// On a busy machine instances that are well may not answer in time, and the first share may have been watched before they are
-/// frozen; then it is tried again.
-const TRIES: u32 = 5;
 
 /// Measures `runs` failbacks of each kind.
 pub(crate) async fn measure(
@@ -70,19 +67,15 @@ pub(crate) async fn measure(
 
 /// The writer is in west afterwards, and all traffic.
 async fn away(pair: &mut Pair) -> Result<(), DemoError> {
-    for _ in 0..TRIES {
-        if pair.writer() == "west" {
-            return Ok(());
-        }
-        let run = start(pair, "switchover", "west").await?;
-        pair.has_moved(run).await?;
-        pair.settle_wherever().await?;
+    if pair.writer() == "east" {
+        pair.move_away().await?;
+        pair.settle().await?;
     }
-    Err(DemoError::Refused(format!("{TRIES} moves were taken back")))
+    Ok(())
 }
 
-async fn start(pair: &mut Pair, verb: &str, to: &str) -> Result<RunId, DemoError> {
-    let run = moves::start(&pair.scene().operator, verb, to, "the benchmark").await;
+async fn start(pair: &mut Pair) -> Result<RunId, DemoError> {
+    let run = moves::start(&pair.scene().operator, "failback", "east", "the benchmark").await;
     run.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))
 }
 
@@ -93,7 +86,7 @@ async fn well(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
     let at = SystemClock.mono();
     let mut tries = 1..TRIES;
     loop {
-        let id = start(pair, "failback", "east").await?;
+        let id = start(pair).await?;
         let mut run = Follower::new(id.clone()).within(PATIENCE);
         if to_the_end(pair, &id, &mut run).await? {
             break;
@@ -125,7 +118,7 @@ async fn sick(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
 /// `None` when they stopped too late.
 async fn try_sick(pair: &mut Pair) -> Result<(Option<f64>, u64), DemoError> {
     let writer = pair.write().await?;
-    let id = start(pair, "failback", "east").await?;
+    let id = start(pair).await?;
     let mut run = Follower::new(id.clone()).within(PATIENCE);
     let first = |event: &Event| matches!(event, Event::StepStarted { step, .. } if step.as_str() == FIRST);
     pair.until_record(&mut run, first).await?;

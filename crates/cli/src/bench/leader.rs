@@ -3,10 +3,9 @@
 //! What is measured: how long users wait (nothing under way), and how long a run stands still until another controller
 //! has taken it over. A frozen leader is thawed when another has moved the writer, and must do no harm.
 
-use super::pair::{self, Pair, SMALL_BUFFERS};
+use super::pair::{self, Pair, SMALL_BUFFERS, TRIES, until};
 use super::rounds::AROUND;
 use super::series::{Series, ms};
-use crate::command::moves;
 use crate::demo::DemoError;
 use crate::demo::plan::{Controllers, Settings};
 use crate::operator::{Found, Operator};
@@ -22,17 +21,10 @@ use pilotlight_lab::net::Want;
 use pilotlight_server::api::view::{RecordsView, RunsView};
 use std::time::Duration;
 
-/// Far longer than the lead changes hands in.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(10);
 /// Users notice nothing: what the other figures of issue 3 call so.
 const UNNOTICED: Duration = Duration::from_millis(200);
 /// Kills in the middle of a run come at moments so far apart, so that many of its steps are met.
 const LATER_EACH: Duration = Duration::from_millis(37);
-/// On a slow machine a run may be over before its leader can be killed, or be taken back because a step took too long; then there
-/// is another.
-const TRIES: u32 = 5;
 /// A switchover takes longer than this.
 const IN_A_RUN: Duration = Duration::from_millis(220);
 
@@ -219,7 +211,7 @@ impl Stand {
         let writer = self.pair.write().await?;
         tokio::time::sleep(AROUND).await;
         let old = self.leader().await?;
-        let run = self.switch().await?;
+        let run = self.pair.switch().await?;
         tokio::time::sleep(Duration::from_millis((later.as_millis() % IN_A_RUN.as_millis()) as u64)).await;
         let at = SystemClock.wall();
         self.strike(&old, Signal::SIGKILL)?;
@@ -238,7 +230,7 @@ impl Stand {
         let at = SystemClock.mono();
         self.strike(&old, Signal::SIGSTOP)?;
         let led = self.successor(&old, at).await?;
-        self.move_away().await?;
+        self.pair.move_away().await?;
         self.strike(&old, Signal::SIGCONT)?;
         self.stands_by(&old).await?;
         let log = writer.stop().await;
@@ -246,27 +238,8 @@ impl Stand {
         Ok((ms(led), pair::lost(&log, &self.pair.database()).await?))
     }
 
-    async fn move_away(&mut self) -> Result<(), DemoError> {
-        for _ in 0..TRIES {
-            let run = self.switch().await?;
-            if self.pair.has_moved(run).await? {
-                return Ok(());
-            }
-        }
-        Err(DemoError::Refused(format!("{TRIES} moves were taken back")))
-    }
-
     fn operator(&mut self) -> Operator {
         self.pair.scene().operator
-    }
-
-    /// A leader that has just begun hears agents a moment later, and refuses until then.
-    async fn switch(&mut self) -> Result<RunId, DemoError> {
-        let (to, operator) = (self.pair.standby(), self.operator());
-        until("a switchover to be taken on", async || {
-            moves::start(&operator, "switchover", to, "the benchmark").await.ok()
-        })
-        .await
     }
 
     fn strike(&mut self, name: &str, signal: Signal) -> Result<(), DemoError> {
@@ -347,18 +320,4 @@ async fn make_bucket(endpoint: &str) -> Result<(), DemoError> {
         client.put(format!("{endpoint}/{BUCKET}")).send().await.ok()?.error_for_status().ok().map(|_| ())
     })
     .await
-}
-
-async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> Result<T, DemoError> {
-    let end = SystemClock.mono() + PATIENCE;
-    loop {
-        if let Some(found) = look().await {
-            return Ok(found);
-        }
-        if SystemClock.mono() > end {
-            let seen = "nothing of the kind".to_owned();
-            return Err(DemoError::Waited { what: what.to_owned(), seconds: PATIENCE.as_secs(), seen });
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }

@@ -1,5 +1,6 @@
 //! The pair under test: a real Pilotlight set-up whose writer is moved to and fro.
 
+use crate::command::moves;
 use crate::demo::DemoError;
 use crate::demo::acts;
 use crate::demo::plan::Settings;
@@ -23,7 +24,13 @@ pub(crate) const SMALL_BUFFERS: &str = "64MB";
 /// Room for 500 MB of dirty pages.
 pub(crate) const LARGE_BUFFERS: &str = "1GB";
 
+/// On a busy machine a step may take too long, instances that are well may not answer in time, and what is to be struck may be over
+/// before; then it is tried again.
+pub(crate) const TRIES: u32 = 5;
+
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two looks at what takes a moment.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The set-up and who is the writer now.
 pub(crate) struct Pair {
@@ -126,6 +133,26 @@ impl Pair {
         wait_streaming(&self.database()).await
     }
 
+    /// Starts a switchover to the other region. A leader that has just begun hears agents a moment later, and refuses until then.
+    pub(crate) async fn switch(&mut self) -> Result<RunId, DemoError> {
+        let (to, operator) = (self.standby(), &self.operator);
+        until("a switchover to be taken on", async || {
+            moves::start(operator, "switchover", to, "the benchmark").await.ok()
+        })
+        .await
+    }
+
+    /// The writer is in the other region afterwards, and nothing has settled.
+    pub(crate) async fn move_away(&mut self) -> Result<(), DemoError> {
+        for _ in 0..TRIES {
+            let run = self.switch().await?;
+            if self.has_moved(run).await? {
+                return Ok(());
+            }
+        }
+        Err(DemoError::Refused(format!("{TRIES} moves were taken back")))
+    }
+
     /// Waits for the end of a run, which moved the writer.
     pub(crate) async fn finish(&mut self, run: RunId) -> Result<(), DemoError> {
         let run = self.ended(run).await?;
@@ -194,6 +221,21 @@ fn ended_otherwise(run: &Follower) -> DemoError {
     let told: Vec<String> = run.records.iter().rev().take(8).rev().map(|r| format!("{:?}", r.event)).collect();
     let ended = run.ended().map_or_else(String::new, |result| result.to_string());
     DemoError::Refused(format!("a move ended as {ended}; its last records: {}", told.join("; ")))
+}
+
+/// Waits until a look finds something.
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> Result<T, DemoError> {
+    let end = SystemClock.mono() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return Ok(found);
+        }
+        if SystemClock.mono() > end {
+            let seen = "nothing of the kind".to_owned();
+            return Err(DemoError::Waited { what: what.to_owned(), seconds: PATIENCE.as_secs(), seen });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Acknowledged rows that the database does not hold.
