@@ -9,6 +9,7 @@ use pilotlight_core::plan::{self, Plan};
 use pilotlight_core::run::RunView;
 use pilotlight_core::time::{Mono, Wall};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 const SENT: &str = "First failed request was sent";
 /// Cause and effect look exchanged otherwise.
@@ -93,7 +94,7 @@ impl<'a> Session<'a> {
 impl Session<'_> {
     /// Makes the report. Pure; [`Report::write`] puts it on disk.
     pub fn report(&self) -> Report {
-        let moves: Vec<Move> = (0..self.runs.len()).map(|at| self.move_at(at)).collect();
+        let moves: Vec<Move> = self.runs.iter().zip(self.windows()).map(|(run, w)| self.move_in(run, w)).collect();
         let objectives = &self.plan.objectives;
         let mut report = Report {
             schema: SCHEMA,
@@ -115,10 +116,9 @@ impl Session<'_> {
         report
     }
 
-    fn move_at(&self, at: usize) -> Move {
-        let (view, window) = (&self.runs[at], self.window(at));
+    fn move_in(&self, view: &RunView, window: Range<Wall>) -> Move {
         let mut one = of_run(view, self.origin);
-        let inside = |wall: Wall| window.0 <= wall && wall < window.1;
+        let inside = |wall: Wall| window.contains(&wall);
         let event = |at_ms, mark, text: &str| Event { at_ms, text: text.to_owned(), mark: Some(mark) };
         let faults = self.faults.iter().filter(|f| inside(f.at));
         one.events.extend(faults.clone().map(|f| event(self.origin.wall_ms(f.at), Mark::Fault, &f.text)));
@@ -146,16 +146,17 @@ impl Session<'_> {
         first.any(|s| fault <= self.origin.mono_ms(s.end))
     }
 
-    /// The time that is told with a run: from where the move before ends to the next fault or move after it, so that an
+    /// The time that is told with each run: from where the move before ends to the next fault or move after it, so that an
     /// outage that starts before its run and outlasts it stays whole. A run that leaves the writer where it is has no
     /// time of its own: what users feel meanwhile comes from the move before it. A request belongs to the time in which it
     /// was answered or failed.
-    fn window(&self, at: usize) -> (Wall, Wall) {
-        if !moves_the_writer(&self.runs[at]) {
-            return (Wall(0), Wall(0));
-        }
-        let before = (0..at).rev().find(|i| moves_the_writer(&self.runs[*i]));
-        (before.map_or(Wall(0), |i| self.border_after(i)), self.border_after(at))
+    fn windows(&self) -> Vec<Range<Wall>> {
+        let mut from = Wall(0);
+        let window = |at: usize| {
+            let until = if moves_the_writer(&self.runs[at]) { self.border_after(at) } else { from };
+            std::mem::replace(&mut from, until)..until
+        };
+        (0..self.runs.len()).map(window).collect()
     }
 
     fn border_after(&self, at: usize) -> Wall {
