@@ -78,18 +78,22 @@ fn window(one: &Move, zero_ms: u64) -> Span {
 fn figure(report: &Report, number: usize, one: &Move, (zero_ms, zero_is): (u64, &str)) -> Markup {
     let marks = numbered(&one.events);
     let outage = one.impact.as_ref().and_then(|i| i.outage);
+    let goes_on = one.impact.as_ref().is_some_and(|i| i.outage_goes_on);
     let felt = outage.map(|span| Row {
         name: "outage for users".to_owned(),
         span: Some(span),
+        goes_on,
         class: "felt".to_owned(),
-        word: None,
+        word: goes_on.then(|| "not over when the log ended".to_owned()),
     });
+    let window = window(one, zero_ms);
     let view = View {
         name: format!("move-{number}"),
         title: format!("Timeline: {}", headline(one)),
-        window: window(one, zero_ms),
+        window,
         zero_ms,
-        outage,
+        // White says that users were served.
+        outage: outage.map(|o| Span { until_ms: if goes_on { window.until_ms } else { o.until_ms }, ..o }),
         marks: marks.iter().map(|(_, event)| *event).collect(),
         rows: felt.into_iter().chain(one.steps.iter().map(row)).collect(),
     };
@@ -120,7 +124,7 @@ fn row(step: &Step) -> Row {
         StepEnd::Skipped | StepEnd::NotStarted => "part other".to_owned(),
         _ => picture::part_class(&step.phase).to_owned(),
     };
-    Row { name: step.title.clone(), span, class, word }
+    Row { name: step.title.clone(), span, goes_on: false, class, word }
 }
 
 pub(super) fn legend(report: &Report) -> Markup {

@@ -13,6 +13,7 @@ pub(super) fn overview(report: &Report) -> Markup {
     let run = |(number, one): (usize, &crate::report::Move)| Row {
         name: format!("{number}. {}", headline(one)),
         span: Some(Span { from_ms: one.started_ms, until_ms: one.ended_ms.unwrap_or(until_ms) }),
+        goes_on: one.ended_ms.is_none(),
         class: "run".to_owned(),
         word: (one.result != "done").then(|| one.result.clone()),
     };

@@ -9,6 +9,8 @@ const STRIDE: f64 = 19.0;
 const TALL: f64 = 11.0;
 /// Between two lines of one name.
 const LINE: f64 = 13.0;
+/// So long is the point of a bar that goes on.
+const POINT: f64 = 8.0;
 
 /// A named bar.
 pub(in crate::report) struct Row {
@@ -16,6 +18,8 @@ pub(in crate::report) struct Row {
     pub(in crate::report) name: String,
     /// When; `None` when it never started.
     pub(in crate::report) span: Option<Span>,
+    /// It was not over at the end of the span, where nobody looked any more.
+    pub(in crate::report) goes_on: bool,
     /// Its colour.
     pub(in crate::report) class: String,
     /// Said beside the bar instead of its length.
@@ -64,11 +68,15 @@ fn bar(row: &Row, span: Span, scale: &Scale, y: f64) -> Markup {
         Some(word) => format!("{} · {word}", length(span.length_ms())),
         None => length(span.length_ms()),
     };
-    let right = x + wide + 6.0;
+    let end = x + wide;
+    let right = end + 6.0 + if row.goes_on { POINT } else { 0.0 };
     let (at, anchor) = if right + width(&text) < RIGHT { (right, "start") } else { (x - 6.0, "end") };
     let room = anchor == "start" || at - width(&text) > LEFT;
     html! {
         rect class=(row.class) x=(px(x)) y=(px(y)) width=(px(wide)) height=(px(TALL)) rx="1.5" {}
+        @if row.goes_on {
+            path class=(row.class) d=(format!("M{} {} l{} {} l{} {} z", px(end), px(y), px(POINT), px(TALL / 2.0), px(-POINT), px(TALL / 2.0))) {}
+        }
         @if room {
             text class="beside" x=(px(at)) y=(px(y + 9.5)) text-anchor=(anchor) { (text) }
         } @else {

@@ -304,7 +304,14 @@ fn an_outage_that_is_not_over_is_told_so_and_keeps_no_promise() {
     assert_eq!((impact.outage, impact.outage_goes_on), (Some(Span { from_ms: 1_000, until_ms: 3_994 }), true));
     assert_eq!(report.rto.met(), None, "2.99 s of an objective of {} ms so far", report.rto.objective_ms);
     assert!(report.moves[0].events.iter().all(|e| e.mark != Some(Mark::FirstGood)));
-    assert!(page(&report).contains("over 2.99 s, not over"));
+    let html = page(&report);
+    assert!(html.contains("over 2.99 s, not over") && html.contains("2.99 s · not over when the log ended"));
+    let (bar, point) =
+        (html.split("<rect class=\"felt\" x=\"").nth(1), html.split("<path class=\"felt\" d=\"M").nth(1));
+    let number = |text: &str| text.split([' ', '"']).next().and_then(|n| n.parse::<f64>().ok()).unwrap();
+    let (bar, point) = (bar.unwrap(), point.expect("an open end"));
+    let wide = number(bar.split("width=\"").nth(1).unwrap());
+    assert!((number(bar) + wide - number(point)).abs() < 0.2, "the point is where the bar ends: {bar}");
     let mut strict = report.clone();
     strict.rto = Objective { objective_ms: 100, measured_ms: Some(2_994), at_most_ms: None };
     assert_eq!(strict.rto.met(), Some(false));
