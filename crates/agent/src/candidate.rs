@@ -7,10 +7,8 @@ use crate::hands::Turn;
 use crate::picture::Situation;
 use pilotlight_core::candidate::{Ledger, Memory, Step, decide};
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::{Component, Unit};
-use pilotlight_core::observation::{State, Target};
-use pilotlight_core::shared::Shared;
-use std::collections::BTreeMap;
+use pilotlight_core::id::Unit;
+use pilotlight_core::observation::Target;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -28,41 +26,57 @@ const AT_ONCE: Duration = Duration::from_millis(250);
 pub(crate) async fn run(agent: &Agent, unit: &Unit) {
     let targets = agent.picture.replicated_of(unit);
     let heard = agent.hearing.heard().units.remove(unit).unwrap_or_default();
-    let mut memory = Memory::having_heard(heard.candidacy);
-    let mut trouble = None;
+    let memory = Memory::having_heard(heard.candidacy);
+    let mut rounds = Rounds { agent, unit, targets, memory, trouble: None };
     let (mut looks, mut heard) = (0, 0);
     let mut over = pin!(agent.shutdown.cancelled());
-    let mut leaves = None;
+    let mut rest: Option<Duration> = None;
     loop {
-        if let Some(took) = leaves.take() {
+        let news = async {
+            if let Some(rest) = rest {
+                agent.clock.sleep(rest).await;
+            }
             tokio::select! {
                 biased;
-                () = agent.clock.sleep(took) => {}
-                () = &mut over => return,
+                () = agent.picture.looks.passes(looks) => {}
+                () = agent.picture.heard.passes(heard) => {}
+                () = agent.clock.sleep(INTERVAL) => {}
             }
-        }
+        };
         tokio::select! {
             biased;
-            () = agent.picture.looks.passes(looks) => {}
-            () = agent.picture.heard.passes(heard) => {}
-            () = agent.clock.sleep(INTERVAL) => {}
+            () = news => {}
             () = &mut over => return,
         }
         (looks, heard) = (agent.picture.looks.get(), agent.picture.heard.get());
-        let Some(view) = agent.picture.view(unit) else { continue };
+        rest = rounds.next().await;
+    }
+}
+
+/// What goes from one decision to the next.
+struct Rounds<'a> {
+    agent: &'a Agent,
+    unit: &'a Unit,
+    targets: Vec<Target>,
+    memory: Memory,
+    /// What was told last.
+    trouble: Option<String>,
+}
+
+impl Rounds<'_> {
+    /// One decision, and what it asks for; then how long the turns are left to others.
+    async fn next(&mut self) -> Option<Duration> {
+        let (agent, unit) = (self.agent, self.unit);
+        let view = agent.picture.view(unit)?;
         if view.writer.as_ref() != Some(&agent.region) {
             agent.picture.note_wish(unit, None);
-            continue;
+            return None;
         }
         // The turns first: what is decided must still hold when it is done.
-        let turns: Option<Vec<(Target, Turn)>> =
-            targets.iter().map(|t| Some((t.clone(), agent.hands.try_turn(t)?))).collect();
-        let Some(turns) = turns else { continue };
-        let seen: Option<BTreeMap<Component, Situation>> =
-            turns.iter().map(|(t, _)| Some((t.component.clone(), agent.picture.situation(t)?))).collect();
-        let Some(seen) = seen else { continue };
-        let looks: BTreeMap<Component, Shared<State>> =
-            seen.iter().map(|(c, s)| (c.clone(), s.state.clone())).collect();
+        let held: Vec<(&Target, Turn, Situation)> = (self.targets.iter())
+            .map(|t| Some((t, agent.hands.try_turn(t)?, agent.picture.situation(t)?)))
+            .collect::<Option<_>>()?;
+        let looks = held.iter().map(|(t, _, seen)| (t.component.clone(), seen.state.clone())).collect();
         let ledger = Ledger {
             region: &agent.region,
             policy: &agent.plan.policy,
@@ -72,32 +86,29 @@ pub(crate) async fn run(agent: &Agent, unit: &Unit) {
             looks: &looks,
             now: agent.clock.mono(),
         };
-        let step = decide(&ledger, &mut memory);
+        let step = decide(&ledger, &mut self.memory);
         agent.picture.note_wish(unit, if let Step::Wish(wish) = &step { Some(wish) } else { None });
-        let Step::Wait { component, waits, why } = step else { continue };
-        let Some(((target, turn), now)) =
-            turns.iter().find(|(t, _)| t.component == component).zip(seen.get(&component))
-        else {
-            continue;
-        };
-        let effect =
-            Effect::WaitFor { component: component.clone(), region: agent.region.clone(), waits: waits.clone() };
-        memory.forget(&component);
+        let Step::Wait { component, waits, why } = step else { return None };
+        let (target, turn, seen) = held.iter().find(|(t, ..)| t.component == component)?;
+        let (region, of) = (agent.region.clone(), component.clone());
+        let effect = Effect::WaitFor { component: of, region, waits: waits.clone() };
+        self.memory.forget(&component);
         let began = agent.clock.mono();
-        let done = agent.hands.own(turn, target, now.generation, &effect, DEADLINE).await;
+        let done = agent.hands.own(turn, target, seen.generation, &effect, DEADLINE).await;
         let took = agent.clock.mono().since(began);
-        leaves = (done.is_err() && took > AT_ONCE).then_some(took.min(INTERVAL));
+        let rest = (done.is_err() && took > AT_ONCE).then_some(took.min(INTERVAL));
         match done {
             Ok(_) => {
                 tracing::info!(%component, "waits for {waits} before it acknowledges: {why}");
-                memory.proven(&component, &waits);
-                trouble = None;
+                self.memory.proven(&component, &waits);
+                self.trouble = None;
             }
-            Err(e) if trouble.as_ref() != Some(&e.message) => {
+            Err(e) if self.trouble.as_ref() != Some(&e.message) => {
                 tracing::warn!(%component, "cannot wait for {waits} yet, trying again: {e}");
-                trouble = Some(e.message);
+                self.trouble = Some(e.message);
             }
             Err(_) => {}
         }
+        rest
     }
 }
