@@ -102,11 +102,7 @@ fn build(application: &Application, record: &Record) -> Option<HealthPlan> {
             Some(value) => Some(probe::build(value)?),
             None => None,
         },
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), probe::build(value)?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", probe::build)?,
         every: record.duration("every")?,
         failures: record.number32("failures")?,
         recoveries: record.number32("recoveries")?,
@@ -114,11 +110,7 @@ fn build(application: &Application, record: &Record) -> Option<HealthPlan> {
         from: record.list("from").iter().filter_map(Value::text).map(str::to_owned).collect(),
         quorum: record.number("quorum").and_then(|n| n.try_into().ok()),
         move_after: record.duration("move_after"),
-        alarms: record
-            .map("alarms")
-            .iter()
-            .filter_map(|(name, value)| Some((Region::new(name), value.text()?.to_owned())))
-            .collect(),
+        alarms: record.by_region("alarms", |value| value.text().map(str::to_owned))?,
     })
 }
 

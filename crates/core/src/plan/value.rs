@@ -6,6 +6,7 @@
 use super::SecretRef;
 use super::fault::At;
 use crate::id::Region;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -149,6 +150,11 @@ impl Record {
             Some(Datum::Map(entries)) => entries,
             _ => &[],
         }
+    }
+
+    /// The same of a map from regions, each entry as `read` has it.
+    pub(super) fn by_region<T>(&self, key: &str, read: impl Fn(&Value) -> Option<T>) -> Option<BTreeMap<Region, T>> {
+        self.map(key).iter().map(|(name, value)| Some((Region::new(name), read(value)?))).collect()
     }
 }
 

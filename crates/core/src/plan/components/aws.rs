@@ -15,7 +15,6 @@ pub(super) mod s3;
 pub(super) mod sns;
 
 use crate::code;
-use crate::id::Region;
 use crate::plan::aws::{AwsComponent, AwsMetrics, AwsPlan, AwsRegion};
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Key, Section, Shape, at_least_ms, default, optional, required};
@@ -114,11 +113,7 @@ pub(in crate::plan) fn build_access(record: Option<&Record>) -> Option<AwsPlan> 
         account: record.owned("account"),
         role: record.owned("role"),
         endpoint: record.owned("endpoint"),
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), region(value.record()?))))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| Some(region(value.record()?)))?,
     })
 }
 

@@ -1,7 +1,6 @@
 //! `kind: dns`: a name in the built-in authoritative DNS.
 
 use crate::code;
-use crate::id::Region;
 use crate::plan::DnsPlan;
 use crate::plan::address::Endpoint;
 use crate::plan::fault::Collector;
@@ -25,11 +24,7 @@ pub(super) fn build(record: &Record) -> Option<DnsPlan> {
         ttl: record.duration("ttl")?,
         server: record.socket("server")?,
         control_url: record.owned("control_url")?,
-        answers: record
-            .map("answers")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), value.ip()?)))
-            .collect::<Option<_>>()?,
+        answers: record.by_region("answers", |value| value.ip())?,
     })
 }
 

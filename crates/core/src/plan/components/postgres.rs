@@ -1,7 +1,6 @@
 //! `kind: postgres`: PostgreSQL streaming replication.
 
 use crate::code;
-use crate::id::Region;
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, TIME, Word, at_least_ms, default, optional, required, word};
 use crate::plan::value::Record;
@@ -166,11 +165,7 @@ pub(super) fn build(record: &Record) -> Option<PostgresPlan> {
             _ => Rebuild::Automatic,
         },
         rejoin_within: record.duration("rejoin_within")?,
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), server(value.record()?)?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| server(value.record()?))?,
     })
 }
 

@@ -2,7 +2,6 @@
 
 use super::{argv, check_command, command, env, shell};
 use crate::code;
-use crate::id::Region;
 use crate::plan::ProcessPlan;
 use crate::plan::fault::Collector;
 use crate::plan::probe;
@@ -36,18 +35,10 @@ pub(in crate::plan) static SECTION: Section = Section {
 
 pub(super) fn build(record: &Record) -> Option<ProcessPlan> {
     Some(ProcessPlan {
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), command(value.record()?, true)?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| command(value.record()?, true))?,
         active: record.number32("active")?,
         standby: record.number32("standby")?,
-        ready: record
-            .map("ready")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), probe::build(value)?)))
-            .collect::<Option<_>>()?,
+        ready: record.by_region("ready", probe::build)?,
     })
 }
 

@@ -1,7 +1,6 @@
 //! `kind: global-accelerator`: an endpoint group in each region under one listener of Global Accelerator.
 
 use crate::code;
-use crate::id::Region;
 use crate::plan::aws::AcceleratorPlan;
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, required};
@@ -28,11 +27,7 @@ pub(in crate::plan) static SECTION: Section = Section {
 pub(super) fn build(record: &Record) -> Option<AcceleratorPlan> {
     Some(AcceleratorPlan {
         listener: record.owned("listener")?,
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), value.record()?.owned("endpoint_group")?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| value.record()?.owned("endpoint_group"))?,
     })
 }
 

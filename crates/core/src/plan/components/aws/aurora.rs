@@ -1,7 +1,6 @@
 //! `kind: aurora`: an Aurora Global Database.
 
 use super::rds::{GROUPS, groups};
-use crate::id::Region;
 use crate::plan::aws::{AuroraMember, AuroraPlan, SnapshotBefore};
 use crate::plan::shape::{Section, Shape, Word, default, optional, required, word};
 use crate::plan::value::Record;
@@ -75,10 +74,6 @@ pub(super) fn build(record: &Record) -> Option<AuroraPlan> {
             "always" => SnapshotBefore::Changes,
             _ => SnapshotBefore::Rejoin,
         },
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), member(value.record()?)?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| member(value.record()?))?,
     })
 }

@@ -1,7 +1,6 @@
 //! `kind: autoscaling`: an EC2 Auto Scaling group in each region.
 
 use super::{active, sizes, standby};
-use crate::id::Region;
 use crate::plan::aws::AutoscalingPlan;
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, optional, required};
@@ -26,11 +25,7 @@ pub(super) fn build(record: &Record) -> Option<AutoscalingPlan> {
         standby: record.number32("standby")?,
         active_max: record.number32("active_max"),
         standby_max: record.number32("standby_max"),
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), value.text()?.to_owned())))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| value.text().map(str::to_owned))?,
     })
 }
 

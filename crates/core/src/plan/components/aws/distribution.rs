@@ -1,7 +1,6 @@
 //! `aws.distributions`: an origin group of CloudFront, which is AWS's own switch between two regions.
 
 use crate::code;
-use crate::id::Region;
 use crate::plan::aws::AwsDistribution;
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, optional, required};
@@ -28,12 +27,11 @@ pub(super) static SECTION: Section = Section {
 };
 
 pub(super) fn build(record: &Record) -> Option<AwsDistribution> {
-    let origin = |(name, value): &(String, Value)| Some((Region::new(name), value.text()?.to_owned()));
     Some(AwsDistribution {
         id: record.owned("id")?,
         origin_group: record.owned("origin_group")?,
         primary: record.region("primary")?,
-        origins: record.map("origins").iter().map(origin).collect::<Option<_>>()?,
+        origins: record.by_region("origins", |value| value.text().map(str::to_owned))?,
         also: record.list("also").iter().filter_map(code_of).collect(),
     })
 }

@@ -1,7 +1,6 @@
 //! `kind: ecs`: an ECS service in each region.
 
 use super::{active, sizes, standby};
-use crate::id::Region;
 use crate::plan::aws::{EcsPlan, EcsService};
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, optional, required};
@@ -34,11 +33,7 @@ pub(super) fn build(record: &Record) -> Option<EcsPlan> {
         standby: record.number32("standby")?,
         active_provider: record.owned("active_provider"),
         standby_provider: record.owned("standby_provider"),
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), service(value.record()?)?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| service(value.record()?))?,
     })
 }
 

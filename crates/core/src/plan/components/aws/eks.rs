@@ -1,7 +1,6 @@
 //! `kind: eks`: a managed node group of an EKS cluster in each region.
 
 use super::{active, sizes, standby};
-use crate::id::Region;
 use crate::plan::aws::{EksNodeGroup, EksPlan};
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, optional, required};
@@ -37,11 +36,7 @@ pub(super) fn build(record: &Record) -> Option<EksPlan> {
         standby: record.number32("standby")?,
         active_max: record.number32("active_max"),
         standby_max: record.number32("standby_max"),
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), group(value.record()?)?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| group(value.record()?))?,
     })
 }
 

@@ -1,6 +1,5 @@
 //! `kind: elasticache`: an ElastiCache Global Datastore.
 
-use crate::id::Region;
 use crate::plan::aws::{ElastiCacheMember, ElastiCachePlan};
 use crate::plan::shape::{Section, Shape, Word, default, optional, required, word};
 use crate::plan::value::Record;
@@ -41,10 +40,6 @@ pub(super) fn build(record: &Record) -> Option<ElastiCachePlan> {
     Some(ElastiCachePlan {
         global_datastore: record.owned("global_datastore")?,
         may_detach: record.word("detach")? == "allowed",
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), member(value.record()?)?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| member(value.record()?))?,
     })
 }

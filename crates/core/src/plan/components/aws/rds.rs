@@ -1,7 +1,6 @@
 //! `kind: rds`: an RDS instance and its read replicas in other regions.
 
 use crate::code;
-use crate::id::Region;
 use crate::plan::aws::{RdsInstance, RdsPlan, SnapshotBefore};
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, Word, at_least_ms, default, optional, required, word};
@@ -83,16 +82,17 @@ pub(super) fn build(record: &Record) -> Option<RdsPlan> {
             closed_groups: groups(r, "closed_groups"),
         })
     };
-    let regions = record.map("regions").iter();
-    let regions = regions.map(|(name, value)| Some((Region::new(name), instance(value.record()?)?)));
     let snapshot = match record.word("snapshot")? {
         "before-rejoin" => SnapshotBefore::Rejoin,
         "always" => SnapshotBefore::Changes,
         _ => SnapshotBefore::Nothing,
     };
-    let backups_within = record.duration("backups_within");
-    let backups_follow = record.word("backups")? == "follow";
-    Some(RdsPlan { snapshot, backups_within, backups_follow, regions: regions.collect::<Option<_>>()? })
+    Some(RdsPlan {
+        snapshot,
+        backups_within: record.duration("backups_within"),
+        backups_follow: record.word("backups")? == "follow",
+        regions: record.by_region("regions", |value| instance(value.record()?))?,
+    })
 }
 
 /// What is closed must be known how to open again.

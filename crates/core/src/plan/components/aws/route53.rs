@@ -1,7 +1,6 @@
 //! `kind: route53`: a name in Route 53.
 
 use crate::code;
-use crate::id::Region;
 use crate::plan::aws::{AnswerTo, RecordPolicy, RecordType, Route53Answer, Route53Plan, Route53Switch};
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, Word, at_least_ms, default, optional, required, word};
@@ -89,11 +88,7 @@ pub(super) fn build(record: &Record) -> Option<Route53Plan> {
             _ => RecordPolicy::Weighted,
         },
         ttl_seconds: record.number32("ttl")?,
-        answers: record
-            .map("answers")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), answer(value.record()?)?)))
-            .collect::<Option<_>>()?,
+        answers: record.by_region("answers", |value| answer(value.record()?))?,
         switch: match record.record("switch") {
             Some(switch) => Some(build_switch(switch)?),
             None => None,

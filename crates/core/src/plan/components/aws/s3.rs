@@ -1,7 +1,6 @@
 //! `kind: s3`: two buckets, one copied to the other by S3's replication.
 
 use crate::code;
-use crate::id::Region;
 use crate::plan::aws::{S3Bucket, S3Plan};
 use crate::plan::fault::Collector;
 use crate::plan::shape::{Section, Shape, default, required};
@@ -44,11 +43,7 @@ pub(super) fn build(record: &Record) -> Option<S3Plan> {
     let bucket = |r: &Record| Some(S3Bucket { bucket: r.owned("bucket")?, rule: r.owned("rule")? });
     Some(S3Plan {
         existing_copied: record.flag("existing_copied")?,
-        regions: record
-            .map("regions")
-            .iter()
-            .map(|(name, value)| Some((Region::new(name), bucket(value.record()?)?)))
-            .collect::<Option<_>>()?,
+        regions: record.by_region("regions", |value| bucket(value.record()?))?,
     })
 }
 
