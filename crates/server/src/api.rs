@@ -158,10 +158,7 @@ async fn runbook(
     query: Result<Query<RunbookQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Runbook>, Refusal> {
     let Query(RunbookQuery { verb, target, unit, mode }) = query.map_err(|e| Refusal::bad(e.body_text()))?;
-    let (by, why) = (String::new(), String::new());
-    let (waive_rescue, writer_is_off, drill_ms) = (None, None, None);
-    let request =
-        MoveRequest { verb, unit, target, mode, dry_run: true, waive_rescue, writer_is_off, drill_ms, by, why };
+    let request = MoveRequest { unit, target, mode, dry_run: true, ..MoveRequest::new(verb, "") };
     moves::derive(&desk, &request).await.map(Json)
 }
 

@@ -64,16 +64,10 @@ async fn back(desk: &Desk, unit: &Unit, drill: &Drill, verb: Verb, refused: &mut
         return Some(why.clone());
     }
     let request = MoveRequest {
-        verb,
         unit: Some(unit.clone()),
         target: Some(drill.from.clone()),
-        mode: None,
-        dry_run: false,
-        waive_rescue: None,
-        writer_is_off: None,
-        drill_ms: None,
-        by: "pilotlight".to_owned(),
         why: format!("the time of drill {} is over", drill.run),
+        ..MoveRequest::new(verb, "pilotlight")
     };
     match moves::request(desk, request).await {
         Ok(MoveReply::Started { run }) => tracing::info!(%run, %unit, "takes drill {} back", drill.run),

@@ -292,16 +292,11 @@ async fn moves(operator: &Operator, plan: &Plan) -> Vec<Looked> {
 
 async fn ask(operator: &Operator, unit: &Unit, target: Option<Region>) -> Result<MoveReply, CliError> {
     let request = MoveRequest {
-        waive_rescue: None,
-        drill_ms: None,
-        writer_is_off: None,
-        verb: Verb::Switchover,
         unit: Some(unit.clone()),
         target,
-        mode: None,
         dry_run: true,
-        by: connect::whoami(),
         why: "check --live".to_owned(),
+        ..MoveRequest::new(Verb::Switchover, connect::whoami())
     };
     operator.post("/v1/moves", &request).await
 }

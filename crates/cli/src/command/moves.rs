@@ -82,16 +82,13 @@ async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, Cl
     word.writer_is_off.as_ref().map(|region| known(region.as_str())).transpose()?;
     let operator = Operator::of(&plan)?;
     let request = MoveRequest {
-        verb,
         unit: args.how.unit.as_deref().map(Unit::from),
         target,
-        mode: None,
         dry_run: true,
         waive_rescue: word.waive_rescue,
         writer_is_off: word.writer_is_off,
         drill_ms: word.drill,
-        by: connect::whoami(),
-        why: String::new(),
+        ..MoveRequest::new(verb, connect::whoami())
     };
     // With the answer given in advance nobody reads a dry run, which asks every provider and takes its time.
     if args.how.dry_run || !args.how.yes {
@@ -125,7 +122,8 @@ async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, Cl
 /// Starts a move without asking; answers its run.
 pub(crate) async fn start(operator: &Operator, verb: &str, to: &str, by: &str) -> Result<RunId, CliError> {
     let verb = if verb == "failback" { Verb::Failback } else { Verb::Switchover };
-    submit(operator, &simple(verb, to, by)).await
+    let request = MoveRequest { target: Some(Region::new(to)), ..MoveRequest::new(verb, by) };
+    submit(operator, &request).await
 }
 
 /// Starts a failover without asking; `off` is the region whose writer is said to be off.
@@ -135,23 +133,9 @@ pub(crate) async fn start_failover(
     by: &str,
     off: Option<&str>,
 ) -> Result<RunId, CliError> {
-    let request = MoveRequest { writer_is_off: off.map(Region::new), ..simple(Verb::Failover, to, by) };
+    let (target, writer_is_off) = (Some(Region::new(to)), off.map(Region::new));
+    let request = MoveRequest { target, writer_is_off, ..MoveRequest::new(Verb::Failover, by) };
     submit(operator, &request).await
-}
-
-fn simple(verb: Verb, to: &str, by: &str) -> MoveRequest {
-    MoveRequest {
-        verb,
-        unit: None,
-        target: Some(Region::new(to)),
-        mode: None,
-        dry_run: false,
-        waive_rescue: None,
-        drill_ms: None,
-        writer_is_off: None,
-        by: by.to_owned(),
-        why: String::new(),
-    }
 }
 
 async fn submit(operator: &Operator, request: &MoveRequest) -> Result<RunId, CliError> {

@@ -90,16 +90,13 @@ async fn start(
     }
     until_known(turn, life).await?;
     let request = MoveRequest {
-        verb,
         unit: movement.unit.clone().or_else(|| only_unit(turn)),
         target: movement.to.clone(),
-        mode: None,
         dry_run: movement.dry_run,
         waive_rescue: movement.waive_rescue.clone(),
         writer_is_off: movement.writer_is_off.clone(),
-        drill_ms: None,
-        by: by(turn, movement.by.as_ref()),
         why: marked(&movement.why, mark),
+        ..MoveRequest::new(verb, by(turn, movement.by.as_ref()))
     };
     send(life, &request, answer).await
 }

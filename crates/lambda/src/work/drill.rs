@@ -54,16 +54,12 @@ pub(super) async fn start(turn: &Turn<'_>, life: &Life, wanted: &Wanted, answer:
     }
     in_time(wanted.at.as_deref(), SystemClock.wall())?;
     let request = MoveRequest {
-        verb: Verb::Switchover,
         unit: wanted.unit.clone().or_else(|| ask::only_unit(turn)),
         target: wanted.to.clone(),
-        mode: None,
         dry_run: true,
-        waive_rescue: None,
-        writer_is_off: None,
         drill_ms: Some(wanted.lasts),
-        by: ask::by(turn, wanted.by.as_ref()),
         why: ask::marked(&wanted.why, mark),
+        ..MoveRequest::new(Verb::Switchover, ask::by(turn, wanted.by.as_ref()))
     };
     if let Some(unit) = &request.unit {
         until_fit(turn, life, unit).await?;

@@ -311,6 +311,24 @@ pub struct MoveRequest {
     pub why: String,
 }
 
+impl MoveRequest {
+    /// A move about which nothing more is said.
+    pub fn new(verb: Verb, by: impl Into<String>) -> Self {
+        Self {
+            verb,
+            unit: None,
+            target: None,
+            mode: None,
+            dry_run: false,
+            waive_rescue: None,
+            writer_is_off: None,
+            drill_ms: None,
+            by: by.into(),
+            why: String::new(),
+        }
+    }
+}
+
 /// `GET /v1/rescue`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RescueView {

@@ -8,16 +8,10 @@ use std::time::Duration;
 
 fn drill(verb: Verb, lasts: Duration) -> MoveRequest {
     MoveRequest {
-        verb,
-        unit: None,
         target: Some("west".into()),
-        mode: None,
-        dry_run: false,
-        waive_rescue: None,
-        writer_is_off: None,
         drill_ms: Some(lasts),
-        by: "ada".to_owned(),
         why: "a test".to_owned(),
+        ..MoveRequest::new(verb, "ada")
     }
 }
 

@@ -468,16 +468,5 @@ pub(super) async fn serve_on_taken_port(lab: &Lab) -> ServeError {
 
 /// What a person asks for.
 fn asked(verb: Verb, target: Option<&str>, dry_run: bool) -> MoveRequest {
-    MoveRequest {
-        waive_rescue: None,
-        drill_ms: None,
-        writer_is_off: None,
-        verb,
-        unit: None,
-        target: target.map(Region::from),
-        mode: None,
-        dry_run,
-        by: "ada".to_owned(),
-        why: "a test".to_owned(),
-    }
+    MoveRequest { target: target.map(Region::from), dry_run, why: "a test".to_owned(), ..MoveRequest::new(verb, "ada") }
 }

@@ -156,16 +156,10 @@ impl World {
     /// Makes a move, and waits for its end, which must be good.
     pub(super) async fn run(&self, verb: Verb, unit: Option<&str>, to: &str) -> Result<RunView, DemoError> {
         let request = MoveRequest {
-            verb,
             unit: unit.map(Unit::from),
             target: Some(Region::new(to)),
-            mode: None,
-            dry_run: false,
-            waive_rescue: None,
-            drill_ms: None,
-            writer_is_off: None,
-            by: connect::whoami(),
             why: "the benchmark".to_owned(),
+            ..MoveRequest::new(verb, connect::whoami())
         };
         let MoveReply::Started { run } = self.operator().post("/v1/moves", &request).await.map_err(|e| refused(&e))?
         else {
