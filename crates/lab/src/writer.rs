@@ -57,6 +57,13 @@ pub struct Order {
     pub waives: bool,
 }
 
+impl Order {
+    /// A hundred rows a second from the first one on, in no particular place.
+    pub fn of(servers: Vec<SocketAddr>, password: String) -> Self {
+        Self { servers, password, per_second: 100, after: 0, door: Door::default(), give_up: None, waives: false }
+    }
+}
+
 /// A running writer.
 #[derive(Debug)]
 pub struct Writer {

@@ -51,13 +51,8 @@ pub(crate) async fn measure(
         lost[1] += gone;
     }
     pair.close();
-    let series = |name: &str, outage_ms, bound: Duration, lost| Series {
-        name: name.to_owned(),
-        outage_ms,
-        floor_ms: Vec::new(),
-        target: format!("at most {} s", bound.as_secs()),
-        bound_ms: ms(bound),
-        lost,
+    let series = |name: &str, outage_ms, bound: Duration, lost| {
+        Series::within(bound, &format!("at most {} s", bound.as_secs()), name.to_owned(), outage_ms, lost)
     };
     Ok(vec![
         series("failback by shares: gap between writes", gaps, UNNOTICED, lost[0]),

@@ -34,15 +34,8 @@ pub(crate) async fn measure(what: Move) -> Result<Duration, DemoError> {
         super::pair::make_dirty(&one.database).await?;
     }
 
-    let writer = Writer::start(Order {
-        servers: vec![one.database.at, two.database.at],
-        password: one.database.password.clone(),
-        per_second: 100,
-        after: 0,
-        door: Door::default(),
-        give_up: None,
-        waives: false,
-    });
+    let servers = vec![one.database.at, two.database.at];
+    let writer = Writer::start(Order::of(servers, one.database.password.clone()));
     let writer = writer.map_err(|e| DemoError::at("the writer", e))?;
     tokio::time::sleep(AROUND).await;
     if what == Move::SwitchDirty {

@@ -89,13 +89,8 @@ pub(crate) async fn measure(
     }
     let (lead, what) = (stand.lead, stand.what);
     stand.pair.close();
-    let series = |name: &str, outage_ms, bound: Duration, target: &str, lost| Series {
-        name: format!("{name}, {what}"),
-        outage_ms,
-        floor_ms: Vec::new(),
-        target: target.to_owned(),
-        bound_ms: ms(bound),
-        lost,
+    let series = |name: &str, outage_ms, bound: Duration, target: &str, lost| {
+        Series::within(bound, target, format!("{name}, {what}"), outage_ms, lost)
     };
     let in_time = lead + Duration::from_millis(500);
     let words = format!("at most the lead, {} s, + 0.5 s", lead.as_secs_f64());

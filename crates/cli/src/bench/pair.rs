@@ -14,7 +14,6 @@ use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::run::{Event, RunResult};
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_lab::database::{self, Database};
-use pilotlight_lab::net::Door;
 use pilotlight_lab::writer::{Log, Order, Writer};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -79,16 +78,8 @@ impl Pair {
     /// A writer at PostgreSQL level, with an empty table before it.
     pub(crate) async fn write(&mut self) -> Result<Writer, DemoError> {
         statement(&self.database(), "truncate heartbeat").await?;
-        let order = Order {
-            servers: ["east", "west"].map(|region| self.stage.database(region).at).into(),
-            password: self.database().password,
-            per_second: 100,
-            after: 0,
-            door: Door::default(),
-            give_up: None,
-            waives: false,
-        };
-        Writer::start(order).map_err(|e| DemoError::at("the writer", e))
+        let servers = ["east", "west"].map(|region| self.stage.database(region).at).into();
+        Writer::start(Order::of(servers, self.database().password)).map_err(|e| DemoError::at("the writer", e))
     }
 
     /// The writer is in the other region now: waits until the old one follows it and nothing is under way.

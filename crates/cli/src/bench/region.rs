@@ -71,13 +71,8 @@ pub(crate) async fn measure(
     }
     pair.close();
     let more = Duration::from_secs(u64::from(TTL_SECONDS)) + Duration::from_millis(300);
-    let series = |name: &str, outage_ms, bound: Duration, target: &str| Series {
-        name: format!("{name}, lease {} s", lease.as_secs_f64()),
-        outage_ms,
-        floor_ms: Vec::new(),
-        target: target.to_owned(),
-        bound_ms: ms(bound),
-        lost,
+    let series = |name: &str, outage_ms, bound: Duration, target: &str| {
+        Series::within(bound, target, format!("{name}, lease {} s", lease.as_secs_f64()), outage_ms, lost)
     };
     Ok([
         series("region killed, PostgreSQL level", database_ms, bound(lease), "at most 1.1 x lease + 0.5 s"),

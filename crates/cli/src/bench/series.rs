@@ -34,6 +34,11 @@ fn range(values: &[f64]) -> String {
 }
 
 impl Series {
+    /// Measured against a bound, beside no floor.
+    pub(crate) fn within(bound: Duration, target: &str, name: String, outage_ms: Vec<f64>, lost: u64) -> Self {
+        Self { name, outage_ms, floor_ms: Vec::new(), target: target.to_owned(), bound_ms: ms(bound), lost }
+    }
+
     /// Whether the median is within the bound.
     pub(crate) fn is_reached(&self) -> bool {
         median(&self.outage_ms).is_some_and(|outage| outage <= self.bound_ms)

@@ -62,14 +62,9 @@ impl Servers<'_> {
         let regions = [Place::East, Place::West];
         let old = usize::from(self.home == regions[1]);
         let way = |from, to: usize| -> Result<_, NetError> { self.net.way(Some(from), regions[to], self.ports[to]) };
-        let order = |servers, after, place| writer::Order {
-            servers,
-            password: self.password.clone(),
-            per_second: 100,
-            after,
-            door: self.net.door(place),
-            give_up: None,
-            waives: false,
+        let order = |servers, after, place| {
+            let door = self.net.door(place);
+            writer::Order { after, door, ..writer::Order::of(servers, self.password.clone()) }
         };
         let beside = order(vec![way(self.home, old)?], self.after, self.home);
         let waiving = writer::Order { waives: true, ..order(vec![way(self.home, old)?], OLD + self.after, self.home) };
