@@ -48,10 +48,9 @@ impl Drill {
         result: RunResult,
         lasts: Duration,
     ) -> Option<Self> {
-        let led = matches!(result, RunResult::Done | RunResult::DoneWithWarnings);
         let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
         let until = Wall(ended.0.saturating_add(lasts));
-        led.then(|| Self { run: run.clone(), from: from.clone(), to: to.clone(), until })
+        result.is_done().then(|| Self { run: run.clone(), from: from.clone(), to: to.clone(), until })
     }
 
     /// What is to be done at a moment, by what is judged of the unit and where its writer is.

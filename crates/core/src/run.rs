@@ -86,6 +86,13 @@ pub enum RunResult {
     Withdrawn,
 }
 
+impl RunResult {
+    /// The target is reached.
+    pub fn is_done(self) -> bool {
+        matches!(self, RunResult::Done | RunResult::DoneWithWarnings)
+    }
+}
+
 impl std::fmt::Display for RunResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {

@@ -103,8 +103,7 @@ pub(crate) async fn past(desk: &Desk, record: &UnitRecord, read: Read) -> Past {
     }
     let ended = past.read.failover.as_ref().map(|(_, result)| *result);
     past.withdrawn = ended == Some(RunResult::Withdrawn);
-    let well = |r: RunResult| matches!(r, RunResult::Done | RunResult::DoneWithWarnings | RunResult::Withdrawn);
-    past.failed_over_badly = ended.is_some_and(|r| !well(r));
+    past.failed_over_badly = ended.is_some_and(|r| !r.is_done() && !past.withdrawn);
     past
 }
 
@@ -116,8 +115,7 @@ fn unread(error: &StorageError) -> Unread {
 /// When the newest drain began, where it has ended and not well.
 fn failed_drain(runs: &[RunSummary], unit: &Unit) -> Option<Wall> {
     let newest = runs.iter().find(|r| &r.unit == unit && r.verb == Verb::Drain)?;
-    let well = |result| matches!(result, RunResult::Done | RunResult::DoneWithWarnings);
-    matches!(newest.condition, Condition::Ended { result } if !well(result)).then_some(newest.started)
+    matches!(newest.condition, Condition::Ended { result } if !result.is_done()).then_some(newest.started)
 }
 
 /// The newest rejoin of each region, where it did not end well.
@@ -140,15 +138,15 @@ async fn failed_rejoins(
             read.rejoins.insert(summary.run.clone(), (touched.cloned().collect(), run.started));
         }
         let Some((touched, started)) = read.rejoins.get(&summary.run) else { continue };
-        let well = matches!(result, RunResult::Done | RunResult::DoneWithWarnings);
         for region in touched {
-            newest.entry(region.clone()).or_insert((*started, well));
+            newest.entry(region.clone()).or_insert((*started, result));
         }
         if newest.len() + 1 >= desk.plan.regions.len() {
             break;
         }
     }
-    Ok(newest.into_iter().filter(|(_, (_, well))| !well).map(|(region, (at, _))| (region, at)).collect())
+    let badly = newest.into_iter().filter(|(_, (_, result))| !result.is_done());
+    Ok(badly.map(|(region, (at, _))| (region, at)).collect())
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ pub(crate) fn has_moved(run: &Follower) -> Result<bool, DemoError> {
 }
 
 fn is_done(run: &Follower) -> bool {
-    matches!(run.ended(), Some(RunResult::Done | RunResult::DoneWithWarnings))
+    run.ended().is_some_and(RunResult::is_done)
 }
 
 fn ended_otherwise(run: &Follower) -> DemoError {

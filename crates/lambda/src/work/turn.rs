@@ -242,7 +242,7 @@ impl<'a> Turn<'a> {
 }
 
 fn went_well(result: RunResult) -> bool {
-    matches!(result, RunResult::Done | RunResult::DoneWithWarnings | RunResult::Withdrawn)
+    result.is_done() || result == RunResult::Withdrawn
 }
 
 /// It goes on without a person.

@@ -6,7 +6,7 @@ use crate::operator::Operator;
 use crate::wiring::aws::Aws;
 use pilotlight_core::plan::aws::{AwsMetrics, Figure};
 use pilotlight_core::plan::{Member, Plan};
-use pilotlight_core::run::{Condition, RunResult};
+use pilotlight_core::run::Condition;
 use pilotlight_core::time::Wall;
 use pilotlight_core::verdict::Verdict;
 use pilotlight_server::api::view::{RunsView, StatusView};
@@ -85,8 +85,7 @@ fn figures(status: &StatusView, runs: &RunsView, since: Wall) -> Vec<Figure> {
     let ended = runs.runs.iter().filter_map(|run| Some((run, run.ended.filter(|at| *at > since && *at <= status.at)?)));
     for (run, at) in ended {
         let verb = ("Verb", run.verb.to_string());
-        let is_done =
-            matches!(run.condition, Condition::Ended { result: RunResult::Done | RunResult::DoneWithWarnings });
+        let is_done = matches!(run.condition, Condition::Ended { result } if result.is_done());
         add("RunDuration", true, at.since(run.started).as_secs_f64(), std::slice::from_ref(&verb));
         add("RunFailed", false, flag(!is_done), &[verb]);
     }
