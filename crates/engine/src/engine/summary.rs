@@ -111,26 +111,31 @@ impl RunSummary {
 impl Engine {
     /// Every run, the newest first; fails when one of them cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunSummary>, StorageError> {
-        let mut runs = Vec::new();
-        for (run, head) in self.0.parts.journal.heads().await? {
-            runs.extend(self.summary(&run, head).await?);
-        }
-        runs.sort_by(|a, b| (b.started, &b.run).cmp(&(a.started, &a.run)));
-        Ok(runs)
+        self.runs_but(|_, damaged| Err(damaged)).await
     }
 
     /// Every run whose first and last record can be read, the newest first: for people, who must see the others when one
     /// is damaged.
     pub async fn readable_runs(&self) -> Result<Vec<RunSummary>, StorageError> {
+        self.runs_but(|run, damaged| {
+            if self.0.left_out().insert(run.clone()) {
+                tracing::warn!(%run, "left out of every list: {}: {damaged}", damaged.code());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// All but damaged ones that `leave` lets be left out.
+    async fn runs_but(
+        &self,
+        leave: impl Fn(&RunId, StorageError) -> Result<(), StorageError>,
+    ) -> Result<Vec<RunSummary>, StorageError> {
         let mut runs = Vec::new();
         for (run, head) in self.0.parts.journal.heads().await? {
             match self.summary(&run, head).await {
                 Ok(summary) => runs.extend(summary),
-                Err(error @ StorageError::Damaged { .. }) => {
-                    if self.0.left_out().insert(run.clone()) {
-                        tracing::warn!(%run, "left out of every list: {}: {error}", error.code());
-                    }
-                }
+                Err(error @ StorageError::Damaged { .. }) => leave(&run, error)?,
                 Err(error) => return Err(error),
             }
         }
