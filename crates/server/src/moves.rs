@@ -203,12 +203,11 @@ pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook
 /// From where and whereto. A move that was cut short is gone on with by asking for it again.
 async fn ends(desk: &Desk, request: &MoveRequest, record: &UnitRecord) -> Result<(Source, Region), Refusal> {
     let source = source_of(desk, record).await?;
-    let cut_short =
-        if !request.verb.moves() || request.verb == Verb::Drain { None } else { cut_short(desk, record).await? };
     if request.verb == Verb::Drain {
         let writer = source.writer.clone();
         return Ok((source, writer));
     }
+    let cut_short = if request.verb.moves() { cut_short(desk, record).await? } else { None };
     match (cut_short, &request.target) {
         (Some(begun), target) if target.as_ref().is_none_or(|t| *t == source.writer) => Ok((begun, source.writer)),
         _ => target_of(desk, request, &record.unit, &source.writer).map(|target| (source, target)),
@@ -380,7 +379,7 @@ fn unit_of(desk: &Desk, named: Option<&Unit>) -> Result<Unit, Refusal> {
         _ => {
             let known = units.into_iter().map(Unit::as_str).collect::<Vec<_>>().join(", ");
             let what = named.map_or("the plan has several units".to_owned(), |u| format!("the plan has no unit {u}"));
-            Err(Refusal::new(StatusCode::NOT_FOUND, "PL-0108", what, format!("name one of: {known}")))
+            Err(Refusal::new(StatusCode::NOT_FOUND, code::PLAN_VALUE.as_str(), what, format!("name one of: {known}")))
         }
     }
 }
@@ -408,7 +407,7 @@ fn target_of(desk: &Desk, request: &MoveRequest, unit: &Unit, writer: &Region) -
         let known = others().map(Region::as_str).collect::<Vec<_>>().join(", ");
         Refusal::new(
             StatusCode::BAD_REQUEST,
-            "PL-0110",
+            code::PLAN_UNKNOWN_REGION.as_str(),
             "no region to move to was named",
             format!("name one of: {known}"),
         )

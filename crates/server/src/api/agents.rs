@@ -70,7 +70,12 @@ pub(super) async fn observe(State(desk): State<Arc<Desk>>, body: Bytes) -> Resul
         let known = named.iter().map(|o| o.as_str()).collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "none".to_owned() } else { known };
         let what = format!("the plan has no observer {}; it has {known}", report.observer);
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "PL-0132", what, "add it to `policy.observers` in the plan"));
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            code::PLAN_OBSERVER.as_str(),
+            what,
+            "add it to `policy.observers` in the plan",
+        ));
     }
     desk.hub.observed(report);
     Ok(StatusCode::NO_CONTENT)
@@ -87,7 +92,7 @@ fn read_versioned<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     if !(OLDEST..=VERSION).contains(&version) {
         return Err(Refusal::new(
             StatusCode::CONFLICT,
-            "PL-0401",
+            code::OTHER_VERSION.as_str(),
             format!("the agent writes version {version} of the protocol, this controller reads {OLDEST} to {VERSION}"),
             "run the same version of pilotlight everywhere; agents may be restarted at any time",
         ));
@@ -103,12 +108,12 @@ impl From<Unwelcome> for Refusal {
     fn from(unwelcome: Unwelcome) -> Self {
         let (status, code, hint) = match unwelcome {
             Unwelcome::UnknownRegion { .. } => {
-                (StatusCode::NOT_FOUND, "PL-0110", "give controller and agents the same plan")
+                (StatusCode::NOT_FOUND, code::PLAN_UNKNOWN_REGION, "give controller and agents the same plan")
             }
             Unwelcome::Replaced { .. } | Unwelcome::Elsewhere { .. } | Unwelcome::Stranger { .. } => {
-                (StatusCode::CONFLICT, "PL-0405", "run one agent per region; stop this one")
+                (StatusCode::CONFLICT, code::ANOTHER_AGENT, "run one agent per region; stop this one")
             }
         };
-        Self::new(status, code, unwelcome.to_string(), hint)
+        Self::new(status, code.as_str(), unwelcome.to_string(), hint)
     }
 }

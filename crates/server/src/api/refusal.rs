@@ -4,6 +4,7 @@ use super::view::ErrorBody;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use pilotlight_core::code;
 use pilotlight_core::derive;
 use pilotlight_core::outcome::Finding;
 
@@ -25,7 +26,8 @@ impl Refusal {
 
     /// A request that cannot be understood.
     pub fn bad(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "PL-0401", message, "is the caller of the same version as the controller?")
+        let hint = "is the caller of the same version as the controller?";
+        Self::new(StatusCode::BAD_REQUEST, code::OTHER_VERSION.as_str(), message, hint)
     }
 
     /// Adds what it rests on.
