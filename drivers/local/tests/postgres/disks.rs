@@ -153,4 +153,7 @@ async fn a_writer_whose_disk_is_full_is_silenced_and_replaced_and_loses_nothing_
     pair.streams("east").await;
     let bundles = pair.bundles("east").await;
     assert!(bundles.len() == 1 && bundles[0].about.commits >= 1, "what only the full disk held is kept: {bundles:?}");
+    // Servers are found by their folders while these are there, and the folder goes once nothing is mounted in it.
+    cluster::kill(pair.data_dir("east"));
+    drop(small);
 }
