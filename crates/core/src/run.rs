@@ -9,7 +9,8 @@
 //! - no step starts before every step it needs is done, skipped or passed over with a warning;
 //! - an outcome that is unknown leads to a look, never to another attempt;
 //! - once a step with no return has started and may have changed something, nothing is undone any more; nor is it once the
-//!   store was found to be an old copy, whose records may end before such a step;
+//!   store was found to be an old copy, whose records may end before such a step, or the copy that is to be promoted was seen
+//!   as a writer's already;
 //! - what makes the old writer silent (fence, lapse, stop) is never skipped by hand.
 
 mod commands;
@@ -19,6 +20,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod way_back;
 
 pub use commands::Command;
 pub use phase::Phase;

@@ -28,6 +28,7 @@ use crate::store::{FailedOver, Store, UnitRecord, Units, UnitsError};
 use pilotlight_core::candidate::Wish;
 use pilotlight_core::id::{Region, RunId, Unit};
 use pilotlight_core::lease::granters_lease;
+use pilotlight_core::observation::Target;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::remembered::Remembered;
 use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState};
@@ -93,6 +94,8 @@ struct Inner {
     ended: Mutex<BTreeMap<RunId, RunSummary>>,
     /// The highest numbers met of each unit.
     met: Mutex<BTreeMap<Unit, Basis>>,
+    /// Copies that were last seen as a writer's, with what was seen.
+    writers: Mutex<BTreeMap<Target, String>>,
     /// Held from the first write of a run until it is walked, so that no recovery takes it for one that never began.
     beginning: tokio::sync::Mutex<()>,
     /// Runs that cannot be read, so that each is told of once: by recoveries, and by lists.
@@ -153,6 +156,7 @@ impl Engine {
             ids: Mutex::new(ids),
             ended: Mutex::default(),
             met: Mutex::default(),
+            writers: Mutex::default(),
             beginning: tokio::sync::Mutex::default(),
             left_out: Mutex::default(),
             left: Mutex::default(),

@@ -201,6 +201,7 @@ impl Desk {
         let wishes = heartbeat.wishes.clone();
         let accord = heartbeat.accord.clone();
         let (term, heard) = (heartbeat.term, heartbeat.heard.clone());
+        let copies: Vec<_> = heartbeat.sees.iter().filter(|seen| seen.state.role.is_some()).cloned().collect();
         if !self.hub.heartbeat(heartbeat)? {
             // An overtaken heartbeat may come from an agent that has lost its lease since.
             return Ok(HeartbeatReply { units: Vec::new() });
@@ -208,6 +209,7 @@ impl Desk {
         self.accords.heard(&region, accord);
         self.terms.heard(term);
         heard.iter().for_each(|(unit, basis)| self.engine.heard(unit, *basis));
+        copies.iter().for_each(|seen| self.engine.saw(&seen.target, &seen.state));
         if heard.keys().any(|unit| self.engine.behind(unit).is_some()) {
             self.hub.news().step();
         }
@@ -304,6 +306,7 @@ impl Desk {
     }
 
     pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
+        self.engine.saw(&target, &state);
         self.known().managed.saw(target, state, began);
         self.hub.news().step();
     }

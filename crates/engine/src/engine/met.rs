@@ -3,19 +3,24 @@
 //! Invariants: no run starts then. Behind in the epoch, its orders would be refused, and what the store says of the writer may
 //! be as old; a person who has looked raises the epoch, nothing else does. Behind in the candidacy alone, its candidate may be
 //! one that the writer does not wait for; it is taken away at once. What that rests on stands in [`pilotlight_core::behind`].
+//!
+//! A copy of the store from the middle of a run may say the same numbers and lack what the run did since. What the copies are
+//! tells then: one that the run is to promote and that is a writer's already.
 
 use super::steer::ControlError;
 use super::{Active, Engine, Inner};
+use crate::executor::Live;
 use crate::storage::StorageError;
 use crate::store::{UnitRecord, UnitsError};
 use pilotlight_core::behind::{self, Lack};
 use pilotlight_core::code;
-use pilotlight_core::id::{Epoch, Unit};
+use pilotlight_core::id::{Epoch, RunId, Unit};
+use pilotlight_core::observation::{State, Target};
 use pilotlight_core::outcome::{Finding, Severity};
-use pilotlight_core::run::Event;
+use pilotlight_core::run::{Event, RunState};
 use pilotlight_core::runbook::Basis;
 use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// The store is behind what was seen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,30 +89,65 @@ impl Engine {
         self.bar_the_way_back(unit);
     }
 
-    /// A run that the store's copy holds in the middle may have got further than its records say: whom it moved the writer to
-    /// may write already. From the moment in which that is heard, nothing that was not sent yet leads the old writer back.
-    pub(super) fn bar_the_way_back(&self, unit: &Unit) {
-        if self.behind(unit).is_some() {
-            let active = self.0.active();
-            active.values().filter(|run| run.live.state().unit() == unit).for_each(|run| run.live.bars_the_way_back());
+    /// A copy was looked at. Where it is not known what it is, what was seen before counts on.
+    pub fn saw(&self, target: &Target, state: &State) {
+        let Some(role) = &state.role else { return };
+        let Some(is_a_writers) = role.is_a_writers() else { return };
+        let mut writers = self.0.writers();
+        if !is_a_writers {
+            writers.remove(target);
+            return;
+        }
+        writers.insert(target.clone(), role.says());
+        drop(writers);
+        for (_, live) in self.walked(|_| true).into_iter().filter(|(_, live)| self.arrived(live).is_some()) {
+            live.bars_the_way_back();
         }
     }
 
-    /// Records that the run which holds the unit only goes forward, where the store is behind. Comes before everything that
-    /// mends the store, after which nobody could tell.
-    pub async fn overtake(&self, unit: &Unit) -> Result<(), UnitsError> {
-        let met = self.met_of(unit);
-        if self.behind(unit).is_none() {
-            return Ok(());
+    /// The copy that a run is to promote is a writer's already, and its records do not say so: in which words to tell it.
+    fn arrived(&self, live: &Live) -> Option<String> {
+        let not_yet = live.state().not_yet_promoted();
+        let writers = self.0.writers();
+        not_yet.iter().find_map(|target| {
+            let (says, region) = (writers.get(target)?, target.region.as_ref()?);
+            let component = &target.component;
+            Some(format!("{component} in {region} {says}, and by its records this run has not promoted it"))
+        })
+    }
+
+    fn walked(&self, which: impl Fn(&RunState) -> bool) -> Vec<(RunId, Arc<Live>)> {
+        let active = self.0.active();
+        let walked = active.iter().filter(|(_, active)| which(&active.live.state()));
+        walked.map(|(run, active)| (run.clone(), active.live.clone())).collect()
+    }
+
+    /// A run that the store's copy holds in the middle may have got further than its records say: whom it moved the writer to
+    /// may write already. From the moment in which that is heard, nothing that was not sent yet leads the old writer back.
+    pub(super) fn bar_the_way_back(&self, unit: &Unit) {
+        let behind = self.behind(unit).is_some();
+        for (_, live) in self.walked(|state| state.unit() == unit) {
+            if behind || self.arrived(&live).is_some() {
+                live.bars_the_way_back();
+            }
         }
-        let Some(record) = self.0.parts.units.get(unit).await? else { return Ok(()) };
-        let (Some(run), Some(lack)) = (record.run.clone(), behind::lack(record.basis(), met)) else { return Ok(()) };
+    }
+
+    /// Records that the run which holds the unit only goes forward, where the store is behind or whom the run is to promote is
+    /// a writer already. Comes before everything that mends the store, after which nobody could tell.
+    pub async fn overtake(&self, unit: &Unit) -> Result<(), UnitsError> {
+        let arrived = self.walked(|state| state.unit() == unit).into_iter();
+        let arrived = arrived.filter_map(|(run, live)| Some((run, self.arrived(&live)?))).next();
+        let found = match arrived {
+            Some(found) => Some(found),
+            None => self.lags(unit).await?,
+        };
+        let Some((run, why)) = found else { return Ok(()) };
         let known = |active: &Active| active.live.state().is_overtaken() || active.live.state().ended().is_some();
         if self.0.active().get(&run).is_none_or(known) {
             return Ok(());
         }
-        let behind = Behind { unit: unit.clone(), stored: record.basis(), met, lack };
-        let why = format!("{}: {behind}", code::STORE_BEHIND);
+        let why = format!("{}: {why}", code::STORE_BEHIND);
         match self.ask(&run, Event::Overtaken { why: why.clone() }).await {
             Ok(()) => {
                 tracing::warn!(%run, "{why}; its records may lack what was done, so nothing of it is taken back");
@@ -116,6 +156,18 @@ impl Engine {
             Err(ControlError::Illegal(_) | ControlError::NotUnderWay(_)) => Ok(()),
             Err(error) => Err(StorageError::Io { what: format!("marking run {run}"), why: error.to_string() }.into()),
         }
+    }
+
+    /// The run that holds the unit in a store that is behind, and in what.
+    async fn lags(&self, unit: &Unit) -> Result<Option<(RunId, String)>, UnitsError> {
+        let met = self.met_of(unit);
+        if self.behind(unit).is_none() {
+            return Ok(None);
+        }
+        let Some(record) = self.0.parts.units.get(unit).await? else { return Ok(None) };
+        let (stored, Some(run)) = (record.basis(), record.run) else { return Ok(None) };
+        let behind = |lack| Behind { unit: unit.clone(), stored, met, lack }.to_string();
+        Ok(behind::lack(stored, met).map(|lack| (run, behind(lack))))
     }
 
     fn met_of(&self, unit: &Unit) -> Basis {
@@ -173,6 +225,10 @@ impl Engine {
 }
 
 impl Inner {
+    fn writers(&self) -> MutexGuard<'_, BTreeMap<Target, String>> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn met(&self) -> MutexGuard<'_, BTreeMap<Unit, Basis>> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }

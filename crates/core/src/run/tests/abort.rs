@@ -1,6 +1,7 @@
 //! The end before the end: what is taken back, from where on there is only forward, and for whom a run gives way.
 
 use super::*;
+use crate::observation::Role;
 
 #[test]
 fn an_abort_undoes_newest_first_before_the_point_of_no_return() {
@@ -172,5 +173,43 @@ fn one_that_was_being_taken_back_stands_still_until_a_person_ends_it() {
         assert_eq!(walk.state.commands(), [], "nor when it is resumed");
         walk.push(Event::AbortAsked { by: "ada".into() });
         assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Aborted }]);
+    }
+}
+
+#[test]
+fn a_run_says_whom_it_has_not_promoted_while_it_could_still_lead_the_old_writer_back() {
+    let (west, elsewhere) = (Region::from("west"), Region::from("south"));
+    let mut steps = stopped().state.runbook().steps.clone();
+    steps[2].effect = Effect::Promote { component: component(), region: west.clone() };
+    let other = Effect::Promote { component: "index".into(), region: elsewhere };
+    steps.push(step("other", &["w"], other));
+    assert_eq!(Walk::new(steps.clone()).state.not_yet_promoted(), [], "its undo makes nobody a writer");
+    steps[0].undo = Some(Effect::ResumeWrites { component: component(), region: region() });
+    let target = Target { component: component(), region: Some(west) };
+    let mut walk = Walk::new(steps);
+    walk.done("stop");
+    assert_eq!(walk.state.not_yet_promoted(), [target.clone()]);
+    walk.done("w");
+    walk.start("p", 1);
+    assert_eq!(walk.state.not_yet_promoted(), [], "it is being promoted");
+    walk.give("p", 1, Err(Failure::transient("it is no standby that runs")));
+    assert_eq!(walk.state.not_yet_promoted(), [target], "nothing was done, says its agent");
+    walk.push(overtaken());
+    assert_eq!(walk.state.not_yet_promoted(), [], "it is known");
+}
+
+#[test]
+fn whether_a_copy_is_a_writers_is_told_by_what_it_is_or_was() {
+    let fenced = Role::Fenced { assurance: crate::effect::FenceAssurance::Proven };
+    for (role, is_a_writers) in [
+        (Role::Writer, Some(true)),
+        (fenced, Some(true)),
+        (Role::Down { clean: false, was_writer: true }, Some(true)),
+        (Role::Down { clean: true, was_writer: false }, Some(false)),
+        (Role::Standby { upstream: None, streaming: false }, Some(false)),
+        (Role::Unresponsive, None),
+        (Role::Unknown, None),
+    ] {
+        assert_eq!(role.is_a_writers(), is_a_writers, "{role:?}");
     }
 }

@@ -4,7 +4,8 @@ use super::scene::{Scene, Stage};
 use crate::engine::Control;
 use crate::journal::MemoryJournal;
 use crate::store::MemoryStore;
-use pilotlight_core::effect::Effect;
+use pilotlight_core::effect::{Effect, FenceAssurance};
+use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::run::{Condition, RunResult, StepStatus};
 use pilotlight_driver::fake::Misbehaviour;
@@ -58,4 +59,59 @@ async fn a_run_that_got_further_than_its_records_is_not_taken_back_by_whoever_en
         life.kill().await;
     }
     assert!(lacked > 3, "the copies that lack the change of the writer: {lacked}");
+}
+
+/// No agent has heard a number that the copy lacks. What the target is, is seen: the one that was promoted, and fenced itself
+/// since, is not taken for a standby.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_seen_as_a_writer_bars_the_way_back_whatever_the_numbers_say() {
+    let fenced = Role::Fenced { assurance: FenceAssurance::Proven };
+    let standby = Role::Standby { upstream: Some("east".into()), streaming: false };
+    let (mut lacked, mut led_back) = (0, 0);
+    let seen_as = [(Role::Writer, true), (fenced, true), (standby, false)];
+    for (n, (role, bars)) in (2..40).flat_map(|n| seen_as.clone().map(|seen| (n, seen))) {
+        let (journal, store) = (MemoryJournal::new(), MemoryStore::new());
+        let mut stage = Stage::new(Scene::Switchover);
+        (stage.journal, stage.store) = (Arc::new(journal.clone()), Arc::new(store.clone()));
+        let unit = stage.unit();
+        let first = stage.life().await;
+        let run = stage.start(&first).await;
+        let reached = first.until(&run, "has that many records", |v| v.seq >= n || v.ended.is_some()).await;
+        let copy = (journal.copy(), store.copy());
+        if reached.past_return || first.settled(&run).await.seq <= n {
+            break;
+        }
+        first.kill().await;
+        journal.put_back(&copy.0);
+        store.put_back(&copy.1);
+        let further = |e: &Effect| matches!(e, Effect::AwaitPosition { .. } | Effect::Promote { .. });
+        stage.world.on_effect(further, u32::MAX, Misbehaviour::Fail(FailureKind::Unreachable));
+        let life = stage.life().await;
+        let west = Target { component: "database".into(), region: Some("west".into()) };
+        let seen = State { role: Some(role.clone()), ..State::default() };
+        // Before the run is taken up: what was seen counts from its first moment on.
+        life.engine.saw(&west, &seen);
+        life.engine.recover().await.unwrap();
+        life.engine.overtake(&unit).await.unwrap();
+        let told = life.engine.view(&run).await.unwrap().unwrap();
+        assert_eq!(told.past_return, bars, "record {n}, {role:?}: {told:#?}");
+        life.engine.overtake(&unit).await.expect("it is recorded once");
+        let _ = life.engine.control(&run, Control::Abort, "ada").await;
+        let view = life.settled(&run).await;
+        let undone = view.condition == Condition::Ended { result: RunResult::Undone };
+        assert!(!(undone && bars), "record {n}, {role:?}: {view:#?}");
+        if bars {
+            lacked += 1;
+            assert!(
+                !stage.world.writers("database").contains(&"east".into()),
+                "record {n}: the old writer writes again"
+            );
+        }
+        led_back += usize::from(undone);
+        life.kill().await;
+    }
+    assert!(
+        lacked > 6 && led_back > 3,
+        "copies that lack the promotion: {lacked}; led back beside a standby: {led_back}"
+    );
 }

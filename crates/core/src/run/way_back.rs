@@ -1,0 +1,42 @@
+//! What bars a run from leading the old writer back, beside its own records.
+
+use super::RunState;
+use crate::effect::Effect;
+use crate::observation::{Role, Target};
+
+impl RunState {
+    /// Copies that it is to promote and, as far as its records say, has not tried to, while it could still lead the old writer
+    /// back. A planned move begins beside a standby only, so whoever sees one of these as a writer's copy knows better: the
+    /// records lack the promotion, or somebody else made it.
+    pub fn not_yet_promoted(&self) -> Vec<Target> {
+        if self.ended().is_some() || self.is_past_return() {
+            return Vec::new();
+        }
+        let leads_back = |of: &Effect| {
+            let undos = self.runbook().steps.iter().filter_map(|step| step.undo.as_ref());
+            undos
+                .into_iter()
+                .any(|undo| matches!(undo, Effect::ResumeWrites { .. }) && undo.component() == of.component())
+        };
+        let promotions = self.runbook().steps.iter().map(|step| &step.effect).filter(|effect| leads_back(effect));
+        let target = |effect: &Effect| match effect {
+            Effect::Promote { component, region } => {
+                Some(Target { component: component.clone(), region: Some(region.clone()) })
+            }
+            _ => None,
+        };
+        promotions.filter_map(target).collect()
+    }
+}
+
+impl Role {
+    /// Whether the copy is a writer's, whatever became of it since; `None` where that was not seen.
+    pub fn is_a_writers(&self) -> Option<bool> {
+        match self {
+            Role::Writer | Role::Fenced { .. } => Some(true),
+            Role::Down { was_writer, .. } => Some(*was_writer),
+            Role::Standby { .. } => Some(false),
+            Role::Unresponsive | Role::Unknown => None,
+        }
+    }
+}
