@@ -101,6 +101,8 @@ pub struct Memory {
     heard: u64,
     /// What the driver has proven, by copy.
     proven: BTreeMap<Component, Waits>,
+    /// Whom it was offered last while it had nobody, and when; or when it was proven to wait for them since.
+    lately: Option<(Admitted, Mono)>,
     /// Since when the admitted candidate does not stream.
     gone_since: Option<Mono>,
     /// An agent that starts beside a writer that waits knows nothing of wishes of the agent before it.
@@ -116,8 +118,12 @@ impl Memory {
     }
 
     /// The driver has proven that the copy waits so.
-    pub fn proven(&mut self, component: &Component, waits: &Waits) {
+    pub fn proven(&mut self, component: &Component, waits: &Waits, now: Mono) {
         self.proven.insert(component.clone(), waits.clone());
+        let lately = self.lately.as_mut().filter(|(whom, _)| whom.names.get(component) == waits.candidate.as_ref());
+        if let Some((_, at)) = lately {
+            *at = now;
+        }
     }
 
     /// What was proven of the copy may no longer hold.
@@ -202,6 +208,7 @@ fn keep(ledger: &Ledger, memory: &mut Memory, candidate: &Admitted) -> Step {
     let exposes = policy.guarantee == Guarantee::Bounded && policy.beyond_rpo == BeyondRpo::Expose;
     let renamed = ledger.offered().any(|o| o.region == candidate.region && o.names != candidate.names);
     if policy.guarantee == Guarantee::BestEffort || renamed || ledger.doubled(candidate) || (gone && exposes) {
+        memory.lately = None;
         return ledger.wish(None);
     }
     let why = format!("{} is the candidate", candidate.region);
@@ -211,7 +218,11 @@ fn keep(ledger: &Ledger, memory: &mut Memory, candidate: &Admitted) -> Step {
 /// Nobody may be promoted: admit somebody, or wait for nobody.
 fn unopposed(ledger: &Ledger, memory: &mut Memory) -> Step {
     memory.gone_since = None;
-    let offered = ledger.offered().next().filter(|_| ledger.lease_valid);
+    if let Some(candidate) = ledger.offered().next() {
+        memory.lately = Some((candidate.clone(), ledger.now));
+    }
+    let offered = memory.lately.as_ref().filter(|(whom, at)| ledger.lease_valid && ledger.is_offered(whom, *at));
+    let offered = offered.map(|(whom, _)| whom);
     // Whoever is on the way to be admitted must not arrive when the writer waits for somebody else, or for nobody.
     if let Some((_, on_the_way)) = &memory.admitting
         && (on_the_way.is_none() || on_the_way.as_ref() != offered)
@@ -253,6 +264,13 @@ impl Ledger<'_> {
     fn offered(&self) -> impl Iterator<Item = &Admitted> {
         let wanted = self.policy.guarantee != Guarantee::BestEffort;
         self.view.offered.iter().filter(move |o| wanted && self.streams(o))
+    }
+
+    /// The same, or it was one a moment ago. To make the writer wait ends its standby's stream, so the controller sees a
+    /// standby that does not stream, and says so, when the writer sees it stream again.
+    fn is_offered(&self, candidate: &Admitted, last: Mono) -> bool {
+        let anew = self.view.offered.iter().any(|o| o.region == candidate.region && o.names != candidate.names);
+        !anew && self.now.since(last) < self.policy.lease && self.streams(candidate)
     }
 
     fn streams(&self, candidate: &Admitted) -> bool {

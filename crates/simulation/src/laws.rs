@@ -4,7 +4,7 @@
 
 use crate::place::Place;
 use crate::timeline::Nanos;
-use pilotlight_core::id::EffectKey;
+use pilotlight_core::id::{EffectKey, Epoch};
 use std::collections::{BTreeMap, BTreeSet};
 
 macro_rules! laws {
@@ -68,7 +68,7 @@ laws! {
     /// A run's fence that reaches an agent is begun there within a second, whatever else is under way on the copy.
     FenceAtOnce = "fence-at-once",
     /// Where nothing is amiss, a standby that streams is waited for and named as the candidate within 2.5 seconds, whatever run
-    /// goes on.
+    /// goes on; two seconds later where the writer's agent still has something of an older run under way.
     CandidateComesBack = "candidate-comes-back",
     /// Every run ends or waits for a person.
     RunsEnd = "runs-end",
@@ -124,6 +124,10 @@ pub(crate) struct Laws {
     pub(crate) begun_fences: BTreeSet<EffectKey>,
     /// Since when a writer that could have a candidate has none, and nothing is amiss.
     pub(crate) unopposed_since: Option<Nanos>,
+    /// Since then something of an older run was under way beside it.
+    pub(crate) held_up: bool,
+    /// Effects under way: where, and of which epoch.
+    pub(crate) under_way: BTreeMap<EffectKey, (Place, Epoch)>,
     /// How often each thing that may not be repeated was done.
     pub(crate) done: BTreeMap<String, u32>,
 }

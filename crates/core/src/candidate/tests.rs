@@ -151,7 +151,7 @@ impl World {
                     self.holds.insert(name.clone(), self.acknowledged);
                 }
                 self.waits = waits.clone();
-                self.memory.proven(&component, &waits);
+                self.memory.proven(&component, &waits, self.now);
             }
         }
     }
@@ -339,7 +339,7 @@ fn strict_and_stall_keep_a_candidate_that_is_gone() {
         world.candidate = Some(admitted(&World::region(true), "pl_1"));
         world.waits = Waits { candidate: Some("pl_1".to_owned()), gate: guarantee == Guarantee::Bounded };
         let waits = world.waits.clone();
-        world.memory.proven(&database(), &waits);
+        world.memory.proven(&database(), &waits, world.now);
         for _ in 0..5 {
             world.view = Some(world.view());
             assert_eq!(world.decide(), Step::None, "{guarantee:?} {beyond:?}");
@@ -403,4 +403,46 @@ fn a_name_that_two_use_is_withdrawn() {
     assert_eq!(wish.candidate, None);
     let regions: BTreeSet<&Region> = view.offered.iter().map(|o| &o.region).collect();
     assert_eq!(regions.len(), 1, "it is still offered, and refused");
+}
+
+/// The change itself ends the standby's stream for a moment: what the controller says just then must not undo it.
+#[test]
+fn a_standby_that_the_writer_was_just_made_to_wait_for_is_not_let_go_because_the_controller_saw_its_stream_end() {
+    let lease = World::new(Guarantee::Bounded).plan.policy.lease;
+    let made_to_wait = || {
+        let mut world = World::new(Guarantee::Bounded);
+        world.streams = BTreeMap::from([(World::region(true), "pl_1".to_owned())]);
+        world.view = Some(world.view());
+        let step = world.decide();
+        assert!(matches!(&step, Step::Wait { waits, .. } if waits.candidate.is_some()), "{step:?}");
+        // It has to wait for what an older run has under way, longer than a lease.
+        world.now = world.now + lease * 2;
+        world.carry_out(step);
+        world.view.as_mut().unwrap().offered.clear();
+        world
+    };
+    let names = |step: Step| match step {
+        Step::Wish(wish) => wish.candidate.map(|c| c.names[&database()].clone()),
+        Step::Wait { waits, .. } => panic!("it is made to wait for {waits}"),
+        Step::None => None,
+    };
+    let mut world = made_to_wait();
+    assert_eq!(names(world.decide()).as_deref(), Some("pl_1"), "it streams");
+    assert_eq!(names(world.decide()).as_deref(), Some("pl_1"), "and is wished for until that is granted");
+    world.now = world.now + lease;
+    assert_eq!(names(world.decide()), None, "nobody has offered it for a lease: what is on its way is called back");
+
+    let lets_go = |world: &mut World| matches!(world.decide(), Step::Wait { waits, .. } if waits.for_nobody());
+    let mut world = made_to_wait();
+    world.now = world.now + lease;
+    assert!(lets_go(&mut world), "a lease later");
+    let mut world = made_to_wait();
+    world.streams.clear();
+    assert!(lets_go(&mut world), "it does not stream");
+    let mut world = made_to_wait();
+    world.view.as_mut().unwrap().offered = vec![admitted(&World::region(true), "pl_2")];
+    assert!(lets_go(&mut world), "it is back under another name");
+    let mut world = made_to_wait();
+    world.lease_valid = false;
+    assert!(lets_go(&mut world), "without a lease");
 }

@@ -61,6 +61,7 @@ impl World {
             self.laws.begun_fences.insert(context.key.clone());
         }
         self.check_epoch(if matches!(effect, Effect::Route { .. }) { Place::Outside } else { place }, &context);
+        self.laws.under_way.insert(context.key.clone(), (place, context.epoch));
         let life = if place == Place::East || place == Place::West { self.database(place).life } else { 0 };
         let until = self.now() + nanos(context.deadline);
         let job = Job { place, effect, context, reply, life, until, phase: Phase::default() };
@@ -135,6 +136,7 @@ impl World {
         if !matches!(job.effect, Effect::WriteSentinel { .. }) {
             self.note(|| format!("{} ends {}: {done:?}", job.place.name(), job.context.key));
         }
+        self.laws.under_way.remove(&job.context.key);
         self.dirty.insert(job.reply.process);
         job.reply.send(done);
     }

@@ -34,6 +34,10 @@ const FENCE_WITHIN: Nanos = 1_000_000_000;
 /// waited for and proven.
 const CANDIDATE_WITHIN: Nanos = 2_500_000_000;
 
+/// So long the guard leaves what an older run has under way to end by itself, once something of a newer epoch is to begin
+/// beside it: as a program of a run that was ended, which nobody cuts. The change of what the writer waits for begins after it.
+const OLDER_ENDS_WITHIN: Nanos = 2_000_000_000;
+
 /// A person ends a run that is still under way so long after the last fault.
 const PATIENCE: Nanos = 5_000_000_000;
 
@@ -144,7 +148,9 @@ impl World {
         let lacks = lacks && !self.stands_before_its_writer() && !self.is_made_to_wait();
         let since = lacks.then(|| self.laws.unopposed_since.unwrap_or(now));
         self.laws.unopposed_since = since;
-        if since.is_some_and(|since| now - since > CANDIDATE_WITHIN) {
+        self.laws.held_up = since.is_some() && (self.laws.held_up || self.is_held_up());
+        let within = CANDIDATE_WITHIN + if self.laws.held_up { OLDER_ENDS_WITHIN } else { 0 };
+        if since.is_some_and(|since| now - since > within) {
             let stands = self.disk.unit(|unit| self.stands(unit)).unwrap_or_default();
             let what = format!("the store has not named the standby that streams and is waited for; {stands}");
             self.broke(Law::CandidateComesBack, what);
@@ -164,6 +170,13 @@ impl World {
     /// A standby that went while its writer was being made to wait for it is given up some seconds later.
     fn is_made_to_wait(&self) -> bool {
         self.databases.iter().any(|copy| copy.made_to_wait == Some(copy.life))
+    }
+
+    /// The writer's agent has something under way that a run older than the newest has begun.
+    fn is_held_up(&self) -> bool {
+        let newest = |unit: &UnitRecord| unit.writer.as_ref().and_then(Place::of).zip(Some(unit.epoch));
+        let Some((writer, newest)) = self.disk.unit(newest).flatten() else { return false };
+        self.laws.under_way.values().any(|(place, epoch)| *place == writer && *epoch < newest)
     }
 
     /// Who is named, who is waited for, and who holds the unit.
