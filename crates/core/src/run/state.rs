@@ -153,7 +153,7 @@ impl RunState {
                 self.abort = Some(by.clone());
                 self.paused = None;
             }
-            Event::AbortAsked { .. } => return Err(refuse("the run is being ended already")),
+            Event::AbortAsked { .. } => return Err(refuse(self.why_not_ended_again())),
             Event::Withdrawn { .. } if self.is_unwinding() => return Err(refuse("the run is being ended already")),
             Event::Withdrawn { .. } if self.has_begun() => return Err(refuse("a step has begun")),
             Event::Withdrawn { why, .. } => {

@@ -5,6 +5,17 @@ use crate::effect::Effect;
 use crate::observation::{Role, Target};
 
 impl RunState {
+    /// What is said to whoever ends a run that is being ended.
+    pub(super) fn why_not_ended_again(&self) -> &'static str {
+        match self.held().next() {
+            Some(_) => {
+                "the run is being ended already, and what could not be taken back waits for a person: look at it, then resume \
+                 the run, or skip or approve the step"
+            }
+            None => "the run is being ended already",
+        }
+    }
+
     /// Copies that it is to promote and, as far as its records say, has not tried to, while it could still lead the old writer
     /// back. A planned move begins beside a standby only, so whoever sees one of these as a writer's copy knows better: the
     /// records lack the promotion, or somebody else made it.

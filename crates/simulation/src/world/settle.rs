@@ -104,6 +104,12 @@ impl World {
         })
     }
 
+    /// Somebody has ended the run that holds the unit, and it waits for a person.
+    pub(super) fn is_being_ended(&self) -> bool {
+        let state = self.open_run().and_then(|run| RunState::replay(&self.records(&run)).ok());
+        state.is_some_and(|state| state.is_aborting() && matches!(state.condition(), Condition::Waiting { .. }))
+    }
+
     /// Looks whether everything is at rest; the faults are over by the last of their ends.
     pub(super) fn check(&mut self) {
         let now = self.now();

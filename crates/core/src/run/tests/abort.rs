@@ -213,3 +213,24 @@ fn whether_a_copy_is_a_writers_is_told_by_what_it_is_or_was() {
         assert_eq!(role.is_a_writers(), is_a_writers, "{role:?}");
     }
 }
+
+#[test]
+fn one_that_is_being_ended_and_cannot_take_a_step_back_says_what_leads_on_to_whoever_ends_it_again() {
+    let mut walk = stopped();
+    walk.push(Event::AbortAsked { by: "ada".into() });
+    let refused = |walk: &Walk| {
+        let mut state = walk.state.clone();
+        state.apply(&walk.record(Event::AbortAsked { by: "ada".into() })).unwrap_err().to_string()
+    };
+    assert!(refused(&walk).ends_with("is being ended already"), "it goes on by itself: {}", refused(&walk));
+    walk.push(Event::UndoStarted { step: "stop".into(), attempt: 1 });
+    let unheard = Err(Failure::new(FailureKind::Unreachable, "its agent is not heard"));
+    walk.push(Event::UndoReturned { step: "stop".into(), attempt: 1, result: unheard });
+    assert_eq!(walk.state.commands(), []);
+    assert!(refused(&walk).contains("resume the run"), "{}", refused(&walk));
+    walk.push(Event::Resumed { by: "ada".into() });
+    assert!(matches!(&walk.state.commands()[..], [Command::Undo { step, attempt: 2, .. }] if step.as_str() == "stop"));
+    walk.push(Event::UndoStarted { step: "stop".into(), attempt: 2 });
+    walk.push(Event::UndoReturned { step: "stop".into(), attempt: 2, result: Ok(Outcome::done()) });
+    assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Undone }]);
+}
