@@ -11,7 +11,8 @@
 //! - what a run has taken back here it does not do again, nor is it told that it is done: such an order is from an old copy
 //!   of the controller's journal;
 //! - an opaque command whose end was never recorded is not run again: its outcome is unknown;
-//! - when the record cannot be written, nothing is done, except that a fence is always done first and recorded after.
+//! - when the record cannot be written, nothing is done, except that a fence waits for no record: its epoch is noted beside it,
+//!   and it is answered once that is on disk.
 //!
 //! An idempotent effect costs a disk flush only when it raises the epoch: to find its intent after a crash and to do it
 //! again is the same as to find nothing and to do it again. An opaque command costs two.

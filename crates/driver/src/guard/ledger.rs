@@ -12,6 +12,7 @@ use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ pub struct Ledger {
     book: Arc<Mutex<Book>>,
     medium: Medium,
     clock: Arc<dyn Clock>,
+    /// The epoch of a fence is being noted.
+    notes_beside: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -34,6 +37,7 @@ impl std::fmt::Debug for Ledger {
 }
 
 /// Where the records are kept.
+#[derive(Clone)]
 enum Medium {
     Disk(Arc<Mutex<Log>>),
     Memory(MemoryLog),
@@ -138,7 +142,7 @@ impl Ledger {
         for record in records {
             book.learn(record);
         }
-        Self { book: Arc::new(Mutex::new(book)), medium, clock }
+        Self { book: Arc::new(Mutex::new(book)), medium, clock, notes_beside: Arc::default() }
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
@@ -176,7 +180,7 @@ impl Ledger {
             }
         };
         if let Effect::Fence { .. } = effect {
-            // A full or hung disk must not keep a writer alive: the epoch is recorded after the kill, before the answer.
+            self.note_beside(&context.unit, context.epoch);
             return Ok(Begun::Go(flight));
         }
         let (key, unit, epoch) = (context.key.clone(), context.unit.clone(), context.epoch);
@@ -211,6 +215,27 @@ impl Ledger {
         answer
     }
 
+    /// A full or hung disk must not keep a writer alive: after the kill and before the answer it is made sure that the epoch is
+    /// recorded. Here that is only begun, for a place that dies in between: it must obey no older epoch when it is back. A disk
+    /// that hangs holds one thread for it, however often the fence is tried.
+    fn note_beside(&self, unit: &Unit, epoch: Epoch) {
+        let recorded = lock(&self.book).epochs.get(unit).is_some_and(|e| e.durable >= epoch);
+        if recorded || self.notes_beside.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let write = self.writing(vec![Record::Epoch { unit: unit.clone(), epoch }], true);
+        let notes_beside = Arc::clone(&self.notes_beside);
+        let note = move || {
+            // What came of it is found out when the fence ends.
+            let _ = write();
+            notes_beside.store(false, Ordering::Release);
+        };
+        match &self.medium {
+            Medium::Disk(_) => drop(tokio::task::spawn_blocking(note)),
+            Medium::Memory(_) => note(),
+        }
+    }
+
     async fn persist(&self, unit: &Unit, epoch: Epoch, intent: Option<Record>) -> Result<(), Failure> {
         let mut records = Vec::new();
         if lock(&self.book).epochs.get(unit).is_none_or(|e| e.durable < epoch) {
@@ -226,28 +251,39 @@ impl Ledger {
     }
 
     async fn write(&self, records: Vec<Record>, flush: bool) -> io::Result<()> {
-        let log = match &self.medium {
-            Medium::Disk(log) => Arc::clone(log),
+        let write = self.writing(records, flush);
+        match &self.medium {
+            Medium::Disk(_) => tokio::task::spawn_blocking(write).await.unwrap_or_else(|e| Err(io::Error::other(e))),
+            Medium::Memory(_) => write(),
+        }
+    }
+
+    /// Writes them, whenever it is called: on a disk it blocks.
+    fn writing(&self, mut records: Vec<Record>, flush: bool) -> impl FnOnce() -> io::Result<()> + Send + 'static {
+        let (book, medium) = (Arc::clone(&self.book), self.medium.clone());
+        move || match medium {
             Medium::Memory(log) => {
                 log.append(&records)?;
-                records.into_iter().for_each(|record| lock(&self.book).learn(record));
-                return Ok(());
+                records.into_iter().for_each(|record| lock(&book).learn(record));
+                Ok(())
             }
-        };
-        let book = Arc::clone(&self.book);
-        let write = move || {
-            // The log's lock comes first and is kept, so that a rewrite misses no record that was just appended.
-            let mut log = lock(&log);
-            log.append(&records, flush)?;
-            records.into_iter().for_each(|record| lock(&book).learn(record));
-            if log.records() > 4 * KEYS_KEPT {
-                let all = lock(&book).records();
-                // A file that stays long is no fault; the next record tries again.
-                let _ = log.rewrite(&all);
+            Medium::Disk(log) => {
+                // The log's lock comes first and is kept, so that a rewrite misses no record that was just appended.
+                let mut log = lock(&log);
+                records.retain(|record| !lock(&book).has_epoch(record));
+                if records.is_empty() {
+                    return Ok(());
+                }
+                log.append(&records, flush)?;
+                records.into_iter().for_each(|record| lock(&book).learn(record));
+                if log.records() > 4 * KEYS_KEPT {
+                    let all = lock(&book).records();
+                    // A file that stays long is no fault; the next record tries again.
+                    let _ = log.rewrite(&all);
+                }
+                Ok(())
             }
-            Ok(())
-        };
-        tokio::task::spawn_blocking(write).await.unwrap_or_else(|e| Err(io::Error::other(e)))
+        }
     }
 }
 
@@ -302,6 +338,12 @@ impl Book {
         let (unit, key) = (context.unit.clone(), context.key.clone());
         self.flights.insert(flight.id, UnderWay { unit, epoch: context.epoch, key, superseded, ended });
         Ok(Next::Go(flight))
+    }
+
+    /// It is on disk: two that noted it at the same time wait for one flush.
+    fn has_epoch(&self, record: &Record) -> bool {
+        let Record::Epoch { unit, epoch } = record else { return false };
+        self.epochs.get(unit).is_some_and(|e| e.durable >= *epoch)
     }
 
     /// The same step was undone here, or may have been: what was answered before is true no more, and no run does it again.

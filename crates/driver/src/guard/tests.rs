@@ -269,6 +269,24 @@ async fn a_full_disk_keeps_no_writer_alive_and_no_fence_is_answered_unrecorded()
     assert_eq!(guard.apply(&promote(), &context("late", 1)).await.unwrap_err().kind, FailureKind::Rejected);
 }
 
+/// Or a stale order would be obeyed by a place that has fenced: by a store that went back while the place was down.
+#[tokio::test(start_paused = true)]
+async fn a_place_that_dies_while_it_fences_obeys_no_older_epoch_afterwards() {
+    let (world, folder) = (world(), TempDir::new().unwrap());
+    let fence = Effect::Fence { component: "db".into(), region: "east".into() };
+    let guard = guarded(&world, folder.path());
+    guard.apply(&stop(), &context("stop", 1)).await.unwrap();
+    crash_in(&guard, &fence, &context("fence", 2)).await;
+    drop(guard);
+    // What was begun beside the fence is written by a thread, which keeps the folder until it is done.
+    let open = || Guarded::open(FakeDriver::unguarded(&world), folder.path());
+    let opens = (0..1_000).find_map(|_| open().inspect_err(|_| std::thread::sleep(Duration::from_millis(2))).ok());
+    let guard = opens.expect("the folder is let go");
+    assert_eq!(guard.ledger().epoch(&"payments".into()), Epoch(2));
+    let stale = guard.apply(&promote(), &context("promote", 1)).await.unwrap_err();
+    assert_eq!(stale.kind, FailureKind::Rejected, "{stale}");
+}
+
 fn full_disk(folder: &Path) -> Ledger {
     super::ledger::on_file(folder, std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap())
 }

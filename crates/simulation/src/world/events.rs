@@ -130,6 +130,10 @@ impl World {
             Event::LetterArrives { from, to, letter } => self.letter_arrives(from, to, letter),
             Event::AnswerArrives { answer } => self.answer_arrives(answer),
             Event::Looked { target, reply } => self.looked(&target, reply),
+            // Whoever asked is gone as well.
+            Event::JobGoesOn(job) if !self.powered[job.place.index()] => {
+                self.laws.under_way.remove(&job.context.key);
+            }
             Event::JobGoesOn(job) => self.go_on(*job),
             Event::Dialled { answer, reply } => {
                 self.dirty.insert(reply.process);
