@@ -41,7 +41,7 @@ laws! {
     /// nobody can take its place, as the store has it or, for one that waits for somebody, as its agent was told last. What
     /// is fenced no agent starts by itself.
     WriterHoldsLease = "writer-holds-lease",
-    /// No effect is applied where a newer run has already applied one.
+    /// No effect is applied where a newer run has already applied one; what the DNS authority refuses is none.
     NoOldEpoch = "no-old-epoch",
     /// The loss that is measured from outside is the loss that happened.
     LossIsReported = "loss-is-reported",

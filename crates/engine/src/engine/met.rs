@@ -8,7 +8,7 @@
 //! tells then: one that the run is to promote and that is a writer's already.
 
 use super::steer::ControlError;
-use super::{Active, Engine, Inner};
+use super::{Engine, Inner};
 use crate::executor::Live;
 use crate::storage::StorageError;
 use crate::store::{UnitRecord, UnitsError};
@@ -134,26 +134,37 @@ impl Engine {
     }
 
     /// Records that the run which holds the unit only goes forward, where the store is behind or whom the run is to promote is
-    /// a writer already. Comes before everything that mends the store, after which nobody could tell.
+    /// a writer already; and ends it where a newer run was met, which cannot have begun before this one was over: what is done
+    /// already is done, and nothing more of it may be. Comes before everything that mends the store, after which nobody could
+    /// tell.
     pub async fn overtake(&self, unit: &Unit) -> Result<(), UnitsError> {
         let arrived = self.walked(|state| state.unit() == unit).into_iter();
         let arrived = arrived.filter_map(|(run, live)| Some((run, self.arrived(&live)?))).next();
-        let found = match arrived {
-            Some(found) => Some(found),
-            None => self.lags(unit).await?,
+        let lags = self.lags(unit).await?;
+        let newest = lags.as_ref().map(|_| self.met_of(unit).epoch);
+        let Some((run, why)) = lags.or(arrived) else { return Ok(()) };
+        let Some(live) = self.0.active().get(&run).map(|active| active.live.clone()) else { return Ok(()) };
+        let stands = || {
+            let state = live.state();
+            let outlived = newest.is_some_and(|newest| state.epoch() < newest);
+            let goes_on = state.ended().is_none();
+            (goes_on && !state.is_overtaken(), goes_on && outlived && !state.is_aborting())
         };
-        let Some((run, why)) = found else { return Ok(()) };
-        let known = |active: &Active| active.live.state().is_overtaken() || active.live.state().ended().is_some();
-        if self.0.active().get(&run).is_none_or(known) {
-            return Ok(());
+        if stands().0 {
+            let why = format!("{}: {why}", code::STORE_BEHIND);
+            self.mark(&run, Event::Overtaken { why: why.clone() }).await?;
+            tracing::warn!(%run, "{why}; its records may lack what was done, so nothing of it is taken back");
         }
-        let why = format!("{}: {why}", code::STORE_BEHIND);
-        match self.ask(&run, Event::Overtaken { why: why.clone() }).await {
-            Ok(()) => {
-                tracing::warn!(%run, "{why}; its records may lack what was done, so nothing of it is taken back");
-                Ok(())
-            }
-            Err(ControlError::Illegal(_) | ControlError::NotUnderWay(_)) => Ok(()),
+        if stands().1 {
+            self.mark(&run, Event::AbortAsked { by: self.0.name.clone() }).await?;
+            tracing::warn!(%run, "a newer run was met, so this one was over: it is ended, and everything stays as it is");
+        }
+        Ok(())
+    }
+
+    async fn mark(&self, run: &RunId, event: Event) -> Result<(), UnitsError> {
+        match self.ask(run, event).await {
+            Ok(()) | Err(ControlError::Illegal(_) | ControlError::NotUnderWay(_)) => Ok(()),
             Err(error) => Err(StorageError::Io { what: format!("marking run {run}"), why: error.to_string() }.into()),
         }
     }

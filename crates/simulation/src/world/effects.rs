@@ -60,7 +60,10 @@ impl World {
             self.laws.fences.retain(|fence| fence.key != context.key);
             self.laws.begun_fences.insert(context.key.clone());
         }
-        self.check_epoch(if matches!(effect, Effect::Route { .. }) { Place::Outside } else { place }, &context);
+        // The authority compares epochs itself, so an order that it refuses is no effect: looked at where it takes one.
+        if !matches!(effect, Effect::Route { .. }) {
+            self.check_epoch(place, &context);
+        }
         self.laws.under_way.insert(context.key.clone(), (place, context.epoch));
         let life = if place == Place::East || place == Place::West { self.database(place).life } else { 0 };
         let until = self.now() + nanos(context.deadline);
@@ -448,6 +451,7 @@ impl World {
             return Err(Failure::rejected("the authority has seen a newer epoch"));
         }
         self.name.epoch = epoch;
+        self.check_epoch(Place::Outside, &job.context);
         if self.bug == Some(Bug::NameWithdrawn) && self.name.published {
             self.name.shares.clear();
             self.check_name();

@@ -115,3 +115,42 @@ async fn a_target_that_is_seen_as_a_writer_bars_the_way_back_whatever_the_number
         "copies that lack the promotion: {lacked}; led back beside a standby: {led_back}"
     );
 }
+
+/// A newer run begins only when the one before it is over. What the copy has of that one is neither gone on with nor taken back.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_newer_one_has_followed_is_ended_and_sends_nothing_more() {
+    let mut ended = 0;
+    for n in 2..40 {
+        let (journal, store) = (MemoryJournal::new(), MemoryStore::new());
+        let mut stage = Stage::new(Scene::Switchover);
+        (stage.journal, stage.store) = (Arc::new(journal.clone()), Arc::new(store.clone()));
+        let unit = stage.unit();
+        let first = stage.life().await;
+        let run = stage.start(&first).await;
+        first.until(&run, "has that many records", |v| v.seq >= n || v.ended.is_some()).await;
+        let copy = (journal.copy(), store.copy());
+        if first.settled(&run).await.seq <= n {
+            break;
+        }
+        let mut after = first.engine.unit(&unit).await.unwrap().unwrap().basis();
+        after.epoch = after.epoch.next();
+        first.kill().await;
+        journal.put_back(&copy.0);
+        store.put_back(&copy.1);
+        let life = stage.life().await;
+        life.engine.heard(&unit, after);
+        life.engine.recover().await.unwrap();
+        life.engine.overtake(&unit).await.unwrap();
+        life.engine.overtake(&unit).await.expect("it is ended once");
+        let view = life.settled(&run).await;
+        let Condition::Ended { result } = view.condition else { panic!("record {n}: {view:#?}") };
+        assert_ne!(result, RunResult::Undone, "record {n}");
+        assert!(!stage.world.writers("database").contains(&"east".into()), "record {n}: the old writer writes again");
+        ended += usize::from(result == RunResult::Aborted);
+        let calls = stage.world.calls();
+        tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+        assert_eq!(stage.world.calls(), calls, "record {n}");
+        life.kill().await;
+    }
+    assert!(ended > 10, "{ended}");
+}
