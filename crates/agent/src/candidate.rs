@@ -100,7 +100,7 @@ impl Rounds<'_> {
         match done {
             Ok(_) => {
                 tracing::info!(%component, "waits for {waits} before it acknowledges: {why}");
-                self.memory.proven(&component, &waits, self.agent.clock.mono());
+                self.memory.proven(&component, &waits, agent.clock.mono());
                 self.trouble = None;
             }
             Err(e) if self.trouble.as_ref() != Some(&e.message) => {
