@@ -16,6 +16,8 @@ mod fences;
 mod gates;
 #[path = "postgres/gone.rs"]
 mod gone;
+#[path = "postgres/identities.rs"]
+mod identities;
 #[path = "postgres/looks.rs"]
 mod looks;
 #[path = "postgres/moves.rs"]

@@ -79,7 +79,10 @@ pub fn classify(change: &Change, seen: &Seen) -> Classified {
         return Classified::new(Class::NotCovered, "all rows were removed at once: look at the table by hand");
     }
     if change.key.is_none() {
-        return Classified::new(Class::NotCovered, "the table has no primary key, so the row cannot be found again");
+        return Classified::new(
+            Class::NotCovered,
+            "no primary key or replica identity names its row, so it cannot be found again",
+        );
     }
     match seen.settled {
         Some(true) => return Classified::new(Class::Identical, ""),

@@ -355,9 +355,13 @@ impl Pair {
     }
 
     pub async fn client(&self, region: &str) -> Result<tokio_postgres::Client, String> {
+        self.client_of(region, "postgres").await
+    }
+
+    pub async fn client_of(&self, region: &str, database: &str) -> Result<tokio_postgres::Client, String> {
         let mut config = tokio_postgres::Config::new();
         config.host("127.0.0.1").port(self.server(region).port).user(&self.plan.user).password(PASSWORD);
-        config.dbname("postgres").connect_timeout(Duration::from_secs(2));
+        config.dbname(database).connect_timeout(Duration::from_secs(2));
         let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(|e| format!("{e:?}"))?;
         tokio::spawn(connection);
         Ok(client)

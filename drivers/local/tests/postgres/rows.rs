@@ -87,7 +87,7 @@ async fn listed(pair: &Pair) -> Listed {
     pair.bundles("east").await.remove(0)
 }
 
-async fn judged(pair: &Pair, about: &Bundle) -> Vec<Judged> {
+pub(crate) async fn judged(pair: &Pair, about: &Bundle) -> Vec<Judged> {
     let question = Question::Show { bundle: about.bundle.clone(), from: 0, most: 10_000 };
     match pair.east.rescue(&target("east"), &question).await {
         Ok(Answer::Bundle(shown)) => shown.changes,

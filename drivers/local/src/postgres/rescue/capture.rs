@@ -349,6 +349,9 @@ fn notes(found: &Walk, names: &BTreeMap<Rel, Name>) -> Vec<String> {
     if found.sequences {
         notes.push("sequences were advanced: their values are not in the rows".to_owned());
     }
+    if found.messages {
+        notes.push("logical messages were written (pg_logical_emit_message): they are in the log only".to_owned());
+    }
     if names.values().any(|n| n.elsewhere) {
         notes.push("tables of other databases were touched: their rows are not in the bundle".to_owned());
     }

@@ -36,7 +36,7 @@ const LEFT_OUT: [&str; 9] = [
 ];
 
 /// Settings of the copy; none of the old server's apply. It is thrown away, so nothing of it need be durable.
-const SETTINGS: &str = "listen_addresses = ''\nport = 5432\nwal_level = logical\nmax_replication_slots = 10\n\
+const SETTINGS: &str = "listen_addresses = ''\nport = 5432\nwal_level = logical\nmax_replication_slots = 1000\n\
     max_prepared_transactions = 1000\nmax_locks_per_transaction = 1000\nhot_standby = off\nautovacuum = off\nfsync = off\n\
     full_page_writes = off\nshared_buffers = '32MB'\nmax_wal_size = '64GB'\ncheckpoint_timeout = '1d'\n\
     max_slot_wal_keep_size = -1\njit = off\nlogging_collector = off\nrestart_after_crash = off\narchive_mode = off\n\

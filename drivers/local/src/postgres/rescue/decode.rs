@@ -22,8 +22,17 @@ use std::time::Duration;
 /// Changes asked for at a time; a transaction is never cut.
 const BATCH: u32 = 20_000;
 
-/// Columns of a table's primary key, by schema and table.
-type Keys = BTreeMap<(String, String), Vec<String>>;
+/// What names a row, by schema and table.
+type Keys = BTreeMap<(String, String), Identity>;
+
+/// What names a row of a table: its replica identity where that is an index, else its primary key.
+#[derive(Debug, Default)]
+struct Identity {
+    columns: Vec<String>,
+    /// The log says of a change how its row was called before. It does not where the replica identity is `NOTHING`, or is a
+    /// primary key that is deferrable: what the new row is called may then be another row's name.
+    told: bool,
+}
 
 /// What became of the rows of a tail.
 pub(super) struct Decoded {
@@ -63,12 +72,10 @@ impl PostgresDriver {
             ));
         };
         let keys = keys(&session, work).await?;
-        let wanted: BTreeSet<u32> = found.commits.iter().map(|c| c.xid).collect();
         let mut reading = Reading {
             plan: &self.plan.rescue,
-            found,
             keys: &keys,
-            wanted,
+            wanted: found.commits.iter().map(|c| (c.xid, c)).collect(),
             changes: Vec::new(),
             seen: BTreeSet::new(),
             withheld: 0,
@@ -83,7 +90,9 @@ impl PostgresDriver {
         let keyless: BTreeSet<String> = changes.iter().filter(|c| c.key.is_none()).map(Change::name).collect();
         if !keyless.is_empty() {
             let tables = keyless.into_iter().collect::<Vec<_>>().join(", ");
-            notes.push(format!("without a primary key or replica identity a row cannot be found again: {tables}"));
+            notes.push(format!(
+                "without a primary key or a replica identity that names one row it cannot be found again: {tables}"
+            ));
         }
         let files = self.write_rows(folder, &changes, work)?;
         let transactions = changes.iter().map(|c| c.transaction).collect::<BTreeSet<_>>().len() as u64;
@@ -119,17 +128,23 @@ async fn slot(session: &Session, work: &Work<'_>) -> Result<Option<Lsn>, Failure
     Ok(row.and_then(|r| column(r, "at")).and_then(|l| l.parse().ok()))
 }
 
+/// Columns that an index only carries along (`INCLUDE`) name nothing.
 async fn keys(session: &Session, work: &Work<'_>) -> Result<Keys, Failure> {
-    let sql = "SELECT n.nspname, c.relname, a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
-        JOIN pg_namespace n ON n.oid = c.relnamespace \
-        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indisprimary";
+    let sql = "SELECT n.nspname, c.relname, a.attname, c.relreplident = 'f' OR (c.relreplident = 'i' AND i.indisreplident) \
+        OR (c.relreplident = 'd' AND i.indimmediate) AS told FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+        JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid \
+        AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) WHERE CASE WHEN c.relreplident = 'i' \
+        AND EXISTS (SELECT 1 FROM pg_index o WHERE o.indrelid = c.oid AND o.indisreplident) \
+        THEN i.indisreplident ELSE i.indisprimary END";
     let rows = session.rows(sql, work.left(), false).await.map_err(|e| unread("the keys of tables", e))?;
     let mut keys = Keys::new();
     for row in &rows {
         if let (Some(schema), Some(table), Some(name)) =
             (column(row, "nspname"), column(row, "relname"), column(row, "attname"))
         {
-            keys.entry((schema.to_owned(), table.to_owned())).or_default().push(name.to_owned());
+            let identity = keys.entry((schema.to_owned(), table.to_owned())).or_default();
+            identity.columns.push(name.to_owned());
+            identity.told = column(row, "told") == Some("t");
         }
     }
     Ok(keys)
@@ -138,9 +153,8 @@ async fn keys(session: &Session, work: &Work<'_>) -> Result<Keys, Failure> {
 /// The stream of changes while it is read.
 struct Reading<'a> {
     plan: &'a pilotlight_core::plan::RescuePlan,
-    found: &'a Walk,
     keys: &'a Keys,
-    wanted: BTreeSet<u32>,
+    wanted: BTreeMap<u32, &'a walk::RawCommit>,
     changes: Vec<Change>,
     /// Transactions that were told.
     seen: BTreeSet<u32>,
@@ -163,17 +177,16 @@ impl Reading<'_> {
                 let xid = column(row, "xid").and_then(|x| x.parse().ok());
                 let data = row.try_get("data").ok().flatten().unwrap_or_default();
                 let line = parse::read(data).ok_or_else(|| unread("a line is not understood", data))?;
-                if let Some(xid) = xid.filter(|xid| self.wanted.contains(xid)) {
-                    self.take(xid, line);
+                if let Some(commit) = xid.and_then(|xid: u32| self.wanted.get(&xid).copied()) {
+                    self.take(commit, line);
                 }
             }
         }
     }
 
-    fn take(&mut self, xid: u32, line: Line) {
+    fn take(&mut self, commit: &walk::RawCommit, line: Line) {
+        let (xid, position, at) = (commit.xid, commit.lsn.to_string(), commit.at);
         self.seen.insert(xid);
-        let commit = self.found.commits.iter().find(|c| c.xid == xid);
-        let (position, at) = commit.map(|c| (c.lsn.to_string(), c.at)).unwrap_or_default();
         match line {
             Line::Begin | Line::Other => {}
             Line::Commit(at) => self.date(xid, at.as_deref().and_then(walk::time)),
@@ -196,8 +209,8 @@ impl Reading<'_> {
 
     fn change(&self, xid: u32, position: &str, at: Option<Wall>, raw: RawChange) -> Change {
         let RawChange { schema, table, kind, old, new } = raw;
-        let columns = self.keys.get(&(schema.clone(), table.clone()));
-        let key = key(kind, columns.map(Vec::as_slice), old.as_ref(), new.as_ref());
+        let identity = self.keys.get(&(schema.clone(), table.clone()));
+        let key = identity.and_then(|identity| key(kind, identity, old.as_ref(), new.as_ref()));
         Change { transaction: u64::from(xid), position: position.to_owned(), at, schema, table, kind, key, old, new }
     }
 
@@ -215,26 +228,15 @@ impl Reading<'_> {
     }
 }
 
-/// The key of the row before the change: the primary key where all of it is told, else what the log names a row by.
-fn key(kind: Kind, columns: Option<&[String]>, old: Option<&Row>, new: Option<&Row>) -> Option<Row> {
-    let row = old.or(new)?;
-    let part = |columns: &[String]| -> Option<Row> {
-        let pair = |name: &String| match row.get(name)? {
-            Datum::Text(text) => Some((name.clone(), Datum::Text(text.clone()))),
-            Datum::Null | Datum::Unchanged { .. } => None,
-        };
-        columns.iter().map(pair).collect()
+/// The key of the row before the change; none where the log does not tell all of it. That the whole old row is told
+/// (`REPLICA IDENTITY FULL`) is no key: others may be like it, and it is told without what is NULL in it.
+fn key(kind: Kind, identity: &Identity, old: Option<&Row>, new: Option<&Row>) -> Option<Row> {
+    let row = old.or(new).filter(|_| identity.told || kind == Kind::Insert)?;
+    let pair = |name: &String| match row.get(name)? {
+        Datum::Text(text) => Some((name.clone(), Datum::Text(text.clone()))),
+        Datum::Null | Datum::Unchanged { .. } => None,
     };
-    match columns {
-        Some(columns) => part(columns),
-        // Another unique index is the replica identity: then only its columns are told of the old row, none of them NULL.
-        None if matches!(kind, Kind::Update | Kind::Delete)
-            && old.is_some_and(|o| new.is_none_or(|n| o.len() < n.len())) =>
-        {
-            old.filter(|row| row.values().all(|d| matches!(d, Datum::Text(_)))).cloned()
-        }
-        None => None,
-    }
+    identity.columns.iter().map(pair).collect()
 }
 
 /// Lost transactions whose rows were not told, although they touched tables of the decoded database.
@@ -263,18 +265,19 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_named_by_its_primary_key_before_the_change() {
-        let id = ["id".to_owned()];
+    fn a_row_is_named_by_its_key_before_the_change() {
+        let of = |name: &str, told| Identity { columns: vec![name.to_owned()], told };
         let (one, whole, moved) =
             (row(&[("id", "1")]), row(&[("id", "1"), ("v", "a")]), row(&[("id", "7"), ("v", "a")]));
-        let id = Some(id.as_slice());
-        assert_eq!(key(Kind::Insert, id, None, Some(&whole)), Some(one.clone()));
-        assert_eq!(key(Kind::Update, id, Some(&one), Some(&moved)), Some(one.clone()));
-        assert_eq!(key(Kind::Update, id, Some(&whole), Some(&moved)), Some(one.clone()), "the whole old row is told");
-        assert_eq!(key(Kind::Delete, id, Some(&one), None), Some(one.clone()));
-        assert_eq!(key(Kind::Delete, id, None, None), None);
-        assert_eq!(key(Kind::Insert, None, None, Some(&whole)), None, "no key at all");
-        assert_eq!(key(Kind::Update, None, Some(&one), Some(&moved)), Some(one), "another unique index");
-        assert_eq!(key(Kind::Update, None, Some(&whole), Some(&moved)), None, "the whole row names nothing");
+        let id = of("id", true);
+        assert_eq!(key(Kind::Insert, &id, None, Some(&whole)), Some(one.clone()));
+        assert_eq!(key(Kind::Update, &id, Some(&one), Some(&moved)), Some(one.clone()));
+        assert_eq!(key(Kind::Update, &id, Some(&whole), Some(&moved)), Some(one.clone()), "the whole old row is told");
+        assert_eq!(key(Kind::Delete, &id, Some(&one), None), Some(one.clone()));
+        assert_eq!(key(Kind::Delete, &id, None, None), None);
+        assert_eq!(key(Kind::Update, &of("v", true), Some(&one), Some(&moved)), None, "named by what is not its key");
+        let silent = of("id", false);
+        assert_eq!(key(Kind::Insert, &silent, None, Some(&whole)), Some(one));
+        assert_eq!(key(Kind::Update, &silent, None, Some(&moved)), None, "it may have had another name");
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Walk {
     pub(super) horizon: Option<u32>,
     /// A sequence was advanced after the fork.
     pub(super) sequences: bool,
+    /// Logical messages of others than Pilotlight were written after the fork.
+    pub(super) messages: bool,
     /// A transaction was prepared after the fork and not seen to end.
     pub(super) prepared: BTreeSet<u32>,
     /// The first number that was not given out yet at some place inside the walked log: what has it or a later one began
@@ -82,12 +84,14 @@ pub(super) async fn read(stretch: &Stretch<'_>, work: &Work<'_>, mut take: impl 
     let stdout = child.stdout.take().ok_or_else(|| Failure::transient("pg_waldump has no output"))?;
     let mut stderr = child.stderr.take().ok_or_else(|| Failure::transient("pg_waldump has no output"))?;
     let reading = async {
-        let mut lines = BufReader::new(stdout).lines();
-        while let Some(line) = lines.next_line().await.map_err(lost)? {
-            take(&line);
+        // Names of messages, prepared transactions and restore points are in the letters of their database.
+        let mut lines = BufReader::new(stdout).split(b'\n');
+        while let Some(line) = lines.next_segment().await.map_err(lost)? {
+            take(&String::from_utf8_lossy(&line));
         }
-        let mut complaint = String::new();
-        stderr.read_to_string(&mut complaint).await.map_err(lost)?;
+        let mut complaint = Vec::new();
+        stderr.read_to_end(&mut complaint).await.map_err(lost)?;
+        let complaint = String::from_utf8_lossy(&complaint).into_owned();
         Ok::<_, Failure>((child.wait().await.map_err(lost)?, complaint))
     };
     let (status, complaint) = tokio::select! {
@@ -158,6 +162,9 @@ impl Walk {
             "Heap" | "Heap2" => self.touch(&record),
             "Transaction" => self.transaction(&record),
             "Sequence" => self.sequences |= record.lsn >= self.fork,
+            "LogicalMessage" => {
+                self.messages |= record.lsn >= self.fork && !record.text.contains("prefix \"pilotlight\"");
+            }
             _ => {}
         }
     }
@@ -167,7 +174,8 @@ impl Walk {
         let word = words.next().unwrap_or_default();
         let (kind, times) = match word {
             "INSERT" => (0, 1),
-            "MULTI_INSERT" => (0, words.find_map(|w| w.parse().ok()).unwrap_or(1)),
+            // `5 tuples flags 0x02`; from PostgreSQL 16 on `ntuples: 5, flags: 0x02`.
+            "MULTI_INSERT" => (0, words.find_map(|w| w.trim_end_matches(',').parse().ok()).unwrap_or(1)),
             "UPDATE" | "HOT_UPDATE" => (1, 1),
             "DELETE" => (2, 1),
             _ => return,
@@ -271,6 +279,18 @@ rmgr: Transaction len (rec/tot):     46/    46, tx:        733, lsn: 0/0154BDA0,
         assert_eq!((commit.xid, commit.lsn.to_string().as_str()), (731, "0/154BD90"));
         assert_eq!(commit.touched, BTreeMap::from([((1663, 5, 16385), [0, 1, 0]), ((1663, 5, 16390), [5, 0, 0])]));
         assert_eq!(commit.at.map(show_wall).as_deref(), Some("2026-11-26T07:20:53.656Z"));
+    }
+
+    #[test]
+    fn rows_inserted_at_once_are_counted_as_each_release_tells_them() {
+        for told in ["MULTI_INSERT+INIT 5 tuples flags 0x02", "MULTI_INSERT+INIT ntuples: 5, flags: 0x02"] {
+            let mut walk = Walk::new(Lsn(0));
+            walk.take(&format!(
+                "rmgr: Heap2 len (rec/tot): 1/ 1, tx: 732, lsn: 0/00000010, prev 0/0, desc: {told}, blkref #0: rel 1663/5/16390 blk 7"
+            ));
+            walk.take("rmgr: Transaction len (rec/tot): 1/ 1, tx: 732, lsn: 0/00000020, prev 0/0, desc: COMMIT 2026-11-26 07:20:53.656459 UTC");
+            assert_eq!(walk.commits[0].touched, BTreeMap::from([((1663, 5, 16390), [5, 0, 0])]), "{told}");
+        }
     }
 
     #[test]

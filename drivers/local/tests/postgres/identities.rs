@@ -1,0 +1,148 @@
+//! Rows of tables that name their rows in unusual ways: what of them comes back, and what is left to a person.
+
+use crate::pair::{Pair, eventually};
+use crate::rows::{apply, captured, fail_over, judged, run};
+use pilotlight_core::rescue::{Change, Class, Kind, Rows};
+use tokio_postgres::SimpleQueryMessage;
+
+const TABLES: &str = "
+    CREATE TABLE loose (a int, b text, c text); ALTER TABLE loose REPLICA IDENTITY FULL;
+    INSERT INTO loose VALUES (1, 'x', NULL), (1, 'x', 'other'), (2, 'twice', 'v'), (2, 'twice', 'v'), (3, 'y', NULL), (3, 'y', 'z');
+    CREATE TABLE covering (id int, v text, PRIMARY KEY (id) INCLUDE (v));
+    INSERT INTO covering VALUES (1, 'a'), (2, 'b');
+    CREATE TABLE coded (id int PRIMARY KEY, code text NOT NULL, v text);
+    CREATE UNIQUE INDEX coded_code ON coded (code); ALTER TABLE coded REPLICA IDENTITY USING INDEX coded_code;
+    INSERT INTO coded VALUES (1, 'one', 'a'), (2, 'two', 'b');
+    CREATE TABLE silent (id int PRIMARY KEY, v text); ALTER TABLE silent REPLICA IDENTITY NOTHING;
+    INSERT INTO silent VALUES (1, 'a'), (2, 'b');";
+
+const ALL: [&str; 4] = ["loose", "covering", "coded", "silent"];
+
+/// Everything that is in the tables, as text.
+async fn content(pair: &Pair, region: &str) -> Vec<String> {
+    let client = pair.client(region).await.unwrap();
+    let mut all = Vec::new();
+    for table in ALL {
+        let sql = format!("SELECT '{table} ' || t::text FROM {table} t ORDER BY 1");
+        let rows = client.simple_query(&sql).await.unwrap().into_iter();
+        all.extend(
+            rows.filter_map(
+                |m| if let SimpleQueryMessage::Row(row) = m { row.get(0).map(str::to_owned) } else { None },
+            ),
+        );
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_names_one_row_is_applied_to_it() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    run(&pair, "east", TABLES).await;
+    eventually("the tables arrive", || async {
+        let client = pair.client("west").await.unwrap();
+        let count = client.query_one("SELECT count(*) FROM silent", &[]).await.map(|r| r.get::<_, i64>(0));
+        if matches!(count, Ok(2)) { Ok(()) } else { Err(format!("{count:?}")) }
+    })
+    .await;
+    pair.keep_ready().await;
+    pair.sever().await;
+    pair.keep_ready().await;
+    let before = content(&pair, "west").await;
+    for sql in [
+        "UPDATE loose SET c = 'lost' WHERE a = 1 AND c IS NULL",
+        "DELETE FROM loose WHERE ctid = (SELECT min(ctid) FROM loose WHERE a = 2)",
+        "DELETE FROM loose WHERE a = 3 AND c IS NULL",
+        "UPDATE covering SET v = 'lost' WHERE id = 1",
+        "INSERT INTO covering VALUES (3, NULL)",
+        "UPDATE covering SET v = 'lost' WHERE id = 3",
+        "UPDATE coded SET id = 7 WHERE code = 'one'",
+        "UPDATE coded SET id = 1, v = 'lost' WHERE code = 'two'",
+        "INSERT INTO coded VALUES (9, 'nine', 'c')",
+        "UPDATE coded SET code = 'ten', v = 'lost' WHERE id = 9",
+        "INSERT INTO silent VALUES (3, 'c')",
+        "DELETE FROM silent WHERE id = 2",
+        "UPDATE silent SET id = 2 WHERE id = 1",
+    ] {
+        run(&pair, "east", sql).await;
+    }
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    assert!(about.notes.iter().any(|n| n.contains("public.loose") && n.contains("public.silent")), "{:?}", about.notes);
+    apply(&pair, &about, None).await.unwrap();
+    let told: Vec<(String, Kind, Class)> = judged(&pair, &about)
+        .await
+        .into_iter()
+        .map(|j| (Change::name(&j.change), j.change.kind, j.judgement.unwrap().class))
+        .collect();
+    let told: Vec<(&str, Kind, Class)> = told.iter().map(|(t, k, c)| (t.as_str(), *k, *c)).collect();
+    let (loose, covering, coded, silent) = ("public.loose", "public.covering", "public.coded", "public.silent");
+    let expected = [
+        (loose, Kind::Update, Class::NotCovered),
+        (loose, Kind::Delete, Class::NotCovered),
+        (loose, Kind::Delete, Class::NotCovered),
+        (covering, Kind::Update, Class::Absent),
+        (covering, Kind::Insert, Class::Absent),
+        (covering, Kind::Update, Class::Absent),
+        (coded, Kind::Update, Class::Absent),
+        (coded, Kind::Update, Class::Absent),
+        (coded, Kind::Insert, Class::Absent),
+        (coded, Kind::Update, Class::Absent),
+        (silent, Kind::Insert, Class::Absent),
+        (silent, Kind::Delete, Class::NotCovered),
+        (silent, Kind::Update, Class::NotCovered),
+    ];
+    assert_eq!(told, expected);
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    let after = content(&pair, "west").await;
+    let gone: Vec<&String> = before.iter().filter(|row| !after.contains(row)).collect();
+    let new: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
+    assert_eq!(gone, ["covering (1,a)", "coded (1,one,a)", "coded (2,two,b)"]);
+    let expected = [
+        "covering (1,lost)",
+        "covering (3,lost)",
+        "coded (1,two,lost)",
+        "coded (7,one,a)",
+        "coded (9,ten,lost)",
+        "silent (3,c)",
+    ];
+    assert_eq!(new, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_holds_more_than_rows_is_read_to_its_end() {
+    let pair = Pair::bare_rescuing(Pair::rows()).await;
+    pair.start_writer().await;
+    run(&pair, "east", "ALTER SYSTEM SET max_replication_slots = 40").await;
+    run(&pair, "east", "ALTER SYSTEM SET max_prepared_transactions = 10").await;
+    pair.stop("east").await.unwrap();
+    pair.resume("east").await.unwrap();
+    // More slots than a server has by default, and a database whose letters are no UTF-8.
+    run(&pair, "east", "SELECT pg_create_physical_replication_slot('other_' || n) FROM generate_series(1, 15) n").await;
+    run(&pair, "east", "CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C'").await;
+    let (port, clone) = (pair.server("east").port, pair.new_server("west"));
+    pilotlight_local::postgres::cluster::clone(&clone, "127.0.0.1", port).await.unwrap();
+    pair.rejoin("west", "east").await.unwrap();
+    pair.streams("west").await;
+    pair.follows_by("east").await;
+    pair.keep_ready().await;
+    pair.sever().await;
+    pair.keep_ready().await;
+    run(&pair, "east", "BEGIN; INSERT INTO paid VALUES (1); PREPARE TRANSACTION 'one'").await;
+    run(&pair, "east", "COMMIT PREPARED 'one'").await;
+    run(&pair, "east", "BEGIN; INSERT INTO paid VALUES (2); PREPARE TRANSACTION 'two'").await;
+    run(&pair, "east", "SELECT pg_logical_emit_message(true, 'outbox', 'a parcel for mara')").await;
+    let latin = pair.client_of("east", "latin").await.unwrap();
+    latin.batch_execute("SELECT pg_logical_emit_message(false, 'größe', 'x')").await.unwrap();
+    pair.pay("east", 3).await.unwrap();
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    println!("{about:?}");
+    assert_eq!(about.rows, Rows::Kept { changes: 2, transactions: 2 });
+    for told in ["prepared and not ended", "messages"] {
+        assert!(about.notes.iter().any(|n| n.contains(told)), "{told}: {:?}", about.notes);
+    }
+    pair.rejoin("east", "west").await.unwrap();
+    pair.streams("east").await;
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    assert_eq!(pair.paid("west").await, [1, 3].into());
+}
