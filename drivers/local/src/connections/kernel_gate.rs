@@ -15,6 +15,9 @@ const RUN_ALLOWANCE: Duration = Duration::from_millis(50);
 /// The longest lease the kernel is told of: a writer without a candidate needs none, and is renewed all the same.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
+/// A closed fence is set up again so often: nobody orders it twice, and the machine's rules may have been flushed since.
+const CLOSE_AGAIN: Duration = Duration::from_secs(1);
+
 /// Before another try when the kernel took nothing.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -137,7 +140,7 @@ impl Keeper {
         }
     }
 
-    /// The newest order that is not carried out; `None` at the end.
+    /// The newest order that is not carried out, or one that is to be carried out again; `None` at the end.
     fn next(&self, done: u64, again: bool) -> Option<(Wanted, u64)> {
         let mut order = self.desk.lock();
         if again && !order.end {
@@ -145,7 +148,16 @@ impl Keeper {
             order = paused.unwrap_or_else(PoisonError::into_inner).0;
         }
         while order.number == done && !order.end {
-            order = self.desk.changed.wait(order).unwrap_or_else(PoisonError::into_inner);
+            if order.wanted == Wanted::Closed {
+                let waited = self.desk.changed.wait_timeout(order, CLOSE_AGAIN);
+                let (same, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                order = same;
+                if waited.timed_out() {
+                    break;
+                }
+            } else {
+                order = self.desk.changed.wait(order).unwrap_or_else(PoisonError::into_inner);
+            }
         }
         (!order.end).then_some((order.wanted, order.number))
     }
@@ -154,10 +166,7 @@ impl Keeper {
         match wanted {
             Wanted::Nothing => Ok(()),
             Wanted::Lifted => self.lease.lift(),
-            Wanted::Closed => {
-                self.lease.arm()?;
-                self.lease.close()
-            }
+            Wanted::Closed => self.lease.close(),
             Wanted::Until(until) => self.allow(until),
         }
     }

@@ -6,6 +6,8 @@
 //! arrives, and a client that waits for it learns at once that it will not come (dropped, it would wait for ever). Our own sessions carry a mark, and the hosts of the other regions' servers are let through,
 //! because copies must go on following.
 //!
+//! Each order sets up all of it again, because others flush the rules of a machine.
+//!
 //! Border: only what comes in at this machine or goes out of it, in the network namespace of the agent. Packets that it forwards
 //! would be known by nothing but the port behind the forwarding, which other servers have too.
 
@@ -56,17 +58,9 @@ impl KernelLease {
         self.run("take the rules", &["-c", "-f", "-"], &self.rules("")).map(|_| ())
     }
 
-    /// Sets the fence up, closed. One that stands already is left as it is, open or not.
+    /// Sets the fence up, closed. One that stands already stays open or not, as it is.
     pub fn arm(&self) -> Result<(), FenceError> {
-        if self.is_armed()? {
-            return Ok(());
-        }
-        self.set_up("")
-    }
-
-    /// `open` is what its set holds from the beginning.
-    fn set_up(&self, open: &str) -> Result<(), FenceError> {
-        self.run("set up the fence", &["-f", "-"], &self.rules(open)).map(|_| ())
+        self.run("set up the fence", &["-f", "-"], &self.rules("")).map(|_| ())
     }
 
     /// Clients may pass for so long from now on; where no fence stands it is set up open, so that nobody who is at work
@@ -74,27 +68,21 @@ impl KernelLease {
     pub fn allow_for(&self, left: Duration) -> Result<(), FenceError> {
         let milliseconds = left.as_millis();
         if milliseconds == 0 {
-            self.arm()?;
             return self.close();
         }
-        // In one transaction, because an element that is there keeps its old timeout when it is added again.
+        // An element that is there keeps its old timeout when it is added again.
         let (table, port) = (&self.table, self.port);
         let renewal = format!(
             "add element inet {table} open {{ {port} }}\n\
              delete element inet {table} open {{ {port} }}\n\
              add element inet {table} open {{ {port} timeout {milliseconds}ms }}\n"
         );
-        match self.run("renew the lease of the connections", &["-f", "-"], &renewal) {
-            Err(FenceError::Refused { said, .. }) if said.contains(ABSENT) => {
-                self.set_up(&format!(" elements = {{ {port} timeout {milliseconds}ms }}"))
-            }
-            done => done.map(|_| ()),
-        }
+        self.run("renew the lease of the connections", &["-f", "-"], &self.rules(&renewal)).map(|_| ())
     }
 
     /// Nobody passes from now on.
     pub fn close(&self) -> Result<(), FenceError> {
-        let text = format!("flush set inet {} open\n", self.table);
+        let text = self.rules(&format!("flush set inet {} open\n", self.table));
         self.run("close the fence", &["-f", "-"], &text).map(|_| ())
     }
 
@@ -128,39 +116,43 @@ impl KernelLease {
         open
     }
 
-    /// The whole table; `open` is what its set holds from the beginning.
-    fn rules(&self, open: &str) -> String {
-        let (table, port) = (&self.table, self.port);
-        let mut sets = String::new();
+    /// The whole table, whatever is left of it: one transaction of the kernel, in which packets see the old rules or the new
+    /// ones. Somebody may have flushed them, as a reload of a machine's own rules does; those that stand may be of another
+    /// plan. `then` is done with its set of open ports, which keeps what it holds.
+    fn rules(&self, then: &str) -> String {
+        let (table, port) = (format!("inet {}", self.table), self.port);
+        let mut text = format!(
+            "add table {table}
+add set {table} open {{ type inet_service; flags timeout; }}
+add chain {table} in {{ type filter hook input priority 0; policy accept; }}
+add chain {table} out {{ type filter hook output priority 0; policy accept; }}
+flush chain {table} in
+flush chain {table} out
+"
+        );
         let (mut from_peers, mut to_peers) = (String::new(), String::new());
         for (set, kind, family, v4) in [("peers4", "ipv4_addr", "ip", true), ("peers6", "ipv6_addr", "ip6", false)] {
             let hosts: Vec<String> = self.peers.iter().filter(|p| p.is_ipv4() == v4).map(ToString::to_string).collect();
             if hosts.is_empty() {
                 continue;
             }
-            let _ = writeln!(sets, "  set {set} {{ type {kind}; elements = {{ {} }} }}", hosts.join(", "));
-            let _ = writeln!(from_peers, "    tcp dport {port} {family} saddr @{set} accept");
-            let _ = writeln!(to_peers, "    tcp sport {port} {family} daddr @{set} accept");
+            let _ = writeln!(text, "add set {table} {set} {{ type {kind}; }}\nflush set {table} {set}");
+            let _ = writeln!(text, "add element {table} {set} {{ {} }}", hosts.join(", "));
+            let _ = writeln!(from_peers, "add rule {table} in tcp dport {port} {family} saddr @{set} accept");
+            let _ = writeln!(to_peers, "add rule {table} out tcp sport {port} {family} daddr @{set} accept");
         }
         // The mark of a packet crosses the loopback; its answers are known by the mark of their connection.
-        format!(
-            "table inet {table} {{
-  set open {{ type inet_service; flags timeout;{open} }}
-{sets}  chain in {{
-    type filter hook input priority 0; policy accept;
-    tcp dport {port} meta mark {OWN_MARK:#x} accept
-{from_peers}    tcp dport {port} tcp dport != @open reject with tcp reset
-  }}
-  chain out {{
-    type filter hook output priority 0; policy accept;
-    tcp dport {port} meta mark {OWN_MARK:#x} ct mark set {OWN_MARK:#x}
-    tcp sport {port} ct mark {OWN_MARK:#x} accept
-{to_peers}    tcp sport {port} tcp flags & rst == rst accept
-    tcp sport {port} tcp sport != @open tcp flags set rst
-  }}
-}}
-"
-        )
+        let _ = write!(
+            text,
+            "add rule {table} in tcp dport {port} meta mark {OWN_MARK:#x} accept
+{from_peers}add rule {table} in tcp dport {port} tcp dport != @open reject with tcp reset
+add rule {table} out tcp dport {port} meta mark {OWN_MARK:#x} ct mark set {OWN_MARK:#x}
+add rule {table} out tcp sport {port} ct mark {OWN_MARK:#x} accept
+{to_peers}add rule {table} out tcp sport {port} tcp flags & rst == rst accept
+add rule {table} out tcp sport {port} tcp sport != @open tcp flags set rst
+{then}"
+        );
+        text
     }
 
     fn run(&self, what: &'static str, args: &[&str], input: &str) -> Result<String, FenceError> {
@@ -194,7 +186,7 @@ mod tests {
     #[test]
     fn names_of_components_become_names_of_tables() {
         let fence = KernelLease::new("pay-ments.db", 5432, []);
-        assert!(fence.rules("").starts_with("table inet pilotlight_pay_ments_db_5432 {"));
+        assert!(fence.rules("").starts_with("add table inet pilotlight_pay_ments_db_5432\n"));
     }
 
     #[test]
@@ -202,7 +194,7 @@ mod tests {
         let peers = ["fd00::2", "10.0.0.2", "10.0.0.2"].map(|p| p.parse().unwrap());
         let fence = KernelLease::new("db", 5432, peers);
         let rules = fence.rules("");
-        assert!(rules.contains("set peers4 { type ipv4_addr; elements = { 10.0.0.2 } }"), "{rules}");
+        assert!(rules.contains("add element inet pilotlight_db_5432 peers4 { 10.0.0.2 }"), "{rules}");
         assert!(rules.contains("tcp dport 5432 ip6 saddr @peers6 accept"), "{rules}");
         assert!(rules.contains("tcp sport 5432 ip daddr @peers4 accept"), "{rules}");
         assert_eq!(fence.bypasses().len(), 4);

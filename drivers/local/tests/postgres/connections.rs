@@ -130,3 +130,42 @@ async fn the_agents_gate_keeps_the_kernels_lease() {
     .await;
     eventually("an open fence", passes).await;
 }
+
+fn nft(words: &str) {
+    let done = Command::new("nft").args(words.split(' ')).status();
+    assert!(done.is_ok_and(|status| status.success()), "nft {words}");
+}
+
+/// As a reload of the machine's own rules does, which begins with a flush.
+#[tokio::test]
+async fn a_fence_whose_rules_somebody_took_away_is_there_again() {
+    let Some((pair, lease)) = fenced().await else { return };
+    let table = format!("inet pilotlight_database_{}", pair.server("east").port);
+    let ways = ["flush ruleset".to_owned(), format!("flush table {table}"), format!("flush chain {table} in")];
+    let gate = KernelGate::start(lease, "database", Arc::new(SystemClock)).expect("its thread");
+    let passes = || async { pair.pay("east", now().0.as_nanos() as u64).await };
+    let held_back = || async {
+        match passes().await {
+            Ok(()) => Err("clients pass".to_owned()),
+            Err(_) => Ok(()),
+        }
+    };
+    gate.close();
+    for way in &ways {
+        eventually("a closed fence", held_back).await;
+        nft(way);
+        // Nobody says it again: the lease is over once.
+    }
+    eventually("a closed fence", held_back).await;
+    for (first, way) in (1..).step_by(1_000_000).zip(&ways) {
+        let end = now() + Duration::from_secs(4);
+        gate.allow(end);
+        eventually("an open fence", passes).await;
+        nft(way);
+        // The next renewal.
+        gate.allow(end);
+        let payer = Payer::start(&pair, "east", first, 1).await;
+        let last = payer.broken().await.last_sent.expect("it paid");
+        assert!(last <= end, "{way}: sent {:?} after the end, and acknowledged", last.since(end));
+    }
+}
