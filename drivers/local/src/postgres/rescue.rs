@@ -52,7 +52,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Settings of sessions that read and write rows as text: the same on both sides, so that equal values are equal texts.
 const EXACT: &str = "-c lock_timeout=0 -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex \
-    -c extra_float_digits=1 -c client_min_messages=error -c default_transaction_read_only=off";
+    -c extra_float_digits=1 -c lc_monetary=C -c client_min_messages=error -c default_transaction_read_only=off";
 
 /// Options of such a session.
 fn exact(more: &str) -> String {

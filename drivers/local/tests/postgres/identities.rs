@@ -146,3 +146,37 @@ async fn a_log_that_holds_more_than_rows_is_read_to_its_end() {
     apply(&pair, &about, Some("mara")).await.unwrap();
     assert_eq!(pair.paid("west").await, [1, 3].into());
 }
+
+/// Foreign keys do not check themselves here, as their triggers do not fire.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_is_about_to_remove_is_not_referred_to() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    let tables = "CREATE TABLE parent (id int PRIMARY KEY); INSERT INTO parent VALUES (1), (2); \
+        CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent (id))";
+    run(&pair, "east", tables).await;
+    eventually("the tables arrive", || async {
+        let client = pair.client("west").await.unwrap();
+        client.query_one("SELECT count(*) FROM child", &[]).await.map(|_| ()).map_err(|e| e.to_string())
+    })
+    .await;
+    pair.keep_ready().await;
+    pair.sever().await;
+    pair.keep_ready().await;
+    run(&pair, "east", "INSERT INTO child VALUES (1, 1)").await;
+    run(&pair, "east", "BEGIN; UPDATE parent SET id = 2 WHERE id = 2; INSERT INTO child VALUES (2, 2); COMMIT").await;
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    for way in
+        ["BEGIN; DELETE FROM parent WHERE id = 1", "BEGIN; SAVEPOINT s; DELETE FROM parent WHERE id = 1; RELEASE s"]
+    {
+        let somebody = pair.client("west").await.unwrap();
+        somebody.batch_execute(way).await.unwrap();
+        apply(&pair, &about, Some("mara")).await.unwrap();
+        somebody.batch_execute(if way.contains("SAVEPOINT") { "COMMIT" } else { "ROLLBACK" }).await.unwrap();
+        let west = pair.client("west").await.unwrap();
+        let children = west.query_one("SELECT string_agg(id::text, ',') FROM child", &[]).await.unwrap();
+        assert_eq!(children.get::<_, Option<&str>>(0), Some("2"), "{way}");
+    }
+    let told = judged(&pair, &about).await.remove(0).judgement.unwrap();
+    assert_eq!(told.class, Class::ForeignKeyMissing, "{told:?}");
+}

@@ -24,8 +24,11 @@ fn plain(text: &str) -> String {
 pub(super) fn list(view: &RescueView) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    if view.bundles.is_empty() {
-        let _ = writeln!(out, "no rescue bundle: nothing was found that only a returned writer held");
+    if view.bundles.is_empty() && view.damaged.is_empty() {
+        let _ = match view.silent.is_empty() {
+            true => writeln!(out, "no rescue bundle: nothing was found that only a returned writer held"),
+            false => writeln!(out, "no rescue bundle where an agent could be asked"),
+        };
     }
     for found in &view.bundles {
         about(&mut out, &found.bundle);

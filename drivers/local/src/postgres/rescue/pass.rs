@@ -17,6 +17,23 @@ use std::collections::BTreeSet;
 /// Why a change that could be made waits.
 const WAITS: &str = "its transaction has a change that cannot be applied";
 
+/// Whether one of the rows is neither changed nor held by a transaction that is open: one that is being removed is still
+/// seen, and whoever removes it does not see what refers to it by now. Locks would ask for the right to write there.
+///
+/// A row names that transaction by the low half of its number, subtransactions by their own. One that is newer than ours is
+/// looked for among locks, because in its place may stand the number of several that hold the row, which is of another count.
+fn stays(table: &str, condition: &str) -> String {
+    format!(
+        "SELECT bool_or(x = '0'::xid OR CASE WHEN whole < pg_current_xact_id() \
+         THEN pg_xact_status(whole) IS DISTINCT FROM 'in progress' \
+         ELSE NOT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND transactionid = x \
+         AND pid IS DISTINCT FROM pg_backend_pid()) END) AS stays \
+         FROM (SELECT xmax AS x FROM {table} WHERE {condition}) o, \
+         (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS n) s, LATERAL (SELECT greatest(3, \
+         n + (x::text::bigint - n % 4294967296 + 6442450944) % 4294967296 - 2147483648)::text::xid8 AS whole) w"
+    )
+}
+
 /// A row by table and key.
 pub(super) type Place = (String, String, Row);
 
@@ -304,12 +321,16 @@ impl Pass<'_> {
                     continue;
                 }
                 let other = sql::table(&reference.schema, &reference.table);
-                let found = self.run(&format!("SELECT 1 AS there FROM {other} WHERE {condition} LIMIT 1")).await?;
-                if found.is_empty() == wanted {
+                let found = self.run(&stays(&other, &condition)).await?;
+                let there = found.first().and_then(|row| column(row, "stays"));
+                if if wanted { there != Some("t") } else { there.is_some() } {
                     let (name, other) = (&reference.name, format!("{}.{}", reference.schema, reference.table));
-                    judged[done.index].why = match wanted {
-                        true => format!("the row of {other} it refers to is not there ({name})"),
-                        false => format!("rows of {other} refer to it ({name})"),
+                    judged[done.index].why = match (wanted, there) {
+                        (true, None) => format!("the row of {other} it refers to is not there ({name})"),
+                        (true, Some(_)) => format!(
+                            "the row of {other} it refers to is changed or held by a transaction that is open ({name}): apply again"
+                        ),
+                        (false, _) => format!("rows of {other} refer to it ({name})"),
                     };
                     dangling.push(done.index);
                     break;

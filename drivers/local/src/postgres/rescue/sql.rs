@@ -38,6 +38,18 @@ fn told(name: &str) -> String {
     name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
+/// Values of a change that is no statement, in a comment: for whoever looks for the row by hand.
+fn rows(change: &Change) -> String {
+    let value = |datum: &Datum| match datum {
+        Datum::Unchanged { .. } => "(as it was)".to_owned(),
+        datum => value(datum),
+    };
+    let row =
+        |row: &Row| row.iter().map(|(n, d)| format!("{} = {}", ident(n), value(d))).collect::<Vec<_>>().join(", ");
+    let both = [("before", &change.old), ("after", &change.new)];
+    both.iter().filter_map(|(when, of)| Some(format!("; {when}: {}", told(&row(of.as_ref()?))))).collect()
+}
+
 /// The statement that does the change again. Columns in `computed` are the server's own to fill; nothing is left to say
 /// when an update changes none but those.
 pub(super) fn statement(change: &Change, computed: &BTreeSet<String>, equal: &Equal) -> Option<String> {
@@ -84,7 +96,8 @@ pub(super) fn script(changes: &[Change], to: &mut dyn io::Write) -> io::Result<(
                 Some(statement) => writeln!(text, "{statement};"),
                 None => {
                     let name = told(&table(&change.schema, &change.table));
-                    writeln!(text, "-- {:?} of {name}: the row cannot be found again", change.kind)
+                    let rows = rows(change);
+                    writeln!(text, "-- {:?} of {name}: the row cannot be found again{rows}", change.kind)
                 }
             };
         }
@@ -141,7 +154,8 @@ mod tests {
         let position = "0/1".to_owned();
         let emptied =
             Change { transaction: 7, position, at: None, schema, table, kind, key: None, old: None, new: None };
-        let deleted = Change { kind: Kind::Delete, ..emptied.clone() };
+        let odd = Some(row(&[("n\nDROP TABLE a;", Some("v\nDROP TABLE b; --")), ("x", None)]));
+        let deleted = Change { kind: Kind::Delete, old: odd, ..emptied.clone() };
         let mut out = Vec::new();
         script(&[emptied, deleted], &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();
@@ -151,6 +165,7 @@ mod tests {
         assert_eq!(loose.len(), settings.len(), "{out}");
         assert!(loose.iter().zip(settings).all(|(line, s)| line.ends_with(&format!("{s};"))), "{out}");
         assert!(out.contains(r#"-- Truncate of "public"."x\nDROP TABLE payment; --\r"#), "{out}");
+        assert!(out.contains(r#"; before: "n\nDROP TABLE a;" = 'v\nDROP TABLE b; --', "x" = NULL"#), "{out}");
     }
 
     #[test]
