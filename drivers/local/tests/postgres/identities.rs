@@ -1,8 +1,12 @@
 //! Rows of tables that name their rows in unusual ways: what of them comes back, and what is left to a person.
 
-use crate::pair::{Pair, eventually};
+use crate::pair::{PATIENCE, Pair, component, eventually, moment};
 use crate::rows::{apply, captured, fail_over, judged, run};
+use pilotlight_core::effect::Effect;
+use pilotlight_core::outcome::Outcome;
 use pilotlight_core::rescue::{Change, Class, Kind, Rows};
+use pilotlight_driver::Driver;
+use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
 
 const TABLES: &str = "
@@ -179,4 +183,93 @@ async fn what_somebody_is_about_to_remove_is_not_referred_to() {
     }
     let told = judged(&pair, &about).await.remove(0).judgement.unwrap();
     assert_eq!(told.class, Class::ForeignKeyMissing, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_agents_at_once_do_not_take_each_others_role() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    pair.keep_ready().await;
+    pair.pay("east", 1).await.unwrap();
+    eventually("the first payment arrives", || async {
+        if pair.paid("west").await == [1].into() { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    pair.sever().await;
+    pair.keep_ready().await;
+    run(&pair, "east", "DELETE FROM paid WHERE n = 1").await;
+    pair.pay("east", 2).await.unwrap();
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    // Somebody holds the first row, so that an apply waits in its middle.
+    let somebody = pair.client("west").await.unwrap();
+    somebody.batch_execute("BEGIN; SELECT FROM paid WHERE n = 1 FOR UPDATE").await.unwrap();
+    let (other, looks) = (pair.driver_with("east", |_| {}), pair.client("west").await.unwrap());
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'pilotlight_rescue' AND wait_event_type = 'Lock'";
+    let second = async {
+        eventually("an apply that waits", || async {
+            let count = looks.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0);
+            if count == 1 { Ok(()) } else { Err(count.to_string()) }
+        })
+        .await;
+        let (component, bundle) = (component(), about.bundle.clone());
+        let compare = Effect::ClassifyRescue { component, region: "east".into(), upstream: "west".into(), bundle };
+        let (context, letting_go) = (pair.context(PATIENCE), async {
+            moment(Duration::from_secs(1)).await;
+            somebody.batch_execute("ROLLBACK").await.unwrap();
+        });
+        tokio::join!(other.apply(&compare, &context), letting_go).0
+    };
+    let (applied, compared) = tokio::join!(apply(&pair, &about, Some("mara")), second);
+    assert!(matches!(applied, Ok(Outcome::Done { .. })), "{applied:?}");
+    assert!(matches!(compared, Ok(Outcome::Done { .. })), "{compared:?}");
+    assert_eq!(pair.paid("west").await, [2].into());
+}
+
+/// What stands in the way of one lost transaction stands in the way of no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_made_holds_up_its_own_transaction_only() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    let tables = "CREATE TABLE seat (id int PRIMARY KEY, place int UNIQUE DEFERRABLE); \
+        INSERT INTO seat VALUES (1, 10), (2, 20), (3, 30), (4, 40); CREATE TABLE booking (id int PRIMARY KEY, \
+        room int4range, EXCLUDE USING gist (room WITH &&) DEFERRABLE INITIALLY DEFERRED); CREATE TABLE late (id int PRIMARY KEY); \
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not here''; END'; \
+        CREATE CONSTRAINT TRIGGER never AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.id = 7) \
+        EXECUTE FUNCTION no()";
+    run(&pair, "east", tables).await;
+    eventually("the tables arrive", || async {
+        let client = pair.client("west").await.unwrap();
+        let there = client.query_one("SELECT count(*) FROM pg_trigger WHERE tgname = 'never'", &[]).await.unwrap();
+        if there.get::<_, i64>(0) == 1 { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    pair.keep_ready().await;
+    pair.sever().await;
+    pair.keep_ready().await;
+    for sql in [
+        "UPDATE seat SET place = 11 WHERE id = 1",
+        "INSERT INTO seat VALUES (5, 50)",
+        "INSERT INTO booking VALUES (6, '[1,5)')",
+        "BEGIN; SET CONSTRAINTS ALL DEFERRED; UPDATE seat SET place = 40 WHERE id = 3; UPDATE seat SET place = 30 WHERE id = 4; COMMIT",
+        "SET session_replication_role = replica; INSERT INTO late VALUES (7)",
+        "INSERT INTO late VALUES (8)",
+    ] {
+        run(&pair, "east", sql).await;
+    }
+    fail_over(&pair).await;
+    let held = "INSERT INTO seat VALUES (9, 50); INSERT INTO booking VALUES (9, '[2,3)'); ALTER TABLE late ENABLE ALWAYS TRIGGER never";
+    run(&pair, "west", held).await;
+    let somebody = pair.client("west").await.unwrap();
+    somebody.batch_execute("BEGIN; SELECT FROM seat WHERE id = 1 FOR UPDATE").await.unwrap();
+    let about = captured(&pair).await;
+    let outcome = apply(&pair, &about, Some("mara")).await.unwrap();
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    somebody.batch_execute("ROLLBACK").await.unwrap();
+    let told: Vec<Class> = judged(&pair, &about).await.into_iter().map(|j| j.judgement.unwrap().class).collect();
+    let (held, made) = (Class::Conflicting, Class::Identical);
+    assert_eq!(told, [held, held, Class::NotCovered, made, made, held, made]);
+    let west = pair.client("west").await.unwrap();
+    let seats = "SELECT string_agg(id || ' ' || place, ', ' ORDER BY id), (SELECT string_agg(id::text, ',') FROM late) FROM seat";
+    let seats = west.query_one(seats, &[]).await.unwrap();
+    assert_eq!((seats.get::<_, &str>(0), seats.get::<_, &str>(1)), ("1 10, 2 20, 3 40, 4 30, 9 50", "8"));
 }

@@ -27,6 +27,9 @@ use pilotlight_core::rescue::{Class, Classified, Manifest, Rows};
 use pilotlight_core::time::show_wall;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Held until the session ends, waited for as long as its `lock_timeout` is: `PL` and a word for rescues.
+const ALONE: &str = "SELECT pg_advisory_lock(20556, 1919251315)";
+
 impl PostgresDriver {
     /// Rehearses, and notes what each change is to the new writer.
     pub(in super::super) async fn classify_rescue(
@@ -116,6 +119,11 @@ impl PostgresDriver {
         let admin = self.away(config.clone()).exclusive().await.map_err(unreachable)?;
         let sql = "SELECT pg_is_in_recovery() AS recovering, system_identifier AS system FROM pg_control_system()";
         let rows = admin.rows(sql, work.left()).await.map_err(unreachable)?;
+        // Whoever begins takes away the role of who went before, and notes that it does not know of.
+        admin.rows(ALONE, work.left()).await.map_err(|e| match e.code() {
+            Some("55P03") => Failure::transient("lost rows are compared or applied by somebody else just now"),
+            _ => unreachable(e),
+        })?;
         let is = |name, wanted: &str| rows.first().and_then(|r| column(r, name)) == Some(wanted);
         if !is("recovering", "f") || !is("system", &manifest.system) {
             let what =

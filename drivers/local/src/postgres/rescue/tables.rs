@@ -20,6 +20,10 @@ pub(super) struct Table {
     pub(super) refers_to: Vec<Reference>,
     /// Tables whose rows refer to its rows.
     pub(super) referred_by: Vec<Reference>,
+    /// Columns of each unique constraint that is deferrable, by its name.
+    pub(super) deferred: BTreeMap<String, BTreeSet<String>>,
+    /// One of exclusion that is.
+    pub(super) excludes: Option<String>,
     /// Sequences by the column they fill.
     sequences: BTreeMap<String, String>,
 }
@@ -28,10 +32,11 @@ pub(super) struct Table {
 pub(super) type Highest = BTreeMap<String, i64>;
 
 impl Table {
-    /// What of a row others refer to, or what it refers to them by.
+    /// What of a row others refer to, or what it refers to them by, and keys that nobody else looks after.
     pub(super) fn references_of(&self, row: &Row) -> Row {
-        let all = self.refers_to.iter().chain(&self.referred_by).flat_map(|r| &r.columns);
-        all.filter_map(|(here, _)| Some((here.clone(), row.get(here)?.clone()))).collect()
+        let all = self.refers_to.iter().chain(&self.referred_by).flat_map(|r| &r.columns).map(|(here, _)| here);
+        let all = all.chain(self.deferred.values().flatten());
+        all.filter_map(|here| Some((here.clone(), row.get(here)?.clone()))).collect()
     }
 
     /// Notes the numbers of sequences that a new row has.
@@ -147,6 +152,19 @@ impl Tables {
                     known.sequences.insert(column_name.clone(), sequence.to_owned());
                 }
                 known.columns.insert(column_name);
+            }
+            let deferred = format!(
+                "SELECT k.conname, k.contype = 'x' AS excludes, a.attname FROM pg_constraint k LEFT JOIN pg_attribute a \
+                 ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) \
+                 WHERE k.conrelid = to_regclass({name}) AND k.condeferrable AND k.contype IN ('p', 'u', 'x')"
+            );
+            for row in &writer.rows(&deferred, within).await? {
+                let constraint = column(row, "conname").unwrap_or_default().to_owned();
+                match (column(row, "excludes"), column(row, "attname")) {
+                    (Some("t"), _) => known.excludes = Some(constraint),
+                    (_, Some(name)) => drop(known.deferred.entry(constraint).or_default().insert(name.to_owned())),
+                    _ => {}
+                }
             }
             known.refers_to = references(writer, within, &name, true).await?;
             known.referred_by = references(writer, within, &name, false).await?;
