@@ -1,4 +1,4 @@
-//! Rows of tables that name their rows in unusual ways: what of them comes back, and what is left to a person.
+//! Lost changes of unusual tables, keys and logs: what of them comes back, and what is left to a person.
 
 use crate::pair::{PATIENCE, Pair, component, eventually, moment};
 use crate::rows::{apply, captured, fail_over, judged, run};
@@ -18,9 +18,11 @@ const TABLES: &str = "
     CREATE UNIQUE INDEX coded_code ON coded (code); ALTER TABLE coded REPLICA IDENTITY USING INDEX coded_code;
     INSERT INTO coded VALUES (1, 'one', 'a'), (2, 'two', 'b');
     CREATE TABLE silent (id int PRIMARY KEY, v text); ALTER TABLE silent REPLICA IDENTITY NOTHING;
-    INSERT INTO silent VALUES (1, 'a'), (2, 'b');";
+    INSERT INTO silent VALUES (1, 'a'), (2, 'b');
+    CREATE TABLE base (id int PRIMARY KEY, v text); CREATE TABLE heir () INHERITS (base);
+    INSERT INTO base VALUES (1, 'a'), (2, 'b'); INSERT INTO heir VALUES (1, 'a'), (2, 'b');";
 
-const ALL: [&str; 4] = ["loose", "covering", "coded", "silent"];
+const ALL: [&str; 6] = ["loose", "covering", "coded", "silent", "ONLY base", "heir"];
 
 /// Everything that is in the tables, as text.
 async fn content(pair: &Pair, region: &str) -> Vec<String> {
@@ -44,7 +46,7 @@ async fn only_what_names_one_row_is_applied_to_it() {
     run(&pair, "east", TABLES).await;
     eventually("the tables arrive", || async {
         let client = pair.client("west").await.unwrap();
-        let count = client.query_one("SELECT count(*) FROM silent", &[]).await.map(|r| r.get::<_, i64>(0));
+        let count = client.query_one("SELECT count(*) FROM heir", &[]).await.map(|r| r.get::<_, i64>(0));
         if matches!(count, Ok(2)) { Ok(()) } else { Err(format!("{count:?}")) }
     })
     .await;
@@ -66,6 +68,8 @@ async fn only_what_names_one_row_is_applied_to_it() {
         "INSERT INTO silent VALUES (3, 'c')",
         "DELETE FROM silent WHERE id = 2",
         "UPDATE silent SET id = 2 WHERE id = 1",
+        "UPDATE ONLY base SET v = 'lost' WHERE id = 1",
+        "DELETE FROM ONLY base WHERE id = 2",
     ] {
         run(&pair, "east", sql).await;
     }
@@ -94,13 +98,16 @@ async fn only_what_names_one_row_is_applied_to_it() {
         (silent, Kind::Insert, Class::Absent),
         (silent, Kind::Delete, Class::NotCovered),
         (silent, Kind::Update, Class::NotCovered),
+        ("public.base", Kind::Update, Class::Absent),
+        ("public.base", Kind::Delete, Class::Absent),
     ];
     assert_eq!(told, expected);
     apply(&pair, &about, Some("mara")).await.unwrap();
     let after = content(&pair, "west").await;
     let gone: Vec<&String> = before.iter().filter(|row| !after.contains(row)).collect();
     let new: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
-    assert_eq!(gone, ["covering (1,a)", "coded (1,one,a)", "coded (2,two,b)"]);
+    let expected = ["covering (1,a)", "coded (1,one,a)", "coded (2,two,b)", "ONLY base (1,a)", "ONLY base (2,b)"];
+    assert_eq!(gone, expected);
     let expected = [
         "covering (1,lost)",
         "covering (3,lost)",
@@ -108,6 +115,7 @@ async fn only_what_names_one_row_is_applied_to_it() {
         "coded (7,one,a)",
         "coded (9,ten,lost)",
         "silent (3,c)",
+        "ONLY base (1,lost)",
     ];
     assert_eq!(new, expected);
 }
@@ -272,4 +280,35 @@ async fn what_cannot_be_made_holds_up_its_own_transaction_only() {
     let seats = "SELECT string_agg(id || ' ' || place, ', ' ORDER BY id), (SELECT string_agg(id::text, ',') FROM late) FROM seat";
     let seats = west.query_one(seats, &[]).await.unwrap();
     assert_eq!((seats.get::<_, &str>(0), seats.get::<_, &str>(1)), ("1 10, 2 20, 3 40, 4 30, 9 50", "8"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sequences_are_moved_past_what_they_gave_out_and_no_further() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    let tables = "CREATE TABLE given (id bigserial PRIMARY KEY); CREATE TABLE wide (id serial PRIMARY KEY); \
+        ALTER SEQUENCE wide_id_seq INCREMENT 50; CREATE TABLE own (id bigserial PRIMARY KEY)";
+    run(&pair, "east", tables).await;
+    eventually("the tables arrive", || async {
+        let client = pair.client("west").await.unwrap();
+        client.query_one("SELECT count(*) FROM own", &[]).await.map(|_| ()).map_err(|e| e.to_string())
+    })
+    .await;
+    pair.keep_ready().await;
+    pair.sever().await;
+    pair.keep_ready().await;
+    run(&pair, "east", "INSERT INTO given SELECT FROM generate_series(1, 100)").await;
+    run(&pair, "east", "INSERT INTO wide SELECT FROM generate_series(1, 100)").await;
+    // A number that the application brought along.
+    run(&pair, "east", "INSERT INTO own VALUES (7000000000000000000)").await;
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    let outcome = apply(&pair, &about, Some("mara")).await.unwrap();
+    let Outcome::Done { output } = outcome else { panic!("{outcome:?}") };
+    assert!(output.text.contains("own_id_seq") && !output.text.contains("wide_id_seq"), "{}", output.text);
+    let west = pair.client("west").await.unwrap();
+    for (table, next) in [("given", 101), ("wide", 5001), ("own", 1)] {
+        let sql = format!("SELECT nextval('{table}_id_seq')");
+        let given = west.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0);
+        assert!((next..next + 60).contains(&given), "{table}: {given}");
+    }
 }

@@ -64,9 +64,13 @@ impl PostgresDriver {
         if ended.made.is_empty() {
             return Ok(skipped(format!("nothing is left that could be applied: {said}")));
         }
-        let text = format!(
+        let mut text = format!(
             "applied {changes} changes of {transactions} lost transactions to {upstream}; the bundle's changes are now: {said}"
         );
+        if !ended.left.is_empty() {
+            let left = ended.left.join(", ");
+            text.push_str(&format!("; these sequences are still before numbers that were applied: {left}"));
+        }
         tracing::warn!(%bundle, by, "{text}");
         let output = Output { text, rescue: Some(Box::new(manifest.about)), ..Output::default() };
         Ok(Outcome::Done { output })

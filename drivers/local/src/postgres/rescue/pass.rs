@@ -46,6 +46,8 @@ pub(super) struct Ended {
     /// Lost transactions that were made now, and their changes.
     pub(super) made: BTreeSet<u64>,
     pub(super) changes: u64,
+    /// Sequences that are still before numbers which were applied.
+    pub(super) left: Vec<String>,
 }
 
 /// Why a walk came to no end.
@@ -140,7 +142,7 @@ impl Pass<'_> {
         }
         match self.by {
             None => drop(self.run("ROLLBACK").await?),
-            Some(_) => Tables::advance_sequences(&self.writer, self.work.left(), &self.highest).await?,
+            Some(_) => ended.left = Tables::advance_sequences(&self.writer, self.work.left(), &self.highest).await?,
         }
         Ok(ended)
     }
@@ -372,8 +374,7 @@ impl Pass<'_> {
                 if !wanted && after.and_then(|new| reference.condition(new)).as_ref() == Some(&condition) {
                     continue;
                 }
-                let other = sql::table(&reference.schema, &reference.table);
-                let found = self.run(&stays(&other, &condition)).await?;
+                let found = self.run(&stays(&reference.rows(), &condition)).await?;
                 let there = found.first().and_then(|row| column(row, "stays"));
                 if if wanted { there != Some("t") } else { there.is_some() } {
                     let (name, other) = (&reference.name, format!("{}.{}", reference.schema, reference.table));

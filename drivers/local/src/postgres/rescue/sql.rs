@@ -69,9 +69,9 @@ pub(super) fn statement(change: &Change, computed: &BTreeSet<String>, equal: &Eq
                 new.iter().filter(|(n, d)| key.get(*n) != Some(*d)).map(|(n, d)| (n.clone(), d.clone())).collect();
             let set: Vec<String> = known(&other).into_iter().map(|(n, v)| format!("{n} = {v}")).collect();
             let set = set.join(", ");
-            (!set.is_empty()).then(|| format!("UPDATE {table} SET {set} WHERE {}", condition(key, equal)))
+            (!set.is_empty()).then(|| format!("UPDATE ONLY {table} SET {set} WHERE {}", condition(key, equal)))
         }
-        (Kind::Delete, _, Some(key)) => Some(format!("DELETE FROM {table} WHERE {}", condition(key, equal))),
+        (Kind::Delete, _, Some(key)) => Some(format!("DELETE FROM ONLY {table} WHERE {}", condition(key, equal))),
         _ => None,
     }
 }
@@ -140,9 +140,9 @@ mod tests {
             "INSERT INTO \"pub lic\".\"t\"\"x\" (\"id\", \"n\", \"v\") OVERRIDING SYSTEM VALUE VALUES ('1', NULL, 'it''s')"
         );
         let update = told(Kind::Update, Some(key.clone()), Some(new)).unwrap();
-        assert_eq!(update, "UPDATE \"pub lic\".\"t\"\"x\" SET \"n\" = NULL, \"v\" = 'it''s' WHERE \"id\" = '1'");
+        assert_eq!(update, "UPDATE ONLY \"pub lic\".\"t\"\"x\" SET \"n\" = NULL, \"v\" = 'it''s' WHERE \"id\" = '1'");
         let delete = told(Kind::Delete, Some(key.clone()), None).unwrap();
-        assert_eq!(delete, "DELETE FROM \"pub lic\".\"t\"\"x\" WHERE \"id\" = '1'");
+        assert_eq!(delete, "DELETE FROM ONLY \"pub lic\".\"t\"\"x\" WHERE \"id\" = '1'");
         assert_eq!(told(Kind::Update, Some(key.clone()), Some(key)), None, "nothing but the key is told");
         assert_eq!(told(Kind::Delete, None, None), None);
     }

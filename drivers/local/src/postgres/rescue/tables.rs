@@ -64,6 +64,8 @@ pub(super) struct Reference {
     /// The other table.
     pub(super) schema: String,
     pub(super) table: String,
+    /// It is partitioned; else what inherits from it is none of its rows.
+    partitioned: bool,
     /// Columns here and there.
     columns: Vec<(String, String)>,
     /// How the columns there are compared.
@@ -71,6 +73,12 @@ pub(super) struct Reference {
 }
 
 impl Reference {
+    /// The other table's rows, after `FROM`.
+    pub(super) fn rows(&self) -> String {
+        let only = if self.partitioned { "" } else { "ONLY " };
+        format!("{only}{}", sql::table(&self.schema, &self.table))
+    }
+
     /// What a row of the other table looks like that belongs to this one; none when a part of the key is NULL or unknown.
     pub(super) fn condition(&self, row: &Row) -> Option<String> {
         let pair = |(here, there): &(String, String)| match row.get(here)? {
@@ -87,6 +95,9 @@ const EQUAL: &str = "SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname) FROM
     JOIN pg_amop x ON x.amopfamily = c.opcfamily AND x.amopstrategy = 3 \
     AND x.amoplefttype = c.opcintype AND x.amoprighttype = c.opcintype JOIN pg_operator o ON o.oid = x.amopopr \
     JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'";
+
+/// A sequence is moved by so many numbers at most, which takes seconds. Nobody's lost transactions took more.
+const MOST_STEPS: u32 = 1_000_000;
 
 /// Tables by schema and name.
 #[derive(Debug, Default)]
@@ -173,22 +184,30 @@ impl Tables {
         Ok(())
     }
 
-    /// Moves sequences past the numbers that were applied, so that nobody is given one of them again. Never back.
+    /// Moves sequences past the numbers that were applied, so that nobody is given one of them again. Never back. Answers
+    /// which were left where they are: their numbers were brought along by the application, or they cannot be moved.
     pub(super) async fn advance_sequences(
         writer: &Exclusive,
         within: Duration,
         highest: &Highest,
-    ) -> Result<(), SqlError> {
+    ) -> Result<Vec<String>, SqlError> {
+        let mut left = Vec::new();
         for (sequence, top) in highest {
             // One number after the other, as anybody else takes them: setting it could take it back under a writer.
             let sql = format!(
-                "SELECT count(nextval({0}::regclass)) FROM generate_series(1, greatest(0, {top} - (SELECT \
-                 CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence})))",
+                "SELECT steps > {MOST_STEPS} AS far, (SELECT count(nextval({0}::regclass)) \
+                 FROM generate_series(1, CASE WHEN steps <= {MOST_STEPS} THEN steps END)) FROM (SELECT \
+                 ceil(greatest(0, {top}::numeric - CASE WHEN is_called THEN last_value ELSE last_value - seqincrement END) \
+                 / abs(seqincrement)) AS steps FROM {sequence}, pg_sequence WHERE seqrelid = {0}::regclass AND seqincrement > 0) s",
                 literal(sequence)
             );
-            writer.rows(&sql, within).await?;
+            match writer.rows(&sql, within).await {
+                Ok(rows) if rows.first().and_then(|row| column(row, "far")) != Some("t") => {}
+                Err(error) if error.code().is_none() => return Err(error),
+                _ => left.push(sequence.clone()),
+            }
         }
-        Ok(())
+        Ok(left)
     }
 }
 
@@ -204,7 +223,7 @@ async fn references(writer: &Exclusive, within: Duration, name: &str, ours: bool
     // The last: how the other table's column is compared with itself.
     let (here, there, same) = if ours { ("con", "conf", "conpp") } else { ("conf", "con", "conff") };
     let sql = format!(
-        "SELECT k.conname, n.nspname, o.relname, a.attname AS here, b.attname AS there, \
+        "SELECT k.conname, n.nspname, o.relname, o.relkind = 'p' AS partitioned, a.attname AS here, b.attname AS there, \
          CASE WHEN s.nspname <> 'pg_catalog' THEN format('OPERATOR(%I.%s)', s.nspname, e.oprname) END AS equal \
          FROM pg_constraint k \
          CROSS JOIN LATERAL unnest(k.{here}key, k.{there}key, k.{same}eqop) AS c (here, there, same) \
@@ -221,7 +240,8 @@ async fn references(writer: &Exclusive, within: Duration, name: &str, ours: bool
         let same = |last: &Reference| last.name == text("conname") && last.table == text("relname");
         if !found.last().is_some_and(same) {
             let (name, schema, table) = (text("conname"), text("nspname"), text("relname"));
-            found.push(Reference { name, schema, table, columns: Vec::new(), equal: sql::Equal::new() });
+            let partitioned = text("partitioned") == "t";
+            found.push(Reference { name, schema, table, partitioned, columns: Vec::new(), equal: sql::Equal::new() });
         }
         let Some(last) = found.last_mut() else { continue };
         if let Some(equal) = column(row, "equal") {
