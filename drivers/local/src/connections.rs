@@ -12,10 +12,12 @@ mod kernel_gate;
 mod nft;
 pub mod proxy;
 mod proxy_gate;
+mod standing;
 
 pub use kernel_gate::KernelGate;
 pub use nft::KernelLease;
 pub use proxy_gate::{ProxyGate, ProxyParts};
+pub use standing::{Standing, StandingError, settle};
 
 /// The mark on packets of our own sessions: the agent must reach its server while clients may not.
 pub const OWN_MARK: u32 = 0x504c;

@@ -7,7 +7,7 @@ use pilotlight_core::id::{Component, Region};
 use pilotlight_core::plan::{ConnectionFence, PostgresPlan, PostgresServer};
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::gate::Gate;
-use pilotlight_local::connections::{KernelGate, KernelLease, ProxyGate, ProxyParts};
+use pilotlight_local::connections::{KernelGate, KernelLease, ProxyGate, ProxyParts, Standing, settle};
 use pilotlight_local::postgres::beside;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
@@ -22,8 +22,18 @@ pub(super) fn of(
     server: &PostgresServer,
     state_dir: &Path,
 ) -> Result<Option<Arc<dyn Gate>>, CliError> {
+    let folder = state_dir.join(name.as_str());
+    // The agent has to run for the lease, whatever stands here.
+    let settled = |wanted| {
+        if let Err(e) = settle(&folder, name.as_str(), wanted, "nft") {
+            tracing::error!(component = %name, "{:#}", anyhow::Error::new(e));
+        }
+    };
     match postgres.connection_fence {
-        ConnectionFence::None => Ok(None),
+        ConnectionFence::None => {
+            settled(None);
+            Ok(None)
+        }
         ConnectionFence::Kernel => {
             let lease = KernelLease::new(name.as_str(), server.port, peers(region, postgres));
             lease.check().map_err(|e| {
@@ -31,26 +41,30 @@ pub(super) fn of(
                     .code(code::NO_KERNEL_FENCE.as_str())
                     .hint("run the agent as root, install nftables, or choose another `connection_fence`")
             })?;
+            settled(Some(Standing::Kernel(server.port)));
             let gate = KernelGate::start(lease, name.as_str(), Arc::new(SystemClock));
             Ok(Some(Arc::new(gate.context("cannot start the fence of the connections")?)))
         }
-        ConnectionFence::Proxy => proxy(name, server, &state_dir.join(name.as_str())),
+        ConnectionFence::Proxy => {
+            let parts = parts(name, server, &folder)?;
+            settled(Some(Standing::Proxy(parts.listen, parts.server)));
+            let gate = ProxyGate::new(parts, name.as_str()).context("cannot prepare the proxy")?;
+            Ok(Some(Arc::new(gate)))
+        }
     }
 }
 
-fn proxy(name: &Component, server: &PostgresServer, folder: &Path) -> Result<Option<Arc<dyn Gate>>, CliError> {
+fn parts(name: &Component, server: &PostgresServer, folder: &Path) -> Result<ProxyParts, CliError> {
     let host = beside(server);
     let mut addresses = (host.as_str(), server.port)
         .to_socket_addrs()
         .with_context(|| format!("the host `{host}` of {name} has no address"))?;
-    let parts = ProxyParts {
+    Ok(ProxyParts {
         program: std::env::current_exe().context("cannot find this program")?,
         listen: server.proxy.context("the plan was checked to name an address for each proxy")?,
         server: addresses.next().with_context(|| format!("the host `{host}` of {name} has no address"))?,
         folder: folder.to_owned(),
-    };
-    let gate = ProxyGate::new(parts, name.as_str()).context("cannot prepare the proxy")?;
-    Ok(Some(Arc::new(gate)))
+    })
 }
 
 /// The addresses of the other regions' servers, which follow this one.

@@ -29,7 +29,7 @@ pub struct ProxyParts {
     pub folder: PathBuf,
 }
 
-const ORDERS: &str = "proxy-orders";
+pub(super) const ORDERS: &str = "proxy-orders";
 const LOG: &str = "proxy.log";
 
 /// See the module.

@@ -8,7 +8,7 @@ use pilotlight_core::observation::Role;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::gate::Gate;
 use pilotlight_lab::required::{self, Need};
-use pilotlight_local::connections::{KernelGate, KernelLease};
+use pilotlight_local::connections::{KernelGate, KernelLease, Standing, settle};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,4 +168,21 @@ async fn a_fence_whose_rules_somebody_took_away_is_there_again() {
         let last = payer.broken().await.last_sent.expect("it paid");
         assert!(last <= end, "{way}: sent {:?} after the end, and acknowledged", last.since(end));
     }
+}
+
+/// Nobody renews the fence of an earlier plan.
+#[tokio::test]
+async fn a_fence_that_a_newer_plan_does_not_want_is_taken_away() {
+    let Some((pair, fence)) = fenced().await else { return };
+    let (folder, port) = (pair.state_dir("east"), pair.server("east").port);
+    let settles = |wanted| settle(&folder, "database", wanted, "nft").expect("nft");
+    settles(Some(Standing::Kernel(port)));
+    fence.allow_for(Duration::from_secs(60)).expect("an open fence");
+    settles(Some(Standing::Kernel(port)));
+    assert!(fence.is_armed().unwrap(), "the same plan leaves it");
+    fence.close().expect("a lease that is over");
+    settle(&folder, "database", None, "no-such-program").expect_err("clients are cut off");
+    pair.pay("east", 1).await.expect_err("it stands");
+    settles(None);
+    pair.pay("east", 2).await.expect("it is gone");
 }
