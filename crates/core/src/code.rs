@@ -225,6 +225,7 @@ catalogue! {
     NO_SUCH_BUNDLE = "PL-0603", Usage;
     BUNDLE_WITHOUT_ROWS = "PL-0604", Usage;
     RUN_UNREACHED = "PL-0605", Failed;
+    BUNDLE_UNANSWERED = "PL-0606", Failed;
 
     POSTGRES_PROGRAMS = "PL-0701", Failed;
     DATA_DIRECTORY = "PL-0702", Failed;

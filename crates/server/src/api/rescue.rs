@@ -103,10 +103,8 @@ pub(crate) async fn find(desk: &Desk, bundle: &BundleId) -> Result<Target, Refus
 pub(crate) fn refused(failure: &Failure) -> Refusal {
     let (status, fallback) = match failure.kind {
         FailureKind::Rejected | FailureKind::Unsupported => (StatusCode::CONFLICT, code::NOT_NOW),
-        FailureKind::OutcomeUnknown => (StatusCode::GATEWAY_TIMEOUT, code::NOT_NOW),
-        FailureKind::Transient | FailureKind::Unreachable => {
-            (StatusCode::SERVICE_UNAVAILABLE, code::CONTROLLER_UNREACHABLE)
-        }
+        FailureKind::OutcomeUnknown => (StatusCode::GATEWAY_TIMEOUT, code::BUNDLE_UNANSWERED),
+        FailureKind::Transient | FailureKind::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, code::BUNDLE_UNANSWERED),
     };
     let named = failure.message.split_once(": ").and_then(|(code, rest)| Some((code::Code::find(code)?, rest)));
     let (code, message) = named.unwrap_or((fallback, failure.message.as_str()));

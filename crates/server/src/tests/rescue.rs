@@ -3,6 +3,7 @@
 use super::lab::Lab;
 use crate::api::view::{RescueReply, RescueRequest, RescueView};
 use pilotlight_core::effect::Effect;
+use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, RunResult, StepStatus};
 use pilotlight_driver::fake::Misbehaviour;
@@ -63,4 +64,16 @@ async fn an_apply_that_fails_says_why_and_lets_its_unit_go() {
     let (status, refused) = lab.start_move(Verb::Rescue, None, false).await.unwrap_err();
     assert!(status == 400 && refused.message.contains("rescue apply"), "{refused:?}");
     lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_fails_is_not_told_as_a_controller_that_is_away() {
+    let (lab, bundle) = with_a_bundle().await;
+    for (kind, expected) in [(FailureKind::Transient, 503), (FailureKind::OutcomeUnknown, 504)] {
+        lab.world.on_effect(|e| matches!(e, Effect::ClassifyRescue { .. }), 1, Misbehaviour::Fail(kind));
+        let path = format!("/v1/rescue/{bundle}/classify");
+        let failed = lab.send::<RescueReply>(&path, &RescueRequest { by: "ada".to_owned() }).await.unwrap_err();
+        let (status, refused) = failed;
+        assert_eq!((status, refused.code.as_str()), (expected, "PL-0606"), "{refused:?}");
+    }
 }
