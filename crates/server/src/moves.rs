@@ -16,7 +16,7 @@ use pilotlight_core::placement::{Intent, Mode, Placement, Verb};
 use pilotlight_core::run::{Cause, RunView};
 use pilotlight_core::runbook::{self, Basis, Runbook};
 use pilotlight_core::time::show_duration;
-use pilotlight_core::verdict::signs_of_life;
+use pilotlight_core::verdict::{Verdict, signs_of_life};
 use pilotlight_engine::journal::AppendError;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::{UnitRecord, UnitsError};
@@ -262,9 +262,17 @@ fn placement(
         Verb::Rejoin | Verb::Rescue => Placement::in_region(to),
         Verb::Failback => plan.placement(to, silent),
         Verb::Drain => plan.placement(to, |r| Some(r) == drained || silent(r) || dark(r)),
+        // Taken up again where it was given up: users are to be where they were.
+        Verb::Failover if from == to && judged(desk, unit) == Some(Verdict::WriterDead) => {
+            plan.placement(to, |r| silent(r) || dark(r))
+        }
         Verb::Failover | Verb::Switchover if from == to => Placement::in_region(to),
         Verb::Failover | Verb::Switchover => plan.placement(to, |r| r == from || silent(r) || dark(r)),
     }
+}
+
+fn judged(desk: &Desk, unit: &Unit) -> Option<Verdict> {
+    desk.judged(unit).and_then(|judged| judged.judgement).map(|judgement| judgement.verdict)
 }
 
 /// Who says that the old writer is off, unless somebody still sees it.

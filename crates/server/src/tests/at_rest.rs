@@ -2,12 +2,13 @@
 
 use super::lab::Lab;
 use super::steering::begun;
+use super::wait::until;
 use crate::api::view::StatusView;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::{DecisionMode, FailbackPlan, Plan, Shares, ShiftOrder};
+use pilotlight_core::plan::{DecisionMode, FailbackPlan, Guarantee, Plan, Shares, ShiftOrder};
 use std::time::Duration;
 
 fn active(plan: &mut Plan) {
@@ -113,5 +114,27 @@ async fn a_person_drains_where_the_policy_says_so_and_never_the_region_of_the_wr
     lab.until("the drift is told", |s| s.is_well("east") && !s.units[0].drift.is_empty()).await;
     let (_, refused) = lab.start_move(Verb::Drain, Some("west"), false).await.unwrap_err();
     assert_eq!(refused.code, "PL-0201", "it takes nothing any more: {refused:?}");
+    lab.no_rule_was_broken();
+}
+
+/// `best-effort`: every controller was away for longer than a lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_is_taken_up_again_where_it_was_leaves_every_region_its_share() {
+    let mut lab = up(|plan| {
+        plan.policy.guarantee = Guarantee::BestEffort;
+        plan.policy.mode = DecisionMode::Manual;
+    })
+    .await;
+    lab.kill_controller();
+    until("its lease is over", async || match lab.world.writers("database").as_slice() {
+        [] => Ok(()),
+        writers => Err(format!("{writers:?}")),
+    })
+    .await;
+    lab.start_controller();
+    lab.until("it is seen to be given up", |s| s.is("writer dead")).await;
+    moved(&lab, Verb::Failover, Some("east"), 2).await;
+    lab.until("it is well where it was", |s| s.is_well("east")).await;
+    assert_eq!(lab.world.shares("name"), shares(60, 40));
     lab.no_rule_was_broken();
 }
