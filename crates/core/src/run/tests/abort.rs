@@ -188,7 +188,7 @@ fn a_run_says_whom_it_has_not_promoted_while_it_could_still_lead_the_old_writer_
     let target = Target { component: component(), region: Some(west) };
     let mut walk = Walk::new(steps);
     walk.done("stop");
-    assert_eq!(walk.state.not_yet_promoted(), [target.clone()]);
+    assert_eq!(walk.state.not_yet_promoted(), std::slice::from_ref(&target));
     walk.done("w");
     walk.start("p", 1);
     assert_eq!(walk.state.not_yet_promoted(), [], "it is being promoted");
