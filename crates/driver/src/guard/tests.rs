@@ -1,6 +1,7 @@
 //! The guard against crashes, old orders, repeated orders and full disks.
 
 use super::{Guarded, Ledger, OpenError};
+use crate::clock::{Clock, SystemClock};
 use crate::fake::{FakeDriver, Misbehaviour, World};
 use crate::{Context, Driver};
 use pilotlight_core::code;
@@ -279,11 +280,11 @@ async fn a_place_that_dies_while_it_fences_obeys_no_older_epoch_afterwards() {
     crash_in(&guard, &fence, &context("fence", 2)).await;
     drop(guard);
     // What was begun beside the fence is written by a thread, which keeps the folder until it is done.
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let deadline = SystemClock.mono() + Duration::from_secs(10);
     let guard = loop {
         match Guarded::open(FakeDriver::unguarded(&world), folder.path()) {
             Ok(guard) => break guard,
-            Err(last) => assert!(std::time::Instant::now() < deadline, "the folder is not let go: {last}"),
+            Err(last) => assert!(SystemClock.mono() < deadline, "the folder is not let go: {last}"),
         }
         std::thread::yield_now();
     };

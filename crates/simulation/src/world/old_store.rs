@@ -276,9 +276,9 @@ impl World {
                     self.end_of_old_store();
                 }
             }
-            // What it could not take back while a region was away waits for a person, who ends nothing by saying so again.
             Some((_, true, _)) => {
-                self.person(if self.is_being_ended() { FaultKind::ResumeRun } else { FaultKind::Abort })
+                // What it could not take back while a region was away waits for a person, who ends nothing by saying so again.
+                self.person(if self.is_being_ended() { FaultKind::ResumeRun } else { FaultKind::Abort });
             }
             Some(_) => {
                 if let Some(lacks) = &mut self.old_store.lacks {
