@@ -122,6 +122,11 @@ impl State {
         self.facts.get("look").or_else(|| self.facts.get("says")).map(String::as_str)
     }
 
+    /// The newest timeline whose log is there, of a copy that lies still.
+    pub fn timeline(&self) -> Option<u32> {
+        self.facts.get("timeline")?.parse().ok()
+    }
+
     /// Nothing is there that could be started: its place is empty, or not there.
     pub fn has_no_data(&self) -> bool {
         self.is_gone() || self.facts.get("data").is_some_and(|d| d == "none")

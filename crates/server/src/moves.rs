@@ -402,11 +402,7 @@ fn target_of(desk: &Desk, request: &MoveRequest, unit: &Unit, writer: &Region) -
         Verb::Rejoin | Verb::Drain | Verb::Rescue => Some(writer.clone()),
         Verb::Failover | Verb::Switchover => {
             let judgement = desk.judged(unit).and_then(|j| j.judgement);
-            let best = judgement.and_then(|j| {
-                // Without a standby, a writer that was given up can be started again where it is.
-                let in_place = j.given_up().filter(|_| request.verb == Verb::Failover).cloned();
-                j.candidates.into_iter().next().map(|c| c.region).or(in_place)
-            });
+            let best = judgement.and_then(|j| j.candidates.into_iter().next()).map(|c| c.region);
             // With one other region there is nothing to choose; whether it can take over is derivation's to say.
             best.or_else(|| others().next().filter(|_| others().count() == 1).cloned())
         }

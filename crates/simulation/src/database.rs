@@ -273,6 +273,9 @@ impl Database {
                 Role::Down { clean: clean || !was_writer, was_writer }
             }
         };
+        if matches!(self.server, Server::Down { .. }) {
+            facts.insert("timeline".to_owned(), self.timeline.to_string());
+        }
         let runs = matches!(self.server, Server::Primary | Server::Standby) && !self.frozen;
         State {
             lag: (runs && self.server == Server::Standby).then(|| self.lag()),

@@ -90,6 +90,8 @@ pub(crate) enum FaultKind {
     Switchover,
     Failback,
     Failover,
+    /// A failover to the region where the writer was given up.
+    TakeUp(Place),
     Rejoin,
     Acknowledge,
     Abort,

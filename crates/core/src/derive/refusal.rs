@@ -52,6 +52,11 @@ pub enum Refusal {
     /// PL-0212
     #[error("{component} in {region} takes writes too, and this move cannot silence it")]
     AnotherWriter { component: Component, region: Region },
+    /// PL-0874
+    #[error(
+        "{component} in {other} was a writer too, and is not known to be the older one: the store that names {region} may be an old copy"
+    )]
+    MayBeNewer { component: Component, region: Region, other: Region },
     /// PL-0213
     #[error("no region has to rejoin: each one that answers follows {writer}")]
     NothingToRejoin { writer: Region },
@@ -95,6 +100,7 @@ impl Refusal {
             Refusal::NothingToMove { .. } => "PL-0210",
             Refusal::NoDriver { .. } => "PL-0211",
             Refusal::AnotherWriter { .. } => "PL-0212",
+            Refusal::MayBeNewer { .. } => "PL-0874",
             Refusal::NothingToRejoin { .. } => "PL-0213",
             Refusal::NoTraffic => "PL-0214",
             Refusal::Incapable { .. } => "PL-0215",
@@ -131,6 +137,9 @@ impl Refusal {
             Refusal::Incapable { hint, .. } => hint,
             Refusal::AnotherWriter { .. } => {
                 "silence it first with `pilotlight rejoin`, or stop it by hand: two writers mean two histories"
+            }
+            Refusal::MayBeNewer { .. } => {
+                "look at both copies before either is started; `pilotlight status` shows what is seen of them"
             }
             Refusal::NothingToRejoin { .. } => "nothing has to be done",
             Refusal::RejoinElsewhere { .. } => {

@@ -221,7 +221,8 @@ impl<'a> Survey<'a> {
         self.check_lit()
     }
 
-    /// Nobody else writes, nor has to be asked: the store names this region, and what it holds is all that was acknowledged.
+    /// Nobody else writes, and no copy that is seen is a writer's with a newer history: the store that names this region may be an
+    /// old copy.
     fn check_in_place(&self) -> Result<(), Refusal> {
         for data in &self.data {
             let (component, to) = (data.name.clone(), self.to());
@@ -237,8 +238,24 @@ impl<'a> Survey<'a> {
             if let Some(region) = self.bystanders(data.name).into_iter().find(writes) {
                 return Err(Refusal::AnotherWriter { component, region: region.clone() });
             }
+            let newer = |r: &&Region| self.may_be_newer(data.name, r);
+            if let Some(other) = self.bystanders(data.name).into_iter().find(newer) {
+                return Err(Refusal::MayBeNewer { component, region: to.clone(), other: other.clone() });
+            }
         }
         self.check_lit()
+    }
+
+    /// The copy is seen as a writer's, or as what nobody can tell, and not on an earlier timeline than the target's.
+    fn may_be_newer(&self, component: &Component, region: &Region) -> bool {
+        let state =
+            |region: &Region| self.d.seen.get(&Target { component: component.clone(), region: Some(region.clone()) });
+        let Some(other) = state(region) else { return false };
+        if other.role.as_ref().and_then(Role::is_a_writers) == Some(false) {
+            return false;
+        }
+        let own = state(self.to()).and_then(State::timeline);
+        own.zip(other.timeline()).is_none_or(|(own, other)| other >= own)
     }
 
     /// What is published there, as far as it was seen.

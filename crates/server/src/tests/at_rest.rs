@@ -132,7 +132,8 @@ async fn a_writer_that_is_taken_up_again_where_it_was_leaves_every_region_its_sh
     })
     .await;
     lab.start_controller();
-    lab.until("it is seen to be given up", |s| s.is("writer dead")).await;
+    let seen = |s: &StatusView| s.is("writer dead") && s.regions.iter().all(|region| region.heard);
+    lab.until("it is seen to be given up, and west is heard", seen).await;
     moved(&lab, Verb::Failover, Some("east"), 2).await;
     lab.until("it is well where it was", |s| s.is_well("east")).await;
     assert_eq!(lab.world.shares("name"), shares(60, 40));

@@ -193,7 +193,7 @@ async fn a_writer_that_fenced_itself_and_that_nobody_can_replace_is_taken_up_aga
     lab.start_controller();
     let told = |s: &StatusView| format!("{:?}", s.units[0].decision).contains("pilotlight failover --to east");
     lab.until("its state and the way out are told", told).await;
-    let run = started(lab.start_move(Verb::Failover, None, false).await.unwrap());
+    let run = started(lab.start_move(Verb::Failover, Some("east"), false).await.unwrap());
     assert_eq!(lab.until_ended(1).await, [Verb::Failover]);
     lab.until("it is well where it was", |s| s.is_well("east")).await;
     let view = lab.run(&run).await;

@@ -125,10 +125,17 @@ impl World {
         });
         let Some((writer, rejoins)) = named.flatten() else { return };
         let copy = self.database(writer);
-        if copy.fenced && matches!(copy.server, Server::Down { .. }) {
+        if copy.fenced && matches!(copy.server, Server::Down { .. }) && self.sees_every_copy() {
             self.progress.taken_up = self.now();
-            self.person(if rejoins { FaultKind::Abort } else { FaultKind::Failover });
+            self.person(if rejoins { FaultKind::Abort } else { FaultKind::TakeUp(writer) });
         }
+    }
+
+    /// Nobody takes up a writer while the other region may hold a newer one unseen: a person would look there first.
+    fn sees_every_copy(&mut self) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        let seen = |world: &mut Self, place: Place| !world.is_excused(place) && !world.network.is_broken(leader, place);
+        REGIONS.into_iter().all(|place| seen(self, place))
     }
 
     /// A failover that ended badly is the last one that nobody asks for until a person has acknowledged it, as most do.
@@ -209,6 +216,7 @@ impl World {
             FaultKind::Switchover
             | FaultKind::Failback
             | FaultKind::Failover
+            | FaultKind::TakeUp(_)
             | FaultKind::Rejoin
             | FaultKind::Acknowledge
             | FaultKind::Abort

@@ -37,7 +37,7 @@ async fn ask(front: &OffstageTerm, wish: FaultKind, open: Option<RunId>) -> Stri
     let verb = match wish {
         FaultKind::Switchover => Some(Verb::Switchover),
         FaultKind::Failback => Some(Verb::Failback),
-        FaultKind::Failover => Some(Verb::Failover),
+        FaultKind::Failover | FaultKind::TakeUp(_) => Some(Verb::Failover),
         FaultKind::Rejoin => Some(Verb::Rejoin),
         _ => None,
     };
@@ -46,7 +46,7 @@ async fn ask(front: &OffstageTerm, wish: FaultKind, open: Option<RunId>) -> Stri
             writer_is_off: None,
             verb,
             unit: None,
-            target: None,
+            target: if let FaultKind::TakeUp(place) = wish { Some(place.region()) } else { None },
             mode: None,
             dry_run: false,
             waive_rescue: None,

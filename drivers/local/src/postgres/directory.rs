@@ -183,6 +183,19 @@ impl Directory {
         fs::read_to_string(path).ok().map(|text| History::read(&text))
     }
 
+    /// The newest timeline that its log or its histories name. A promotion writes both before anything is acknowledged on it.
+    pub(super) fn newest_timeline(&self) -> Option<u32> {
+        let files = fs::read_dir(self.path.join("pg_wal")).ok()?;
+        let of = |file: io::Result<fs::DirEntry>| {
+            let name = file.ok()?.file_name();
+            let name = name
+                .to_str()
+                .filter(|n| n.len() == 24 || n.len() == 8 + ".history".len() && n.ends_with(".history"))?;
+            u32::from_str_radix(name.get(..8)?, 16).ok()
+        };
+        files.filter_map(of).max()
+    }
+
     /// Every WAL segment: timeline, number within the log given the segment size, path.
     pub(super) fn segments(&self, segment_bytes: u64) -> io::Result<Vec<(u32, u64, PathBuf)>> {
         let mut found = Vec::new();

@@ -305,6 +305,9 @@ impl PostgresDriver {
             facts.insert("postmaster".to_owned(), "not seen".to_owned());
             return unknown(facts, &failure);
         }
+        if let Some(timeline) = directory.newest_timeline() {
+            facts.insert("timeline".to_owned(), timeline.to_string());
+        }
         if let Some(marker) = self.marker() {
             facts.insert("fenced".to_owned(), format!("by {:?} of epoch {}", marker.by, marker.epoch));
             if self.is_gone(directory) {

@@ -46,6 +46,28 @@ fn only_what_was_given_up_is_and_beside_nobody_who_writes() {
 }
 
 #[test]
+fn a_copy_that_was_a_writer_too_has_to_be_known_as_the_older_one() {
+    let case = |east: Option<u32>, west: Option<u32>, role: Role| {
+        let mut case =
+            Scene::new(usual(), Verb::Failover, "east").role("database", "east", FENCED).role("database", "west", role);
+        for (region, timeline) in [("east", east), ("west", west)] {
+            let seen = case.seen.get_mut(&target("database", region)).expect("it was looked at");
+            seen.facts.extend(timeline.map(|t| ("timeline".to_owned(), t.to_string())));
+        }
+        case
+    };
+    let crashed = || Role::Down { clean: false, was_writer: true };
+    for role in [FENCED, crashed(), Role::Unknown] {
+        assert!(case(Some(3), Some(2), role.clone()).derive().is_ok(), "{role:?}");
+        for (east, west) in [(Some(2), Some(3)), (Some(2), Some(2)), (Some(2), None), (None, Some(2)), (None, None)] {
+            assert_eq!(case(east, west, role.clone()).refusal().code(), "PL-0874", "{role:?}, {east:?}, {west:?}");
+        }
+    }
+    let still = Role::Down { clean: true, was_writer: false };
+    assert!(case(Some(2), Some(2), still).derive().is_ok(), "a standby's data holds nothing of its own");
+}
+
+#[test]
 fn a_standby_that_died_is_made_the_writer_for_a_person_alone() {
     let died = Role::Down { clean: true, was_writer: false };
     let case = |consent| Scene {
