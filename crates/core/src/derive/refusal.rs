@@ -123,7 +123,10 @@ impl Refusal {
             Refusal::SourceSilent { .. } => "start the agent there, or run `pilotlight failover` if the region is lost",
             Refusal::SourceNotWriter { .. } => "repair the writer first, or run `pilotlight failover`",
             Refusal::TargetSilent { .. } => "start the agent there, or choose another region",
-            Refusal::TargetNotStandby { .. } => "make it a standby first with `pilotlight rejoin`",
+            Refusal::TargetNotStandby { .. } => {
+                "make it a standby first with `pilotlight rejoin`; a writer that was given up is started again by a failover to where \
+                 it is"
+            }
             Refusal::TargetUnseen { .. } => "mend what its agent says of it; `pilotlight status` shows when it is seen",
             Refusal::ReturnsStale { .. } => {
                 "let it follow again first, by `pilotlight rejoin` where it does not by itself"
