@@ -443,13 +443,17 @@ impl Desk {
         let sight = self.sight(&intent.unit);
         let reachable: BTreeSet<Region> =
             self.plan.regions.iter().filter(|r| sight.hears(&self.plan, r)).cloned().collect();
-        // A fence that may have been taken back since is not known to be one: then it is proven anew, or nothing moves.
+        // A fence that may have been taken back since is not known to be one: then it is proven anew, or nothing moves. What else was
+        // seen of the copy counts on.
         let counts = |role: Option<&Role>, at: Mono| {
             intent.verb == Verb::Rejoin || !matches!(role, Some(Role::Fenced { .. })) || sight.is_after_change(at)
         };
         let looks = sight.agents.values().flat_map(|a| a.seen.iter());
-        let looks = looks.filter(|(_, (s, at))| counts(s.role.as_ref(), *at));
-        let seen = looks.map(|(t, (s, _))| (t.clone(), State::clone(s)));
+        let seen = looks.map(|(t, (s, at))| {
+            let state = State::clone(s);
+            let role = if counts(s.role.as_ref(), *at) { state.role } else { Some(Role::Unknown) };
+            (t.clone(), State { role, ..state })
+        });
         let shared = self.shared_now().into_iter().map(|(t, s)| (t, State::clone(&s)));
         derive(&Derivation {
             plan: &self.plan,
