@@ -2,7 +2,6 @@
 
 use super::lab::Lab;
 use super::steering::begun;
-use super::wait::until;
 use crate::api::view::StatusView;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
@@ -126,11 +125,7 @@ async fn a_writer_that_is_taken_up_again_where_it_was_leaves_every_region_its_sh
     })
     .await;
     lab.kill_controller();
-    until("its lease is over", async || match lab.world.writers("database").as_slice() {
-        [] => Ok(()),
-        writers => Err(format!("{writers:?}")),
-    })
-    .await;
+    lab.until_nobody_writes().await;
     lab.start_controller();
     let seen = |s: &StatusView| s.is("writer dead") && s.regions.iter().all(|region| region.heard);
     lab.until("it is seen to be given up, and west is heard", seen).await;

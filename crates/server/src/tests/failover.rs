@@ -185,11 +185,7 @@ async fn a_writer_that_fenced_itself_and_that_nobody_can_replace_is_taken_up_aga
     lab.world.write("database", "east").unwrap();
     lab.lose("west");
     lab.kill_controller();
-    until("its lease is over", async || match lab.world.writers("database").as_slice() {
-        [] => Ok(()),
-        writers => Err(format!("{writers:?}")),
-    })
-    .await;
+    lab.until_nobody_writes().await;
     lab.start_controller();
     let told = |s: &StatusView| format!("{:?}", s.units[0].decision).contains("pilotlight failover --to east");
     lab.until("its state and the way out are told", told).await;

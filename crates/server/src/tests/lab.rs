@@ -287,6 +287,15 @@ impl Lab {
         .await
     }
 
+    /// As when the lease of the writer is over.
+    pub(super) async fn until_nobody_writes(&self) {
+        until("nobody writes", async || match self.world.writers("database").as_slice() {
+            [] => Ok(()),
+            writers => Err(format!("{writers:?}")),
+        })
+        .await;
+    }
+
     pub(super) async fn until_role(&self, region: &str, so: impl Fn(&Role) -> bool) {
         until("the copy is so", async || {
             let role = self.world.copy("database", region).unwrap().role;

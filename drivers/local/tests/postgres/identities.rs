@@ -1,13 +1,12 @@
 //! Lost changes of unusual tables, keys and logs: what of them comes back, and what is left to a person.
 
 use crate::pair::{PATIENCE, Pair, component, eventually, moment};
-use crate::rows::{apply, captured, fail_over, judged, run};
+use crate::rows::{apply, captured, content_of, fail_over, judged, parted_with, run};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::Outcome;
 use pilotlight_core::rescue::{Change, Class, Kind, Rows};
 use pilotlight_driver::Driver;
 use std::time::Duration;
-use tokio_postgres::SimpleQueryMessage;
 
 const TABLES: &str = "
     CREATE TABLE loose (a int, b text, c text); ALTER TABLE loose REPLICA IDENTITY FULL;
@@ -24,36 +23,11 @@ const TABLES: &str = "
 
 const ALL: [&str; 6] = ["loose", "covering", "coded", "silent", "ONLY base", "heir"];
 
-/// Everything that is in the tables, as text.
-async fn content(pair: &Pair, region: &str) -> Vec<String> {
-    let client = pair.client(region).await.unwrap();
-    let mut all = Vec::new();
-    for table in ALL {
-        let sql = format!("SELECT '{table} ' || t::text FROM {table} t ORDER BY 1");
-        let rows = client.simple_query(&sql).await.unwrap().into_iter();
-        all.extend(
-            rows.filter_map(
-                |m| if let SimpleQueryMessage::Row(row) = m { row.get(0).map(str::to_owned) } else { None },
-            ),
-        );
-    }
-    all
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_names_one_row_is_applied_to_it() {
     let pair = Pair::started_rescuing(Pair::rows()).await;
-    run(&pair, "east", TABLES).await;
-    eventually("the tables arrive", || async {
-        let client = pair.client("west").await.unwrap();
-        let count = client.query_one("SELECT count(*) FROM heir", &[]).await.map(|r| r.get::<_, i64>(0));
-        if matches!(count, Ok(2)) { Ok(()) } else { Err(format!("{count:?}")) }
-    })
-    .await;
-    pair.keep_ready().await;
-    pair.sever().await;
-    pair.keep_ready().await;
-    let before = content(&pair, "west").await;
+    parted_with(&pair, TABLES, "heir", 2).await;
+    let before = content_of(&ALL, &pair, "west").await;
     for sql in [
         "UPDATE loose SET c = 'lost' WHERE a = 1 AND c IS NULL",
         "DELETE FROM loose WHERE ctid = (SELECT min(ctid) FROM loose WHERE a = 2)",
@@ -103,7 +77,7 @@ async fn only_what_names_one_row_is_applied_to_it() {
     ];
     assert_eq!(told, expected);
     apply(&pair, &about, Some("mara")).await.unwrap();
-    let after = content(&pair, "west").await;
+    let after = content_of(&ALL, &pair, "west").await;
     let gone: Vec<&String> = before.iter().filter(|row| !after.contains(row)).collect();
     let new: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
     let expected = ["covering (1,a)", "coded (1,one,a)", "coded (2,two,b)", "ONLY base (1,a)", "ONLY base (2,b)"];
@@ -165,15 +139,7 @@ async fn what_somebody_is_about_to_remove_is_not_referred_to() {
     let pair = Pair::started_rescuing(Pair::rows()).await;
     let tables = "CREATE TABLE parent (id int PRIMARY KEY); INSERT INTO parent VALUES (1), (2); \
         CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent (id))";
-    run(&pair, "east", tables).await;
-    eventually("the tables arrive", || async {
-        let client = pair.client("west").await.unwrap();
-        client.query_one("SELECT count(*) FROM child", &[]).await.map(|_| ()).map_err(|e| e.to_string())
-    })
-    .await;
-    pair.keep_ready().await;
-    pair.sever().await;
-    pair.keep_ready().await;
+    parted_with(&pair, tables, "child", 0).await;
     run(&pair, "east", "INSERT INTO child VALUES (1, 1)").await;
     run(&pair, "east", "BEGIN; UPDATE parent SET id = 2 WHERE id = 2; INSERT INTO child VALUES (2, 2); COMMIT").await;
     fail_over(&pair).await;
@@ -244,16 +210,7 @@ async fn what_cannot_be_made_holds_up_its_own_transaction_only() {
         CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not here''; END'; \
         CREATE CONSTRAINT TRIGGER never AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.id = 7) \
         EXECUTE FUNCTION no()";
-    run(&pair, "east", tables).await;
-    eventually("the tables arrive", || async {
-        let client = pair.client("west").await.unwrap();
-        let there = client.query_one("SELECT count(*) FROM pg_trigger WHERE tgname = 'never'", &[]).await.unwrap();
-        if there.get::<_, i64>(0) == 1 { Ok(()) } else { Err("not yet".to_owned()) }
-    })
-    .await;
-    pair.keep_ready().await;
-    pair.sever().await;
-    pair.keep_ready().await;
+    parted_with(&pair, tables, "pg_trigger WHERE tgname = 'never'", 1).await;
     for sql in [
         "UPDATE seat SET place = 11 WHERE id = 1",
         "INSERT INTO seat VALUES (5, 50)",
@@ -287,15 +244,7 @@ async fn sequences_are_moved_past_what_they_gave_out_and_no_further() {
     let pair = Pair::started_rescuing(Pair::rows()).await;
     let tables = "CREATE TABLE given (id bigserial PRIMARY KEY); CREATE TABLE wide (id serial PRIMARY KEY); \
         ALTER SEQUENCE wide_id_seq INCREMENT 50; CREATE TABLE own (id bigserial PRIMARY KEY)";
-    run(&pair, "east", tables).await;
-    eventually("the tables arrive", || async {
-        let client = pair.client("west").await.unwrap();
-        client.query_one("SELECT count(*) FROM own", &[]).await.map(|_| ()).map_err(|e| e.to_string())
-    })
-    .await;
-    pair.keep_ready().await;
-    pair.sever().await;
-    pair.keep_ready().await;
+    parted_with(&pair, tables, "own", 0).await;
     run(&pair, "east", "INSERT INTO given SELECT FROM generate_series(1, 100)").await;
     run(&pair, "east", "INSERT INTO wide SELECT FROM generate_series(1, 100)").await;
     // A number that the application brought along.

@@ -31,11 +31,15 @@ pub(crate) async fn run(pair: &Pair, region: &str, sql: &str) {
     client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
 }
 
-/// Everything that is in the tables, as text.
 async fn content(pair: &Pair, region: &str) -> Vec<String> {
+    content_of(&ALL, pair, region).await
+}
+
+/// Everything that is in the tables, as text.
+pub(crate) async fn content_of(tables: &[&str], pair: &Pair, region: &str) -> Vec<String> {
     let client = pair.client(region).await.unwrap();
     let mut all = Vec::new();
-    for table in ALL {
+    for table in tables {
         let sql = format!("SELECT '{0} ' || t::text FROM {1} t ORDER BY 1", table.replace('"', ""), table);
         for message in client.simple_query(&sql).await.unwrap() {
             if let SimpleQueryMessage::Row(row) = message {
@@ -46,13 +50,19 @@ async fn content(pair: &Pair, region: &str) -> Vec<String> {
     all
 }
 
-/// A pair with the tables on both sides; from now on west hears nothing, and is ready to be told what it missed.
 async fn parted(pair: &Pair) {
-    run(pair, "east", TABLES).await;
+    parted_with(pair, TABLES, "whole", 20).await;
+}
+
+/// A pair with those tables on both sides, which is so when `from` has that many rows; from now on west hears nothing, and is ready
+/// to be told what it missed.
+pub(crate) async fn parted_with(pair: &Pair, tables: &str, from: &str, rows: i64) {
+    run(pair, "east", tables).await;
     eventually("the tables arrive", || async {
         let client = pair.client("west").await.unwrap();
-        let count = client.query_one("SELECT count(*) FROM whole", &[]).await.map(|r| r.get::<_, i64>(0));
-        if matches!(count, Ok(20)) { Ok(()) } else { Err(format!("{count:?}")) }
+        let sql = format!("SELECT count(*) FROM {from}");
+        let count = client.query_one(&sql, &[]).await.map(|r| r.get::<_, i64>(0));
+        if matches!(count, Ok(n) if n == rows) { Ok(()) } else { Err(format!("{count:?}")) }
     })
     .await;
     pair.keep_ready().await;
