@@ -38,6 +38,16 @@ pub enum Role {
 }
 
 impl Role {
+    /// Whether the copy is a writer's, whatever became of it since; `None` where that was not seen.
+    pub fn is_a_writers(&self) -> Option<bool> {
+        match self {
+            Role::Writer | Role::Fenced { .. } => Some(true),
+            Role::Down { was_writer, .. } => Some(*was_writer),
+            Role::Standby { .. } => Some(false),
+            Role::Unresponsive | Role::Unknown => None,
+        }
+    }
+
     /// As the end of a sentence: "is a standby".
     pub fn says(&self) -> String {
         match self {
@@ -279,6 +289,22 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whether_a_copy_is_a_writers_is_told_by_what_it_is_or_was() {
+        let fenced = Role::Fenced { assurance: FenceAssurance::Proven };
+        for (role, is_a_writers) in [
+            (Role::Writer, Some(true)),
+            (fenced, Some(true)),
+            (Role::Down { clean: false, was_writer: true }, Some(true)),
+            (Role::Down { clean: true, was_writer: false }, Some(false)),
+            (Role::Standby { upstream: None, streaming: false }, Some(false)),
+            (Role::Unresponsive, None),
+            (Role::Unknown, None),
+        ] {
+            assert_eq!(role.is_a_writers(), is_a_writers, "{role:?}");
+        }
+    }
 
     #[test]
     fn roles_are_said_in_words() {

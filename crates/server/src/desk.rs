@@ -23,7 +23,7 @@ use pilotlight_core::observation::{Role, State, Target};
 use pilotlight_core::outcome::{Failure, Finding};
 use pilotlight_core::placement::{Intent, Verb};
 use pilotlight_core::plan::{Plan, Shares};
-use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, WorkReply, WorkRequest};
+use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, Seen, WorkReply, WorkRequest};
 use pilotlight_core::recording::Scene;
 use pilotlight_core::runbook::Runbook;
 use pilotlight_core::shared::Shared;
@@ -201,7 +201,8 @@ impl Desk {
         let wishes = heartbeat.wishes.clone();
         let accord = heartbeat.accord.clone();
         let (term, heard) = (heartbeat.term, heartbeat.heard.clone());
-        let copies: Vec<_> = heartbeat.sees.iter().filter(|seen| seen.state.role.is_some()).cloned().collect();
+        let role = |seen: &Seen| Some((seen.target.clone(), seen.state.role.clone()?));
+        let copies: Vec<_> = heartbeat.sees.iter().filter_map(role).collect();
         if !self.hub.heartbeat(heartbeat)? {
             // An overtaken heartbeat may come from an agent that has lost its lease since.
             return Ok(HeartbeatReply { units: Vec::new() });
@@ -209,7 +210,7 @@ impl Desk {
         self.accords.heard(&region, accord);
         self.terms.heard(term);
         heard.iter().for_each(|(unit, basis)| self.engine.heard(unit, *basis));
-        copies.iter().for_each(|seen| self.engine.saw(&seen.target, &seen.state));
+        copies.iter().for_each(|(target, role)| self.engine.saw(target, role));
         if heard.keys().any(|unit| self.engine.behind(unit).is_some()) {
             self.hub.news().step();
         }
@@ -306,7 +307,9 @@ impl Desk {
     }
 
     pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
-        self.engine.saw(&target, &state);
+        if let Some(role) = &state.role {
+            self.engine.saw(&target, role);
+        }
         self.known().managed.saw(target, state, began);
         self.hub.news().step();
     }
@@ -407,6 +410,10 @@ impl Desk {
 
     pub(crate) fn judged(&self, unit: &Unit) -> Option<Judged> {
         self.known().judged.get(unit).cloned()
+    }
+
+    pub(crate) fn judgement(&self, unit: &Unit) -> Option<Judgement> {
+        self.judged(unit)?.judgement
     }
 
     pub(crate) fn note_judged(&self, unit: &Unit, judged: Judged) {

@@ -181,7 +181,7 @@ async fn wanted(desk: &Desk, request: &MoveRequest) -> Result<(Intent, Source), 
 /// What a person asks for, as a runbook.
 pub(crate) async fn derive(desk: &Desk, request: &MoveRequest) -> Result<Runbook, Refusal> {
     let (intent, source) = wanted(desk, request).await?;
-    let evidence = desk.judged(&intent.unit).and_then(|j| j.judgement).map(|j| j.evidence).unwrap_or_default();
+    let evidence = desk.judgement(&intent.unit).map(|j| j.evidence).unwrap_or_default();
     let refused = |r| Refusal::from(&r).evidence(evidence.iter().map(ToString::to_string));
     let attested_by = attested(desk, request, &intent.unit, &source.writer)?;
     let mut runbook = desk.derive(&intent, &source, (Consent::Given, None), attested_by).map_err(refused)?;
@@ -263,16 +263,12 @@ fn placement(
         Verb::Failback => plan.placement(to, silent),
         Verb::Drain => plan.placement(to, |r| Some(r) == drained || silent(r) || dark(r)),
         // Taken up again where it was given up: users are to be where they were.
-        Verb::Failover if from == to && judged(desk, unit) == Some(Verdict::WriterDead) => {
+        Verb::Failover if from == to && desk.judgement(unit).is_some_and(|j| j.verdict == Verdict::WriterDead) => {
             plan.placement(to, |r| silent(r) || dark(r))
         }
         Verb::Failover | Verb::Switchover if from == to => Placement::in_region(to),
         Verb::Failover | Verb::Switchover => plan.placement(to, |r| r == from || silent(r) || dark(r)),
     }
-}
-
-fn judged(desk: &Desk, unit: &Unit) -> Option<Verdict> {
-    desk.judged(unit).and_then(|judged| judged.judgement).map(|judgement| judgement.verdict)
 }
 
 /// Who says that the old writer is off, unless somebody still sees it.
@@ -311,7 +307,7 @@ pub(crate) async fn request(desk: &Desk, request: MoveRequest) -> Result<MoveRep
     };
     if request.dry_run {
         let steps = desk.engine.dry_run(&runbook).await;
-        let judgement = desk.judged(&runbook.intent.unit).and_then(|j| j.judgement);
+        let judgement = desk.judgement(&runbook.intent.unit);
         // The start itself would be refused, whatever the steps find.
         let behind = behind::of(desk, &runbook.intent.unit);
         let apart = apart(desk, &runbook, false).as_ref().map(Finding::from);
@@ -401,8 +397,7 @@ fn target_of(desk: &Desk, request: &MoveRequest, unit: &Unit, writer: &Region) -
         Verb::Failback => Some(desk.plan.home.clone()),
         Verb::Rejoin | Verb::Drain | Verb::Rescue => Some(writer.clone()),
         Verb::Failover | Verb::Switchover => {
-            let judgement = desk.judged(unit).and_then(|j| j.judgement);
-            let best = judgement.and_then(|j| j.candidates.into_iter().next()).map(|c| c.region);
+            let best = desk.judgement(unit).and_then(|j| j.candidates.into_iter().next()).map(|c| c.region);
             // With one other region there is nothing to choose; whether it can take over is derivation's to say.
             best.or_else(|| others().next().filter(|_| others().count() == 1).cloned())
         }

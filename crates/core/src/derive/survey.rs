@@ -118,22 +118,24 @@ impl<'a> Survey<'a> {
         !descriptor.needs_agent || self.answers(region)
     }
 
+    /// The newest look at the copy.
+    fn seen(&self, component: &Component, region: &Region) -> Option<&'a State> {
+        self.d.seen.get(&Target { component: component.clone(), region: Some(region.clone()) })
+    }
+
     pub(super) fn role(&self, component: &Component, region: &Region) -> &'a Role {
-        let target = Target { component: component.clone(), region: Some(region.clone()) };
-        self.d.seen.get(&target).and_then(|s| s.role.as_ref()).unwrap_or(&Role::Unknown)
+        self.seen(component, region).and_then(|s| s.role.as_ref()).unwrap_or(&Role::Unknown)
     }
 
     /// Something was where the copy is to be, and nothing is there any more.
     pub(super) fn is_gone(&self, component: &Component, region: &Region) -> bool {
-        let target = Target { component: component.clone(), region: Some(region.clone()) };
-        self.d.seen.get(&target).is_some_and(State::is_gone)
+        self.seen(component, region).is_some_and(State::is_gone)
     }
 
     /// What the copy is, as the end of a sentence, with the reason where it could not be seen.
     pub(super) fn says(&self, component: &Component, region: &Region) -> String {
-        let target = Target { component: component.clone(), region: Some(region.clone()) };
         let role = self.role(component, region);
-        match self.d.seen.get(&target) {
+        match self.seen(component, region) {
             Some(state) if matches!(role, Role::Unknown | Role::Unresponsive) => state.because(role.says()),
             _ => role.says(),
         }
@@ -248,13 +250,11 @@ impl<'a> Survey<'a> {
 
     /// The copy is seen as a writer's, or as what nobody can tell, and not on an earlier timeline than the target's.
     fn may_be_newer(&self, component: &Component, region: &Region) -> bool {
-        let state =
-            |region: &Region| self.d.seen.get(&Target { component: component.clone(), region: Some(region.clone()) });
-        let Some(other) = state(region) else { return false };
+        let Some(other) = self.seen(component, region) else { return false };
         if other.role.as_ref().and_then(Role::is_a_writers) == Some(false) {
             return false;
         }
-        let own = state(self.to()).and_then(State::timeline);
+        let own = self.seen(component, self.to()).and_then(State::timeline);
         own.zip(other.timeline()).is_none_or(|(own, other)| other >= own)
     }
 
@@ -317,8 +317,7 @@ impl<'a> Survey<'a> {
     /// A standby that lies still although the store names its region, as when a failover to there was cut short: nobody starts it
     /// but its promotion, and that for a person alone.
     fn is_started_by_hand(&self, data: &Data<'_>) -> bool {
-        let target = Target { component: data.name.clone(), region: Some(self.to().clone()) };
-        let has_data = self.d.seen.get(&target).is_some_and(|state| !state.has_no_data());
+        let has_data = self.seen(data.name, self.to()).is_some_and(|state| !state.has_no_data());
         has_data && data.descriptor.needs_agent && self.d.consent == Consent::Given
     }
 

@@ -2,7 +2,7 @@
 
 use super::RunState;
 use crate::effect::Effect;
-use crate::observation::{Role, Target};
+use crate::observation::Target;
 
 impl RunState {
     /// What is said to whoever ends a run that is being ended.
@@ -37,17 +37,5 @@ impl RunState {
             _ => None,
         };
         promotions.filter_map(target).collect()
-    }
-}
-
-impl Role {
-    /// Whether the copy is a writer's, whatever became of it since; `None` where that was not seen.
-    pub fn is_a_writers(&self) -> Option<bool> {
-        match self {
-            Role::Writer | Role::Fenced { .. } => Some(true),
-            Role::Down { was_writer, .. } => Some(*was_writer),
-            Role::Standby { .. } => Some(false),
-            Role::Unresponsive | Role::Unknown => None,
-        }
     }
 }

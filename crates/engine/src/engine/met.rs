@@ -15,7 +15,7 @@ use crate::store::{UnitRecord, UnitsError};
 use pilotlight_core::behind::{self, Lack};
 use pilotlight_core::code;
 use pilotlight_core::id::{Epoch, RunId, Unit};
-use pilotlight_core::observation::{State, Target};
+use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::run::{Event, RunState};
 use pilotlight_core::runbook::Basis;
@@ -90,8 +90,7 @@ impl Engine {
     }
 
     /// A copy was looked at. Where it is not known what it is, what was seen before counts on.
-    pub fn saw(&self, target: &Target, state: &State) {
-        let Some(role) = &state.role else { return };
+    pub fn saw(&self, target: &Target, role: &Role) {
         let Some(is_a_writers) = role.is_a_writers() else { return };
         let mut writers = self.0.writers();
         if !is_a_writers {

@@ -119,7 +119,7 @@ async fn goes_on(desk: &Desk, view: &RunView, action: Action) -> Result<(), Refu
 async fn has_its_reason(desk: &Desk, view: &RunView) -> Result<(), Refusal> {
     let stance = desk.engine.stance(&view.run).await.map_err(|e| storage(&e))?;
     let prepared = stance.is_some_and(|stance| stance.prepared);
-    let judgement = desk.judged(&view.unit).and_then(|j| j.judgement);
+    let judgement = desk.judgement(&view.unit);
     let Some(judgement) = judgement.filter(|j| prepared && j.verdict.works()) else { return Ok(()) };
     let refusal = Refusal::new(
         StatusCode::CONFLICT,

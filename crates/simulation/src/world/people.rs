@@ -42,18 +42,8 @@ async fn ask(front: &OffstageTerm, wish: FaultKind, open: Option<RunId>) -> Stri
         _ => None,
     };
     if let Some(verb) = verb {
-        let request = MoveRequest {
-            writer_is_off: None,
-            verb,
-            unit: None,
-            target: if let FaultKind::TakeUp(place) = wish { Some(place.region()) } else { None },
-            mode: None,
-            dry_run: false,
-            waive_rescue: None,
-            drill_ms: None,
-            by: PERSON.to_owned(),
-            why: String::new(),
-        };
+        let target = if let FaultKind::TakeUp(place) = wish { Some(place.region()) } else { None };
+        let request = MoveRequest { target, ..MoveRequest::new(verb, PERSON) };
         return match front.request(request).await {
             Ok(_) => "started".to_owned(),
             Err(refusal) => refusal.body.message.clone(),

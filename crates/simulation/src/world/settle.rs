@@ -262,7 +262,7 @@ impl World {
     pub(super) fn ended_badly(&self, run: &RunId) -> bool {
         let last = self.records(run).pop().map(|record| record.event);
         matches!(last, Some(RunEvent::RunEnded { result })
-            if !matches!(result, RunResult::Done | RunResult::DoneWithWarnings | RunResult::Withdrawn))
+            if !result.is_done() && result != RunResult::Withdrawn)
     }
 
     /// The unit is not held by a run that is over.
@@ -288,7 +288,7 @@ impl World {
         let Some(RunEvent::RunStarted { runbook, .. }) = records.first().map(|r| &r.event) else { return };
         let Some(RunEvent::RunEnded { result }) = records.last().map(|r| &r.event) else { return };
         self.note(|| format!("{run} has ended: {result}"));
-        if matches!(result, RunResult::Done | RunResult::DoneWithWarnings) {
+        if result.is_done() {
             self.moves += 1;
             let (verb, to) = (runbook.intent.verb, Place::of(&runbook.intent.target.writer));
             // One in place moves nothing.

@@ -305,7 +305,8 @@ impl PostgresDriver {
             facts.insert("postmaster".to_owned(), "not seen".to_owned());
             return unknown(facts, &failure);
         }
-        if let Some(timeline) = directory.newest_timeline() {
+        let of = directory.clone();
+        if let Some(timeline) = self.reads.read(move || of.newest_timeline()).await {
             facts.insert("timeline".to_owned(), timeline.to_string());
         }
         if let Some(marker) = self.marker() {

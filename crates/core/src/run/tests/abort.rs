@@ -1,7 +1,6 @@
 //! The end before the end: what is taken back, from where on there is only forward, and for whom a run gives way.
 
 use super::*;
-use crate::observation::Role;
 
 #[test]
 fn an_abort_undoes_newest_first_before_the_point_of_no_return() {
@@ -196,22 +195,6 @@ fn a_run_says_whom_it_has_not_promoted_while_it_could_still_lead_the_old_writer_
     assert_eq!(walk.state.not_yet_promoted(), [target], "nothing was done, says its agent");
     walk.push(overtaken());
     assert_eq!(walk.state.not_yet_promoted(), [], "it is known");
-}
-
-#[test]
-fn whether_a_copy_is_a_writers_is_told_by_what_it_is_or_was() {
-    let fenced = Role::Fenced { assurance: crate::effect::FenceAssurance::Proven };
-    for (role, is_a_writers) in [
-        (Role::Writer, Some(true)),
-        (fenced, Some(true)),
-        (Role::Down { clean: false, was_writer: true }, Some(true)),
-        (Role::Down { clean: true, was_writer: false }, Some(false)),
-        (Role::Standby { upstream: None, streaming: false }, Some(false)),
-        (Role::Unresponsive, None),
-        (Role::Unknown, None),
-    ] {
-        assert_eq!(role.is_a_writers(), is_a_writers, "{role:?}");
-    }
 }
 
 #[test]

@@ -5,35 +5,62 @@ use crate::engine::Control;
 use crate::journal::MemoryJournal;
 use crate::store::MemoryStore;
 use pilotlight_core::effect::{Effect, FenceAssurance};
-use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::id::{RunId, Unit};
+use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::FailureKind;
-use pilotlight_core::run::{Condition, RunResult, StepStatus};
+use pilotlight_core::run::{Condition, RunResult, RunView, StepStatus};
+use pilotlight_core::runbook::Basis;
 use pilotlight_driver::fake::Misbehaviour;
 use std::sync::Arc;
 
-/// Whatever the copy lacks of the move, who ends the run does not lead the old writer back beside the new one.
-#[tokio::test(start_paused = true)]
-async fn a_run_that_got_further_than_its_records_is_not_taken_back_by_whoever_ends_it() {
-    let mut lacked = 0;
-    for n in 2..40 {
+/// What is there when a switchover has ended, its controller was killed, and the store was put back to where that run had so many
+/// records.
+struct PutBack {
+    stage: Stage,
+    unit: Unit,
+    run: RunId,
+    /// The run when the copy was taken.
+    then: RunView,
+    /// The unit's numbers before the store was put back.
+    after: Basis,
+}
+
+impl PutBack {
+    /// `None` where the run has no more records than that.
+    async fn to_record(n: u64) -> Option<Self> {
         let (journal, store) = (MemoryJournal::new(), MemoryStore::new());
         let mut stage = Stage::new(Scene::Switchover);
         (stage.journal, stage.store) = (Arc::new(journal.clone()), Arc::new(store.clone()));
         let unit = stage.unit();
         let first = stage.life().await;
         let run = stage.start(&first).await;
-        first.until(&run, "has that many records", |v| v.seq >= n || v.ended.is_some()).await;
+        let then = first.until(&run, "has that many records", |v| v.seq >= n || v.ended.is_some()).await;
         let copy = (journal.copy(), store.copy());
         if first.settled(&run).await.seq <= n {
-            break;
+            return None;
         }
         let after = first.engine.unit(&unit).await.unwrap().unwrap().basis();
         first.kill().await;
         journal.put_back(&copy.0);
         store.put_back(&copy.1);
-        // The new writer's region does not answer, so the run does not find out by going on.
+        Some(Self { stage, unit, run, then, after })
+    }
+
+    /// The new writer's region does not answer, so the run does not find out by going on.
+    fn leave_the_new_writer_out(&self) {
         let promotes = |e: &Effect| matches!(e, Effect::AwaitPosition { .. } | Effect::Promote { .. });
-        stage.world.on_effect(promotes, u32::MAX, Misbehaviour::Fail(FailureKind::Unreachable));
+        self.stage.world.on_effect(promotes, u32::MAX, Misbehaviour::Fail(FailureKind::Unreachable));
+    }
+}
+
+/// Whatever the copy lacks of the move, who ends the run does not lead the old writer back beside the new one.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_got_further_than_its_records_is_not_taken_back_by_whoever_ends_it() {
+    let mut lacked = 0;
+    for n in 2..40 {
+        let Some(old) = PutBack::to_record(n).await else { break };
+        old.leave_the_new_writer_out();
+        let PutBack { stage, unit, run, after, .. } = old;
         let life = stage.life().await;
         let stored = life.engine.unit(&unit).await.unwrap().unwrap().basis();
         assert_eq!(stored.epoch, after.epoch, "record {n}: no later run was between");
@@ -70,27 +97,13 @@ async fn a_target_that_is_seen_as_a_writer_bars_the_way_back_whatever_the_number
     let (mut lacked, mut led_back) = (0, 0);
     let seen_as = [(Role::Writer, true), (fenced, true), (standby, false)];
     for (n, (role, bars)) in (2..40).flat_map(|n| seen_as.clone().map(|seen| (n, seen))) {
-        let (journal, store) = (MemoryJournal::new(), MemoryStore::new());
-        let mut stage = Stage::new(Scene::Switchover);
-        (stage.journal, stage.store) = (Arc::new(journal.clone()), Arc::new(store.clone()));
-        let unit = stage.unit();
-        let first = stage.life().await;
-        let run = stage.start(&first).await;
-        let reached = first.until(&run, "has that many records", |v| v.seq >= n || v.ended.is_some()).await;
-        let copy = (journal.copy(), store.copy());
-        if reached.past_return || first.settled(&run).await.seq <= n {
-            break;
-        }
-        first.kill().await;
-        journal.put_back(&copy.0);
-        store.put_back(&copy.1);
-        let further = |e: &Effect| matches!(e, Effect::AwaitPosition { .. } | Effect::Promote { .. });
-        stage.world.on_effect(further, u32::MAX, Misbehaviour::Fail(FailureKind::Unreachable));
+        let Some(old) = PutBack::to_record(n).await.filter(|old| !old.then.past_return) else { break };
+        old.leave_the_new_writer_out();
+        let PutBack { stage, unit, run, .. } = old;
         let life = stage.life().await;
         let west = Target { component: "database".into(), region: Some("west".into()) };
-        let seen = State { role: Some(role.clone()), ..State::default() };
         // Before the run is taken up: what was seen counts from its first moment on.
-        life.engine.saw(&west, &seen);
+        life.engine.saw(&west, &role);
         life.engine.recover().await.unwrap();
         life.engine.overtake(&unit).await.unwrap();
         let told = life.engine.view(&run).await.unwrap().unwrap();
@@ -121,22 +134,8 @@ async fn a_target_that_is_seen_as_a_writer_bars_the_way_back_whatever_the_number
 async fn a_run_that_a_newer_one_has_followed_is_ended_and_sends_nothing_more() {
     let mut ended = 0;
     for n in 2..40 {
-        let (journal, store) = (MemoryJournal::new(), MemoryStore::new());
-        let mut stage = Stage::new(Scene::Switchover);
-        (stage.journal, stage.store) = (Arc::new(journal.clone()), Arc::new(store.clone()));
-        let unit = stage.unit();
-        let first = stage.life().await;
-        let run = stage.start(&first).await;
-        first.until(&run, "has that many records", |v| v.seq >= n || v.ended.is_some()).await;
-        let copy = (journal.copy(), store.copy());
-        if first.settled(&run).await.seq <= n {
-            break;
-        }
-        let mut after = first.engine.unit(&unit).await.unwrap().unwrap().basis();
+        let Some(PutBack { stage, unit, run, mut after, .. }) = PutBack::to_record(n).await else { break };
         after.epoch = after.epoch.next();
-        first.kill().await;
-        journal.put_back(&copy.0);
-        store.put_back(&copy.1);
         let life = stage.life().await;
         life.engine.heard(&unit, after);
         life.engine.recover().await.unwrap();
