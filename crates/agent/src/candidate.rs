@@ -26,7 +26,7 @@ const AT_ONCE: Duration = Duration::from_millis(250);
 pub(crate) async fn run(agent: &Agent, unit: &Unit) {
     let targets = agent.picture.replicated_of(unit);
     let heard = agent.hearing.heard().units.remove(unit).unwrap_or_default();
-    let memory = Memory::having_heard(heard.candidacy);
+    let memory = Memory::having_heard(heard);
     let mut rounds = Rounds { agent, unit, targets, memory, trouble: None };
     let (mut looks, mut heard) = (0, 0);
     let mut over = pin!(agent.shutdown.cancelled());

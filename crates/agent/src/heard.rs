@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 /// Pause after a note that could not be written.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The highest numbers that were heard. They only rise.
+/// The newest that was heard. Its numbers only rise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// Of each unit.
@@ -45,7 +45,7 @@ impl Heard {
         self.term = self.term.max(term);
         for view in views {
             let known = self.units.entry(view.unit.clone()).or_default();
-            *known = known.and(Basis { epoch: view.epoch, candidacy: view.candidacy });
+            *known = known.and(view.basis());
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Two numbers of a unit only ever rise: its epoch with each run, its candidacy with each change of its candidate. Agents
 //! tell the highest of either that they heard, so a store that says less is not the one that it was. They are compared one
-//! by one: an old copy that is behind in either is found, whatever the other says.
+//! by one: an old copy that is behind in either is found, whatever the other says. A store that is put back gives a
+//! candidacy out again, perhaps for somebody else, so agents tell whom they heard of under it, too.
 //!
 //! - Behind in the epoch, what the store says of the *writer* may be old: a person has to look.
 //! - Behind in the candidacy alone, only its *candidate* may be old: somebody whom the writer no longer waits for. To have
@@ -25,7 +26,23 @@ pub enum Lack {
 impl Basis {
     /// The higher of each number.
     pub fn and(self, other: Basis) -> Basis {
-        Basis { epoch: self.epoch.max(other.epoch), candidacy: self.candidacy.max(other.candidacy) }
+        let epoch = self.epoch.max(other.epoch);
+        if self.names_another(other) {
+            // Whichever of the two is put back then, it is behind.
+            return Basis { epoch, candidacy: self.candidacy.saturating_add(1), mark: 0 };
+        }
+        let (candidacy, mark) = (self.candidacy, self.mark).max((other.candidacy, other.mark));
+        Basis { epoch, candidacy, mark }
+    }
+
+    /// Its candidate is not the newest one that was seen.
+    pub fn is_old_in_candidacy(self, met: Basis) -> bool {
+        self.candidacy < met.candidacy || self.names_another(met)
+    }
+
+    /// Under the same number; where either does not say whom, it may be the same.
+    pub fn names_another(self, other: Basis) -> bool {
+        self.candidacy == other.candidacy && self.mark != other.mark && self.mark != 0 && other.mark != 0
     }
 }
 
@@ -34,7 +51,7 @@ pub fn lack(stored: Basis, met: Basis) -> Option<Lack> {
     if stored.epoch < met.epoch {
         return Some(Lack::Epoch);
     }
-    (stored.candidacy < met.candidacy).then_some(Lack::Candidacy)
+    stored.is_old_in_candidacy(met).then_some(Lack::Candidacy)
 }
 
 /// A candidacy that the lost store never had, to go on from without a candidate.
@@ -52,7 +69,7 @@ mod tests {
     use crate::id::Epoch;
 
     fn basis(epoch: u64, candidacy: u64) -> Basis {
-        Basis { epoch: Epoch(epoch), candidacy }
+        Basis { epoch: Epoch(epoch), candidacy, mark: 0 }
     }
 
     #[test]
@@ -76,6 +93,22 @@ mod tests {
     fn what_was_met_only_grows_each_number_by_itself() {
         assert_eq!(basis(2, 9).and(basis(3, 1)), basis(3, 9));
         assert_eq!(basis(3, 9).and(basis(2, 1)), basis(3, 9));
+    }
+
+    #[test]
+    fn the_same_number_for_another_candidate_is_behind_and_both_of_them_are_once_both_were_heard() {
+        let of = |candidacy, mark| Basis { epoch: Epoch(1), candidacy, mark };
+        assert_eq!(lack(of(7, 1), of(7, 2)), Some(Lack::Candidacy));
+        assert_eq!(lack(of(7, 1), of(7, 1)), None);
+        assert_eq!((lack(of(7, 1), of(7, 0)), lack(of(7, 0), of(7, 2))), (None, None), "it is not said whom");
+        assert_eq!(lack(of(8, 1), of(7, 2)), None, "a newer one");
+        assert_eq!(of(7, 1).and(of(8, 2)), of(8, 2));
+        assert_eq!((of(7, 1).and(of(7, 0)), of(7, 0).and(of(7, 1))), (of(7, 1), of(7, 1)));
+        for both in [of(7, 1).and(of(7, 2)), of(7, 2).and(of(7, 1)), of(7, 1).and(of(7, 2)).and(of(7, 1))] {
+            assert_eq!((lack(of(7, 1), both), lack(of(7, 2), both)), (Some(Lack::Candidacy), Some(Lack::Candidacy)));
+            let mended = of(past(of(7, 1), both), 3);
+            assert_eq!(lack(mended, both), None);
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::id::{Component, Epoch, Region, Unit};
 use crate::observation::State;
 use crate::plan::{BeyondRpo, Guarantee, Policy};
 use crate::protocol::UnitView;
+use crate::runbook::Basis;
 use crate::shared::Shared;
 use crate::time::Mono;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,22 @@ pub struct Admitted {
     pub region: Region,
     /// The name of each of the unit's copies there.
     pub names: BTreeMap<Component, String>,
+}
+
+/// Tells two candidates apart in a number: `None` is nobody. Names are never used twice, so no two are alike for long. Never
+/// 0, which stands for a candidate that is not said.
+pub fn mark(candidate: Option<&Admitted>) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    if let Some(Admitted { region, names }) = candidate {
+        crc.update(region.as_str().as_bytes());
+        for (component, name) in names {
+            [component.as_str(), name].iter().for_each(|part| {
+                crc.update(b"\0");
+                crc.update(part.as_bytes());
+            });
+        }
+    }
+    crc.finalize().max(1)
 }
 
 /// What a writer waits for before it acknowledges: any one of these. Neither: it waits for nothing.
@@ -97,8 +114,8 @@ pub struct Memory {
     /// Under this number a wish to admit was sent, for whom if that is known: until a higher one is heard, it may still
     /// be granted.
     admitting: Option<(u64, Option<Admitted>)>,
-    /// The highest number heard. An older answer may be on its way for long.
-    heard: u64,
+    /// The newest candidacy heard. An older answer may be on its way for long.
+    heard: Basis,
     /// What the driver has proven, by copy.
     proven: BTreeMap<Component, Waits>,
     /// Whom it was offered last while it had nobody, and when; or when it was proven to wait for them since.
@@ -112,9 +129,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Of an agent that starts where one before it had heard that number.
-    pub fn having_heard(candidacy: u64) -> Self {
-        Self { heard: candidacy, ..Self::default() }
+    /// Of an agent that starts where one before it had heard that.
+    pub fn having_heard(heard: Basis) -> Self {
+        Self { heard, ..Self::default() }
     }
 
     /// The driver has proven that the copy waits so.
@@ -172,10 +189,11 @@ pub enum Step {
 /// The agent's decision on one unit.
 pub fn decide(ledger: &Ledger, memory: &mut Memory) -> Step {
     let view = ledger.view;
-    if view.writer.as_ref() != Some(ledger.region) || view.candidacy < memory.heard || ledger.unseen() {
+    let says = view.basis();
+    if view.writer.as_ref() != Some(ledger.region) || says.is_old_in_candidacy(memory.heard) || ledger.unseen() {
         return Step::None;
     }
-    memory.heard = view.candidacy;
+    memory.heard = memory.heard.and(says);
     if memory.admitting.as_ref().is_some_and(|(at, _)| *at < view.candidacy) {
         memory.admitting = None;
     }

@@ -12,7 +12,7 @@
 
 pub mod dns;
 
-use crate::candidate::{Admitted, Wish};
+use crate::candidate::{Admitted, Wish, mark};
 use crate::effect::Effect;
 use crate::health::{Health, Question};
 use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
@@ -80,7 +80,7 @@ pub struct Heartbeat {
     /// What it asks of the store as the writer's agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wishes: Vec<Wish>,
-    /// The highest numbers that it heard of each unit: a store with lower ones is not the one that it was.
+    /// The newest that it heard of each unit: a store that says less, or another candidate, is not the one that it was.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub heard: BTreeMap<Unit, Basis>,
     /// The newest term that it heard: it obeys no older one.
@@ -181,6 +181,13 @@ pub struct UnitView {
     /// For the writer's agent: the regions that could be admitted, in the order of the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offered: Vec<Admitted>,
+}
+
+impl UnitView {
+    /// What was heard with it.
+    pub fn basis(&self) -> Basis {
+        Basis { epoch: self.epoch, candidacy: self.candidacy, mark: mark(self.candidate.as_ref()) }
+    }
 }
 
 /// An agent asks for work.

@@ -111,13 +111,17 @@ pub struct Runbook {
     pub basis: Option<Basis>,
 }
 
-/// A state of a unit in the store, by the two numbers that rise with every run and every change of its candidate.
+/// A state of a unit in the store, by the two numbers that rise with every run and every change of its candidate, and by
+/// that candidate: a store that was put back gives a number out again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basis {
     /// Of the newest run.
     pub epoch: Epoch,
     /// Of the newest change of the candidate.
     pub candidacy: u64,
+    /// [`mark`](crate::candidate::mark) of whom that made the candidate; 0 where it is not said.
+    #[serde(default)]
+    pub mark: u32,
 }
 
 /// The regions that effects make follow the writer again.

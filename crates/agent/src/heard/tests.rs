@@ -4,6 +4,7 @@ use super::*;
 use crate::lease::guard_tests::{StuckNowhere, parts, plan};
 use crate::{FileNotes, Way, WayError, run};
 use async_trait::async_trait;
+use pilotlight_core::candidate::mark;
 use pilotlight_core::id::Epoch;
 use pilotlight_core::plan::StorePlan;
 use pilotlight_core::protocol::{Heartbeat, HeartbeatReply, TaskResult, WorkReply, WorkRequest};
@@ -11,6 +12,7 @@ use pilotlight_core::time::Mono;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 fn view(epoch: u64, candidacy: u64) -> UnitView {
@@ -26,7 +28,7 @@ fn view(epoch: u64, candidacy: u64) -> UnitView {
 }
 
 fn basis(epoch: u64, candidacy: u64) -> Basis {
-    Basis { epoch: Epoch(epoch), candidacy }
+    Basis { epoch: Epoch(epoch), candidacy, mark: mark(None) }
 }
 
 /// Several controllers, as terms are heard of.
@@ -162,9 +164,10 @@ async fn told(folder: &std::path::Path, store: (u64, u64), leads: u64, until: Ba
 #[tokio::test]
 async fn an_agent_that_was_started_anew_tells_an_old_store_what_it_lacks_with_its_first_word() {
     let folder = tempfile::tempdir().unwrap();
-    let first = told(folder.path(), (3, 7), 4, basis(3, 7)).await;
-    assert_eq!(first[0], (basis(0, 0), Term(0)), "it had heard nothing");
-    let second = told(folder.path(), (3, 5), 1, basis(3, 7)).await;
+    let told = |store, leads, until| timeout(Duration::from_secs(30), told(folder.path(), store, leads, until));
+    let first = told((3, 7), 4, basis(3, 7)).await.expect("it tells what it heard");
+    assert_eq!(first[0], (Basis::default(), Term(0)), "it had heard nothing");
+    let second = told((3, 5), 1, basis(3, 7)).await.expect("it tells what it had heard");
     assert_eq!(second, [(basis(3, 7), Term(4))]);
     std::fs::write(folder.path().join("heard.json"), "{").unwrap();
     assert_eq!(FileNotes::open(folder.path()).unwrap().heard(), Heard::default(), "a torn note is no note");

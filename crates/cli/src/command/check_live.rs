@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_way_of_the_whole_move_is_a_blocker_although_each_step_could_be_done() {
-        let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0 };
+        let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0, mark: 0 };
         let behind = Behind { unit: "shop".into(), stored: basis(1), met: basis(7), lack: Lack::Epoch };
         let seen = of_dry_run("a switchover", vec![behind.into()], vec![step(Would::Act, vec![])]);
         let [one] = seen.as_slice() else { panic!("{seen:?}") };

@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_dry_run_is_blocked_by_a_step_and_by_what_keeps_the_whole_move_from_starting() {
-        let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0 };
+        let basis = |epoch| Basis { epoch: Epoch(epoch), candidacy: 0, mark: 0 };
         let behind = Behind { unit: "shop".into(), stored: basis(1), met: basis(7), lack: Lack::Epoch };
         let behind = Finding::from(behind);
         let note = Finding { severity: Severity::Warning, ..behind.clone() };

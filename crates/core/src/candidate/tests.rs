@@ -32,8 +32,8 @@ struct World {
     copies: Vec<(Option<Admitted>, u64)>,
     /// What the agent heard last.
     view: Option<UnitView>,
-    /// The highest number that it heard, on its disk.
-    noted: u64,
+    /// The newest that it heard, on its disk.
+    noted: Basis,
 }
 
 #[derive(Debug, Clone)]
@@ -82,13 +82,13 @@ impl World {
             wishes: Vec::new(),
             copies: Vec::new(),
             view: None,
-            noted: 0,
+            noted: Basis::default(),
         }
     }
 
     /// Noted before anything follows from it.
     fn hear(&mut self, answer: UnitView) {
-        self.noted = self.noted.max(answer.candidacy);
+        self.noted = self.noted.and(answer.basis());
         self.view = Some(answer);
     }
 
@@ -194,9 +194,9 @@ impl World {
             // started anew meanwhile knows what the one before had heard.
             Move::PutBack(n) if !self.copies.is_empty() => {
                 (self.candidate, self.candidacy) = self.copies[n % self.copies.len()].clone();
-                let [stored, met] = [self.candidacy, self.noted].map(|candidacy| Basis { candidacy, epoch: Epoch(1) });
-                if lack(stored, met).is_some() {
-                    (self.candidate, self.candidacy) = (None, past(stored, met));
+                let stored = self.view().basis();
+                if lack(stored, self.noted).is_some() {
+                    (self.candidate, self.candidacy) = (None, past(stored, self.noted));
                 }
             }
             Move::Hear(n) if !self.answers.is_empty() => {
@@ -329,6 +329,38 @@ proptest! {
         prop_assert_eq!(&world.candidate, &None);
         prop_assert!(world.waits.for_nobody());
     }
+}
+
+/// The first time to before a number that nobody had heard, the second to when that was first given out.
+#[test]
+fn a_store_that_is_put_back_twice_names_nobody_whom_the_writer_does_not_wait_for() {
+    let mut world = World::new(Guarantee::Bounded);
+    let turn = |world: &mut World| world.step(&Move::Turn);
+    world.step(&Move::ComesBack(true));
+    turn(&mut world);
+    turn(&mut world);
+    let named = world.candidate.clone();
+    assert_eq!(
+        (named.is_some(), world.candidacy, world.noted.candidacy),
+        (true, 1, 0),
+        "granted, and nobody has heard it"
+    );
+    world.step(&Move::Beat);
+    let with_west = world.copies.len() - 1;
+    world.step(&Move::ComesBack(false));
+    world.step(&Move::PutBack(0));
+    assert_eq!((&world.candidate, world.candidacy), (&None, 0), "an older copy, of which nobody knows");
+    turn(&mut world);
+    assert_eq!((&world.candidate, world.candidacy), (&None, 1), "what may be on its way is called back");
+    turn(&mut world);
+    assert_ne!(world.waits.candidate, named.map(|c| c.names[&database()].clone()), "it waits for another now");
+    world.step(&Move::PutBack(with_west));
+    assert_eq!((&world.candidate, world.candidacy), (&None, 3), "the same number, and somebody else");
+    turn(&mut world);
+    turn(&mut world);
+    turn(&mut world);
+    world.check().expect("a candidate that is waited for");
+    assert!(world.candidate.is_some());
 }
 
 #[test]

@@ -44,6 +44,10 @@ impl Behind {
                 format!("epoch {} of unit {unit}, and epoch {} was seen", stored.epoch, met.epoch),
                 "until a person has looked",
             ),
+            Lack::Candidacy if stored.names_another(*met) => (
+                format!("another candidate of unit {unit} under candidacy {} than was heard", stored.candidacy),
+                "until its candidate is taken away",
+            ),
             Lack::Candidacy => (
                 format!("candidacy {} of unit {unit}, and candidacy {} was heard", stored.candidacy, met.candidacy),
                 "until its candidate is taken away",
@@ -197,7 +201,7 @@ impl Engine {
     pub async fn mend_candidacy(&self, unit: &Unit) -> Result<bool, UnitsError> {
         let met = self.met_of(unit);
         // Only a unit that is there can be mended, and what this controller knows of it may be older than the store.
-        let is_old = |stored: Basis| stored.candidacy < met.candidacy;
+        let is_old = |stored: Basis| stored.is_old_in_candidacy(met);
         if !self.granter().unit(unit).is_some_and(|record| is_old(record.basis())) {
             return Ok(false);
         }

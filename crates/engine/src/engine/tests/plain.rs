@@ -10,7 +10,7 @@ use pilotlight_core::id::Epoch;
 use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::{Failure, Severity};
 use pilotlight_core::run::{Cause, Condition, Event, RunResult, StepStatus};
-use pilotlight_core::runbook::{Basis, Runbook};
+use pilotlight_core::runbook::Runbook;
 use pilotlight_driver::Driver;
 use pilotlight_driver::fake::{Applied, FakeDriver};
 
@@ -66,8 +66,7 @@ async fn a_move_that_was_derived_before_the_candidate_changed_does_not_start() {
     let stage = Stage::new(Scene::RegionLost);
     let life = stage.life().await;
     let unit = life.engine.unit(&stage.unit()).await.unwrap().unwrap();
-    let basis = Basis { epoch: unit.epoch, candidacy: unit.candidacy };
-    let derived = Runbook { basis: Some(basis), ..stage.runbook_when_broken().await };
+    let derived = Runbook { basis: Some(unit.basis()), ..stage.runbook_when_broken().await };
     let (unit, epoch, candidacy) = (unit.unit, unit.epoch, unit.candidacy);
     let wish = Wish { unit: unit.clone(), epoch, candidacy, candidate: None };
     let changed = life.engine.wish(&"east".into(), &wish).await.unwrap();
@@ -75,7 +74,7 @@ async fn a_move_that_was_derived_before_the_candidate_changed_does_not_start() {
     assert!(matches!(&refused, StartError::Unit(UnitsError::Changed(of)) if *of == unit), "{refused:?}");
     let record = life.engine.unit(&unit).await.unwrap().unwrap();
     assert_eq!((record.run, record.epoch), (None, epoch), "nothing was taken");
-    let basis = Some(Basis { epoch, candidacy: changed.candidacy });
+    let basis = Some(changed.basis());
     let run = life.engine.start(Runbook { basis, ..derived }, Cause::default()).await.unwrap();
     life.settled(&run).await;
 }

@@ -6,7 +6,7 @@ use crate::storage::StorageError;
 use crate::store::{FailedOver, PutError, Store, UnitRecord, Units, UnitsError, Versioned};
 use async_trait::async_trait;
 use pilotlight_core::behind::Lack;
-use pilotlight_core::candidate::{Admitted, Wish};
+use pilotlight_core::candidate::{Admitted, Wish, mark};
 use pilotlight_core::id::{Epoch, RunId};
 use pilotlight_core::leader::Term;
 use pilotlight_core::run::{Cause, Condition, RunResult};
@@ -69,7 +69,9 @@ async fn a_store_that_is_behind_what_was_met_starts_nothing_until_a_person_raise
 /// An old copy of the same epoch: whom it calls the candidate may be waited for by nobody.
 #[tokio::test]
 async fn a_store_with_an_old_candidate_starts_nothing_and_mends_itself_and_a_wish_for_its_number_comes_too_late() {
-    for scene in SCENES {
+    // A later change, and another candidate under the same number.
+    let mets = [(4, 0, "candidacy 1", 6), (1, mark(None), "another candidate", 3)];
+    for (scene, (candidacy, mark, says, mends)) in SCENES.into_iter().flat_map(|scene| mets.map(|met| (scene, met))) {
         let stage = Stage::new(scene);
         let (life, unit) = (stage.life().await, stage.unit());
         let runbook = stage.runbook_when_broken().await;
@@ -81,25 +83,23 @@ async fn a_store_with_an_old_candidate_starts_nothing_and_mends_itself_and_a_wis
         let old = Units::new(stage.store.clone(), Term(0)).change(&unit, admit).await.unwrap();
         life.engine.granter().knows(&old);
         assert!(!life.engine.mend_candidacy(&unit).await.unwrap(), "{scene:?}: nothing newer was heard");
-        life.engine.heard(&unit, Basis { epoch: old.epoch, candidacy: 4 });
+        life.engine.heard(&unit, Basis { epoch: old.epoch, candidacy, mark });
         // What an older guard says takes nothing of that back.
         life.engine.met(&unit, old.epoch);
         let refused = life.engine.start(runbook.clone(), Cause::default()).await;
-        let told = |b: &Behind| {
-            b.lack == Lack::Candidacy && b.to_string().contains("candidacy 1") && b.hint().contains("mends")
-        };
+        let told = |b: &Behind| b.lack == Lack::Candidacy && b.to_string().contains(says) && b.hint().contains("mends");
         assert!(matches!(&refused, Err(StartError::Behind(b)) if told(b)), "{refused:?}");
         assert!(life.engine.mend_candidacy(&unit).await.unwrap());
         let mended = life.engine.unit(&unit).await.unwrap().unwrap();
         assert_eq!((mended.epoch, mended.writer.clone(), mended.run.clone()), (old.epoch, old.writer.clone(), None));
         assert_eq!(
             (mended.candidate, mended.candidacy),
-            (None, 6),
+            (None, mends),
             "past what was heard and what may have been granted"
         );
         assert_eq!(life.engine.behind(&unit), None);
         assert!(!life.engine.mend_candidacy(&unit).await.unwrap(), "once");
-        for candidacy in [1, 4, 5] {
+        for candidacy in [1, candidacy, mends - 1] {
             let late = Wish { unit: unit.clone(), epoch: old.epoch, candidacy, candidate: Some(admitted.clone()) };
             let from = old.writer.clone().unwrap();
             let taken = life.engine.wish(&from, &late).await;
@@ -119,7 +119,7 @@ async fn a_raised_epoch_leaves_no_candidate_and_a_candidacy_that_every_agent_tak
     let stored = life.engine.unit(&unit).await.unwrap().unwrap();
     let as_it_is = life.engine.raise_epoch(&unit).await.unwrap();
     assert_eq!(as_it_is.basis(), stored.basis(), "what is not behind is left alone");
-    life.engine.heard(&unit, Basis { epoch: Epoch(stored.epoch.0 + 6), candidacy: 7 });
+    life.engine.heard(&unit, Basis { epoch: Epoch(stored.epoch.0 + 6), candidacy: 7, mark: 0 });
     let raised = life.engine.raise_epoch(&unit).await.unwrap();
     assert_eq!((raised.epoch.0, raised.candidate, raised.candidacy), (stored.epoch.0 + 6, None, 9));
     assert_eq!(life.engine.behind(&unit), None);
