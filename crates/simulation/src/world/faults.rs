@@ -36,8 +36,8 @@ pub(super) struct Progress {
     promotions: Vec<String>,
     /// The newest turn for which a person has ended a run.
     seen_for: Option<usize>,
-    /// When a person last saw to a writer that was given up.
-    taken_up: Nanos,
+    /// When a person last saw to a copy that lay still.
+    seen_to: Nanos,
     /// The newest failover whose end a person has seen.
     seen: Option<RunId>,
 }
@@ -65,7 +65,7 @@ impl World {
         let is_asked_for = matches!(self.faults[number].kind, FaultKind::Switchover);
         if !self.stands_ready(is_asked_for) && self.now() - since < nanos(at_most) {
             self.see_to_the_run(number, since);
-            self.see_to_the_writer(since);
+            self.see_to_the_copies(since);
             return self.after(READY_AGAIN, Event::TurnWaits { number, since });
         }
         for number in 0..self.faults.len() {
@@ -112,10 +112,10 @@ impl World {
         }
     }
 
-    /// A person takes up again a writer that was given up and that nobody replaces, and asks again where that is refused. A
-    /// rejoin that waits for it is ended first.
-    fn see_to_the_writer(&mut self, since: Nanos) {
-        if self.now() - self.progress.taken_up.max(since) < SEEN_BY {
+    /// A person takes up again a writer that was given up and that nobody replaces, ending first a rejoin that waits for it;
+    /// where only the other copy lies still, and its rejoin has failed, asks for one. And asks again where that is refused.
+    fn see_to_the_copies(&mut self, since: Nanos) {
+        if self.now() - self.progress.seen_to.max(since) < SEEN_BY {
             return;
         }
         let rejoins = |run: &RunId| run.as_str().starts_with("rejoin");
@@ -124,10 +124,19 @@ impl World {
             unit.writer.as_ref().filter(|_| waits).and_then(Place::of).map(|writer| (writer, unit.run.is_some()))
         });
         let Some((writer, rejoins)) = named.flatten() else { return };
-        let copy = self.database(writer);
-        if copy.fenced && matches!(copy.server, Server::Down { .. }) && self.sees_every_copy() {
-            self.progress.taken_up = self.now();
-            self.person(if rejoins { FaultKind::Abort } else { FaultKind::TakeUp(writer) });
+        let [writer_lies, other_lies] = [writer, writer.other()].map(|place| {
+            let copy = self.database(place);
+            copy.fenced && matches!(copy.server, Server::Down { .. })
+        });
+        let wish = match (writer_lies, rejoins) {
+            (true, true) => FaultKind::Abort,
+            (true, false) => FaultKind::TakeUp(writer),
+            (false, false) if other_lies => FaultKind::Rejoin,
+            (false, _) => return,
+        };
+        if self.sees_every_copy() {
+            self.progress.seen_to = self.now();
+            self.person(wish);
         }
     }
 
