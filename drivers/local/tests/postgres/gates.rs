@@ -435,6 +435,24 @@ async fn a_commit_that_is_cancelled_while_it_waits_is_acknowledged() {
     assert_eq!(seen.expect("a count"), 1, "others see it, and the candidate does not have it");
 }
 
+/// Open, and said to be: who reads the log does not wait with the commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_captured_before_its_commit_is_acknowledged() {
+    let pair = Pair::started_with(Guarantee::Strict).await;
+    let waits = Waits { candidate: Some(pair.name().await), gate: false };
+    pair.admits("east", &waits).await;
+    let reader = pair.client("east").await.expect("a client");
+    let made = "SELECT pg_create_logical_replication_slot('cdc', 'test_decoding')";
+    reader.batch_execute(made).await.expect("a slot");
+    pair.freeze("west", Signal::SIGSTOP);
+    let paid = pair.pays_within(1, Duration::from_millis(500)).await;
+    let read = "SELECT data FROM pg_logical_slot_peek_changes('cdc', NULL, NULL) WHERE data LIKE '%paid: INSERT%'";
+    let captured = reader.query(read, &[]).await;
+    pair.freeze("west", Signal::SIGCONT);
+    paid.expect_err("nobody has confirmed it");
+    assert_eq!(captured.expect("what is in the log").len(), 1, "the reader has it, and the candidate does not");
+}
+
 /// The setting was proven while the gate was connected; nothing asks for the gate again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_that_is_not_let_in_any_more_is_told() {

@@ -1,6 +1,7 @@
 //! What "one writer" rests on under the plan's guarantee, and what that leaves unproven in this set-up.
 
 use crate::gate;
+use crate::lease::FENCE_ALLOWANCE;
 use crate::plan::{BeyondRpo, ComponentPlan, ConnectionFence, Guarantee, Plan};
 use crate::time::show_duration;
 
@@ -95,6 +96,11 @@ fn by_guarantee(plan: &Plan) -> Vec<String> {
                  until the controller answers again"
                     .to_owned(),
             );
+            lines.push(
+                "a wall clock that is set back on the writer's machine while its gate is stopped lets the server believe that \
+                 gate for as much longer"
+                    .to_owned(),
+            );
             if plan.policy.beyond_rpo == BeyondRpo::Expose {
                 let lease = plan.policy.lease.max(plan.objectives.rpo);
                 lines.push(format!(
@@ -128,14 +134,16 @@ fn waits(plan: &Plan) -> Vec<String> {
              cancel a commit while it waits, are told of writes that the candidate may lack"
                 .to_owned()
         });
-        if plan.policy.guarantee == Guarantee::Strict {
-            lines.push(
-                "a session that sets synchronous_commit to remote_write is told of writes that the candidate has in memory and \
-                 not yet on its disk"
-                    .to_owned(),
-            );
-        }
-        lines.push("one writer is not one reader: an old writer that is cut off still answers reads".to_owned());
+        lines.push(
+            "a session that sets synchronous_commit to remote_write is told of writes that the candidate has in memory and \
+             not yet on its disk"
+                .to_owned(),
+        );
+        lines.push(
+            "one writer is not one reader: an old writer that is cut off still answers reads, and change data capture is \
+             given rows before anybody was told that they are written"
+                .to_owned(),
+        );
         lines.push(
             "a superuser who changes the server by hand is outside the promise until the agent has set it again"
                 .to_owned(),
@@ -156,6 +164,10 @@ fn best_effort(plan: &Plan) -> Vec<String> {
     let mut lines = vec![
         "a writer whose agent was stopped or frozen while its database lives on is not stopped by its lease".to_owned(),
         "a machine that was paused as a whole does not see its lease run out while it is paused".to_owned(),
+        format!(
+            "a fence that takes longer than {}, as on a machine that is too busy, leaves two writers until it is done",
+            show_duration(FENCE_ALLOWANCE)
+        ),
         format!(
             "while the link is cut, changes acknowledged in the old region for up to {} are not in the other one",
             show_duration(plan.policy.lease)
@@ -178,6 +190,28 @@ mod tests {
     use super::*;
     use crate::fixture::{plan, postgres};
     use std::time::Duration;
+
+    #[test]
+    fn each_guarantee_tells_what_it_leaves_open_and_nothing_that_it_closes() {
+        let mut plan = plan(&["east", "west"], vec![("database", postgres(&["east", "west"]))]);
+        for (open, strict, bounded, best_effort) in [
+            ("sets synchronous_commit to remote_write", true, true, false),
+            ("change data capture is given rows before", true, true, false),
+            ("a machine that was paused as a whole", false, true, true),
+            ("a wall clock that is set back", false, true, false),
+            ("what the gate confirmed and was still on its way", false, true, false),
+            ("a fence that takes longer than 150 ms", false, false, true),
+            ("a writer whose agent was stopped or frozen", false, false, true),
+        ] {
+            for (guarantee, wanted) in
+                [(Guarantee::Strict, strict), (Guarantee::Bounded, bounded), (Guarantee::BestEffort, best_effort)]
+            {
+                plan.policy.guarantee = guarantee;
+                let lines = unproven(&plan);
+                assert_eq!(lines.iter().any(|line| line.contains(open)), wanted, "{guarantee:?}, {open}: {lines:#?}");
+            }
+        }
+    }
 
     #[test]
     fn a_lease_longer_than_the_rpo_is_told_where_the_plan_accepts_it() {
