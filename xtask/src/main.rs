@@ -20,7 +20,8 @@ const USAGE: &str = "usage: cargo xtask TASK
                                           moves of what AWS runs, against the AWS test server: what is ours beside the
                                           provider's phases, calls a second, the size of the binary
   bench safety [--repeat N] [--json FILE] [--case CASE] [--lanes N] [--net KIND] [--guarantee WORD]
-               [--fence KIND]             real cuts, freezes and deaths, and what the clients saw
+               [--fence KIND] [--store KIND] [--peer PEER]
+                                          real cuts, freezes and deaths, and what the clients saw
   simulate [--seeds N] [--first S] [--jobs J] [--failures F] [--bug NAME] [--guarantee WORD]
                                           ourselves in seeded worlds of virtual time, on every core unless J says
                                           otherwise, until F seeds have broken a law (docs/simulation.md)
