@@ -181,7 +181,7 @@ pub enum Reason {
     /// Hears too few.
     #[error(
         "the controller hears {} of {} observers, itself counted, and that is not more than half: it may be the one that \
-         is cut off. Look at its network, or decide by hand", quorum.heard, quorum.all
+         is cut off. Look at its network, or move by hand: pilotlight failover", quorum.heard, quorum.all
     )]
     Minority { quorum: Quorum },
     /// `policy.hold_file` is there.
@@ -205,7 +205,10 @@ pub enum Reason {
     )]
     HistoryUnread { unread: Unread },
     /// Replay lag.
-    #[error("{region} holds {bytes} bytes that it has not replayed, the policy allows {allowed}: decide by hand")]
+    #[error(
+        "{region} holds {bytes} bytes that it has not replayed, the policy allows {allowed}; whether to go all the same is for a \
+         person: pilotlight failover"
+    )]
     ReplayBehind { region: Region, bytes: u64, allowed: u64 },
     /// Does not fit.
     #[error(
@@ -257,11 +260,15 @@ pub enum Reason {
         lost: Option<Region>,
     },
     /// Receive lag.
-    #[error("{region} had not received {bytes} bytes, the policy allows {allowed}: decide by hand")]
+    #[error(
+        "{region} had not received {bytes} bytes, the policy allows {allowed}; whether to go all the same is for a person: \
+         pilotlight failover"
+    )]
     Behind { region: Region, bytes: u64, allowed: u64 },
     /// The objective would be missed.
     #[error(
-        "a failover to {region} may lose the last {}, the objective allows {}: decide by hand",
+        "a failover to {region} may lose the last {}, the objective allows {}; whether to go all the same is for a \
+         person: pilotlight failover",
         show_apart(*exposure, *rpo).0, show_apart(*exposure, *rpo).1
     )]
     PastRpo {
@@ -272,7 +279,7 @@ pub enum Reason {
         rpo: Duration,
     },
     /// Nothing says how far the best candidate is behind.
-    #[error("nothing says how far {region} is behind: decide by hand")]
+    #[error("nothing says how far {region} is behind; whether to go all the same is for a person: pilotlight failover")]
     LagUnknown { region: Region },
     /// `policy.mode: manual`, and a region without the writer is lost.
     #[error("{region} is lost and takes users; the policy leaves it to a person: pilotlight drain --from {region}")]

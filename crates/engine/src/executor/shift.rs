@@ -57,7 +57,11 @@ impl Attempt {
                 Err(why) => (since, last) = (None, why),
             }
             if now >= until {
-                return Err(Failure::rejected(format!("it did not keep up for {}: {last}", show_duration(long))));
+                let hint = "look at its lag in `pilotlight status`; once it keeps up, or `failback.max_lag` and `failback.soak` ask \
+                    for less, ask for the move again";
+                return Err(
+                    Failure::rejected(format!("it did not keep up for {}: {last}", show_duration(long))).hint(hint)
+                );
             }
             tokio::select! {
                 biased;

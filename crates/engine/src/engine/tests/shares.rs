@@ -100,6 +100,8 @@ async fn a_copy_that_does_not_keep_up_moves_nothing() {
     let view = life.settled(&run).await;
     let soak = view.steps.iter().find(|s| s.id.as_str() == "soak-database-west").unwrap();
     assert!(soak.note.as_deref().unwrap_or_default().contains("2 bytes behind, 1 are allowed"), "{soak:#?}");
+    let hint = soak.failure.as_ref().and_then(|f| f.hint.as_deref()).unwrap_or_default();
+    assert!(hint.contains("ask for the move again"), "{soak:#?}");
     assert_eq!(view.condition, Condition::Ended { result: RunResult::Undone }, "{view:#?}");
     assert_eq!(stage.world.writers("database"), [Region::from("east")]);
 }
