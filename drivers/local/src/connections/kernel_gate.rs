@@ -1,6 +1,7 @@
 //! The kernel's lease as a gate of the agent: a thread that keeps the set of the kernel at what was allowed last.
 
 use super::{FenceError, KernelLease};
+use pilotlight_core::code;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::gate::Gate;
@@ -132,7 +133,11 @@ impl Keeper {
                 Err(e) => {
                     let said = e.to_string();
                     if trouble.as_ref() != Some(&said) {
-                        tracing::error!(gate = self.name, "the fence of the connections cannot be kept: {said}");
+                        let code = code::NO_KERNEL_FENCE;
+                        tracing::error!(
+                            gate = self.name,
+                            "{code}: the fence of the connections cannot be kept: {said}"
+                        );
                     }
                     trouble = Some(said);
                 }
