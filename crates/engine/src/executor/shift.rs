@@ -22,8 +22,29 @@ const SOAK_LOOK: Duration = Duration::from_millis(500);
 /// A look that takes longer saw nothing.
 const SOAK_LONGEST: Duration = Duration::from_secs(5);
 
-/// Going back is worth this much of a step's time, whatever else it took.
+/// Going back is worth this much of a step's time, whatever else it took; where more is left, all of that: providers take
+/// minutes to lead users anywhere.
 const GOING_BACK: Duration = Duration::from_secs(15);
+
+/// Between two tries to go back: users meet bad answers meanwhile.
+const BACK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Why a share is not led to.
+enum Missed {
+    /// A road does not take the order, or nobody knows whether it did.
+    Failed(Failure),
+    /// The road took it, and does not show it.
+    Unseen { road: Component, last: String },
+}
+
+impl From<Missed> for Failure {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::Failed(failure) => failure,
+            Missed::Unseen { road, last } => Failure::unknown(format!("{road} does not show its shares: {last}")),
+        }
+    }
+}
 
 /// A share with where it was before.
 pub(super) struct Shift<'a> {
@@ -74,11 +95,23 @@ impl Attempt {
     /// Leads traffic there, watches, and leads it back when too much fails.
     pub(super) async fn shift(&self, shift: &Shift<'_>, context: &Context) -> Returned {
         let until = self.parts.clock.mono() + context.deadline;
-        if let Err(failure) = self.lead(shift.roads, shift.shares, "to", context, until).await {
+        // So that there is time to go back.
+        let led_until = self.parts.clock.mono() + context.deadline.saturating_sub(GOING_BACK);
+        if let Err(missed) = self.lead(shift.roads, shift.shares, "to", context, led_until).await {
+            let is_back = match &missed {
+                // It was led back by an attempt that did not live to say so: its order there is answered, not done again. Only
+                // what is watched is led back; what takes a share back is not.
+                Missed::Unseen { road, .. } if shift.watch.is_some() && !context.cancel.is_cancelled() => {
+                    self.shows(road, shift.former).await
+                }
+                Missed::Unseen { .. } | Missed::Failed(_) => false,
+            };
+            let failure = Failure::from(missed);
             return match failure.kind {
+                _ if is_back => self.go_back(shift, &failure.message, context, until).await,
                 // Some of the roads may lead there already.
                 FailureKind::Rejected | FailureKind::Unsupported if shift.roads.len() > 1 => {
-                    self.go_back(shift, &failure.message, context).await
+                    self.go_back(shift, &failure.message, context, until).await
                 }
                 _ => Err(failure),
             };
@@ -89,25 +122,48 @@ impl Attempt {
             Ok(outcome) => Ok(outcome),
             Err(failure) => match failure.kind {
                 FailureKind::Rejected | FailureKind::Unsupported => {
-                    self.go_back(shift, &failure.message, context).await
+                    self.go_back(shift, &failure.message, context, until).await
                 }
-                _ if context.cancel.is_cancelled() => self.go_back(shift, &failure.message, context).await,
+                _ if context.cancel.is_cancelled() => self.go_back(shift, &failure.message, context, until).await,
                 // Nobody knows how the share is served, and traffic is there: asked again under the same keys.
                 _ => Err(Failure::unknown(failure.message)),
             },
         }
     }
 
-    async fn go_back(&self, shift: &Shift<'_>, why: &str, context: &Context) -> Returned {
-        let until = self.parts.clock.mono() + GOING_BACK;
-        match self.lead(shift.roads, shift.former, "back", context, until).await {
-            Ok(()) => {
-                let shown: Vec<String> = shift.former.iter().map(|(r, share)| format!("{r} {share} %")).collect();
-                Err(Failure::rejected(format!("{why}; traffic is back at {}", shown.join(", ")))
-                    .hint("look at the instances that were given traffic, then resume the run to try the share again, or abort it"))
+    /// Tried again under the same keys while there is time, unless the run is being ended: then its undo does it.
+    async fn go_back(&self, shift: &Shift<'_>, why: &str, context: &Context, until: Mono) -> Returned {
+        let (clock, cancelled) = (&self.parts.clock, || context.cancel.is_cancelled());
+        let least = clock.mono() + GOING_BACK;
+        let until = if cancelled() { least } else { least.max(until) };
+        loop {
+            let failure = match self.lead(shift.roads, shift.former, "back", context, until).await {
+                Ok(()) => break,
+                Err(missed) => Failure::from(missed),
+            };
+            let is_final = matches!(failure.kind, FailureKind::Rejected | FailureKind::Unsupported);
+            if is_final || cancelled() || clock.mono() >= until {
+                let why = format!("{why}; traffic could not be led back: {}", failure.message);
+                return Err(Failure::unknown(why));
             }
-            Err(failure) => Err(Failure::unknown(format!("{why}; traffic could not be led back: {}", failure.message))),
+            clock.sleep(BACK_AGAIN).await;
         }
+        let shown: Vec<String> = shift.former.iter().map(|(r, share)| format!("{r} {share} %")).collect();
+        Err(Failure::rejected(format!("{why}; traffic is back at {}", shown.join(", "))).hint(
+            "look at the instances that were given traffic, then resume the run to try the share again, or abort it",
+        ))
+    }
+
+    /// The road leads traffic by these shares.
+    async fn shows(&self, road: &Component, shares: &BTreeMap<Region, u32>) -> bool {
+        let Some(seen) = self.routed(road, shares) else { return false };
+        self.see_once(&seen, self.parts.clock.mono() + SOAK_LONGEST).await.is_some()
+    }
+
+    fn routed(&self, road: &Component, shares: &BTreeMap<Region, u32>) -> Option<Condition> {
+        let writer = self.step.effect.region().cloned().or_else(|| shares.keys().next().cloned())?;
+        let placement = Placement { writer, traffic: shares.clone() };
+        Some(Condition::IsRouted { target: Target { component: road.clone(), region: None }, placement })
     }
 
     /// Publishes the shares on every road and waits until they are seen.
@@ -118,20 +174,18 @@ impl Attempt {
         part: &str,
         context: &Context,
         until: Mono,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Missed> {
         for (i, road) in roads.iter().enumerate() {
             let effect = Effect::Route { component: road.clone(), shares: shares.clone() };
             let led = self.part(&effect, context, &format!("{part}-{road}"), until).await;
             led.map_err(|failure| match failure.kind {
                 FailureKind::Transient | FailureKind::Unreachable if i > 0 => Failure::unknown(failure.message),
                 _ => failure,
-            })?;
-            let writer = self.step.effect.region().cloned().or_else(|| shares.keys().next().cloned());
-            let Some(writer) = writer else { continue };
-            let placement = Placement { writer, traffic: shares.clone() };
-            let seen = Condition::IsRouted { target: Target { component: road.clone(), region: None }, placement };
+            })
+            .map_err(Missed::Failed)?;
+            let Some(seen) = self.routed(road, shares) else { continue };
             let seen = self.await_condition(&seen, until).await;
-            seen.map_err(|last| Failure::unknown(format!("{road} does not show its shares: {last}")))?;
+            seen.map_err(|last| Missed::Unseen { road: road.clone(), last })?;
         }
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! Traffic that goes home by shares: each watched, and back to the one before when too much fails.
 
-use super::scene::{Scene, Stage};
+use super::scene::{Life, Scene, Stage};
 use crate::engine::Control;
 use pilotlight_core::effect::Effect;
-use pilotlight_core::id::Region;
+use pilotlight_core::id::{Region, RunId};
 use pilotlight_core::run::{Condition, RunResult, StepStatus};
+use pilotlight_driver::fake::Misbehaviour;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const BOTH: [Scene; 2] = [Scene::Home, Scene::HomeTrafficFirst];
 
@@ -53,7 +55,7 @@ async fn a_share_that_is_served_badly_goes_back_and_waits_for_a_person() {
         stage.world.on_effect(
             |e| matches!(e, Effect::Route { shares, .. } if shares.get(&Region::from("west")) == Some(&100)),
             1,
-            pilotlight_driver::fake::Misbehaviour::DelayReply(std::time::Duration::from_secs(1)),
+            Misbehaviour::DelayReply(Duration::from_secs(1)),
         );
         let life = stage.life().await;
         let run = stage.start(&life).await;
@@ -104,4 +106,58 @@ async fn a_copy_that_does_not_keep_up_moves_nothing() {
     assert!(hint.contains("ask for the move again"), "{soak:#?}");
     assert_eq!(view.condition, Condition::Ended { result: RunResult::Undone }, "{view:#?}");
     assert_eq!(stage.world.writers("database"), [Region::from("east")]);
+}
+
+fn leads_west(share: u32) -> impl Fn(&Effect) -> bool + Send + Sync + 'static {
+    move |e| matches!(e, Effect::Route { shares, .. } if shares.get(&Region::from("west")) == Some(&share))
+}
+
+/// All of the traffic is served badly, and the way back to half of it does not go smoothly.
+async fn badly_served(scene: Scene, way_back: Misbehaviour) -> (Stage, Life, RunId) {
+    let stage = Stage::new(scene);
+    stage.world.on_effect(leads_west(100), 1, Misbehaviour::DelayReply(Duration::from_secs(1)));
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    life.until(&run, "leads all of the traffic", |_| published(&stage).contains(&100)).await;
+    stage.world.probe_works(PAY, false);
+    stage.world.on_effect(leads_west(50), 1, way_back);
+    (stage, life, run)
+}
+
+/// It says where traffic is, and a person can try the share again.
+async fn is_back_and_goes_on(scene: Scene, stage: &Stage, life: &Life, run: &RunId) {
+    let view = life.settled(run).await;
+    let Condition::Waiting { why } = &view.condition else { panic!("{scene:?}: {view:#?}") };
+    assert!(why[0].contains("traffic is back at east 50 %, west 50 %"), "{scene:?}: {why:?}");
+    assert_eq!(stage.world.shares("name"), shares(&[("east", 50), ("west", 50)]), "{scene:?}");
+    stage.world.probe_works(PAY, true);
+    life.engine.control(run, Control::Resume, "ada").await.unwrap();
+    let view = life.settled(run).await;
+    assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{scene:?}: {view:#?}");
+    stage.check_settled(&view, "resumed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_whose_answer_is_lost_or_takes_long_is_waited_for() {
+    // A provider spreads it for longer than the least that going back may take.
+    for way_back in [Misbehaviour::LoseReply, Misbehaviour::Accept { polls: 25 }] {
+        for scene in BOTH {
+            let (stage, life, run) = badly_served(scene, way_back.clone()).await;
+            is_back_and_goes_on(scene, &stage, &life, &run).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_dies_on_the_way_back_leaves_nothing_stuck() {
+    for scene in BOTH {
+        let (stage, life, run) = badly_served(scene, Misbehaviour::HangAfter).await;
+        let half = shares(&[("east", 50), ("west", 50)]);
+        life.until(&run, "is led back", |_| published(&stage).contains(&100) && stage.world.shares("name") == half)
+            .await;
+        life.kill().await;
+        let life = stage.life().await;
+        assert_eq!(life.engine.recover().await.unwrap(), std::slice::from_ref(&run), "{scene:?}");
+        is_back_and_goes_on(scene, &stage, &life, &run).await;
+    }
 }
