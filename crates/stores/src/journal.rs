@@ -6,7 +6,9 @@
 //! Invariants:
 //! - a chunk is named by its first record, and a full one never changes again: whether it is full is written in it. So
 //!   every record number belongs to one object, and nothing of a chunk is ever removed;
-//! - whoever appends has seen the record before, so there are no gaps.
+//! - whoever appends has seen the record before, so there are no gaps;
+//! - a chunk that is not there ends a run only where no later one is: engines lose objects, as by a bucket's lifecycle rule,
+//!   and a run that seems shorter than it was would be walked again from there, or taken for one that never began.
 //!
 //! Rejected: one object per record. Ten thousand of them take a minute to read, and the list of runs has to page through
 //! all of them.
@@ -104,11 +106,30 @@ impl SharedJournal {
         }
     }
 
+    /// The chunk that begins with `first`; `None` only where the run ends before it.
+    async fn chunk_or_end(&self, run: &RunId, first: u64) -> Result<Option<(Chunk, Vec<Record>)>, StorageError> {
+        if let Some(chunk) = self.chunk(run, first).await? {
+            return Ok(Some(chunk));
+        }
+        let listed = self.shelf.list(FOLDER).await?;
+        let firsts: Vec<u64> =
+            listed.iter().filter_map(|(leaf, _)| run_of(leaf)).filter(|(r, _)| r == run).map(|(_, f)| f).collect();
+        match firsts.iter().filter(|f| **f > first).min() {
+            // One that is there now was made since it was asked for: the run had ended here then.
+            Some(later) if !firsts.contains(&first) => Err(StorageError::Damaged {
+                file: self.shelf.0.name().into(),
+                place: format!("object {}", name_of(run, first)),
+                why: format!("it is gone, and the run goes on in {}", name_of(run, *later)),
+            }),
+            _ => Ok(None),
+        }
+    }
+
     /// The newest chunk of a run, from the engine.
     async fn newest(&self, run: &RunId) -> Result<Option<Chunk>, StorageError> {
         let mut first = self.known().get(run).and_then(|k| k.firsts.last().copied()).unwrap_or(1);
         let mut newest = None;
-        while let Some((chunk, _)) = self.chunk(run, first).await? {
+        while let Some((chunk, _)) = self.chunk_or_end(run, first).await? {
             let full = chunk.is_full();
             first = chunk.last + 1;
             self.remember(run, chunk.clone());
@@ -201,7 +222,7 @@ impl Journal for SharedJournal {
         let mut first = self.known().get(run).and_then(begins).unwrap_or(1);
         let mut found = Vec::new();
         while found.len() < limit
-            && let Some((chunk, records)) = self.chunk(run, first).await?
+            && let Some((chunk, records)) = self.chunk_or_end(run, first).await?
         {
             found.extend(records.into_iter().filter(|r| r.seq >= from).take(limit - found.len()));
             let full = chunk.is_full();

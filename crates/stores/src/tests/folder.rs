@@ -72,3 +72,50 @@ async fn a_frozen_holder_of_the_lock_is_an_error_and_not_a_wait_for_ever() {
     drop(held);
     objects.put("store/k", b"x".to_vec(), &Expect::Absent).await.unwrap();
 }
+
+/// As by a lifecycle rule of a bucket, or by somebody who makes room: the oldest objects go first.
+#[tokio::test]
+async fn a_chunk_that_is_gone_is_damage_and_no_end() {
+    for gone in [0, 1] {
+        let folder = TempDir::new().unwrap();
+        let objects: Arc<dyn Objects> = Arc::new(Folder::open(folder.path()).unwrap());
+        let (run, journal) = (RunId::from("run"), SharedJournal::new(objects.clone()));
+        for n in 1..=300 {
+            journal.append(&run, n, vec![super::paused(n)]).await.unwrap();
+        }
+        let mut chunks: Vec<_> =
+            std::fs::read_dir(folder.path().join("journal")).unwrap().map(|e| e.unwrap().path()).collect();
+        chunks.sort();
+        assert!(chunks.len() >= 3, "{chunks:?}");
+        std::fs::remove_file(&chunks[gone]).unwrap();
+        let fresh = || SharedJournal::new(objects.clone());
+        let read = fresh().read(&run, 1, usize::MAX).await;
+        let error = read.map(|r| r.len()).unwrap_err();
+        assert!(matches!(error, StorageError::Damaged { .. }), "{gone}: {error:?}");
+        let after_the_gap = fresh().append(&run, 301, vec![super::paused(301)]).await;
+        assert!(after_the_gap.is_err());
+        let listed = fresh();
+        assert_eq!(listed.heads().await.unwrap(), [(run.clone(), 300)]);
+        let first = listed.read(&run, 1, 1).await;
+        assert_eq!(first.is_err(), gone == 0, "{first:?}");
+    }
+}
+
+/// A controller that begins where the rest is missing must not write the run's history anew.
+#[tokio::test]
+async fn nothing_is_written_into_the_place_of_a_chunk_that_is_gone() {
+    let folder = TempDir::new().unwrap();
+    let objects: Arc<dyn Objects> = Arc::new(Folder::open(folder.path()).unwrap());
+    let (run, journal) = (RunId::from("run"), SharedJournal::new(objects.clone()));
+    for n in 1..=300 {
+        journal.append(&run, n, vec![super::paused(n)]).await.unwrap();
+    }
+    let mut chunks: Vec<_> =
+        std::fs::read_dir(folder.path().join("journal")).unwrap().map(|e| e.unwrap().path()).collect();
+    chunks.sort();
+    let first: u64 = chunks[1].extension().unwrap().to_str().unwrap().parse().unwrap();
+    std::fs::remove_file(&chunks[1]).unwrap();
+    let fresh = SharedJournal::new(objects.clone());
+    let error = fresh.append(&run, first, vec![super::paused(first)]).await;
+    assert!(error.is_err() && !chunks[1].exists(), "{error:?}");
+}
