@@ -94,6 +94,12 @@ pub(crate) async fn past(desk: &Desk, record: &UnitRecord, read: Read) -> Past {
     if past.read.failover.as_ref().is_none_or(|(run, _)| *run != last.run) {
         past.read.failover = match desk.engine.condition(&last.run).await {
             Ok(Some(Condition::Ended { result })) => Some((last.run.clone(), result)),
+            // The store names it, so it began: its records were lost, and nobody knows how it ended.
+            Ok(None) if record.run.as_ref() != Some(&last.run) => {
+                let why = format!("the journal has no record of run {}", last.run);
+                past.failover_unread = Some(Unread { code: code::JOURNAL_DAMAGED, why });
+                None
+            }
             Ok(_) => None,
             Err(e) => {
                 past.failover_unread = Some(unread(&e));
