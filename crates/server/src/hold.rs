@@ -146,7 +146,11 @@ const MOST: u64 = 4_096;
 pub fn read(file: &Path) -> Option<Hold> {
     // Most often there is none, and this is asked many times a second.
     let found = match std::fs::metadata(file) {
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return None,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => match file.symlink_metadata() {
+            // The link is there: what it leads to may be on a disk that is away.
+            Ok(_) => Err(io::Error::other("it is a link that leads to nothing now")),
+            Err(_) => return None,
+        },
         found => found,
     };
     let mut hold = Hold { file: file.display().to_string(), by: String::new(), since: None, why: String::new() };
@@ -205,5 +209,20 @@ mod tests {
         let name = "x".repeat(300);
         let hold = read(&folder.path().join(name)).expect("the name is too long to be looked for");
         assert!(hold.why.contains("cannot be seen"), "{hold}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_nowhere_now_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, elsewhere) = (folder.path().join("hold"), folder.path().join("elsewhere"));
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+        let hold = read(&file).expect("what it leads to may be on a disk that is not there");
+        assert!(hold.why.contains("a link that leads to nothing"), "{hold}");
+        std::fs::write(&elsewhere, text("ada", "network work")).unwrap();
+        assert_eq!(read(&file).unwrap().by, "ada");
+        std::fs::remove_file(&elsewhere).unwrap();
+        assert!(remove(&file).unwrap());
+        assert_eq!(read(&file), None);
     }
 }
