@@ -13,6 +13,7 @@ use crate::time::{Mono, Wall};
 use crate::verdict::{Decision, Evidence, History, Sight, Verdict, decide, verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Raised when a line changes its meaning.
 pub const FORMAT: u32 = 1;
@@ -116,21 +117,45 @@ impl Scene {
     }
 }
 
+/// While a recorded verdict is not "healthy" a controller keeps several lines a second: where none is for so long, some were
+/// lost, as with a full disk, or another controller goes on.
+const LOST: Duration = Duration::from_secs(5);
+
+/// Since when a verdict has been reached from line to line.
+struct Same {
+    verdict: Verdict,
+    since: Mono,
+    /// The line before: when, and what was reached then.
+    before: (Mono, Verdict),
+}
+
+impl Same {
+    /// Nothing is known of what was between the line before and this one.
+    fn is_parted_from(&self, scene: &Scene) -> bool {
+        let ((before, verdict), now, lasted) = (self.before, scene.sight.now, scene.history.same_for);
+        // The controller itself saw it begin anew since. Where it says nothing of that, it is an old recording.
+        let anew = verdict == scene.verdict && !lasted.is_zero() && now.since(before) > lasted;
+        let lost = verdict != Verdict::Healthy && now.since(before) > LOST;
+        // Before: another controller's clock.
+        before > now || anew || lost
+    }
+}
+
 /// Makes every decision again under that plan.
 pub fn replay<'a>(plan: &Plan, scenes: impl IntoIterator<Item = &'a Scene>) -> Vec<Turn> {
-    let mut same: BTreeMap<Unit, (Verdict, Mono)> = BTreeMap::new();
+    let mut same: BTreeMap<Unit, Same> = BTreeMap::new();
     let turn = |scene: &Scene| {
         let judgement = verdict(plan, &scene.unit, scene.writer.as_ref(), &scene.sight);
-        let now = scene.sight.now;
-        let since = same.entry(scene.unit.clone()).or_insert((judgement.verdict, now));
-        // Another verdict, or another controller's clock.
-        if since.0 != judgement.verdict || since.1 > now {
-            *since = (judgement.verdict, now);
+        let (now, reached) = (scene.sight.now, judgement.verdict);
+        let begun = || Same { verdict: reached, since: now, before: (now, scene.verdict) };
+        let since = same.entry(scene.unit.clone()).or_insert_with(begun);
+        if since.verdict != reached || since.is_parted_from(scene) {
+            *since = begun();
         }
+        since.before = (now, scene.verdict);
         // What the recording began in the middle of lasted longer than it shows.
-        let recorded =
-            if scene.verdict == judgement.verdict { scene.history.same_for } else { std::time::Duration::ZERO };
-        let history = History { same_for: now.since(since.1).max(recorded), ..scene.history.clone() };
+        let recorded = if scene.verdict == judgement.verdict { scene.history.same_for } else { Duration::ZERO };
+        let history = History { same_for: now.since(since.since).max(recorded), ..scene.history.clone() };
         let decision = decide(plan, &scene.unit, &judgement, &history, scene.at);
         Turn {
             at: scene.at,

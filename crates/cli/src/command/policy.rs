@@ -32,6 +32,9 @@ struct View<'a> {
 pub(crate) fn replay(args: &ReplayArgs) -> Result<ExitCode, CliError> {
     let recorded = recorded::read(&args.recording)?;
     let changed = args.plan.as_deref().map(connect::read_plan).transpose()?;
+    if let Some(changed) = &changed {
+        of_these_units(changed, &recorded.scenes)?;
+    }
     let then = match (Plan::read(&recorded.plan, "the recorded plan"), &changed) {
         (Ok(plan), _) => plan,
         // A plan of another version: what it decided is in the lines, what it would decide is not known.
@@ -61,6 +64,34 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a plan decides of a unit that it has not is nothing.
+fn of_these_units(changed: &Plan, scenes: &[Scene]) -> Result<(), CliError> {
+    let units = changed.units();
+    let Some(other) = scenes.iter().find(|scene| !units.contains(&&scene.unit)) else { return Ok(()) };
+    let has = units.iter().map(|unit| unit.as_str()).collect::<Vec<_>>().join(", ");
+    let what = format!("the recording is of unit {}, and the changed plan has only {has}", other.unit);
+    Err(CliError::say(Exit::Usage, what)
+        .code(code::RECORDING_UNREADABLE.as_str())
+        .hint("name a changed plan of the same application, with the units it had"))
+}
+
+/// Who and what the changed plan looks at, and the recording knows nothing of.
+fn unseen(then: &Plan, changed: &Plan) -> Vec<String> {
+    let known = then.observers();
+    let new = changed.observers().into_iter().filter(|o| !known.contains(o)).map(|o| o.to_string());
+    let mut unseen: Vec<String> = new.collect();
+    unseen.extend(
+        changed.components.keys().filter(|c| !then.components.contains_key(*c)).map(|c| format!("component {c}")),
+    );
+    unseen.extend(changed.health.keys().filter(|h| !then.health.contains_key(*h)).map(|h| format!("health check {h}")));
+    unseen
+}
+
+/// The first word says what a decision does.
+fn does(decision: &str) -> Option<&str> {
+    decision.split_whitespace().next()
+}
+
 /// What a reader must know to read the result rightly.
 fn notes(
     recorded: &Recorded,
@@ -82,6 +113,19 @@ fn notes(
     let other = recorded.scenes.iter().zip(first).filter(|(s, t)| s.verdict != t.verdict).count();
     if other > 0 {
         notes.push(format!("{other} verdicts are others than were reached then: by another version or another plan"));
+    }
+    let decided = recorded.scenes.iter().zip(first).filter(|(s, t)| s.verdict == t.verdict);
+    let other = decided.filter(|(s, t)| does(&s.decision) != does(&t.decision)).count();
+    if other > 0 {
+        notes.push(format!("{other} decisions are others than were made then, of the same verdicts"));
+    }
+    let unseen = changed.map(|changed| unseen(then, changed)).unwrap_or_default();
+    if !unseen.is_empty() {
+        notes.push(format!(
+            "the recording holds nothing of {}, which the changed plan looks at: each counts as not heard, so what that changes says \
+             nothing about a day on which it was there",
+            unseen.join(", ")
+        ));
     }
     if changed.is_some_and(|c| (c.policy.lease, c.policy.renew) != (then.policy.lease, then.policy.renew)) {
         notes.push("lease and renewal are others: the recording holds the leases as they were granted".to_owned());

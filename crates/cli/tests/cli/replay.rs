@@ -68,6 +68,8 @@ fn a_changed_plan_shows_where_it_decides_otherwise() {
     let more = changed("region", "mode: automatic", "mode: automatic\n  observers: [paris, oslo]", folder.path());
     let view = replay("region", Some(&more));
     assert!(verdicts(&view["changed"]).contains(&"minority"), "two of five are no majority: {view:#}");
+    let notes = view["notes"].to_string();
+    assert!(notes.contains("holds nothing of") && notes.contains("paris") && notes.contains("oslo"), "{notes}");
     let (code, out, _) = said(
         &pilotlight(folder.path())
             .args(["policy", "replay", "--plan"])
@@ -103,4 +105,33 @@ fn what_is_no_recording_is_refused_with_its_place() {
     std::fs::write(folder.path().join("torn.jsonl"), &text[..text.len() - 40]).unwrap();
     let (code, out, _) = said(&pilotlight(folder.path()).args(["policy", "replay", "torn.jsonl"]).output().unwrap());
     assert!(code == 0 && out.contains("not written to their end"), "{out}");
+}
+
+#[test]
+fn a_plan_that_has_not_the_recorded_units_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = changed("region", "application: payments", "application: ledger", folder.path());
+    let output =
+        pilotlight(folder.path()).args(["policy", "replay", "--plan"]).arg(&other).arg(recording("region")).output();
+    let (code, out, err) = said(&output.unwrap());
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("PL-0133") && err.contains("of unit payments, and the changed plan has only ledger"), "{err}");
+}
+
+/// The machine of the controller lost its power while a file was begun, or in the middle of a letter.
+#[test]
+fn a_file_that_was_cut_off_anywhere_leaves_the_others_readable() {
+    let text = std::fs::read_to_string(recording("region")).unwrap();
+    let lettered = text.replacen("# The plan of", "# Der Plan für", 1);
+    let in_a_letter = lettered.find('ü').unwrap() + 1;
+    for torn in [&lettered.as_bytes()[..200], &lettered.as_bytes()[..in_a_letter], &lettered.as_bytes()[..0]] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("observations")).unwrap();
+        std::fs::write(folder.path().join("observations/observations-1.jsonl"), &text).unwrap();
+        std::fs::write(folder.path().join("observations/observations-2.jsonl"), torn).unwrap();
+        let output = pilotlight(folder.path()).args(["policy", "replay", "observations"]).output().unwrap();
+        let (code, out, err) = said(&output);
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(out.contains("1 lines at the end of a file"), !torn.is_empty(), "{out}");
+    }
 }

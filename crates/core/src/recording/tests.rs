@@ -105,3 +105,25 @@ fn lines_are_read_as_they_were_written() {
         assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line);
     }
 }
+
+/// The disk was full for ten minutes, in which the writer was well.
+#[test]
+fn what_was_not_recorded_is_not_counted_as_lasting() {
+    let mut patient = usual();
+    patient.policy.unhealthy_for = Some(Duration::from_secs(60));
+    let hangs = |ms: u64, same_for: u64| {
+        let mut scene = scene(&patient, ms);
+        scene.sight.agents.get_mut(&Region::from("east")).unwrap().last_heard = Some(scene.sight.now);
+        let looks = scene.sight.agents.get_mut(&Region::from("east")).unwrap().seen.values_mut();
+        looks.for_each(|(s, when)| (s.role, *when) = (Some(Role::Unresponsive), scene.sight.now));
+        scene.history.same_for = Duration::from_millis(same_for);
+        let judgement = verdict(&patient, &unit(), Some(&"east".into()), &scene.sight);
+        scene.verdict = judgement.verdict;
+        scene.decision = words(&decide(&patient, &unit(), &judgement, &scene.history, scene.at));
+        scene
+    };
+    let scenes = [hangs(20_000, 0), hangs(20_500, 500), hangs(620_000, 1_000), hangs(620_500, 1_500)];
+    for (scene, turn) in scenes.iter().zip(&replay(&patient, &scenes)) {
+        assert_eq!((scene.verdict, &scene.decision), (turn.verdict, &turn.decision), "at {}", scene.at.0);
+    }
+}

@@ -29,8 +29,8 @@ pub(super) fn read(path: &Path) -> Result<Recorded, CliError> {
         if size > MOST {
             return Err(bad(&file, 1, "it is larger than any recording of a controller"));
         }
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
-        recorded.add(&file, &text.map_err(unreadable)?)?;
+        let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()));
+        recorded.add(&file, &text.map_err(unreadable)?, file != path)?;
     }
     if recorded.scenes.is_empty() {
         return Err(bad(path, 1, "it holds no observation"));
@@ -50,11 +50,17 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 impl Recorded {
-    fn add(&mut self, file: &Path, text: &str) -> Result<(), CliError> {
-        let lines = text.lines().count();
-        for (index, line) in text.lines().enumerate() {
+    /// A file that is one of several may have been begun in the moment of a power loss, so that not even its first line is whole.
+    fn add(&mut self, file: &Path, text: &[u8], of_several: bool) -> Result<(), CliError> {
+        let (whole, is_torn) = match text.strip_suffix(b"\n") {
+            Some(whole) => (whole, false),
+            None => (text, true),
+        };
+        let lines = if text.is_empty() { 0 } else { whole.split(|b| *b == b'\n').count() };
+        for (index, line) in whole.split(|b| *b == b'\n').take(lines).enumerate() {
             let number = index + 1;
-            match serde_json::from_str::<Line>(line) {
+            // A letter may be cut in its middle, so lines are read as bytes.
+            match serde_json::from_slice::<Line>(line) {
                 Ok(Line::Head(head)) if head.format != FORMAT => {
                     let what = format!("it is of format {}, this version reads {FORMAT}", head.format);
                     return Err(bad(file, number, &what));
@@ -72,7 +78,7 @@ impl Recorded {
                     return Err(bad(file, number, "its first line does not say whose recording it is"));
                 }
                 Ok(Line::Scene(scene)) => self.scenes.push(*scene),
-                Err(_) if number == lines && number > 1 && !text.ends_with('\n') => self.torn += 1,
+                Err(_) if number == lines && is_torn && (number > 1 || of_several) => self.torn += 1,
                 Err(e) => return Err(bad(file, number, &format!("it is no line of a recording: {e}"))),
             }
         }
