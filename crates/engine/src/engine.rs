@@ -31,7 +31,7 @@ use pilotlight_core::lease::granters_lease;
 use pilotlight_core::observation::Target;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::remembered::Remembered;
-use pilotlight_core::run::{Cause, Event, Illegal, Record, RunResult, RunState};
+use pilotlight_core::run::{Cause, Condition, Event, Illegal, Record, RunResult, RunState};
 use pilotlight_core::runbook::{Basis, Runbook, Unsound};
 use pilotlight_core::time::stamp;
 use pilotlight_driver::Driver;
@@ -231,12 +231,21 @@ impl Engine {
         self.0.parts.units.remember(unit, newest).await
     }
 
-    /// A person has taken note of the newest failover: the next automatic one need not wait for the cool-down.
+    /// A person has taken note of the newest failover: the next automatic one need not wait for the cool-down. Not before
+    /// it is over: nobody can have seen how it ends, and it may have begun while the person meant the one before.
     pub async fn acknowledge(&self, unit: &Unit, by: &str) -> Result<UnitRecord, UnitsError> {
+        let held_by = self.unit(unit).await?.and_then(|record| record.run);
+        // The unit is let go of a moment after its run has ended.
+        let over = match held_by {
+            Some(run) => matches!(self.condition(&run).await, Ok(Some(Condition::Ended { .. }))).then_some(run),
+            None => None,
+        };
         let acknowledge = |record: &mut UnitRecord| {
-            if let Some(failed_over) = &mut record.failed_over {
-                failed_over.acknowledged_by = Some(by.to_owned());
+            let Some(failed_over) = &mut record.failed_over else { return Ok(()) };
+            if let Some(run) = record.run.clone().filter(|run| *run == failed_over.run && over.as_ref() != Some(run)) {
+                return Err(UnitsError::Busy { unit: unit.clone(), run });
             }
+            failed_over.acknowledged_by = Some(by.to_owned());
             Ok(())
         };
         let record = self.0.parts.units.change(unit, acknowledge).await?;

@@ -4,10 +4,12 @@
 use super::lab::Lab;
 use super::several::Three;
 use super::wait::until;
-use crate::api::view::{AcknowledgeReply, AcknowledgeRequest, DecisionView, StatusView};
+use crate::api::view::{AcknowledgeReply, AcknowledgeRequest, Action, ControlRequest, DecisionView, StatusView};
 use pilotlight_core::exposed::Exposed;
 use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::DecisionMode;
 use pilotlight_core::remembered::{Ended, Remembered};
+use pilotlight_core::run::{Condition, RunView};
 use pilotlight_engine::store::Store;
 use std::time::Duration;
 
@@ -199,5 +201,33 @@ async fn the_only_controller_goes_on_with_its_cool_down_when_it_is_started_again
     lab.world.kill("database", "west");
     lab.until("it holds still", holds).await;
     assert_eq!(lab.runs().await.len(), 2);
+    lab.no_rule_was_broken();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_is_not_acknowledged_before_anybody_knows_how_it_ends() {
+    let mut lab = Lab::up(|p| p.policy.mode = DecisionMode::ApproveFirst).await;
+    lab.lose("east");
+    let waits = |s: &StatusView| s.open_runs.iter().any(|r| matches!(r.condition, Condition::Waiting { .. }));
+    let status = lab.until("a failover waits", waits).await;
+    let (run, unit) = (status.open_runs[0].run.clone(), status.units[0].unit.clone());
+    let by = AcknowledgeRequest { by: "ada".to_owned(), raise_epoch: false };
+    let path = format!("/v1/units/{unit}/acknowledge");
+    let early = lab.send::<AcknowledgeReply>(&path, &by).await;
+    let abort = ControlRequest { action: Action::Abort, step: None, by: "ada".to_owned(), why: String::new() };
+    lab.send::<RunView>(&format!("/v1/runs/{run}/control"), &abort).await.unwrap();
+    let decided = |s: &StatusView| !s.open_runs.iter().any(|r| r.run == run) && s.is("region lost");
+    let status =
+        lab.until("it is over, and decided anew", |s| decided(s) && (waits(s) || s.units[0].run.is_none())).await;
+    assert_eq!(lab.runs().await.len(), 1, "one attempt: {status:#?}");
+    let (code, refused) = early.unwrap_err();
+    assert_eq!((code, refused.code.as_str()), (409, "PL-0221"), "{refused:?}");
+    let failed = |s: &StatusView| match &s.units[0].decision {
+        DecisionView::Hold { code, .. } => code.as_deref() == Some("PL-0244"),
+        DecisionView::Start { .. } => false,
+    };
+    lab.until("it holds still after one attempt", failed).await;
+    lab.send::<AcknowledgeReply>(&path, &by).await.unwrap();
+    lab.until("the next one waits", waits).await;
     lab.no_rule_was_broken();
 }
