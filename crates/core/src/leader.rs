@@ -14,6 +14,7 @@
 
 pub mod loss;
 
+use crate::id::Application;
 use crate::lease::granters_lease;
 use crate::time::{Mono, Wall, as_ms};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub struct LeaderRecord {
     pub name: String,
     /// Where agents and operators reach it.
     pub url: String,
+    /// Whose store it is. Records from before this was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<Application>,
     /// How long it counts its lead; the others wait that long even if their plan says less.
     #[serde(rename = "lease_ms", with = "as_ms")]
     pub lease: Duration,
@@ -69,6 +73,11 @@ pub struct HeldBy {
 }
 
 impl LeaderRecord {
+    /// The application whose store it is, where that is another.
+    pub fn of_another(&self, application: &Application) -> Option<&Application> {
+        self.application.as_ref().filter(|other| *other != application)
+    }
+
     /// It is about the same lead: a term is won once.
     pub fn is_of(&self, other: &LeaderRecord) -> bool {
         (self.term, &self.name, self.resigned) == (other.term, &other.name, other.resigned)

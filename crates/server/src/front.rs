@@ -105,6 +105,14 @@ impl Front {
         }
     }
 
+    /// Says it to whoever reads the log, too, once while it lasts.
+    pub(crate) fn knows_trouble(&self, why: String) {
+        if self.standing().trouble.as_ref() != Some(&why) {
+            tracing::error!("{}: this controller does not lead: {why}", code::NO_LEADER);
+        }
+        self.knows(Err(why));
+    }
+
     pub(crate) fn leading(&self) -> Option<Arc<Leading>> {
         self.standing().leading.clone().filter(|leading| leading.lead.is_valid())
     }

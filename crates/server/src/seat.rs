@@ -9,6 +9,7 @@
 use crate::front::Front;
 use crate::hold::HoldWish;
 use pilotlight_core::code;
+use pilotlight_core::id::Application;
 use pilotlight_core::leader::{Challenger, LeaderRecord, look_every, renew_every};
 use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::clock::Clock;
@@ -33,6 +34,7 @@ pub(crate) struct Seat {
     pub(crate) lease: Duration,
     pub(crate) name: String,
     pub(crate) url: String,
+    pub(crate) application: Application,
     pub(crate) front: Arc<Front>,
     pub(crate) shutdown: CancellationToken,
 }
@@ -74,6 +76,17 @@ impl Seat {
         let found = self.find().await;
         let now = self.clock.mono();
         match found.and_then(|found| found.map(|found| understood(before, found)).transpose()) {
+            // Whoever leads from a store takes every unit and run of it: those of another application are not ours to move.
+            Ok(Some((_, record))) if record.of_another(&self.application).is_some() => {
+                let (other, own) = (record.of_another(&self.application), &self.application);
+                let other = other.map(ToString::to_string).unwrap_or_default();
+                self.front.knows_trouble(format!(
+                    "the store is of application {other}, led by {} at {}, and this controller is of {own}: each needs a store, \
+                     or a prefix in it, of its own",
+                    record.name, record.url
+                ));
+                None
+            }
             Ok(Some((version, record))) => {
                 challenger.saw(version, record, now);
                 self.front.knows(Ok(challenger.leader()));
@@ -110,6 +123,7 @@ impl Seat {
             term: challenger.next_term().max(self.front.terms.to_pass().next()),
             name: self.name.clone(),
             url: self.url.clone(),
+            application: Some(self.application.clone()),
             lease: self.lease,
             resigned: false,
             hold: challenger.hold().cloned(),

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 const LEASE: Duration = Duration::from_millis(1_500);
 
 fn record(term: u64, resigned: bool) -> LeaderRecord {
-    LeaderRecord { term: Term(term), name: "a".into(), url: "http://a".into(), lease: LEASE, resigned, hold: None }
+    let (name, url, application) = ("a".into(), "http://a".into(), Some("payments".into()));
+    LeaderRecord { term: Term(term), name, url, application, lease: LEASE, resigned, hold: None }
 }
 
 fn at(ms: u64) -> Mono {

@@ -4,7 +4,9 @@
 use super::lab::Lab;
 use super::several::Three;
 use super::wait::until;
-use crate::api::view::{AcknowledgeReply, AcknowledgeRequest, Action, ControlRequest, DecisionView, StatusView};
+use crate::api::view::{
+    AcknowledgeReply, AcknowledgeRequest, Action, ControlRequest, ControllerView, DecisionView, StatusView,
+};
 use pilotlight_core::exposed::Exposed;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::DecisionMode;
@@ -230,4 +232,23 @@ async fn a_failover_is_not_acknowledged_before_anybody_knows_how_it_ends() {
     lab.send::<AcknowledgeReply>(&path, &by).await.unwrap();
     lab.until("the next one waits", waits).await;
     lab.no_rule_was_broken();
+}
+
+/// A plan that was copied, with the prefix of its store: the other application's units would be moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_of_another_application_does_not_lead_from_the_store() {
+    let mut three = Three::up_with(|_| ()).await;
+    three.kill("c");
+    three.lab.plan.application = "ledger".into();
+    three.start("c");
+    three.kill("a");
+    three.kill("b");
+    until("it says whose store it is", async || {
+        let view: ControllerView = three.ask("c", "/v1/controller").await?;
+        let told =
+            view.trouble.as_ref().is_some_and(|t| t.contains("of application payments") && t.contains("of ledger"));
+        if told && !view.leads { Ok(()) } else { Err(format!("{view:?}")) }
+    })
+    .await;
+    assert_ne!(three.record().await.name, "c");
 }
