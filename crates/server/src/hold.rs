@@ -12,7 +12,8 @@
 use pilotlight_core::leader::HeldBy;
 use pilotlight_core::time::Wall;
 use pilotlight_core::verdict::Hold;
-use std::io::{self, ErrorKind, Read};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -122,12 +123,17 @@ impl Shared {
     }
 }
 
-/// Writes the file.
+/// Writes the file, on disk when this returns.
 pub fn write(file: &Path, by: &str, why: &str) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    std::fs::create_dir_all(folder)?;
     let beside = file.with_extension("new");
-    std::fs::create_dir_all(file.parent().unwrap_or_else(|| Path::new(".")))?;
-    std::fs::write(&beside, text(by, why))?;
-    std::fs::rename(&beside, file)
+    let mut new = File::create(&beside)?;
+    new.write_all(text(by, why).as_bytes())?;
+    new.sync_all()?;
+    std::fs::rename(&beside, file)?;
+    // What was renamed may be lost with the power until its folder is on disk, too.
+    File::open(folder)?.sync_all()
 }
 
 /// Removes the file. Returns whether there was one.
@@ -164,7 +170,8 @@ pub fn read(file: &Path) -> Option<Hold> {
     let changed = found.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     hold.since = changed.map(|d| Wall(u64::try_from(d.as_millis()).unwrap_or(u64::MAX)));
     let mut text = Vec::new();
-    if std::fs::File::open(file).and_then(|f| f.take(MOST).read_to_end(&mut text)).is_err() {
+    // A pipe holds, and whoever reads from one waits for ever.
+    if !found.is_file() || File::open(file).and_then(|f| f.take(MOST).read_to_end(&mut text)).is_err() {
         return Some(hold);
     }
     let text = String::from_utf8_lossy(&text);
@@ -209,6 +216,16 @@ mod tests {
         let name = "x".repeat(300);
         let hold = read(&folder.path().join(name)).expect("the name is too long to be looked for");
         assert!(hold.why.contains("cannot be seen"), "{hold}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_its_place_holds_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hold");
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let hold = read(&file).expect("something is there");
+        assert_eq!((hold.by.as_str(), hold.why.as_str()), ("", ""));
     }
 
     #[cfg(unix)]
