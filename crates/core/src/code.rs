@@ -187,6 +187,7 @@ catalogue! {
     WILL_REWIND = "PL-0352", Failed;
     REBUILD_BY_HAND = "PL-0353", Failed;
     REBUILD_TOO_LONG = "PL-0354", Failed;
+    REBUILD_TABLESPACE = "PL-0355", Failed;
     AWS_NOT_ASKED = "PL-0361", Failed;
     AWS_DENIED = "PL-0362", Failed;
     AWS_WRONG_ACCOUNT = "PL-0363", Failed;

@@ -36,6 +36,7 @@ mod rewind;
 mod room;
 mod sentinel;
 mod session;
+mod spaces;
 mod start;
 mod stop;
 mod tls;

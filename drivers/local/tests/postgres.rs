@@ -38,6 +38,8 @@ mod rewinds;
 mod rows;
 #[path = "postgres/slots.rs"]
 mod slots;
+#[path = "postgres/spaces.rs"]
+mod spaces;
 #[path = "postgres/starts.rs"]
 mod starts;
 #[path = "postgres/ties.rs"]

@@ -138,7 +138,9 @@ impl PostgresDriver {
         }
         let theirs = self.look_upstream(upstream).await;
         if let Ok(theirs) = &theirs {
-            found.extend(self.forecast(upstream, theirs).await);
+            let foretold = self.forecast(upstream, theirs).await;
+            found.extend(self.of_places(upstream, &foretold).await);
+            found.extend(foretold);
         }
         if let Ok(theirs) = theirs
             && let Some(free) = self.directory().path().parent().and_then(super::rebuild::free_bytes)

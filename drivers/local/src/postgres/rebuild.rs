@@ -32,6 +32,7 @@ impl PostgresDriver {
             let message = format!("{code}: {here} cannot follow, because {why}, and is not built anew: {no}");
             return Err(Failure::rejected(message).hint(format!("`pilotlight explain {code}` says how to go on")));
         }
+        self.has_places(upstream, why).await?;
         let began = work.now();
         let directory = self.directory();
         self.end_leftovers(&directory, work).await?;

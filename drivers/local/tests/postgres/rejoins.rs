@@ -93,7 +93,7 @@ async fn a_writer_that_cannot_be_rewound_is_built_anew() {
 
 /// A driver of east with another `pg_rewind`, and what holds its programs. Not beside the data: programs may not be run
 /// from every place where files may be kept. `REAL` in the script stands for the real one.
-fn with_rewind(pair: &Pair, script: &str) -> (pilotlight_local::postgres::PostgresDriver, tempfile::TempDir) {
+pub fn with_rewind(pair: &Pair, script: &str) -> (pilotlight_local::postgres::PostgresDriver, tempfile::TempDir) {
     let postgres = std::fs::read_to_string(pair.data_dir("east").join("postmaster.opts")).unwrap();
     let bin = Path::new(postgres.split(' ').next().unwrap()).parent().unwrap().to_owned();
     let folder = tempfile::tempdir().unwrap();
