@@ -8,7 +8,7 @@ use pilotlight_core::placement::Verb;
 use pilotlight_core::run::{Condition, Event, Record, RunState, RunView};
 use pilotlight_core::time::Wall;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -165,16 +165,19 @@ impl Engine {
     }
 }
 
-/// The runs of a journal for those who drive none. What has ended is read once.
+/// The runs of a journal for those who drive none. What has ended is read once, what cannot be read is told once.
 #[derive(Default)]
-pub struct Archive(Mutex<BTreeMap<RunId, RunSummary>>);
+pub struct Archive {
+    ended: Mutex<BTreeMap<RunId, RunSummary>>,
+    left_out: Mutex<BTreeSet<RunId>>,
+}
 
 impl Archive {
     /// Every run that can be read; one without an end is under way.
     pub async fn runs(&self, journal: &dyn Journal) -> Result<Vec<RunSummary>, StorageError> {
         let mut runs = Vec::new();
         for (run, head) in journal.heads().await? {
-            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&run).cloned();
+            let known = self.ended.lock().unwrap_or_else(PoisonError::into_inner).get(&run).cloned();
             let read = match known {
                 Some(known) => Ok(Some(known)),
                 None => RunSummary::read(journal, &run, head).await,
@@ -182,13 +185,15 @@ impl Archive {
             match read {
                 Ok(Some(summary)) => {
                     if summary.ended.is_some() {
-                        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run, summary.clone());
+                        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(run, summary.clone());
                     }
                     runs.push(summary);
                 }
                 Ok(None) => {}
                 Err(error @ StorageError::Damaged { .. }) => {
-                    tracing::warn!(%run, "left out: {}: {error}", error.code());
+                    if self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone()) {
+                        tracing::warn!(%run, "left out of every list: {}: {error}", error.code());
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -106,6 +106,26 @@ async fn a_run_that_cannot_be_journaled_does_not_start_and_does_not_hold_the_uni
     life.kill().await;
 }
 
+/// Counts what is warned of.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicU32>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
 /// Changes a letter in a record of a run, behind everybody's back.
 fn damage(folder: &TempDir, run: &RunId, seq: u64) {
     let file = rusqlite::Connection::open(folder.path().join("pilotlight.db")).unwrap();
@@ -132,6 +152,14 @@ async fn a_damaged_run_that_is_over_stops_nothing() {
     assert!(error.code() == "PL-0502" && error.to_string().contains(&format!("record {head}")), "{error}");
     assert_eq!(life.engine.readable_runs().await.unwrap(), []);
     assert!(life.engine.runs().await.is_err(), "whoever decides by all runs must not miss one");
+
+    let (archive, warnings) = (crate::Archive::default(), Warnings::default());
+    let heard = tracing::subscriber::set_default(warnings.clone());
+    for _ in 0..3 {
+        assert_eq!(archive.runs(&*stage.journal).await.unwrap(), []);
+    }
+    drop(heard);
+    assert_eq!(warnings.0.load(Ordering::SeqCst), 1, "it is told once");
     life.kill().await;
 }
 
