@@ -25,7 +25,7 @@ mod agents;
 mod refusal;
 mod rescue;
 mod runs;
-mod status;
+pub(crate) mod status;
 pub mod view;
 
 pub use refusal::Refusal;

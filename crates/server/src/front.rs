@@ -23,7 +23,6 @@ use pilotlight_core::lease::LeaseSight;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{RESULT_MOST, TERM_HEADER};
 use pilotlight_core::time::{Mono, show_duration};
-use pilotlight_core::verdict::Reach;
 use pilotlight_door::Visitor;
 use pilotlight_driver::clock::{Clock, within};
 use pilotlight_driver::rarely::Rarely;
@@ -279,20 +278,9 @@ async fn status(front: &Front) -> StatusView {
         }
     };
     StatusView {
-        application: plan.application.clone(),
-        home: plan.home.clone(),
-        rto_ms: plan.objectives.rto,
-        rpo_ms: plan.objectives.rpo,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        uptime_ms: front.clock.mono().since(front.began),
-        at: front.clock.wall(),
         units: plan.units().into_iter().map(unit).collect(),
         regions: plan.regions.iter().filter(|_| front.store.is_none()).map(not_heard).collect(),
-        shared: Vec::new(),
-        open_runs: Vec::new(),
-        waits: Default::default(),
         hold: front.holds.read(),
-        findings: Vec::new(),
-        reach: Reach::default(),
+        ..api::status::bare(plan, &*front.clock, front.began)
     }
 }

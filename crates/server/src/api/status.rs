@@ -6,12 +6,15 @@ use super::view::{
 use crate::desk::Desk;
 use pilotlight_core::id::{Component, Region, Unit};
 use pilotlight_core::observation::{State, Target};
+use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::VERSION;
 use pilotlight_core::run::Condition;
-use pilotlight_core::time::Wall;
-use pilotlight_core::verdict::Sight;
+use pilotlight_core::time::{Mono, Wall};
+use pilotlight_core::verdict::{Reach, Sight};
+use pilotlight_driver::clock::Clock;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::UnitRecord;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
@@ -27,13 +30,6 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
     let waits = open_runs.iter().map(|r| (r.run.clone(), desk.engine.waits(&r.run))).filter(|(_, w)| !w.is_empty());
     let waits = waits.collect();
     Ok(StatusView {
-        application: plan.application.clone(),
-        home: plan.home.clone(),
-        rto_ms: plan.objectives.rto,
-        rpo_ms: plan.objectives.rpo,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        uptime_ms: now.since(desk.began),
-        at: desk.clock.wall(),
         units,
         regions: regions.unwrap_or_default(),
         shared: looks.iter().map(|(t, (state, at))| component(t, state, now.since(*at))).collect(),
@@ -42,7 +38,29 @@ pub(super) async fn view(desk: &Desk) -> Result<StatusView, StorageError> {
         hold: desk.holds.read(),
         findings: desk.of_house(),
         reach: plan.units().into_iter().next().map(|u| desk.sight(u).reach(plan)).unwrap_or_default(),
+        ..bare(plan, &*desk.clock, desk.began)
     })
+}
+
+/// What any controller says of its plan and of itself, and nothing that was seen.
+pub(crate) fn bare(plan: &Plan, clock: &dyn Clock, began: Mono) -> StatusView {
+    StatusView {
+        application: plan.application.clone(),
+        home: plan.home.clone(),
+        rto_ms: plan.objectives.rto,
+        rpo_ms: plan.objectives.rpo,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: clock.mono().since(began),
+        at: clock.wall(),
+        units: Vec::new(),
+        regions: Vec::new(),
+        shared: Vec::new(),
+        open_runs: Vec::new(),
+        waits: BTreeMap::new(),
+        hold: None,
+        findings: Vec::new(),
+        reach: Reach::default(),
+    }
 }
 
 fn unit(desk: &Desk, unit: &Unit) -> UnitStatus {
