@@ -9,7 +9,7 @@ use std::process::ExitCode;
 /// What the caller should do next, as an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It ran and failed.
+    /// It ran and failed, or did only a part of it.
     Failed = 1,
     /// The call or the plan is wrong.
     Usage = 2,

@@ -227,6 +227,7 @@ catalogue! {
     BUNDLE_WITHOUT_ROWS = "PL-0604", Usage;
     RUN_UNREACHED = "PL-0605", Failed;
     BUNDLE_UNANSWERED = "PL-0606", Failed;
+    RESCUE_LEFT = "PL-0607", Failed;
 
     POSTGRES_PROGRAMS = "PL-0701", Failed;
     DATA_DIRECTORY = "PL-0702", Failed;

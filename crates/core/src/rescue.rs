@@ -257,6 +257,15 @@ pub struct Listed {
     pub applied: u64,
 }
 
+impl Listed {
+    /// Changes that the new writer still lacks by the newest look, by class. What was applied is identical by then, so an
+    /// absent one is held back by another change of its transaction.
+    pub fn left(&self) -> impl Iterator<Item = (Class, u64)> {
+        let lacks = |class: Class| class == Class::Absent || class.holds();
+        self.classes.iter().map(|(class, n)| (*class, *n)).filter(move |(class, n)| lacks(*class) && *n > 0)
+    }
+}
+
 /// A bundle that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damaged {

@@ -14,7 +14,7 @@ What `pilotlight VERB --help` prints. The plan is taken from `--plan FILE`, else
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | it ran, and it failed |
+| 1 | it ran, and it failed, or did only a part of it |
 | 2 | the command line or the plan is wrong |
 | 3 | refused by a safety rule, or not confirmed |
 | 4 | outcome unknown: look before you try again |

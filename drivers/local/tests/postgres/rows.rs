@@ -161,6 +161,7 @@ async fn hundreds_of_lost_transactions_come_back_exactly_once() {
     // Rows that came and went within the tail need nothing to be done.
     let applied_count = listed(&pair).await.applied;
     assert!(applied_count > 200 && applied_count < transactions, "{applied_count}");
+    assert_eq!(listed(&pair).await.left().collect::<Vec<_>>(), [], "nothing is left");
 
     let applied = PathBuf::from(listed(&pair).await.folder).join("applied.json");
     for forgotten in [false, true] {
@@ -239,6 +240,9 @@ async fn what_the_new_writer_has_changed_since_is_never_overwritten() {
     let changed: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
     assert_eq!(changed.len(), 1, "one row was written, and only that: {changed:?}");
     assert!(changed[0].starts_with("account (5,a5,5.00,"), "{changed:?}");
+    let left: Vec<_> = listed(&pair).await.left().collect();
+    let held = [(Class::Absent, 1), (Class::Conflicting, 5), (Class::ForeignKeyMissing, 1), (Class::NotCovered, 1)];
+    assert_eq!(left, held, "one is held back by its transaction");
 }
 
 #[tokio::test(flavor = "multi_thread")]
