@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn listed(classes: serde_json::Value) -> Listed {
+    fn listed(classes: &serde_json::Value) -> Listed {
         let at = json!({ "lineage": "7/1", "value": "0/3000000", "unit": "lsn" });
         serde_json::from_value(json!({
             "bundle": "database-east-1-A-B", "component": "database", "region": "east", "upstream": "west",
@@ -132,17 +132,17 @@ mod tests {
     #[test]
     fn an_apply_that_leaves_something_ends_as_one_that_failed_and_says_what() {
         for whole in [json!({}), json!({ "identical": 5, "superseded": 1 }), json!({ "identical": 6, "absent": 0 })] {
-            assert!(left(&listed(whole.clone())).is_none(), "{whole}");
+            assert!(left(&listed(&whole)).is_none(), "{whole}");
         }
         let part = json!({ "identical": 1, "absent": 2, "conflicting": 1, "foreign-key-missing": 1, "not-covered": 1 });
-        let error = left(&listed(part)).unwrap();
+        let error = left(&listed(&part)).unwrap();
         assert_eq!((error.exit, error.catalogued().as_str()), (Exit::Failed, "PL-0607"));
         let told = error.cause.to_string();
         let each =
             "2 held back by another change of their transaction, 1 conflicting, 1 foreign key missing, 1 not covered";
         assert_eq!(told, format!("5 of 6 changes of database-east-1-A-B were not applied: {each}"));
         assert!(error.hint.unwrap().contains("pilotlight rescue show database-east-1-A-B"));
-        let nothing = left(&listed(json!({ "conflicting": 2 }))).unwrap();
+        let nothing = left(&listed(&json!({ "conflicting": 2 }))).unwrap();
         assert!(nothing.cause.to_string().starts_with("2 of 2 changes"), "{}", nothing.cause);
     }
 }
