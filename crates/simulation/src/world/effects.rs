@@ -249,8 +249,7 @@ impl World {
         copy.server = Server::Primary;
         (copy.fenced, copy.stopping) = (false, false);
         self.check_way_back(job);
-        // One that believes in a lease that is over does not become the rightful one by that.
-        if self.laws.granted_until[job.place.index()] >= self.now() {
+        if self.becomes_heir(job.place) {
             self.laws.heir = Some(job.place);
         }
         self.check_one_writer(job.place);

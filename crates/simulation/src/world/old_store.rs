@@ -208,10 +208,18 @@ impl World {
         }
     }
 
-    /// Until it is mended, or a person has said that it is the one to go on with.
+    /// Until it is mended and no run goes on from records that end too early, or a person has said that it is the one to go
+    /// on with.
     pub(super) fn is_store_old(&mut self) -> bool {
         let now = self.now();
         let Some(lacks) = self.old_store.lacks else { return false };
+        let forgotten = &self.old_store.forgotten;
+        let goes_on = lacks.in_run
+            && self.disk.unit(|unit| unit.run.as_ref().is_some_and(|run| forgotten.contains(run))) == Some(true);
+        if let (true, Some(lacks)) = (goes_on, &mut self.old_store.lacks) {
+            lacks.told = lacks.told.map(|_| now);
+            return true;
+        }
         let over = match lacks.what {
             Lack::Candidacy => lacks.told.is_some_and(|told| now.saturating_sub(told) > MENDS_WITHIN),
             Lack::Epoch => false,
@@ -239,6 +247,13 @@ impl World {
                 | Law::NoWayBack
         );
         rests && self.is_store_old()
+    }
+
+    /// A writer that is started in place is the rightful one by that: not where it believes in a lease that is over, nor where
+    /// an old store names it beside a newer writer.
+    pub(super) fn becomes_heir(&mut self, place: Place) -> bool {
+        let is_led_by_old = self.is_store_old() && self.newest_copy() != place;
+        self.laws.granted_until[place.index()] >= self.now() && !is_led_by_old
     }
 
     /// The copy with the newest timeline and, of two, the one that is longer.
