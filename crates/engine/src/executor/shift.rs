@@ -144,7 +144,8 @@ impl Attempt {
             let is_final = matches!(failure.kind, FailureKind::Rejected | FailureKind::Unsupported);
             if is_final || cancelled() || clock.mono() >= until {
                 let why = format!("{why}; traffic could not be led back: {}", failure.message);
-                return Err(Failure::unknown(why));
+                let hint = "users may still meet what fails: look at what the road answers, then resume the run, or lead them by hand";
+                return Err(Failure::unknown(why).hint(hint));
             }
             clock.sleep(BACK_AGAIN).await;
         }
