@@ -33,7 +33,7 @@ use pilotlight_core::placement::Verb;
 use pilotlight_core::remembered::Remembered;
 use pilotlight_core::run::{Cause, Condition, Event, Illegal, Record, RunResult, RunState};
 use pilotlight_core::runbook::{Basis, Runbook, Unsound};
-use pilotlight_core::time::stamp;
+use pilotlight_core::time::{Mono, stamp};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::Clock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,7 +95,7 @@ struct Inner {
     /// The highest numbers met of each unit.
     met: Mutex<BTreeMap<Unit, Basis>>,
     /// Copies that were last seen as a writer's, with what was seen.
-    writers: Mutex<BTreeMap<Target, String>>,
+    writers: Mutex<BTreeMap<Target, SeenAsWriter>>,
     /// Held from the first write of a run until it is walked, so that no recovery takes it for one that never began.
     beginning: tokio::sync::Mutex<()>,
     /// Runs that cannot be read, so that each is told of once: by recoveries, and by lists.
@@ -103,6 +103,14 @@ struct Inner {
     left_out: Mutex<BTreeSet<RunId>>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// A copy that was seen as a writer's.
+struct SeenAsWriter {
+    /// In words.
+    says: String,
+    /// When an agent beside it looked and it took writes.
+    wrote: Option<Mono>,
 }
 
 /// A run that is being walked.
@@ -346,7 +354,7 @@ impl Engine {
     fn drive(&self, state: RunState, first: Option<Event>) {
         let (run, unit) = (state.run().clone(), state.unit().clone());
         let stop = self.0.stop.child_token();
-        let live = Arc::new(Live::new(state, &stop));
+        let live = Arc::new(Live::new(state, &stop, self.0.parts.clock.mono()));
         let (ask, asked) = mpsc::channel(WISHES_WAITING);
         let executor = Executor::new(Arc::clone(&self.0.parts), Arc::clone(&live), asked, stop);
         self.0.active().insert(run.clone(), Active { live, ask });

@@ -54,6 +54,8 @@ pub(crate) struct Live {
     waits: Mutex<BTreeMap<StepId, Waits>>,
     /// Ends every attempt at taking something back.
     back: CancellationToken,
+    /// When this controller began to walk it.
+    pub(crate) since: Mono,
 }
 
 /// What a step that waits to see something saw instead.
@@ -64,8 +66,9 @@ pub(crate) struct Waits {
 }
 
 impl Live {
-    pub(crate) fn new(state: RunState, stop: &CancellationToken) -> Self {
-        Self { state: Mutex::new(state), stalled: Mutex::default(), waits: Mutex::default(), back: stop.child_token() }
+    pub(crate) fn new(state: RunState, stop: &CancellationToken, since: Mono) -> Self {
+        let (state, back) = (Mutex::new(state), stop.child_token());
+        Self { state, stalled: Mutex::default(), waits: Mutex::default(), back, since }
     }
 
     /// The store may be an old copy: nothing that was not sent yet leads back. That it is so is recorded afterwards.

@@ -62,6 +62,9 @@ pub(crate) async fn mend(desk: &Desk, unit: &Unit) {
     if let Err(e) = desk.engine.overtake(unit).await {
         return not_changed(desk, unit, &e);
     }
+    if let Err(e) = desk.engine.end_what_was_taken_back(unit).await {
+        return not_changed(desk, unit, &e);
+    }
     match desk.engine.mend_candidacy(unit).await {
         Ok(false) => {}
         Ok(true) => {

@@ -201,7 +201,9 @@ impl Desk {
         let wishes = heartbeat.wishes.clone();
         let accord = heartbeat.accord.clone();
         let (term, heard) = (heartbeat.term, heartbeat.heard.clone());
-        let role = |seen: &Seen| Some((seen.target.clone(), seen.state.role.clone()?));
+        let now = self.clock.mono();
+        let looked = |seen: &Seen| Mono(now.since(Mono(seen.age_ms)));
+        let role = |seen: &Seen| Some((seen.target.clone(), seen.state.role.clone()?, looked(seen)));
         let copies: Vec<_> = heartbeat.sees.iter().filter_map(role).collect();
         if !self.hub.heartbeat(heartbeat)? {
             // An overtaken heartbeat may come from an agent that has lost its lease since.
@@ -210,7 +212,7 @@ impl Desk {
         self.accords.heard(&region, accord);
         self.terms.heard(term);
         heard.iter().for_each(|(unit, basis)| self.engine.heard(unit, *basis));
-        copies.iter().for_each(|(target, role)| self.engine.saw(target, role));
+        copies.iter().for_each(|(target, role, looked)| self.engine.saw(target, role, Some(*looked)));
         if heard.keys().any(|unit| self.engine.behind(unit).is_some()) {
             self.hub.news().step();
         }
@@ -308,7 +310,7 @@ impl Desk {
 
     pub(crate) fn saw_managed(&self, target: Target, state: State, began: Mono) {
         if let Some(role) = &state.role {
-            self.engine.saw(&target, role);
+            self.engine.saw(&target, role, None);
         }
         self.known().managed.saw(target, state, began);
         self.hub.news().step();

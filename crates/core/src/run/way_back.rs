@@ -1,8 +1,9 @@
-//! What bars a run from leading the old writer back, beside its own records.
+//! What is known beside a run's records bars its way back to the old writer, or its way on from it.
 
-use super::RunState;
+use super::{Phase, RunState};
 use crate::effect::Effect;
 use crate::observation::Target;
+use crate::runbook::Step;
 
 impl RunState {
     /// What is said to whoever ends a run that is being ended.
@@ -37,5 +38,20 @@ impl RunState {
             _ => None,
         };
         promotions.filter_map(target).collect()
+    }
+
+    /// Copies whose writes it has stopped by its records, while it can still lead them back. None of them takes writes but by
+    /// its own undo, so whoever sees that knows better: the records lack that the move was taken back.
+    pub fn stopped_for_now(&self) -> Vec<Target> {
+        if self.ended().is_some() || self.is_unwinding() || self.is_past_return() {
+            return Vec::new();
+        }
+        let stopped = |step: &Step| match &step.effect {
+            Effect::StopWrites { component, region } if self.phase(&step.id) == Some(&Phase::Done) => {
+                Some(Target { component: component.clone(), region: Some(region.clone()) })
+            }
+            _ => None,
+        };
+        self.runbook().steps.iter().filter_map(stopped).collect()
     }
 }

@@ -8,7 +8,7 @@
 //! tells then: one that the run is to promote and that is a writer's already.
 
 use super::steer::ControlError;
-use super::{Engine, Inner};
+use super::{Engine, Inner, SeenAsWriter};
 use crate::executor::Live;
 use crate::storage::StorageError;
 use crate::store::{UnitRecord, UnitsError};
@@ -19,6 +19,7 @@ use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::run::{Event, RunState};
 use pilotlight_core::runbook::Basis;
+use pilotlight_core::time::Mono;
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -93,15 +94,17 @@ impl Engine {
         self.bar_the_way_back(unit);
     }
 
-    /// A copy was looked at. Where it is not known what it is, what was seen before counts on.
-    pub fn saw(&self, target: &Target, role: &Role) {
+    /// A copy was looked at, by the agent beside it at that time; a provider's API says no time, and may be late. Where it is
+    /// not known what it is, what was seen before counts on.
+    pub fn saw(&self, target: &Target, role: &Role, looked: Option<Mono>) {
         let Some(is_a_writers) = role.is_a_writers() else { return };
         let mut writers = self.0.writers();
         if !is_a_writers {
             writers.remove(target);
             return;
         }
-        writers.insert(target.clone(), role.says());
+        let wrote = looked.filter(|_| *role == Role::Writer);
+        writers.insert(target.clone(), SeenAsWriter { says: role.says(), wrote });
         drop(writers);
         for (_, live) in self.walked(|_| true).into_iter().filter(|(_, live)| self.arrived(live).is_some()) {
             live.bars_the_way_back();
@@ -113,10 +116,33 @@ impl Engine {
         let not_yet = live.state().not_yet_promoted();
         let writers = self.0.writers();
         not_yet.iter().find_map(|target| {
-            let (says, region) = (writers.get(target)?, target.region.as_ref()?);
+            let (says, region) = (&writers.get(target)?.says, target.region.as_ref()?);
             let component = &target.component;
             Some(format!("{component} in {region} {says}, and by its records this run has not promoted it"))
         })
+    }
+
+    /// A copy that the run has stopped by its records takes writes: in which words to tell it. What was seen before this
+    /// controller walked it may be older than the stop.
+    fn was_led_back(&self, live: &Live) -> Option<String> {
+        let stopped = live.state().stopped_for_now();
+        let writers = self.0.writers();
+        stopped.iter().find_map(|target| {
+            writers.get(target)?.wrote.filter(|at| *at > live.since)?;
+            let (component, region) = (&target.component, target.region.as_ref()?);
+            Some(format!("{component} in {region} takes writes, and by its records this run has stopped it"))
+        })
+    }
+
+    /// Ends a run whose move was taken back, or whose old writer somebody started, before it promotes another beside it: what
+    /// that one acknowledged since, the target does not hold.
+    pub async fn end_what_was_taken_back(&self, unit: &Unit) -> Result<(), UnitsError> {
+        let walked = self.walked(|state| state.unit() == unit).into_iter();
+        let led_back = walked.filter_map(|(run, live)| Some((run, self.was_led_back(&live)?))).next();
+        let Some((run, why)) = led_back else { return Ok(()) };
+        self.mark(&run, Event::AbortAsked { by: self.0.name.clone() }).await?;
+        tracing::warn!(%run, "{}: {why}; it is ended, and the writer stays where it is", code::STORE_BEHIND);
+        Ok(())
     }
 
     fn walked(&self, which: impl Fn(&RunState) -> bool) -> Vec<(RunId, Arc<Live>)> {
@@ -239,7 +265,7 @@ impl Engine {
 }
 
 impl Inner {
-    fn writers(&self) -> MutexGuard<'_, BTreeMap<Target, String>> {
+    fn writers(&self) -> MutexGuard<'_, BTreeMap<Target, SeenAsWriter>> {
         self.writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -10,6 +10,7 @@ use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::run::{Condition, RunResult, RunView, StepStatus};
 use pilotlight_core::runbook::Basis;
+use pilotlight_driver::clock::Clock;
 use pilotlight_driver::fake::Misbehaviour;
 use std::sync::Arc;
 
@@ -28,6 +29,11 @@ struct PutBack {
 impl PutBack {
     /// `None` where the run has no more records than that.
     async fn to_record(n: u64) -> Option<Self> {
+        Self::to_record_of_one_that(n, None).await
+    }
+
+    /// The same, where somebody has steered the run since.
+    async fn to_record_of_one_that(n: u64, was: Option<Control>) -> Option<Self> {
         let (journal, store) = (MemoryJournal::new(), MemoryStore::new());
         let mut stage = Stage::new(Scene::Switchover);
         (stage.journal, stage.store) = (Arc::new(journal.clone()), Arc::new(store.clone()));
@@ -36,6 +42,9 @@ impl PutBack {
         let run = stage.start(&first).await;
         let then = first.until(&run, "has that many records", |v| v.seq >= n || v.ended.is_some()).await;
         let copy = (journal.copy(), store.copy());
+        if let Some(steered) = was {
+            first.engine.control(&run, steered, "ada").await.ok()?;
+        }
         if first.settled(&run).await.seq <= n {
             return None;
         }
@@ -103,7 +112,7 @@ async fn a_target_that_is_seen_as_a_writer_bars_the_way_back_whatever_the_number
         let life = stage.life().await;
         let west = Target { component: "database".into(), region: Some("west".into()) };
         // Before the run is taken up: what was seen counts from its first moment on.
-        life.engine.saw(&west, &role);
+        life.engine.saw(&west, &role, None);
         life.engine.recover().await.unwrap();
         life.engine.overtake(&unit).await.unwrap();
         let told = life.engine.view(&run).await.unwrap().unwrap();
@@ -152,4 +161,45 @@ async fn a_run_that_a_newer_one_has_followed_is_ended_and_sends_nothing_more() {
         life.kill().await;
     }
     assert!(ended > 10, "{ended}");
+}
+
+/// The copy lacks that the move was taken back. Whoever is seen to write again is not replaced by one that lacks what it
+/// acknowledged since.
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_old_writer_is_seen_to_write_again_is_ended_before_it_promotes() {
+    let east = Target { component: "database".into(), region: Some("east".into()) };
+    let (mut ended, mut unseen) = (0, 0);
+    for (n, since) in (2..40).flat_map(|n| [(n, true), (n, false)]) {
+        let Some(old) = PutBack::to_record_of_one_that(n, Some(Control::Abort)).await else { continue };
+        let PutBack { stage, unit, run, then, .. } = &old;
+        let stopped = |v: &RunView| {
+            let is = |id: &str, status| v.steps.iter().any(|s| s.id.as_str() == id && s.status == status);
+            is("stop-writes-database-east", StepStatus::Done) && !v.past_return
+        };
+        if !stopped(then) || then.ended.is_some() || !stage.world.writers("database").contains(&"east".into()) {
+            continue;
+        }
+        old.leave_the_new_writer_out();
+        let life = stage.life().await;
+        let before = stage.clock.mono();
+        life.engine.recover().await.unwrap();
+        tokio::time::advance(std::time::Duration::from_millis(5)).await;
+        // What was seen before it was taken up may be older than the stop.
+        let looked = if since { stage.clock.mono() } else { before };
+        life.engine.saw(&east, &Role::Writer, Some(looked));
+        life.engine.end_what_was_taken_back(unit).await.unwrap();
+        life.engine.end_what_was_taken_back(unit).await.expect("it is ended once");
+        let view = life.engine.view(run).await.unwrap().unwrap();
+        if since {
+            let view = life.settled(run).await;
+            assert_eq!(view.condition, Condition::Ended { result: RunResult::Undone }, "record {n}: {view:#?}");
+            assert_eq!(stage.world.writers("database"), ["east".into()], "record {n}");
+            ended += 1;
+        } else {
+            assert!(view.ended.is_none(), "record {n}: {view:#?}");
+            unseen += 1;
+        }
+        life.kill().await;
+    }
+    assert!(ended > 1 && unseen > 1, "ended: {ended}, seen too early: {unseen}");
 }
