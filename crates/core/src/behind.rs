@@ -12,6 +12,8 @@
 //!
 //! Border: pure. What is met is remembered by the engine, which also changes the store.
 
+use crate::candidate::{Admitted, mark};
+use crate::id::Epoch;
 use crate::runbook::Basis;
 
 /// In what the store is behind.
@@ -24,6 +26,11 @@ pub enum Lack {
 }
 
 impl Basis {
+    /// Where that candidate, or nobody, was named under these numbers.
+    pub fn of(epoch: Epoch, candidacy: u64, candidate: Option<&Admitted>) -> Self {
+        Self { epoch, candidacy, mark: mark(candidate) }
+    }
+
     /// The higher of each number.
     pub fn and(self, other: Basis) -> Basis {
         let epoch = self.epoch.max(other.epoch);
@@ -66,7 +73,6 @@ pub fn past(stored: Basis, met: Basis) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Epoch;
 
     fn basis(epoch: u64, candidacy: u64) -> Basis {
         Basis { epoch: Epoch(epoch), candidacy, mark: 0 }

@@ -12,7 +12,7 @@
 
 pub mod dns;
 
-use crate::candidate::{Admitted, Wish, mark};
+use crate::candidate::{Admitted, Wish};
 use crate::effect::Effect;
 use crate::health::{Health, Question};
 use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
@@ -186,7 +186,7 @@ pub struct UnitView {
 impl UnitView {
     /// What was heard with it.
     pub fn basis(&self) -> Basis {
-        Basis { epoch: self.epoch, candidacy: self.candidacy, mark: mark(self.candidate.as_ref()) }
+        Basis::of(self.epoch, self.candidacy, self.candidate.as_ref())
     }
 }
 

@@ -9,7 +9,6 @@
 use crate::front::Front;
 use crate::hold::HoldWish;
 use pilotlight_core::code;
-use pilotlight_core::id::Application;
 use pilotlight_core::leader::{Challenger, LeaderRecord, look_every, renew_every};
 use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::clock::Clock;
@@ -34,7 +33,6 @@ pub(crate) struct Seat {
     pub(crate) lease: Duration,
     pub(crate) name: String,
     pub(crate) url: String,
-    pub(crate) application: Application,
     pub(crate) front: Arc<Front>,
     pub(crate) shutdown: CancellationToken,
 }
@@ -71,23 +69,27 @@ impl Seat {
         None
     }
 
+    /// Whoever leads from a store takes every unit and run of it: those of another application are not ours to move.
+    fn not_ours(&self, record: &LeaderRecord) -> Option<String> {
+        let own = &self.front.plan.application;
+        let other = record.of_another(own)?;
+        Some(format!(
+            "the store is of application {other}, led by {} at {}, and this controller is of {own}: each needs a store, or a \
+             prefix in it, of its own",
+            record.name, record.url
+        ))
+    }
+
     /// Reads the record; says which version it may replace now (`None` inside: nothing is there).
     async fn look(&self, challenger: &mut Challenger, before: &mut Option<Read>) -> Option<Option<u64>> {
         let found = self.find().await;
         let now = self.clock.mono();
         match found.and_then(|found| found.map(|found| understood(before, found)).transpose()) {
-            // Whoever leads from a store takes every unit and run of it: those of another application are not ours to move.
-            Ok(Some((_, record))) if record.of_another(&self.application).is_some() => {
-                let (other, own) = (record.of_another(&self.application), &self.application);
-                let other = other.map(ToString::to_string).unwrap_or_default();
-                self.front.knows_trouble(format!(
-                    "the store is of application {other}, led by {} at {}, and this controller is of {own}: each needs a store, \
-                     or a prefix in it, of its own",
-                    record.name, record.url
-                ));
-                None
-            }
             Ok(Some((version, record))) => {
+                if let Some(why) = self.not_ours(record) {
+                    self.front.knows_trouble(why);
+                    return None;
+                }
                 challenger.saw(version, record, now);
                 self.front.knows(Ok(challenger.leader()));
                 challenger.may_replace(now)
@@ -123,7 +125,7 @@ impl Seat {
             term: challenger.next_term().max(self.front.terms.to_pass().next()),
             name: self.name.clone(),
             url: self.url.clone(),
-            application: Some(self.application.clone()),
+            application: Some(self.front.plan.application.clone()),
             lease: self.lease,
             resigned: false,
             hold: challenger.hold().cloned(),

@@ -236,8 +236,7 @@ pub(crate) async fn work_by_turns(
     let Standing { name, url, store, lease, .. } = standing;
     let Some(store) = store else { return term(front, assemble, Lead::alone(), shutdown).await };
     let (clock, front, shutdown) = (front.clock.clone(), front.clone(), shutdown.clone());
-    let application = front.plan.application.clone();
-    take_turns(&Seat { store, clock, lease, name, url, application, front, shutdown }, assemble).await
+    take_turns(&Seat { store, clock, lease, name, url, front, shutdown }, assemble).await
 }
 
 /// Stands by and leads by turns until shutdown.

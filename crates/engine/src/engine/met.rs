@@ -217,7 +217,7 @@ impl Engine {
     /// Whether the store is behind what was met.
     pub fn behind(&self, unit: &Unit) -> Option<Behind> {
         let met = self.met_of(unit);
-        let stored = self.granter().unit(unit).map(|record| record.basis()).unwrap_or_default();
+        let stored = self.granter().read(unit, UnitRecord::basis).unwrap_or_default();
         let lack = behind::lack(stored, met)?;
         Some(Behind { unit: unit.clone(), stored, met, lack })
     }
@@ -228,7 +228,7 @@ impl Engine {
         let met = self.met_of(unit);
         // Only a unit that is there can be mended, and what this controller knows of it may be older than the store.
         let is_old = |stored: Basis| stored.is_old_in_candidacy(met);
-        if !self.granter().unit(unit).is_some_and(|record| is_old(record.basis())) {
+        if !self.granter().read(unit, UnitRecord::basis).is_some_and(is_old) {
             return Ok(false);
         }
         let mend = |record: &mut UnitRecord| {

@@ -7,7 +7,7 @@ mod remembered;
 
 use super::{PutError, Store, Versioned};
 use crate::storage::StorageError;
-use pilotlight_core::candidate::{Admitted, Wish, mark};
+use pilotlight_core::candidate::{Admitted, Wish};
 use pilotlight_core::id::{Epoch, Region, RunId, Unit};
 use pilotlight_core::leader::Term;
 use pilotlight_core::runbook::Basis;
@@ -64,7 +64,7 @@ pub struct UnitRecord {
 impl UnitRecord {
     /// What a runbook that is derived from it rests on.
     pub fn basis(&self) -> Basis {
-        Basis { epoch: self.epoch, candidacy: self.candidacy, mark: mark(self.candidate.as_ref()) }
+        Basis::of(self.epoch, self.candidacy, self.candidate.as_ref())
     }
 }
 

@@ -6,6 +6,7 @@ use pilotlight_engine::journal::Journal;
 use pilotlight_engine::storage::StorageError;
 use pilotlight_engine::store::Store;
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -73,20 +74,26 @@ async fn a_frozen_holder_of_the_lock_is_an_error_and_not_a_wait_for_ever() {
     objects.put("store/k", b"x".to_vec(), &Expect::Absent).await.unwrap();
 }
 
+/// A run of several chunks, as files in their order.
+async fn long_run() -> (TempDir, Arc<dyn Objects>, RunId, Vec<PathBuf>) {
+    let folder = TempDir::new().unwrap();
+    let objects: Arc<dyn Objects> = Arc::new(Folder::open(folder.path()).unwrap());
+    let (run, journal) = (RunId::from("run"), SharedJournal::new(objects.clone()));
+    for n in 1..=300 {
+        journal.append(&run, n, vec![super::paused(n)]).await.unwrap();
+    }
+    let files = std::fs::read_dir(folder.path().join("journal")).unwrap();
+    let mut chunks: Vec<_> = files.map(|e| e.unwrap().path()).collect();
+    chunks.sort();
+    assert!(chunks.len() >= 3, "{chunks:?}");
+    (folder, objects, run, chunks)
+}
+
 /// As by a lifecycle rule of a bucket, or by somebody who makes room: the oldest objects go first.
 #[tokio::test]
 async fn a_chunk_that_is_gone_is_damage_and_no_end() {
     for gone in [0, 1] {
-        let folder = TempDir::new().unwrap();
-        let objects: Arc<dyn Objects> = Arc::new(Folder::open(folder.path()).unwrap());
-        let (run, journal) = (RunId::from("run"), SharedJournal::new(objects.clone()));
-        for n in 1..=300 {
-            journal.append(&run, n, vec![super::paused(n)]).await.unwrap();
-        }
-        let mut chunks: Vec<_> =
-            std::fs::read_dir(folder.path().join("journal")).unwrap().map(|e| e.unwrap().path()).collect();
-        chunks.sort();
-        assert!(chunks.len() >= 3, "{chunks:?}");
+        let (_folder, objects, run, chunks) = long_run().await;
         std::fs::remove_file(&chunks[gone]).unwrap();
         let fresh = || SharedJournal::new(objects.clone());
         let read = fresh().read(&run, 1, usize::MAX).await;
@@ -104,15 +111,7 @@ async fn a_chunk_that_is_gone_is_damage_and_no_end() {
 /// A controller that begins where the rest is missing must not write the run's history anew.
 #[tokio::test]
 async fn nothing_is_written_into_the_place_of_a_chunk_that_is_gone() {
-    let folder = TempDir::new().unwrap();
-    let objects: Arc<dyn Objects> = Arc::new(Folder::open(folder.path()).unwrap());
-    let (run, journal) = (RunId::from("run"), SharedJournal::new(objects.clone()));
-    for n in 1..=300 {
-        journal.append(&run, n, vec![super::paused(n)]).await.unwrap();
-    }
-    let mut chunks: Vec<_> =
-        std::fs::read_dir(folder.path().join("journal")).unwrap().map(|e| e.unwrap().path()).collect();
-    chunks.sort();
+    let (_folder, objects, run, chunks) = long_run().await;
     let first: u64 = chunks[1].extension().unwrap().to_str().unwrap().parse().unwrap();
     std::fs::remove_file(&chunks[1]).unwrap();
     let fresh = SharedJournal::new(objects.clone());

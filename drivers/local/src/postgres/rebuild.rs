@@ -7,6 +7,7 @@ use super::forecast::{Rate, barred};
 use super::programs::Call;
 use super::upstream::{Upstream, way_to};
 use super::work::Work;
+use pilotlight_core::code::Code;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::Failure;
 use pilotlight_core::time::show_duration;
@@ -19,6 +20,12 @@ use std::path::Path;
 pub(super) const LOST_SOON: &str = "keepalives_idle=2 keepalives_interval=1 keepalives_count=5 tcp_user_timeout=10000";
 
 impl PostgresDriver {
+    /// It cannot follow, and `no` is why it is not made anew either.
+    pub(super) fn not_built(&self, code: Code, why: &str, no: &str) -> Failure {
+        let here = format!("{} in {}", self.component, self.region);
+        Failure::rejected(format!("{code}: {here} cannot follow, because {why}, and is not built anew: {no}"))
+    }
+
     /// Makes the copy beside, then changes places with the old one.
     pub(super) async fn build(
         &self,
@@ -28,9 +35,8 @@ impl PostgresDriver {
         work: &Work<'_>,
     ) -> Result<String, Failure> {
         if let Some((code, no)) = barred(&self.plan, theirs.bytes, Rate::last(&self.state_dir)) {
-            let here = format!("{} in {}", self.component, self.region);
-            let message = format!("{code}: {here} cannot follow, because {why}, and is not built anew: {no}");
-            return Err(Failure::rejected(message).hint(format!("`pilotlight explain {code}` says how to go on")));
+            let hint = format!("`pilotlight explain {code}` says how to go on");
+            return Err(self.not_built(code, why, &no).hint(hint));
         }
         self.has_places(upstream, why).await?;
         let began = work.now();

@@ -5,16 +5,13 @@
 
 use super::PostgresDriver;
 use super::session::column;
+use super::upstream::PEER_TIMEOUT;
 use pilotlight_core::code;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Failure, Finding, Severity};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// A look at a peer, over a network.
-const PEER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Those outside of the data directory; the others are copied with it.
 const ASK: &str = "SELECT spcname AS name, pg_tablespace_location(oid) AS place FROM pg_tablespace \
@@ -48,10 +45,7 @@ impl PostgresDriver {
     /// Before anything is copied or stopped.
     pub(super) async fn has_places(&self, upstream: &Region, why: &str) -> Result<(), Failure> {
         let Some(no) = self.space_taken(upstream).await? else { return Ok(()) };
-        let here = format!("{} in {}", self.component, self.region);
-        let code = code::REBUILD_TABLESPACE;
-        let message = format!("{code}: {here} cannot follow, because {why}, and is not built anew: {no}");
-        Err(Failure::rejected(message).hint(HINT))
+        Err(self.not_built(code::REBUILD_TABLESPACE, why, &no).hint(HINT))
     }
 
     /// The same beforehand; `foretold` is what a rejoin of a stopped copy would do.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 
 /// A look at a peer, over a network.
-const PEER_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const PEER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The one kind of TLS that knows whom it talks to.
 const VERIFIED: &str = "verify-full";
