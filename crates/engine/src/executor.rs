@@ -21,6 +21,7 @@ use crate::storage::StorageError;
 use crate::store::Units;
 use attempt::{Attempt, Entry};
 use pilotlight_core::id::{RunId, StepId};
+use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::run::{Command, Event, Illegal, Phase, Record, RunState};
 use pilotlight_core::time::{Mono, Wall};
@@ -54,8 +55,8 @@ pub(crate) struct Live {
     waits: Mutex<BTreeMap<StepId, Waits>>,
     /// Ends every attempt at taking something back.
     back: CancellationToken,
-    /// When this controller began to walk it.
-    pub(crate) since: Mono,
+    /// When this controller began to walk it, and whom its records had stopped by then.
+    pub(crate) found: (Mono, Vec<Target>),
 }
 
 /// What a step that waits to see something saw instead.
@@ -67,8 +68,9 @@ pub(crate) struct Waits {
 
 impl Live {
     pub(crate) fn new(state: RunState, stop: &CancellationToken, since: Mono) -> Self {
+        let found = (since, state.stopped_for_now());
         let (state, back) = (Mutex::new(state), stop.child_token());
-        Self { state, stalled: Mutex::default(), waits: Mutex::default(), back, since }
+        Self { state, stalled: Mutex::default(), waits: Mutex::default(), back, found }
     }
 
     /// The store may be an old copy: nothing that was not sent yet leads back. That it is so is recorded afterwards.

@@ -122,13 +122,13 @@ impl Engine {
         })
     }
 
-    /// A copy that the run has stopped by its records takes writes: in which words to tell it. What was seen before this
-    /// controller walked it may be older than the stop.
+    /// A copy that the run had stopped, by the records this controller took it up with, takes writes: in which words to tell
+    /// it. What was seen before that may be older than the stop, as may be what is seen of a stop of this controller's own.
     fn was_led_back(&self, live: &Live) -> Option<String> {
-        let stopped = live.state().stopped_for_now();
+        let ((since, found), stopped) = (&live.found, live.state().stopped_for_now());
         let writers = self.0.writers();
-        stopped.iter().find_map(|target| {
-            writers.get(target)?.wrote.filter(|at| *at > live.since)?;
+        stopped.iter().filter(|target| found.contains(target)).find_map(|target| {
+            writers.get(target)?.wrote.filter(|at| at > since)?;
             let (component, region) = (&target.component, target.region.as_ref()?);
             Some(format!("{component} in {region} takes writes, and by its records this run has stopped it"))
         })

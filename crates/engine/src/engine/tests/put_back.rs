@@ -8,7 +8,7 @@ use pilotlight_core::effect::{Effect, FenceAssurance};
 use pilotlight_core::id::{RunId, Unit};
 use pilotlight_core::observation::{Role, Target};
 use pilotlight_core::outcome::FailureKind;
-use pilotlight_core::run::{Condition, RunResult, RunView, StepStatus};
+use pilotlight_core::run::{Condition, Event, RunResult, RunView, StepStatus};
 use pilotlight_core::runbook::Basis;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::fake::Misbehaviour;
@@ -202,4 +202,24 @@ async fn a_run_whose_old_writer_is_seen_to_write_again_is_ended_before_it_promot
         life.kill().await;
     }
     assert!(ended > 1 && unseen > 1, "ended: {ended}, seen too early: {unseen}");
+}
+
+/// A run of this controller's own has stopped the writer, and the newest look is from before that.
+#[tokio::test(start_paused = true)]
+async fn a_look_from_before_the_stop_ends_no_run() {
+    let east = Target { component: "database".into(), region: Some("east".into()) };
+    let stage = Stage::new(Scene::Switchover);
+    let promotes = |e: &Effect| matches!(e, Effect::AwaitPosition { .. } | Effect::Promote { .. });
+    stage.world.on_effect(promotes, u32::MAX, Misbehaviour::Fail(FailureKind::Unreachable));
+    let life = stage.life().await;
+    let run = stage.start(&life).await;
+    tokio::time::advance(std::time::Duration::from_millis(1)).await;
+    life.engine.saw(&east, &Role::Writer, Some(stage.clock.mono()));
+    let stopped = |v: &RunView| {
+        v.steps.iter().any(|s| s.id.as_str() == "stop-writes-database-east" && s.status == StepStatus::Done)
+    };
+    life.until(&run, "has stopped the writer", stopped).await;
+    life.engine.end_what_was_taken_back(&stage.unit()).await.unwrap();
+    let records = life.engine.records(&run).await.unwrap();
+    assert!(!records.iter().any(|r| matches!(r.event, Event::AbortAsked { .. })), "{records:#?}");
 }
