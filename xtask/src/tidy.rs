@@ -14,7 +14,7 @@ mod terraform;
 mod text;
 mod tree;
 
-pub use modules::page as modules;
+pub use modules::{PAGE as MODULES, page as modules};
 pub use packages::{Kind, Package};
 pub use tree::Tree;
 
@@ -64,6 +64,7 @@ pub fn check_all(tree: &Tree, packages: &[Package]) -> Vec<Complaint> {
     complaints.extend(terraform::check(tree));
     complaints.extend(text::check(tree));
     complaints.extend(docs::check(tree, &sources, packages));
+    complaints.extend(modules::check(tree));
     complaints.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     complaints
 }

@@ -1,7 +1,10 @@
 //! The page of modules: every source file by crate, in the words that it begins with.
 
-use super::Tree;
+use super::{Complaint, Tree};
 use std::collections::BTreeMap;
+
+/// Where the page is kept.
+pub const PAGE: &str = "docs/modules.md";
 
 const HEAD: &str = "# Modules
 
@@ -28,6 +31,19 @@ pub fn page(tree: &Tree) -> String {
         page += &format!("\n## `{folder}`\n\n{}", lines.concat());
     }
     page
+}
+
+/// The page that is kept says what the files say; a tree without one has nothing to keep.
+pub(super) fn check(tree: &Tree) -> Option<Complaint> {
+    let kept = tree.text(PAGE)?;
+    let page = page(tree);
+    if kept == page {
+        return None;
+    }
+    let at = page.lines().zip(kept.lines()).take_while(|(says, kept)| says == kept).count();
+    let says = page.lines().nth(at).unwrap_or("nothing more");
+    let mend = "PILOTLIGHT_WRITE_DOCS=1 cargo test --package xtask --test tidy";
+    Some(Complaint::new(PAGE, at + 1, format!("the page is stale; the files say {says:?}"), mend))
 }
 
 fn is_test(path: &str) -> bool {
