@@ -4,6 +4,7 @@
 
 use pilotlight_core::effect::{Capability, Descriptor};
 use pilotlight_core::id::{Component, Unit};
+use pilotlight_core::outcome::Finding;
 use pilotlight_core::plan::Plan;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::gate::Gate;
@@ -57,6 +58,12 @@ impl Gates {
         without.filter(|(of, _)| of == component).for_each(|(_, gate)| gate.rest());
     }
 
+    /// What keeps the component's gates from doing what they were told.
+    pub(crate) fn troubles(&self, component: &Component) -> impl Iterator<Item = Finding> {
+        let gates = self.of.values().flatten().filter(move |(of, _)| of == component);
+        gates.filter_map(|(_, gate)| gate.trouble())
+    }
+
     /// A writer of this component acknowledges, once the lease is over, only what its candidate has. Else it must be
     /// fenced then.
     pub(crate) fn end_writes(&self, component: &Component) -> bool {
@@ -67,6 +74,7 @@ impl Gates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pilotlight_core::outcome::Severity;
     use std::sync::Mutex;
 
     /// What it was told, in order.
@@ -90,6 +98,11 @@ mod tests {
             self.0.lock().unwrap().push("rest");
         }
 
+        fn trouble(&self) -> Option<Finding> {
+            let (code, severity) = ("PL-0336".to_owned(), Severity::Warning);
+            Some(Finding { code, severity, message: "it does not".to_owned(), hint: "mend it".to_owned() })
+        }
+
         fn bypasses(&self) -> Vec<String> {
             Vec::new()
         }
@@ -107,5 +120,7 @@ mod tests {
         assert_eq!(*told.0.lock().unwrap(), ["rest", "allow"]);
         gates.rest(&component, |_| false);
         assert_eq!(*told.0.lock().unwrap(), ["rest", "allow", "rest"]);
+        let troubles = |of: &str| gates.troubles(&Component::from(of)).map(|found| found.code).collect::<Vec<_>>();
+        assert_eq!((troubles("database"), troubles("other")), (vec!["PL-0336".to_owned()], Vec::new()));
     }
 }

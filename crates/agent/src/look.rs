@@ -33,9 +33,10 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
         let began = agent.clock.mono();
         let state = tokio::select! {
             biased;
-            state = look(agent, target) => State { epoch: agent.hands.newest_epoch(target).max(state.epoch), ..state },
+            state = look(agent, target) => state,
             () = &mut over => return,
         };
+        let state = besides(agent, target, state);
         agent.picture.looked(target, generation, began, state);
         tokio::select! {
             biased;
@@ -57,6 +58,13 @@ async fn look(agent: &Agent, target: &Target) -> State {
         Some(Err(e)) => unseen(agent, target, e.with_hint()),
         None => unseen(agent, target, format!("the look took longer than {LONGEST:?}")),
     }
+}
+
+/// What the agent itself knows of the copy, with what its driver saw.
+fn besides(agent: &Agent, target: &Target, mut state: State) -> State {
+    state.epoch = agent.hands.newest_epoch(target).max(state.epoch);
+    state.findings.extend(agent.gates.troubles(&target.component));
+    state
 }
 
 /// What is known after a look that failed: nothing, and why.

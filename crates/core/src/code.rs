@@ -173,6 +173,7 @@ catalogue! {
     NO_KERNEL_FENCE = "PL-0336", Failed;
     GATE_APART = "PL-0337", Failed;
     PROXY_DESCRIPTORS = "PL-0338", Failed;
+    NO_PROXY = "PL-0339", Failed;
     SESSIONS_DO_NOT_WAIT = "PL-0340", Failed;
     COUNTED_BY_MISTAKE = "PL-0341", Failed;
     MINORS_DIFFER = "PL-0342", Failed;

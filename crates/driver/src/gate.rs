@@ -11,6 +11,7 @@
 //! - an earlier moment never shortens what a later one gave, unless the gate was closed between them;
 //! - no call waits for the network, a disk or another process: the agent calls from the thread that keeps its lease.
 
+use pilotlight_core::outcome::Finding;
 use pilotlight_core::time::Mono;
 
 /// See the module.
@@ -27,6 +28,11 @@ pub trait Gate: Send + Sync {
     /// The copy was seen to be a standby and its region holds no lease: it acknowledges nothing and will not in the next
     /// moment, so nothing needs to be closed. Said again and again.
     fn rest(&self) {}
+
+    /// Why it cannot do what it was told last, and what to do about it; it tries on meanwhile.
+    fn trouble(&self) -> Option<Finding> {
+        None
+    }
 
     /// What it does not cover, one line each, for people who decide whether that is enough.
     fn bypasses(&self) -> Vec<String>;

@@ -5,18 +5,26 @@ use super::order::{Order, Site, Word};
 use super::stream::{self, Arrived};
 use bytes::BytesMut;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
 use std::io::{self, BufRead, Read, Write};
-use std::os::fd::AsFd;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 /// Between two attempts to reach the server.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// So much is read at once.
+/// So much is passed over at once.
 const PIECE: usize = 1 << 16;
+
+/// So much is read at once: heads, and what few sessions commit.
+const HEADS: usize = 1 << 13;
+
+/// So much is taken before it is confirmed.
+const MOST: usize = 1 << 20;
 
 /// A link is confirmed again this often while it is young: the server counts a confirmation only once it has caught up,
 /// and does not say when that is.
@@ -248,48 +256,55 @@ impl Keeper {
 
     fn take_wal(&mut self) {
         let Some(live) = &mut self.link else { return };
-        let mut news = false;
-        if let Err(why) = live.read(&mut news) {
-            return self.lost(why);
-        }
-        if news {
-            self.confirm();
+        match live.read() {
+            Ok(true) => self.confirm(),
+            Ok(false) => {}
+            Err(why) => self.lost(why),
         }
     }
 }
 
 impl Live {
-    /// Takes what has arrived; `news` when it calls for an answer.
-    fn read(&mut self, news: &mut bool) -> Result<(), String> {
+    /// Takes what has arrived, and says whether it calls for an answer.
+    fn read(&mut self) -> Result<bool, String> {
+        let (mut taken, mut news) = (0, false);
         loop {
-            match self.link.socket.read(&mut self.piece) {
+            let unwanted = self.link.stream.unwanted().min(self.piece.len());
+            let asked = if unwanted > 0 { unwanted } else { HEADS };
+            let piece = &mut self.piece[..asked];
+            let got = if unwanted > 0 { pass_over(&self.link.socket, piece) } else { self.link.socket.read(piece) };
+            let n = match got {
                 Ok(0) => return Err("the server has closed the connection".to_owned()),
-                Ok(n) => {
-                    self.link.buffer.extend_from_slice(&self.piece[..n]);
-                    // The rest, if any, is told by the next wait.
-                    if n < self.piece.len() {
-                        break;
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(news),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e.to_string()),
+            };
+            if unwanted > 0 {
+                self.link.stream.pass(n)
+            } else {
+                self.link.stream.take(&piece[..n])
             }
-            // Bulk: what is here is confirmed before more is taken.
-            if self.link.buffer.len() > 1 << 20 {
-                break;
+            while let Some(arrived) = self.link.stream.next() {
+                match arrived {
+                    Arrived::Wal(end) => self.received = self.received.max(end),
+                    Arrived::Ask => {}
+                    Arrived::End(why) => return Err(why),
+                }
+                news = true;
+            }
+            taken += n;
+            // Bulk: what is here is confirmed before more is taken. The rest, if any, is told by the next wait.
+            if n < asked || taken > MOST {
+                return Ok(news);
             }
         }
-        while let Some(arrived) = stream::next(&mut self.link.buffer) {
-            match arrived {
-                Arrived::Wal(end) => self.received = self.received.max(end),
-                Arrived::Ask => {}
-                Arrived::End(why) => return Err(why),
-            }
-            *news = true;
-        }
-        Ok(())
     }
+}
+
+/// Takes as much off the socket as the piece could hold; Linux copies none of it.
+fn pass_over(socket: &TcpStream, piece: &mut [u8]) -> io::Result<usize> {
+    Ok(recv(socket.as_raw_fd(), piece, MsgFlags::MSG_TRUNC)?)
 }
 
 impl Agent {

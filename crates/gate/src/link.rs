@@ -3,6 +3,7 @@
 //! Blocking, with a time limit on each read and write: nothing is confirmed before it has succeeded.
 
 use super::order::Site;
+use super::stream::Stream;
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::md5_hash;
@@ -19,8 +20,8 @@ const LIMIT: Duration = Duration::from_millis(500);
 /// A stream of WAL.
 pub struct Link {
     pub(crate) socket: TcpStream,
-    /// What has arrived and was not read yet.
-    pub(crate) buffer: BytesMut,
+    /// What has arrived and was not told yet.
+    pub(crate) stream: Stream,
     /// What the server had on disk when the stream began.
     pub(crate) began_at: u64,
 }
@@ -43,7 +44,7 @@ pub fn open(site: &Site) -> io::Result<Link> {
     talk.await_stream()?;
     let Talk { socket, buffer, .. } = talk;
     socket.set_nonblocking(true)?;
-    Ok(Link { socket, buffer, began_at })
+    Ok(Link { socket, stream: Stream::after(buffer), began_at })
 }
 
 struct Talk {

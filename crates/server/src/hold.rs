@@ -150,13 +150,16 @@ const MOST: u64 = 4_096;
 
 /// The hold, if there is one. A place that cannot be looked at may hold a file: in doubt, hold.
 pub fn read(file: &Path) -> Option<Hold> {
-    // Most often there is none, and this is asked many times a second.
-    let found = match std::fs::metadata(file) {
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => match file.symlink_metadata() {
-            // The link is there: what it leads to may be on a disk that is away.
-            Ok(_) => Err(io::Error::other("it is a link that leads to nothing now")),
-            Err(_) => return None,
-        },
+    // Most often there is none, and this is asked many times a second: one look is enough then.
+    let found = match file.symlink_metadata() {
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return None,
+        Ok(link) if link.is_symlink() => std::fs::metadata(file).map_err(|e| match e.kind() {
+            // What the link leads to may be on a disk that is away.
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                io::Error::other("it is a link that leads to nothing now")
+            }
+            _ => e,
+        }),
         found => found,
     };
     let mut hold = Hold { file: file.display().to_string(), by: String::new(), since: None, why: String::new() };

@@ -286,7 +286,8 @@ pub enum Reason {
     DrainByHand { region: Region },
     /// The last drain failed.
     #[error(
-        "{region} is lost and takes users, but the last drain did not end well; the next automatic one waits {}",
+        "{region} is lost and takes users, but the last drain did not end well (pilotlight run show); the next automatic \
+         one waits {}, pilotlight drain --from {region} tries now",
         show_duration(*left)
     )]
     DrainFailed {
@@ -298,7 +299,11 @@ pub enum Reason {
     #[error("{region} is back; the policy leaves its rejoin to a person: pilotlight rejoin")]
     RejoinByHand { region: Region },
     /// The last rejoin failed.
-    #[error("{region} is back, but its last rejoin failed; the next automatic one waits {}", show_duration(*left))]
+    #[error(
+        "{region} is back, but its last rejoin failed (pilotlight run show); the next automatic one waits {}, \
+         pilotlight rejoin tries now",
+        show_duration(*left)
+    )]
     RejoinFailed {
         region: Region,
         #[serde(rename = "left_ms", with = "as_ms")]

@@ -2,6 +2,7 @@
 
 use super::{FenceError, KernelLease};
 use pilotlight_core::code;
+use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::gate::Gate;
@@ -32,6 +33,8 @@ pub struct KernelGate {
 struct Desk {
     wanted: Mutex<Order>,
     changed: Condvar,
+    /// Why the newest order is not carried out.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What the kernel's set is to be.
@@ -54,7 +57,7 @@ impl KernelGate {
     /// Starts the thread; touches no rule before the first order.
     pub fn start(lease: KernelLease, name: &str, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let order = Order { wanted: Wanted::Nothing, number: 0, end: false };
-        let desk = Arc::new(Desk { wanted: Mutex::new(order), changed: Condvar::new() });
+        let desk = Arc::new(Desk { wanted: Mutex::new(order), changed: Condvar::new(), trouble: Mutex::default() });
         let (name, bypasses) = (format!("connections of {name}"), lease.bypasses());
         let keeper = Keeper { desk: desk.clone(), lease, clock, name: name.clone() };
         std::thread::Builder::new().name("kernel-gate".to_owned()).spawn(move || keeper.run())?;
@@ -94,6 +97,16 @@ impl Gate for KernelGate {
         self.order(|_| Wanted::Lifted);
     }
 
+    fn trouble(&self) -> Option<Finding> {
+        let said = self.desk.trouble().clone()?;
+        Some(Finding {
+            code: code::NO_KERNEL_FENCE.to_string(),
+            severity: Severity::Warning,
+            message: format!("the fence of the {} cannot be kept: {said}", self.name),
+            hint: "mend what it says; nothing has to be restarted, it is tried again five times a second".to_owned(),
+        })
+    }
+
     fn bypasses(&self) -> Vec<String> {
         self.bypasses.clone()
     }
@@ -110,6 +123,10 @@ impl Desk {
     fn lock(&self) -> MutexGuard<'_, Order> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Keeper {
@@ -121,28 +138,26 @@ struct Keeper {
 
 impl Keeper {
     fn run(self) {
-        let mut done = 0;
-        let mut trouble: Option<String> = None;
-        loop {
-            let Some((wanted, number)) = self.next(done, trouble.is_some()) else { return };
-            match self.carry_out(wanted) {
-                Ok(()) => {
-                    done = number;
-                    trouble = None;
-                }
-                Err(e) => {
-                    let said = e.to_string();
-                    if trouble.as_ref() != Some(&said) {
-                        let code = code::NO_KERNEL_FENCE;
-                        tracing::error!(
-                            gate = self.name,
-                            "{code}: the fence of the connections cannot be kept: {said}"
-                        );
-                    }
-                    trouble = Some(said);
-                }
+        let (mut done, mut failed) = (0, false);
+        while let Some((wanted, number)) = self.next(done, failed) {
+            let carried_out = self.carry_out(wanted);
+            failed = carried_out.is_err();
+            if !failed {
+                done = number;
             }
+            self.note(carried_out.err());
         }
+    }
+
+    /// For whoever asks; the log says it once.
+    fn note(&self, failed: Option<FenceError>) {
+        let said = failed.map(|e| e.to_string());
+        let mut trouble = self.desk.trouble();
+        if let Some(said) = said.as_ref().filter(|said| trouble.as_ref() != Some(said)) {
+            let code = code::NO_KERNEL_FENCE;
+            tracing::error!(gate = self.name, "{code}: the fence of the connections cannot be kept: {said}");
+        }
+        *trouble = said;
     }
 
     /// The newest order that is not carried out, or one that is to be carried out again; `None` at the end.

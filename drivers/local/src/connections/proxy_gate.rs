@@ -4,6 +4,8 @@
 //! lose the server when nobody renews.
 
 use super::proxy::{Order, write_order};
+use pilotlight_core::code;
+use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::gate::Gate;
 use pilotlight_gate::order::socket_path;
@@ -32,6 +34,9 @@ pub struct ProxyParts {
 pub(super) const ORDERS: &str = "proxy-orders";
 const LOG: &str = "proxy.log";
 
+/// So many renewals in a row found no process, though each started one: it does not stay.
+const ENDS: u32 = 3;
+
 /// See the module.
 pub struct ProxyGate {
     name: String,
@@ -40,7 +45,14 @@ pub struct ProxyGate {
     orders: PathBuf,
     /// Keeps `orders` valid where the folder's own path is too long for a socket.
     _folder: File,
-    trouble: Mutex<Option<String>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    trouble: Option<String>,
+    /// How many renewals in a row found no process.
+    absent: u32,
 }
 
 impl ProxyGate {
@@ -52,21 +64,31 @@ impl ProxyGate {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         let name = format!("connections of {name}");
-        Ok(Self { name, parts, socket, orders, _folder: folder, trouble: Mutex::default() })
+        Ok(Self { name, parts, socket, orders, _folder: folder, state: Mutex::default() })
     }
 
     fn tell(&self, order: Order) {
-        let told = self.socket.send_to(write_order(order).as_bytes(), &self.orders);
-        let told = match told {
-            Ok(_) => Ok(()),
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = match self.socket.send_to(write_order(order).as_bytes(), &self.orders) {
+            Ok(_) => {
+                state.absent = 0;
+                Ok(())
+            }
             // Nobody listens: what is not there passes nothing, so only an order to pass needs a process.
             Err(e) if is_absent(&e) => match order {
-                Order::Until(_) => self.start(),
+                Order::Until(_) => {
+                    state.absent = state.absent.saturating_add(1);
+                    self.start().and_then(|()| stays(state.absent))
+                }
                 Order::Close | Order::End => Ok(()),
             },
             Err(e) => Err(e),
         };
-        self.note(told.err());
+        let said = told.err().map(|e| e.to_string());
+        if let Some(said) = said.as_ref().filter(|said| state.trouble.as_ref() != Some(said)) {
+            tracing::error!(gate = self.name, "{}: the proxy cannot be told: {said}", code::NO_PROXY);
+        }
+        state.trouble = said;
     }
 
     /// The next renewal tells it until when.
@@ -86,20 +108,19 @@ impl ProxyGate {
         // Its end is seen by the next order; the thread only takes its exit status, so that no zombie is left.
         std::thread::Builder::new().name("proxy-wait".to_owned()).spawn(move || child.wait()).map(|_| ())
     }
-
-    fn note(&self, failed: Option<io::Error>) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = failed.map(|e| e.to_string());
-        if let Some(said) = said.as_ref().filter(|said| trouble.as_ref() != Some(said)) {
-            tracing::error!(gate = self.name, "the proxy cannot be told: {said}");
-        }
-        *trouble = said;
-    }
 }
 
 /// The socket is not there, or nobody holds it open.
 fn is_absent(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+/// One that was started and is not there at the next renewal may still be starting, on a busy machine.
+fn stays(absent: u32) -> io::Result<()> {
+    if absent < ENDS {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("its process ends as soon as it is started, {absent} times so far")))
 }
 
 impl Gate for ProxyGate {
@@ -115,10 +136,59 @@ impl Gate for ProxyGate {
         self.tell(Order::Close);
     }
 
+    fn trouble(&self) -> Option<Finding> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = state.trouble.as_ref()?;
+        let log = self.parts.folder.join(LOG);
+        Some(Finding {
+            code: code::NO_PROXY.to_string(),
+            severity: Severity::Warning,
+            message: format!("the proxy before the {} lets nobody through: {said}", self.name),
+            hint: format!("mend what it says, or what {} says; the next renewal tries again", log.display()),
+        })
+    }
+
     fn bypasses(&self) -> Vec<String> {
         vec![
             format!("clients that reach the server at {} without the proxy", self.parts.server),
             "clients on this machine that use the server's Unix socket".to_owned(),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_does_not_stay_or_cannot_be_started_is_told_until_one_takes_orders() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = SocketAddr::from(([127, 0, 0, 1], 1));
+        let parts = |program: &str| ProxyParts {
+            program: PathBuf::from(program),
+            listen: at,
+            server: at,
+            folder: folder.path().to_owned(),
+        };
+        let gate = ProxyGate::new(parts("/bin/false"), "database").expect("its folder is there");
+        let mut told = Vec::new();
+        for _ in 0..ENDS {
+            gate.allow(Mono::default());
+            told.push(gate.trouble().map(|finding| finding.code));
+        }
+        assert_eq!(told, [None, None, Some("PL-0339".to_owned())], "a machine may be busy");
+        let hint = gate.trouble().expect("it was told").hint;
+        assert!(hint.contains(folder.path().join(LOG).to_str().expect("a path in UTF-8")), "{hint}");
+        gate.close();
+        assert_eq!(gate.trouble(), None, "nobody passes, as it was told");
+        let _orders = UnixDatagram::bind(folder.path().join(ORDERS)).expect("a proxy's socket");
+        gate.allow(Mono::default());
+        assert_eq!(gate.trouble(), None);
+
+        let none = ProxyGate::new(parts("/no-such-program"), "database").expect("its folder is there");
+        std::fs::remove_file(folder.path().join(ORDERS)).expect("the socket's file");
+        none.allow(Mono::default());
+        let message = none.trouble().expect("nothing was started").message;
+        assert!(message.contains("No such file"), "{message}");
     }
 }

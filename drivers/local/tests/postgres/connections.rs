@@ -5,6 +5,7 @@ use crate::pair::{Pair, eventually, now};
 use crate::payer::Payer;
 use nix::sched::{CloneFlags, unshare};
 use pilotlight_core::observation::Role;
+use pilotlight_core::outcome::Severity;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::gate::Gate;
 use pilotlight_lab::required::{self, Need};
@@ -129,6 +130,23 @@ async fn the_agents_gate_keeps_the_kernels_lease() {
     })
     .await;
     eventually("an open fence", passes).await;
+}
+
+/// What the agent tells of its copy with each look, so that `status` and `check --live` say it.
+#[tokio::test]
+async fn a_fence_that_the_kernel_takes_no_orders_for_is_told_until_it_is_mended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("nft");
+    let lease = KernelLease::new("nobody", 1, []).by(program.to_str().expect("a path in UTF-8"));
+    let gate = KernelGate::start(lease, "database", Arc::new(SystemClock)).expect("its thread");
+    assert_eq!(gate.trouble(), None, "it was told nothing");
+    gate.allow(now() + Duration::from_secs(60));
+    let told = eventually("the trouble", || async { gate.trouble().ok_or_else(|| "none".to_owned()) }).await;
+    assert_eq!((told.code.as_str(), told.severity), ("PL-0336", Severity::Warning));
+    assert!(told.message.contains("cannot run") && told.message.contains("connections of database"), "{told:?}");
+    // Its place only; nobody's rules are touched.
+    std::os::unix::fs::symlink("/bin/true", &program).expect("a program");
+    eventually("the end of it", || async { gate.trouble().map_or(Ok(()), |told| Err(format!("{told:?}"))) }).await;
 }
 
 fn nft(words: &str) {
