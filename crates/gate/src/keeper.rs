@@ -47,7 +47,7 @@ pub enum GateError {
     Io(&'static str, #[source] io::Error),
 }
 
-/// Runs until it is told to end, or is forgotten.
+/// Runs until it is killed or forgotten.
 pub fn run() -> Result<(), GateError> {
     let mut first = String::new();
     io::stdin().lock().read_line(&mut first).map_err(|e| GateError::Io("read its standard input", e))?;
@@ -114,8 +114,8 @@ impl Keeper {
             }
             self.keep_link(now);
             let arrived = self.wait(now)?;
-            if arrived.orders && self.take_orders() {
-                return Ok(());
+            if arrived.orders {
+                self.take_orders();
             }
             if arrived.wal {
                 self.take_wal();
@@ -130,16 +130,13 @@ impl Keeper {
             return;
         }
         if self.link.is_none() && now >= self.retry_at {
-            match link::open(&self.site) {
-                Ok(link) => {
-                    let since = SystemClock.mono();
-                    let received = link.began_at;
-                    let piece = vec![0; PIECE].into_boxed_slice();
-                    self.link = Some(Live { link, piece, since, received, sent_at: Mono::default() });
+            match link::open(&self.site).map_err(|e| e.to_string()).and_then(Live::begin) {
+                Ok(live) => {
+                    self.link = Some(live);
                     self.trouble = None;
                     self.confirm();
                 }
-                Err(e) => self.lost(e.to_string()),
+                Err(why) => self.lost(why),
             }
         }
         self.confirm_again();
@@ -207,15 +204,13 @@ impl Keeper {
         Ok(Ready { orders: arrived(orders), wal: arrived(wal) })
     }
 
-    /// Returns whether it shall end.
-    fn take_orders(&mut self) -> bool {
+    fn take_orders(&mut self) {
         while let Ok((socket, _)) = self.listener.accept() {
             if socket.set_nonblocking(true).is_ok() {
                 self.agents.push(Agent { socket, said: Vec::new() });
             }
         }
         let mut agents = std::mem::take(&mut self.agents);
-        let mut end = false;
         agents.retain_mut(|agent| {
             let (orders, open) = agent.hear();
             for order in orders {
@@ -223,14 +218,12 @@ impl Keeper {
                 match order {
                     Order::Stand { site } => self.stand(site),
                     Order::Until { at_us } => self.until = Order::moment(at_us),
-                    Order::End => end = true,
                 }
                 agent.answer(&self.word());
             }
             open
         });
         self.agents = agents;
-        end
     }
 
     /// Name and socket are the process's own: with another of either it is another gate, which the agent finds out by the word.
@@ -265,6 +258,15 @@ impl Keeper {
 }
 
 impl Live {
+    /// What came along with the answer to the request for the stream has arrived, too: nothing wakes the gate for it again.
+    fn begin(link: Link) -> Result<Self, String> {
+        let (since, received) = (SystemClock.mono(), link.began_at);
+        let piece = vec![0; PIECE].into_boxed_slice();
+        let mut live = Self { link, piece, since, received, sent_at: Mono::default() };
+        live.hear()?;
+        Ok(live)
+    }
+
     /// Takes what has arrived, and says whether it calls for an answer.
     fn read(&mut self) -> Result<bool, String> {
         let (mut taken, mut news) = (0, false);
@@ -285,20 +287,27 @@ impl Live {
             } else {
                 self.link.stream.take(&piece[..n])
             }
-            while let Some(arrived) = self.link.stream.next() {
-                match arrived {
-                    Arrived::Wal(end) => self.received = self.received.max(end),
-                    Arrived::Ask => {}
-                    Arrived::End(why) => return Err(why),
-                }
-                news = true;
-            }
+            news |= self.hear()?;
             taken += n;
             // Bulk: what is here is confirmed before more is taken. The rest, if any, is told by the next wait.
             if n < asked || taken > MOST {
                 return Ok(news);
             }
         }
+    }
+
+    /// Whether anything is here as a whole.
+    fn hear(&mut self) -> Result<bool, String> {
+        let mut news = false;
+        while let Some(arrived) = self.link.stream.next() {
+            match arrived {
+                Arrived::Wal(end) => self.received = self.received.max(end),
+                Arrived::Ask => {}
+                Arrived::End(why) => return Err(why),
+            }
+            news = true;
+        }
+        Ok(news)
     }
 }
 
@@ -341,5 +350,71 @@ impl Agent {
             // An agent that does not read its answers has its own deadline.
             let _ = self.socket.write_all(&line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BufMut;
+    use std::net::TcpListener;
+
+    fn wal(start: u64, bytes: usize) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        out.put_u8(b'd');
+        out.put_u32(u32::try_from(4 + 1 + 24 + bytes).unwrap());
+        out.put_u8(b'w');
+        out.put_u64(start);
+        out.put_u64(start + 9_999_999);
+        out.put_u64(0);
+        out.put_bytes(b'd', bytes);
+        out.to_vec()
+    }
+
+    /// A link that began at 100 with what was read along with the answer, and the server's end of it.
+    fn linked(read: &[u8]) -> (Live, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let link = Link { socket, stream: stream::Stream::after(BytesMut::from(read)), began_at: 100 };
+        (Live::begin(link).unwrap(), server)
+    }
+
+    /// Reads as the loop does, until so much is told or the server is silent.
+    fn reads_until(live: &mut Live, done: impl Fn(&Live) -> bool) {
+        while !done(live) {
+            let mut watched = [PollFd::new(live.link.socket.as_fd(), PollFlags::POLLIN)];
+            assert_ne!(poll(&mut watched, PollTimeout::from(10_000_u16)), Ok(0), "the server is silent");
+            live.read().unwrap();
+        }
+    }
+
+    /// Most of it is never copied; what counts is that all of it has come.
+    #[test]
+    fn a_bulk_load_counts_once_its_last_byte_is_here_and_not_before() {
+        let (mut live, mut server) = linked(&[]);
+        let message = wal(100, 300_000);
+        let (last, all_but_it) = message.split_last().unwrap();
+        let sending = std::thread::spawn({
+            let bytes = all_but_it.to_vec();
+            move || {
+                server.write_all(&bytes).unwrap();
+                server
+            }
+        });
+        reads_until(&mut live, |live| live.link.stream.unwanted() == 1);
+        let mut server = sending.join().unwrap();
+        assert_eq!((live.read(), live.received), (Ok(false), 100), "a byte of it is still on its way");
+        // What follows begins exactly behind it.
+        server.write_all(&[&[*last], &wal(300_100, 7)[..], &wal(300_107, 70_000)].concat()).unwrap();
+        reads_until(&mut live, |live| live.received > 300_107);
+        assert_eq!((live.received, live.link.stream.unwanted()), (370_107, 0));
+    }
+
+    #[test]
+    fn what_came_along_with_the_answer_is_received_when_the_link_begins() {
+        let (live, _server) = linked(&wal(100, 20));
+        assert_eq!(live.received, 120);
     }
 }

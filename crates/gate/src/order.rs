@@ -42,8 +42,6 @@ pub enum Order {
         /// The moment.
         at_us: u64,
     },
-    /// Hang up and end.
-    End,
 }
 
 impl Order {

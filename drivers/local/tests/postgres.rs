@@ -36,6 +36,8 @@ mod rescues;
 mod rewinds;
 #[path = "postgres/rows.rs"]
 mod rows;
+#[path = "postgres/silence.rs"]
+mod silence;
 #[path = "postgres/slots.rs"]
 mod slots;
 #[path = "postgres/spaces.rs"]
