@@ -6,7 +6,7 @@ mod tally;
 
 use asked::Asked;
 use pilotlight_driver::clock::{Clock, SystemClock};
-use pilotlight_simulation::{Options, Story, live, shrink};
+use pilotlight_simulation::{Bug, Options, Story, live, shrink};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,19 +22,38 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     if asked.log {
         return Ok(show(&asked));
     }
+    if asked.every_bug {
+        return Ok(every_bug(asked));
+    }
     let tally = Tally::default();
     let began = SystemClock.mono();
     let (failed, next) = live_through(&asked, &tally);
     tally.sum_up(&asked, SystemClock.mono().since(began));
     failed.iter().take(asked.failures).for_each(|(seed, story)| report(&asked, *seed, story));
-    let end = asked.first + asked.seeds;
-    if failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if next < end {
+    let end = asked.end();
+    if !failed.is_empty() && next < end {
         println!("\nthe rest: cargo xtask simulate --first {next} --seeds {}{}", end - next, asked.words());
     }
-    Ok(ExitCode::FAILURE)
+    // A planted bug has to be found.
+    Ok(if failed.is_empty() == asked.bug.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The table of the docs: the first seed that finds each planted bug. Each has to be found.
+fn every_bug(mut asked: Asked) -> ExitCode {
+    println!("| bug | first seed | law |\n|---|---|---|");
+    let mut all = true;
+    for bug in Bug::ALL {
+        asked.bug = Some(*bug);
+        let (failed, _) = live_through(&asked, &Tally::default());
+        // Workers end what they have begun: the lowest is the one that is always found.
+        let first = failed.iter().find_map(|(seed, story)| Some((seed, story.broken.as_ref()?.law.name())));
+        match first {
+            Some((seed, law)) => println!("| `{}` | {seed} | {law} |", bug.name()),
+            None => println!("| `{}` | not in {} | |", bug.name(), asked.seeds),
+        }
+        all &= first.is_some();
+    }
+    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Seeds are begun in order and ended once begun, so the first that fail are those that would always be found. Returns the
@@ -42,7 +61,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
 fn live_through(asked: &Asked, tally: &Tally) -> (BTreeMap<u64, Story>, u64) {
     let failed: Mutex<BTreeMap<u64, Story>> = Mutex::default();
     let (next, stop) = (AtomicU64::new(asked.first), AtomicBool::new(false));
-    let end = asked.first + asked.seeds;
+    let end = asked.end();
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);

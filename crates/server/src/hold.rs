@@ -140,7 +140,7 @@ pub fn write(file: &Path, by: &str, why: &str) -> io::Result<()> {
 pub fn remove(file: &Path) -> io::Result<bool> {
     match std::fs::remove_file(file) {
         Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
         Err(e) => Err(e),
     }
 }

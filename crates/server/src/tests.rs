@@ -23,4 +23,5 @@ mod shown;
 mod steering;
 mod stores;
 mod strangers;
+mod troubled;
 pub(crate) mod wait;

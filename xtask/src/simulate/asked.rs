@@ -13,10 +13,17 @@ pub(super) struct Asked {
     pub(super) log: bool,
     pub(super) only: Option<Vec<usize>>,
     pub(super) bug: Option<Bug>,
+    /// Each planted bug in its turn.
+    pub(super) every_bug: bool,
     pub(super) promise: Option<Promise>,
 }
 
 impl Asked {
+    /// The first seed that is not asked for.
+    pub(super) fn end(&self) -> u64 {
+        self.first.saturating_add(self.seeds)
+    }
+
     pub(super) fn options(&self, log: bool) -> Options {
         Options { bug: self.bug, log, promise: self.promise, ..Options::default() }
     }
@@ -31,8 +38,17 @@ impl Asked {
 
 pub(super) fn read(arguments: &[String]) -> anyhow::Result<Asked> {
     let jobs = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let mut asked =
-        Asked { seeds: 10_000, first: 0, jobs, failures: 1, log: false, only: None, bug: None, promise: None };
+    let mut asked = Asked {
+        seeds: 10_000,
+        first: 0,
+        jobs,
+        failures: 1,
+        log: false,
+        only: None,
+        bug: None,
+        every_bug: false,
+        promise: None,
+    };
     let mut rest = arguments.iter();
     while let Some(word) = rest.next() {
         if word == "--laws" {
@@ -60,6 +76,7 @@ pub(super) fn read(arguments: &[String]) -> anyhow::Result<Asked> {
                 asked.promise =
                     Some(found.with_context(|| format!("no guarantee is called {value}; there are {known}"))?);
             }
+            "--bug" if value == "all" => asked.every_bug = true,
             "--bug" => {
                 let known = Bug::ALL.iter().map(|b| format!("  {:24}{}", b.name(), b.what())).collect::<Vec<_>>();
                 let unknown = || format!("no planted bug is called {value}; there are\n{}", known.join("\n"));
@@ -67,6 +84,9 @@ pub(super) fn read(arguments: &[String]) -> anyhow::Result<Asked> {
             }
             _ => bail!("simulate knows no {word}; the laws it checks:\n{}", laws()),
         }
+    }
+    if asked.only.is_some() && !asked.log {
+        bail!("--only names the faults of one world: add --log");
     }
     Ok(asked)
 }

@@ -41,6 +41,11 @@ pub(crate) async fn run(args: SafetyArgs) -> Result<ExitCode, CliError> {
         store: args.store.into(),
         seed: args.seed,
     };
+    for (case, n) in &order.cases {
+        if let Some(all) = case.all().filter(|all| n < all) {
+            eprintln!("{}: {n} of its {all} places; `--case {0}` without --repeat plays each once", case.name());
+        }
+    }
     let measured = tokio::select! {
         measured = safety::measure(&order) => measured?,
         () = interrupt_or_hangup() => return Ok(Exit::Interrupted.into()),

@@ -109,7 +109,12 @@ fn shift(
         Some(_) => format!("Lead {share} % of the traffic to {} and watch it for {long}", survey.to()),
         None => format!("Lead {share} % of the traffic to {}", survey.to()),
     };
-    let why = format!("With more than {} % of bad answers it goes back, and a person looks.", plan.max_errors);
+    let why = match &watch {
+        Some(_) => format!("With more than {} % of bad answers it goes back, and a person looks.", plan.max_errors),
+        None => {
+            "Nobody is asked how users fare meanwhile: the plan has neither `health` nor `verify` for that.".to_owned()
+        }
+    };
     let pace = survey.roads.iter().map(|road| survey.pace(road)).max().unwrap_or_default();
     let limit = limits::shift(pace, watch.as_ref());
     let back = |from, to| Effect::Shift { roads: roads.clone(), shares: to, former: from, watch: None };

@@ -286,7 +286,7 @@ pub enum Reason {
     DrainByHand { region: Region },
     /// The last drain failed.
     #[error(
-        "{region} is lost and takes users, but the last drain did not end well (pilotlight run show); the next automatic \
+        "{region} is lost and takes users, but the last drain did not end well (pilotlight run list names it); the next automatic \
          one waits {}, pilotlight drain --from {region} tries now",
         show_duration(*left)
     )]
@@ -300,7 +300,7 @@ pub enum Reason {
     RejoinByHand { region: Region },
     /// The last rejoin failed.
     #[error(
-        "{region} is back, but its last rejoin failed (pilotlight run show); the next automatic one waits {}, \
+        "{region} is back, but its last rejoin failed (pilotlight run list names it); the next automatic one waits {}, \
          pilotlight rejoin tries now",
         show_duration(*left)
     )]

@@ -17,6 +17,7 @@ use pilotlight_core::plan::{Guarantee, OnWriterDeath, Plan, RejoinMode, SAMPLE};
 use pilotlight_core::run::{Condition, RunResult, RunView};
 use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_driver::fake::{FakeDriver, Violation, World};
+use pilotlight_driver::gate::Gate;
 use pilotlight_driver::guard::{Guarded, Ledger, OpenError};
 use pilotlight_engine::granter::Granter;
 use pilotlight_engine::journal::Journal;
@@ -48,6 +49,8 @@ pub(super) struct Lab {
     /// Set: what ended failovers wrote cannot be read.
     pub(super) damaged: Damage,
     pub(super) given: Given,
+    /// What stands beside every agent's database that is started from now on.
+    pub(super) gates: Vec<Arc<dyn Gate>>,
     folder: TempDir,
     controller: Option<Process>,
     agents: BTreeMap<String, Process>,
@@ -101,6 +104,7 @@ impl Lab {
             controllers,
             damaged: Damage::default(),
             given: Given::default(),
+            gates: Vec::new(),
             folder,
             controller: None,
             agents: BTreeMap::new(),
@@ -156,11 +160,12 @@ impl Lab {
         let (folder, world) = (self.folder.path().join(region), self.world.clone());
         let (plan, client, region_id) = (Arc::new(self.plan.clone()), self.client_of_agents(), Region::from(region));
         let (controllers, token) = (self.controllers.clone(), token.to_owned());
+        let gates = BTreeMap::from([(Component::from("database"), self.gates.clone())]);
         let process = Process::start(|shutdown| async move {
             let opened = || std::future::ready(local(&world, &plan, &region_id, &folder).map_err(|e| e.to_string()));
             let (ledger, router) = until("the agent can start", opened).await;
             let parts = AgentParts {
-                gates: BTreeMap::new(),
+                gates,
                 region: region_id,
                 descriptors: descriptors(&plan),
                 plan,

@@ -92,6 +92,11 @@ impl Case {
         }
     }
 
+    /// Whether nothing may be lost, in a bundle or not: no writer is lost, or it is not lost for good.
+    pub(crate) fn loses_nothing(self) -> bool {
+        self.expects() == Expect::Holds || matches!(self, Case::Switchover | Case::Postgres | Case::Alone)
+    }
+
     /// Played on a set-up of its own, not on a lane.
     pub(crate) fn is_apart(self) -> bool {
         self.lane().is_none()

@@ -106,11 +106,8 @@ impl Writers {
 /// Every row that the writer holds of the round whose ids come after this one.
 pub(super) async fn rows(database: &Database, after: i64) -> Result<BTreeSet<i64>, DemoError> {
     let end = after + IDS;
-    let query = format!(
-        "select id::text from heartbeat where id between {after} and {end} or id between {} and {}",
-        B + after,
-        B + end
-    );
+    let between = [0, B, OLD].map(|client| format!("id between {} and {}", client + after, client + end));
+    let query = format!("select id::text from heartbeat where {}", between.join(" or "));
     let rows = database::column(database, &query).await.map_err(|e| DemoError::Database {
         region: "the lane".to_owned(),
         what: "list its rows",

@@ -97,7 +97,13 @@ pub(crate) struct Round {
     /// what a busy machine does to some of them does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quickest_ms: Option<f64>,
-    /// Acknowledged rows.
+    /// Rows of the old client that were acknowledged and that the writer does not hold at the end: its session asked nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) old_client_lost: Option<u64>,
+    /// Those of them that are in no rescue bundle either. What the server had not written when it was killed is nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) old_client_missing: Option<u64>,
+    /// Acknowledged rows, the old client's left out.
     pub(crate) acked: u64,
     /// Acknowledged rows that the writer does not hold at the end.
     pub(crate) lost: u64,
@@ -148,7 +154,8 @@ impl Round {
     }
 
     /// What is wrong with it, whatever was measured: nothing of this may ever happen.
-    pub(crate) fn wrong(&self, expects: Expect) -> Option<String> {
+    pub(crate) fn wrong(&self, case: Case) -> Option<String> {
+        let expects = case.expects();
         if let Some(why) = &self.failed {
             return Some(why.clone());
         }
@@ -165,7 +172,7 @@ impl Round {
             (self.moved && expects != Expect::Moves, "the writer was moved"),
             (!self.moved && expects == Expect::Moves, "the writer was not moved"),
             (self.restarted && expects == Expect::Holds, "the writer was fenced or restarted"),
-            (self.lost > 0 && expects == Expect::Holds, "rows were lost although nothing was"),
+            (self.lost > 0 && case.loses_nothing(), "rows were lost although nothing was"),
             (self.acked == 0, "nothing was acknowledged"),
         ];
         wrong.iter().find(|(is, _)| *is).map(|(_, text)| (*text).to_owned())
@@ -198,7 +205,9 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
     // A machine that pauses as a whole is covered by no fence.
     let last = seen.old_client.filter(|_| seen.paused.is_none()).and_then(|log| log.acks.last());
     let lost = |ack: &&Ack| !seen.held.contains(&ack.id);
+    let missing = |ack: &&Ack| lost(ack) && !seen.kept.rows.contains(&ack.id);
     let all = || seen.a.acks.iter().chain(&seen.b.acks);
+    let waived = |of: &dyn Fn(&&Ack) -> bool| Some(seen.old_client?.acks.iter().filter(of).count() as u64);
     let after_it = seen.b.acks.iter().filter(|a| a.sent >= seen.at);
     let took: Vec<f64> = after_it.map(|a| signed_ms(a.sent, a.acked)).collect();
     let half = seen.at + seen.until.since(seen.at) / 2;
@@ -220,7 +229,9 @@ pub(crate) fn judge(seen: &Seen<'_>) -> Round {
         in_flight,
         acked: all().count() as u64,
         lost: all().filter(lost).count() as u64,
-        missing: all().filter(lost).filter(|a| !seen.kept.rows.contains(&a.id)).count() as u64,
+        missing: all().filter(missing).count() as u64,
+        old_client_lost: waived(&lost),
+        old_client_missing: waived(&missing),
         unread: seen.kept.unread,
         ..Round::default()
     }
@@ -270,7 +281,7 @@ mod tests {
         let round = round(&a, &b, &[1, 10, 11, 12], None);
         assert_eq!((round.gap_ms.map(f64::round), round.outage_ms.map(f64::round)), (Some(300.0), Some(3_105.0)));
         assert_eq!((round.lost, round.missing, round.dual, round.late), (1, 1, 0, 0));
-        assert_eq!(round.wrong(Expect::Moves), None);
+        assert_eq!(round.wrong(Case::Cut), None);
     }
 
     #[test]
@@ -286,7 +297,7 @@ mod tests {
             (two_writers.gap_ms.map(f64::round), two_writers.thaw_gap_ms.map(f64::round)),
             (Some(3_110.0), Some(-800.0))
         );
-        assert!(two_writers.wrong(Expect::Moves).is_some());
+        assert!(two_writers.wrong(Case::Cut).is_some());
     }
 
     #[test]
@@ -342,12 +353,24 @@ mod tests {
         let cut = of(&[ack(1, 0, 90), ack(2, 0, 2_900)], &[50, 2_950], None);
         let times = [cut.cut_ms, cut.moved_ms, cut.old_client_gap_ms].map(|ms| ms.map(f64::round));
         assert_eq!((times, cut.turned_away), ([Some(2_850.0), Some(3_100.0), Some(300.0)], Some(7)));
-        assert_eq!(cut.wrong(Expect::Moves), None);
+        assert_eq!(
+            (cut.old_client_lost, cut.old_client_missing, cut.lost),
+            (Some(1), Some(1), 0),
+            "its row 2 is nowhere"
+        );
+        assert_eq!(cut.wrong(Case::Cut), None);
         let answered = of(&[ack(1, 0, 90), ack(2, 0, 3_300)], &[3_310], None);
-        assert!(answered.wrong(Expect::Moves).is_some_and(|why| why.contains("answered")));
-        assert!(of(&[ack(1, 0, 90)], &[50], None).wrong(Expect::Moves).is_some_and(|why| why.contains("not cut")));
+        assert!(answered.wrong(Case::Cut).is_some_and(|why| why.contains("answered")));
+        assert!(of(&[ack(1, 0, 90)], &[50], None).wrong(Case::Cut).is_some_and(|why| why.contains("not cut")));
         let paused = of(&[ack(1, 0, 90), ack(2, 0, 3_300)], &[3_310], Some(at));
-        assert_eq!(paused.wrong(Expect::Moves), None, "no fence covers that");
+        assert_eq!(paused.wrong(Case::Cut), None, "no fence covers that");
+    }
+
+    #[test]
+    fn a_planned_move_may_lose_nothing_whatever_was_kept() {
+        let round = round(&[ack(1, 0, 90)], &[ack(11, 1, 3_200)], &[11], None);
+        assert_eq!((round.lost, round.wrong(Case::Cut)), (1, None));
+        assert!(round.wrong(Case::Switchover).is_some_and(|why| why.contains("lost")));
     }
 
     #[test]
@@ -364,6 +387,6 @@ mod tests {
         let round = round(&[], &[ack(1, 0, 50), ack(2, 0, 150)], &[1, 2], None);
         assert!(!round.moved);
         assert!((round.silence_ms - 4_850.0).abs() < 1e-6, "{}", round.silence_ms);
-        assert!(round.wrong(Expect::Moves).is_some());
+        assert!(round.wrong(Case::Cut).is_some());
     }
 }

@@ -29,8 +29,9 @@ pub(crate) struct Table {
     rounds: Vec<Round>,
 }
 
-/// Upper ends of the histogram's columns, in milliseconds.
-const COLUMNS: [f64; 8] = [0.0, 25.0, 50.0, 100.0, 200.0, 400.0, 800.0, f64::INFINITY];
+/// Upper ends of the histogram's columns, in milliseconds: at the usual lease about a second is what is planned, and three are
+/// the whole outage of a gate that decided nothing after the fault.
+const COLUMNS: [f64; 10] = [0.0, 250.0, 500.0, 800.0, 1_000.0, 1_100.0, 1_250.0, 1_600.0, 2_700.0, f64::INFINITY];
 /// Users notice a silence that is longer.
 const NOTICED_MS: f64 = 200.0;
 
@@ -45,13 +46,9 @@ impl Table {
                 rounds.iter().copied().filter(|r| r.case == case.name() && r.failed.is_none()).collect();
             figures.extend(of(*case, &of_case, order.lease.as_secs_f64() * 1_000.0));
         }
-        let expects = |round: &Round| {
-            let case = order.cases.iter().find(|(case, _)| case.name() == round.case);
-            case.map_or(Expect::Stays, |(case, _)| case.expects())
-        };
         let wrong = rounds.iter().filter_map(|r| {
-            let why = r.wrong(expects(r))?;
-            Some(format!("{} {}: {why}", r.case, r.n))
+            let (case, _) = order.cases.iter().find(|(case, _)| case.name() == r.case)?;
+            Some(format!("{} {}: {}", r.case, r.n, r.wrong(*case)?))
         });
         // A peer may do what it likes, but a round of it that came to no end is no result.
         let no_result =
@@ -146,6 +143,12 @@ fn old_clients(name: &str, rounds: &[&Round]) -> Vec<Figure> {
     if !gap.is_empty() {
         figures.push(Figure::positive(format!("{name}: guard gap of old clients"), &gap));
     }
+    let kept = |what: &str, of: fn(&Round) -> Option<u64>| {
+        let rows = rounds.iter().filter_map(|r| of(r)).reduce(|a, b| a + b)?;
+        Some(Figure::count(format!("{name}: rows of old clients {what}"), rows, rounds.len(), false))
+    };
+    figures.extend(kept("that the new side lacks", |r| r.old_client_lost));
+    figures.extend(kept("in no bundle either", |r| r.old_client_missing));
     figures
 }
 

@@ -122,3 +122,12 @@ fn a_share_is_watched_by_what_users_at_home_meet_and_knows_the_way_back() {
     scene.plan.health = [("front".into(), check(&["east", "west"])), ("gateway".into(), check(&[]))].into();
     assert_eq!(asked(&scene), ["front in west", "gateway"]);
 }
+
+#[test]
+fn a_share_that_nothing_watches_promises_no_way_back_by_itself() {
+    let mut scene = by_shares(ShiftOrder::WriterFirst);
+    let why = |scene: &Scene| scene.runbook().step(&"shift-10-west".into()).expect("the first share").why.clone();
+    assert!(why(&scene).contains("it goes back"), "{}", why(&scene));
+    scene.plan.verify.clear();
+    assert!(why(&scene).contains("Nobody is asked"), "{}", why(&scene));
+}
