@@ -1,11 +1,13 @@
 //! What is seen, how fast, and what a preflight finds.
 
 use crate::pair::{Pair, component, eventually, target};
+use crate::starts::start_with;
+use nix::sys::signal::Signal;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::{Role, Sentinel};
 use pilotlight_core::outcome::Severity;
-use pilotlight_core::plan::{RescuePlan, SecretRef};
+use pilotlight_core::plan::{Guarantee, RescuePlan, SecretRef};
 use pilotlight_core::position::LagQuality;
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -96,6 +98,13 @@ async fn a_preflight_names_who_does_not_wait() {
     };
     assert_eq!(codes().await.0, Vec::<String>::new());
     let client = pair.client("east").await.unwrap();
+    for (value, code) in [("NO", "PL-0340"), ("0", "PL-0340"), ("Local", "PL-0340"), ("REMOTE_APPLY", "PL-0344")] {
+        client.batch_execute(&format!("ALTER SYSTEM SET synchronous_commit = '{value}'")).await.unwrap();
+        let (found, said) = codes().await;
+        assert_eq!(found, [code], "{value}: {said}");
+    }
+    client.batch_execute("ALTER SYSTEM RESET synchronous_commit").await.unwrap();
+    assert_eq!(codes().await.0, Vec::<String>::new());
     for (role, value) in [("careless", "off"), ("hasty", "remote_write"), ("careful", "remote_apply")] {
         let sql = format!("CREATE ROLE {role}; ALTER ROLE {role} SET synchronous_commit = {value}");
         client.batch_execute(&sql).await.unwrap();
@@ -113,6 +122,20 @@ async fn a_preflight_names_who_does_not_wait() {
         if found == ["PL-0340", "PL-0341"] { Ok(()) } else { Err(said) }
     })
     .await;
+}
+
+/// No file says it, and no session of the agent sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_names_a_server_that_was_started_not_to_wait() {
+    let pair = Pair::started_with(Guarantee::Strict).await;
+    pair.hit("east", Signal::SIGKILL);
+    pair.reaches("east", |role| matches!(role, Role::Down { .. })).await;
+    start_with(&pair, "east", "--synchronous-commit=False");
+    pair.reaches("east", |role| matches!(role, Role::Standby { .. })).await;
+    let stop = Effect::StopWrites { component: component(), region: "east".into() };
+    let found = pair.east.preflight(&stop).await.unwrap();
+    let ours = found.iter().find(|f| f.code == "PL-0340").unwrap_or_else(|| panic!("{found:?}"));
+    assert!(ours.hint.contains("command line"), "{ours:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,11 @@ use std::time::Duration;
 
 /// Starts the server as the distribution's unit or a person would.
 pub fn start_without_pilotlight(pair: &Pair, region: &str) {
+    start_with(pair, region, "");
+}
+
+/// The same with something on the server's command line.
+pub fn start_with(pair: &Pair, region: &str, options: &str) {
     use std::os::unix::process::CommandExt;
     // Where the first process of a container does not reap, a dead postmaster looks alive to PostgreSQL for ever.
     let _ = std::fs::remove_file(pair.data_dir(region).join("postmaster.pid"));
@@ -20,7 +25,13 @@ pub fn start_without_pilotlight(pair: &Pair, region: &str) {
     let postgres = PathBuf::from(bin.split(' ').next().unwrap());
     let mut command = Command::new(postgres.with_file_name("pg_ctl"));
     let log = pair.root.path().join(region).join("data/foreign.log");
-    command.arg("-D").arg(pair.data_dir(region)).arg("-l").arg(log).args(["-W", "start"]).current_dir("/");
+    command
+        .arg("-D")
+        .arg(pair.data_dir(region))
+        .arg("-l")
+        .arg(log)
+        .args(["-W", "-o", options, "start"])
+        .current_dir("/");
     if nix::unistd::geteuid().is_root() {
         let user = nix::unistd::User::from_name("postgres").unwrap().unwrap();
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());

@@ -6,13 +6,14 @@ use super::{ASK_TIMEOUT, Settings, ask, finding};
 use pilotlight_core::outcome::{Finding, Severity};
 use std::collections::BTreeMap;
 
-/// One row per kind of trouble, with whom it is about. Values of roles and databases stand as they were given.
+/// One row per kind of trouble, with whom it is about; of the server what its files say. Values stand as they were given, in
+/// any of the spellings that PostgreSQL takes.
 const ASK: &str = "SELECT 'loose' AS name, string_agg(coalesce('role ' || r.rolname, 'every role') || ' in ' || \
     coalesce('database ' || d.datname, 'every database') || ': ' || c, '; ') AS who \
     FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, \
     unnest(s.setconfig) c WHERE lower(c) ~ '^synchronous_commit=(off|local|remote_write|false|no|0)$' \
-    UNION ALL SELECT 'server', (SELECT max(setting) FROM pg_file_settings WHERE name = 'synchronous_commit' AND applied \
-    AND setting IN ('off', 'local', 'remote_write', 'remote_apply')) \
+    UNION ALL SELECT 'server', (SELECT lower(setting) FROM pg_file_settings WHERE lower(name) = 'synchronous_commit' AND applied \
+    ORDER BY seqno DESC LIMIT 1) \
     UNION ALL SELECT 'counted', string_agg(DISTINCT application_name, ', ') FROM (SELECT application_name, sync_priority, \
     count(*) OVER (PARTITION BY application_name) AS times FROM pg_stat_replication) a \
     WHERE (times > 1 AND position('\"' || application_name || '\"' IN current_setting('synchronous_standby_names')) > 0) \
@@ -29,7 +30,11 @@ impl PostgresDriver {
     pub(super) async fn of_waits(&self, here: &str) -> Vec<Finding> {
         let Ok(rows) = self.look.rows(ASK, ASK_TIMEOUT, true).await else { return Vec::new() };
         let pair = |row| Some((column(row, "name")?.to_owned(), column(row, "who")?.to_owned()));
-        troubles(here, &rows.iter().filter_map(pair).collect())
+        let mut seen: Troubles = rows.iter().filter_map(pair).collect();
+        // No view of ours has it: these sessions have set the value for themselves.
+        let started = self.directory().started_with("synchronous_commit");
+        seen.extend(started.map(|value| ("started".to_owned(), value.to_lowercase())));
+        troubles(here, &seen)
     }
 
     /// Against each other copy that answers; a major version that differs has a finding of its own.
@@ -79,25 +84,13 @@ fn troubles(here: &str, seen: &Troubles) -> Vec<Finding> {
         let hint = "ALTER ROLE or ALTER DATABASE ... RESET synchronous_commit; `connection_fence` bounds it, but not for remote_write";
         found.push(finding("PL-0340", Severity::Warning, message, hint));
     }
-    match seen.get("server").map(String::as_str) {
-        Some("remote_apply") => {
-            let message = format!("{here} has synchronous_commit = remote_apply: every commit waits for the candidate");
-            let hint =
-                "set synchronous_commit = on: the gate never claims to have replayed, so it cannot confirm these";
-            found.push(finding("PL-0344", Severity::Warning, message, hint));
+    found.extend(match (seen.get("started"), seen.get("server")) {
+        (Some(value), _) => {
+            of_server(here, value, "start it without synchronous_commit on its command line, as its agent does")
         }
-        Some("remote_write") => {
-            let message = format!(
-                "{here} has synchronous_commit = remote_write: what is acknowledged need not be on the candidate's disk"
-            );
-            found.push(finding("PL-0340", Severity::Warning, message, "set synchronous_commit = on"));
-        }
-        Some(value) => {
-            let message = format!("{here} has synchronous_commit = {value}: no session waits");
-            found.push(finding("PL-0340", Severity::Warning, message, "set synchronous_commit = on"));
-        }
-        None => {}
-    }
+        (None, Some(value)) => of_server(here, value, "set synchronous_commit = on"),
+        (None, None) => None,
+    });
     if let Some(names) = seen.get("counted") {
         let message = format!("{here} takes connections for its candidate that are not, or not alone ({names})");
         let hint =
@@ -105,6 +98,19 @@ fn troubles(here: &str, seen: &Troubles) -> Vec<Finding> {
         found.push(finding("PL-0341", Severity::Warning, message, hint));
     }
     found
+}
+
+/// What the whole server does where no role, database or session says otherwise.
+fn of_server(here: &str, value: &str, mend: &str) -> Option<Finding> {
+    let (code, so) = match value {
+        "remote_apply" => {
+            ("PL-0344", "every commit waits for the candidate, because the gate never claims to have replayed")
+        }
+        "remote_write" => ("PL-0340", "what is acknowledged need not be on the candidate's disk"),
+        "off" | "local" | "false" | "no" | "0" => ("PL-0340", "no session waits"),
+        _ => return None,
+    };
+    Some(finding(code, Severity::Warning, format!("{here} has synchronous_commit = {value}: {so}"), mend))
 }
 
 #[cfg(test)]
@@ -118,7 +124,10 @@ mod tests {
             ("loose", "role app in every database: synchronous_commit=remote_write", "PL-0340"),
             ("server", "local", "PL-0340"),
             ("server", "remote_write", "PL-0340"),
+            ("server", "no", "PL-0340"),
             ("server", "remote_apply", "PL-0344"),
+            ("started", "0", "PL-0340"),
+            ("started", "remote_apply", "PL-0344"),
             ("counted", "pl_1_db_west_7", "PL-0341"),
         ] {
             let found = troubles("db in east", &[(name.to_owned(), who.to_owned())].into());
@@ -127,6 +136,17 @@ mod tests {
             assert!(found[0].message.contains("db in east") && !found[0].hint.is_empty());
         }
         assert_eq!(troubles("db in east", &Troubles::new()), []);
+        assert_eq!(troubles("db in east", &[("server".to_owned(), "on".to_owned())].into()), []);
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_files() {
+        let of = |started: &str, server: &str| {
+            let seen = [("started", started), ("server", server)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+            troubles("db in east", &seen.into())
+        };
+        assert_eq!(of("on", "off"), []);
+        assert!(of("off", "on")[0].hint.contains("command line"));
     }
 
     #[test]
