@@ -2,6 +2,7 @@
 //!
 //! Where a program is not installed, starting answers `Absent` with what would bring it; a test prints that and is over.
 
+use crate::certificates::Files;
 use crate::folder::Folder;
 use crate::net::Door;
 use crate::ports;
@@ -41,6 +42,27 @@ fn find(program: &'static str) -> Result<PathBuf, EngineError> {
     found.ok_or(EngineError::Absent { program, bring: BRING })
 }
 
+/// How clients get in to a cluster of etcd. Whether it asks who they are is a matter of its accounts.
+#[derive(Debug, Default)]
+pub struct EtcdDoors {
+    /// With what it speaks TLS.
+    pub tls: Option<Files>,
+    /// What its tokens are signed by. Without it they are random, and forgotten with the process.
+    pub token_key: Option<PathBuf>,
+}
+
+impl EtcdDoors {
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        let tls = self.tls.iter().flat_map(|files| [("--cert-file", &files.certificate), ("--key-file", &files.key)]);
+        let tls = tls.map(|(key, file)| (key, file.display().to_string()));
+        let token = self.token_key.iter().map(|key| {
+            let key = key.display();
+            ("--auth-token", format!("jwt,sign-method=HS256,priv-key={key},pub-key={key}"))
+        });
+        tls.chain(token).collect()
+    }
+}
+
 /// Members of an etcd cluster, ended with this value.
 #[derive(Debug)]
 pub struct EtcdCluster {
@@ -52,34 +74,43 @@ pub struct EtcdCluster {
 impl EtcdCluster {
     /// Starts so many members; they need a moment to elect one of them.
     pub fn start(members: usize) -> Result<Self, EngineError> {
+        Self::start_with(members, &EtcdDoors::default())
+    }
+
+    /// The same with locks on its doors.
+    pub fn start_with(members: usize, doors: &EtcdDoors) -> Result<Self, EngineError> {
         let program = find("etcd")?;
         let failed = |source| EngineError::Start { program: "etcd", source };
         let folder = Folder::create("pilotlight-etcd-", false).map_err(failed)?;
         let free = ports::free(members * 2).map_err(failed)?;
         let (clients, peers) = free.split_at(members);
-        let url = |port: &u16| format!("http://127.0.0.1:{port}");
-        let cluster: Vec<String> = peers.iter().enumerate().map(|(n, port)| format!("m{n}={}", url(port))).collect();
+        let scheme = if doors.tls.is_some() { "https" } else { "http" };
+        let (client, peer) =
+            (|port: &u16| format!("{scheme}://127.0.0.1:{port}"), |port: &u16| format!("http://127.0.0.1:{port}"));
+        let cluster: Vec<String> = peers.iter().enumerate().map(|(n, port)| format!("m{n}={}", peer(port))).collect();
         let mut started = Vec::new();
         for n in 0..members {
             let name = format!("m{n}");
             let arguments = [
                 ("--name", name.clone()),
                 ("--data-dir", name.clone()),
-                ("--listen-client-urls", url(&clients[n])),
-                ("--advertise-client-urls", url(&clients[n])),
-                ("--listen-peer-urls", url(&peers[n])),
-                ("--initial-advertise-peer-urls", url(&peers[n])),
+                ("--listen-client-urls", client(&clients[n])),
+                ("--advertise-client-urls", client(&clients[n])),
+                ("--listen-peer-urls", peer(&peers[n])),
+                ("--initial-advertise-peer-urls", peer(&peers[n])),
                 ("--initial-cluster", cluster.join(",")),
                 ("--heartbeat-interval", "50".to_owned()),
                 ("--election-timeout", "500".to_owned()),
             ];
             let mut argv = vec![program.display().to_string()];
-            argv.extend(arguments.into_iter().flat_map(|(key, value)| [key.to_owned(), value]));
+            argv.extend(
+                arguments.into_iter().chain(doors.arguments()).flat_map(|(key, value)| [key.to_owned(), value]),
+            );
             let launch =
                 Launch { folder: folder.path().to_owned(), name, argv, env: Vec::new(), door: Door::default() };
             started.push(launch.start().map_err(failed)?);
         }
-        Ok(Self { members: started, endpoints: clients.iter().map(url).collect(), _folder: folder })
+        Ok(Self { members: started, endpoints: clients.iter().map(client).collect(), _folder: folder })
     }
 
     /// Where each member listens for clients.

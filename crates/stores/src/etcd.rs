@@ -82,28 +82,36 @@ impl Etcd {
         Err(StorageError::Unreachable { what: self.name(), why })
     }
 
-    /// A token that etcd no longer knows is asked for anew, once.
+    /// A token that was kept may be from before a restart or a change of accounts, and etcd has several words for that.
+    /// Whatever is refused with it is asked once more with a new one: what etcd refuses it has not done.
     async fn ask_one(&self, endpoint: &str, path: &str, body: &serde_json::Value) -> Result<Answer, Failure> {
-        let settings = &self.0.settings;
-        let token = match &settings.login {
-            Some(_) => Some(self.token(endpoint).await?),
-            None => None,
+        let client = &self.0.settings.client;
+        let Some(login) = &self.0.settings.login else {
+            return wire::post(client, endpoint, path, None, body, LONGEST).await;
         };
-        match wire::post(&settings.client, endpoint, path, token.as_deref(), body, LONGEST).await {
-            Err(Failure::Denied(why)) if settings.login.is_some() && why.contains("token") => {
-                *self.0.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                let token = self.token(endpoint).await?;
-                wire::post(&settings.client, endpoint, path, Some(&token), body, LONGEST).await
+        if let Some(kept) = self.kept() {
+            match wire::post(client, endpoint, path, Some(&kept), body, LONGEST).await {
+                Err(Failure::Denied(_)) => self.forget(&kept),
+                known => return known,
             }
-            known => known,
         }
+        let token = self.token(endpoint, login).await?;
+        wire::post(client, endpoint, path, Some(&token), body, LONGEST).await
     }
 
-    async fn token(&self, endpoint: &str) -> Result<String, Failure> {
-        let held = self.0.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (None, Some((name, password))) = (&held, &self.0.settings.login) else {
-            return Ok(held.unwrap_or_default());
-        };
+    fn kept(&self) -> Option<String> {
+        self.0.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Unless another call has brought a new one meanwhile.
+    fn forget(&self, old: &str) {
+        self.0.token.lock().unwrap_or_else(PoisonError::into_inner).take_if(|token| token == old);
+    }
+
+    async fn token(&self, endpoint: &str, (name, password): &(String, String)) -> Result<String, Failure> {
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
+        }
         let body = serde_json::json!({ "name": name, "password": password });
         let answer = wire::post(&self.0.settings.client, endpoint, "auth/authenticate", None, &body, LONGEST).await?;
         let token = answer.token.ok_or_else(|| Failure::Denied("it gave no token for the password".to_owned()))?;
