@@ -42,16 +42,18 @@ fn find(program: &'static str) -> Result<PathBuf, EngineError> {
     found.ok_or(EngineError::Absent { program, bring: BRING })
 }
 
-/// How clients get in to a cluster of etcd. Whether it asks who they are is a matter of its accounts.
+/// What a cluster of etcd has beyond the usual. Whether it asks who its clients are is a matter of its accounts.
 #[derive(Debug, Default)]
-pub struct EtcdDoors {
+pub struct EtcdOptions {
     /// With what it speaks TLS.
     pub tls: Option<Files>,
     /// What its tokens are signed by. Without it they are random, and forgotten with the process.
     pub token_key: Option<PathBuf>,
+    /// So large may its database become.
+    pub quota_bytes: Option<u64>,
 }
 
-impl EtcdDoors {
+impl EtcdOptions {
     fn arguments(&self) -> Vec<(&'static str, String)> {
         let tls = self.tls.iter().flat_map(|files| [("--cert-file", &files.certificate), ("--key-file", &files.key)]);
         let tls = tls.map(|(key, file)| (key, file.display().to_string()));
@@ -59,7 +61,8 @@ impl EtcdDoors {
             let key = key.display();
             ("--auth-token", format!("jwt,sign-method=HS256,priv-key={key},pub-key={key}"))
         });
-        tls.chain(token).collect()
+        let quota = self.quota_bytes.iter().map(|bytes| ("--quota-backend-bytes", bytes.to_string()));
+        tls.chain(token).chain(quota).collect()
     }
 }
 
@@ -74,17 +77,17 @@ pub struct EtcdCluster {
 impl EtcdCluster {
     /// Starts so many members; they need a moment to elect one of them.
     pub fn start(members: usize) -> Result<Self, EngineError> {
-        Self::start_with(members, &EtcdDoors::default())
+        Self::start_with(members, &EtcdOptions::default())
     }
 
-    /// The same with locks on its doors.
-    pub fn start_with(members: usize, doors: &EtcdDoors) -> Result<Self, EngineError> {
+    /// The same with something beyond the usual.
+    pub fn start_with(members: usize, options: &EtcdOptions) -> Result<Self, EngineError> {
         let program = find("etcd")?;
         let failed = |source| EngineError::Start { program: "etcd", source };
         let folder = Folder::create("pilotlight-etcd-", false).map_err(failed)?;
         let free = ports::free(members * 2).map_err(failed)?;
         let (clients, peers) = free.split_at(members);
-        let scheme = if doors.tls.is_some() { "https" } else { "http" };
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
         let (client, peer) =
             (|port: &u16| format!("{scheme}://127.0.0.1:{port}"), |port: &u16| format!("http://127.0.0.1:{port}"));
         let cluster: Vec<String> = peers.iter().enumerate().map(|(n, port)| format!("m{n}={}", peer(port))).collect();
@@ -104,7 +107,7 @@ impl EtcdCluster {
             ];
             let mut argv = vec![program.display().to_string()];
             argv.extend(
-                arguments.into_iter().chain(doors.arguments()).flat_map(|(key, value)| [key.to_owned(), value]),
+                arguments.into_iter().chain(options.arguments()).flat_map(|(key, value)| [key.to_owned(), value]),
             );
             let launch =
                 Launch { folder: folder.path().to_owned(), name, argv, env: Vec::new(), door: Door::default() };

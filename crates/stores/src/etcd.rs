@@ -68,6 +68,7 @@ impl Etcd {
                     return Ok(answer);
                 }
                 Err(Failure::Denied(why)) => return Err(StorageError::Denied { what: self.name(), why }),
+                Err(Failure::Full) => return Err(StorageError::Full { file: self.name().into() }),
                 Err(Failure::NotSent(why)) => last = Some(why),
                 Err(Failure::NoAnswer(why)) => {
                     self.0.current.store((at + 1) % endpoints.len(), Ordering::Relaxed);

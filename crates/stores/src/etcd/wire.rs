@@ -56,6 +56,8 @@ fn garbled(engine: &str, what: &str) -> StorageError {
 pub(super) enum Failure {
     /// It answers, and will not do this for us.
     Denied(String),
+    /// It has no room for what is written: nothing was done, here or at any other endpoint.
+    Full,
     /// Nothing has left: another endpoint can be asked.
     NotSent(String),
     /// It may have been done.
@@ -78,6 +80,9 @@ struct Complaint {
 
 /// gRPC's numbers for "who are you" and "you may not", and etcd's for a wrong name or password.
 const DENIED: &[u32] = &[3, 7, 16];
+
+/// gRPC's number for what is used up, of which there are several, and what etcd says when it is its quota.
+const FULL: (u32, &str) = (8, "space exceeded");
 
 /// Asks one endpoint.
 pub(super) async fn post(
@@ -103,7 +108,40 @@ pub(super) async fn post(
     if status.is_success() {
         return serde_json::from_slice(&text).map_err(|e| Failure::NoAnswer(format!("{endpoint}: {e}")));
     }
-    let complaint = serde_json::from_slice::<Complaint>(&text).unwrap_or(Complaint { error: String::new(), code: 0 });
-    let why = format!("{endpoint}: {status} {}", complaint.error);
-    Err(if DENIED.contains(&complaint.code) { Failure::Denied(why) } else { Failure::NoAnswer(why) })
+    Err(refused(endpoint, status, &text))
+}
+
+fn refused(endpoint: &str, status: reqwest::StatusCode, text: &[u8]) -> Failure {
+    let Complaint { error, code } = serde_json::from_slice(text).unwrap_or(Complaint { error: String::new(), code: 0 });
+    let why = format!("{endpoint}: {status} {error}");
+    match code {
+        code if code == FULL.0 && error.contains(FULL.1) => Failure::Full,
+        code if DENIED.contains(&code) => Failure::Denied(why),
+        _ => Failure::NoAnswer(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As etcd 3.4 answers.
+    #[test]
+    fn each_refusal_is_told_apart() {
+        let of = |status: u16, text: &str| {
+            let status = reqwest::StatusCode::from_u16(status).unwrap();
+            match refused("e", status, text.as_bytes()) {
+                Failure::Full => "full".to_owned(),
+                Failure::Denied(why) => format!("denied {why}"),
+                Failure::NotSent(why) | Failure::NoAnswer(why) => format!("no answer {why}"),
+            }
+        };
+        let full = r#"{"error":"etcdserver: mvcc: database space exceeded","message":"etcdserver: mvcc: database space exceeded","code":8}"#;
+        assert_eq!(of(429, full), "full");
+        let many = r#"{"error":"etcdserver: too many requests","code":8}"#;
+        assert_eq!(of(429, many), "no answer e: 429 Too Many Requests etcdserver: too many requests");
+        let old = r#"{"error":"etcdserver: revision of auth store is old","code":3}"#;
+        assert_eq!(of(400, old), "denied e: 400 Bad Request etcdserver: revision of auth store is old");
+        assert_eq!(of(502, "<html>"), "no answer e: 502 Bad Gateway ");
+    }
 }

@@ -1,10 +1,10 @@
-//! A real etcd: both batteries, the death of a member, the loss of the majority, accounts and TLS.
+//! A real etcd: both batteries, the death of a member, the loss of the majority, accounts, TLS, no room.
 
 use crate::{Etcd, EtcdSettings, Objects, SharedStore, open};
 use base64::Engine as _;
-use pilotlight_engine::store::Store;
+use pilotlight_engine::store::{PutError, Store};
 use pilotlight_lab::certificates;
-use pilotlight_lab::engines::{EngineError, EtcdCluster, EtcdDoors};
+use pilotlight_lab::engines::{EngineError, EtcdCluster, EtcdOptions};
 use pilotlight_lab::required::{self, Need};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 /// A cluster that answers, or `None` where etcd is not installed.
 async fn cluster(members: usize) -> Option<EtcdCluster> {
-    let cluster = started(members, &EtcdDoors::default())?;
+    let cluster = started(members, &EtcdOptions::default())?;
     let objects = client(cluster.endpoints(), "ready/");
     super::until("etcd answers", async || objects.get("store/x").await).await;
     Some(cluster)
 }
 
-fn started(members: usize, doors: &EtcdDoors) -> Option<EtcdCluster> {
-    match EtcdCluster::start_with(members, doors) {
+fn started(members: usize, options: &EtcdOptions) -> Option<EtcdCluster> {
+    match EtcdCluster::start_with(members, options) {
         Ok(cluster) => Some(cluster),
         Err(e @ EngineError::Absent { .. }) => {
             required::skip(Need::Etcd, e);
@@ -138,7 +138,10 @@ async fn an_account_is_used_and_goes_on_through_changes_of_accounts_and_a_restar
     let key = folder.path().join("token.key");
     std::fs::write(&key, "what nobody else knows").unwrap();
     for token_key in [None, Some(key)] {
-        let Some(mut cluster) = started(1, &EtcdDoors { tls: None, token_key: token_key.clone() }) else { return };
+        let Some(mut cluster) = started(1, &EtcdOptions { token_key: token_key.clone(), ..EtcdOptions::default() })
+        else {
+            return;
+        };
         let objects = client(cluster.endpoints(), "mine/ready/");
         super::until("etcd answers", async || objects.get("store/x").await).await;
         let root = Root::asks_who(&cluster).await;
@@ -186,7 +189,7 @@ async fn an_account_is_used_and_goes_on_through_changes_of_accounts_and_a_restar
 async fn what_the_plan_trusts_is_spoken_tls_with_and_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let tls = certificates::make(folder.path(), &["127.0.0.1"]).unwrap();
-    let Some(cluster) = started(1, &EtcdDoors { tls: Some(tls.clone()), token_key: None }) else { return };
+    let Some(cluster) = started(1, &EtcdOptions { tls: Some(tls.clone()), ..EtcdOptions::default() }) else { return };
     let trusting = |ca| {
         let (endpoints, prefix) = (cluster.endpoints().to_vec(), "tls/".to_owned());
         Etcd::new(EtcdSettings { endpoints, prefix, login: None, client: http(Some(ca)) })
@@ -197,4 +200,39 @@ async fn what_the_plan_trusts_is_spoken_tls_with_and_nobody_else() {
     let error = trusting(&strange.ca).get("store/x").await.unwrap_err();
     assert_eq!(error.code(), "PL-0504", "{error}");
     assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+/// And has room again by the commands of `docs/errors/PL-0501.md`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_one_is_told_as_full_and_takes_writes_once_it_has_room() {
+    let options = EtcdOptions { quota_bytes: Some(400_000), ..EtcdOptions::default() };
+    let Some(cluster) = started(1, &options) else { return };
+    let objects = client(cluster.endpoints(), "full/");
+    super::until("etcd answers", async || objects.get("store/x").await).await;
+    let store = SharedStore::new(Arc::new(objects.clone()));
+    let mut version = None;
+    let full = loop {
+        match store.put("k", vec![b'x'; 50_000], version).await {
+            Ok(put) => version = Some(put),
+            Err(PutError::Storage(error)) => break error,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(version < Some(100), "it is never full");
+    };
+    assert_eq!(full.code(), "PL-0501", "{full}");
+    assert!(full.to_string().contains("no space is left for etcd at "), "{full}");
+    let kept = store.get("k").await.unwrap().map(|found| found.version);
+    assert_eq!(kept, version, "it can be read, and nothing was done");
+
+    let root = Root { client: http(None), url: cluster.endpoints()[0].clone() };
+    let header = root.post("kv/range", None, &json!({ "key": "eA==" })).await["header"].clone();
+    for (path, body) in [
+        ("kv/compaction", json!({ "revision": header["revision"], "physical": true })),
+        ("maintenance/defragment", json!({})),
+        ("maintenance/alarm", json!({ "action": "DEACTIVATE", "memberID": header["member_id"], "alarm": "NOSPACE" })),
+    ] {
+        let answer = root.post(path, None, &body).await;
+        assert_eq!(answer.get("error"), None, "{path}: {answer}");
+    }
+    store.put("k", b"small".to_vec(), version).await.unwrap();
 }
