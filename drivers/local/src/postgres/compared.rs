@@ -6,8 +6,8 @@
 
 use super::PostgresDriver;
 use super::directory::{Directory, segment_name};
-use super::lsn::Lsn;
-use super::session::column;
+use super::lsn::{History, Lsn};
+use super::session::{column, literal};
 use super::upstream::Upstream;
 use super::waits::middle_of;
 use super::way::{Log, Stand, Way, way};
@@ -148,26 +148,38 @@ impl PostgresDriver {
         let timeline = timeline.and_then(|segment| u32::from_str_radix(segment.get(..8)?, 16).ok());
         let Some(timeline) = timeline.filter(|t| *t > 1) else { return Ok(()) };
         let Some(ours) = self.directory().history(timeline) else { return Ok(()) };
-        // Long names are cut, so that those of two regions may look alike.
+        // Long names are cut, so that those of several regions may look alike: of them it is the one that uses the whole name.
         let is_named = |r: &&Region| name.contains(&middle_of(self.component.as_str(), r.as_str()));
         let named: Vec<&Region> = self.plan.regions.keys().filter(|r| **r != self.region).filter(is_named).collect();
-        let [region] = named[..] else { return Ok(()) };
-        let path = format!("pg_wal/{timeline:08X}.history");
-        let asks = format!("SELECT pg_read_file('{path}', 0, 1000000, true) AS it");
-        let told = match self.session_of(self.peer(region)?).rows(&asks, ASK_KIN, true).await {
-            Ok(rows) => rows.first().and_then(|r| column(r, "it")).map(super::lsn::History::read),
+        for region in &named {
+            let Some((theirs, uses)) = self.kin_in(region, timeline, name).await else { continue };
+            if theirs != ours && (named.len() == 1 || uses) {
+                return Err(Failure::rejected(format!(
+                    "{} in {region} has another history than this server, although both are on timeline {timeline}",
+                    self.component
+                ))
+                .hint(format!("`pilotlight rejoin` in {region}: what only it holds is kept, and it is built anew")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the copy in a region says of the timeline, and whether it follows under this name.
+    async fn kin_in(&self, region: &Region, timeline: u32, name: &str) -> Option<(History, bool)> {
+        let asks = format!(
+            "SELECT pg_read_file('pg_wal/{timeline:08X}.history', 0, 1000000, true) AS it, \
+             position({} IN current_setting('primary_conninfo')) > 0 AS uses",
+            literal(name)
+        );
+        match self.session_of(self.peer(region).ok()?).rows(&asks, ASK_KIN, true).await {
+            Ok(rows) => {
+                let row = rows.first()?;
+                Some((History::read(column(row, "it")?), column(row, "uses") == Some("t")))
+            }
             Err(error) => {
                 tracing::debug!(%region, %error, "cannot be asked for its history");
                 None
             }
-        };
-        match told {
-            Some(theirs) if theirs != ours => Err(Failure::rejected(format!(
-                "{} in {region} has another history than this server, although both are on timeline {timeline}",
-                self.component
-            ))
-            .hint(format!("`pilotlight rejoin` in {region}: what only it holds is kept, and it is built anew"))),
-            _ => Ok(()),
         }
     }
 
@@ -188,7 +200,6 @@ impl PostgresDriver {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lsn::History;
     use super::*;
 
     const SIZE: u64 = 16 << 20;

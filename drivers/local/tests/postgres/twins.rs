@@ -6,6 +6,7 @@ use crate::starts::start_without_pilotlight;
 use nix::sys::signal::Signal;
 use pilotlight_core::candidate::Waits;
 use pilotlight_core::effect::Effect;
+use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::Outcome;
 use pilotlight_core::plan::Guarantee;
@@ -13,6 +14,7 @@ use pilotlight_core::position::Order;
 use pilotlight_core::rescue::Rows;
 use pilotlight_driver::Driver;
 use std::io::Write;
+use std::time::Duration;
 
 /// Where both part from timeline 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,13 +146,11 @@ impl Drop for Receiver {
     }
 }
 
-/// Somebody turned the copy to the writer and started it: PostgreSQL streams to it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_standby_with_another_history_is_no_candidate() {
+/// Somebody turned the copy to the writer, under this name, and started it: PostgreSQL streams to it.
+async fn turned_by_hand(name: &str) -> (Pair, Receiver) {
     let pair = Pair::started_with(Guarantee::Strict).await;
     both_promoted(&pair, Parting::Apart, false).await;
-    let (port, name) = (pair.server("west").port, "pl_1_database_east_0badcafe");
-    let password = crate::pair::PASSWORD;
+    let (port, password) = (pair.server("west").port, crate::pair::PASSWORD);
     let info = format!("host=127.0.0.1 port={port} user=pilot password='{password}' application_name={name}");
     configure(&pair, &format!("primary_conninfo = '{}'\n", info.replace('\'', "''")));
     start_without_pilotlight(&pair, "east");
@@ -160,6 +160,38 @@ async fn a_standby_with_another_history_is_no_candidate() {
     let west = pair.client("west").await.unwrap();
     west.batch_execute("SELECT pg_create_physical_replication_slot('stays')").await.unwrap();
     let receiver = Receiver::start(&pair, &info);
+    (pair, receiver)
+}
+
+/// Three regions, of which two look alike where their names are cut: one has the copy, the other the writer's own server.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_regions_that_look_alike_the_one_with_another_history_is_no_candidate() {
+    let name = "pl_1_database_east-of-all-the-_0badcafe";
+    let (pair, _receiver) = turned_by_hand(name).await;
+    for (copy, other) in [("rivers", "seas"), ("seas", "rivers")] {
+        let mut plan = pair.plan.clone();
+        plan.regions.remove(&Region::from("east"));
+        for (end, server) in [(copy, "east"), (other, "west")] {
+            plan.regions.insert(Region::from(format!("east-of-all-the-{end}").as_str()), pair.server(server).clone());
+        }
+        let driver = pair.driver_under("west", &plan);
+        let waits = Waits { candidate: Some(name.to_owned()), gate: false };
+        let effect = Effect::WaitFor { component: component(), region: "west".into(), waits };
+        let refused = format!("east-of-all-the-{copy} has another history");
+        eventually("the copy is refused", || async {
+            match driver.apply(&effect, &pair.context(Duration::from_secs(10))).await {
+                Err(e) if e.message.contains(&refused) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_with_another_history_is_no_candidate() {
+    let name = "pl_1_database_east_0badcafe";
+    let (pair, receiver) = turned_by_hand(name).await;
     let waits = Waits { candidate: Some(name.to_owned()), gate: false };
     eventually("it is refused", || async {
         match pair.wait_for("west", &waits).await {
