@@ -1,5 +1,6 @@
 //! The trial finds out engines that are no locks.
 
+use super::fault::{Fault, Faulty};
 use super::world::World;
 use crate::{Expect, Object, Objects, Refused, Tag, open};
 use async_trait::async_trait;
@@ -74,4 +75,15 @@ async fn an_engine_that_honours_them_is_taken_and_left_empty() {
     let world = World::default();
     open(Arc::new(world.clone())).await.map(|_| ()).unwrap();
     assert_eq!(world.list("trial").await.unwrap(), []);
+}
+
+/// An answer that was lost says nothing about conditions: refusing the engine would send its owner looking for another.
+#[tokio::test]
+async fn a_client_that_asks_again_by_itself_is_no_reason_to_refuse_the_engine() {
+    let objects = Faulty::default();
+    objects.next(Fault::AskedAgain);
+    objects.next(Fault::AskedAgain);
+    objects.next(Fault::AskedAgain);
+    open(Arc::new(objects.clone())).await.map(|_| ()).unwrap();
+    assert_eq!(objects.world.list("trial").await.unwrap(), []);
 }
