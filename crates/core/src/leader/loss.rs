@@ -145,16 +145,20 @@ impl Loss {
                 "the_loss_of_a_leader_is_felt_by_nobody_and_another_leads",
                 "leaders_are_killed_and_frozen_on_a_folder",
                 "leaders_are_killed_and_frozen_on_etcd",
+                "leaders_are_killed_and_frozen_on_s3",
             ],
             Loss::LeaderInARun => &[
                 "another_controller_continues_a_run_and_does_nothing_twice",
                 "a_controller_killed_at_any_step_leaves_a_run_that_ends",
                 "leaders_are_killed_and_frozen_on_a_folder",
                 "leaders_are_killed_and_frozen_on_etcd",
+                "leaders_are_killed_and_frozen_on_s3",
             ],
-            Loss::LeaderFrozen => {
-                &["leaders_are_killed_and_frozen_on_a_folder", "leaders_are_killed_and_frozen_on_etcd"]
-            }
+            Loss::LeaderFrozen => &[
+                "leaders_are_killed_and_frozen_on_a_folder",
+                "leaders_are_killed_and_frozen_on_etcd",
+                "leaders_are_killed_and_frozen_on_s3",
+            ],
             Loss::LeaderEnds => &["a_leader_that_ends_in_order_hands_over_at_once"],
             Loss::WayToTheStore => &["a_leader_without_its_way_to_the_store_stops_and_another_leads"],
             Loss::MemberOfTheStore => &["three_members_bear_the_loss_of_one_and_say_so_when_two_are_gone"],
