@@ -283,9 +283,9 @@ impl Live {
                 Err(e) => return Err(e.to_string()),
             };
             if unwanted > 0 {
-                self.link.stream.pass(n)
+                self.link.stream.pass(n);
             } else {
-                self.link.stream.take(&piece[..n])
+                self.link.stream.take(&piece[..n]);
             }
             news |= self.hear()?;
             taken += n;
