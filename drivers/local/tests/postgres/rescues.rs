@@ -139,6 +139,25 @@ async fn a_tail_whose_beginning_was_recycled_is_named_and_holds_the_rewind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_whose_manifest_is_gone_holds_the_rewind_until_somebody_waives_it() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    pair.capture(None).await.unwrap();
+    let manifest = root(&pair).join(bundle(&pair).await.bundle.as_str()).join("manifest.json");
+    std::fs::remove_file(&manifest).unwrap();
+    for refused in [pair.capture(None).await, pair.rejoin("east", "west").await] {
+        let failure = refused.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected, "{failure}");
+        assert!(failure.message.contains("PL-0239") && failure.message.contains("manifest.json is gone"), "{failure}");
+    }
+    assert!(!manifest.exists(), "it is not replaced");
+    let waived = pair.capture(Some("mara")).await.unwrap();
+    assert!(matches!(&waived, Outcome::Warned { warning, .. } if warning.contains("waived by mara")), "{waived:?}");
+    assert!(pair.rejoin("east", "west").await.is_ok(), "the waiver is remembered");
+    assert_east_follows(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_a_bundle_has_no_room_nothing_is_rewound() {
     let pair = Pair::started().await;
     lose_east_with_a_tail(&pair).await;

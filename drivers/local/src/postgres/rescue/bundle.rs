@@ -185,7 +185,13 @@ impl Folder {
     /// The manifest; refused when its signature is not of this key.
     pub fn manifest(&self) -> Result<Manifest, BundleError> {
         let path = self.path.join(MANIFEST);
-        let text = fs::read(&path).map_err(at("read", &path))?;
+        let text = match fs::read(&path) {
+            // It took its name with its manifest: it was whole.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && is_finished(&self.path) => {
+                return Err(BundleError::Damaged(format!("{MANIFEST} is gone")));
+            }
+            text => text.map_err(at("read", &path))?,
+        };
         let manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|e| BundleError::Damaged(format!("{} cannot be understood: {e}", path.display())))?;
         if manifest.version != VERSION {
@@ -268,12 +274,17 @@ pub(super) fn all(root: &Path) -> io::Result<Vec<(BundleId, PathBuf)>> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.is_dir() && path.extension().is_none_or(|e| e != "partial") {
+        if is_finished(&path) {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             found.push((BundleId::new(name), path));
         }
     }
     Ok(found)
+}
+
+/// A folder of a bundle that was captured to its end.
+fn is_finished(path: &Path) -> bool {
+    path.is_dir() && path.extension().is_none_or(|e| e != "partial")
 }
 
 fn copy(from: &mut dyn Read, to: &mut dyn Write, stop: &dyn Fn() -> bool) -> io::Result<()> {
@@ -306,6 +317,24 @@ fn pieces(
             Ok(n) => take(&piece[..n])?,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_bundle_that_was_finished_can_have_lost_its_manifest() {
+        let root = tempfile::tempdir().unwrap();
+        let manifest = |name: &str| Folder::new(root.path().join(name), None).manifest();
+        for name in ["whole", "begun.partial"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        assert!(matches!(manifest("whole"), Err(BundleError::Damaged(why)) if why == "manifest.json is gone"));
+        for name in ["begun.partial", "absent"] {
+            assert!(matches!(manifest(name), Err(BundleError::Io { .. })), "{name}");
         }
     }
 }
