@@ -46,7 +46,7 @@ pub struct Bundle {
     pub fork: Position,
     /// Where the old writer's history ends.
     pub end: Position,
-    /// What was gone before it could be kept.
+    /// What was gone before it could be kept, or cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
     /// Transactions that were committed after the fork and touched something of the user's.
@@ -71,12 +71,12 @@ pub struct Bundle {
     pub sealed: bool,
 }
 
-/// What was gone before it could be kept.
+/// What was gone before it could be kept, or cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     /// From here.
     pub from: Position,
-    /// To here; absent when nothing after it is there either.
+    /// To here; absent when nothing after it is there, or can be read, either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Position>,
 }

@@ -297,7 +297,9 @@ pub(super) fn end_in(output: &str, segment_bytes: u64) -> Option<Lsn> {
     let message = output.lines().rev().find(|l| l.contains("error:"))?;
     let words = || message.split([' ', ':', ',', '"', '\'']);
     if message.contains("error in WAL record at") {
-        return words().filter_map(|w| w.parse::<Lsn>().ok()).max();
+        // Other places in it are what stands in the log by mistake: "record with incorrect prev-link 7F/0 at 0/3000180".
+        let places = words().zip(words().skip(1)).filter(|(before, _)| ["at", "LSN"].contains(before));
+        return places.filter_map(|(_, w)| w.parse::<Lsn>().ok()).max();
     }
     let missing = words().find_map(|w| super::directory::segment(w, segment_bytes));
     missing.filter(|_| message.contains("could not find file")).map(|(_, number)| Lsn(number * segment_bytes))
@@ -312,6 +314,17 @@ mod tests {
         let text =
             "pg_waldump: error: error in WAL record at 0/3000148: invalid record length at 0/3000180: wanted 24, got 0";
         assert_eq!(end_in(text, 16 << 20), Some("0/3000180".parse().unwrap()));
+        for (why, end) in [
+            ("record with incorrect prev-link 7F/28 at 0/3000180", "0/3000180"),
+            ("unexpected pageaddr 7F/0 in log segment 000000010000000000000003, offset 8192", "0/3000148"),
+            (
+                "unexpected pageaddr 7F/0 in WAL segment 000000010000000000000003, LSN 0/3002000, offset 8192",
+                "0/3002000",
+            ),
+        ] {
+            let text = format!("pg_waldump: error: error in WAL record at 0/3000148: {why}");
+            assert_eq!(end_in(&text, 16 << 20), Some(end.parse().unwrap()), "what is wrong is no place: {why}");
+        }
         let text = "pg_waldump: error: could not find file \"000000010000000000000003\": No such file or directory";
         assert_eq!(end_in(text, 16 << 20), Some("0/3000000".parse().unwrap()));
         assert_eq!(end_in("pg_waldump: error: could not open directory \"pg_wal\"", 16 << 20), None);

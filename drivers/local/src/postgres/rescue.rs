@@ -159,7 +159,9 @@ impl PostgresDriver {
         let own = own.ok_or_else(|| Failure::transient("the database in its directory is gone"))?;
         let readable = own.end.is_some();
         let tail = Tail { upstream: upstream.clone(), own, fork, twin };
-        self.keep(&tail, None, work).await.map(|kept| (kept.tell(), kept.folder, readable))
+        let kept = self.keep(&tail, None, work).await?;
+        let readable = readable && kept.about.as_ref().is_none_or(|about| about.missing.is_none());
+        Ok((kept.tell(), kept.folder, readable))
     }
 
     /// What was kept in this folder before a rewind is still there, or was waived.
@@ -340,7 +342,7 @@ fn hole(about: &Bundle) -> Option<Failure> {
         Failure::new(
             FailureKind::Rejected,
             format!(
-                "PL-0238: bundle {} is incomplete from {} to {until}: that part of the log was gone before it could be kept",
+                "PL-0238: bundle {} is incomplete from {} to {until}: that part of the log is gone, or cannot be read",
                 about.bundle, missing.from.value
             ),
         )

@@ -3,7 +3,7 @@
 use crate::pair::{Pair, component, eventually, target};
 use crate::rejoins::{assert_east_follows, lose_east_with_a_tail};
 use pilotlight_core::outcome::{FailureKind, Outcome};
-use pilotlight_core::rescue::{Answer, Bundle, Question, Shown};
+use pilotlight_core::rescue::{Answer, Bundle, Question, Rows, Shown};
 use pilotlight_driver::Driver;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -76,7 +76,7 @@ async fn a_transaction_that_wrote_before_the_kept_log_is_in_the_bundle() {
     let about = bundle(&pair).await;
     assert_eq!((about.commits, about.missing.clone()), (2, None), "{about:?}");
     let tables: Vec<Vec<String>> = shown(&pair, &about).await.lost.into_iter().map(|c| c.tables).collect();
-    assert_eq!(tables, [["unknown: it wrote before the kept log"], ["public.paid"]]);
+    assert_eq!(tables, [["unknown: it wrote before the kept log, or where it cannot be read"], ["public.paid"]]);
     assert!(about.notes.iter().any(|n| n.contains("before the kept log")), "{:?}", about.notes);
 }
 
@@ -133,6 +133,142 @@ async fn a_tail_whose_beginning_was_recycled_is_named_and_holds_the_rewind() {
     assert_eq!(about.missing.as_ref().unwrap().from.value, fork);
     assert_eq!(about.commits, 1, "what is there is kept: {about:?}");
     assert!(pair.data_dir("east").join("pg_wal").join(segments.last().unwrap()).exists(), "nothing was rewound");
+    assert!(matches!(pair.capture(Some("mara")).await, Ok(Outcome::Warned { .. })));
+    pair.rejoin("east", "west").await.unwrap();
+    pair.streams("east").await;
+}
+
+/// Writes what is found again in the log, and more than a page after it.
+const MARK: &str = "a mark in the log that nothing else looks like";
+
+fn marked() -> String {
+    let message = |text: &str| format!("SELECT pg_logical_emit_message(false, 'test', {text});");
+    format!("{}{} CHECKPOINT;", message(&format!("'{MARK}'")), message("repeat('-', 20000)"))
+}
+
+/// Changes a byte of the mark in the log of the stopped east. Answers the segment.
+fn damage_the_mark(pair: &Pair) -> PathBuf {
+    let files = std::fs::read_dir(pair.data_dir("east").join("pg_wal")).unwrap().map(|e| e.unwrap().path());
+    for path in files.filter(|p| p.is_file()) {
+        let mut bytes = std::fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(MARK.len()).position(|w| w == MARK.as_bytes()) {
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            return path;
+        }
+    }
+    panic!("the mark is in no segment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_with_a_record_that_cannot_be_read_is_kept_around_it_and_waits_for_a_person() {
+    let pair = Pair::started().await;
+    let more = format!("{} INSERT INTO paid VALUES (60)", marked());
+    crate::rejoins::lose_east_with_a_tail_of(&pair, &more).await;
+    let damaged = damage_the_mark(&pair);
+    for refused in [pair.capture(None).await, pair.rejoin("east", "west").await] {
+        let failure = refused.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Rejected, "{failure}");
+        assert!(failure.message.contains("PL-0238") && failure.hint.is_some(), "{failure}");
+    }
+    let about = bundle(&pair).await;
+    let missing = about.missing.as_ref().unwrap();
+    assert!(missing.until.is_some(), "the log goes on after it: {missing:?}");
+    assert_eq!(about.commits, 49 + 1, "what is before and after it is told: {about:?}");
+    assert!(about.first.is_some() && shown(&pair, &about).await.lost.len() == 50);
+    let kept = root(&pair).join(about.bundle.as_str()).join("wal").join(damaged.file_name().unwrap());
+    assert_eq!(std::fs::read(kept).unwrap(), std::fs::read(&damaged).unwrap(), "the log is kept as it is");
+    let waived = pair.capture(Some("mara")).await.unwrap();
+    assert!(matches!(&waived, Outcome::Warned { warning, .. } if warning.contains("waived by mara")), "{waived:?}");
+    let rejoined = pair.rejoin("east", "west").await.unwrap();
+    let text = &rejoined.output().unwrap().text;
+    assert!(text.contains("waived by mara: PL-0238") && text.contains("built anew"), "{text}");
+    assert_east_follows(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_rows_are_wanted_of_a_log_that_cannot_be_read_a_waiver_keeps_the_rest() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    pair.keep_ready().await;
+    pair.sever().await;
+    pair.keep_ready().await;
+    pair.pay("east", 1).await.unwrap();
+    pair.client("east").await.unwrap().batch_execute(&marked()).await.unwrap();
+    pair.pay("east", 2).await.unwrap();
+    crate::rows::fail_over(&pair).await;
+    damage_the_mark(&pair);
+    for failure in [pair.capture(None).await.unwrap_err(), pair.rejoin("east", "west").await.unwrap_err()] {
+        assert!(failure.message.contains("PL-0240") && failure.hint.is_some(), "{failure}");
+    }
+    let waived = pair.capture(Some("mara")).await.unwrap();
+    assert!(matches!(&waived, Outcome::Warned { warning, .. } if warning.contains("PL-0238")), "{waived:?}");
+    let about = bundle(&pair).await;
+    assert_eq!((about.commits, about.missing.is_some()), (2, true), "{about:?}");
+    assert!(matches!(&about.rows, Rows::Left { why } if why.contains("waived by mara")), "{about:?}");
+    pair.rejoin("east", "west").await.unwrap();
+    pair.streams("east").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_is_whole_though_the_log_before_it_cannot_be_read() {
+    let pair = Pair::started().await;
+    pair.client("east").await.unwrap().batch_execute(&marked()).await.unwrap();
+    lose_east_with_a_tail(&pair).await;
+    damage_the_mark(&pair);
+    assert!(matches!(pair.capture(None).await, Ok(Outcome::Done { .. })));
+    let about = bundle(&pair).await;
+    assert_eq!((about.commits, about.missing.clone()), (49, None), "{about:?}");
+    pair.rejoin("east", "west").await.unwrap();
+    assert_east_follows(&pair).await;
+}
+
+/// The number of the segment in which west left east's log.
+fn segment_of_the_fork(pair: &Pair) -> u64 {
+    let history = std::fs::read_to_string(pair.data_dir("west").join("pg_wal/00000002.history")).unwrap();
+    let fork = history.split_whitespace().nth(1).unwrap();
+    u64::from_str_radix(fork.strip_prefix("0/").unwrap(), 16).unwrap() / (16 << 20)
+}
+
+fn segment(pair: &Pair, number: u64) -> PathBuf {
+    pair.data_dir("east").join(format!("pg_wal/0000000100000000{number:08X}"))
+}
+
+fn begin(segment: u64) -> String {
+    format!("0/{:X}", segment * (16 << 20))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_with_two_gaps_is_kept_around_both() {
+    let pair = Pair::started().await;
+    let more = "SELECT pg_switch_wal(); INSERT INTO paid VALUES (60); SELECT pg_switch_wal(); INSERT INTO paid VALUES (61);
+        SELECT pg_switch_wal(); INSERT INTO paid VALUES (62); SELECT pg_switch_wal(); CHECKPOINT; INSERT INTO paid VALUES (63)";
+    crate::rejoins::lose_east_with_a_tail_of(&pair, more).await;
+    let low = segment_of_the_fork(&pair);
+    for number in [low + 1, low + 3] {
+        std::fs::remove_file(segment(&pair, number)).unwrap();
+    }
+    let failure = pair.capture(None).await.unwrap_err();
+    assert!(failure.message.contains("PL-0238"), "{failure}");
+    let about = bundle(&pair).await;
+    let missing = about.missing.clone().unwrap();
+    assert_eq!((missing.from.value, missing.until.unwrap().value), (begin(low + 1), begin(low + 4)));
+    assert_eq!(about.commits, 49 + 1 + 1, "before, between and after: {about:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_with_a_segment_that_is_too_short_is_kept_around_its_end() {
+    let pair = Pair::started().await;
+    let more = "SELECT pg_switch_wal(); INSERT INTO paid VALUES (60);
+        SELECT pg_logical_emit_message(false, 'test', repeat('-', 20000)); INSERT INTO paid VALUES (61);
+        SELECT pg_switch_wal(); CHECKPOINT; INSERT INTO paid VALUES (62)";
+    crate::rejoins::lose_east_with_a_tail_of(&pair, more).await;
+    let low = segment_of_the_fork(&pair);
+    std::fs::File::options().write(true).open(segment(&pair, low + 1)).unwrap().set_len(8_192 + 100).unwrap();
+    let failure = pair.capture(None).await.unwrap_err();
+    assert!(failure.message.contains("PL-0238"), "{failure}");
+    let about = bundle(&pair).await;
+    let until = about.missing.clone().unwrap().until.unwrap();
+    assert_eq!((about.commits, until.value), (49 + 1 + 1, begin(low + 2)), "{about:?}");
     assert!(matches!(pair.capture(Some("mara")).await, Ok(Outcome::Warned { .. })));
     pair.rejoin("east", "west").await.unwrap();
     pair.streams("east").await;

@@ -61,6 +61,14 @@ struct Source {
     wal: PathBuf,
 }
 
+/// What the segments of a tail tell.
+struct Told {
+    found: Walk,
+    walked: Vec<Walked>,
+    /// From the first place that cannot be read to where everything after it can.
+    missing: Option<Missing>,
+}
+
 impl PostgresDriver {
     /// Makes the bundle in the folder of that name; the copy must not be running.
     pub(super) async fn capture(
@@ -76,7 +84,7 @@ impl PostgresDriver {
         let mut folder = self.partial(to)?;
         self.has_room(&source, &folder)?;
         let mut files = self.bring(&source, &folder, work).await?;
-        let (found, walked) = self.walk(tail, &source, &folder, &program, work).await?;
+        let Told { found, walked, missing } = self.walk(tail, &source, &folder, &program, work).await?;
         let rels: BTreeSet<Rel> = found.commits.iter().flat_map(|c| c.touched.keys().copied()).collect();
         let names = self.names_of(self.peer(&tail.upstream)?, &rels).await;
         let decoded = match self.rows_of(tail, &found, &names, &folder, work).await {
@@ -87,7 +95,8 @@ impl PostgresDriver {
                 None => return Err(failure),
             },
         };
-        let (mut about, commits) = self.describe(tail, &source, &found, &names, work);
+        let (mut about, commits) = self.describe(tail, &found, &names, work);
+        about.missing = missing.or(source.missing);
         about.sealed = folder.is_sealed();
         about.rows = decoded.rows;
         let told_to_follow = directory.setting("primary_conninfo").and_then(|info| self.region_in(&info));
@@ -124,8 +133,8 @@ impl PostgresDriver {
             until: until.map(|at| tail.place(tail.own.timeline, at)),
         });
         let mut start = tail.fork.1;
-        if missing.is_none() {
-            let holding = segments.first().map(|s| Lsn(s.1 * segment_bytes)).unwrap_or_default();
+        let holding = Lsn(start.0 - start.0 % segment_bytes);
+        if segments.first().is_some_and(|s| Lsn(s.1 * segment_bytes) == holding) {
             // The segment in which a timeline begins holds the end of the one before it, and a log is read along one timeline:
             // what lies before that segment is of the other.
             let first = pieces.first().map_or(tail.fork.0, |p| p.timeline);
@@ -134,7 +143,6 @@ impl PostgresDriver {
             let firsts = std::iter::once(holding).chain(earlier.iter().map(|s| Lsn(s.1 * segment_bytes)));
             let mut taken = 0;
             for (before, from) in firsts.enumerate() {
-                (start, taken) = (from, before);
                 let stretch = Stretch {
                     program,
                     wal: &wal,
@@ -145,8 +153,13 @@ impl PostgresDriver {
                     only: Some("Standby"),
                 };
                 let mut told = false;
-                let read = walk::read(&stretch, work, |line| told |= walk::next_number(line).is_some()).await;
-                if read.is_ok() && told {
+                let end = walk::read(&stretch, work, |line| told |= walk::next_number(line).is_some()).await?;
+                // What cannot be read before the fork is no part of the tail, which does not depend on it.
+                if end < tail.fork.1 {
+                    continue;
+                }
+                (start, taken) = (from, before);
+                if told {
                     break;
                 }
             }
@@ -204,7 +217,8 @@ impl PostgresDriver {
         brought.map_err(|e| not_kept(folder.path(), &e))
     }
 
-    /// Reads every piece to its end. An encrypted bundle is read where it came from: the same bytes, by their hashes.
+    /// Reads every piece to its end, and around what cannot be read. An encrypted bundle is read where it came from: the same
+    /// bytes, by their hashes.
     async fn walk(
         &self,
         tail: &Tail,
@@ -212,44 +226,44 @@ impl PostgresDriver {
         folder: &Folder,
         program: &Path,
         work: &Work<'_>,
-    ) -> Result<(Walk, Vec<Walked>), Failure> {
+    ) -> Result<Told, Failure> {
         let wal = if folder.is_sealed() { source.wal.clone() } else { folder.path().join("wal") };
-        let mut found = Walk::new(tail.fork.1);
-        let mut walked = Vec::new();
-        // Before a gap nothing can be read to its end; after it everything can.
-        let resume = source.missing.as_ref().map(|m| m.until.as_ref().and_then(Place::read).map(|p| p.lsn));
-        if resume == Some(None) {
-            return Ok((found, walked));
-        }
+        let mut told = Told { found: Walk::new(tail.fork.1), walked: Vec::new(), missing: None };
         let last = source.pieces.len().saturating_sub(1);
         for (index, piece) in source.pieces.iter().enumerate() {
-            let mut from = if index == 0 { source.start } else { piece.from };
-            if let Some(Some(again)) = resume {
-                if again >= piece.until {
-                    continue;
-                }
-                from = from.max(again);
-            }
             let until = (index != last).then_some(piece.until);
             let (timeline, segment_bytes) = (piece.timeline, source.segment_bytes);
-            let stretch = Stretch { program, wal: &wal, timeline, from, until, segment_bytes, only: None };
-            let end = walk::read(&stretch, work, |line| found.take(line)).await?;
-            if end < piece.until {
-                return Err(Failure::transient(format!(
-                    "the kept log can be read to {end} only, the copy's own to {}",
-                    piece.until
-                )));
+            let mut next = Some(if index == 0 { source.start } else { piece.from });
+            let mut hole = None;
+            while let Some(from) = next {
+                let stretch = Stretch { program, wal: &wal, timeline, from, until, segment_bytes, only: None };
+                let mut any = false;
+                let end = walk::read(&stretch, work, |line| any |= told.found.take(line)).await?;
+                let end = if any { end } else { from };
+                if any {
+                    told.walked.push(Walked { from: tail.place(timeline, from), until: tail.place(timeline, end) });
+                    if let Some(missing) = &mut told.missing {
+                        missing.until.get_or_insert_with(|| tail.place(timeline, from));
+                    }
+                    hole = None;
+                }
+                if end >= piece.until {
+                    break;
+                }
+                let at = tail.place(timeline, end.max(tail.fork.1));
+                told.missing.get_or_insert(Missing { from: at, until: None }).until = None;
+                told.found.hole();
+                let hole = *hole.get_or_insert(end);
+                next = tail::again(piece, (hole, end), &source.segments, segment_bytes);
             }
-            walked.push(Walked { from: tail.place(timeline, from), until: tail.place(timeline, end) });
         }
-        Ok((found, walked))
+        Ok(told)
     }
 
     /// What the bundle says of itself, and its commits.
     fn describe(
         &self,
         tail: &Tail,
-        source: &Source,
         found: &Walk,
         names: &BTreeMap<Rel, Name>,
         work: &Work<'_>,
@@ -267,7 +281,7 @@ impl PostgresDriver {
             captured: self.clock.wall(),
             fork: tail.place(tail.fork.0, tail.fork.1),
             end: tail.place(tail.own.timeline, tail.own.end.unwrap_or(tail.fork.1)),
-            missing: source.missing.clone(),
+            missing: None,
             commits: commits.len() as u64,
             first: commits.iter().filter_map(|c| c.at).min(),
             last: commits.iter().filter_map(|c| c.at).max(),
@@ -295,7 +309,7 @@ impl PostgresDriver {
 }
 
 /// What stands for the tables of a transaction of which nothing of the user's can be seen.
-const UNSEEN: &str = "unknown: it wrote before the kept log";
+const UNSEEN: &str = "unknown: it wrote before the kept log, or where it cannot be read";
 
 /// PostgreSQL streams from the beginning of a segment, and does not compare what is there (tried).
 const SPOILT: &str = "it was turned to that server before, which may have written over its log: transactions may be missing, or be \
@@ -339,7 +353,7 @@ fn notes(found: &Walk, names: &BTreeMap<Rel, Name>) -> Vec<String> {
     let unseen: Vec<String> = found.commits.iter().filter(|c| !c.whole).map(|c| c.xid.to_string()).collect();
     if !unseen.is_empty() {
         notes.push(format!(
-            "transactions may have written before the kept log, which tells only their later changes: {}",
+            "transactions may have written before the kept log, or where it cannot be read; it tells only their other changes: {}",
             unseen.join(", ")
         ));
     }

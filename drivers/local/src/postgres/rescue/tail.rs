@@ -57,6 +57,23 @@ pub(super) fn needed(
     (found, gap)
 }
 
+/// The usual length of a page of the log.
+const PAGE: u64 = 8_192;
+
+/// Where to go on with a piece that could not be read from `hole` on, nor from `tried`: a page further, then at places ever
+/// further apart; beyond its segment, at the next one that is there.
+pub(super) fn again(piece: &Piece, (hole, tried): (Lsn, Lsn), segments: &[Segment], segment_bytes: u64) -> Option<Lsn> {
+    let here = tried.0 / segment_bytes;
+    let next = tried.0 + (tried.0 - hole.0).max(PAGE);
+    let next = next - next % PAGE;
+    let mut there = segments.iter().filter(|(timeline, ..)| *timeline == piece.timeline).map(|s| s.1);
+    let next = match next / segment_bytes == here && there.clone().any(|number| number == here) {
+        true => Some(next),
+        false => there.find(|number| *number > here).map(|number| number * segment_bytes),
+    };
+    next.map(Lsn).filter(|next| *next < piece.until)
+}
+
 /// Segments of a timeline before the one that holds `at`, the nearest first, without a gap.
 pub(super) fn before(timeline: u32, at: Lsn, segments: &[Segment], segment_bytes: u64) -> Vec<Segment> {
     let mut wanted = at.0 / segment_bytes;
@@ -98,6 +115,25 @@ mod tests {
         assert_eq!(ask(&[(1, 4), (1, 6)]).1, Some((Lsn(500), Some(Lsn(600)))));
         assert_eq!(ask(&[]).1, Some((Lsn(450), None)));
         assert_eq!(ask(&[(2, 4), (2, 5), (2, 6)]).1, Some((Lsn(450), None)), "another timeline is no substitute");
+    }
+
+    #[test]
+    fn after_a_hole_it_is_gone_on_further_and_further_away() {
+        let segment = 16 * PAGE;
+        let piece = Piece { timeline: 1, from: Lsn(100), until: Lsn(3 * segment + 5 * PAGE) };
+        let tried = |hole: u64, there: &[(u32, u64)]| {
+            let mut tried = vec![Lsn(hole)];
+            while let Some(next) = again(&piece, (Lsn(hole), *tried.last().unwrap()), &has(there), segment) {
+                tried.push(next);
+            }
+            tried[1..].iter().map(|at| at.0 / PAGE).collect::<Vec<_>>()
+        };
+        let all = [(1, 0), (1, 1), (1, 2), (1, 3)];
+        assert_eq!(tried(PAGE + 100, &all), [2, 3, 4, 6, 10, 16, 30, 32, 48], "pages");
+        assert_eq!(tried(17 * PAGE, &all), [18, 19, 21, 25, 32, 47, 48]);
+        assert_eq!(tried(segment, &[(1, 0), (1, 3)]), [48], "a segment that is not there is passed over");
+        assert_eq!(tried(segment, &[(1, 0), (2, 2)]), [0; 0], "another timeline is no substitute");
+        assert_eq!(tried(3 * segment + 4 * PAGE, &all), [0; 0], "it is never gone on behind the end");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) struct Stretch<'a> {
     pub(super) only: Option<&'static str>,
 }
 
-/// Reads a stretch and hands each line to `take`. Answers where it ended.
+/// Reads a stretch and hands each line to `take`. Answers where it ended: before `until` where the log cannot be read further.
 pub(super) async fn read(stretch: &Stretch<'_>, work: &Work<'_>, mut take: impl FnMut(&str)) -> Result<Lsn, Failure> {
     let mut command = Command::new(stretch.program);
     command.env_clear().env("LC_ALL", "C").env("TZ", "UTC").current_dir(stretch.wal).kill_on_drop(true);
@@ -85,27 +85,37 @@ pub(super) async fn read(stretch: &Stretch<'_>, work: &Work<'_>, mut take: impl 
     let mut stderr = child.stderr.take().ok_or_else(|| Failure::transient("pg_waldump has no output"))?;
     let reading = async {
         // Names of messages, prepared transactions and restore points are in the letters of their database.
-        let mut lines = BufReader::new(stdout).split(b'\n');
+        let (mut lines, mut last) = (BufReader::new(stdout).split(b'\n'), Vec::new());
         while let Some(line) = lines.next_segment().await.map_err(lost)? {
             take(&String::from_utf8_lossy(&line));
+            last = line;
         }
         let mut complaint = Vec::new();
         stderr.read_to_end(&mut complaint).await.map_err(lost)?;
         let complaint = String::from_utf8_lossy(&complaint).into_owned();
-        Ok::<_, Failure>((child.wait().await.map_err(lost)?, complaint))
+        let last = Record::of(&String::from_utf8_lossy(&last)).map(|record| record.lsn);
+        Ok::<_, Failure>((child.wait().await.map_err(lost)?, complaint, last))
     };
-    let (status, complaint) = tokio::select! {
+    let (status, complaint, last) = tokio::select! {
         read = reading => read?,
         () = tokio::time::sleep(work.left()) => return Err(Failure::transient("pg_waldump was ended: no time was left")),
         () = work.stop.cancelled() => return Err(Failure::transient("pg_waldump was ended: it was called off")),
     };
     match (status.success(), stretch.until) {
         (true, Some(until)) => Ok(until),
+        (false, _) if is_damage(&complaint) => Ok(last.unwrap_or(stretch.from)),
         _ => end_in(&complaint, stretch.segment_bytes).ok_or_else(|| {
             Failure::transient(format!("pg_waldump did not get to the end of {}", stretch.wal.display()))
                 .output(complaint)
         }),
     }
+}
+
+/// It complains of what is in the log, without saying where the last record ends: no record begins there, a segment is too
+/// short, or its beginning is not that of a segment.
+fn is_damage(complaint: &str) -> bool {
+    let short = complaint.contains("could not read") && complaint.contains(": read ");
+    short || ["could not find a valid record after", "WAL segment size"].iter().any(|what| complaint.contains(what))
 }
 
 /// A line of `pg_waldump`.
@@ -147,9 +157,14 @@ impl Walk {
         Walk { fork, ..Walk::default() }
     }
 
-    /// Takes the next line.
-    pub(super) fn take(&mut self, line: &str) {
-        let Some(record) = Record::of(line) else { return };
+    /// A part of the log cannot be read: what began before it may have written inside it.
+    pub(super) fn hole(&mut self) {
+        self.first = None;
+    }
+
+    /// Takes the next line. Answers whether it was a record.
+    pub(super) fn take(&mut self, line: &str) -> bool {
+        let Some(record) = Record::of(line) else { return false };
         let told = next_number(line).map(|(_, next)| next);
         self.first = self.first.or(told);
         if record.lsn < self.fork {
@@ -167,6 +182,7 @@ impl Walk {
             }
             _ => {}
         }
+        true
     }
 
     fn touch(&mut self, record: &Record<'_>) {
@@ -273,7 +289,7 @@ rmgr: Transaction len (rec/tot):     46/    46, tx:        733, lsn: 0/0154BDA0,
     #[test]
     fn commits_after_the_fork_and_what_they_touched_are_gathered() {
         let mut walk = Walk::new("0/154BCA0".parse().unwrap());
-        LOG.lines().for_each(|line| walk.take(line));
+        assert!(LOG.lines().all(|line| walk.take(line)));
         assert_eq!(walk.horizon, Some(731));
         let [commit] = walk.commits.as_slice() else { panic!("{walk:?}") };
         assert_eq!((commit.xid, commit.lsn.to_string().as_str()), (731, "0/154BD90"));
@@ -320,6 +336,41 @@ rmgr: Transaction len (rec/tot):     46/    46, tx:        733, lsn: 0/0154BDA0,
         }
         let told: Vec<(u32, bool, usize)> = walk.commits.iter().map(|c| (c.xid, c.whole, c.touched.len())).collect();
         assert_eq!(told, [(730, true, 1), (725, false, 0), (728, false, 0), (727, false, 1), (741, true, 0)]);
+    }
+
+    #[test]
+    fn damage_is_told_from_what_may_pass() {
+        for (complaint, damage) in [
+            ("could not find a valid record after 0/1000000", true),
+            ("could not read from file 000000010000000000000001, offset 3000000: read 0 of 6464", true),
+            ("could not read file \"000000010000000000000001\": read 100 of 8192", true),
+            ("WAL segment size must be a power of two between 1 MB and 1 GB, but the WAL file \"1\" specifies 0", true),
+            ("invalid WAL segment size in WAL file \"000000010000000000000001\" (0 bytes)", true),
+            ("could not read file \"000000010000000000000001\": Input/output error", false),
+            ("out of memory", false),
+        ] {
+            assert_eq!(is_damage(&format!("pg_waldump: error: {complaint}\n")), damage, "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_was_open_before_a_hole_may_have_written_in_it() {
+        let line = |xid: u32, at: u32, text: &str| {
+            let manager = if xid == 0 { "Standby" } else { "Transaction" };
+            format!("rmgr: {manager} len (rec/tot): 46/ 46, tx: {xid}, lsn: 0/{at:08X}, prev 0/0, desc: {text}")
+        };
+        let (running, commit) =
+            (|next: u32| format!("RUNNING_XACTS nextXid {next} x"), "COMMIT 2026-11-26 07:20:53 UTC");
+        let mut walk = Walk::new(Lsn(0));
+        walk.take(&line(0, 0x100, &running(730)));
+        walk.take(&line(730, 0x110, commit));
+        walk.hole();
+        walk.take(&line(731, 0x400, commit));
+        walk.take(&line(0, 0x410, &running(740)));
+        walk.take(&line(732, 0x420, commit));
+        walk.take(&line(740, 0x430, commit));
+        let told: Vec<(u32, bool)> = walk.commits.iter().map(|c| (c.xid, c.whole)).collect();
+        assert_eq!(told, [(730, true), (731, false), (732, false), (740, true)]);
     }
 
     #[test]
