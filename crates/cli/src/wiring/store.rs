@@ -89,3 +89,77 @@ fn exit_of(e: &StorageError) -> Exit {
         _ => Exit::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilotlight_driver::clock::{Clock, SystemClock};
+    use pilotlight_lab::certificates;
+    use pilotlight_lab::engines::{EngineError, EtcdCluster, EtcdOptions};
+    use pilotlight_lab::required::{self, Need};
+    use serde_json::{Value, json};
+
+    /// Whoever may do everything, and a controller that may write what is below its prefix.
+    async fn accounts(etcd: &EtcdPlan) {
+        let client = cluster(etcd).unwrap().client;
+        let post = async |path: &str, body: Value| {
+            let sent = client.post(format!("{}/v3/auth/{path}", etcd.endpoints[0])).json(&body).send().await;
+            sent.and_then(reqwest::Response::error_for_status).unwrap_or_else(|e| panic!("{path}: {e}"));
+        };
+        for (user, password) in [("root", "sesame"), ("pilot", "light")] {
+            post("user/add", json!({ "name": user, "password": password })).await;
+            post("role/add", json!({ "name": user })).await;
+            post("user/grant", json!({ "user": user, "role": user })).await;
+        }
+        // `payments/` and all that begins so, in base64.
+        let permission = json!({ "permType": "READWRITE", "key": "cGF5bWVudHMv", "range_end": "cGF5bWVudHMw" });
+        post("role/grant", json!({ "name": "pilot", "perm": permission })).await;
+        post("enable", json!({})).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_etcd_with_tls_and_accounts_is_opened_by_what_the_plan_names() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let tls = certificates::make(folder.path(), &["127.0.0.1"]).unwrap();
+        let started =
+            match EtcdCluster::start_with(1, &EtcdOptions { tls: Some(tls.clone()), ..EtcdOptions::default() }) {
+                Ok(started) => started,
+                Err(e @ EngineError::Absent { .. }) => return required::skip(Need::Etcd, e),
+                Err(e) => panic!("{e}"),
+            };
+        let secret = |text: &str| {
+            let file = folder.path().join(text);
+            std::fs::write(&file, text).unwrap();
+            Some(SecretRef::File(file))
+        };
+        let plan = EtcdPlan {
+            endpoints: started.endpoints().to_vec(),
+            prefix: "payments".to_owned(),
+            user: Some("pilot".to_owned()),
+            password: secret("light"),
+            ca: Some(tls.ca),
+        };
+        let opened = async |plan: &EtcdPlan| {
+            let objects = Arc::new(Etcd::new(cluster(plan).unwrap()));
+            pilotlight_stores::open(objects).await.map(|(_, store)| store).map_err(refused)
+        };
+        let anybody = EtcdPlan { user: None, password: None, ..plan.clone() };
+        let mut tries = 1..600;
+        while let Err(last) = opened(&anybody).await {
+            assert!(tries.next().is_some(), "etcd does not answer: {last:?}");
+            SystemClock.sleep(Duration::from_millis(50)).await;
+        }
+        accounts(&anybody).await;
+        let store = opened(&plan).await.unwrap();
+        store.put("k", b"one".to_vec(), None).await.unwrap();
+        let wrong = EtcdPlan { password: secret("wrong"), ..plan.clone() };
+        let elsewhere = EtcdPlan { prefix: "elsewhere".to_owned(), ..plan.clone() };
+        let strange = certificates::make(&folder.path().join("strange"), &["127.0.0.1"]).unwrap().ca;
+        let strange = EtcdPlan { ca: Some(strange), ..plan };
+        for (plan, code) in [(wrong, "PL-0506"), (anybody, "PL-0506"), (elsewhere, "PL-0506"), (strange, "PL-0504")] {
+            let error = opened(&plan).await.map(|_| ()).unwrap_err();
+            assert_eq!(error.code.as_deref(), Some(code), "{plan:?}: {error:?}");
+        }
+    }
+}
