@@ -37,6 +37,9 @@ const LOG: &str = "proxy.log";
 /// So many renewals in a row found no process, though each started one: it does not stay.
 const ENDS: u32 = 3;
 
+/// Clients pass until the end that it was told last, if it still runs.
+const UNTOLD: &str = "the proxy cannot be told until when it may let clients through";
+
 /// See the module.
 pub struct ProxyGate {
     name: String,
@@ -86,7 +89,7 @@ impl ProxyGate {
         };
         let said = told.err().map(|e| e.to_string());
         if let Some(said) = said.as_ref().filter(|said| state.trouble.as_ref() != Some(said)) {
-            tracing::error!(gate = self.name, "{}: the proxy cannot be told: {said}", code::NO_PROXY);
+            tracing::error!(gate = self.name, "{}: {UNTOLD}: {said}", code::NO_PROXY);
         }
         state.trouble = said;
     }
@@ -120,7 +123,8 @@ fn stays(absent: u32) -> io::Result<()> {
     if absent < ENDS {
         return Ok(());
     }
-    Err(io::Error::other(format!("its process ends as soon as it is started, {absent} times so far")))
+    // Without the count: it is said once, and again only when something else is the trouble.
+    Err(io::Error::other("its process ends as soon as it is started"))
 }
 
 impl Gate for ProxyGate {
@@ -143,7 +147,7 @@ impl Gate for ProxyGate {
         Some(Finding {
             code: code::NO_PROXY.to_string(),
             severity: Severity::Warning,
-            message: format!("the proxy before the {} lets nobody through: {said}", self.name),
+            message: format!("{}: {UNTOLD}: {said}", self.name),
             hint: format!("mend what it says, or what {} says; the next renewal tries again", log.display()),
         })
     }
@@ -177,7 +181,10 @@ mod tests {
             told.push(gate.trouble().map(|finding| finding.code));
         }
         assert_eq!(told, [None, None, Some("PL-0339".to_owned())], "a machine may be busy");
-        let hint = gate.trouble().expect("it was told").hint;
+        let first = gate.trouble().expect("it was told");
+        gate.allow(Mono::default());
+        assert_eq!(gate.trouble().as_ref(), Some(&first), "the log would say it with each renewal");
+        let hint = first.hint;
         assert!(hint.contains(folder.path().join(LOG).to_str().expect("a path in UTF-8")), "{hint}");
         gate.close();
         assert_eq!(gate.trouble(), None, "nobody passes, as it was told");
