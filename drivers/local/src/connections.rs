@@ -34,6 +34,14 @@ pub enum FenceError {
         #[source]
         source: std::io::Error,
     },
+    /// The program did not end, and was killed.
+    #[error("`{program}` did not {what} within {} seconds, and was killed", nft::LONGEST_RUN.as_secs())]
+    Hangs {
+        /// Its name or path.
+        program: String,
+        /// What it was to do.
+        what: &'static str,
+    },
     /// The program ran and did not do it.
     #[error("`{program}` did not {what}: {said}")]
     Refused {

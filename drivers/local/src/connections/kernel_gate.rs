@@ -23,11 +23,15 @@ const CLOSE_AGAIN: Duration = Duration::from_secs(1);
 /// Before another try when the kernel took nothing.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// An order that is under way for longer is told: the lease that the kernel was told last runs out meanwhile.
+const SLOW: Duration = Duration::from_secs(2);
+
 /// See the module.
 pub struct KernelGate {
     name: String,
     bypasses: Vec<String>,
     desk: Arc<Desk>,
+    clock: Arc<dyn Clock>,
 }
 
 struct Desk {
@@ -35,6 +39,8 @@ struct Desk {
     changed: Condvar,
     /// Why the newest order is not carried out.
     trouble: Mutex<Option<String>>,
+    /// Since when an order is being carried out: a program that hangs says nothing itself.
+    began: Mutex<Option<Mono>>,
 }
 
 /// What the kernel's set is to be.
@@ -57,11 +63,12 @@ impl KernelGate {
     /// Starts the thread; touches no rule before the first order.
     pub fn start(lease: KernelLease, name: &str, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let order = Order { wanted: Wanted::Nothing, number: 0, end: false };
-        let desk = Arc::new(Desk { wanted: Mutex::new(order), changed: Condvar::new(), trouble: Mutex::default() });
+        let (trouble, began) = (Mutex::default(), Mutex::default());
+        let desk = Arc::new(Desk { wanted: Mutex::new(order), changed: Condvar::new(), trouble, began });
         let (name, bypasses) = (format!("connections of {name}"), lease.bypasses());
-        let keeper = Keeper { desk: desk.clone(), lease, clock, name: name.clone() };
+        let keeper = Keeper { desk: desk.clone(), lease, clock: clock.clone(), name: name.clone() };
         std::thread::Builder::new().name("kernel-gate".to_owned()).spawn(move || keeper.run())?;
-        Ok(Self { name, bypasses, desk })
+        Ok(Self { name, bypasses, desk, clock })
     }
 
     fn order(&self, change: impl FnOnce(Wanted) -> Wanted) {
@@ -98,12 +105,14 @@ impl Gate for KernelGate {
     }
 
     fn trouble(&self) -> Option<Finding> {
-        let said = self.desk.trouble().clone()?;
+        let hangs = || self.desk.began().is_some_and(|began| self.clock.mono().since(began) > SLOW);
+        let said = self.desk.trouble().clone();
+        let said = said.or_else(|| hangs().then(|| format!("`nft` has not ended for {} seconds", SLOW.as_secs())))?;
         Some(Finding {
             code: code::NO_KERNEL_FENCE.to_string(),
             severity: Severity::Warning,
             message: format!("the fence of the {} cannot be kept: {said}", self.name),
-            hint: "mend what it says; nothing has to be restarted, it is tried again five times a second".to_owned(),
+            hint: "mend what it says; nothing has to be restarted, it is tried again until it works".to_owned(),
         })
     }
 
@@ -127,6 +136,10 @@ impl Desk {
     fn trouble(&self) -> MutexGuard<'_, Option<String>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn began(&self) -> MutexGuard<'_, Option<Mono>> {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Keeper {
@@ -140,7 +153,9 @@ impl Keeper {
     fn run(self) {
         let (mut done, mut failed) = (0, false);
         while let Some((wanted, number)) = self.next(done, failed) {
+            *self.desk.began() = Some(self.clock.mono());
             let carried_out = self.carry_out(wanted);
+            *self.desk.began() = None;
             failed = carried_out.is_err();
             if !failed {
                 done = number;

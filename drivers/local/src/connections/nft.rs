@@ -12,14 +12,25 @@
 //! would be known by nothing but the port behind the forwarding, which other servers have too.
 
 use super::{FenceError, OWN_MARK};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use pilotlight_driver::clock::{Clock, SystemClock};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, PipeReader, Read, Write as _};
 use std::net::IpAddr;
-use std::process::{Command, Stdio};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// What `nft` says of a table that is not there.
 const ABSENT: &str = "No such file";
+
+/// A program that takes longer is ended, to be tried again. Measured 5 to 20 ms; a machine that is this busy is a hundred times
+/// slower, and a lease of ten seconds still leaves room for another try.
+pub(super) const LONGEST_RUN: Duration = Duration::from_secs(4);
 
 /// What the rules never see.
 const FORWARDED: &str = "all clients of a server in another network namespace than the agent, as in a container with a \
@@ -55,12 +66,12 @@ impl KernelLease {
 
     /// Asks the kernel whether it would take the rules; changes nothing.
     pub fn check(&self) -> Result<(), FenceError> {
-        self.run("take the rules", &["-c", "-f", "-"], &self.rules("")).map(|_| ())
+        self.run("take the rules", &["-c", "-f", "-"], &self.rules(""))
     }
 
     /// Sets the fence up, closed. One that stands already stays open or not, as it is.
     pub fn arm(&self) -> Result<(), FenceError> {
-        self.run("set up the fence", &["-f", "-"], &self.rules("")).map(|_| ())
+        self.run("set up the fence", &["-f", "-"], &self.rules(""))
     }
 
     /// Clients may pass for so long from now on; where no fence stands it is set up open, so that nobody who is at work
@@ -77,26 +88,26 @@ impl KernelLease {
              delete element inet {table} open {{ {port} }}\n\
              add element inet {table} open {{ {port} timeout {milliseconds}ms }}\n"
         );
-        self.run("renew the lease of the connections", &["-f", "-"], &self.rules(&renewal)).map(|_| ())
+        self.run("renew the lease of the connections", &["-f", "-"], &self.rules(&renewal))
     }
 
     /// Nobody passes from now on.
     pub fn close(&self) -> Result<(), FenceError> {
         let text = self.rules(&format!("flush set inet {} open\n", self.table));
-        self.run("close the fence", &["-f", "-"], &text).map(|_| ())
+        self.run("close the fence", &["-f", "-"], &text)
     }
 
     /// Takes the fence away: the server is a standby, or not ours any more.
     pub fn lift(&self) -> Result<(), FenceError> {
         // Adding first makes it no error when there is none.
         let text = format!("add table inet {0}\ndelete table inet {0}\n", self.table);
-        self.run("take the fence away", &["-f", "-"], &text).map(|_| ())
+        self.run("take the fence away", &["-f", "-"], &text)
     }
 
     /// Whether it stands.
     pub fn is_armed(&self) -> Result<bool, FenceError> {
         match self.run("list the fence", &["list", "table", "inet", &self.table], "") {
-            Ok(_) => Ok(true),
+            Ok(()) => Ok(true),
             Err(FenceError::Refused { said, .. }) if said.contains(ABSENT) => Ok(false),
             Err(e) => Err(e),
         }
@@ -155,27 +166,62 @@ add rule {table} out tcp sport {port} tcp sport != @open tcp flags set rst
         text
     }
 
-    fn run(&self, what: &'static str, args: &[&str], input: &str) -> Result<String, FenceError> {
-        let failed = |source| FenceError::Program { program: self.program.clone(), source };
+    fn run(&self, what: &'static str, args: &[&str], input: &str) -> Result<(), FenceError> {
+        let program = || self.program.clone();
+        let failed = |source| FenceError::Program { program: program(), source };
+        let (mut child, mut output) = self.start(args).map_err(failed)?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A program that ended early says why.
+            let _ = pipe.write_all(input.as_bytes());
+        }
+        let said = read_within(&mut output, LONGEST_RUN);
+        if !matches!(said, Ok(Some(_))) {
+            // Nobody has waited for it yet, so its number is still its own. What it started is of its group.
+            let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+        }
+        let ended = child.wait().map_err(failed)?;
+        let Some(said) = said.map_err(failed)? else {
+            return Err(FenceError::Hangs { program: program(), what });
+        };
+        if ended.success() {
+            return Ok(());
+        }
+        Err(FenceError::Refused { program: program(), what, said: said.trim().to_owned() })
+    }
+
+    /// The program, and what it prints on either way.
+    fn start(&self, args: &[&str]) -> io::Result<(Child, PipeReader)> {
+        let (output, writer) = io::pipe()?;
         let mut words = self.program.split(' ');
-        let mut child = Command::new(words.next().unwrap_or("nft"))
+        let child = Command::new(words.next().unwrap_or("nft"))
             .args(words)
             .args(args)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        if let Some(mut pipe) = child.stdin.take() {
-            // A program that ended early says why on its standard error.
-            let _ = pipe.write_all(input.as_bytes());
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .process_group(0)
+            .spawn()?;
+        Ok((child, output))
+    }
+}
+
+/// All that comes until nobody writes any more; `None` when somebody still may after so long.
+fn read_within(output: &mut PipeReader, longest: Duration) -> io::Result<Option<String>> {
+    let end = SystemClock.mono() + longest;
+    let (mut all, mut some) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = end.since(SystemClock.mono());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) if SystemClock.mono() >= end => return Ok(None),
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(e) => return Err(e.into()),
         }
-        let ended = child.wait_with_output().map_err(failed)?;
-        if ended.status.success() {
-            return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
+        match output.read(&mut some)? {
+            0 => return Ok(Some(String::from_utf8_lossy(&all).into_owned())),
+            read => all.extend_from_slice(&some[..read]),
         }
-        let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
-        Err(FenceError::Refused { program: self.program.clone(), what, said })
     }
 }
 

@@ -149,6 +149,29 @@ async fn a_fence_that_the_kernel_takes_no_orders_for_is_told_until_it_is_mended(
     eventually("the end of it", || async { gate.trouble().map_or(Ok(()), |told| Err(format!("{told:?}"))) }).await;
 }
 
+/// The kernel drops what it was told last meanwhile, and clients with it.
+#[tokio::test]
+async fn a_program_that_hangs_is_told_ended_and_tried_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (script, number) = (folder.path().join("nft.sh"), folder.path().join("number"));
+    // Not itself: what it started holds its output open, as `nft` does behind `sudo`.
+    let hangs = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", number.display());
+    std::fs::write(&script, hangs).expect("a script");
+    let lease = KernelLease::new("nobody", 1, []).by(&format!("sh {}", script.display()));
+    let gate = KernelGate::start(lease, "database", Arc::new(SystemClock)).expect("its thread");
+    gate.allow(now() + Duration::from_secs(60));
+    let told = eventually("the trouble", || async { gate.trouble().ok_or_else(|| "none".to_owned()) }).await;
+    assert_eq!(told.code, "PL-0336");
+    assert!(told.message.ends_with("`nft` has not ended for 2 seconds"), "{told:?}");
+    let number = std::fs::read_to_string(&number).expect("it runs");
+    let mended = folder.path().join("mended");
+    std::fs::write(&mended, "exit 0").and_then(|()| std::fs::rename(&mended, &script)).expect("a script");
+    eventually("the end of it", || async { gate.trouble().map_or(Ok(()), |told| Err(format!("{told:?}"))) }).await;
+    // Nobody may have waited for it: then its number is still there, and its words are not.
+    let left = std::fs::read(format!("/proc/{}/cmdline", number.trim())).unwrap_or_default();
+    assert!(left.is_empty(), "{:?} still runs", String::from_utf8_lossy(&left));
+}
+
 fn nft(words: &str) {
     let done = Command::new("nft").args(words.split(' ')).status();
     assert!(done.is_ok_and(|status| status.success()), "nft {words}");
