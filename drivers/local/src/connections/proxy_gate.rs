@@ -2,6 +2,9 @@
 //!
 //! The process is of a group of its own and outlives the agent: clients stay connected while the agent is restarted, and
 //! lose the server when nobody renews.
+//!
+//! Orders are datagrams that wait for nobody, so they are sent at once; a start needs the disk and another process, so a thread
+//! makes it: whoever renews has other leases to keep.
 
 use super::proxy::{Order, write_order};
 use pilotlight_core::code;
@@ -16,7 +19,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What a proxy process is made of.
 #[derive(Debug, Clone)]
@@ -48,18 +51,29 @@ pub struct ProxyGate {
     orders: PathBuf,
     /// Keeps `orders` valid where the folder's own path is too long for a socket.
     _folder: File,
+    desk: Arc<Desk>,
+}
+
+struct Desk {
     state: Mutex<State>,
+    changed: Condvar,
+    name: String,
 }
 
 #[derive(Default)]
 struct State {
     trouble: Option<String>,
-    /// How many renewals in a row found no process.
+    /// How many renewals in a row found no process; 0 when there is one, or none is needed.
     absent: u32,
+    /// Why the newest start failed.
+    unstarted: Option<String>,
+    /// A process is to be started.
+    start: bool,
+    end: bool,
 }
 
 impl ProxyGate {
-    /// Starts nothing before the first order.
+    /// Starts nothing but a thread before the first order.
     pub fn new(parts: ProxyParts, name: &str) -> io::Result<Self> {
         std::fs::create_dir_all(&parts.folder)?;
         let folder = File::open(&parts.folder)?;
@@ -67,31 +81,80 @@ impl ProxyGate {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         let name = format!("connections of {name}");
-        Ok(Self { name, parts, socket, orders, _folder: folder, state: Mutex::default() })
+        let desk = Arc::new(Desk { state: Mutex::default(), changed: Condvar::new(), name: name.clone() });
+        let starter = Starter { desk: desk.clone(), parts: parts.clone() };
+        std::thread::Builder::new().name("proxy-gate".to_owned()).spawn(move || starter.run())?;
+        Ok(Self { name, parts, socket, orders, _folder: folder, desk })
     }
 
     fn tell(&self, order: Order) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = match self.socket.send_to(write_order(order).as_bytes(), &self.orders) {
-            Ok(_) => {
-                state.absent = 0;
-                Ok(())
-            }
+        let sent = self.socket.send_to(write_order(order).as_bytes(), &self.orders);
+        let mut state = self.desk.lock();
+        let said = match sent {
+            Err(e) if !is_absent(&e) => Some(e.to_string()),
             // Nobody listens: what is not there passes nothing, so only an order to pass needs a process.
-            Err(e) if is_absent(&e) => match order {
-                Order::Until(_) => {
-                    state.absent = state.absent.saturating_add(1);
-                    self.start().and_then(|()| stays(state.absent))
-                }
-                Order::Close | Order::End => Ok(()),
-            },
-            Err(e) => Err(e),
+            Err(_) if matches!(order, Order::Until(_)) => {
+                state.absent = state.absent.saturating_add(1);
+                state.start = true;
+                self.desk.changed.notify_all();
+                state.unstarted.clone().or_else(|| ends(state.absent))
+            }
+            _ => {
+                (state.absent, state.start, state.unstarted) = (0, false, None);
+                None
+            }
         };
-        let said = told.err().map(|e| e.to_string());
+        self.desk.note(&mut state, said);
+    }
+}
+
+impl Drop for ProxyGate {
+    fn drop(&mut self) {
+        self.desk.lock().end = true;
+        self.desk.changed.notify_all();
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For whoever asks; the log says it once.
+    fn note(&self, state: &mut State, said: Option<String>) {
         if let Some(said) = said.as_ref().filter(|said| state.trouble.as_ref() != Some(said)) {
             tracing::error!(gate = self.name, "{}: {UNTOLD}: {said}", code::NO_PROXY);
         }
         state.trouble = said;
+    }
+}
+
+struct Starter {
+    desk: Arc<Desk>,
+    parts: ProxyParts,
+}
+
+impl Starter {
+    fn run(self) {
+        while self.is_wanted() {
+            let unstarted = self.start().err().map(|e| e.to_string());
+            let mut state = self.desk.lock();
+            // Closed meanwhile, or there is one: nobody misses it.
+            if state.absent > 0 {
+                state.unstarted.clone_from(&unstarted);
+                let said = unstarted.or_else(|| ends(state.absent));
+                self.desk.note(&mut state, said);
+            }
+        }
+    }
+
+    /// Waits until a process is to be started; `false` at the end.
+    fn is_wanted(&self) -> bool {
+        let state = self.desk.lock();
+        let waited = self.desk.changed.wait_while(state, |state| !state.start && !state.end);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.start = false;
+        !state.end
     }
 
     /// The next renewal tells it until when.
@@ -118,13 +181,10 @@ fn is_absent(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-/// One that was started and is not there at the next renewal may still be starting, on a busy machine.
-fn stays(absent: u32) -> io::Result<()> {
-    if absent < ENDS {
-        return Ok(());
-    }
-    // Without the count: it is said once, and again only when something else is the trouble.
-    Err(io::Error::other("its process ends as soon as it is started"))
+/// One that was started and is not there at the next renewal may still be starting, on a busy machine. Without the count: it is
+/// said once, and again only when something else is the trouble.
+fn ends(absent: u32) -> Option<String> {
+    (absent >= ENDS).then(|| "its process does not come up, or ends as soon as it is started".to_owned())
 }
 
 impl Gate for ProxyGate {
@@ -141,8 +201,7 @@ impl Gate for ProxyGate {
     }
 
     fn trouble(&self) -> Option<Finding> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = state.trouble.as_ref()?;
+        let said = self.desk.lock().trouble.clone()?;
         let log = self.parts.folder.join(LOG);
         Some(Finding {
             code: code::NO_PROXY.to_string(),
@@ -163,39 +222,80 @@ impl Gate for ProxyGate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+    use pilotlight_driver::clock::{Clock, SystemClock};
+    use std::io::Read;
+    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn gate(program: &str, folder: &std::path::Path) -> ProxyGate {
+        let (listen, server) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let parts = ProxyParts { program: PathBuf::from(program), listen, server, folder: folder.to_owned() };
+        ProxyGate::new(parts, "database").expect("its folder is there")
+    }
+
+    fn told_by(gate: &ProxyGate) -> Finding {
+        let end = SystemClock.mono() + PATIENCE;
+        loop {
+            if let Some(told) = gate.trouble() {
+                return told;
+            }
+            assert!(SystemClock.mono() < end, "nothing was told");
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn a_proxy_that_does_not_stay_or_cannot_be_started_is_told_until_one_takes_orders() {
         let folder = tempfile::tempdir().expect("a folder");
-        let at = SocketAddr::from(([127, 0, 0, 1], 1));
-        let parts = |program: &str| ProxyParts {
-            program: PathBuf::from(program),
-            listen: at,
-            server: at,
-            folder: folder.path().to_owned(),
-        };
-        let gate = ProxyGate::new(parts("/bin/false"), "database").expect("its folder is there");
+        let ends = gate("/bin/false", folder.path());
         let mut told = Vec::new();
         for _ in 0..ENDS {
-            gate.allow(Mono::default());
-            told.push(gate.trouble().map(|finding| finding.code));
+            ends.allow(Mono::default());
+            told.push(ends.trouble().map(|finding| finding.code));
         }
         assert_eq!(told, [None, None, Some("PL-0339".to_owned())], "a machine may be busy");
-        let first = gate.trouble().expect("it was told");
-        gate.allow(Mono::default());
-        assert_eq!(gate.trouble().as_ref(), Some(&first), "the log would say it with each renewal");
-        let hint = first.hint;
-        assert!(hint.contains(folder.path().join(LOG).to_str().expect("a path in UTF-8")), "{hint}");
-        gate.close();
-        assert_eq!(gate.trouble(), None, "nobody passes, as it was told");
-        let _orders = UnixDatagram::bind(folder.path().join(ORDERS)).expect("a proxy's socket");
-        gate.allow(Mono::default());
-        assert_eq!(gate.trouble(), None);
+        let first = ends.trouble().expect("it was told");
+        ends.allow(Mono::default());
+        assert_eq!(ends.trouble().as_ref(), Some(&first), "the log would say it with each renewal");
+        assert!(first.hint.contains(folder.path().join(LOG).to_str().expect("a path in UTF-8")), "{first:?}");
+        ends.close();
+        assert_eq!(ends.trouble(), None, "nobody passes, as it was told");
+        let orders = UnixDatagram::bind(folder.path().join(ORDERS)).expect("a proxy's socket");
+        ends.allow(Mono::default());
+        assert_eq!(ends.trouble(), None);
+        drop(orders);
 
-        let none = ProxyGate::new(parts("/no-such-program"), "database").expect("its folder is there");
-        std::fs::remove_file(folder.path().join(ORDERS)).expect("the socket's file");
+        let none = gate("/no-such-program", folder.path());
         none.allow(Mono::default());
-        let message = none.trouble().expect("nothing was started").message;
-        assert!(message.contains("No such file"), "{message}");
+        let first = told_by(&none);
+        assert!(first.message.contains("No such file"), "{first:?}");
+        for _ in 0..ENDS {
+            none.allow(Mono::default());
+            assert_eq!(none.trouble().as_ref(), Some(&first));
+        }
+    }
+
+    #[test]
+    fn a_renewal_does_not_wait_for_a_start_that_hangs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join(LOG);
+        // Whoever opens it to write waits until somebody reads.
+        mkfifo(&log, Mode::S_IRWXU).expect("a pipe");
+        let gate = gate("/bin/false", folder.path());
+        let (renews, renewed) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            (0..ENDS).for_each(|_| gate.allow(Mono::default()));
+            gate.close();
+            (0..ENDS).for_each(|_| gate.allow(Mono::default()));
+            let _ = renews.send(gate);
+        });
+        let gate = renewed.recv_timeout(PATIENCE).expect("it waits for the start");
+        assert!(gate.trouble().is_some_and(|told| told.message.contains("does not come up")));
+        // The start goes on.
+        let mut said = String::new();
+        File::open(&log).and_then(|mut pipe| pipe.read_to_string(&mut said)).expect("it goes on");
     }
 }
