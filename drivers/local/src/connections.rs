@@ -17,7 +17,7 @@ mod standing;
 pub use kernel_gate::KernelGate;
 pub use nft::KernelLease;
 pub use proxy_gate::{ProxyGate, ProxyParts};
-pub use standing::{Standing, StandingError, settle};
+pub use standing::{Standing, StandingError, settle, settle_others};
 
 /// The mark on packets of our own sessions: the agent must reach its server while clients may not.
 pub const OWN_MARK: u32 = 0x504c;

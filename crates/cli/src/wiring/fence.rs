@@ -4,14 +4,25 @@ use crate::error::{CliError, Exit};
 use anyhow::Context;
 use pilotlight_core::code;
 use pilotlight_core::id::{Component, Region};
-use pilotlight_core::plan::{ConnectionFence, PostgresPlan, PostgresServer};
+use pilotlight_core::plan::{ConnectionFence, Kind, Plan, PostgresPlan, PostgresServer};
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::gate::Gate;
-use pilotlight_local::connections::{KernelGate, KernelLease, ProxyGate, ProxyParts, Standing, settle};
+use pilotlight_local::connections::{KernelGate, KernelLease, ProxyGate, ProxyParts, Standing, settle, settle_others};
 use pilotlight_local::postgres::beside;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Takes away the fences of components that have no server in this region any more.
+pub(super) fn lift_others(plan: &Plan, region: &Region, state_dir: &Path) {
+    let kept = |name: &str| {
+        let component = plan.components.get(&Component::from(name)).map(|component| &component.kind);
+        matches!(component, Some(Kind::Postgres(postgres)) if postgres.regions.contains_key(region))
+    };
+    for (component, e) in settle_others(state_dir, kept, "nft") {
+        tracing::error!(component, "{}: {:#}", code::NO_KERNEL_FENCE, anyhow::Error::new(e));
+    }
+}
 
 /// The fence of one server; nothing when the plan wants none. One that cannot be had is an error: whoever asked for it
 /// relies on it.
@@ -26,7 +37,7 @@ pub(super) fn of(
     // The agent has to run for the lease, whatever stands here.
     let settled = |wanted| {
         if let Err(e) = settle(&folder, name.as_str(), wanted, "nft") {
-            tracing::error!(component = %name, "{:#}", anyhow::Error::new(e));
+            tracing::error!(component = %name, "{}: {:#}", code::NO_KERNEL_FENCE, anyhow::Error::new(e));
         }
     };
     match postgres.connection_fence {

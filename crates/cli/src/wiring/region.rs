@@ -41,6 +41,7 @@ pub(crate) struct InRegion {
 pub(crate) fn wire(plan: &Plan, region: &Region, state_dir: &Path) -> Result<InRegion, CliError> {
     let ledger = ledger::open(state_dir, "the agent")?;
     belongs_to(plan, region, state_dir)?;
+    fence::lift_others(plan, region, state_dir);
     let mut region_of = Building { plan, region, state_dir, ledger: Arc::new(ledger), gates: BTreeMap::new() };
     let place = Place::of(plan, Some(region))?;
     let probes = place.probes.clone();

@@ -49,11 +49,10 @@ impl KernelLease {
     /// For the server on `port` of this machine; `name` tells it from others here, `peers` are the hosts of the copies.
     /// Touches nothing yet.
     pub fn new(name: &str, port: u16, peers: impl IntoIterator<Item = IpAddr>) -> Self {
-        let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         let mut peers: Vec<IpAddr> = peers.into_iter().collect();
         peers.sort_unstable();
         peers.dedup();
-        let table = format!("pilotlight_{}_{port}", name.chars().map(word).collect::<String>());
+        let table = format!("{}{port}", prefix(name));
         Self { program: "nft".to_owned(), table, port, peers }
     }
 
@@ -66,12 +65,12 @@ impl KernelLease {
 
     /// Asks the kernel whether it would take the rules; changes nothing.
     pub fn check(&self) -> Result<(), FenceError> {
-        self.run("take the rules", &["-c", "-f", "-"], &self.rules(""))
+        self.run("take the rules", &["-c", "-f", "-"], &self.rules("")).map(|_| ())
     }
 
     /// Sets the fence up, closed. One that stands already stays open or not, as it is.
     pub fn arm(&self) -> Result<(), FenceError> {
-        self.run("set up the fence", &["-f", "-"], &self.rules(""))
+        self.run("set up the fence", &["-f", "-"], &self.rules("")).map(|_| ())
     }
 
     /// Clients may pass for so long from now on; where no fence stands it is set up open, so that nobody who is at work
@@ -88,26 +87,33 @@ impl KernelLease {
              delete element inet {table} open {{ {port} }}\n\
              add element inet {table} open {{ {port} timeout {milliseconds}ms }}\n"
         );
-        self.run("renew the lease of the connections", &["-f", "-"], &self.rules(&renewal))
+        self.run("renew the lease of the connections", &["-f", "-"], &self.rules(&renewal)).map(|_| ())
     }
 
     /// Nobody passes from now on.
     pub fn close(&self) -> Result<(), FenceError> {
         let text = self.rules(&format!("flush set inet {} open\n", self.table));
-        self.run("close the fence", &["-f", "-"], &text)
+        self.run("close the fence", &["-f", "-"], &text).map(|_| ())
     }
 
     /// Takes the fence away: the server is a standby, or not ours any more.
     pub fn lift(&self) -> Result<(), FenceError> {
         // Adding first makes it no error when there is none.
         let text = format!("add table inet {0}\ndelete table inet {0}\n", self.table);
-        self.run("take the fence away", &["-f", "-"], &text)
+        self.run("take the fence away", &["-f", "-"], &text).map(|_| ())
+    }
+
+    /// The ports of this machine around which a fence of that `name` stands.
+    pub(super) fn ports(name: &str, program: &str) -> Result<Vec<u16>, FenceError> {
+        let listed = Self::new(name, 0, []).by(program).run("list the fences", &["list", "tables", "inet"], "")?;
+        let words = listed.split_whitespace();
+        Ok(words.filter_map(|word| word.strip_prefix(&prefix(name))?.parse().ok()).collect())
     }
 
     /// Whether it stands.
     pub fn is_armed(&self) -> Result<bool, FenceError> {
         match self.run("list the fence", &["list", "table", "inet", &self.table], "") {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(FenceError::Refused { said, .. }) if said.contains(ABSENT) => Ok(false),
             Err(e) => Err(e),
         }
@@ -166,7 +172,7 @@ add rule {table} out tcp sport {port} tcp sport != @open tcp flags set rst
         text
     }
 
-    fn run(&self, what: &'static str, args: &[&str], input: &str) -> Result<(), FenceError> {
+    fn run(&self, what: &'static str, args: &[&str], input: &str) -> Result<String, FenceError> {
         let program = || self.program.clone();
         let failed = |source| FenceError::Program { program: program(), source };
         let (mut child, mut output) = self.start(args).map_err(failed)?;
@@ -184,7 +190,7 @@ add rule {table} out tcp sport {port} tcp sport != @open tcp flags set rst
             return Err(FenceError::Hangs { program: program(), what });
         };
         if ended.success() {
-            return Ok(());
+            return Ok(said);
         }
         Err(FenceError::Refused { program: program(), what, said: said.trim().to_owned() })
     }
@@ -203,6 +209,12 @@ add rule {table} out tcp sport {port} tcp sport != @open tcp flags set rst
             .spawn()?;
         Ok((child, output))
     }
+}
+
+/// How the names of a component's tables begin; the port comes after it.
+fn prefix(name: &str) -> String {
+    let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    format!("pilotlight_{}_", name.chars().map(word).collect::<String>())
 }
 
 /// All that comes until nobody writes any more; `None` when somebody still may after so long.

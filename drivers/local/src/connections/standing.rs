@@ -54,27 +54,56 @@ pub fn settle(folder: &Path, name: &str, wanted: Option<Standing>, program: &str
     let note = folder.join(NOTE);
     let before: Option<Standing> = match fs::read(&note) {
         Err(e) if e.kind() == ErrorKind::NotFound => None,
-        read => serde_json::from_slice(&read.map_err(failed)?).map_err(|e| failed(e.into()))?,
+        read => match serde_json::from_slice(&read.map_err(failed)?) {
+            Ok(before) => before,
+            // Nobody knows what stands: all of it goes but what is wanted.
+            Err(e) => {
+                tracing::warn!(note = %note.display(), "whatever fence stands here is taken away: its note says nothing ({e})");
+                return lift_all(folder, name, wanted, program)
+                    .and_then(|()| write(folder, &note, wanted).map_err(failed));
+            }
+        },
     };
     if before == wanted {
         return Ok(());
     }
     match before {
-        Some(Standing::Kernel(port)) => KernelLease::new(name, port, [])
-            .by(program)
-            .lift()
-            .map_err(|source| StandingError::Kernel { port, source })?,
+        Some(Standing::Kernel(port)) => lift(name, port, program)?,
         Some(Standing::Proxy(..)) => end_proxy(folder).map_err(failed)?,
         None => {}
     }
-    let text = serde_json::to_vec(&wanted).map_err(|e| failed(e.into()))?;
+    write(folder, &note, wanted).map_err(failed)
+}
+
+/// Takes away what stands around servers that are none of the `kept` ones: their component was renamed or taken out of the plan, and
+/// nobody renews. Their folders are those in `state_dir`. What could not be taken away is tried again at the next start.
+pub fn settle_others(state_dir: &Path, kept: impl Fn(&str) -> bool, program: &str) -> Vec<(String, StandingError)> {
+    let found = fs::read_dir(state_dir).into_iter().flatten().flatten();
+    let names =
+        found.filter(|entry| entry.path().join(NOTE).exists()).filter_map(|entry| entry.file_name().into_string().ok());
+    let others = names.filter(|name| !kept(name));
+    others.filter_map(|name| settle(&state_dir.join(&name), &name, None, program).err().map(|e| (name, e))).collect()
+}
+
+fn lift(name: &str, port: u16, program: &str) -> Result<(), StandingError> {
+    let lifted = KernelLease::new(name, port, []).by(program).lift();
+    lifted.map_err(|source| StandingError::Kernel { port, source })
+}
+
+fn lift_all(folder: &Path, name: &str, wanted: Option<Standing>, program: &str) -> Result<(), StandingError> {
+    end_proxy(folder).map_err(|source| StandingError::Note { folder: folder.display().to_string(), source })?;
+    // Without the program, or the right to ask, none could have been set up here.
+    let ports = KernelLease::ports(name, program).unwrap_or_default();
+    let mut others = ports.into_iter().filter(|port| wanted != Some(Standing::Kernel(*port)));
+    others.try_for_each(|port| lift(name, port, program))
+}
+
+/// Beside and renamed.
+fn write(folder: &Path, note: &Path, wanted: Option<Standing>) -> io::Result<()> {
     let aside = note.with_extension("tmp");
-    let write = || {
-        fs::create_dir_all(folder)?;
-        fs::write(&aside, &text)?;
-        fs::rename(&aside, &note)
-    };
-    write().map_err(failed)
+    fs::create_dir_all(folder)?;
+    fs::write(&aside, serde_json::to_vec(&wanted)?)?;
+    fs::rename(&aside, note)
 }
 
 /// One that is gone already needs no word.
@@ -113,5 +142,27 @@ mod tests {
         settle(Some(Standing::Proxy(at(1), at(2))));
         drop(proxy);
         settle(None);
+    }
+
+    #[test]
+    fn what_stands_around_a_component_that_the_plan_has_no_more_is_ended_and_so_is_one_whose_note_says_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let proxies = ["kept", "renamed", "garbled"].map(|name| {
+            let folder = state.path().join(name);
+            settle(&folder, name, Some(Standing::Proxy(at(1), at(2))), "no-such-program").unwrap();
+            let proxy = UnixDatagram::bind(folder.join(ORDERS)).unwrap();
+            proxy.set_nonblocking(true).unwrap();
+            proxy
+        });
+        fs::write(state.path().join("garbled").join(NOTE), "{").unwrap();
+        fs::create_dir(state.path().join("without-a-fence")).unwrap();
+        let ended = || proxies.each_ref().map(|proxy| proxy.recv(&mut [0; 16]).is_ok());
+        for ends in [[false, true, true], [false; 3]] {
+            let failed = settle_others(state.path(), |name| name == "kept", "no-such-program");
+            assert!(failed.is_empty(), "{failed:?}");
+            assert_eq!(ended(), ends);
+        }
+        assert!(!state.path().join("without-a-fence").join(NOTE).exists());
     }
 }

@@ -9,7 +9,7 @@ use pilotlight_core::outcome::Severity;
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::gate::Gate;
 use pilotlight_lab::required::{self, Need};
-use pilotlight_local::connections::{KernelGate, KernelLease, Standing, settle};
+use pilotlight_local::connections::{KernelGate, KernelLease, Standing, settle, settle_others};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,4 +226,34 @@ async fn a_fence_that_a_newer_plan_does_not_want_is_taken_away() {
     pair.pay("east", 1).await.expect_err("it stands");
     settles(None);
     pair.pay("east", 2).await.expect("it is gone");
+}
+
+/// Its name is not in the plan any more, or nobody can read what stood.
+#[tokio::test]
+async fn the_fence_of_a_component_that_is_gone_is_taken_away() {
+    if !alone() {
+        return;
+    }
+    let state = tempfile::tempdir().expect("a folder");
+    let names = ["kept", "re-named", "garbled"];
+    let fences = names.map(|name| KernelLease::new(name, 5_432, []));
+    let neighbour = KernelLease::new("garbled_too", 5_432, []);
+    neighbour.arm().expect("a closed fence");
+    for (name, fence) in names.iter().zip(&fences) {
+        settle(&state.path().join(name), name, Some(Standing::Kernel(5_432)), "nft").expect("nft");
+        fence.arm().expect("a closed fence");
+    }
+    std::fs::write(state.path().join("garbled/connection-fence.json"), "{").expect("a note");
+    let kept = |name: &str| name == "kept";
+    let failed = settle_others(state.path(), kept, "no-such-program");
+    assert_eq!(failed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["re-named"], "tried again");
+    let garble = |name| std::fs::write(state.path().join(name).join("connection-fence.json"), "{").expect("a note");
+    garble("garbled");
+    garble("kept");
+    let still = Some(Standing::Kernel(5_432));
+    settle(&state.path().join("kept"), "kept", still, "nft").expect("nft");
+    let failed = settle_others(state.path(), kept, "nft");
+    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(fences.map(|fence| fence.is_armed().expect("nft")), [true, false, false]);
+    assert!(neighbour.is_armed().expect("nft"), "another component's");
 }
