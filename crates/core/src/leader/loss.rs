@@ -114,7 +114,8 @@ impl Loss {
                 "the move takes so much longer; before the promotion of a failover also one lease of the writer"
             }
             Loss::Store | Loss::Controllers => {
-                "nothing until the writer's lease is over; then what `policy.guarantee` says of a lease that nobody renews"
+                "nothing until the writer's lease is over; then what `policy.guarantee` says of a lease that nobody renews, \
+                 and with `connection_fence` (`kernel` or `proxy`) all its clients are cut off, under any guarantee"
             }
             Loss::ThirdPlace => "the same, and names that are in no cache any more do not resolve",
             Loss::Condition => "nothing",
