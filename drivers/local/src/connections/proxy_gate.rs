@@ -12,6 +12,7 @@ use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::gate::Gate;
 use pilotlight_gate::order::socket_path;
+use socket2::SockRef;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -42,6 +43,9 @@ const ENDS: u32 = 3;
 
 /// Clients pass until the end that it was told last, if it still runs.
 const UNTOLD: &str = "the proxy cannot be told until when it may let clients through";
+
+/// Of a process that is there.
+const UNREAD: &str = "its process does not read its orders: it is frozen, or hangs";
 
 /// See the module.
 pub struct ProxyGate {
@@ -80,6 +84,11 @@ impl ProxyGate {
         let orders = socket_path(&parts.folder, &folder, ORDERS);
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
+        // As little as Linux allows, room for six orders: that nobody reads them is noticed in about a lease, also where the
+        // other side's queue is long (`net.unix.max_dgram_qlen`). Elsewhere it bounds the length of one order.
+        if cfg!(target_os = "linux") {
+            SockRef::from(&socket).set_send_buffer_size(1)?;
+        }
         let name = format!("connections of {name}");
         let desk = Arc::new(Desk { state: Mutex::default(), changed: Condvar::new(), name: name.clone() });
         let starter = Starter { desk: desk.clone(), parts: parts.clone() };
@@ -91,6 +100,7 @@ impl ProxyGate {
         let sent = self.socket.send_to(write_order(order).as_bytes(), &self.orders);
         let mut state = self.desk.lock();
         let said = match sent {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Some(UNREAD.to_owned()),
             Err(e) if !is_absent(&e) => Some(e.to_string()),
             // Nobody listens: what is not there passes nothing, so only an order to pass needs a process.
             Err(_) if matches!(order, Order::Until(_)) => {
@@ -276,6 +286,21 @@ mod tests {
             none.allow(Mono::default());
             assert_eq!(none.trouble().as_ref(), Some(&first));
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_proxy_that_reads_no_orders_is_told_until_it_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let gate = gate("/bin/false", folder.path());
+        let orders = UnixDatagram::bind(folder.path().join(ORDERS)).expect("a proxy's socket");
+        // A lease is renewed six times; a queue has room for ten, or for hundreds.
+        (0..8).for_each(|_| gate.allow(Mono::default()));
+        let told = gate.trouble().expect("nobody has read an order");
+        assert!(told.code == "PL-0339" && told.message.contains("frozen"), "{told:?}");
+        orders.recv(&mut [0; 64]).expect("an order");
+        gate.allow(Mono::default());
+        assert_eq!(gate.trouble(), None);
     }
 
     #[test]
