@@ -21,7 +21,7 @@ pub(crate) struct Gates {
 }
 
 impl Gates {
-    /// Sorts them by unit.
+    /// Sorts them by unit, and says what each does not cover.
     pub(crate) fn new(
         plan: &Plan,
         gates: BTreeMap<Component, Vec<Arc<dyn Gate>>>,
@@ -32,6 +32,11 @@ impl Gates {
         let end_writes = can.map(|(c, _)| c.clone()).collect();
         let mut of: BTreeMap<Unit, OfUnit> = BTreeMap::new();
         for (component, gates) in gates {
+            for gate in &gates {
+                for open in gate.bypasses() {
+                    tracing::info!(gate = gate.name(), "does not cover {open}");
+                }
+            }
             if let Some(planned) = plan.components.get(&component) {
                 let named = gates.into_iter().map(|gate| (component.clone(), gate));
                 of.entry(planned.unit.clone()).or_default().extend(named);
