@@ -178,9 +178,9 @@ mod tests {
                     let unwanted = size.min(stream.unwanted());
                     let taken = if passes && unwanted > 0 { unwanted } else { size };
                     if passes && unwanted > 0 {
-                        stream.pass(taken)
+                        stream.pass(taken);
                     } else {
-                        stream.take(&left[..taken])
+                        stream.take(&left[..taken]);
                     }
                     left = &left[taken..];
                     arrived.extend(std::iter::from_fn(|| stream.next()));
