@@ -291,10 +291,7 @@ impl World {
                     self.end_of_old_store();
                 }
             }
-            Some((_, true, _)) => {
-                // What it could not take back while a region was away waits for a person, who ends nothing by saying so again.
-                self.person(if self.is_being_ended() { FaultKind::ResumeRun } else { FaultKind::Abort });
-            }
+            Some((_, true, _)) => self.end_run(),
             Some(_) => {
                 if let Some(lacks) = &mut self.old_store.lacks {
                     lacks.raised = lacks.heard == [true; 2];

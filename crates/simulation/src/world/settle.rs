@@ -105,7 +105,7 @@ impl World {
     }
 
     /// Somebody has ended the run that holds the unit, and it waits for a person.
-    pub(super) fn is_being_ended(&self) -> bool {
+    fn is_being_ended(&self) -> bool {
         let state = self.open_run().and_then(|run| RunState::replay(&self.records(&run)).ok());
         state.is_some_and(|state| state.is_aborting() && matches!(state.condition(), Condition::Waiting { .. }))
     }
@@ -133,8 +133,14 @@ impl World {
         } else if now - since > PATIENCE {
             self.unquiet_since = None;
             self.aborted += 1;
-            self.person(FaultKind::Abort);
+            self.end_run();
         }
+    }
+
+    /// A person ends the run that holds the unit. What could not be taken back waits for a person, who ends nothing by saying so
+    /// again.
+    pub(super) fn end_run(&mut self) {
+        self.person(if self.is_being_ended() { FaultKind::ResumeRun } else { FaultKind::Abort });
     }
 
     /// Nothing that goes on on a copy keeps a run's fence waiting.
