@@ -9,6 +9,7 @@ fn the_workspace_is_tidy() {
     if std::env::var_os("PILOTLIGHT_WRITE_DOCS").is_some() {
         std::fs::write(root.join(tidy::MODULES), tidy::modules(&Tree::read(root).unwrap())).unwrap();
     }
+    assert!(root.join(tidy::MODULES).is_file(), "{} is gone: run this with PILOTLIGHT_WRITE_DOCS=1", tidy::MODULES);
     let complaints = tidy::check(root).unwrap();
     let text: Vec<String> = complaints.iter().map(ToString::to_string).collect();
     assert!(complaints.is_empty(), "{} to mend:\n{}", text.len(), text.join("\n"));

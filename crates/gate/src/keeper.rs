@@ -356,20 +356,8 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::BufMut;
+    use crate::stream::tests::wal;
     use std::net::TcpListener;
-
-    fn wal(start: u64, bytes: usize) -> Vec<u8> {
-        let mut out = BytesMut::new();
-        out.put_u8(b'd');
-        out.put_u32(u32::try_from(4 + 1 + 24 + bytes).unwrap());
-        out.put_u8(b'w');
-        out.put_u64(start);
-        out.put_u64(start + 9_999_999);
-        out.put_u64(0);
-        out.put_bytes(b'd', bytes);
-        out.to_vec()
-    }
 
     /// A link that began at 100 with what was read along with the answer, and the server's end of it.
     fn linked(read: &[u8]) -> (Live, TcpStream) {

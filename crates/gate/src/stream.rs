@@ -129,18 +129,19 @@ pub(crate) fn status(confirmed: u64, out: &mut BytesMut) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn wal(start: u64, bytes: usize) -> BytesMut {
+    /// A message of WAL, whose every byte could begin another; the server says that it is much further.
+    pub(crate) fn wal(start: u64, bytes: usize) -> BytesMut {
         let mut out = BytesMut::new();
         out.put_u8(b'd');
         out.put_u32(u32::try_from(4 + 1 + 24 + bytes).unwrap());
         out.put_u8(b'w');
         out.put_u64(start);
-        out.put_u64(start + 999);
+        out.put_u64(start + 9_999_999);
         out.put_u64(0);
-        out.extend_from_slice(&vec![7; bytes]);
+        out.put_bytes(b'd', bytes);
         out
     }
 

@@ -53,3 +53,11 @@ pub enum FenceError {
         said: String,
     },
 }
+
+/// Why a fence does not do what it was told, for whoever asks; what is new goes to the log, which says it once.
+fn note(trouble: &mut Option<String>, said: Option<String>, log: impl FnOnce(&str)) {
+    if let Some(said) = said.as_ref().filter(|said| trouble.as_ref() != Some(said)) {
+        log(said);
+    }
+    *trouble = said;
+}

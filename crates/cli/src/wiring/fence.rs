@@ -7,7 +7,9 @@ use pilotlight_core::id::{Component, Region};
 use pilotlight_core::plan::{ConnectionFence, Kind, Plan, PostgresPlan, PostgresServer};
 use pilotlight_driver::clock::SystemClock;
 use pilotlight_driver::gate::Gate;
-use pilotlight_local::connections::{KernelGate, KernelLease, ProxyGate, ProxyParts, Standing, settle, settle_others};
+use pilotlight_local::connections::{
+    KernelGate, KernelLease, ProxyGate, ProxyParts, Standing, StandingError, settle, settle_others,
+};
 use pilotlight_local::postgres::beside;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
@@ -19,9 +21,12 @@ pub(super) fn lift_others(plan: &Plan, region: &Region, state_dir: &Path) {
         let component = plan.components.get(&Component::from(name)).map(|component| &component.kind);
         matches!(component, Some(Kind::Postgres(postgres)) if postgres.regions.contains_key(region))
     };
-    for (component, e) in settle_others(state_dir, kept, "nft") {
-        tracing::error!(component, "{}: {:#}", code::NO_KERNEL_FENCE, anyhow::Error::new(e));
-    }
+    settle_others(state_dir, kept, "nft").into_iter().for_each(|(component, e)| not_settled(&component, e));
+}
+
+/// The agent has to run for the lease, whatever stands here.
+fn not_settled(component: &str, e: StandingError) {
+    tracing::error!(component, "{}: {:#}", code::NO_KERNEL_FENCE, anyhow::Error::new(e));
 }
 
 /// The fence of one server; nothing when the plan wants none. One that cannot be had is an error: whoever asked for it
@@ -34,11 +39,9 @@ pub(super) fn of(
     state_dir: &Path,
 ) -> Result<Option<Arc<dyn Gate>>, CliError> {
     let folder = state_dir.join(name.as_str());
-    // The agent has to run for the lease, whatever stands here.
     let settled = |wanted| {
-        if let Err(e) = settle(&folder, name.as_str(), wanted, "nft") {
-            tracing::error!(component = %name, "{}: {:#}", code::NO_KERNEL_FENCE, anyhow::Error::new(e));
-        }
+        let done = settle(&folder, name.as_str(), wanted, "nft");
+        done.unwrap_or_else(|e| not_settled(name.as_str(), e));
     };
     match postgres.connection_fence {
         ConnectionFence::None => {

@@ -1,6 +1,6 @@
 //! The kernel's lease as a gate of the agent: a thread that keeps the set of the kernel at what was allowed last.
 
-use super::{FenceError, KernelLease};
+use super::{FenceError, KernelLease, note};
 use pilotlight_core::code;
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::time::Mono;
@@ -160,19 +160,11 @@ impl Keeper {
             if !failed {
                 done = number;
             }
-            self.note(carried_out.err());
+            note(&mut self.desk.trouble(), carried_out.err().map(|e| e.to_string()), |said| {
+                let code = code::NO_KERNEL_FENCE;
+                tracing::error!(gate = self.name, "{code}: the fence of the connections cannot be kept: {said}");
+            });
         }
-    }
-
-    /// For whoever asks; the log says it once.
-    fn note(&self, failed: Option<FenceError>) {
-        let said = failed.map(|e| e.to_string());
-        let mut trouble = self.desk.trouble();
-        if let Some(said) = said.as_ref().filter(|said| trouble.as_ref() != Some(said)) {
-            let code = code::NO_KERNEL_FENCE;
-            tracing::error!(gate = self.name, "{code}: the fence of the connections cannot be kept: {said}");
-        }
-        *trouble = said;
     }
 
     /// The newest order that is not carried out, or one that is to be carried out again; `None` at the end.

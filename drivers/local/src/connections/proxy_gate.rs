@@ -6,6 +6,7 @@
 //! Orders are datagrams that wait for nobody, so they are sent at once; a start needs the disk and another process, so a thread
 //! makes it: whoever renews has other leases to keep.
 
+use super::note;
 use super::proxy::{Order, write_order};
 use pilotlight_core::code;
 use pilotlight_core::outcome::{Finding, Severity};
@@ -130,12 +131,10 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For whoever asks; the log says it once.
     fn note(&self, state: &mut State, said: Option<String>) {
-        if let Some(said) = said.as_ref().filter(|said| state.trouble.as_ref() != Some(said)) {
+        note(&mut state.trouble, said, |said| {
             tracing::error!(gate = self.name, "{}: {UNTOLD}: {said}", code::NO_PROXY);
-        }
-        state.trouble = said;
+        });
     }
 }
 

@@ -47,8 +47,9 @@ impl Table {
             figures.extend(of(*case, &of_case, order.lease.as_secs_f64() * 1_000.0));
         }
         let wrong = rounds.iter().filter_map(|r| {
-            let (case, _) = order.cases.iter().find(|(case, _)| case.name() == r.case)?;
-            Some(format!("{} {}: {}", r.case, r.n, r.wrong(*case)?))
+            let case = order.cases.iter().map(|(case, _)| *case).find(|case| case.name() == r.case);
+            let why = case.map_or(Some("nobody asked for it".to_owned()), |case| r.wrong(case))?;
+            Some(format!("{} {}: {why}", r.case, r.n))
         });
         // A peer may do what it likes, but a round of it that came to no end is no result.
         let no_result =
