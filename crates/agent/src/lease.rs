@@ -23,11 +23,10 @@ use pilotlight_core::id::Unit;
 use pilotlight_core::lease::Holder;
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::Clock;
+use pilotlight_driver::file;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -186,24 +185,16 @@ impl FileNotes {
         note.ends_ms.into_iter().map(|(unit, ms)| (unit, end(ms))).collect()
     }
 
-    /// Written aside and renamed, so that a reader sees the old or the new one. Not flushed: after a crash of the machine
-    /// the note is of another boot anyway.
+    /// Not flushed: after a crash of the machine the note is of another boot anyway.
     fn write(&self, ends: &BTreeMap<Unit, Mono>) -> std::io::Result<()> {
         let ms = |end: &Mono| u64::try_from(end.0.as_millis()).unwrap_or(u64::MAX);
         let ends_ms = ends.iter().map(|(unit, end)| (unit.clone(), ms(end))).collect();
-        let aside = self.path.with_extension("tmp");
-        std::fs::write(&aside, serde_json::to_vec(&Note { boot: self.boot.clone(), ends_ms })?)?;
-        std::fs::rename(&aside, &self.path)
+        file::replace_unflushed(&self.path, &serde_json::to_vec(&Note { boot: self.boot.clone(), ends_ms })?)
     }
 
-    /// The same, on disk when it returns: it is asked for after the machine was lost, too.
+    /// On disk when it returns: it is asked for after the machine was lost, too.
     fn write_heard(&self, heard: &Heard) -> std::io::Result<()> {
-        let aside = self.heard.with_extension("tmp");
-        let mut file = File::create(&aside)?;
-        file.write_all(&serde_json::to_vec(heard)?)?;
-        file.sync_all()?;
-        std::fs::rename(&aside, &self.heard)?;
-        self.heard.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        file::replace(&self.heard, &serde_json::to_vec(heard)?)
     }
 }
 

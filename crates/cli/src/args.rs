@@ -232,9 +232,15 @@ pub(crate) struct RunbookShowArgs {
     pub(crate) verb: MoveVerb,
     #[command(flatten)]
     pub(crate) plan: PlanArg,
-    /// Where to; may be left out when only one other region is there. A rejoin takes none
+    /// Where to; without it the best candidate, and the plan's `home` of a failback. A rejoin and a drain take none
     #[arg(long, value_name = "REGION")]
     pub(crate) to: Option<String>,
+    /// Whose share a drain gives to the others; may be left out when only one other region has one
+    #[arg(long, value_name = "REGION")]
+    pub(crate) from: Option<String>,
+    /// Which unit; may be left out when the plan has only one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) unit: Option<String>,
     /// How to show it
     #[arg(long, value_enum, default_value_t = RunbookFormat::Text)]
     pub(crate) format: RunbookFormat,
@@ -251,6 +257,8 @@ pub(crate) enum MoveVerb {
     Failback,
     /// A returned region becomes a standby
     Rejoin,
+    /// A region's share goes to the others
+    Drain,
 }
 
 /// How a runbook is shown.
@@ -272,7 +280,7 @@ pub(crate) enum RunbookFormat {
 pub(crate) struct MoveArgs {
     #[command(flatten)]
     pub(crate) plan: PlanArg,
-    /// Where to; may be left out when only one other region is there
+    /// Where to; without it the best candidate, and the plan's `home` of a failback
     #[arg(long, value_name = "REGION")]
     pub(crate) to: Option<String>,
     #[command(flatten)]
@@ -340,7 +348,7 @@ pub(crate) struct RejoinArgs {
     #[command(flatten)]
     pub(crate) how: HowArgs,
     /// Lets what cannot be kept of a returned writer be lost; your name goes into the journal and the bundle
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "YOUR-NAME")]
     pub(crate) waive_rescue: Option<String>,
 }
 

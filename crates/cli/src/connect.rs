@@ -4,7 +4,7 @@ use crate::command::check;
 use crate::error::{CliError, Exit};
 use anyhow::Context;
 use pilotlight_core::code::{self, Code};
-use pilotlight_core::id::Region;
+use pilotlight_core::id::{Region, Unit};
 use pilotlight_core::plan::{Member, Plan, SecretRef};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -28,6 +28,21 @@ pub(crate) fn region(plan: &Plan, name: &str) -> Result<Region, CliError> {
     Err(CliError::say(Exit::Usage, format!("the plan has no region {name}"))
         .code(code::NO_SUCH_NAME.as_str())
         .hint(format!("its regions are {}", known.join(", "))))
+}
+
+/// The unit of that name, or the only one.
+pub(crate) fn unit(plan: &Plan, name: Option<&str>) -> Result<Unit, CliError> {
+    let units = plan.units();
+    let found = match name {
+        Some(name) => units.iter().find(|unit| unit.as_str() == name),
+        None => units.first().filter(|_| units.len() == 1),
+    };
+    found.map(|unit| (*unit).clone()).ok_or_else(|| {
+        let names: Vec<&str> = units.iter().map(|unit| unit.as_str()).collect();
+        let what = name.map_or("the plan has several units".to_owned(), |name| format!("the plan has no unit {name}"));
+        let hint = format!("name one with --unit: {}", names.join(", "));
+        CliError::say(Exit::Usage, what).code(code::NO_SUCH_NAME.as_str()).hint(hint)
+    })
 }
 
 /// Why an address cannot be listened on: taken by somebody, or none of this machine.

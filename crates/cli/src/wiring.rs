@@ -1,4 +1,4 @@
-//! Which driver does what: the only place of Pilotlight that names drivers.
+//! Which driver does what: the only place of Pilotlight that makes drivers.
 //!
 //! Inside a region every driver is behind one guard: one memory of epochs and keys per agent. At the controller a copy
 //! inside a region is reached through its agent; names, notes and the controller's own probes and commands are done here.

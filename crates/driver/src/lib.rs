@@ -19,6 +19,7 @@ pub mod checkup;
 pub mod clock;
 pub mod disk;
 pub mod fake;
+pub mod file;
 pub mod gate;
 pub mod guard;
 pub mod level;

@@ -12,8 +12,9 @@
 use pilotlight_core::leader::HeldBy;
 use pilotlight_core::time::Wall;
 use pilotlight_core::verdict::Hold;
+use pilotlight_driver::file::replace;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -125,15 +126,8 @@ impl Shared {
 
 /// Writes the file, on disk when this returns.
 pub fn write(file: &Path, by: &str, why: &str) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let beside = file.with_extension("new");
-    let mut new = File::create(&beside)?;
-    new.write_all(text(by, why).as_bytes())?;
-    new.sync_all()?;
-    std::fs::rename(&beside, file)?;
-    // What was renamed may be lost with the power until its folder is on disk, too.
-    File::open(folder)?.sync_all()
+    file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    replace(file, text(by, why).as_bytes())
 }
 
 /// Removes the file. Returns whether there was one.

@@ -383,13 +383,20 @@ fn unit_of(desk: &Desk, named: Option<&Unit>) -> Result<Unit, Refusal> {
         _ => {
             let known = units.into_iter().map(Unit::as_str).collect::<Vec<_>>().join(", ");
             let what = named.map_or("the plan has several units".to_owned(), |u| format!("the plan has no unit {u}"));
-            Err(Refusal::new(StatusCode::NOT_FOUND, code::PLAN_VALUE.as_str(), what, format!("name one of: {known}")))
+            let hint = format!("name one with --unit: {known}");
+            Err(Refusal::new(StatusCode::NOT_FOUND, code::NO_SUCH_NAME.as_str(), what, hint))
         }
     }
 }
 
 fn target_of(desk: &Desk, request: &MoveRequest, unit: &Unit, writer: &Region) -> Result<Region, Refusal> {
     if let Some(target) = &request.target {
+        let home = &desk.plan.home;
+        if request.verb == Verb::Failback && target != home {
+            let what = format!("a failback goes home, to {home}, and not to {target}");
+            let hint = format!("pilotlight switchover --to {target}");
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, code::NOT_NOW.as_str(), what, hint));
+        }
         return Ok(target.clone());
     }
     let others = || desk.plan.regions.iter().filter(|r| *r != writer);

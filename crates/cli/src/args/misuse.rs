@@ -104,9 +104,12 @@ impl Verb {
     fn of(typed: &[String]) -> Self {
         let mut verb = Verb { path: "pilotlight".to_owned(), command: Cli::command() };
         for word in typed {
-            let Some(inner) = verb.command.find_subcommand(word).cloned() else { break };
+            match verb.command.find_subcommand(word).cloned() {
+                Some(inner) => verb.command = inner,
+                None if verb.takes(word) => {}
+                None => break,
+            }
             verb.path = format!("{} {word}", verb.path);
-            verb.command = inner;
         }
         verb
     }
@@ -121,6 +124,13 @@ impl Verb {
         let typed = |name: &&&str| self.command.find_subcommand(name).is_some_and(|inner| !inner.is_hide_set());
         let best = alike.iter().rev().find(typed)?;
         Some(format!("did you mean `{} {best}`?", self.path))
+    }
+
+    /// A word of its own that it knows, as the move that a runbook is shown of.
+    fn takes(&self, word: &str) -> bool {
+        self.command
+            .get_positionals()
+            .any(|arg| arg.get_possible_values().iter().any(|known| known.matches(word, false)))
     }
 
     fn has(&self, long: &str) -> bool {
@@ -186,7 +196,7 @@ mod tests {
             ("rejoin --region east", "`pilotlight rejoin`? it takes in every region"),
             ("rejoin --from east", "see `pilotlight rejoin --help`"),
             ("failover --region west", "`pilotlight failover --to REGION`"),
-            ("runbook show failover west", "`pilotlight runbook show --to west`"),
+            ("runbook show failover west", "`pilotlight runbook show failover --to west`"),
             ("acknowledge database", "`pilotlight acknowledge --unit database`"),
             ("agent east", "`pilotlight agent --region east`"),
             ("serve a", "`pilotlight serve --member a`"),

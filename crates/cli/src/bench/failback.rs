@@ -1,7 +1,10 @@
-//! Going home by shares: a failback whose traffic follows the writer in steps, and one whose instances at home do not answer.
+//! Going home by shares: a failback whose traffic follows the writer in steps, one whose instances at home do not answer, and
+//! one whose traffic goes ahead of the writer.
 //!
 //! What is measured: how long writers wait over the whole move, and how long the traffic of a share stays with instances that
 //! do not answer before it goes back.
+
+mod ahead;
 
 use super::pair::{self, Pair, TRIES};
 use super::rounds::{self, AROUND};
@@ -10,8 +13,9 @@ use crate::command::moves;
 use crate::demo::DemoError;
 use crate::demo::plan::Settings;
 use crate::follow::Follower;
-use pilotlight_core::id::RunId;
+use pilotlight_core::id::{RunId, StepId};
 use pilotlight_core::outcome::FailureKind;
+use pilotlight_core::plan::ShiftOrder;
 use pilotlight_core::run::{Condition, Event, RunState};
 use pilotlight_core::time::Mono;
 use pilotlight_driver::clock::{Clock, SystemClock};
@@ -35,29 +39,57 @@ pub(crate) async fn measure(
     guarantee: &'static str,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<Series>, DemoError> {
-    let settings = Settings { shares: true, ..rounds::settings(guarantee, "restart", pair::SMALL_BUFFERS) };
-    let mut pair = Pair::start(settings).await?;
-    let (mut gaps, mut backs, mut lost) = (Vec::new(), Vec::new(), [0, 0]);
+    let settings = rounds::settings(guarantee, "restart", pair::SMALL_BUFFERS);
+    let by_shares = |order| Settings { shares: Some(order), ..settings.clone() };
+    let [mut well, mut sick, mut back, mut home] = [(); 4].map(|()| Measured::default());
+
+    let mut pair = Pair::start(by_shares(ShiftOrder::WriterFirst)).await?;
     for run in 1..=runs {
         away(&mut pair).await?;
-        let (gap, gone) = well(&mut pair).await?;
+        let gap = well.add(all_served(&mut pair).await?);
         progress(&format!("failback by shares {run}/{runs}: longest gap between writes {gap:.0} ms"));
-        gaps.push(gap);
-        lost[0] += gone;
         away(&mut pair).await?;
-        let (back, gone) = sick(&mut pair).await?;
+        let back = sick.add(one_fails(&mut pair).await?);
         progress(&format!("home does not answer {run}/{runs}: traffic is back after {back:.0} ms"));
-        backs.push(back);
-        lost[1] += gone;
     }
     pair.close();
-    let series = |name: &str, outage_ms, bound: Duration, lost| {
-        Series::within(bound, &format!("at most {} s", bound.as_secs()), name.to_owned(), outage_ms, lost)
-    };
+
+    let mut pair = Pair::start(by_shares(ShiftOrder::TrafficFirst)).await?;
+    for run in 1..=runs {
+        away(&mut pair).await?;
+        let gap = back.add(ahead::taken_back(&mut pair).await?);
+        progress(&format!("traffic first, taken back {run}/{runs}: longest gap between writes {gap:.0} ms"));
+        let gap = home.add(ahead::home(&mut pair).await?);
+        progress(&format!("traffic first {run}/{runs}: longest gap between writes {gap:.0} ms"));
+    }
+    pair.close();
+
     Ok(vec![
-        series("failback by shares: gap between writes", gaps, UNNOTICED, lost[0]),
-        series("a share fails: traffic is back", backs, BACK_WITHIN, lost[1]),
+        well.series("failback by shares: gap between writes", UNNOTICED),
+        sick.series("a share fails: traffic is back", BACK_WITHIN),
+        back.series("traffic first, taken back: gap", UNNOTICED),
+        home.series("traffic first: gap between writes", UNNOTICED),
     ])
+}
+
+/// What was measured of one kind so far: each time in milliseconds, and the rows that were lost in all.
+#[derive(Default)]
+struct Measured {
+    ms: Vec<f64>,
+    lost: u64,
+}
+
+impl Measured {
+    /// Returns the time once more.
+    fn add(&mut self, (ms, lost): (f64, u64)) -> f64 {
+        self.ms.push(ms);
+        self.lost += lost;
+        ms
+    }
+
+    fn series(self, name: &str, bound: Duration) -> Series {
+        Series::within(bound, &format!("at most {} s", bound.as_secs()), name.to_owned(), self.ms, self.lost)
+    }
 }
 
 /// The writer is in west afterwards, and all traffic.
@@ -75,7 +107,7 @@ async fn start(pair: &mut Pair) -> Result<RunId, DemoError> {
 }
 
 /// Every share is served: the longest gap between writes, and what was lost.
-async fn well(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
+async fn all_served(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
     let writer = pair.write().await?;
     tokio::time::sleep(AROUND).await;
     let at = SystemClock.mono();
@@ -96,10 +128,10 @@ async fn well(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
 }
 
 /// The same once: how long the traffic took to be back, and what was lost.
-async fn sick(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
+async fn one_fails(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
     let mut lost = 0;
     for _ in 0..TRIES {
-        let (back, gone) = try_sick(pair).await?;
+        let (back, gone) = try_one_fails(pair).await?;
         lost += gone;
         if let Some(back) = back {
             return Ok((back, lost));
@@ -111,7 +143,7 @@ async fn sick(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
 
 /// The instances at home stop answering with the first share: it goes back, the run waits, a person mends it and resumes.
 /// `None` when they stopped too late.
-async fn try_sick(pair: &mut Pair) -> Result<(Option<f64>, u64), DemoError> {
+async fn try_one_fails(pair: &mut Pair) -> Result<(Option<f64>, u64), DemoError> {
     let writer = pair.write().await?;
     let id = start(pair).await?;
     let mut run = Follower::new(id.clone()).within(PATIENCE);
@@ -166,10 +198,14 @@ async fn until_back(pair: &mut Pair, run: &mut Follower) -> Result<Option<Mono>,
 }
 
 async fn resume(pair: &mut Pair, run: &RunId) -> Result<(), DemoError> {
-    let ask = ControlRequest { action: Action::Resume, step: None, by: "the benchmark".to_owned(), why: String::new() };
-    let resumed: Result<serde_json::Value, _> =
-        pair.scene().operator.post(&format!("/v1/runs/{run}/control"), &ask).await;
-    resumed.map(drop).map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))
+    control(pair, run, Action::Resume, None).await
+}
+
+async fn control(pair: &mut Pair, run: &RunId, action: Action, step: Option<&str>) -> Result<(), DemoError> {
+    let ask =
+        ControlRequest { action, step: step.map(StepId::from), by: "the benchmark".to_owned(), why: String::new() };
+    let done: Result<serde_json::Value, _> = pair.scene().operator.post(&format!("/v1/runs/{run}/control"), &ask).await;
+    done.map(drop).map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))
 }
 
 fn waits(state: Option<&RunState>) -> Result<(), DemoError> {

@@ -161,7 +161,7 @@ impl Stand {
             shared_buffers: SMALL_BUFFERS,
             net: Want::Plain,
             controllers,
-            shares: false,
+            shares: None,
             fence: ConnectionFence::None,
         };
         let pair = Pair::start(settings).await?;

@@ -39,7 +39,7 @@ pub(crate) async fn measure(
         shared_buffers: SMALL_BUFFERS,
         net: Want::Plain,
         controllers: Controllers::One,
-        shares: false,
+        shares: None,
         fence: ConnectionFence::None,
     })
     .await?;

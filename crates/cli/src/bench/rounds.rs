@@ -44,7 +44,7 @@ pub(super) fn settings(
         shared_buffers,
         net: Want::Plain,
         controllers: Controllers::One,
-        shares: false,
+        shares: None,
         fence: ConnectionFence::None,
     }
 }

@@ -82,7 +82,7 @@ fn settings(args: &DemoArgs) -> Settings {
         shared_buffers: "64MB",
         net: if args.fault == FaultArg::Partition { Want::Best } else { Want::Plain },
         controllers: Controllers::One,
-        shares: false,
+        shares: None,
         fence: ConnectionFence::None,
     }
 }

@@ -36,8 +36,10 @@ pub(crate) async fn run(verb: &HoldVerb) -> Result<ExitCode, CliError> {
         (Err(e), Ok(reply)) if on && reply.hold.is_some() => println!("{:#}", e.cause),
         (Err(e), _) => return Err(e),
     }
-    println!("{}", told(asked, on, plan.controller.members.len() > 1, &at));
-    Ok(ExitCode::SUCCESS)
+    let told = told(asked, on, plan.controller.members.len() > 1, &at);
+    println!("{}", told.as_ref().unwrap_or_else(|but| but));
+    // A script must not rely on a hold that counts only here.
+    Ok(if told.is_ok() { ExitCode::SUCCESS } else { Exit::Failed.into() })
 }
 
 fn on(file: &Path, why: &str) -> Result<String, CliError> {
@@ -71,18 +73,22 @@ async fn ask(plan: &Plan, why: Option<String>) -> Result<HoldReply, String> {
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }
 
-/// What the leader's answer means, for people.
-fn told(asked: Result<HoldReply, String>, on: bool, several: bool, at: &str) -> String {
+/// What the leader's answer means, for people; an error where what was wished for does not count everywhere.
+fn told(asked: Result<HoldReply, String>, on: bool, several: bool, at: &str) -> Result<String, String> {
     match asked {
-        Ok(HoldReply { hold: Some(hold), .. }) if !on => format!("BUT the controller that leads is still held: {hold}"),
-        Ok(HoldReply { hold: None, .. }) if on => format!("BUT the controller at {at} says that nothing holds it"),
-        Ok(HoldReply { shared: true, .. }) => "the controllers share that: it counts for whichever leads".to_owned(),
-        Ok(HoldReply { shared: false, .. }) => format!("the controller at {at} sees that"),
-        Err(why) if several => format!(
+        Ok(HoldReply { hold: Some(hold), .. }) if !on => {
+            Err(format!("BUT the controller that leads is still held: {hold}"))
+        }
+        Ok(HoldReply { hold: None, .. }) if on => Err(format!("BUT the controller at {at} says that nothing holds it")),
+        Ok(HoldReply { shared: true, .. }) => {
+            Ok("the controllers share that: it counts for whichever leads".to_owned())
+        }
+        Ok(HoldReply { shared: false, .. }) => Ok(format!("the controller at {at} sees that")),
+        Err(why) if several => Err(format!(
             "BUT the controllers cannot be asked ({why}): only one that sees this file {}; try again, or do the same on each of \
              their machines",
             if on { "is held" } else { "is let go" }
-        ),
-        Err(why) => format!("the controller at {at} cannot be asked ({why}); it looks at the file itself"),
+        )),
+        Err(why) => Ok(format!("the controller at {at} cannot be asked ({why}); it looks at the file itself")),
     }
 }

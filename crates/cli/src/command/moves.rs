@@ -1,11 +1,11 @@
-//! `pilotlight failover | switchover | failback | drain | rejoin`.
+//! `pilotlight failover | switchover | failback | drill | drain | rejoin`.
 
 use crate::args::{DrainArgs, DrillArgs, FailoverArgs, MoveArgs, MoveVerb, RejoinArgs};
 use crate::command::watch;
 use crate::connect;
 use crate::error::{CliError, Exit};
 use crate::operator::Operator;
-use pilotlight_core::id::{Region, RunId, Unit};
+use pilotlight_core::id::{Region, RunId};
 use pilotlight_core::outcome::{Finding, Severity};
 use pilotlight_core::placement::Verb;
 use pilotlight_core::runbook::Runbook;
@@ -23,6 +23,7 @@ impl From<MoveVerb> for Verb {
             MoveVerb::Switchover => Verb::Switchover,
             MoveVerb::Failback => Verb::Failback,
             MoveVerb::Rejoin => Verb::Rejoin,
+            MoveVerb::Drain => Verb::Drain,
         }
     }
 }
@@ -82,7 +83,7 @@ async fn request(verb: Verb, args: &MoveArgs, word: Word) -> Result<ExitCode, Cl
     word.writer_is_off.as_ref().map(|region| known(region.as_str())).transpose()?;
     let operator = Operator::of(&plan)?;
     let request = MoveRequest {
-        unit: args.how.unit.as_deref().map(Unit::from),
+        unit: Some(connect::unit(&plan, args.how.unit.as_deref())?),
         target,
         dry_run: true,
         waive_rescue: word.waive_rescue,

@@ -12,17 +12,14 @@ use std::process::ExitCode;
 
 /// Shows it.
 pub(crate) async fn show(args: &RunbookShowArgs) -> Result<ExitCode, CliError> {
-    if args.verb == MoveVerb::Rejoin && args.to.is_some() {
-        let hint = format!("did you mean `pilotlight runbook show rejoin`? {REJOIN_TAKES}");
-        let error = CliError::say(Exit::Usage, "a rejoin goes to no region, so it takes no `--to`");
-        return Err(error.code(code::COMMAND_LINE.as_str()).hint(hint));
-    }
+    let named = region_of(args)?;
     let plan = connect::read_plan(&args.plan.plan)?;
-    let to = args.to.as_deref().map(|to| connect::region(&plan, to)).transpose()?;
+    let region = named.map(|name| connect::region(&plan, name)).transpose()?;
+    let unit = connect::unit(&plan, args.unit.as_deref())?;
     let operator = Operator::of(&plan)?;
-    let target = to.map(|to| format!("&target={to}")).unwrap_or_default();
+    let target = region.map(|region| format!("&target={region}")).unwrap_or_default();
     let verb = Verb::from(args.verb);
-    let runbook: Runbook = operator.get(&format!("/v1/runbook?verb={verb}{target}")).await?;
+    let runbook: Runbook = operator.get(&format!("/v1/runbook?verb={verb}&unit={unit}{target}")).await?;
     match args.format {
         RunbookFormat::Text => print!("{}", runbook.to_text()),
         RunbookFormat::Markdown => print!("{}", runbook.to_markdown()),
@@ -34,4 +31,26 @@ pub(crate) async fn show(args: &RunbookShowArgs) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The region that the move is about, under the option that its verb has.
+fn region_of(args: &RunbookShowArgs) -> Result<Option<&str>, CliError> {
+    let (what, hint) = match (args.verb, &args.to, &args.from) {
+        (MoveVerb::Drain, None, from) => return Ok(from.as_deref()),
+        (MoveVerb::Failover | MoveVerb::Switchover | MoveVerb::Failback, to, None) => return Ok(to.as_deref()),
+        (MoveVerb::Rejoin, None, None) => return Ok(None),
+        (MoveVerb::Rejoin, ..) => (
+            "a rejoin goes to no region and from none, so it takes neither `--to` nor `--from`",
+            format!("did you mean `pilotlight runbook show rejoin`? {REJOIN_TAKES}"),
+        ),
+        (MoveVerb::Drain, ..) => (
+            "a drain goes to no region, so it takes no `--to`",
+            "did you mean `pilotlight runbook show drain --from REGION`?".to_owned(),
+        ),
+        _ => (
+            "the writer is moved from where it is, so this takes no `--from`",
+            "name the region it is to move to, with `--to REGION`".to_owned(),
+        ),
+    };
+    Err(CliError::say(Exit::Usage, what).code(code::COMMAND_LINE.as_str()).hint(hint))
 }

@@ -1,6 +1,6 @@
 //! The plan of the demo, as a user would have written it.
 
-use pilotlight_core::plan::ConnectionFence;
+use pilotlight_core::plan::{ConnectionFence, ShiftOrder};
 use pilotlight_core::time::parse_duration;
 use pilotlight_lab::net::{Net, NetError, Place, Want};
 use std::fmt::Write;
@@ -114,8 +114,9 @@ pub(crate) struct Settings {
     pub(crate) net: Want,
     /// One controller on SQLite, or three on what they share.
     pub(crate) controllers: Controllers,
-    /// Traffic goes home by shares that health checks watch; instances write to whichever region has the writer.
-    pub(crate) shares: bool,
+    /// Traffic goes home by shares that health checks watch, after the writer or, once a person has approved it, ahead of it;
+    /// instances write to whichever region has the writer.
+    pub(crate) shares: Option<ShiftOrder>,
     /// `connection_fence`.
     pub(crate) fence: ConnectionFence,
 }
@@ -259,7 +260,11 @@ components:
     plan.push_str("  service:\n    kind: process\n    active: 2\n    standby: 1\n    regions:\n");
     for site in [&sites.east, &sites.west] {
         let fence = settings.fence;
-        let dsn = if settings.shares { dsn_of_writer(sites, site, net, fence)? } else { dsn_beside(site, net, fence) };
+        let dsn = if settings.shares.is_some() {
+            dsn_of_writer(sites, site, net, fence)?
+        } else {
+            dsn_beside(site, net, fence)
+        };
         let _ = writeln!(plan, "      {}: {{ command: {} }}", site.name, service_command(sites, site, dsn));
     }
     plan.push_str("    ready:\n");
@@ -284,8 +289,8 @@ measure: {{ url: "{url}/pay", rate: {rate} }}
         west = sites.west.address,
         url = service_url(sites),
     );
-    if settings.shares {
-        plan.push_str(&by_shares(sites));
+    if let Some(order) = settings.shares {
+        plan.push_str(&by_shares(sites, order));
     }
     Ok(plan)
 }
@@ -300,11 +305,15 @@ fn fence_line(fence: ConnectionFence) -> &'static str {
 }
 
 /// How the service goes home when it goes by shares, and what watches it.
-fn by_shares(sites: &Sites) -> String {
+fn by_shares(sites: &Sites, order: ShiftOrder) -> String {
     let url = |site| format!("{{ http: {{ url: \"http://{}/health\" }} }}", service_address(sites, site));
+    let order = match order {
+        ShiftOrder::WriterFirst => "order: writer-first",
+        ShiftOrder::TrafficFirst => "order: traffic-first, approval: true",
+    };
     format!(
         "health:\n  front:\n    regions: {{ east: {}, west: {} }}\n    every: 500ms\n\
-         failback: {{ shares: [10, 50, 100], watch: 3s, every: 200ms, max_errors: 40, soak: 1s }}\n",
+         failback: {{ {order}, shares: [10, 50, 100], watch: 3s, every: 200ms, max_errors: 40, soak: 1s }}\n",
         url(&sites.east),
         url(&sites.west)
     )

@@ -13,6 +13,7 @@ use pilotlight_core::id::{Component, Region};
 use pilotlight_core::plan::{BeyondRpo, Guarantee, Kind, Plan, PostgresPlan, ProcessPlan};
 use pilotlight_driver::Driver;
 use pilotlight_driver::clock::SystemClock;
+use pilotlight_driver::file::replace;
 use pilotlight_driver::gate::Gate;
 use pilotlight_driver::guard::{Guarded, Ledger};
 use pilotlight_engine::router::Router;
@@ -78,7 +79,8 @@ fn belongs_to(plan: &Plan, region: &Region, state_dir: &Path) -> Result<(), CliE
         .code(code::STATE_IN_USE.as_str())
         .hint("nothing was started; give each region's agent a folder of its own with --state")),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            write_whole(&file, &mine).with_context(|| format!("cannot write {}", file.display())).map_err(|e| {
+            // Half a line would name a region that there is not.
+            replace(&file, mine.as_bytes()).with_context(|| format!("cannot write {}", file.display())).map_err(|e| {
                 unusable(e, "is there room on its disk, and may this account write there? nothing was started")
             })
         }
@@ -91,16 +93,6 @@ fn belongs_to(plan: &Plan, region: &Region, state_dir: &Path) -> Result<(), CliE
 
 fn unusable(cause: anyhow::Error, hint: &str) -> CliError {
     CliError::new(Exit::Failed, cause).code(code::FILE_NOT_WRITTEN.as_str()).hint(hint)
-}
-
-/// Beside and renamed: half a line would name a region that there is not.
-fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
-    let beside = file.with_extension("new");
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
 }
 
 struct Building<'a> {

@@ -21,6 +21,29 @@ fn a_hold_is_written_and_removed_while_no_controller_runs() {
 }
 
 #[test]
+fn a_hold_that_only_one_of_several_controllers_sees_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said(&run(folder.path(), &["init"])).0, 0);
+    let plan = folder.path().join("pilotlight.yaml");
+    let one = std::fs::read_to_string(&plan).unwrap();
+    let ports = pilotlight_lab::ports::free(2).unwrap();
+    let members = format!(
+        "  members: {{ a: {{ listen: 127.0.0.1:{} }}, b: {{ listen: 127.0.0.1:{} }} }}\n  store: {{ folder: shared }}\n",
+        ports[0], ports[1]
+    );
+    let both = one.replace("  listen: 127.0.0.1:7400\n", &members);
+    assert_ne!(one, both, "the sample says where its controller listens");
+    std::fs::write(&plan, both).unwrap();
+    for (wish, told) in [("on", "only one that sees this file is held"), ("off", "is let go")] {
+        let mut hold = pilotlight(folder.path());
+        hold.args(["hold", wish, "--member", "a"]).env("PILOTLIGHT_TOKEN", "secret");
+        let (code, out, err) = said(&hold.output().unwrap());
+        assert_eq!((code, err.as_str()), (1, ""), "{out}");
+        assert!(out.contains("BUT the controllers cannot be asked") && out.contains(told), "{out}");
+    }
+}
+
+#[test]
 fn a_hold_that_cannot_be_written_says_that_nothing_holds() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(said(&run(folder.path(), &["init"])).0, 0);

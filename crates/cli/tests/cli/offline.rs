@@ -72,6 +72,8 @@ fn what_is_not_understood_has_a_code_and_says_what_to_type() {
         (&["run", "pause"], "`pilotlight run list`"),
         (&["rejoin", "--to", "west"], "`pilotlight rejoin`? it takes in every region that came back"),
         (&["runbook", "show", "rejoin", "--to", "west"], "`pilotlight runbook show rejoin`? it takes in every region"),
+        (&["runbook", "show", "drain", "--to", "west"], "`pilotlight runbook show drain --from REGION`"),
+        (&["runbook", "show", "failover", "--from", "east"], "with `--to REGION`"),
         (&["demo", "--lease", "0s"], "from 1.0 s to 30.0 s"),
         (&["demo", "--lease", "1h"], "from 1.0 s to 30.0 s"),
         (&["demo", "--lag", "soon"], "not a duration"),

@@ -42,6 +42,10 @@ fn what_is_wrong_with_the_command_is_told_without_asking_anybody() {
         (&["drain", "--from", "mars"], "PL-0871"),
         (&["failover", "--writer-is-off", "mars"], "PL-0871"),
         (&["runbook", "show", "failover", "--to", "mars"], "PL-0871"),
+        (&["runbook", "show", "drain", "--from", "mars"], "PL-0871"),
+        (&["runbook", "show", "failover", "--unit", "orders"], "the plan has no unit orders"),
+        (&["switchover", "--unit", "orders"], "the plan has no unit orders"),
+        (&["acknowledge", "--unit", "orders"], "the plan has no unit orders"),
         (&["report", "--requests", "nope.jsonl"], "PL-0005"),
         (&["observe"], "the plan has no observer"),
     ] {

@@ -21,7 +21,7 @@ What `pilotlight VERB --help` prints. The plan is taken from `--plan FILE`, else
 | 70 | a defect of Pilotlight |
 | 130 | interrupted |
 
-`PILOTLIGHT_LOG=debug` makes `serve`, `agent` and `dns` say more on stderr, `PILOTLIGHT_LOG_FORMAT=json` says it as JSON.
+`PILOTLIGHT_LOG=debug` makes `serve`, `agent`, `observe` and `dns` say more on stderr, `PILOTLIGHT_LOG_FORMAT=json` says it as JSON.
 ";
 
 /// The verbs below a verb, as its help lists them.

@@ -3,6 +3,7 @@
 //! Invariants: a record is whole or it is not there (a torn last line is what a crash leaves and is dropped; any other
 //! damage refuses to open); one process has the file at a time.
 
+use crate::file;
 use pilotlight_core::id::{EffectKey, Epoch, Unit};
 use pilotlight_core::outcome::{Failure, Outcome};
 use serde::{Deserialize, Serialize};
@@ -157,12 +158,8 @@ impl Log {
 
     /// Replaces everything.
     pub(super) fn rewrite(&mut self, records: &[Record]) -> io::Result<()> {
-        let (path, temporary) = (self.folder.join("guard.log"), self.folder.join("guard.log.new"));
-        let mut new = File::create(&temporary)?;
-        new.write_all(&lines(records)?)?;
-        new.sync_all()?;
-        std::fs::rename(&temporary, &path)?;
-        sync_folder(&self.folder)?;
+        let path = self.folder.join("guard.log");
+        file::replace(&path, &lines(records)?)?;
         self.file = OpenOptions::new().append(true).open(&path)?;
         self.length = self.file.metadata()?.len();
         self.records = records.len();

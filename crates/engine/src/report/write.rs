@@ -1,9 +1,9 @@
 //! Puts a report on disk: each file appears whole or not at all.
 
 use super::{Objectives, Report, page};
+use pilotlight_driver::file::replace;
 use serde::Serialize;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where the report lies.
@@ -43,25 +43,12 @@ impl Report {
         let mut json =
             serde_json::to_string_pretty(&document).expect("a report has only string keys and plain numbers");
         json.push('\n');
-        replace(&paths.json, &json)?;
-        replace(&paths.html, &page(self))?;
+        put(&paths.json, &json)?;
+        put(&paths.html, &page(self))?;
         Ok(paths)
     }
 }
 
-/// Writes beside the target and renames, so that a full disk or a crash leaves the old file.
-fn replace(path: &Path, text: &str) -> Result<(), WriteError> {
-    let beside = path.with_extension(format!("part-{}", std::process::id()));
-    let written = write_whole(&beside, text).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|cause| {
-        // The half-written file is of no use; that it cannot be removed either adds nothing to the message.
-        let _ = std::fs::remove_file(&beside);
-        WriteError { path: path.to_owned(), cause }
-    })
-}
-
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+fn put(path: &Path, text: &str) -> Result<(), WriteError> {
+    replace(path, text.as_bytes()).map_err(|cause| WriteError { path: path.to_owned(), cause })
 }

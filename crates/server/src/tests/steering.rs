@@ -147,6 +147,24 @@ async fn a_rejoin_to_the_region_that_came_back_is_refused_and_touches_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_failback_goes_nowhere_but_home() {
+    let lab = Lab::up(|_| ()).await;
+    for dry_run in [true, false] {
+        let (status, refused) = lab.start_move(Verb::Failback, Some("west"), dry_run).await.unwrap_err();
+        assert_eq!((status, refused.code.as_str()), (400, "PL-0602"), "{refused:?}");
+        assert!(refused.hint.contains("pilotlight switchover --to west"), "{refused:?}");
+    }
+    assert_eq!(lab.runs().await, vec![]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_the_plan_does_not_have_is_told_with_those_it_has() {
+    let lab = Lab::up(|_| ()).await;
+    let error = lab.ask::<Runbook>("/v1/runbook?verb=switchover&unit=nothing").await.unwrap_err();
+    assert!(error.contains("PL-0871") && error.contains("the plan has no unit nothing"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_followed_paused_and_resumed() {
     let lab = Lab::up(|_| ()).await;
     // Slow enough to be met on the way, on a busy machine too.

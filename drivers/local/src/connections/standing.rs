@@ -4,6 +4,7 @@
 use super::proxy::{Order, write_order};
 use super::proxy_gate::ORDERS;
 use super::{FenceError, KernelLease};
+use pilotlight_driver::file::replace_unflushed;
 use pilotlight_gate::order::socket_path;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -98,12 +99,10 @@ fn lift_all(folder: &Path, name: &str, wanted: Option<Standing>, program: &str) 
     others.try_for_each(|port| lift(name, port, program))
 }
 
-/// Beside and renamed.
+/// Unflushed: what the kernel kept, and the proxy, go with the power.
 fn write(folder: &Path, note: &Path, wanted: Option<Standing>) -> io::Result<()> {
-    let aside = note.with_extension("tmp");
     fs::create_dir_all(folder)?;
-    fs::write(&aside, serde_json::to_vec(&wanted)?)?;
-    fs::rename(&aside, note)
+    replace_unflushed(note, &serde_json::to_vec(&wanted)?)
 }
 
 /// One that is gone already needs no word.

@@ -346,7 +346,7 @@ fn hole(about: &Bundle) -> Option<Failure> {
                 about.bundle, missing.from.value
             ),
         )
-        .hint("keep a copy of its data directory, or let it be lost by name: `pilotlight rejoin --waive-rescue NAME`"),
+        .hint("keep a copy of its data directory, or end the run and let it be lost: `pilotlight rejoin --waive-rescue YOUR-NAME`"),
     )
 }
 

@@ -6,6 +6,7 @@ use super::ProcessParts;
 use super::identity::Identity;
 use super::instance;
 use pilotlight_core::outcome::Failure;
+use pilotlight_driver::file::replace;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -246,7 +247,7 @@ impl Crew {
     }
 
     fn note_desired(&self, instances: u32) -> io::Result<()> {
-        instance::write_whole(&self.folder.join("desired.json"), &serde_json::to_vec(&Desired { instances })?)?;
+        replace(&self.folder.join("desired.json"), &serde_json::to_vec(&Desired { instances })?)?;
         self.slots().desired = instances;
         Ok(())
     }
@@ -263,7 +264,7 @@ impl Crew {
             let slots = self.slots();
             slots.by_number.values().filter_map(|slot| Some(format!("{}\n", slot.runs.as_ref()?.pid))).collect()
         };
-        instance::write_whole(&self.folder.join("pids"), lines.as_bytes())
+        replace(&self.folder.join("pids"), lines.as_bytes())
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {

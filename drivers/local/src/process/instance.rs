@@ -4,8 +4,9 @@ use super::ProcessParts;
 use super::identity::Identity;
 use crate::group::Group;
 use nix::unistd::{Pid, getpgid};
+use pilotlight_driver::file::replace;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub(super) fn start(parts: &ProcessParts, number: u32) -> io::Result<(Identity, 
     let identity = child.id().and_then(Identity::of);
     // One that ended at once is noted as somebody who cannot be alive.
     let identity = identity.unwrap_or(Identity { pid: child.id().unwrap_or(0), born: "ended at once".to_owned() });
-    if let Err(e) = write_whole(&note_path(&parts.folder, number), &serde_json::to_vec(&identity)?) {
+    if let Err(e) = replace(&note_path(&parts.folder, number), &serde_json::to_vec(&identity)?) {
         // What cannot be noted must not go on: nobody would find it.
         let _ = child.start_kill();
         return Err(e);
@@ -87,7 +88,7 @@ pub(super) fn find(folder: &Path) -> io::Result<Vec<(u32, Identity)>> {
     }
     for (number, identity) in find_marked(folder) {
         if !found.iter().any(|(n, _)| *n == number) {
-            write_whole(&note_path(folder, number), &serde_json::to_vec(&identity)?)?;
+            replace(&note_path(folder, number), &serde_json::to_vec(&identity)?)?;
             found.push((number, identity));
         }
     }
@@ -155,13 +156,4 @@ async fn is_gone(identity: &Identity, within: Duration) -> bool {
         sleep(Duration::from_millis(10)).await;
     }
     true
-}
-
-/// Replaces a file; readers see the old or the new one, a crash leaves one of them.
-pub(super) fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
 }

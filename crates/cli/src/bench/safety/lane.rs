@@ -69,7 +69,7 @@ impl Lane {
             rows: true,
             shared_buffers: SMALL_BUFFERS,
             net: if kind == LaneKind::Slow { order.net.with_delays() } else { order.net },
-            shares: false,
+            shares: None,
             fence: order.fence,
         };
         let pair = Pair::start(settings).await?;

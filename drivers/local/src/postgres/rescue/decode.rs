@@ -113,7 +113,7 @@ impl PostgresDriver {
 /// Rows cannot be read, and the copy stays as it is.
 pub(super) fn unread(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::transient(format!("PL-0240: rows cannot be read out of the old writer's log: {what}: {error}"))
-        .hint("look at the message; to go on without rows: `pilotlight rejoin --waive-rescue NAME`")
+        .hint("look at the message; to go on without rows, end the run: `pilotlight rejoin --waive-rescue YOUR-NAME`")
 }
 
 /// Where the slot begins; `None` when it was lost.
