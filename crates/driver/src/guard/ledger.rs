@@ -12,7 +12,6 @@ use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
@@ -26,14 +25,22 @@ pub struct Ledger {
     book: Arc<Mutex<Book>>,
     medium: Medium,
     clock: Arc<dyn Clock>,
-    /// The epoch of a fence is being noted.
-    notes_beside: Arc<AtomicBool>,
+    /// Epochs of fences.
+    beside: Arc<Mutex<Beside>>,
 }
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ledger").field("book", &self.book).finish_non_exhaustive()
     }
+}
+
+/// Epochs that are noted beside a fence, by one thread.
+#[derive(Debug, Default)]
+struct Beside {
+    /// Whoever writes takes them next.
+    wanted: BTreeMap<Unit, Epoch>,
+    is_writing: bool,
 }
 
 /// Where the records are kept.
@@ -142,7 +149,7 @@ impl Ledger {
         for record in records {
             book.learn(record);
         }
-        Self { book: Arc::new(Mutex::new(book)), medium, clock, notes_beside: Arc::default() }
+        Self { book: Arc::new(Mutex::new(book)), medium, clock, beside: Arc::default() }
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
@@ -217,18 +224,25 @@ impl Ledger {
 
     /// A full or hung disk must not keep a writer alive: after the kill and before the answer it is made sure that the epoch is
     /// recorded. Here that is only begun, for a place that dies in between: it must obey no older epoch when it is back. A disk
-    /// that hangs holds one thread for it, however often the fence is tried.
+    /// that hangs holds one thread for it, however many units are fenced and however often that is tried.
     fn note_beside(&self, unit: &Unit, epoch: Epoch) {
-        let recorded = lock(&self.book).epochs.get(unit).is_some_and(|e| e.durable >= epoch);
-        if recorded || self.notes_beside.swap(true, Ordering::AcqRel) {
+        if lock(&self.book).epochs.get(unit).is_some_and(|e| e.durable >= epoch) {
             return;
         }
-        let write = self.writing(vec![Record::Epoch { unit: unit.clone(), epoch }], true);
-        let notes_beside = Arc::clone(&self.notes_beside);
+        let mut beside = lock(&self.beside);
+        let wanted = beside.wanted.entry(unit.clone()).or_default();
+        *wanted = epoch.max(*wanted);
+        if std::mem::replace(&mut beside.is_writing, true) {
+            return;
+        }
+        drop(beside);
+        let (book, medium, beside) = (Arc::clone(&self.book), self.medium.clone(), Arc::clone(&self.beside));
         let note = move || {
-            // What came of it is found out when the fence ends.
-            let _ = write();
-            notes_beside.store(false, Ordering::Release);
+            loop {
+                let Some(records) = lock(&beside).take() else { return };
+                // What came of it is found out when the fence ends.
+                let _ = medium.write(&book, records, true);
+            }
         };
         match &self.medium {
             Medium::Disk(_) => drop(tokio::task::spawn_blocking(note)),
@@ -251,39 +265,51 @@ impl Ledger {
     }
 
     async fn write(&self, records: Vec<Record>, flush: bool) -> io::Result<()> {
-        let write = self.writing(records, flush);
+        let (book, medium) = (Arc::clone(&self.book), self.medium.clone());
+        let write = move || medium.write(&book, records, flush);
         match &self.medium {
             Medium::Disk(_) => tokio::task::spawn_blocking(write).await.unwrap_or_else(|e| Err(io::Error::other(e))),
             Medium::Memory(_) => write(),
         }
     }
+}
 
-    /// Writes them, whenever it is called: on a disk it blocks.
-    fn writing(&self, mut records: Vec<Record>, flush: bool) -> impl FnOnce() -> io::Result<()> + Send + 'static {
-        let (book, medium) = (Arc::clone(&self.book), self.medium.clone());
-        move || match medium {
+impl Medium {
+    /// Writes what is not there yet, and the book learns it. On a disk it blocks.
+    fn write(&self, book: &Mutex<Book>, mut records: Vec<Record>, flush: bool) -> io::Result<()> {
+        match self {
             Medium::Memory(log) => {
                 log.append(&records)?;
-                records.into_iter().for_each(|record| lock(&book).learn(record));
+                records.into_iter().for_each(|record| lock(book).learn(record));
                 Ok(())
             }
             Medium::Disk(log) => {
                 // The log's lock comes first and is kept, so that a rewrite misses no record that was just appended.
-                let mut log = lock(&log);
-                records.retain(|record| !lock(&book).has_epoch(record));
+                let mut log = lock(log);
+                records.retain(|record| !lock(book).has_epoch(record));
                 if records.is_empty() {
                     return Ok(());
                 }
                 log.append(&records, flush)?;
-                records.into_iter().for_each(|record| lock(&book).learn(record));
+                records.into_iter().for_each(|record| lock(book).learn(record));
                 if log.records() > 4 * KEYS_KEPT {
-                    let all = lock(&book).records();
+                    let all = lock(book).records();
                     // A file that stays long is no fault; the next record tries again.
                     let _ = log.rewrite(&all);
                 }
                 Ok(())
             }
         }
+    }
+}
+
+impl Beside {
+    /// What is to be written now; nothing: whoever writes is done.
+    fn take(&mut self) -> Option<Vec<Record>> {
+        self.is_writing = !self.wanted.is_empty();
+        let wanted = std::mem::take(&mut self.wanted);
+        let records = wanted.into_iter().map(|(unit, epoch)| Record::Epoch { unit, epoch });
+        self.is_writing.then(|| records.collect())
     }
 }
 
@@ -409,4 +435,11 @@ pub(super) fn on_file(folder: &Path, file: std::fs::File) -> Ledger {
     let Medium::Disk(log) = &ledger.medium else { unreachable!("it was opened on a folder") };
     lock(log).write_into(file);
     ledger
+}
+
+/// The disk takes nothing until this is dropped.
+#[cfg(test)]
+pub(super) fn hang(ledger: &Ledger) -> MutexGuard<'_, Log> {
+    let Medium::Disk(log) = &ledger.medium else { unreachable!("it was opened on a folder") };
+    lock(log)
 }

@@ -13,7 +13,7 @@ use pilotlight_core::time::Wall;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -279,18 +279,45 @@ async fn a_place_that_dies_while_it_fences_obeys_no_older_epoch_afterwards() {
     guard.apply(&stop(), &context("stop", 1)).await.unwrap();
     crash_in(&guard, &fence, &context("fence", 2)).await;
     drop(guard);
-    // What was begun beside the fence is written by a thread, which keeps the folder until it is done.
-    let deadline = SystemClock.mono() + Duration::from_secs(10);
-    let guard = loop {
-        match Guarded::open(FakeDriver::unguarded(&world), folder.path()) {
-            Ok(guard) => break guard,
-            Err(last) => assert!(SystemClock.mono() < deadline, "the folder is not let go: {last}"),
-        }
-        std::thread::yield_now();
-    };
+    let guard = reopened(&world, folder.path());
     assert_eq!(guard.ledger().epoch(&"payments".into()), Epoch(2));
     let stale = guard.apply(&promote(), &context("promote", 1)).await.unwrap_err();
     assert_eq!(stale.kind, FailureKind::Rejected, "{stale}");
+}
+
+/// Or older orders of all but the first would be obeyed after a crash.
+#[tokio::test]
+async fn every_unit_that_is_fenced_on_a_slow_disk_is_noted() {
+    let (world, folder) = (world(), TempDir::new().unwrap());
+    let fence = Effect::Fence { component: "db".into(), region: "east".into() };
+    let guard = guarded(&world, folder.path());
+    let orders = [("payments", 2), ("reports", 5), ("payments", 3)];
+    {
+        let _disk = super::ledger::hang(guard.ledger());
+        for (step, (unit, epoch)) in orders.into_iter().enumerate() {
+            let context = Context { unit: unit.into(), ..context(&format!("fence-{step}"), epoch) };
+            world.on_next(Misbehaviour::HangAfter);
+            let mut fencing = std::pin::pin!(guard.apply(&fence, &context));
+            // The place dies while it fences.
+            assert!(fencing.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())).is_pending());
+            assert_eq!(world.calls(), step + 1, "no fence waits for the disk");
+        }
+    }
+    drop(guard);
+    let guard = reopened(&world, folder.path());
+    assert_eq!(["payments", "reports"].map(|unit| guard.ledger().epoch(&unit.into())), [Epoch(3), Epoch(5)]);
+}
+
+/// By the next process. What was begun beside a fence is written by a thread, which keeps the folder until it is done.
+fn reopened(world: &World, folder: &Path) -> Guarded<FakeDriver> {
+    let deadline = SystemClock.mono() + Duration::from_secs(10);
+    loop {
+        match Guarded::open(FakeDriver::unguarded(world), folder) {
+            Ok(guard) => return guard,
+            Err(last) => assert!(SystemClock.mono() < deadline, "the folder is not let go: {last}"),
+        }
+        std::thread::yield_now();
+    }
 }
 
 fn full_disk(folder: &Path) -> Ledger {
