@@ -385,13 +385,18 @@ impl Desk {
     }
 
     /// The same, as far as it was seen since its unit last changed: a look from before shows where a run led users from.
-    pub(crate) fn shared_now(&self) -> BTreeMap<Target, Shared<State>> {
+    pub(crate) fn shared_since_changed(&self) -> BTreeMap<Target, (Shared<State>, Mono)> {
         let changed = |target: &Target| {
             self.plan.components.get(&target.component).and_then(|c| self.engine.granter().changed(&c.unit))
         };
-        let looks = self.shared().into_iter();
-        let now = looks.filter(|(target, (_, at))| changed(target).is_none_or(|changed| *at >= changed));
-        now.map(|(target, (state, _))| (target, state)).collect()
+        let mut looks = self.shared();
+        looks.retain(|target, (_, at)| changed(target).is_none_or(|changed| *at >= changed));
+        looks
+    }
+
+    /// The same without when it was seen.
+    pub(crate) fn shared_now(&self) -> BTreeMap<Target, Shared<State>> {
+        self.shared_since_changed().into_iter().map(|(target, (state, _))| (target, state)).collect()
     }
 
     /// What each region takes of the unit's traffic now, where the plan has shares and that is seen; of several roads the most.

@@ -1,5 +1,6 @@
 //! What a scripted call does instead of behaving.
 
+use super::World;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::FailureKind;
 use std::sync::Arc;
@@ -63,5 +64,25 @@ impl Script {
         }
         self.by_effect.retain(|(_, times, _)| *times > 0);
         taken
+    }
+}
+
+/// Misbehaviour of calls.
+impl World {
+    /// The `call`-th apply, counted from 0 since the world began, does this instead. See [`World::calls`].
+    pub fn on_call(&self, call: usize, what: Misbehaviour) {
+        self.model().script.on_call(call, what);
+    }
+
+    /// The next apply does this instead.
+    pub fn on_next(&self, what: Misbehaviour) {
+        let mut model = self.model();
+        let next = model.calls;
+        model.script.on_call(next, what);
+    }
+
+    /// The next `times` applies of an effect that matches do this instead.
+    pub fn on_effect(&self, matches: impl Fn(&Effect) -> bool + Send + Sync + 'static, times: u32, what: Misbehaviour) {
+        self.model().script.on_effect(Arc::new(matches), times, what);
     }
 }

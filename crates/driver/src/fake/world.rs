@@ -134,25 +134,8 @@ impl World {
     }
 }
 
-/// Misbehaviour.
+/// What befalls it.
 impl World {
-    /// The `call`-th apply, counted from 0 since the world began, does this instead. See [`World::calls`].
-    pub fn on_call(&self, call: usize, what: Misbehaviour) {
-        self.model().script.on_call(call, what);
-    }
-
-    /// The next apply does this instead.
-    pub fn on_next(&self, what: Misbehaviour) {
-        let mut model = self.model();
-        let next = model.calls;
-        model.script.on_call(next, what);
-    }
-
-    /// The next `times` applies of an effect that matches do this instead.
-    pub fn on_effect(&self, matches: impl Fn(&Effect) -> bool + Send + Sync + 'static, times: u32, what: Misbehaviour) {
-        self.model().script.on_effect(Arc::new(matches), times, what);
-    }
-
     /// Looks at the target fail from now on, or see again.
     pub fn blind(&self, target: &Target, failure: Option<Failure>) {
         let mut model = self.model();
@@ -246,6 +229,11 @@ impl World {
             (copy.receive_lag, copy.replay_lag) = (receive, replay);
             model.replicate(&component.into());
         });
+    }
+
+    /// The name leads nobody anywhere: its authority was never told it, or comes up without what it was told.
+    pub fn forget_shares(&self, component: &str) {
+        self.change(|model| drop(model.shares.remove(&component.into())));
     }
 
     /// A client writes; its number is the acknowledgement.

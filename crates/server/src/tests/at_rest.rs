@@ -2,12 +2,15 @@
 
 use super::lab::Lab;
 use super::steering::begun;
+use super::wait::until;
 use crate::api::view::StatusView;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
+use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::placement::Verb;
 use pilotlight_core::plan::{DecisionMode, FailbackPlan, Guarantee, Plan, Shares, ShiftOrder};
+use pilotlight_driver::fake::Misbehaviour;
 use std::time::Duration;
 
 fn active(plan: &mut Plan) {
@@ -132,5 +135,39 @@ async fn a_writer_that_is_taken_up_again_where_it_was_leaves_every_region_its_sh
     moved(&lab, Verb::Failover, Some("east"), 2).await;
     lab.until("it is well where it was", |s| s.is_well("east")).await;
     assert_eq!(lab.world.shares("name"), shares(60, 40));
+    lab.no_rule_was_broken();
+}
+
+/// The guard remembers what it answered, across restarts too: a try that it knows would do nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_leads_nowhere_is_published_once_that_is_mended_and_again_when_it_was_lost() {
+    let mut lab = Lab::new();
+    let is_route = |e: &Effect| matches!(e, Effect::Route { .. });
+    let leads_to_the_writer = async |lab: &Lab| {
+        until("the name leads to the writer", async || match lab.world.shares("name") {
+            shares if shares == [("east".into(), 100)].into() => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    };
+    lab.world.forget_shares("name");
+    // As by a record that is not of the plan, until a person removes it.
+    lab.world.on_effect(is_route, 1, Misbehaviour::Fail(FailureKind::Rejected));
+    lab.start_controller();
+    lab.start_agent("east");
+    lab.start_agent("west");
+    leads_to_the_writer(&lab).await;
+    lab.until("all is well", |s| s.is_well("east")).await;
+    let led = || lab.world.journal().iter().filter(|applied| is_route(&applied.effect)).count();
+    assert_eq!(led(), 1);
+    // The authority comes up on an empty folder. No run has raised the epoch.
+    lab.world.forget_shares("name");
+    leads_to_the_writer(&lab).await;
+    assert_eq!(led(), 2);
+    lab.kill_controller();
+    lab.world.forget_shares("name");
+    lab.start_controller();
+    leads_to_the_writer(&lab).await;
+    assert_eq!(lab.runs().await, vec![]);
     lab.no_rule_was_broken();
 }
