@@ -98,6 +98,8 @@ struct Inner {
     writers: Mutex<BTreeMap<Target, SeenAsWriter>>,
     /// Held from the first write of a run until it is walked, so that no recovery takes it for one that never began.
     beginning: tokio::sync::Mutex<()>,
+    /// Runs whose start was reported as failed: they are never walked here, whatever was kept of them.
+    never_began: Mutex<BTreeSet<RunId>>,
     /// Runs that cannot be read, so that each is told of once: by recoveries, and by lists.
     left: Mutex<BTreeSet<RunId>>,
     left_out: Mutex<BTreeSet<RunId>>,
@@ -166,6 +168,7 @@ impl Engine {
             met: Mutex::default(),
             writers: Mutex::default(),
             beginning: tokio::sync::Mutex::default(),
+            never_began: Mutex::default(),
             left_out: Mutex::default(),
             left: Mutex::default(),
             stop: CancellationToken::new(),
@@ -306,10 +309,21 @@ impl Engine {
         Ok(run)
     }
 
-    /// The run never began, as far as its starter knows; whatever is kept of it must not hold its unit.
+    /// The run never began, as far as its starter knows; whatever is kept of it must not hold its unit. That it is none to
+    /// go on with is known before the start is over, so that no recovery comes first.
     fn let_go_later(&self, run: &RunId, unit: &Unit, before: Option<FailedOver>) {
-        let (inner, run, unit) = (Arc::clone(&self.0), run.clone(), unit.clone());
-        self.0.tasks.spawn(async move { inner.let_go_until_done(&run, &unit, &Over::NeverBegan(before)).await });
+        self.0.never_began().insert(run.clone());
+        let (engine, run, unit) = (self.clone(), run.clone(), unit.clone());
+        self.0.tasks.spawn(async move {
+            engine.0.let_go_until_done(&run, &unit, &Over::NeverBegan(before)).await;
+            // Its first record may have been kept: then it would be open until the next start of a controller, which closes it
+            // if this fails.
+            if !engine.0.stop.is_cancelled()
+                && let Err(error) = engine.close_orphans().await
+            {
+                tracing::warn!(%run, %error, "a run that never began could not be closed yet");
+            }
+        });
     }
 
     /// The second of the two writes.
@@ -400,6 +414,10 @@ impl Inner {
 
     fn ended(&self) -> MutexGuard<'_, BTreeMap<RunId, RunSummary>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn never_began(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
+        self.never_began.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn left_out(&self) -> MutexGuard<'_, BTreeSet<RunId>> {

@@ -27,7 +27,8 @@ impl Engine {
             let record = self.0.parts.units.claim(&record.unit).await.map_err(|e| not_done("claiming", &record, &e))?;
             self.0.parts.granter.knows(&record);
             let Some(run) = record.run.clone() else { continue };
-            if self.0.active().contains_key(&run) {
+            // One that never began is let go of by whoever failed to start it.
+            if self.0.active().contains_key(&run) || self.0.never_began().contains(&run) {
                 continue;
             }
             match self.take_up(&record, &run).await {

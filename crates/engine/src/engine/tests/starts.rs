@@ -2,6 +2,7 @@
 
 use super::scene::{SCENES, Scene, Stage};
 use crate::engine::{Behind, StartError};
+use crate::journal::{AppendError, Journal};
 use crate::storage::StorageError;
 use crate::store::{FailedOver, PutError, Store, UnitRecord, Units, UnitsError, Versioned};
 use async_trait::async_trait;
@@ -9,10 +10,11 @@ use pilotlight_core::behind::Lack;
 use pilotlight_core::candidate::{Admitted, Wish, mark};
 use pilotlight_core::id::{Epoch, RunId};
 use pilotlight_core::leader::Term;
-use pilotlight_core::run::{Cause, Condition, RunResult};
+use pilotlight_core::run::{Cause, Condition, Event, Record, RunResult, RunView};
 use pilotlight_core::runbook::Basis;
 use pilotlight_core::time::Wall;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A store that reports so many writes as failed; `true` is one that it keeps all the same.
@@ -166,5 +168,57 @@ async fn a_start_whose_write_is_kept_and_reported_as_failed_lets_its_unit_go() {
                 a_start_fails_and_the_next_one_goes_well(scene, fails, before).await;
             }
         }
+    }
+}
+
+/// A journal that keeps the first record it is given and reports it as failed; the store beside it takes no write then.
+struct Lying {
+    journal: Arc<dyn Journal>,
+    failing: Arc<Failing>,
+    lied: AtomicBool,
+}
+
+#[async_trait]
+impl Journal for Lying {
+    async fn append(&self, run: &RunId, first: u64, events: Vec<(Wall, Event)>) -> Result<(), AppendError> {
+        self.journal.append(run, first, events).await?;
+        if self.lied.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.failing.next.lock().unwrap().push_back(false);
+        Err(StorageError::Io { what: "appending".into(), why: "no answer came".into() }.into())
+    }
+    async fn read(&self, run: &RunId, from: u64, limit: usize) -> Result<Vec<Record>, StorageError> {
+        self.journal.read(run, from, limit).await
+    }
+    async fn heads(&self) -> Result<Vec<(RunId, u64)>, StorageError> {
+        self.journal.heads().await
+    }
+}
+
+/// Or it would be walked while its unit is let go of under it.
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_start_was_reported_as_failed_is_not_gone_on_with_before_its_unit_is_let_go() {
+    for scene in SCENES {
+        let mut stage = Stage::new(scene);
+        let failing = Arc::new(Failing { store: stage.store.clone(), next: Mutex::default() });
+        stage.store = failing.clone();
+        let lying = Lying { journal: stage.journal.clone(), failing, lied: AtomicBool::new(false) };
+        let (life, unit) = (stage.life_on(Arc::new(lying), Arc::new(stage.router())).await, stage.unit());
+        let runbook = stage.runbook_when_broken().await;
+        let refused = life.engine.start(runbook.clone(), Cause::default()).await;
+        assert!(matches!(refused, Err(StartError::Journal(_))), "{scene:?}: {refused:?}");
+        let never_began = life.engine.unit(&unit).await.unwrap().unwrap().run.expect("letting it go failed at first");
+        // What a leader with others beside it does every second.
+        assert_eq!(life.engine.continue_held().await.unwrap(), [], "{scene:?}");
+        life.is_free(&unit).await;
+        let is_over = |view: &RunView| matches!(view.condition, Condition::Ended { .. });
+        life.until(&never_began, "is closed", is_over).await;
+        assert_eq!(stage.world.calls(), 0, "{scene:?}: nothing was started");
+        let run = life.engine.start(runbook, Cause::default()).await.unwrap();
+        let view = life.settled(&run).await;
+        assert_eq!(view.condition, Condition::Ended { result: RunResult::Done }, "{scene:?}: {view:#?}");
+        stage.check_settled(&view, "after a start that failed");
+        life.kill().await;
     }
 }
