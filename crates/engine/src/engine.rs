@@ -124,17 +124,16 @@ struct Active {
 /// A unit taken for a run, or an attempt at it.
 struct Taken {
     run: RunId,
-    /// The failover before this run.
-    before: Option<FailedOver>,
     record: Result<UnitRecord, UnitsError>,
 }
 
 /// Why a unit is let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Over {
     /// The run has ended.
     Ended,
     /// It never began; the failover before it is the newest again.
-    NeverBegan(Option<FailedOver>),
+    NeverBegan,
 }
 
 /// Records that a slow subscriber may be behind before it loses some and has to read the journal.
@@ -282,13 +281,13 @@ impl Engine {
         if let Some(behind) = self.behind(&unit) {
             return Err(behind.into());
         }
-        let Taken { run, before, record } = self.take(&runbook, &unit, &cause).await?;
+        let Taken { run, record } = self.take(&runbook, &unit, &cause).await?;
         let record = match record {
             Ok(record) => record,
             Err(error) => {
                 // A write that was reported as failed may have been kept: then nobody else would ever let the unit go.
                 if let UnitsError::Storage(_) = &error {
-                    self.let_go_later(&run, &unit, before);
+                    self.let_go_later(&run, &unit);
                 }
                 return Err(error.into());
             }
@@ -300,7 +299,7 @@ impl Engine {
         let begun = match self.begin(&run, &first).await {
             Ok(state) => state,
             Err(error) => {
-                self.let_go_later(&run, &record.unit, before);
+                self.let_go_later(&run, &record.unit);
                 return Err(error);
             }
         };
@@ -311,11 +310,11 @@ impl Engine {
 
     /// The run never began, as far as its starter knows; whatever is kept of it must not hold its unit. That it is none to
     /// go on with is known before the start is over, so that no recovery comes first.
-    fn let_go_later(&self, run: &RunId, unit: &Unit, before: Option<FailedOver>) {
+    fn let_go_later(&self, run: &RunId, unit: &Unit) {
         self.0.never_began().insert(run.clone());
         let (engine, run, unit) = (self.clone(), run.clone(), unit.clone());
         self.0.tasks.spawn(async move {
-            engine.0.let_go_until_done(&run, &unit, &Over::NeverBegan(before)).await;
+            engine.0.let_go_until_done(&run, &unit, Over::NeverBegan).await;
             // Its first record may have been kept: then it would be open until the next start of a controller, which closes it
             // if this fails.
             if !engine.0.stop.is_cancelled()
@@ -352,7 +351,8 @@ impl Engine {
             // One that nobody asked for bars the next, whatever it is called.
             if verb == Verb::Failover || (verb == Verb::Switchover && cause.automatic) {
                 let (run, automatic) = (run.clone(), cause.automatic);
-                record.failed_over = Some(FailedOver { run, at, automatic, acknowledged_by: None });
+                let newest = FailedOver { run, at, automatic, acknowledged_by: None };
+                record.failed_over_before = record.failed_over.replace(newest);
             }
             Ok(())
         };
@@ -360,7 +360,7 @@ impl Engine {
         if let Ok(record) = &taken {
             self.0.parts.granter.knows(record);
         }
-        Ok(Taken { run, before: current.failed_over, record: taken })
+        Ok(Taken { run, record: taken })
     }
 
     /// Lets the run go in a task of its own; the one place where runs are spawned. The task ends with the run, when the
@@ -378,7 +378,7 @@ impl Engine {
         self.0.tasks.spawn(async move {
             let let_go = executor.drive(first).await;
             if let_go == LetGo::Ended {
-                inner.let_go_until_done(&run, &unit, &Over::Ended).await;
+                inner.let_go_until_done(&run, &unit, Over::Ended).await;
             }
             inner.forget(&run);
         });
@@ -438,16 +438,16 @@ impl Inner {
     }
 
     /// The last of the two writes at the end of a run.
-    async fn let_go(&self, run: &RunId, unit: &Unit, over: &Over) -> Result<(), UnitsError> {
+    async fn let_go(&self, run: &RunId, unit: &Unit, over: Over) -> Result<(), UnitsError> {
         let let_go = |record: &mut UnitRecord| {
-            if record.run.as_ref() == Some(run) {
-                record.run = None;
+            if record.run.as_ref() != Some(run) {
+                return Ok(());
             }
-            // A failover that nothing was done for must not bar the next one.
-            if let Over::NeverBegan(before) = over
-                && record.failed_over.as_ref().is_some_and(|f| f.run == *run)
-            {
-                record.failed_over.clone_from(before);
+            record.run = None;
+            let before = record.failed_over_before.take();
+            // A failover that nothing was done for must not bar the next one, nor end what bars it.
+            if over == Over::NeverBegan && record.failed_over.as_ref().is_some_and(|f| f.run == *run) {
+                record.failed_over = before;
             }
             Ok(())
         };
@@ -457,7 +457,7 @@ impl Inner {
     }
 
     /// Ends with the process at the latest: the next controller does what is left.
-    async fn let_go_until_done(&self, run: &RunId, unit: &Unit, over: &Over) {
+    async fn let_go_until_done(&self, run: &RunId, unit: &Unit, over: Over) {
         let let_go = async {
             while let Err(error) = self.let_go(run, unit, over).await {
                 tracing::error!(%run, %error, "the unit of a run that is over could not be let go yet");

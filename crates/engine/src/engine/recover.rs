@@ -105,8 +105,8 @@ impl Engine {
     async fn release(&self, record: &UnitRecord, run: &RunId) -> Result<(), StorageError> {
         tracing::info!(%run, unit = %record.unit, "a unit was held by a run that is over or never began; letting it go");
         let began = !self.0.parts.journal.read(run, 1, 1).await?.is_empty();
-        let over = if began { Over::Ended } else { Over::NeverBegan(None) };
-        self.0.let_go(run, &record.unit, &over).await.map_err(|error| not_done("letting go of", record, &error))
+        let over = if began { Over::Ended } else { Over::NeverBegan };
+        self.0.let_go(run, &record.unit, over).await.map_err(|error| not_done("letting go of", record, &error))
     }
 
     /// The first record was kept although its writer was told otherwise, and the unit was let go since. Nothing was done,

@@ -20,6 +20,7 @@ fn record(version: u64, writer: Option<&str>) -> UnitRecord {
         writer,
         run: None,
         failed_over: None,
+        failed_over_before: None,
         candidate: None,
         candidacy: 0,
         settled: false,

@@ -43,6 +43,9 @@ pub struct UnitRecord {
     /// The newest failover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_over: Option<FailedOver>,
+    /// The one before it, for as long as its run holds the unit: if that run turns out never to have begun, this is the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_over_before: Option<FailedOver>,
     /// Who may be promoted by itself: the writer waits for it. Only the writer's agent adds one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Admitted>,
@@ -128,6 +131,7 @@ impl Units {
             writer: Some(writer.clone()),
             run: None,
             failed_over: None,
+            failed_over_before: None,
             candidate: None,
             candidacy: 0,
             settled: false,

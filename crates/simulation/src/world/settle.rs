@@ -64,6 +64,7 @@ impl World {
             writer: Some(home.region()),
             run: None,
             failed_over: None,
+            failed_over_before: None,
             candidate: waits
                 .candidate
                 .as_ref()

@@ -3,9 +3,10 @@
 use super::scene::{SCENES, Scene, Stage};
 use crate::journal::{AppendError, Journal};
 use crate::storage::StorageError;
-use crate::store::{PutError, Store, Versioned};
+use crate::store::{FailedOver, PutError, Store, UnitRecord, Units, Versioned};
 use async_trait::async_trait;
 use pilotlight_core::id::RunId;
+use pilotlight_core::leader::Term;
 use pilotlight_core::run::{Cause, Condition, Event, Record, RunResult};
 use pilotlight_core::time::Wall;
 use pilotlight_driver::clock::Clock;
@@ -198,6 +199,13 @@ async fn killed_between_the_epoch_and_the_first_record_leaves_a_free_unit() {
     let stage = Stage::new(Scene::RegionLost);
     let mortal = Mortal::new(Arc::clone(&stage.journal), 0);
     let life = stage.life_on(mortal.clone(), Arc::new(stage.router())).await;
+    // One that ended badly and that nobody has acknowledged yet bars the next automatic one, whatever a person tried since.
+    let earlier = FailedOver { run: "failover-1".into(), at: Wall(1), automatic: true, acknowledged_by: None };
+    let barred = |record: &mut UnitRecord| {
+        record.failed_over = Some(earlier.clone());
+        Ok(())
+    };
+    Units::new(Arc::clone(&stage.store), Term(0)).change(&stage.unit(), barred).await.unwrap();
     stage.break_it();
     let starting = life.engine.clone();
     let runbook = stage.runbook().await;
@@ -210,9 +218,13 @@ async fn killed_between_the_epoch_and_the_first_record_leaves_a_free_unit() {
     assert_eq!(life.engine.recover().await.unwrap(), []);
     let unit = life.engine.unit(&stage.unit()).await.unwrap().unwrap();
     assert_eq!((unit.run, unit.epoch.0), (None, 2), "the epoch stays raised");
+    assert_eq!((unit.failed_over, unit.failed_over_before), (Some(earlier), None), "it bars the next one as before");
     let run = life.engine.start(again, Cause::default()).await.unwrap();
     let view = life.settled(&run).await;
     assert_eq!(view.epoch.0, 3);
+    life.is_free(&stage.unit()).await;
+    let unit = life.engine.unit(&stage.unit()).await.unwrap().unwrap();
+    assert_eq!((unit.failed_over.map(|f| f.run), unit.failed_over_before), (Some(run), None), "that one began");
     stage.check_settled(&view, "started again");
 }
 
