@@ -147,11 +147,11 @@ impl Engine {
     /// Reads the units and their run ids. Continues nothing yet: see [`Engine::recover`].
     pub async fn open(parts: EngineParts) -> Result<Self, StorageError> {
         let EngineParts { store, journal, driver, clock, granter, name, lead } = parts;
-        let longest = outstanding::at_start(store.as_ref(), granter.lease()).await?;
+        let longest = outstanding::at_start(store.as_ref(), granter.lease(), lead.is_contested()).await?;
         granter.waits_out(longest.longest);
         let units = Units::new(store.clone(), lead.term());
         let driver: Arc<dyn Driver> = Arc::new(LedDriver { inner: driver, lead: lead.clone() });
-        let journal: Arc<dyn Journal> = Arc::new(LedJournal { inner: journal, lead });
+        let journal: Arc<dyn Journal> = Arc::new(LedJournal { inner: journal, lead: lead.clone() });
         let mut ids: BTreeSet<RunId> = journal.heads().await?.into_iter().map(|(run, _)| run).collect();
         for record in units.all().await? {
             granter.knows(&record);
@@ -173,12 +173,12 @@ impl Engine {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));
-        engine.shorten_later(store, longest);
+        engine.shorten_later(store, longest, lead);
         Ok(engine)
     }
 
-    /// An earlier plan had a longer lease: the store is told when that is over.
-    fn shorten_later(&self, store: Arc<dyn Store>, longest: Outstanding) {
+    /// An earlier plan had a longer lease: the store is told when that is over, by nobody but who leads then.
+    fn shorten_later(&self, store: Arc<dyn Store>, longest: Outstanding, lead: Lead) {
         let (inner, planned) = (self.0.clone(), self.0.parts.granter.lease());
         if longest.longest <= planned {
             return;
@@ -186,7 +186,9 @@ impl Engine {
         self.0.tasks.spawn(async move {
             let shorten = async {
                 inner.parts.clock.sleep(granters_lease(longest.longest)).await;
-                while let Err(error) = outstanding::shorten(store.as_ref(), longest, planned).await {
+                while lead.is_valid()
+                    && let Err(error) = outstanding::shorten(store.as_ref(), longest, planned).await
+                {
                     tracing::warn!(%error, "the store could not be told that the longer lease is over");
                     inner.parts.clock.sleep(ASK_AGAIN).await;
                 }

@@ -29,18 +29,27 @@ pub(crate) struct Outstanding {
 }
 
 /// Before anything is granted. A store that says nothing yet is a new one, or was written when nothing was kept.
-pub(crate) async fn at_start(store: &dyn Store, planned: Duration) -> Result<Outstanding, StorageError> {
+///
+/// One of several controllers puts it also where nothing is to be changed: whoever led before it and waits out a longer lease
+/// finds another version then, and does not say that it is over while this one may grant it. The only controller of a store
+/// writes nothing for that, so that it starts on a full disk too.
+pub(crate) async fn at_start(
+    store: &dyn Store,
+    planned: Duration,
+    is_contested: bool,
+) -> Result<Outstanding, StorageError> {
     loop {
         let found = store.get(KEY).await?;
         let (longest, seen) = match &found {
             Some(found) => (read(found)?, Some(found.version)),
             None => (Duration::ZERO, None),
         };
-        if let Some(version) = seen.filter(|_| longest >= planned) {
+        if let Some(version) = seen.filter(|_| longest >= planned && !is_contested) {
             return Ok(Outstanding { longest, version });
         }
-        match store.put(KEY, write(planned), seen).await {
-            Ok(version) => return Ok(Outstanding { longest: planned, version }),
+        let longest = longest.max(planned);
+        match store.put(KEY, write(longest), seen).await {
+            Ok(version) => return Ok(Outstanding { longest, version }),
             Err(PutError::Changed { .. }) => {}
             Err(PutError::Storage(error)) => return Err(error),
         }

@@ -5,6 +5,7 @@ use super::witness::Witness;
 use crate::engine::{Control, Engine, EngineParts};
 use crate::granter::Granter;
 use crate::journal::{Journal, MemoryJournal};
+use crate::lead::Lead;
 use crate::router::Router;
 use crate::store::{MemoryStore, Store};
 use pilotlight_core::derive::{Consent, Derivation, derive};
@@ -234,6 +235,15 @@ impl Stage {
     }
 
     pub(super) async fn life_on(&self, journal: Arc<dyn Journal>, driver: Arc<dyn Driver>) -> Life {
+        self.life_led(journal, driver, Lead::alone()).await
+    }
+
+    /// One of several controllers, which leads.
+    pub(super) async fn life_of(&self, lead: Lead) -> Life {
+        self.life_led(Arc::clone(&self.journal), Arc::new(self.router()), lead).await
+    }
+
+    async fn life_led(&self, journal: Arc<dyn Journal>, driver: Arc<dyn Driver>, lead: Lead) -> Life {
         let clock = Arc::new(self.clock);
         let granter = Arc::new(Granter::new(clock.clone(), self.plan.policy.lease));
         let mut parts = EngineParts {
@@ -243,7 +253,7 @@ impl Stage {
             clock,
             granter: Arc::clone(&granter),
             name: "controller".into(),
-            lead: crate::lead::Lead::alone(),
+            lead,
         };
         parts.driver = Arc::new(self.witness.before(parts.driver, Arc::clone(&self.journal)));
         let engine = Engine::open(parts).await.unwrap();
