@@ -24,6 +24,7 @@ mod lag;
 mod look;
 mod lsn;
 mod marker;
+mod options;
 mod preflight;
 mod processes;
 mod programs;
@@ -135,6 +136,8 @@ pub struct PostgresDriver {
     heard: Mutex<Heard>,
     /// Which system its directory is noted to hold.
     noted: held::Noted,
+    /// Of which server it is kept how it was started.
+    kept: options::Kept,
     desk: Desk,
     room: room::Seen,
     reads: Reads,
@@ -178,6 +181,7 @@ impl PostgresDriver {
             write,
             heard,
             noted: held::Noted::default(),
+            kept: options::Kept::default(),
             desk,
             room: room::Seen::default(),
             reads: Reads::default(),

@@ -219,23 +219,6 @@ impl Directory {
         let written = later.filter(|(_, number, path)| page_address(path).ok() == Some(number * segment_bytes));
         written.map(|(_, number, _)| Lsn(number * segment_bytes)).collect()
     }
-
-    /// `-c config_file=...` of the last start: Debian keeps the configuration outside of the data directory.
-    pub(super) fn config_file(&self) -> Option<String> {
-        self.started_with("config_file")
-    }
-
-    /// What the command line of the last start says of a setting, which goes before every file. PostgreSQL takes `-c name=value`,
-    /// in one word or two, and `--name=value`, with either dash and in letters of any size; the last one counts.
-    pub(super) fn started_with(&self, name: &str) -> Option<String> {
-        let text = fs::read_to_string(self.path.join("postmaster.opts")).ok()?;
-        let said = |word: &str| {
-            let word = word.strip_prefix("--").or(word.strip_prefix("-c")).unwrap_or(word);
-            let (key, value) = word.split_once('=')?;
-            key.replace('-', "_").eq_ignore_ascii_case(name).then(|| value.to_owned())
-        };
-        text.split('"').filter_map(said).next_back()
-    }
 }
 
 /// Where the first page of a segment says that it belongs; the server writes numbers as its machine does.
@@ -300,27 +283,5 @@ mod tests {
         assert_eq!(segment("00000002.history", 16 << 20), None);
         let at: Lsn = "1/A000028".parse().unwrap();
         assert_eq!(segment_name(2, at, 16 << 20), "00000002000000010000000A");
-    }
-
-    #[test]
-    fn the_configuration_file_of_the_last_start_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::new(folder.path(), None);
-        assert_eq!(directory.config_file(), None);
-        let opts = "/usr/lib/postgresql/15/bin/postgres \"-D\" \"/d\" \"-c\" \"config_file=/etc/p/postgresql.conf\"\n";
-        fs::write(folder.path().join("postmaster.opts"), opts).unwrap();
-        assert_eq!(directory.config_file().as_deref(), Some("/etc/p/postgresql.conf"));
-    }
-
-    #[test]
-    fn a_setting_of_the_command_line_is_found_however_it_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::new(folder.path(), None);
-        let words = ["\"-c\" \"work_mem=8MB\"", "\"-cwork_mem=8MB\"", "\"--work-mem=8MB\"", "\"--Work_Mem=8MB\""];
-        for words in words.map(|words| format!("\"--work_mem=4MB\" {words}")) {
-            fs::write(folder.path().join("postmaster.opts"), format!("/b/postgres \"-D\" \"/d\" {words}\n")).unwrap();
-            assert_eq!(directory.started_with("work_mem").as_deref(), Some("8MB"), "{words}");
-            assert_eq!(directory.started_with("mem"), None, "{words}");
-        }
     }
 }

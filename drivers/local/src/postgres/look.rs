@@ -1,5 +1,5 @@
-//! One look at the server: what it is, how far it has come, how far it is behind. Changes nothing but the note which system
-//! was seen.
+//! One look at the server: what it is, how far it has come, how far it is behind. Changes nothing but the notes which system
+//! was seen and how it was started.
 //!
 //! What is true now comes first: a marker of a fence counts only while nothing runs.
 
@@ -216,6 +216,7 @@ impl PostgresDriver {
         mut facts: BTreeMap<String, String>,
     ) -> State {
         self.note_held(&answer.end.system).await;
+        self.note_options(directory, postmaster).await;
         let sentinel = if answer.has_sentinels { self.newest_sentinel().await } else { None };
         facts.insert("timeline".to_owned(), answer.end.timeline.to_string());
         let begun = self.begun(directory, postmaster, answer.end.timeline).await;

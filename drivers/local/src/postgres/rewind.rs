@@ -101,8 +101,8 @@ impl PostgresDriver {
             "--source-server".to_owned(),
             source,
         ];
-        if let Some(file) = directory.config_file() {
-            args.extend(["--config-file".to_owned(), file]);
+        if let Some(file) = self.options(directory).value("config_file") {
+            args.extend(["--config-file".to_owned(), file.to_owned()]);
         }
         let ended = self.programs.run(call, &args, work.left(), &work.stop).await;
         directory.arm().map_err(|e| Failure::unknown(format!("cannot make standby.signal: {e}")))?;
@@ -152,6 +152,7 @@ impl PostgresDriver {
         if aside.exists() && self.cut_rewind(directory).is_some() {
             return Ok(());
         }
+        self.keep_options(directory)?;
         let mut beside = aside.as_os_str().to_owned();
         beside.push(".new");
         let beside = Path::new(&beside);

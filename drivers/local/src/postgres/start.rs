@@ -110,10 +110,7 @@ impl PostgresDriver {
         self.is_whole(directory)?;
         let version = directory.version();
         let mut command = self.programs.command("postgres", version.as_deref(), directory.path())?;
-        command.env_remove("PGPASSWORD").arg("-D").arg(directory.path());
-        if let Some(file) = directory.config_file() {
-            command.arg("-c").arg(format!("config_file={file}"));
-        }
+        command.env_remove("PGPASSWORD").args(self.command_line(directory)?);
         let (log, from) = self.open_log()?;
         let errors =
             log.try_clone().map_err(|e| Failure::transient(format!("the server log cannot be opened: {e}")))?;

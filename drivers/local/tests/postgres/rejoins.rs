@@ -1,12 +1,15 @@
 //! A lost writer comes back: as it is, rewound, or built anew.
 
 use crate::pair::{Pair, component};
+use crate::starts::start_with;
 use nix::sys::signal::Signal;
 use pilotlight_core::effect::Effect;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{FailureKind, Severity};
 use pilotlight_core::plan::Rebuild;
 use pilotlight_driver::Driver;
+use pilotlight_local::postgres::{PostgresDriver, cluster};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -93,7 +96,7 @@ async fn a_writer_that_cannot_be_rewound_is_built_anew() {
 
 /// A driver of east with another `pg_rewind`, and what holds its programs. Not beside the data: programs may not be run
 /// from every place where files may be kept. `REAL` in the script stands for the real one.
-pub fn with_rewind(pair: &Pair, script: &str) -> (pilotlight_local::postgres::PostgresDriver, tempfile::TempDir) {
+pub fn with_rewind(pair: &Pair, script: &str) -> (PostgresDriver, tempfile::TempDir) {
     let postgres = std::fs::read_to_string(pair.data_dir("east").join("postmaster.opts")).unwrap();
     let bin = Path::new(postgres.split(' ').next().unwrap()).parent().unwrap().to_owned();
     let folder = tempfile::tempdir().unwrap();
@@ -258,8 +261,93 @@ async fn a_copy_is_not_built_where_the_plan_leaves_that_to_a_person() {
 async fn a_copy_of_another_system_is_left_alone() {
     let pair = Pair::bare().await;
     pair.start_writer().await;
-    pilotlight_local::postgres::cluster::init(&pair.new_server("west")).await.unwrap();
+    cluster::init(&pair.new_server("west")).await.unwrap();
     let failure = pair.rejoin("west", "east").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Rejected);
     assert!(failure.message.contains("another system"), "{failure}");
+}
+
+/// As distributions have it that keep the configuration elsewhere and name it at the start: the data directory has none.
+async fn configured_elsewhere() -> Pair {
+    let pair = Pair::started().await;
+    for region in ["west", "east"] {
+        let (data, folder) = (pair.data_dir(region), pair.root.path().join(region).join("etc"));
+        cluster::kill(data);
+        std::fs::create_dir(&folder).unwrap();
+        for name in ["postgresql.conf", "pilotlight.conf", "pg_hba.conf", "pg_ident.conf"] {
+            std::fs::rename(data.join(name), folder.join(name)).unwrap();
+        }
+        let config = folder.join("postgresql.conf");
+        let place = |name: &str| folder.join(name).display().to_string();
+        let places = format!("hba_file = '{}'\nident_file = '{}'\n", place("pg_hba.conf"), place("pg_ident.conf"));
+        std::fs::OpenOptions::new().append(true).open(&config).unwrap().write_all(places.as_bytes()).unwrap();
+        if region == "east" {
+            std::fs::remove_file(data.join("standby.signal")).unwrap();
+        }
+        start_with(&pair, region, &format!("-c config_file={} -c work_mem=5MB", config.display()));
+    }
+    pair.reaches("east", |role| *role == Role::Writer).await;
+    // Started again by the agent, which also reaps it: pg_rewind takes a dead server that nobody reaps for a living one.
+    cluster::kill(pair.data_dir("east"));
+    pair.resume("east").await.unwrap();
+    pair.streams("west").await;
+    pair
+}
+
+async fn assert_east_is_configured_elsewhere(pair: &Pair) {
+    assert!(!pair.data_dir("east").join("postgresql.conf").exists());
+    let east = pair.client("east").await.unwrap();
+    let row = east.query_one("SELECT current_setting('config_file'), current_setting('work_mem')", &[]).await.unwrap();
+    let config = pair.root.path().join("east/etc/postgresql.conf").display().to_string();
+    assert_eq!((row.get::<_, String>(0), row.get::<_, String>(1)), (config, "5MB".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_configuration_lies_elsewhere_is_rewound_and_comes_back_on_a_new_disk() {
+    let pair = configured_elsewhere().await;
+    lose_east_with_a_tail(&pair).await;
+    let rejoined = pair.rejoin("east", "west").await.unwrap();
+    let text = &rejoined.output().unwrap().text;
+    assert!(text.contains("rewound to"), "{text}");
+    assert_east_follows(&pair).await;
+    assert_east_is_configured_elsewhere(&pair).await;
+
+    // Its disk is lost: of how the server was started only the agent knows.
+    pair.fence("east").await.unwrap();
+    std::fs::remove_dir_all(pair.data_dir("east")).unwrap();
+    pair.capture(Some("mara")).await.unwrap();
+    let rejoined = pair.rejoin("east", "west").await.unwrap();
+    assert!(rejoined.output().unwrap().text.contains("built anew"), "{rejoined:?}");
+    pair.streams("east").await;
+    assert_east_is_configured_elsewhere(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_configuration_lies_elsewhere_is_built_anew() {
+    let pair = configured_elsewhere().await;
+    lose_east_with_a_tail(&pair).await;
+    let (driver, _folder) = with_rewind(&pair, "#!/bin/sh\nexit 1\n");
+    let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
+    let rejoined = driver.apply(&effect, &pair.context(Duration::from_secs(60))).await.unwrap();
+    assert!(rejoined.output().unwrap().text.contains("built anew"), "{rejoined:?}");
+    assert_east_follows(&pair).await;
+    assert_east_is_configured_elsewhere(&pair).await;
+}
+
+/// Nobody has told the agent where it lies, and the copy brings none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_copy_without_any_configuration_says_what_to_do() {
+    let pair = configured_elsewhere().await;
+    cluster::kill(pair.data_dir("west"));
+    std::fs::remove_dir_all(pair.data_dir("west")).unwrap();
+    std::fs::remove_dir_all(pair.state_dir("west")).unwrap();
+    let failure = pair.rejoin("west", "east").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected, "{failure:?}");
+    assert!(failure.message.contains("no postgresql.conf") && failure.hint.is_some(), "{failure:?}");
+    let config = pair.root.path().join("west/etc/postgresql.conf");
+    start_with(&pair, "west", &format!("-c config_file={}", config.display()));
+    pair.streams("west").await;
+    cluster::kill(pair.data_dir("west"));
+    pair.rejoin("west", "east").await.unwrap();
+    pair.streams("west").await;
 }

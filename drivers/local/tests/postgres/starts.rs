@@ -21,9 +21,7 @@ pub fn start_with(pair: &Pair, region: &str, options: &str) {
     use std::os::unix::process::CommandExt;
     // Where the first process of a container does not reap, a dead postmaster looks alive to PostgreSQL for ever.
     let _ = std::fs::remove_file(pair.data_dir(region).join("postmaster.pid"));
-    let bin = std::fs::read_to_string(pair.data_dir(region).join("postmaster.opts")).unwrap();
-    let postgres = PathBuf::from(bin.split(' ').next().unwrap());
-    let mut command = Command::new(postgres.with_file_name("pg_ctl"));
+    let mut command = Command::new(cluster::bin_dir().unwrap().join("pg_ctl"));
     let log = pair.root.path().join(region).join("data/foreign.log");
     command
         .arg("-D")
@@ -217,4 +215,20 @@ async fn a_missing_program_and_a_busy_port_end_in_one_clear_message() {
     assert!(pair.data_dir("east").join("standby.signal").exists(), "armed although it did not start");
     drop(taken);
     pair.resume("east").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_place_keeps_the_command_line_but_not_what_undoes_that_a_writer_waits() {
+    let pair = Pair::bare().await;
+    pair.start_writer().await;
+    cluster::kill(pair.data_dir("east"));
+    std::fs::remove_file(pair.data_dir("east").join("standby.signal")).unwrap();
+    start_with(&pair, "east", "-c work_mem=5MB --synchronous-commit=off");
+    pair.reaches("east", |role| *role == Role::Writer).await;
+    pair.hit("east", Signal::SIGKILL);
+    pair.reaches("east", |role| matches!(role, Role::Down { was_writer: true, .. })).await;
+    pair.resume("east").await.unwrap();
+    let sql = "SELECT current_setting('work_mem'), current_setting('synchronous_commit')";
+    let row = pair.client("east").await.unwrap().query_one(sql, &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1)), ("5MB", "on"));
 }

@@ -32,7 +32,8 @@ impl PostgresDriver {
         let pair = |row| Some((column(row, "name")?.to_owned(), column(row, "who")?.to_owned()));
         let mut seen: Troubles = rows.iter().filter_map(pair).collect();
         // No view of ours has it: these sessions have set the value for themselves.
-        let started = self.directory().started_with("synchronous_commit");
+        let started = self.directory().options();
+        let started = started.as_ref().and_then(|options| options.value("synchronous_commit"));
         seen.extend(started.map(|value| ("started".to_owned(), value.to_lowercase())));
         troubles(here, &seen)
     }
