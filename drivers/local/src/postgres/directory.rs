@@ -169,7 +169,7 @@ impl Directory {
         let ours = |line: &str| line.split_once('=').is_some_and(|(k, _)| settings.iter().any(|(n, _)| *n == k.trim()));
         let mut text: String = old.lines().filter(|l| !ours(l)).map(|l| format!("{l}\n")).collect();
         for (name, value) in settings {
-            text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
+            text.push_str(&format!("{name} = {}\n", quote(value)));
         }
         if text == old { Ok(()) } else { durable::write(&path, text.as_bytes(), self.owner) }
     }
@@ -245,11 +245,22 @@ pub(super) fn segment_name(timeline: u32, at: Lsn, segment_bytes: u64) -> String
     format!("{timeline:08X}{:08X}{:08X}", number / per_id.max(1), number % per_id.max(1))
 }
 
+/// A value as the server reads it in a file, where a backslash is an escape too: without that, what libpq quotes in a
+/// `primary_conninfo` would end the value, or lose its backslashes.
+fn quote(value: &str) -> String {
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// The other way.
 fn unquote(value: &str) -> String {
-    match value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) {
-        Some(inner) => inner.replace("''", "'"),
-        None => value.to_owned(),
+    let Some(inner) = value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) else { return value.to_owned() };
+    let mut chars = inner.chars();
+    let mut plain = String::new();
+    while let Some(c) = chars.next() {
+        // What stands behind either of them is meant as it is.
+        plain.extend(if matches!(c, '\\' | '\'') { chars.next() } else { Some(c) });
     }
+    plain
 }
 
 #[cfg(test)]
@@ -275,6 +286,19 @@ mod tests {
         assert_eq!(directory.setting("work_mem").as_deref(), Some("8MB"));
         assert_eq!(directory.setting("port").as_deref(), Some("2"));
         assert_eq!(directory.setting("primary_conninfo").as_deref(), Some("host='a' user='it''s'"));
+    }
+
+    #[test]
+    fn a_value_in_which_something_is_escaped_is_read_as_it_was_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::new(folder.path(), None);
+        let info = r"host='a' password='p\'w\\x'";
+        directory.set(&[("primary_conninfo", info.to_owned())]).unwrap();
+        let text = fs::read_to_string(folder.path().join("postgresql.auto.conf")).unwrap();
+        assert_eq!(text, concat!(r"primary_conninfo = 'host=''a'' password=''p\\''w\\\\x'''", "\n"));
+        assert_eq!(directory.setting("primary_conninfo").as_deref(), Some(info));
+        fs::write(folder.path().join("postgresql.auto.conf"), r"primary_conninfo = 'user=it\'s'").unwrap();
+        assert_eq!(directory.setting("primary_conninfo").as_deref(), Some("user=it's"), "as a person may write it");
     }
 
     #[test]

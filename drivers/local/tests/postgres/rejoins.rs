@@ -8,10 +8,12 @@ use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::{FailureKind, Severity};
 use pilotlight_core::plan::Rebuild;
 use pilotlight_driver::Driver;
-use pilotlight_local::postgres::{PostgresDriver, cluster};
+use pilotlight_driver::clock::SystemClock;
+use pilotlight_local::postgres::{Confirmed, PostgresDriver, PostgresParts, cluster};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// East acknowledges a payment that never reaches west, and dies; west takes over.
@@ -350,4 +352,28 @@ async fn a_first_copy_without_any_configuration_says_what_to_do() {
     cluster::kill(pair.data_dir("west"));
     pair.rejoin("west", "east").await.unwrap();
     pair.streams("west").await;
+}
+
+/// What is quoted for libpq is quoted once more for the server's file, where a backslash is an escape as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_with_a_quote_and_a_backslash_follows_too() {
+    let pair = Pair::started().await;
+    let east = pair.client("east").await.unwrap();
+    east.batch_execute(r"CREATE ROLE odd SUPERUSER LOGIN PASSWORD 'p''w\x'").await.unwrap();
+    lose_east_with_a_tail(&pair).await;
+    let mut plan = pair.plan.clone();
+    plan.user = "odd".to_owned();
+    let driver = PostgresDriver::new(PostgresParts {
+        component: component(),
+        region: "east".into(),
+        plan,
+        state_dir: pair.state_dir("east"),
+        password: Some(r"p'w\x".to_owned()),
+        passphrase: None,
+        confirmed: Confirmed::default(),
+        clock: Arc::new(SystemClock),
+    });
+    let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
+    driver.unwrap().apply(&effect, &pair.context(Duration::from_secs(60))).await.unwrap();
+    assert_east_follows(&pair).await;
 }
