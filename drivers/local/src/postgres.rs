@@ -12,6 +12,7 @@
 
 pub mod cluster;
 mod compared;
+mod configuration;
 mod control;
 mod directory;
 mod durable;

@@ -6,8 +6,8 @@
 use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The account that a file is to belong to; `None` leaves it to whoever writes.
@@ -38,15 +38,41 @@ fn fresh(path: &Path) -> io::Result<File> {
 
 /// Copies a file, blocks shared where the file system can; not durable. What is a link, or no file, is refused.
 pub(super) fn copy(from: &Path, to: &Path, owner: Owner) -> io::Result<()> {
-    // Without waiting: a pipe would never be opened.
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let mut source = OpenOptions::new().read(true).custom_flags(flags).open(from)?;
-    if !source.metadata()?.is_file() {
-        return Err(io::Error::other(format!("{} is no file", from.display())));
-    }
+    let mut source = open(from)?;
     let mut target = fresh(to)?;
     io::copy(&mut source, &mut target)?;
     give_open(&target, owner)
+}
+
+/// Reads a file. What is a link, or no file, is refused.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(path)?.read_to_end(&mut content).map(|_| content)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // Without waiting: a pipe would never be opened.
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other(format!("{} is no file", path.display()))),
+    }
+}
+
+/// Makes a folder that only the account may enter.
+pub(super) fn folder(path: &Path, owner: Owner) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(path)?;
+    give(path, owner)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Puts a link in the place of a file.
+pub(super) fn link(leads: &Path, path: &Path, owner: Owner) -> io::Result<()> {
+    remove(path)?;
+    std::os::unix::fs::symlink(leads, path)?;
+    give(path, owner)?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 fn give_open(file: &File, owner: Owner) -> io::Result<()> {
@@ -62,7 +88,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Hands a folder that was just made to the account; of a link, the link itself.
+/// Hands a folder or a link that was just made to the account; of a link, the link itself.
 pub(super) fn give(path: &Path, owner: Owner) -> io::Result<()> {
     owner.map_or(Ok(()), |(uid, gid)| std::os::unix::fs::lchown(path, Some(uid.as_raw()), Some(gid.as_raw())))
 }

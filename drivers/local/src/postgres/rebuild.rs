@@ -57,7 +57,7 @@ impl PostgresDriver {
 
         self.stop_for_rejoin(work).await?;
         if self.database_in(&directory)? {
-            self.put_config_aside(&directory)?;
+            self.put_config_aside(&directory, work).await?;
         }
         let copy = Directory::new(&new, directory.owner());
         if !self.put_config_back(&copy)? {

@@ -3,23 +3,19 @@
 //! What the copy holds after the fork was perhaps acknowledged and exists nowhere else: nothing is rewound before it is
 //! safe in a rescue bundle, which is the business of `rescue`.
 //!
-//! `pg_rewind` copies every file of the upstream, its configuration included; the copy's own is put aside before and put
-//! back after, from disk, so that a crash in the middle loses nothing.
+//! `pg_rewind` copies every file of the upstream, its configuration included; the copy's own is kept meanwhile, which is the
+//! business of `configuration`.
 
 use super::PostgresDriver;
 use super::directory::Directory;
-use super::durable;
 use super::lsn::Lsn;
 use super::processes;
 use super::programs::Call;
-use super::rebuild::remove_tree;
 use super::upstream::{Upstream, quote, way_to};
 use super::work::Work;
 use nix::sys::signal::Signal;
 use pilotlight_core::id::Region;
 use pilotlight_core::outcome::{Failure, FailureKind};
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,7 +41,7 @@ impl PostgresDriver {
         if let Some(why) = cannot.or(hole) {
             return Ok(format!("{kept}\n{}", self.build(upstream, theirs, why, work).await?));
         }
-        self.put_config_aside(&directory)?;
+        self.put_config_aside(&directory, work).await?;
         let rewound = self.run_rewind(&directory, upstream, &bundle, work).await;
         let why = match rewound {
             Ok(output) => match directory.fresh_copy_start() {
@@ -140,77 +136,4 @@ impl PostgresDriver {
         path.push(format!(".{what}"));
         PathBuf::from(path)
     }
-
-    fn config_aside(&self) -> PathBuf {
-        self.state_dir.join(format!("config-{}", self.component))
-    }
-
-    /// Copies the directory's own configuration aside, unless a rewind that did so was cut short: then the directory's is
-    /// perhaps the upstream's.
-    pub(super) fn put_config_aside(&self, directory: &Directory) -> Result<(), Failure> {
-        let aside = self.config_aside();
-        if aside.exists() && self.cut_rewind(directory).is_some() {
-            return Ok(());
-        }
-        self.keep_options(directory)?;
-        let mut beside = aside.as_os_str().to_owned();
-        beside.push(".new");
-        let beside = Path::new(&beside);
-        let copy = || {
-            remove_tree(beside)?;
-            fs::create_dir_all(beside)?;
-            for file in config_files(directory.path())? {
-                copy_to(&file, beside)?;
-            }
-            remove_tree(&aside)?;
-            fs::rename(beside, &aside)?;
-            durable::sync_folder(&self.state_dir)
-        };
-        copy().map_err(|e: io::Error| {
-            Failure::transient(format!("the configuration cannot be put aside in {}: {e}", aside.display()))
-        })
-    }
-
-    /// Puts it back; without any put aside there is nothing to do. Answers whether there was.
-    pub(super) fn put_config_back(&self, directory: &Directory) -> Result<bool, Failure> {
-        let aside = self.config_aside();
-        if !aside.exists() {
-            return Ok(false);
-        }
-        let restore = || {
-            for file in config_files(&aside)? {
-                let name = file.file_name().ok_or_else(|| io::Error::other("a file without a name"))?;
-                durable::write(&directory.path().join(name), &fs::read(&file)?, directory.owner())?;
-            }
-            Ok(true)
-        };
-        restore().map_err(|e: io::Error| {
-            Failure::unknown(format!("the configuration in {} cannot be put back: {e}", aside.display()))
-        })
-    }
-
-    /// Removes it when the copy is whole and no rewind is noted any more: half of it must never be taken for all of it.
-    pub(super) fn drop_config_aside(&self) {
-        let aside = self.config_aside();
-        if let Err(error) = remove_tree(&aside) {
-            tracing::warn!(path = %aside.display(), %error, "the configuration put aside cannot be removed");
-        }
-    }
-}
-
-fn config_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
-    Ok(paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == "conf") && is_file(p)).collect())
-}
-
-/// A link is not: it leads where the database's account wants.
-fn is_file(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|about| about.is_file())
-}
-
-fn copy_to(file: &Path, folder: &Path) -> io::Result<()> {
-    let name = file.file_name().ok_or_else(|| io::Error::other("a file without a name"))?;
-    let target = folder.join(name);
-    durable::copy(file, &target, None)?;
-    fs::File::open(&target)?.sync_all()
 }

@@ -1,14 +1,16 @@
 //! TLS between the regions' servers: all that goes from one to the other is wrapped, and only to who is meant.
 
 use crate::pair::{Pair, component, eventually};
-use crate::rejoins::{assert_east_follows, lose_east_with_a_tail};
+use crate::rejoins::{assert_east_follows, lose_east_with_a_tail, with_rewind};
 use crate::rows::{apply, captured, fail_over, run};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::{Outcome, Severity};
 use pilotlight_core::plan::{Guarantee, PostgresPlan, PostgresTls};
 use pilotlight_driver::Driver;
 use pilotlight_lab::certificates;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// The plan trusts an authority of its own, which made one certificate for both servers.
 fn wrapped(plan: &mut PostgresPlan, root: &Path) {
@@ -165,4 +167,61 @@ async fn a_certificate_that_ended_is_told_with_its_place() {
     certificates::put_ended(&shown).unwrap();
     let server = told(&pair.plan).await;
     assert!(server.len() == 1 && server[0].contains("the server's certificate"), "{server:?}");
+}
+
+/// Files of a region's own in its data directory: certificate, key, a folder of configuration. What they are is the same for both
+/// regions, for the plan trusts one authority; whose they are stands at their end.
+async fn with_files_of_its_own(pair: &Pair, region: &str, work_mem: &str) {
+    let (data, tls) = (pair.data_dir(region), pair.root.path().join("tls"));
+    let owner = std::fs::metadata(data).unwrap();
+    let give = |path: &Path| std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    for folder in ["tls", "conf.d"].map(|name| data.join(name)) {
+        std::fs::create_dir(&folder).unwrap();
+        give(&folder);
+    }
+    for (from, to) in [("server.pem", "server.crt"), ("server.key", "tls/its.key")] {
+        // Copied with its mode: a key that others may read is refused.
+        std::fs::copy(tls.join(from), data.join(to)).unwrap();
+        let text = std::fs::read_to_string(tls.join(from)).unwrap();
+        std::fs::write(data.join(to), format!("{text}# {region}\n")).unwrap();
+        give(&data.join(to));
+    }
+    let own = data.join(format!("conf.d/{region}.conf"));
+    std::fs::write(&own, format!("work_mem = '{work_mem}'\n")).unwrap();
+    give(&own);
+    let settings = data.join("pilotlight.conf");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let ours = "ssl_cert_file = 'server.crt'\nssl_key_file = 'tls/its.key'\ninclude_dir 'conf.d'\n";
+    std::fs::write(&settings, text + ours).unwrap();
+    run(pair, region, "SELECT pg_reload_conf()").await;
+}
+
+async fn assert_east_has_files_of_its_own(pair: &Pair) {
+    let data = pair.data_dir("east");
+    for name in ["server.crt", "tls/its.key"] {
+        let text = std::fs::read_to_string(data.join(name)).unwrap();
+        assert!(text.ends_with("# east\n"), "{name}: {text}");
+    }
+    let own: Vec<_> = std::fs::read_dir(data.join("conf.d")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(own, ["east.conf"]);
+    let sql = "SELECT current_setting('work_mem'), current_setting('ssl')";
+    let row = pair.client("east").await.unwrap().query_one(sql, &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1)), ("5MB", "on"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_and_a_folder_of_configuration_are_its_own_after_a_rewind_and_after_a_rebuild() {
+    for script in ["#!/bin/sh\nexec REAL \"$@\"\n", "#!/bin/sh\nexit 1\n"] {
+        let pair = started().await;
+        with_files_of_its_own(&pair, "east", "5MB").await;
+        with_files_of_its_own(&pair, "west", "7MB").await;
+        lose_east_with_a_tail(&pair).await;
+        let (driver, _folder) = with_rewind(&pair, script);
+        let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
+        let rejoined = driver.apply(&effect, &pair.context(Duration::from_secs(60))).await.unwrap();
+        let text = &rejoined.output().unwrap().text;
+        assert!(text.contains(if script.contains("REAL") { "rewound to" } else { "built anew" }), "{text}");
+        assert_east_follows(&pair).await;
+        assert_east_has_files_of_its_own(&pair).await;
+    }
 }
