@@ -11,7 +11,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// What is to be made may have to wait for long transactions of users.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Looks after it until shutdown: on the writer under a valid lease, and on a standby, which must hold nothing back.
+/// Looks after it until shutdown: on the writer, and on a standby, which must hold nothing back. No lease is asked for: what is
+/// moved on or dropped decides nothing, and a writer that goes on without one, with every controller away, fills its disk else.
 pub(crate) async fn run(agent: &Agent, target: &Target) {
     let mut complained = false;
     loop {
@@ -21,12 +22,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target) {
             () = agent.clock.sleep(EVERY) => {}
         }
         let Some(now) = agent.picture.situation(target) else { continue };
-        let concerned = match now.state.role {
-            Some(Role::Writer) => agent.leases.is_valid(&now.unit),
-            Some(Role::Standby { .. }) => true,
-            _ => false,
-        };
-        if !concerned {
+        if !matches!(now.state.role, Some(Role::Writer | Role::Standby { .. })) {
             continue;
         }
         let effect = Effect::KeepRescue { component: target.component.clone(), region: agent.region.clone() };

@@ -62,6 +62,8 @@ pub(super) struct Given {
     pub(super) orders: crate::Orders,
     /// What its driver says that a fence of the database is worth.
     pub(super) fence: FenceAssurance,
+    /// Writes of the database end with the lease by themselves: its writer goes on without one.
+    pub(super) confirms: bool,
     pub(super) tokens: crate::Tokens,
     pub(super) bounds: crate::Bounds,
 }
@@ -69,7 +71,7 @@ pub(super) struct Given {
 impl Default for Given {
     fn default() -> Self {
         let (orders, fence, tokens) = (crate::Orders::default(), FenceAssurance::Proven, super::door::tokens());
-        Self { orders, fence, tokens, bounds: crate::Bounds::default() }
+        Self { orders, fence, confirms: false, tokens, bounds: crate::Bounds::default() }
     }
 }
 
@@ -159,7 +161,7 @@ impl Lab {
     pub(super) fn start_agent_of(&mut self, region: &str, token: &str) {
         let (folder, world) = (self.folder.path().join(region), self.world.clone());
         let (plan, client, region_id) = (Arc::new(self.plan.clone()), self.client_of_agents(), Region::from(region));
-        let (controllers, token) = (self.controllers.clone(), token.to_owned());
+        let (controllers, token, confirms) = (self.controllers.clone(), token.to_owned(), self.given.confirms);
         let gates = BTreeMap::from([(Component::from("database"), self.gates.clone())]);
         let process = Process::start(|shutdown| async move {
             let opened = || std::future::ready(local(&world, &plan, &region_id, &folder).map_err(|e| e.to_string()));
@@ -167,7 +169,7 @@ impl Lab {
             let parts = AgentParts {
                 gates,
                 region: region_id,
-                descriptors: descriptors(&plan),
+                descriptors: descriptors(&plan, confirms),
                 plan,
                 driver: Arc::new(router),
                 ledger,
@@ -354,7 +356,8 @@ async fn read<A: DeserializeOwned>(response: reqwest::Response) -> Result<A, (u1
     Err((status.as_u16(), serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))))
 }
 
-fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {
+fn descriptors(plan: &Plan, confirms: bool) -> BTreeMap<Component, Descriptor> {
+    use Capability::{Confirmed, Fence, Replicated, Rescue, Sentinel};
     let of = |capabilities: &[Capability]| Descriptor {
         capabilities: capabilities.iter().copied().collect(),
         guard: Guard::Enforced,
@@ -365,7 +368,8 @@ fn descriptors(plan: &Plan) -> BTreeMap<Component, Descriptor> {
         pace: Pace::Seconds,
     };
     let describe = |name: &Component| match name.as_str() {
-        "database" => of(&[Capability::Replicated, Capability::Fence, Capability::Sentinel, Capability::Rescue]),
+        "database" if confirms => of(&[Replicated, Fence, Sentinel, Rescue, Confirmed]),
+        "database" => of(&[Replicated, Fence, Sentinel, Rescue]),
         "payments" => of(&[Capability::Capacity]),
         "name" => Descriptor { needs_agent: false, ..of(&[Capability::Traffic]) },
         "people" => Descriptor { needs_agent: false, ..of(&[Capability::Message]) },
@@ -430,7 +434,7 @@ pub(super) fn assemble(world: World, plan: Plan, folder: PathBuf, shelf: Shelf) 
 async fn parts(world: &World, plan: &Plan, folder: &Path, shelf: Shelf, lead: Lead) -> Result<ServerParts, ServeError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let hub = Hub::new(clock.clone(), &plan.regions, plan.policy.renew, plan.policy.lease);
-    let mut descriptors = descriptors(plan);
+    let mut descriptors = descriptors(plan, shelf.given.confirms);
     if let Some(database) = descriptors.get_mut(&Component::from("database")) {
         database.fence_assurance = shelf.given.fence;
     }

@@ -1,11 +1,14 @@
 //! What a returned writer had acknowledged and never sent is applied by a run, which stands in the journal.
 
-use super::lab::Lab;
+use super::lab::{LEASE, Lab};
+use super::wait::until;
 use crate::api::view::{RescueReply, RescueRequest, RescueView};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::placement::Verb;
+use pilotlight_core::plan::Kind;
 use pilotlight_core::run::{Condition, RunResult, StepStatus};
+use pilotlight_driver::clock::{Clock, SystemClock};
 use pilotlight_driver::fake::Misbehaviour;
 
 /// West has the writer and lacks something that east had acknowledged; answers the bundle that keeps it.
@@ -76,4 +79,33 @@ async fn a_comparison_that_fails_is_not_told_as_a_controller_that_is_away() {
         let (status, refused) = failed;
         assert_eq!((status, refused.code.as_str()), (expected, "PL-0606"), "{refused:?}");
     }
+}
+
+/// Its log would grow without bound else: the slot is moved on and dropped by nobody but its agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_goes_on_without_a_lease_is_kept_ready_all_the_same() {
+    let mut lab = Lab::new();
+    lab.given.confirms = true;
+    let database = lab.plan.components.get_mut(&"database".into()).unwrap();
+    let Kind::Postgres(postgres) = &mut database.kind else { panic!("{database:?}") };
+    postgres.rescue.rows = true;
+    lab.start_controller();
+    lab.start_agent("east");
+    lab.start_agent("west");
+    lab.until("east waits for west", |s| s.is_well("east") && s.units[0].candidate.is_some()).await;
+    lab.kill_controller();
+    let kept = || {
+        let east = |e: &Effect| matches!(e, Effect::KeepRescue { region, .. } if *region == "east".into());
+        lab.world.journal().iter().filter(|applied| east(&applied.effect)).count()
+    };
+    let began = SystemClock.mono();
+    until("the lease is over for long", async || {
+        assert_eq!(lab.world.writers("database"), ["east".into()]);
+        let passed = SystemClock.mono().since(began);
+        if passed > LEASE * 2 { Ok(()) } else { Err(format!("{passed:?}")) }
+    })
+    .await;
+    let before = kept();
+    until("it is kept ready", async || if kept() > before { Ok(()) } else { Err(format!("{before} times")) }).await;
+    lab.no_rule_was_broken();
 }
