@@ -1,5 +1,6 @@
 //! The gate process as seen by its agent: found by its socket, started when there is none, replaced when it is frozen.
 
+use super::super::durable;
 use super::GateParts;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -142,7 +143,8 @@ fn connect(folder: &Path, socket: &str) -> io::Result<BufReader<UnixStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// The name of the folder's gate, made once: a server that waits for it still does after a restart of the agent.
+/// The name of the folder's gate, made once: a server that waits for it still does after a restart of the agent, or of the
+/// machine.
 pub(super) fn name(folder: &Path) -> io::Result<String> {
     let file = folder.join("gate-name");
     match std::fs::read_to_string(&file) {
@@ -152,8 +154,6 @@ pub(super) fn name(folder: &Path) -> io::Result<String> {
         Err(e) => return Err(e),
     }
     let name = format!("pl_gate_{:012x}", RandomState::new().hash_one(file.as_os_str()) & 0xffff_ffff_ffff);
-    let aside = folder.join("gate-name.tmp");
-    std::fs::write(&aside, &name)?;
-    std::fs::rename(&aside, &file)?;
+    durable::write(&file, name.as_bytes(), None)?;
     Ok(name)
 }
