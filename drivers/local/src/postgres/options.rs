@@ -19,7 +19,7 @@ use std::time::Duration;
 /// A look does not wait longer for either disk; it is kept all the same when that of the agent's folder goes on.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Left out of the agent's own starts: `-D` says where the data are; the others it decides in files, or undo that writers wait.
+/// Left out of the agent's own starts: it says itself where the data are; the others it decides in files, or undo that writers wait.
 const DECIDED: [&str; 7] = [
     "data_directory",
     "primary_conninfo",
@@ -29,6 +29,9 @@ const DECIDED: [&str; 7] = [
     "wal_receiver_timeout",
     "wal_retrieve_retry_interval",
 ];
+
+/// The file in which the configuration begins.
+const MAIN: &str = "postgresql.conf";
 
 /// The words behind the program's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,18 +54,40 @@ impl Options {
             .next_back()
     }
 
+    /// The folder of the configuration, where `-D` names one that is not that of the data: the configuration says where they are.
+    fn folder(&self) -> Option<&Path> {
+        let mut pairs = self.pairs().into_iter().rev();
+        let last = pairs.find_map(|(word, value)| word.strip_prefix("-D").map(|joined| value.unwrap_or(joined)))?;
+        let last = Path::new(last);
+        let apart = last.is_absolute() && last.join(MAIN).exists() && !last.join("PG_VERSION").exists();
+        apart.then_some(last)
+    }
+
+    /// The file of the configuration, where it is told.
+    pub(super) fn config_file(&self) -> Option<PathBuf> {
+        self.value("config_file").map(PathBuf::from).or_else(|| Some(self.folder()?.join(MAIN)))
+    }
+
     /// The words for a start of our own, but for where the data are.
     fn again(&self) -> Vec<String> {
-        let mut words = self.0.iter();
         let mut again = Vec::new();
-        while let Some(word) = words.next() {
-            let value = if word == "-D" || word == "-c" { words.next() } else { None };
+        for (word, value) in self.pairs() {
             let decided = setting(value.unwrap_or(word)).is_some_and(|(name, _)| DECIDED.contains(&name.as_str()));
             if !decided && !word.starts_with("-D") {
-                again.extend([word].into_iter().chain(value).cloned());
+                again.extend([word].into_iter().chain(value).map(str::to_owned));
             }
         }
         again
+    }
+
+    /// The words, with those that belong to the one before.
+    fn pairs(&self) -> Vec<(&str, Option<&str>)> {
+        let mut words = self.0.iter().map(String::as_str);
+        let mut pairs = Vec::new();
+        while let Some(word) = words.next() {
+            pairs.push((word, if word == "-D" || word == "-c" { words.next() } else { None }));
+        }
+        pairs
     }
 }
 
@@ -112,13 +137,17 @@ impl PostgresDriver {
     /// The words of a start of our own; refused where no configuration is known.
     pub(super) fn command_line(&self, directory: &Directory) -> Result<Vec<String>, Failure> {
         let (options, path) = (self.options(directory), directory.path());
-        if options.value("config_file").is_none() && !path.join("postgresql.conf").exists() {
-            let message = format!("there is no postgresql.conf in {}, and nobody has told of another", path.display());
+        if options.config_file().is_none() && !path.join(MAIN).exists() {
+            let message = format!("there is no {MAIN} in {}, and nobody has told of another", path.display());
             return Err(Failure::rejected(message).hint(
                 "where it lies elsewhere, start the server there once as its distribution does: the agent keeps how that was done",
             ));
         }
-        let mut words = vec!["-D".to_owned(), path.display().to_string()];
+        let data = path.display();
+        let mut words = match options.folder() {
+            Some(folder) => vec!["-D".to_owned(), folder.display().to_string(), format!("-cdata_directory={data}")],
+            None => vec!["-D".to_owned(), data.to_string()],
+        };
         words.extend(options.again());
         Ok(words)
     }
@@ -170,6 +199,20 @@ mod tests {
         assert_eq!(Options::read("/usr/bin/postgres\n"), Options::default());
         let options = options("\"-c\" \"config_file=/etc/p/postgresql.conf\"");
         assert_eq!(options.value("config_file"), Some("/etc/p/postgresql.conf"));
+    }
+
+    #[test]
+    fn a_folder_is_that_of_the_configuration_where_it_holds_one_and_no_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let told = |words: String| options(&words).folder().map(Path::to_owned);
+        let words = [format!("\"-D\" \"{}\"", path.display()), format!("\"-D{}\"", path.display())];
+        assert_eq!(words.clone().map(told), [None, None]);
+        fs::write(path.join(MAIN), "").unwrap();
+        assert_eq!(words.clone().map(told), [Some(path.to_owned()), Some(path.to_owned())]);
+        assert_eq!(options(&words[0]).config_file(), Some(path.join(MAIN)));
+        fs::write(path.join("PG_VERSION"), "15").unwrap();
+        assert_eq!(words.map(told), [None, None]);
     }
 
     #[test]

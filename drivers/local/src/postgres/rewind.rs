@@ -97,8 +97,8 @@ impl PostgresDriver {
             "--source-server".to_owned(),
             source,
         ];
-        if let Some(file) = self.options(directory).value("config_file") {
-            args.extend(["--config-file".to_owned(), file.to_owned()]);
+        if let Some(file) = self.options(directory).config_file() {
+            args.extend(["--config-file".to_owned(), file.display().to_string()]);
         }
         let ended = self.programs.run(call, &args, work.left(), &work.stop).await;
         directory.arm().map_err(|e| Failure::unknown(format!("cannot make standby.signal: {e}")))?;

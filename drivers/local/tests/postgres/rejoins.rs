@@ -269,8 +269,17 @@ async fn a_copy_of_another_system_is_left_alone() {
     assert!(failure.message.contains("another system"), "{failure}");
 }
 
-/// As distributions have it that keep the configuration elsewhere and name it at the start: the data directory has none.
-async fn configured_elsewhere() -> Pair {
+/// How a start names a configuration that is not in the data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// By its file, as Debian does it.
+    File,
+    /// By its folder, which PostgreSQL takes for that of the data where the configuration names none.
+    Folder,
+}
+
+/// The data directories have no configuration.
+async fn configured_elsewhere(named: Named) -> Pair {
     let pair = Pair::started().await;
     for region in ["west", "east"] {
         let (data, folder) = (pair.data_dir(region), pair.root.path().join(region).join("etc"));
@@ -281,12 +290,19 @@ async fn configured_elsewhere() -> Pair {
         }
         let config = folder.join("postgresql.conf");
         let place = |name: &str| folder.join(name).display().to_string();
-        let places = format!("hba_file = '{}'\nident_file = '{}'\n", place("pg_hba.conf"), place("pg_ident.conf"));
+        let (name, places) = match named {
+            Named::File => {
+                let beside =
+                    format!("hba_file = '{}'\nident_file = '{}'\n", place("pg_hba.conf"), place("pg_ident.conf"));
+                (format!("-c config_file={}", config.display()), beside)
+            }
+            Named::Folder => (format!("-D {}", folder.display()), format!("data_directory = '{}'\n", data.display())),
+        };
         std::fs::OpenOptions::new().append(true).open(&config).unwrap().write_all(places.as_bytes()).unwrap();
         if region == "east" {
             std::fs::remove_file(data.join("standby.signal")).unwrap();
         }
-        start_with(&pair, region, &format!("-c config_file={} -c work_mem=5MB", config.display()));
+        start_with(&pair, region, &format!("{name} -c work_mem=5MB"));
     }
     pair.reaches("east", |role| *role == Role::Writer).await;
     // Started again by the agent, which also reaps it: pg_rewind takes a dead server that nobody reaps for a living one.
@@ -306,13 +322,21 @@ async fn assert_east_is_configured_elsewhere(pair: &Pair) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_whose_configuration_lies_elsewhere_is_rewound_and_comes_back_on_a_new_disk() {
-    let pair = configured_elsewhere().await;
-    lose_east_with_a_tail(&pair).await;
+    comes_back(&configured_elsewhere(Named::File).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_is_one_whose_start_names_the_folder_of_the_configuration() {
+    comes_back(&configured_elsewhere(Named::Folder).await).await;
+}
+
+async fn comes_back(pair: &Pair) {
+    lose_east_with_a_tail(pair).await;
     let rejoined = pair.rejoin("east", "west").await.unwrap();
     let text = &rejoined.output().unwrap().text;
     assert!(text.contains("rewound to"), "{text}");
-    assert_east_follows(&pair).await;
-    assert_east_is_configured_elsewhere(&pair).await;
+    assert_east_follows(pair).await;
+    assert_east_is_configured_elsewhere(pair).await;
 
     // Its disk is lost: of how the server was started only the agent knows.
     pair.fence("east").await.unwrap();
@@ -321,12 +345,12 @@ async fn a_copy_whose_configuration_lies_elsewhere_is_rewound_and_comes_back_on_
     let rejoined = pair.rejoin("east", "west").await.unwrap();
     assert!(rejoined.output().unwrap().text.contains("built anew"), "{rejoined:?}");
     pair.streams("east").await;
-    assert_east_is_configured_elsewhere(&pair).await;
+    assert_east_is_configured_elsewhere(pair).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_whose_configuration_lies_elsewhere_is_built_anew() {
-    let pair = configured_elsewhere().await;
+    let pair = configured_elsewhere(Named::File).await;
     lose_east_with_a_tail(&pair).await;
     let (driver, _folder) = with_rewind(&pair, "#!/bin/sh\nexit 1\n");
     let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
@@ -339,7 +363,7 @@ async fn a_copy_whose_configuration_lies_elsewhere_is_built_anew() {
 /// Nobody has told the agent where it lies, and the copy brings none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_copy_without_any_configuration_says_what_to_do() {
-    let pair = configured_elsewhere().await;
+    let pair = configured_elsewhere(Named::File).await;
     cluster::kill(pair.data_dir("west"));
     std::fs::remove_dir_all(pair.data_dir("west")).unwrap();
     std::fs::remove_dir_all(pair.state_dir("west")).unwrap();
