@@ -1,7 +1,7 @@
 //! Lost changes of unusual tables, keys and logs: what of them comes back, and what is left to a person.
 
 use crate::pair::{PATIENCE, Pair, component, eventually, moment};
-use crate::rows::{apply, captured, content_of, fail_over, judged, parted_with, run};
+use crate::rows::{apply, captured, content_of, fail_over, judged, parted_with, run, waits_for_a_row};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::Outcome;
 use pilotlight_core::rescue::{Change, Class, Kind, Rows};
@@ -177,15 +177,9 @@ async fn two_agents_at_once_do_not_take_each_others_role() {
     // Somebody holds the first row, so that an apply waits in its middle.
     let somebody = pair.client("west").await.unwrap();
     somebody.batch_execute("BEGIN; SELECT FROM paid WHERE n = 1 FOR UPDATE").await.unwrap();
-    let (other, looks) = (pair.driver_with("east", |_| {}), pair.client("west").await.unwrap());
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'pilotlight_rescue' AND wait_event_type = 'Lock'";
+    let other = pair.driver_with("east", |_| {});
     let second = async {
-        eventually("an apply that waits", || async {
-            let count = looks.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0);
-            if count == 1 { Ok(()) } else { Err(count.to_string()) }
-        })
-        .await;
+        waits_for_a_row(&pair).await;
         let (component, bundle) = (component(), about.bundle.clone());
         let compare = Effect::ClassifyRescue { component, region: "east".into(), upstream: "west".into(), bundle };
         let (context, letting_go) = (pair.context(PATIENCE), async {

@@ -245,6 +245,105 @@ async fn what_the_new_writer_has_changed_since_is_never_overwritten() {
     assert_eq!(left, held, "one is held back by its transaction");
 }
 
+/// Waits until a comparison or an apply waits for a row that somebody holds.
+pub(crate) async fn waits_for_a_row(pair: &Pair) {
+    let looks = pair.client("west").await.unwrap();
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'pilotlight_rescue' AND wait_event_type = 'Lock'";
+    eventually("an apply that waits", || async {
+        let count = looks.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0);
+        if count == 1 { Ok(()) } else { Err(count.to_string()) }
+    })
+    .await;
+}
+
+/// Three lost transactions, of which the first and the last change the same row; the row of the second is held by a client that
+/// is answered, too, once the first was applied and the second waits.
+async fn lost_around_a_held_row(pair: &Pair) -> (Bundle, tokio_postgres::Client) {
+    parted(pair).await;
+    for (value, id) in [("first", 1), ("second", 2), ("third", 1)] {
+        run(pair, "east", &format!("UPDATE whole SET v = '{value}' WHERE id = {id}")).await;
+    }
+    fail_over(pair).await;
+    let about = captured(pair).await;
+    let somebody = pair.client("west").await.unwrap();
+    somebody.batch_execute("BEGIN; SELECT FROM whole WHERE id = 2 FOR UPDATE").await.unwrap();
+    (about, somebody)
+}
+
+/// The first two rows of that table.
+async fn both(pair: &Pair) -> String {
+    let west = pair.client("west").await.unwrap();
+    let sql = "SELECT string_agg(v, ' ' ORDER BY id) FROM whole WHERE id <= 2";
+    west.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_writes_between_two_lost_transactions_is_never_overwritten() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    let (about, somebody) = lost_around_a_held_row(&pair).await;
+    let client = async {
+        waits_for_a_row(&pair).await;
+        assert_eq!(both(&pair).await, "first w", "the first was applied, the second waits");
+        run(&pair, "west", "UPDATE whole SET v = 'client' WHERE id = 1").await;
+        somebody.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (applied, ()) = tokio::join!(apply(&pair, &about, Some("mara")), client);
+    assert!(matches!(applied, Ok(Outcome::Done { .. })), "{applied:?}");
+    assert_eq!(both(&pair).await, "client second");
+    for by in [None, Some("mara")] {
+        let told: Vec<Class> = judged(&pair, &about).await.into_iter().map(|j| j.judgement.unwrap().class).collect();
+        assert_eq!(told, [Class::Identical, Class::Identical, Class::Conflicting]);
+        apply(&pair, &about, by).await.unwrap();
+        assert_eq!(both(&pair).await, "client second", "applied again it is left alone, too");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_that_was_cut_short_is_completed_by_the_next() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    let (about, somebody) = lost_around_a_held_row(&pair).await;
+    let cut = async {
+        waits_for_a_row(&pair).await;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'pilotlight_rescue'";
+        run(&pair, "west", end).await;
+    };
+    let (applied, ()) = tokio::join!(apply(&pair, &about, Some("mara")), cut);
+    assert!(applied.is_err(), "{applied:?}");
+    assert_eq!(both(&pair).await, "first w", "it stopped half way");
+    somebody.batch_execute("ROLLBACK").await.unwrap();
+    apply(&pair, &about, None).await.unwrap();
+    let told: Vec<Class> = judged(&pair, &about).await.into_iter().map(|j| j.judgement.unwrap().class).collect();
+    assert_eq!(told, [Class::Identical, Class::Absent, Class::Absent]);
+    assert!(matches!(apply(&pair, &about, Some("mara")).await, Ok(Outcome::Done { .. })));
+    assert_eq!(both(&pair).await, "third second");
+}
+
+/// What was applied later does not count as left by what was lost before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_back_does_not_take_back_what_was_applied_after_it() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    parted(&pair).await;
+    for sql in [
+        "BEGIN; UPDATE whole SET v = 'older' WHERE id = 1; INSERT INTO account (id, name) VALUES (500, 'lost'); COMMIT",
+        "UPDATE whole SET v = 'newer' WHERE id = 1",
+        "BEGIN; UPDATE whole SET v = 'last' WHERE id = 1; INSERT INTO account (id, name) VALUES (501, 'lost too'); COMMIT",
+    ] {
+        run(&pair, "east", sql).await;
+    }
+    fail_over(&pair).await;
+    run(&pair, "west", "INSERT INTO account (id, name) VALUES (500, 'new'), (501, 'new too')").await;
+    let about = captured(&pair).await;
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    assert_eq!(both(&pair).await, "newer w");
+    run(&pair, "west", "DELETE FROM account WHERE id = 500").await;
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    assert_eq!(both(&pair).await, "newer w");
+    run(&pair, "west", "DELETE FROM account WHERE id = 501").await;
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    assert_eq!(both(&pair).await, "last w", "nobody else has written it since");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_logical_log_the_bundle_says_what_it_cannot_tell() {
     let pair = Pair::bare_rescuing(Pair::rows()).await;

@@ -56,7 +56,7 @@ impl PostgresDriver {
         let (folder, manifest) = self.with_rows(bundle, work).await?;
         let ended = self.go_through(upstream, &folder, &manifest, Some(by), work).await?;
         let mut applied = folder.applied();
-        applied.transactions.extend(ended.made.iter().chain(&ended.before));
+        applied.transactions.extend(ended.made.iter().chain(ended.before.keys()));
         let (transactions, changes) = (ended.made.len(), ended.changes);
         let noted = self.note_made(&folder, &ended, applied, by, upstream);
         noted.map_err(|e| Failure::unknown(format!("applied, but that cannot be noted in the bundle: {e}")))?;
@@ -149,9 +149,9 @@ impl PostgresDriver {
         let horizon = manifest.about.horizon.and_then(|h| u32::try_from(h).ok());
         let ended = match role.login(|config| self.away(config), config, work).await {
             Ok(writer) => {
-                let (ours, highest, before) = (BTreeSet::new(), Highest::new(), notes.of(&bundle));
-                let bundle = bundle.clone();
-                let mut pass = Pass { writer, work, folder, tables, bundle, by, horizon, ours, highest };
+                let (ours, rehearsed, highest) = (BTreeSet::new(), BTreeSet::new(), Highest::new());
+                let (before, bundle) = (notes.of(&bundle), bundle.clone());
+                let mut pass = Pass { writer, work, folder, tables, bundle, by, horizon, ours, rehearsed, highest };
                 pass.all(fates, before).await.map_err(|trouble| match trouble {
                     Trouble::Sql(e) => compared(e),
                     Trouble::Bundle(e) => unusable(folder.path(), &e),

@@ -5,7 +5,7 @@
 
 use super::super::session::{Exclusive, SqlError, column, literal};
 use super::super::work::Work;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Beside the sentinels.
@@ -16,8 +16,8 @@ pub(super) const NOTES: &str = "CREATE SCHEMA IF NOT EXISTS pilotlight; CREATE T
 /// Looking again is tried for so long, also when the time of the effect is over.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Bundles and numbers of lost transactions.
-pub(super) struct Notes(BTreeSet<(String, u64)>);
+/// Numbers of the transactions that made the lost ones, by bundle and number of the lost one.
+pub(super) struct Notes(BTreeMap<(String, u64), u32>);
 
 impl Notes {
     /// What is noted now.
@@ -25,9 +25,9 @@ impl Notes {
         read(admin, work.left()).await.map(Notes)
     }
 
-    /// Transactions of a bundle that were made.
-    pub(super) fn of(&self, bundle: &str) -> BTreeSet<u64> {
-        self.0.iter().filter(|(of, _)| of == bundle).map(|(_, number)| *number).collect()
+    /// Transactions of a bundle that were made, and the numbers of those that made them.
+    pub(super) fn of(&self, bundle: &str) -> BTreeMap<u64, u32> {
+        self.0.iter().filter(|((of, _), _)| of == bundle).map(|((_, number), writer)| (*number, *writer)).collect()
     }
 
     /// Takes out what was noted since and not made; where it is not known what was made, only notes of other bundles.
@@ -39,7 +39,7 @@ impl Notes {
             }
         };
         let is_true = |(of, number): &(String, u64)| of == bundle && made.is_none_or(|made| made.contains(number));
-        for note in now.difference(&self.0).filter(|note| !is_true(note)) {
+        for note in now.keys().filter(|note| !self.0.contains_key(*note) && !is_true(note)) {
             let (of, number) = note;
             tracing::warn!(bundle = of, transaction = number, "somebody's code noted it as applied, and it was not");
             let sql =
@@ -51,12 +51,16 @@ impl Notes {
     }
 }
 
-async fn read(admin: &Exclusive, within: Duration) -> Result<BTreeSet<(String, u64)>, SqlError> {
+async fn read(admin: &Exclusive, within: Duration) -> Result<BTreeMap<(String, u64), u32>, SqlError> {
     let sql = "SELECT 1 AS there WHERE to_regclass('pilotlight.rescue') IS NOT NULL";
     if admin.rows(sql, within).await?.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(BTreeMap::new());
     }
-    let rows = admin.rows("SELECT bundle, transaction FROM pilotlight.rescue", within).await?;
-    let note = |row| Some((column(row, "bundle")?.to_owned(), column(row, "transaction")?.parse().ok()?));
+    let rows = admin.rows("SELECT bundle, transaction, xmin AS writer FROM pilotlight.rescue", within).await?;
+    let number = |row, name| column(row, name)?.parse::<u64>().ok();
+    let note = |row| {
+        let key = (column(row, "bundle")?.to_owned(), number(row, "transaction")?);
+        Some((key, u32::try_from(number(row, "writer")?).ok()?))
+    };
     Ok(rows.iter().filter_map(note).collect())
 }

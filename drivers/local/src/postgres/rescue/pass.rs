@@ -2,6 +2,9 @@
 //!
 //! Changes are read one after the other, so that a bundle of any size fits into memory; of what was made only keys are
 //! remembered until the end of its transaction.
+//!
+//! Invariant: a row that was written since the fork counts as left by lost changes only if one of them that comes before wrote
+//! it last. Each lost transaction is committed by itself, so between two of them the row is anybody's.
 
 use super::super::session::{Exclusive, SqlError, column, literal};
 use super::super::work::Work;
@@ -12,7 +15,7 @@ use super::tables::{Highest, Table, Tables};
 use super::told::Cut;
 use super::walk::is_not_before;
 use pilotlight_core::rescue::{Change, Class, Classified, Datum, Kind, Row, Seen, classify};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a change that could be made waits.
 const WAITS: &str = "its transaction has a change that cannot be applied";
@@ -41,8 +44,8 @@ pub(super) type Place = (String, String, Row);
 #[derive(Default)]
 pub(super) struct Ended {
     pub(super) judged: Vec<Classified>,
-    /// Lost transactions that were made before, as the new writer knows.
-    pub(super) before: BTreeSet<u64>,
+    /// Lost transactions that were made before, as the new writer knows, and the numbers of those that made them.
+    pub(super) before: BTreeMap<u64, u32>,
     /// Lost transactions that were made now, and their changes.
     pub(super) made: BTreeSet<u64>,
     pub(super) changes: u64,
@@ -88,8 +91,10 @@ pub(super) struct Pass<'a> {
     /// Who applies; nobody when it is rehearsed.
     pub(super) by: Option<&'a str>,
     pub(super) horizon: Option<u32>,
-    /// Rows that this walk has made.
-    pub(super) ours: BTreeSet<Place>,
+    /// Numbers of the transactions that made the lost ones so far, in this apply or an earlier one.
+    pub(super) ours: BTreeSet<u32>,
+    /// Rows that a rehearsal has made. They are held to its end, so nobody else changes them.
+    pub(super) rehearsed: BTreeSet<Place>,
     pub(super) highest: Highest,
 }
 
@@ -100,6 +105,8 @@ struct Lost {
     before: bool,
     judged: Vec<Classified>,
     made: Vec<Made>,
+    /// Rows it touched in a rehearsal.
+    places: BTreeSet<Place>,
     broken: bool,
     highest: Highest,
 }
@@ -111,7 +118,6 @@ struct Made {
     table: String,
     before: Option<Row>,
     after: Option<Row>,
-    places: Vec<Place>,
 }
 
 impl Pass<'_> {
@@ -120,7 +126,7 @@ impl Pass<'_> {
     }
 
     /// `fates` of the first look; transactions in `before` were made already.
-    pub(super) async fn all(&mut self, mut fates: Fates, before: BTreeSet<u64>) -> Result<Ended, Trouble> {
+    pub(super) async fn all(&mut self, mut fates: Fates, before: BTreeMap<u64, u32>) -> Result<Ended, Trouble> {
         self.compare(&mut fates).await?;
         let mut ended = Ended { before, ..Ended::default() };
         if self.by.is_none() {
@@ -157,12 +163,18 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn open(&self, number: u64, ended: &Ended) -> Result<Lost, SqlError> {
-        let before = ended.before.contains(&number);
-        if !before {
-            self.run(if self.by.is_some() { "BEGIN" } else { "SAVEPOINT lost" }).await?;
+    async fn open(&mut self, number: u64, ended: &Ended) -> Result<Lost, SqlError> {
+        let before = ended.before.get(&number).copied();
+        match (before, self.by) {
+            (Some(writer), _) => drop(self.ours.insert(writer)),
+            (None, Some(_)) => {
+                let rows = self.run("BEGIN; SELECT pg_current_xact_id()::xid AS writer").await?;
+                self.ours.extend(rows.first().and_then(|row| column(row, "writer")?.parse::<u32>().ok()));
+            }
+            (None, None) => drop(self.run("SAVEPOINT lost").await?),
         }
-        Ok(Lost { number, before, judged: Vec::new(), made: Vec::new(), broken: false, highest: Highest::new() })
+        let (judged, made, places, highest) = (Vec::new(), Vec::new(), BTreeSet::new(), Highest::new());
+        Ok(Lost { number, before: before.is_some(), judged, made, places, broken: false, highest })
     }
 
     /// The next change of the transaction under way: what it is, and made if nothing speaks against it.
@@ -176,12 +188,11 @@ impl Pass<'_> {
             lost.judged.push(Classified::new(Class::NotCovered, why));
             return Ok(());
         }
-        let (judgement, before) = match self.judge(&change, settled).await {
+        let (judgement, before) = match self.judge(lost, &change, settled).await {
             // Somebody holds the row, for example: that is no matter of other transactions.
             Err(refused) if is_of_the_change(&refused) => {
-                lost.broken = true;
                 lost.judged.push(refusal(&refused));
-                return self.start_again().await;
+                return self.start_again(lost).await;
             }
             judged => judged?,
         };
@@ -194,17 +205,17 @@ impl Pass<'_> {
                 let after = after.map(|row| table.references_of(row));
                 let before = before.as_ref().map(|row| table.references_of(row));
                 table.note_numbers(&change, &mut lost.highest);
-                let places: Vec<Place> = places(&change).collect();
-                self.ours.extend(places.iter().cloned());
+                if self.by.is_none() {
+                    lost.places.extend(places(&change));
+                }
                 let (index, schema, table) = (lost.judged.len() - 1, change.schema, change.table);
-                lost.made.push(Made { index, schema, table, before, after, places });
+                lost.made.push(Made { index, schema, table, before, after });
             }
             Err(refused) if is_of_the_change(&refused) => {
-                lost.broken = true;
                 if let Some(judgement) = lost.judged.last_mut() {
                     *judgement = refusal(&refused);
                 }
-                self.start_again().await?;
+                self.start_again(lost).await?;
             }
             Err(lost) => return Err(lost),
         }
@@ -217,7 +228,7 @@ impl Pass<'_> {
             ended.judged.append(&mut lost.judged);
             return Ok(());
         }
-        let Lost { number, mut judged, made, broken, highest, .. } = lost;
+        let Lost { number, mut judged, made, mut places, broken, highest, .. } = lost;
         if !broken {
             for index in self.dangling(&made, &mut judged).await? {
                 judged[index].class = Class::ForeignKeyMissing;
@@ -238,12 +249,10 @@ impl Pass<'_> {
             ended => ended?,
         }
         if held {
-            for place in made.iter().flat_map(|done| &done.places) {
-                self.ours.remove(place);
-            }
             judged.iter_mut().filter(|j| j.class == Class::Absent).for_each(|j| WAITS.clone_into(&mut j.why));
         }
         if count > 0 {
+            self.rehearsed.append(&mut places);
             for (sequence, number) in highest {
                 let top = self.highest.entry(sequence).or_insert(number);
                 *top = number.max(*top);
@@ -259,7 +268,9 @@ impl Pass<'_> {
     }
 
     /// After a refusal nothing more can be done in the same transaction, so what was made of it is taken back.
-    async fn start_again(&self) -> Result<(), SqlError> {
+    async fn start_again(&self, lost: &mut Lost) -> Result<(), SqlError> {
+        lost.broken = true;
+        lost.places.clear();
         let sql = if self.by.is_some() { "ROLLBACK; BEGIN" } else { "ROLLBACK TO SAVEPOINT lost" };
         self.run(sql).await.map(|_| ())
     }
@@ -278,7 +289,12 @@ impl Pass<'_> {
         self.run(&sql).await.map(|_| ())
     }
 
-    async fn judge(&self, change: &Change, settled: Option<bool>) -> Result<(Classified, Option<Row>), SqlError> {
+    async fn judge(
+        &self,
+        lost: &Lost,
+        change: &Change,
+        settled: Option<bool>,
+    ) -> Result<(Classified, Option<Row>), SqlError> {
         let Some(table) = self.tables.get(&change.schema, &change.table) else {
             return Ok((Classified::new(Class::NotCovered, "the new writer has no such table"), None));
         };
@@ -286,8 +302,11 @@ impl Pass<'_> {
             return Ok((classify(change, &Seen { row: None, since_fork: true, settled: None }), None));
         };
         let found = self.look(table, &place, true).await?;
+        let rehearsed = || lost.places.contains(&place) || self.rehearsed.contains(&place);
         let since_fork = match &found {
-            Some((_, xmin)) => !self.ours.contains(&place) && self.horizon.is_none_or(|h| is_not_before(*xmin, h)),
+            Some((_, xmin)) => {
+                !self.ours.contains(xmin) && !rehearsed() && self.horizon.is_none_or(|h| is_not_before(*xmin, h))
+            }
             None => false,
         };
         let row = found.map(|(row, _)| row);
