@@ -13,7 +13,7 @@ use super::fate::Fates;
 use super::sql;
 use super::tables::{Highest, Table, Tables};
 use super::told::Cut;
-use super::walk::is_not_before;
+use super::walk::is_since;
 use pilotlight_core::rescue::{Change, Class, Classified, Datum, Kind, Row, Seen, classify};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +35,17 @@ fn stays(table: &str, condition: &str) -> String {
          (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS n) s, LATERAL (SELECT greatest(3, \
          n + (x::text::bigint - n % 4294967296 + 6442450944) % 4294967296 - 2147483648)::text::xid8 AS whole) w"
     )
+}
+
+/// Asked after a row: the look at it may have waited for somebody who began meanwhile.
+const NEXT: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::xid::text AS \"pilotlight next\"";
+
+/// When a row was written.
+struct Written {
+    /// The number of the transaction, which is kept for ever.
+    by: u32,
+    /// The first number that nobody has ended with yet.
+    next: u32,
 }
 
 /// A row by table and key.
@@ -304,8 +315,9 @@ impl Pass<'_> {
         let found = self.look(table, &place, true).await?;
         let rehearsed = || lost.places.contains(&place) || self.rehearsed.contains(&place);
         let since_fork = match &found {
-            Some((_, xmin)) => {
-                !self.ours.contains(xmin) && !rehearsed() && self.horizon.is_none_or(|h| is_not_before(*xmin, h))
+            Some((_, written)) => {
+                let since = |h| is_since(written.by, h, written.next);
+                !self.ours.contains(&written.by) && !rehearsed() && self.horizon.is_none_or(since)
             }
             None => false,
         };
@@ -321,8 +333,8 @@ impl Pass<'_> {
         Ok((judgement, row))
     }
 
-    /// The row under a key, and the number of the transaction that wrote it.
-    async fn look(&self, table: &Table, place: &Place, lock: bool) -> Result<Option<(Row, u32)>, SqlError> {
+    /// The row under a key, and when it was written.
+    async fn look(&self, table: &Table, place: &Place, lock: bool) -> Result<Option<(Row, Written)>, SqlError> {
         if place.2.keys().any(|name| !table.columns.contains(name)) {
             return Ok(None);
         }
@@ -330,17 +342,18 @@ impl Pass<'_> {
         let (name, key) = (sql::table(&place.0, &place.1), sql::condition(&place.2, &table.equal));
         let lock = if lock { " FOR UPDATE" } else { "" };
         let sql = format!(
-            "SELECT xmin::text AS \"pilotlight xmin\", {} FROM ONLY {name} WHERE {key}{lock}",
+            "SELECT xmin::text AS \"pilotlight xmin\", {} FROM ONLY {name} WHERE {key}{lock}; {NEXT}",
             columns.join(", ")
         );
         let rows = self.run(&sql).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
+        let [row, .., now] = rows.as_slice() else { return Ok(None) };
         let datum = |name: &String| {
             let value = row.try_get(name.as_str()).ok().flatten();
             (name.clone(), value.map_or(Datum::Null, |text: &str| Datum::Text(text.to_owned())))
         };
-        let xmin = column(row, "pilotlight xmin").and_then(|x| x.parse().ok()).unwrap_or_default();
-        Ok(Some((table.columns.iter().map(datum).collect(), xmin)))
+        let number = |row, name| column(row, name).and_then(|x| x.parse().ok()).unwrap_or_default();
+        let written = Written { by: number(row, "pilotlight xmin"), next: number(now, "pilotlight next") };
+        Ok(Some((table.columns.iter().map(datum).collect(), written)))
     }
 
     async fn make(&self, table: &Table, change: &Change) -> Result<(), SqlError> {

@@ -246,6 +246,12 @@ pub(super) fn is_not_before(a: u32, b: u32) -> bool {
     a.wrapping_sub(b) < 1 << 31
 }
 
+/// Whether a row that carries this number was written from the horizon on. It keeps its number when it is frozen, so one that
+/// has not been given out since is of long before, however near it looks.
+pub(super) fn is_since(number: u32, horizon: u32, next: u32) -> bool {
+    number.wrapping_sub(horizon) < next.wrapping_sub(horizon)
+}
+
 fn subtransactions(text: &str) -> Vec<u32> {
     let Some((_, rest)) = text.split_once("subxacts:") else { return Vec::new() };
     rest.split(';').next().unwrap_or_default().split_whitespace().filter_map(|w| w.parse().ok()).collect()
@@ -389,5 +395,23 @@ rmgr: Transaction len (rec/tot):     46/    46, tx:        733, lsn: 0/0154BDA0,
     fn transaction_numbers_go_round() {
         assert!(is_not_before(5, 5) && is_not_before(6, 5) && !is_not_before(4, 5));
         assert!(is_not_before(3, u32::MAX - 3) && !is_not_before(u32::MAX - 3, 3));
+    }
+
+    #[test]
+    fn a_row_that_nobody_touched_for_ages_is_not_of_the_new_writer() {
+        let (fork, now) = (3_000_000_000, 3_000_000_500);
+        for (number, since) in
+            [(2_999_999_999, false), (fork, true), (now - 1, true), (now, false), (4_000_000_000, false)]
+        {
+            assert_eq!(is_since(number, fork, now), since, "{number}");
+        }
+        // 2^31 transactions and more before.
+        assert!(!is_since(900_000_000, 3_100_000_000, 3_100_000_500));
+        // Numbers went round between the fork and now.
+        let (fork, now) = (u32::MAX - 3, 100);
+        assert!(is_since(5, fork, now) && is_since(fork, fork, now) && !is_since(fork - 1, fork, now));
+        assert!(!is_since(100, fork, now) && !is_since(2_000_000_000, fork, now));
+        // More than half of all numbers since the fork.
+        assert!(is_since(2_500_000_000, 100, 3_000_000_000) && !is_since(3_500_000_000, 100, 3_000_000_000));
     }
 }
