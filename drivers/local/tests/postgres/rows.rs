@@ -373,6 +373,30 @@ async fn without_a_logical_log_the_bundle_says_what_it_cannot_tell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_many_savepoints_is_told_whole() {
+    let pair = Pair::started_rescuing(Pair::rows()).await;
+    parted(&pair).await;
+    let many = |from: u32, to: u32| {
+        format!(
+            "DO $$ BEGIN FOR n IN {from}..{to} LOOP BEGIN INSERT INTO whole VALUES (n, 's'); EXCEPTION WHEN others THEN RAISE; \
+             END; END LOOP; END $$"
+        )
+    };
+    run(&pair, "east", &many(1_001, 1_063)).await;
+    run(&pair, "east", &many(2_001, 2_100)).await;
+    run(&pair, "east", "BEGIN; INSERT INTO whole VALUES (3000, 's'); CREATE TABLE late (n int); COMMIT").await;
+    let expected = content(&pair, "east").await;
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    let whole = about.touched.iter().find(|t| t.table == "public.whole").unwrap();
+    assert_eq!((about.commits, whole.inserted), (3, 63 + 100 + 1), "{about:?}");
+    assert_eq!(about.rows, Rows::Kept { changes: 63 + 100 + 1, transactions: 3 });
+    assert!(!about.notes.iter().any(|n| n.contains("could not be told")), "{:?}", about.notes);
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    assert!(content(&pair, "west").await == expected, "west holds what east had acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn long_rows_are_told_in_part_and_applied_whole() {
     let pair = Pair::started_rescuing(Pair::rows()).await;
     parted(&pair).await;

@@ -203,6 +203,11 @@ impl Walk {
 
     fn transaction(&mut self, record: &Record<'_>) {
         let (word, rest) = record.text.split_once(' ').unwrap_or((record.text, ""));
+        // With the others the transaction goes on: they tell whose subtransactions some are, which its end tells again, or that
+        // a definition was changed.
+        if !["COMMIT", "ABORT", "PREPARE", "COMMIT_PREPARED", "ABORT_PREPARED"].contains(&word) {
+            return;
+        }
         let (xid, rest) = match (word, rest.split_once(": ")) {
             // A prepared transaction is ended by another one, which names it first.
             ("COMMIT_PREPARED" | "ABORT_PREPARED", Some((xid, rest))) => (xid.parse().unwrap_or(record.xid), rest),
@@ -229,10 +234,6 @@ impl Walk {
             }
             "ABORT_PREPARED" => drop(self.prepared.remove(&xid)),
             _ => {}
-        }
-        if word == "ASSIGNMENT" {
-            // Says whose subtransactions some are; the commit will say so again.
-            self.open.entry(xid).or_default();
         }
     }
 
@@ -313,6 +314,40 @@ rmgr: Transaction len (rec/tot):     46/    46, tx:        733, lsn: 0/0154BDA0,
             walk.take("rmgr: Transaction len (rec/tot): 1/ 1, tx: 732, lsn: 0/00000020, prev 0/0, desc: COMMIT 2026-11-26 07:20:53.656459 UTC");
             assert_eq!(walk.commits[0].touched, BTreeMap::from([((1663, 5, 16390), [5, 0, 0])]), "{told}");
         }
+    }
+
+    #[test]
+    fn what_a_transaction_does_on_its_way_takes_nothing_of_it_away() {
+        let line = |manager: &str, xid: u32, at: u32, text: &str| {
+            format!(
+                "rmgr: {manager:11} len (rec/tot): 59/ 59, tx: {xid:10}, lsn: 0/{at:08X}, prev 0/0153A998, desc: {text}"
+            )
+        };
+        let insert = |off: u32| format!("INSERT off {off} flags 0x08, blkref #0: rel 1663/5/16385 blk 0");
+        let mut walk = Walk::new(Lsn(0));
+        let subs = |n: u32| (731..731 + n).map(|xid| xid.to_string()).collect::<Vec<_>>().join(" ");
+        let inval = "INVALIDATION ; inval msgs: catcache 55 catcache 54 relcache 16385";
+        walk.take(&line("Heap", 730, 0x100, &insert(1)));
+        for n in 0..70 {
+            // Told with the last that fits, before that one writes.
+            if n == 63 {
+                let told = format!("ASSIGNMENT xtop 730: subxacts: {}", subs(64));
+                walk.take(&line("Transaction", 794, 0x200, &told));
+            }
+            walk.take(&line("Heap", 731 + n, 0x201 + n, &insert(2 + n)));
+        }
+        walk.take(&line("Transaction", 740, 0x300, "ABORT 2026-11-26 07:20:53.656459 UTC; subxacts: 741"));
+        walk.take(&line("Transaction", 730, 0x310, inval));
+        let told = subs(70).replace(" 740 741", "");
+        walk.take(&line(
+            "Transaction",
+            730,
+            0x320,
+            &format!("COMMIT 2026-11-26 07:20:53.656459 UTC; subxacts: {told}"),
+        ));
+        let [commit] = walk.commits.as_slice() else { panic!("{walk:?}") };
+        assert_eq!((commit.xid, &commit.touched), (730, &BTreeMap::from([((1663, 5, 16385), [69, 0, 0])])));
+        assert!(walk.open.is_empty(), "{walk:?}");
     }
 
     #[test]
