@@ -4,8 +4,10 @@ use crate::pair::{PATIENCE, Pair, component, eventually, moment};
 use crate::rows::{apply, captured, content_of, fail_over, judged, parted_with, run, waits_for_a_row};
 use pilotlight_core::effect::Effect;
 use pilotlight_core::outcome::Outcome;
+use pilotlight_core::plan::RescuePlan;
 use pilotlight_core::rescue::{Change, Class, Kind, Rows};
 use pilotlight_driver::Driver;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const TABLES: &str = "
@@ -192,6 +194,37 @@ async fn two_agents_at_once_do_not_take_each_others_role() {
     assert!(matches!(applied, Ok(Outcome::Done { .. })), "{applied:?}");
     assert!(matches!(compared, Ok(Outcome::Done { .. })), "{compared:?}");
     assert_eq!(pair.paid("west").await, [2].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_with_numbers_that_only_the_server_gives_come_back() {
+    let pair = Pair::started_rescuing(RescuePlan { passphrase: None, ..Pair::rows() }).await;
+    let tables = "CREATE TABLE ticket (id int PRIMARY KEY, no int GENERATED ALWAYS AS IDENTITY, v text, \
+        twice text GENERATED ALWAYS AS (v || v) STORED); INSERT INTO ticket (id, v) VALUES (1, 'a'), (2, 'b'), (3, 'c')";
+    parted_with(&pair, tables, "ticket", 3).await;
+    run(&pair, "east", "UPDATE ticket SET v = 'lost' WHERE id = 1").await;
+    run(&pair, "east", "INSERT INTO ticket (id, v) VALUES (4, 'new')").await;
+    run(&pair, "east", "UPDATE ticket SET v = 'newer' WHERE id = 4").await;
+    let expected = content_of(&["ticket"], &pair, "east").await;
+    run(&pair, "east", "UPDATE ticket SET no = DEFAULT, v = 'other' WHERE id = 2").await;
+    fail_over(&pair).await;
+    let about = captured(&pair).await;
+    let before = content_of(&["ticket"], &pair, "west").await;
+    apply(&pair, &about, Some("mara")).await.unwrap();
+    assert_eq!(content_of(&["ticket"], &pair, "west").await, expected);
+    let told: Vec<_> = judged(&pair, &about).await.into_iter().map(|j| j.judgement.unwrap()).collect();
+    let (made, held) = (Class::Identical, Class::Conflicting);
+    assert_eq!(told.iter().map(|j| j.class).collect::<Vec<_>>(), [made, made, made, held]);
+    assert!(told[3].why.contains("428C9"), "an update cannot set the new number: {told:?}");
+
+    // The script for people does the same.
+    run(&pair, "west", "DELETE FROM ticket WHERE id = 4; UPDATE ticket SET v = 'a' WHERE id = 1").await;
+    assert_eq!(content_of(&["ticket"], &pair, "west").await, before);
+    let folder = PathBuf::from(pair.bundles("east").await.remove(0).folder);
+    let script = std::fs::read_to_string(folder.join("changes.sql")).unwrap();
+    run(&pair, "west", &script).await;
+    run(&pair, "west", "UPDATE ticket SET v = 'b' WHERE id = 2").await;
+    assert_eq!(content_of(&["ticket"], &pair, "west").await, expected);
 }
 
 /// What stands in the way of one lost transaction stands in the way of no other.

@@ -81,6 +81,7 @@ impl PostgresDriver {
             withheld: 0,
         };
         reading.all(&session, work).await?;
+        let filled = filled(&session, work).await?;
         drop(copy);
         let (changes, seen, withheld) = (reading.changes, reading.seen, reading.withheld);
         let mut notes = unheld(found, names, &seen, from, tail);
@@ -94,16 +95,22 @@ impl PostgresDriver {
                 "without a primary key or a replica identity that names one row it cannot be found again: {tables}"
             ));
         }
-        let files = self.write_rows(folder, &changes, work)?;
+        let files = self.write_rows(folder, &changes, &filled, work)?;
         let transactions = changes.iter().map(|c| c.transaction).collect::<BTreeSet<_>>().len() as u64;
         Ok(Decoded { rows: Rows::Kept { changes: changes.len() as u64, transactions }, notes, files })
     }
 
-    fn write_rows(&self, folder: &Folder, changes: &[Change], work: &Work<'_>) -> Result<Vec<File>, Failure> {
+    fn write_rows(
+        &self,
+        folder: &Folder,
+        changes: &[Change],
+        filled: &sql::AllFilled,
+        work: &Work<'_>,
+    ) -> Result<Vec<File>, Failure> {
         let stop = self.stopper(work);
         let write = || {
             folder.put(CHANGES, &mut |to| bundle::write_lines(to, changes))?;
-            folder.put(SQL, &mut |to| sql::script(changes, to))?;
+            folder.put(SQL, &mut |to| sql::script(changes, filled, to))?;
             Ok(vec![folder.entry(CHANGES, &stop)?, folder.entry(SQL, &stop)?])
         };
         write().map_err(|e: io::Error| not_kept(folder.path(), &e))
@@ -148,6 +155,26 @@ async fn keys(session: &Session, work: &Work<'_>) -> Result<Keys, Failure> {
         }
     }
     Ok(keys)
+}
+
+/// Columns that the server fills itself: a script that named them would be refused.
+async fn filled(session: &Session, work: &Work<'_>) -> Result<sql::AllFilled, Failure> {
+    let sql = "SELECT n.nspname, c.relname, a.attname, a.attgenerated <> '' AS computed FROM pg_attribute a \
+        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+        WHERE (a.attgenerated <> '' OR a.attidentity = 'a') AND NOT a.attisdropped";
+    let rows = session.rows(sql, work.left(), false).await.map_err(|e| unread("the columns of tables", e))?;
+    let mut all = sql::AllFilled::new();
+    for row in &rows {
+        if let (Some(schema), Some(table), Some(name)) =
+            (column(row, "nspname"), column(row, "relname"), column(row, "attname"))
+        {
+            let filled = all.entry((schema.to_owned(), table.to_owned())).or_default();
+            let computed = column(row, "computed") == Some("t");
+            let columns = if computed { &mut filled.computed } else { &mut filled.numbered };
+            columns.insert(name.to_owned());
+        }
+    }
+    Ok(all)
 }
 
 /// The stream of changes while it is read.

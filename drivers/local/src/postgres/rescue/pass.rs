@@ -210,7 +210,7 @@ impl Pass<'_> {
         let make = judgement.class == Class::Absent && !lost.broken;
         lost.judged.push(judgement);
         let Some(table) = self.tables.get(&change.schema, &change.table).filter(|_| make) else { return Ok(()) };
-        match self.make(table, &change).await {
+        match self.make(table, &change, before.as_ref()).await {
             Ok(()) => {
                 let after = change.new.as_ref().filter(|_| change.kind != Kind::Delete);
                 let after = after.map(|row| table.references_of(row));
@@ -356,8 +356,8 @@ impl Pass<'_> {
         Ok(Some((table.columns.iter().map(datum).collect(), written)))
     }
 
-    async fn make(&self, table: &Table, change: &Change) -> Result<(), SqlError> {
-        match sql::statement(change, &table.computed, &table.equal) {
+    async fn make(&self, table: &Table, change: &Change, before: Option<&Row>) -> Result<(), SqlError> {
+        match sql::statement(change, &table.filled.left_alone(change, before), &table.equal) {
             Some(statement) => self.run(&statement).await.map(|_| ()),
             None => Ok(()),
         }

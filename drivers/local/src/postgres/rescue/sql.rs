@@ -50,12 +50,36 @@ fn rows(change: &Change) -> String {
     both.iter().filter_map(|(when, of)| Some(format!("; {when}: {}", told(&row(of.as_ref()?))))).collect()
 }
 
-/// The statement that does the change again. Columns in `computed` are the server's own to fill; nothing is left to say
-/// when an update changes none but those.
-pub(super) fn statement(change: &Change, computed: &BTreeSet<String>, equal: &Equal) -> Option<String> {
+/// Columns of a table that the server fills itself.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    /// It computes them.
+    pub(super) computed: BTreeSet<String>,
+    /// It gives them numbers, always: an insert may insist on its own, an update may set none, not even the one that is there.
+    pub(super) numbered: BTreeSet<String>,
+}
+
+impl Filled {
+    /// Those that no statement of this change names. A number that an update did change is named, and the server refuses it:
+    /// that is better than a change which is made in part. `before` is the row before the change, as far as it is known.
+    pub(super) fn left_alone(&self, change: &Change, before: Option<&Row>) -> BTreeSet<String> {
+        let known = |name: &String| before.and_then(|row| row.get(name));
+        let same = |name: &String, new: &Row| known(name).is_none_or(|old| new.get(name) == Some(old));
+        let new = change.new.as_ref().filter(|_| change.kind == Kind::Update);
+        let numbered = self.numbered.iter().filter(|name| new.is_some_and(|new| same(name, new)));
+        self.computed.iter().chain(numbered).cloned().collect()
+    }
+}
+
+/// What the server fills, by schema and table.
+pub(super) type AllFilled = BTreeMap<(String, String), Filled>;
+
+/// The statement that does the change again. It says nothing of the columns in `left_alone`; nothing is left to say when an
+/// update changes none but those.
+pub(super) fn statement(change: &Change, left_alone: &BTreeSet<String>, equal: &Equal) -> Option<String> {
     let table = table(&change.schema, &change.table);
     let known = |row: &Row| -> Vec<(String, String)> {
-        let told = row.iter().filter(|(n, d)| !computed.contains(*n) && !matches!(d, Datum::Unchanged { .. }));
+        let told = row.iter().filter(|(n, d)| !left_alone.contains(*n) && !matches!(d, Datum::Unchanged { .. }));
         told.map(|(name, datum)| (ident(name), value(datum))).collect()
     };
     match (change.kind, &change.new, &change.key) {
@@ -77,7 +101,7 @@ pub(super) fn statement(change: &Change, computed: &BTreeSet<String>, equal: &Eq
 }
 
 /// Every change, one transaction after the other, as a script to read.
-pub(super) fn script(changes: &[Change], to: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn script(changes: &[Change], filled: &AllFilled, to: &mut dyn io::Write) -> io::Result<()> {
     to.write_all(
         b"-- What was acknowledged and never sent, in the order in which it was committed.\n\
           -- For reading: `pilotlight rescue apply` compares each change with what is there; this script does not.\n\
@@ -91,8 +115,10 @@ pub(super) fn script(changes: &[Change], to: &mut dyn io::Write) -> io::Result<(
         let mut text =
             format!("\n-- transaction {}, committed {at} at {}\nBEGIN;\n", first.transaction, first.position);
         for change in transaction {
+            let filled = filled.get(&(change.schema.clone(), change.table.clone()));
+            let left = filled.map(|filled| filled.left_alone(change, change.old.as_ref())).unwrap_or_default();
             // Writing to a String cannot fail.
-            let _ = match statement(change, &BTreeSet::new(), &Equal::new()) {
+            let _ = match statement(change, &left, &Equal::new()) {
                 Some(statement) => writeln!(text, "{statement};"),
                 None => {
                     let name = told(&table(&change.schema, &change.table));
@@ -129,11 +155,11 @@ mod tests {
             old: None,
             new,
         };
-        let computed = BTreeSet::from(["made".to_owned()]);
+        let left = BTreeSet::from(["made".to_owned()]);
         let key = row(&[("id", Some("1"))]);
         let mut new = row(&[("id", Some("1")), ("v", Some("it's")), ("n", None), ("made", Some("2"))]);
         new.insert("big".into(), Datum::Unchanged { unchanged: true });
-        let told = |kind, key, new| statement(&change(kind, key, new), &computed, &Equal::new());
+        let told = |kind, key, new| statement(&change(kind, key, new), &left, &Equal::new());
         let insert = told(Kind::Insert, Some(key.clone()), Some(new.clone())).unwrap();
         assert_eq!(
             insert,
@@ -157,7 +183,7 @@ mod tests {
         let odd = Some(row(&[("n\nDROP TABLE a;", Some("v\nDROP TABLE b; --")), ("x", None)]));
         let deleted = Change { kind: Kind::Delete, old: odd, ..emptied.clone() };
         let mut out = Vec::new();
-        script(&[emptied, deleted], &mut out).unwrap();
+        script(&[emptied, deleted], &AllFilled::new(), &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();
         let loose: Vec<&str> = out.lines().filter(|l| !l.is_empty() && !l.starts_with("-- ")).collect();
         let settings =
@@ -166,6 +192,26 @@ mod tests {
         assert!(loose.iter().zip(settings).all(|(line, s)| line.ends_with(&format!("{s};"))), "{out}");
         assert!(out.contains(r#"-- Truncate of "public"."x\nDROP TABLE payment; --\r"#), "{out}");
         assert!(out.contains(r#"; before: "n\nDROP TABLE a;" = 'v\nDROP TABLE b; --', "x" = NULL"#), "{out}");
+    }
+
+    #[test]
+    fn numbers_that_only_the_server_gives_are_named_where_they_were_changed_and_in_inserts() {
+        let names = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let filled = Filled { computed: names(&["made"]), numbered: names(&["no"]) };
+        let (key, new) = (row(&[("id", Some("1"))]), row(&[("id", Some("1")), ("made", Some("2")), ("no", Some("5"))]));
+        let (schema, table, position) = ("public".to_owned(), "t".to_owned(), "0/1".to_owned());
+        let (kind, key, new) = (Kind::Update, Some(key), Some(new));
+        let update = Change { transaction: 7, position, at: None, schema, table, kind, key, old: None, new };
+        let insert = Change { kind: Kind::Insert, ..update.clone() };
+        let (same, other) = (row(&[("no", Some("5"))]), row(&[("no", Some("4"))]));
+        for (change, before, left) in [
+            (&update, Some(&same), names(&["made", "no"])),
+            (&update, Some(&other), names(&["made"])),
+            (&update, None, names(&["made", "no"])),
+            (&insert, None, names(&["made"])),
+        ] {
+            assert_eq!(filled.left_alone(change, before), left, "{:?} {before:?}", change.kind);
+        }
     }
 
     #[test]

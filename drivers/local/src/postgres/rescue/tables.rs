@@ -10,8 +10,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) columns: BTreeSet<String>,
-    /// Columns that the server computes itself.
-    pub(super) computed: BTreeSet<String>,
+    /// Columns that the server fills itself.
+    pub(super) filled: sql::Filled,
     /// How its columns are compared.
     pub(super) equal: sql::Equal,
     /// Columns that are told as words of SQL and not as the server shows them.
@@ -137,7 +137,7 @@ impl Tables {
         for (schema, table) in wanted {
             let name = literal(&sql::table(schema, table));
             let columns = format!(
-                "SELECT attname, attgenerated <> '' AS computed, atttypid = 'boolean'::regtype AS word, \
+                "SELECT attname, attgenerated <> '' AS computed, attidentity = 'a' AS numbered, atttypid = 'boolean'::regtype AS word, \
                  pg_get_serial_sequence({name}, attname) AS sequence, ({EQUAL} AND c.opcdefault AND c.opcintype = \
                  coalesce(nullif(t.typbasetype, 0), t.oid) LIMIT 1) AS equal FROM pg_attribute \
                  JOIN pg_type t ON t.oid = atttypid JOIN pg_class r ON r.oid = attrelid \
@@ -151,7 +151,10 @@ impl Tables {
             for row in &rows {
                 let column_name = column(row, "attname").unwrap_or_default().to_owned();
                 if column(row, "computed") == Some("t") {
-                    known.computed.insert(column_name.clone());
+                    known.filled.computed.insert(column_name.clone());
+                }
+                if column(row, "numbered") == Some("t") {
+                    known.filled.numbered.insert(column_name.clone());
                 }
                 if column(row, "word") == Some("t") {
                     known.words.insert(column_name.clone());
