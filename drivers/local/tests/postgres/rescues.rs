@@ -294,6 +294,49 @@ async fn a_bundle_whose_manifest_is_gone_holds_the_rewind_until_somebody_waives_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_bundle_is_made_without_names_because_the_new_writer_was_silent_for_a_moment() {
+    let pair = Pair::started().await;
+    for database in ["slow", "shut"] {
+        pair.client("east").await.unwrap().batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
+        let client = pair.client_of("east", database).await.unwrap();
+        client.batch_execute(&format!("CREATE TABLE {database} (n int)")).await.unwrap();
+    }
+    pair.pay("east", 1).await.unwrap();
+    eventually("the payment arrives", || async {
+        if pair.paid("west").await.contains(&1) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    pair.sever().await;
+    for database in ["slow", "shut"] {
+        let client = pair.client_of("east", database).await.unwrap();
+        client.batch_execute(&format!("INSERT INTO {database} VALUES (1)")).await.unwrap();
+    }
+    pair.pay("east", 2).await.unwrap();
+    crate::rows::fail_over(&pair).await;
+    let rules = pair.data_dir("west").join("pg_hba.conf");
+    let text = format!("host shut all all reject\n{}", std::fs::read_to_string(&rules).unwrap());
+    std::fs::write(&rules, text).unwrap();
+    let west = pair.client("west").await.unwrap();
+    west.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    eventually("nobody is let in", || async {
+        if pair.client_of("west", "shut").await.is_err() { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    let somebody = pair.client_of("west", "slow").await.unwrap();
+    somebody.batch_execute("BEGIN; LOCK TABLE pg_class IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let failure = pair.capture(None).await.unwrap_err();
+    assert!(failure.kind == FailureKind::Transient && failure.message.contains("\"slow\""), "{failure}");
+    assert_eq!(pair.bundles("east").await, [], "it is no bundle yet");
+    somebody.batch_execute("ROLLBACK").await.unwrap();
+    assert!(matches!(pair.capture(None).await, Ok(Outcome::Done { .. })));
+    let about = bundle(&pair).await;
+    let told: Vec<&str> = about.touched.iter().map(|t| t.table.as_str()).collect();
+    assert_eq!((&told[..2], told.len()), (&["public.paid", "public.slow"][..], 3), "{about:?}");
+    assert!(told[2].starts_with("unknown.file"), "{about:?}");
+    assert!(about.notes.iter().any(|n| n.contains("database \"shut\" are told by the numbers")), "{:?}", about.notes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_a_bundle_has_no_room_nothing_is_rewound() {
     let pair = Pair::started().await;
     lose_east_with_a_tail(&pair).await;

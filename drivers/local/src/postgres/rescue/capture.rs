@@ -86,7 +86,7 @@ impl PostgresDriver {
         let mut files = self.bring(&source, &folder, work).await?;
         let Told { found, walked, missing } = self.walk(tail, &source, &folder, &program, work).await?;
         let rels: BTreeSet<Rel> = found.commits.iter().flat_map(|c| c.touched.keys().copied()).collect();
-        let names = self.names_of(self.peer(&tail.upstream)?, &rels).await;
+        let (names, unnamed) = self.names_of(self.peer(&tail.upstream)?, &rels).await?;
         let decoded = match self.rows_of(tail, &found, &names, &folder, work).await {
             Ok(decoded) => decoded,
             // The log is kept all the same: what can be read out of it by hand is not lost with the rows.
@@ -103,6 +103,7 @@ impl PostgresDriver {
         if tail.twin && told_to_follow.as_ref() == Some(&tail.upstream) {
             about.notes.push(SPOILT.to_owned());
         }
+        about.notes.extend(unnamed);
         about.notes.extend(decoded.notes);
         files.push(self.write_commits(&folder, &commits, work)?);
         files.extend(decoded.files);
