@@ -166,11 +166,13 @@ impl PostgresDriver {
 
     /// What was kept in this folder before a rewind is still there, or was waived.
     pub(super) async fn check_kept(&self, path: &Path, work: &Work<'_>) -> Result<String, Failure> {
-        if let Some(Waiver { by, why, .. }) = self.waiver_of(path) {
+        let (about, trouble) = with_trouble(self.check(path, work).await);
+        if let Some(trouble) = trouble {
+            let Waiver { by, why, .. } = self.waiver_of(path, &trouble).ok_or(trouble)?;
             return Ok(format!("waived by {by}: {why}"));
         }
-        let about = self.check(path, work).await?;
-        Ok(format!("{} lost transactions are kept in {}", about.commits, path.display()))
+        let commits = about.map_or(0, |about| about.commits);
+        Ok(format!("{commits} lost transactions are kept in {}", path.display()))
     }
 
     /// A whole bundle of the tail, or a waiver; else nothing may be forgotten.
@@ -181,18 +183,12 @@ impl PostgresDriver {
             true => self.capture(tail, &path, waived_by, work).await,
             false => self.check(&path, work).await,
         };
-        let (about, trouble) = match held {
-            Ok(about) => {
-                let trouble = hole(&about);
-                (Some(about), trouble)
-            }
-            Err(failure) => (None, Some(failure)),
-        };
+        let (about, trouble) = with_trouble(held);
         let Some(trouble) = trouble else { return Ok(Kept { about, fresh, waiver: None, folder: path }) };
         if !is_waivable(&trouble, work) {
             return Err(trouble);
         }
-        let waiver = match (self.waiver_of(&path), waived_by) {
+        let waiver = match (self.waiver_of(&path, &trouble), waived_by) {
             (Some(waiver), _) => waiver,
             (None, Some(by)) => self.waive(&path, by, &trouble)?,
             (None, None) => return Err(trouble),
@@ -214,10 +210,12 @@ impl PostgresDriver {
         checked.map_err(|e| unusable(path, &e))
     }
 
-    /// A waiver lies in the bundle, or beside it where there is none.
-    fn waiver_of(&self, path: &Path) -> Option<Waiver> {
+    /// The waiver of just this trouble: who let go what is missing has not let go what is damaged later. It lies in the bundle,
+    /// or beside it where there is none.
+    fn waiver_of(&self, path: &Path, trouble: &Failure) -> Option<Waiver> {
         let beside = || serde_json::from_slice(&std::fs::read(path.with_extension("waiver.json")).ok()?).ok();
-        Folder::new(path.to_owned(), None).waiver().or_else(beside)
+        let waiver: Option<Waiver> = Folder::new(path.to_owned(), None).waiver().or_else(beside);
+        waiver.filter(|waiver| waiver.why == trouble.message)
     }
 
     fn waive(&self, path: &Path, by: &str, trouble: &Failure) -> Result<Waiver, Failure> {
@@ -332,6 +330,17 @@ fn is_waivable(trouble: &Failure, work: &Work<'_>) -> bool {
     let lasting = [code::RESCUE_INCOMPLETE, code::RESCUE_DAMAGED, code::RESCUE_ROWS];
     let called_off = work.stop.is_cancelled() || work.left().is_zero();
     !called_off && trouble.coded().0.is_some_and(|code| lasting.contains(&code))
+}
+
+/// A bundle as far as it can be read, and why nothing may be forgotten yet.
+fn with_trouble(held: Result<Bundle, Failure>) -> (Option<Bundle>, Option<Failure>) {
+    match held {
+        Ok(about) => {
+            let trouble = hole(&about);
+            (Some(about), trouble)
+        }
+        Err(failure) => (None, Some(failure)),
+    }
 }
 
 /// What is missing of a bundle, as the reason why nothing may be forgotten yet.

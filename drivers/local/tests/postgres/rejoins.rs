@@ -117,11 +117,8 @@ pub fn with_rewind(pair: &Pair, script: &str) -> (PostgresDriver, tempfile::Temp
 }
 
 /// All is rewound, the new histories and the upstream's configuration are there, and nobody came to put things right.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_whose_rewind_was_cut_short_is_built_anew_with_its_own_configuration() {
-    let pair = Pair::started().await;
-    lose_east_with_a_tail(&pair).await;
-    let (driver, folder) = with_rewind(&pair, "#!/bin/sh\nREAL \"$@\" && touch \"${0%/*}/rewound\"\nexec sleep 600\n");
+pub async fn cut_a_rewind(pair: &Pair) {
+    let (driver, folder) = with_rewind(pair, "#!/bin/sh\nREAL \"$@\" && touch \"${0%/*}/rewound\"\nexec sleep 600\n");
     let effect = Effect::Rejoin { component: component(), region: "east".into(), upstream: "west".into() };
     let context = pair.context(Duration::from_secs(60));
     let rewound = crate::pair::eventually("it is rewound", || async {
@@ -132,6 +129,13 @@ async fn a_copy_whose_rewind_was_cut_short_is_built_anew_with_its_own_configurat
         context.cancel.cancel();
     });
     cut.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_rewind_was_cut_short_is_built_anew_with_its_own_configuration() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    cut_a_rewind(&pair).await;
     let port = format!("port = {}\n", pair.server("east").port);
     let own = || std::fs::read_to_string(pair.data_dir("east").join("pilotlight.conf")).unwrap();
     assert!(!own().contains(&port), "the upstream's configuration is there: {}", own());

@@ -85,12 +85,7 @@ async fn a_bundle_that_was_changed_holds_the_rewind_until_somebody_waives_it() {
     let pair = Pair::started().await;
     lose_east_with_a_tail(&pair).await;
     pair.capture(None).await.unwrap();
-    let about = bundle(&pair).await;
-    let wal = root(&pair).join(about.bundle.as_str()).join("wal");
-    let segment = std::fs::read_dir(wal).unwrap().map(|e| e.unwrap().path()).next().unwrap();
-    let mut bytes = std::fs::read(&segment).unwrap();
-    bytes[100] ^= 1;
-    std::fs::write(&segment, bytes).unwrap();
+    damage_a_segment(&pair, &bundle(&pair).await);
     for refused in [pair.capture(None).await, pair.rejoin("east", "west").await] {
         let failure = refused.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Rejected);
@@ -101,6 +96,60 @@ async fn a_bundle_that_was_changed_holds_the_rewind_until_somebody_waives_it() {
     assert!(pair.rejoin("east", "west").await.is_ok(), "the waiver is remembered");
     assert_east_follows(&pair).await;
     assert_eq!(pair.bundles("east").await[0].waiver.as_ref().unwrap().by, "mara");
+}
+
+/// Changes a byte in the middle of one of the bundle's segments.
+fn damage_a_segment(pair: &Pair, about: &Bundle) -> PathBuf {
+    let wal = root(pair).join(about.bundle.as_str()).join("wal");
+    let segment = std::fs::read_dir(wal).unwrap().map(|e| e.unwrap().path()).min().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    segment
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waived_what_is_missing_has_not_waived_what_is_damaged_later() {
+    let pair = Pair::started().await;
+    let more = format!("{} INSERT INTO paid VALUES (60)", marked());
+    crate::rejoins::lose_east_with_a_tail_of(&pair, &more).await;
+    damage_the_mark(&pair);
+    let waived = pair.capture(Some("mara")).await.unwrap();
+    assert!(matches!(&waived, Outcome::Warned { warning, .. } if warning.contains("PL-0238")), "{waived:?}");
+    assert!(matches!(pair.capture(None).await, Ok(Outcome::Warned { .. })), "the waiver is remembered");
+    let damaged = damage_a_segment(&pair, &bundle(&pair).await);
+    for refused in [pair.capture(None).await, pair.rejoin("east", "west").await] {
+        let failure = refused.unwrap_err();
+        assert!(failure.message.contains("PL-0239"), "{failure}");
+    }
+    let waived = pair.capture(Some("nora")).await.unwrap();
+    let told = |warning: &str| warning.contains("waived by nora: PL-0239");
+    assert!(matches!(&waived, Outcome::Warned { warning, .. } if told(warning)), "{waived:?}");
+    std::fs::remove_file(&damaged).unwrap();
+    let failure = pair.rejoin("east", "west").await.unwrap_err();
+    assert!(failure.message.contains("is gone"), "more is damaged than was waived: {failure}");
+    assert!(matches!(pair.capture(Some("nora")).await, Ok(Outcome::Warned { .. })));
+    pair.rejoin("east", "west").await.unwrap();
+    assert_east_follows(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiver_from_before_a_rewind_that_was_cut_short_is_for_what_was_known_then() {
+    let pair = Pair::started().await;
+    lose_east_with_a_tail(&pair).await;
+    pair.capture(None).await.unwrap();
+    let damaged = damage_a_segment(&pair, &bundle(&pair).await);
+    assert!(matches!(pair.capture(Some("mara")).await, Ok(Outcome::Warned { .. })));
+    crate::rejoins::cut_a_rewind(&pair).await;
+    let kept = pair.capture(None).await.unwrap();
+    assert!(format!("{kept:?}").contains("waived by mara: PL-0239"), "{kept:?}");
+    let aside = damaged.with_extension("aside");
+    std::fs::rename(&damaged, &aside).unwrap();
+    let failure = pair.rejoin("east", "west").await.unwrap_err();
+    assert!(failure.message.starts_with("PL-0970: ") && failure.message.contains("is gone"), "{failure}");
+    std::fs::rename(&aside, &damaged).unwrap();
+    pair.rejoin("east", "west").await.unwrap();
+    assert_east_follows(&pair).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
