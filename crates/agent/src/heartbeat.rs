@@ -32,7 +32,8 @@ pub(crate) async fn run(agent: &Agent) {
 async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
     // Before anything else: the lease is counted from here.
     let sent = agent.clock.mono();
-    let (sees, sentinel) = agent.picture.seen(sent);
+    let (sees, sentinels) = agent.picture.seen(sent);
+    let only = agent.plan.only_with_sentinels().and_then(|component| sentinels.get(component)).copied();
     let heartbeat = Heartbeat {
         version: OLDEST,
         speaks: VERSION,
@@ -41,8 +42,9 @@ async fn beat(agent: &Agent, sequence: u64, timeout: Duration) -> bool {
         place: agent.place.clone(),
         sequence,
         sees,
-        sentinel: sentinel.map(|(sentinel, _)| sentinel),
-        steady_from: sentinel.map_or(0, |(_, from)| from),
+        sentinels,
+        sentinel: only.map(|newest| newest.sentinel),
+        steady_from: only.map_or(0, |newest| newest.steady_from),
         ports: agent.outlook.seen(sent),
         health: agent.checkup.seen(sent),
         wishes: agent.picture.wishes(),

@@ -8,7 +8,7 @@
 use pilotlight_core::candidate::Wish;
 use pilotlight_core::effect::Descriptor;
 use pilotlight_core::id::{Component, Epoch, Region, Unit};
-use pilotlight_core::observation::{Role, Sentinel, State, Target};
+use pilotlight_core::observation::{Newest, Role, State, Target};
 use pilotlight_core::plan::Plan;
 use pilotlight_core::protocol::{Seen, UnitView};
 use pilotlight_core::shared::Shared;
@@ -44,8 +44,7 @@ struct Inner {
     units: BTreeMap<Unit, Shared<UnitView>>,
     epochs: BTreeMap<Unit, Epoch>,
     asked: bool,
-    /// The newest sentinel, and the first one whose time can be held against its.
-    sentinel: Option<(Sentinel, u64)>,
+    sentinels: BTreeMap<Component, Newest>,
     wishes: BTreeMap<Unit, Wish>,
     copies: BTreeMap<Target, Copy>,
 }
@@ -242,13 +241,13 @@ impl Picture {
     }
 
     /// Everything seen, for the heartbeat.
-    pub(crate) fn seen(&self, now: Mono) -> (Vec<Seen>, Option<(Sentinel, u64)>) {
+    pub(crate) fn seen(&self, now: Mono) -> (Vec<Seen>, BTreeMap<Component, Newest>) {
         let inner = self.lock();
         let seen = inner.copies.iter().filter_map(|(target, copy)| {
             let (state, began) = copy.look.clone()?;
             Some(Seen { target: target.clone(), state, age_ms: now.since(began) })
         });
-        (seen.collect(), inner.sentinel)
+        (seen.collect(), inner.sentinels.clone())
     }
 
     /// What to decide from; `None` while an effect runs or no look is newer than the last one.
@@ -315,9 +314,9 @@ impl Picture {
         }
     }
 
-    /// A sentinel was written, with a wall clock that was not set since `steady_from`.
-    pub(crate) fn note_sentinel(&self, sentinel: Sentinel, steady_from: u64) {
-        self.lock().sentinel = Some((sentinel, steady_from));
+    /// A sentinel was written.
+    pub(crate) fn note_sentinel(&self, component: &Component, newest: Newest) {
+        self.lock().sentinels.insert(component.clone(), newest);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::Agent;
 use pilotlight_core::code;
 use pilotlight_core::effect::Effect;
-use pilotlight_core::observation::{Role, Sentinel, Target};
+use pilotlight_core::observation::{Newest, Role, Sentinel, Target};
 use pilotlight_core::time::ClockWatch;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(agent: &Agent, target: &Target, every: Duration) {
             Ok(_) => {
                 last = number;
                 complained = false;
-                agent.picture.note_sentinel(sentinel, steady_from);
+                agent.picture.note_sentinel(&target.component, Newest { sentinel, steady_from });
             }
             Err(e) if !complained => {
                 complained = true;

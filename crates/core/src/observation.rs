@@ -82,6 +82,15 @@ pub struct Sentinel {
     pub written: Wall,
 }
 
+/// What an agent says of the sentinels that it writes to one component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newest {
+    /// The newest.
+    pub sentinel: Sentinel,
+    /// The first one whose time can be held against its: the writer's wall clock was not set since.
+    pub steady_from: u64,
+}
+
 /// A look at one target. Fields that do not apply to its technology are absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {

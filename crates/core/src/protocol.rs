@@ -15,9 +15,9 @@ pub mod dns;
 use crate::candidate::{Admitted, Wish};
 use crate::effect::Effect;
 use crate::health::{Health, Question};
-use crate::id::{EffectKey, Epoch, Observer, Region, Unit};
+use crate::id::{Component, EffectKey, Epoch, Observer, Region, Unit};
 use crate::leader::Term;
-use crate::observation::{Sentinel, State, Target};
+use crate::observation::{Newest, Sentinel, State, Target};
 use crate::outcome::{Failure, Finding, Outcome};
 use crate::plan::Accord;
 use crate::position::{Order, Position};
@@ -64,11 +64,13 @@ pub struct Heartbeat {
     pub sequence: u64,
     /// What it sees of its own region now.
     pub sees: Vec<Seen>,
-    /// Newest sentinel it wrote as the writer's agent.
+    /// Newest sentinel that it wrote to each component as the writer's agent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sentinels: BTreeMap<Component, Newest>,
+    /// The same for and from another side of an older version, which names no component: of the only one that has sentinels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentinel: Option<Sentinel>,
-    /// The first sentinel since this agent was started, or since its wall clock was last set: the times of older ones say
-    /// nothing of the newest.
+    /// Its [`Newest::steady_from`].
     #[serde(default)]
     pub steady_from: u64,
     /// What it sees of the other places.
@@ -347,6 +349,6 @@ mod tests {
         let heartbeat: Heartbeat = serde_json::from_value(old).unwrap();
         assert_eq!((heartbeat.speaks, heartbeat.accord), (OLDEST, None));
         assert_eq!(heartbeat.term, Term(0));
-        assert!(heartbeat.heard.is_empty(), "nor what it heard of the store");
+        assert!(heartbeat.heard.is_empty() && heartbeat.sentinels.is_empty(), "nor what it heard of the store");
     }
 }

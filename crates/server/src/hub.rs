@@ -207,9 +207,7 @@ impl Hub {
         let mut news = !heartbeat.wishes.is_empty();
         let sight = &mut *inner.sight;
         sight.last_heard = Some(now);
-        if let Some(sentinel) = heartbeat.sentinel {
-            (sight.sentinel, sight.steady_from, sight.told) = (Some(sentinel), heartbeat.steady_from, Some(now));
-        }
+        learn_sentinels(sight, &heartbeat, now);
         for seen in heartbeat.sees {
             let began = Mono(now.0.saturating_sub(seen.age_ms));
             news |= sight.seen.get(&seen.target).is_none_or(|(before, _)| before.is_another(&seen.state));
@@ -325,6 +323,17 @@ impl Hub {
             region: region.clone(),
             known: self.sessions.keys().map(Region::as_str).collect::<Vec<_>>().join(", "),
         })
+    }
+}
+
+/// One that says nothing of sentinels undoes nothing: the writer may have stopped.
+fn learn_sentinels(sight: &mut AgentSight, heartbeat: &Heartbeat, now: Mono) {
+    let named = heartbeat.sentinels.iter().map(|(component, newest)| (component.clone(), (*newest, now)));
+    sight.sentinels.extend(named);
+    if heartbeat.sentinels.is_empty() && heartbeat.sentinel.is_some() {
+        // An older agent writes on where a newer one did: what that one named is no longer the newest.
+        sight.sentinels.clear();
+        (sight.sentinel, sight.steady_from, sight.told) = (heartbeat.sentinel, heartbeat.steady_from, Some(now));
     }
 }
 

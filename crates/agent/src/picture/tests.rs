@@ -3,9 +3,9 @@
 use super::{Copy, Inner, Picture, Signals};
 use pilotlight_core::effect::FenceAssurance;
 use pilotlight_core::id::{Epoch, Unit};
-use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::observation::{Newest, Role, Sentinel, State, Target};
 use pilotlight_core::protocol::UnitView;
-use pilotlight_core::time::Mono;
+use pilotlight_core::time::{Mono, Wall};
 use pilotlight_driver::level::Level;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -81,6 +81,18 @@ fn the_epoch_is_the_newest_met_anywhere() {
     assert_eq!(picture.epoch(&unit), Epoch(4));
     picture.looked(&target, 0, Mono::default(), State { epoch: Some(Epoch(6)), ..State::default() });
     assert_eq!(picture.epoch(&unit), Epoch(6));
+}
+
+#[test]
+fn each_component_has_its_own_newest_sentinel() {
+    let (picture, _) = picture();
+    let newest = |number, steady_from| Newest { sentinel: Sentinel { number, written: Wall(1) }, steady_from };
+    picture.note_sentinel(&"orders".into(), newest(1_000_000, 1));
+    picture.note_sentinel(&"billing".into(), newest(500, 400));
+    picture.note_sentinel(&"billing".into(), newest(501, 400));
+    let (_, told) = picture.seen(Mono::default());
+    let both = [("billing", newest(501, 400)), ("orders", newest(1_000_000, 1))];
+    assert_eq!(told, both.map(|(component, newest)| (component.into(), newest)).into());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! ask here, so that a new technology adds a line here and nothing there.
 
 use super::{ComponentPlan, ConnectionFence, ExecPlan, Guarantee, Kind, Plan};
-use crate::id::{Region, Unit};
+use crate::id::{Component, Region, Unit};
 use std::time::Duration;
 
 /// How many instances a component runs.
@@ -21,6 +21,12 @@ impl Plan {
     pub fn waits_for_candidate(&self, unit: &Unit) -> bool {
         let waits = self.policy.guarantee != Guarantee::BestEffort;
         waits && self.in_unit(unit).filter(|(_, c)| c.is_replicated()).all(|(_, c)| c.waits())
+    }
+
+    /// The component whose writer's agent writes sentinels, where there is just one.
+    pub fn only_with_sentinels(&self) -> Option<&Component> {
+        let mut with = self.components.iter().filter(|(_, c)| c.sentinel().is_some());
+        with.next().filter(|_| with.next().is_none()).map(|(name, _)| name)
     }
 }
 

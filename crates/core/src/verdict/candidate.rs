@@ -10,8 +10,8 @@
 
 use super::Sight;
 use crate::gate::sender_timeout;
-use crate::id::{Region, Unit};
-use crate::observation::{Role, State, Target};
+use crate::id::{Component, Region, Unit};
+use crate::observation::{Newest, Role, State, Target};
 use crate::plan::{BeyondRpo, Guarantee, Plan};
 use crate::position::{Lag, LagQuality, option_ms};
 use crate::time::as_ms;
@@ -125,12 +125,11 @@ pub(super) fn candidates(plan: &Plan, unit: &Unit, writer: Option<&Region>, sigh
     let elsewhere = plan.regions.iter().filter(|r| Some(*r) != writer && !replicated.is_empty());
     let mut found: Vec<Candidate> = elsewhere
         .filter_map(|region| {
-            let looks: Option<Vec<&State>> = replicated
-                .iter()
-                .map(|c| sight.fresh_look(plan, region, c).filter(|s| matches!(s.role, Some(Role::Standby { .. }))))
-                .collect();
+            let standby =
+                |c| sight.fresh_look(plan, region, c).filter(|s| matches!(s.role, Some(Role::Standby { .. })));
+            let looks: Option<Vec<(&Component, &State)>> = replicated.iter().map(|c| Some((c, standby(c)?))).collect();
             let admitted = plan.waits_for_candidate(unit).then(|| sight.candidate.as_ref() == Some(region));
-            let mut candidate = weigh(region, &looks?, writer, sight, admitted);
+            let mut candidate = weigh(plan, region, &looks?, writer, sight, admitted);
             candidate.unheard = unheard(plan, unit, writer, sight, &candidate);
             Some(candidate)
         })
@@ -140,18 +139,20 @@ pub(super) fn candidates(plan: &Plan, unit: &Unit, writer: Option<&Region>, sigh
 }
 
 fn weigh(
+    plan: &Plan,
     region: &Region,
-    looks: &[&State],
+    looks: &[(&Component, &State)],
     writer: Option<&Region>,
     sight: &Sight,
     admitted: Option<bool>,
 ) -> Candidate {
-    let bytes: Option<Vec<u64>> = looks.iter().map(|s| s.lag.as_ref().and_then(|l| l.received_bytes)).collect();
-    let replay = looks.iter().filter_map(|s| s.lag.as_ref().and_then(|l| l.replay_bytes)).max();
-    let by_sentinel: Option<Vec<Duration>> = looks.iter().map(|s| sentinel_gap(s, writer, sight)).collect();
-    let by_lag = || -> Option<Vec<Duration>> {
-        looks.iter().map(|s| s.lag.as_ref().and_then(|l| lag_gap(l, writer, sight))).collect()
-    };
+    let lags = || looks.iter().map(|(_, s)| s.lag.as_ref());
+    let bytes: Option<Vec<u64>> = lags().map(|lag| lag?.received_bytes).collect();
+    let replay = lags().filter_map(|lag| lag?.replay_bytes).max();
+    let agent = writer.and_then(|writer| sight.agents.get(writer));
+    let gap = |(component, copy): &(&Component, &State)| sentinel_gap(agent?.newest(plan, component)?.0, copy);
+    let by_sentinel: Option<Vec<Duration>> = looks.iter().map(gap).collect();
+    let by_lag = || -> Option<Vec<Duration>> { lags().map(|lag| lag_gap(lag?, writer, sight)).collect() };
     Candidate {
         region: region.clone(),
         replay_bytes: replay,
@@ -169,8 +170,11 @@ fn weigh(
 fn unheard(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight, candidate: &Candidate) -> Duration {
     let by_agent = plan.in_unit(unit).any(|(_, c)| c.is_replicated() && !c.is_managed());
     let Some(writer) = writer.filter(|_| by_agent) else { return Duration::ZERO };
-    let agent = sight.agents.get(writer);
-    let untold = sight.hears(plan, writer).then(|| agent.map_or(Duration::ZERO, |agent| agent.untold()));
+    let agent = sight.agents.get(writer).filter(|_| sight.hears(plan, writer));
+    let untold = agent.map(|agent| {
+        let copies = sight.replicated(plan, unit).into_iter();
+        copies.map(|component| agent.untold(plan, &component)).max().unwrap_or_default()
+    });
     if untold.is_some_and(|untold| untold.is_zero()) {
         return Duration::ZERO;
     }
@@ -191,14 +195,13 @@ fn unheard(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight, can
     most.min(untold.unwrap_or(Duration::MAX))
 }
 
-fn sentinel_gap(copy: &State, writer: Option<&Region>, sight: &Sight) -> Option<Duration> {
-    let writer = sight.agents.get(writer?)?;
-    let (written, shown) = (writer.sentinel?, copy.sentinel?);
+fn sentinel_gap(newest: Newest, copy: &State) -> Option<Duration> {
+    let (written, shown) = (newest.sentinel, copy.sentinel?);
     if shown.number >= written.number {
         return Some(Duration::ZERO);
     }
     // A wall clock that was set in between would make much of little, or little of much.
-    let steady = shown.number >= writer.steady_from;
+    let steady = shown.number >= newest.steady_from;
     written.written.checked_since(shown.written).filter(|_| steady)
 }
 

@@ -4,7 +4,7 @@ use super::Witness;
 use crate::health::{Opinion, Question};
 use crate::id::{Component, Region, Unit};
 use crate::lease::LeaseSight;
-use crate::observation::{Sentinel, State, Target};
+use crate::observation::{Newest, Sentinel, State, Target};
 use crate::pairs;
 use crate::plan::Plan;
 use crate::shared::Shared;
@@ -65,13 +65,18 @@ pub struct AgentSight {
     /// Its newest look at each target, with the time of the look on the controller's clock.
     #[serde(with = "pairs")]
     pub seen: BTreeMap<Target, (Shared<State>, Mono)>,
-    /// The newest sentinel it wrote as the writer's agent; kept after it stopped.
+    /// The newest sentinel that it wrote to each component as the writer's agent, with when a process of it was last heard
+    /// that has written one; kept after it stopped.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sentinels: BTreeMap<Component, (Newest, Mono)>,
+    /// The same from an agent of an older version, or in a record of one, which names no component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentinel: Option<Sentinel>,
-    /// The first sentinel whose time can be held against the newest one's: the writer's wall clock was not set since.
+    /// Its [`Newest::steady_from`].
     #[serde(default)]
     pub steady_from: u64,
-    /// When a process of it was last heard that has written a sentinel.
-    #[serde(default)]
+    /// When a process of it was last heard that has written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Mono>,
     /// When its present process was first heard. One that was started anew has no sentinel before it writes one.
     #[serde(default)]
@@ -79,10 +84,21 @@ pub struct AgentSight {
 }
 
 impl AgentSight {
-    /// How long nothing was heard of what the writer beside it wrote, although the agent is heard: its process died unheard, and
-    /// the next one has not written a sentinel. Until that was first heard, writes may have gone on.
-    pub(crate) fn untold(&self) -> Duration {
-        self.met.zip(self.told).map_or(Duration::ZERO, |(met, told)| met.since(told))
+    /// The newest sentinel that it wrote to the component, and when that was last told. One without a name counts where the
+    /// plan leaves no doubt whose it is: numbers of two components say nothing of each other.
+    pub(crate) fn newest(&self, plan: &Plan, component: &Component) -> Option<(Newest, Option<Mono>)> {
+        let unnamed = || {
+            let newest = Newest { sentinel: self.sentinel?, steady_from: self.steady_from };
+            (plan.only_with_sentinels() == Some(component)).then_some((newest, self.told))
+        };
+        self.sentinels.get(component).map(|(newest, told)| (*newest, Some(*told))).or_else(unnamed)
+    }
+
+    /// How long nothing was heard of what the writer beside it wrote to the component, although the agent is heard: its process
+    /// died unheard, and the next one has not written a sentinel. Until that was first heard, writes may have gone on.
+    pub(crate) fn untold(&self, plan: &Plan, component: &Component) -> Duration {
+        let told = self.newest(plan, component).and_then(|(_, told)| told);
+        self.met.zip(told).map_or(Duration::ZERO, |(met, told)| met.since(told))
     }
 }
 

@@ -3,7 +3,6 @@
 use super::*;
 use crate::fixture::{FENCED, looks, standby, target, unit, usual};
 use crate::id::RunId;
-use crate::observation::Sentinel;
 use crate::placement::{Intent, Mode, Verb};
 use crate::plan::{DecisionMode, RejoinMode};
 use crate::position::{Lag, LagQuality};
@@ -318,11 +317,7 @@ fn sentinels_measure_exposure_on_the_writers_clock() {
     plan.policy.max_lag_bytes = Some(1_000);
     // A lease of three seconds is on top, of an RPO of five.
     for (held, opens) in [(58_000, true), (57_999, false)] {
-        let mut sight = with_lag(gone(), None);
-        let written = |number, ms| Some(Sentinel { number, written: Wall(ms) });
-        sight.agents.get_mut(&Region::from("east")).expect("known").sentinel = written(12, 60_000);
-        let west = sight.agents.get_mut(&Region::from("west")).expect("known");
-        west.seen.values_mut().for_each(|(state, _)| state.sentinel = written(7, held));
+        let sight = with_lag(gone(), None).wrote("database", 12, 60_000, 0).shows("database", 7, held);
         let decision = decided(&plan, &sight, &History::default());
         assert_eq!(matches!(decision, Decision::Start(_)), opens, "{decision:?}");
     }

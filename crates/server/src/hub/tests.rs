@@ -3,12 +3,13 @@
 use super::{Hub, RemoteAgent, Unwelcome};
 use async_trait::async_trait;
 use pilotlight_core::effect::{Capability, Descriptor, Effect, FenceAssurance, Guard, Pace};
-use pilotlight_core::id::{EffectKey, Epoch, Region, RunId, StepId, Unit};
+use pilotlight_core::id::{Component, EffectKey, Epoch, Region, RunId, StepId, Unit};
 use pilotlight_core::lease::granters_lease;
-use pilotlight_core::observation::{Role, State, Target};
+use pilotlight_core::observation::{Newest, Role, Sentinel, State, Target};
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome};
 use pilotlight_core::protocol::{Answer, Heartbeat, Job, OLDEST, Seen, TaskResult, VERSION};
 use pilotlight_core::time::{Mono, Wall};
+use pilotlight_core::verdict::AgentSight;
 use pilotlight_driver::clock::Clock;
 use pilotlight_driver::{Context, Driver};
 use std::sync::Arc;
@@ -50,6 +51,7 @@ fn heartbeat(instance: &str, sequence: u64, sees: Vec<Seen>) -> Heartbeat {
         place: String::new(),
         sequence,
         sees,
+        sentinels: Default::default(),
         sentinel: None,
         steady_from: 0,
         ports: vec![],
@@ -121,21 +123,58 @@ async fn nothing_is_sent_to_an_agent_that_is_not_heard() {
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_was_started_anew_keeps_what_was_told_before_and_how_old_that_is() {
     let hub = hub();
-    let sentinel = pilotlight_core::observation::Sentinel { number: 7, written: Wall(1) };
-    hub.heartbeat(Heartbeat { sentinel: Some(sentinel), ..heartbeat("a", 1, vec![]) }).unwrap();
+    hub.heartbeat(wrote("a", 1, &[("database", 7)])).unwrap();
     let seen = || {
         let agents = hub.agents();
         let east = &agents[&Region::from("east")];
-        (east.sentinel, east.told, east.met)
+        (told(east), east.met)
     };
     let first = hub.clock.mono();
-    assert_eq!(seen(), (Some(sentinel), Some(first), Some(first)));
+    let database = |at| vec![("database".to_owned(), 7, at)];
+    assert_eq!(seen(), (database(first), Some(first)));
     tokio::time::advance(RENEW * 5).await;
     hub.heartbeat(heartbeat("b", 1, vec![])).unwrap();
     let anew = hub.clock.mono();
     tokio::time::advance(RENEW).await;
     hub.heartbeat(heartbeat("b", 2, vec![])).unwrap();
-    assert_eq!(seen(), (Some(sentinel), Some(first), Some(anew)), "it has written none");
+    assert_eq!(seen(), (database(first), Some(anew)), "it has written none");
+}
+
+/// A heartbeat that tells of these sentinels.
+fn wrote(instance: &str, sequence: u64, numbers: &[(&str, u64)]) -> Heartbeat {
+    let newest = |number| Newest { sentinel: Sentinel { number, written: Wall(1) }, steady_from: number };
+    let sentinels = numbers.iter().map(|(component, number)| (Component::from(*component), newest(*number))).collect();
+    Heartbeat { sentinels, ..heartbeat(instance, sequence, vec![]) }
+}
+
+/// What was told of which component, and when.
+fn told(east: &AgentSight) -> Vec<(String, u64, Mono)> {
+    let all = east.sentinels.iter();
+    all.map(|(component, (newest, at))| (component.to_string(), newest.sentinel.number, *at)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sentinels_of_each_component_are_kept_apart() {
+    let hub = hub();
+    let east = || hub.agents()[&Region::from("east")].clone();
+    let first = hub.clock.mono();
+    hub.heartbeat(wrote("a", 1, &[("accounts", 500), ("database", 1_000_000)])).unwrap();
+    tokio::time::advance(RENEW).await;
+    let now = hub.clock.mono();
+    hub.heartbeat(wrote("b", 1, &[("accounts", 501)])).unwrap();
+    let both = [("accounts".to_owned(), 501, now), ("database".to_owned(), 1_000_000, first)];
+    assert_eq!(told(&east()), both, "a new process has written to one of them");
+
+    let sentinel = Sentinel { number: 502, written: Wall(1) };
+    let old = Heartbeat { sentinel: Some(sentinel), steady_from: 3, ..heartbeat("c", 1, vec![]) };
+    hub.heartbeat(old.clone()).unwrap();
+    let seen = east();
+    assert_eq!((seen.sentinel, seen.steady_from, seen.told), (Some(sentinel), 3, Some(now)));
+    assert_eq!(told(&seen), [], "an older agent writes on, and does not say where");
+
+    let sentinels = wrote("d", 1, &[("database", 1_000_001)]).sentinels;
+    hub.heartbeat(Heartbeat { sentinels, instance: "d".to_owned(), ..old }).unwrap();
+    assert_eq!(told(&east()), [("database".to_owned(), 1_000_001, now)], "what has a name counts");
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ fn heartbeat(region: &str, version: u32) -> Heartbeat {
         place: String::new(),
         sequence: 1,
         sees: vec![],
+        sentinels: Default::default(),
         sentinel: None,
         steady_from: 0,
         ports: vec![],

@@ -1,6 +1,7 @@
 //! What a writer may have acknowledged after it was last heard, in what is told and in what is weighed.
 
 use super::*;
+use crate::observation::{Newest, Sentinel};
 use crate::plan::{BeyondRpo, Guarantee};
 
 const LEASE: u64 = 3_000;
@@ -11,13 +12,27 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+impl Sight {
+    /// East's agent said when it was last heard that this sentinel is the newest there.
+    pub(super) fn wrote(mut self, component: &str, number: u64, ms: u64, steady_from: u64) -> Self {
+        let newest = Newest { sentinel: Sentinel { number, written: Wall(ms) }, steady_from };
+        let east = self.agents.get_mut(&Region::from("east")).expect("known");
+        east.sentinels.insert(component.into(), (newest, at(NOW - 3_500)));
+        self
+    }
+
+    /// West's copy shows this sentinel.
+    pub(super) fn shows(mut self, component: &str, number: u64, ms: u64) -> Self {
+        let west = self.agents.get_mut(&Region::from("west")).expect("known");
+        let (copy, _) = west.seen.get_mut(&target(component, "west")).expect("seen");
+        copy.sentinel = Some(Sentinel { number, written: Wall(ms) });
+        self
+    }
+}
+
 /// The writer wrote a sentinel at 60 s, and West, the candidate, shows one of so long before; the region is lost.
 fn lost(behind: u64) -> Sight {
-    let mut sight = with_lag(gone(), None);
-    let written = |number, at| Some(Sentinel { number, written: Wall(at) });
-    sight.agents.get_mut(&Region::from("east")).expect("known").sentinel = written(12, 60_000);
-    let west = sight.agents.get_mut(&Region::from("west")).expect("known");
-    west.seen.values_mut().for_each(|(state, _)| state.sentinel = written(7, 60_000 - behind));
+    let sight = with_lag(gone(), None).wrote("database", 12, 60_000, 0).shows("database", 7, 60_000 - behind);
     Sight { candidate: Some("west".into()), ..sight }
 }
 
@@ -69,7 +84,8 @@ fn what_was_written_before_an_agent_was_started_anew_is_told_too() {
     let anew = |away: u64| {
         let mut sight = Sight { candidate: Some("west".into()), ..lost(500) }.silent("east", 100).role("east", FENCED);
         let east = sight.agents.get_mut(&Region::from("east")).expect("known");
-        (east.told, east.met) = (Some(at(NOW - 300 - away)), Some(at(NOW - 300)));
+        east.sentinels.values_mut().for_each(|(_, told)| *told = at(NOW - 300 - away));
+        east.met = Some(at(NOW - 300));
         sight
     };
     let unopposed = |away| Sight { candidate: None, ..anew(away) };
@@ -85,8 +101,67 @@ fn what_was_written_before_an_agent_was_started_anew_is_told_too() {
     }
     // It has written one since: how far the copy is behind that is known.
     let mut sight = anew(9_000);
-    sight.agents.get_mut(&Region::from("east")).expect("known").told = Some(at(NOW - 100));
+    let east = sight.agents.get_mut(&Region::from("east")).expect("known");
+    east.sentinels.values_mut().for_each(|(_, told)| *told = at(NOW - 100));
     assert_eq!(told(&promising(BestEffort, Expose, 5_000), &sight), Some(500));
+}
+
+/// East, which is lost, wrote the sentinels of two databases, one of them much newer than the other. In one unit, and in two.
+fn two_databases() -> [(Plan, Sight); 2] {
+    let mut plan = promising(Guarantee::BestEffort, BeyondRpo::Expose, 5_000);
+    let database = plan.components[&"database".into()].clone();
+    plan.components.insert("accounts".into(), database);
+    let mut two_units = plan.clone();
+    two_units.components.get_mut(&"accounts".into()).expect("just added").unit = "books".into();
+    let mut sight = with_lag(gone(), None);
+    for region in ["east", "west"] {
+        let agent = sight.agents.get_mut(&Region::from(region)).expect("known");
+        let look = agent.seen[&target("database", region)].clone();
+        agent.seen.insert(target("accounts", region), look);
+    }
+    let answer = sight.ports[&target("database", "east")];
+    sight.ports.insert(target("accounts", "east"), answer);
+    let sight = sight.wrote("database", 1_000_000, 60_000, 0).wrote("accounts", 500, 60_000, 300);
+    [(plan, sight.clone()), (two_units, sight)]
+}
+
+#[test]
+fn the_sentinels_of_two_databases_say_nothing_of_each_other() {
+    for (plan, sight) in two_databases() {
+        let lags = sight.clone().shows("database", 999_400, 0).shows("accounts", 500, 60_000);
+        assert_eq!(told(&plan, &lags), Some(60_000 + LEASE), "number 500 is another database's");
+        let rpo = plan.objectives.rpo;
+        let past = Reason::PastRpo { region: "west".into(), exposure: ms(60_000 + LEASE), rpo };
+        assert_eq!(decided(&plan, &lags, &History::default()), Decision::Hold(past));
+        // Its agent came back and wrote to the other database: of this one it has told nothing yet.
+        let mut anew = lags.silent("east", 100).role("east", FENCED);
+        let east = anew.agents.get_mut(&Region::from("east")).expect("known");
+        east.met = Some(at(NOW - 3_000));
+        let accounts = east.sentinels.get_mut(&"accounts".into()).expect("wrote");
+        accounts.1 = at(NOW - 100);
+        assert_eq!(told(&plan, &anew), Some(60_000 + 500), "half a second passed unheard");
+        // One wall clock was set before number 300, which is long before what the other database shows.
+        let level = sight.shows("database", 999_998, 58_000).shows("accounts", 499, 59_000);
+        assert_eq!(told(&plan, &level), Some(2_000 + LEASE));
+    }
+}
+
+#[test]
+fn a_sentinel_without_a_name_counts_where_the_plan_has_one_database_only() {
+    let unnamed = |mut sight: Sight| {
+        let east = sight.agents.get_mut(&Region::from("east")).expect("known");
+        let (newest, told) = east.sentinels.remove(&"database".into()).expect("wrote");
+        east.sentinels.clear();
+        (east.sentinel, east.steady_from, east.told) = (Some(newest.sentinel), newest.steady_from, Some(told));
+        sight
+    };
+    let plan = promising(Guarantee::BestEffort, BeyondRpo::Expose, 5_000);
+    assert_eq!(told(&plan, &unnamed(lost(500))), Some(500 + LEASE), "an agent of an older version");
+    for (plan, sight) in two_databases() {
+        let level = sight.shows("database", 1_000_000, 60_000).shows("accounts", 500, 60_000);
+        assert_eq!(told(&plan, &level), Some(LEASE));
+        assert_eq!(told(&plan, &unnamed(level)), None);
+    }
 }
 
 #[test]

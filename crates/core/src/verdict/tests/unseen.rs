@@ -97,14 +97,7 @@ fn a_copy_whose_disk_is_away_is_not_called_back_by_itself() {
 
 /// The writer wrote sentinel 20 at 60 s of its wall clock, which was last set before `steady_from`; the copy shows that one.
 fn sentinels(shown: u64, shown_at: u64, steady_from: u64) -> Sight {
-    let mut sight = with_lag(gone(), None);
-    let east = sight.agents.get_mut(&Region::from("east")).expect("known");
-    east.sentinel = Some(Sentinel { number: 20, written: Wall(60_000) });
-    east.steady_from = steady_from;
-    let west = sight.agents.get_mut(&Region::from("west")).expect("known");
-    let sentinel = Some(Sentinel { number: shown, written: Wall(shown_at) });
-    west.seen.values_mut().for_each(|(state, _)| state.sentinel = sentinel);
-    sight
+    with_lag(gone(), None).wrote("database", 20, 60_000, steady_from).shows("database", shown, shown_at)
 }
 
 #[test]
