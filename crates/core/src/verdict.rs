@@ -203,6 +203,12 @@ impl Judgement {
         self.health.iter().filter(|h| h.question.region.is_none() || h.question.region == self.writer)
     }
 
+    /// Who takes over: the first that clears its hurdles, else the best, which a person may promote all the same.
+    pub fn successor(&self, plan: &Plan) -> Option<&Candidate> {
+        let clear = self.candidates.iter().find(|c| c.hurdle(plan) == Hurdle::None);
+        clear.or_else(|| self.candidates.first())
+    }
+
     /// The writer's region, where its own agent gave it up and fenced it, and no other region has a standby.
     pub fn given_up(&self) -> Option<&Region> {
         let alone = self.verdict == Verdict::WriterDead && self.candidates.is_empty();

@@ -404,7 +404,8 @@ fn target_of(desk: &Desk, request: &MoveRequest, unit: &Unit, writer: &Region) -
         Verb::Failback => Some(desk.plan.home.clone()),
         Verb::Rejoin | Verb::Drain | Verb::Rescue => Some(writer.clone()),
         Verb::Failover | Verb::Switchover => {
-            let best = desk.judgement(unit).and_then(|j| j.candidates.into_iter().next()).map(|c| c.region);
+            // The one that `status` names.
+            let best = desk.judgement(unit).and_then(|j| j.successor(&desk.plan).map(|c| c.region.clone()));
             // With one other region there is nothing to choose; whether it can take over is derivation's to say.
             best.or_else(|| others().next().filter(|_| others().count() == 1).cloned())
         }

@@ -119,7 +119,7 @@ impl Candidate {
     }
 }
 
-/// Standbys of the unit, least behind first; the order of the plan decides between equals.
+/// Standbys of the unit: the one that the writer waits for, then the least behind; the order of the plan decides between equals.
 pub(super) fn candidates(plan: &Plan, unit: &Unit, writer: Option<&Region>, sight: &Sight) -> Vec<Candidate> {
     let replicated = sight.replicated(plan, unit);
     let elsewhere = plan.regions.iter().filter(|r| Some(*r) != writer && !replicated.is_empty());
@@ -134,7 +134,9 @@ pub(super) fn candidates(plan: &Plan, unit: &Unit, writer: Option<&Region>, sigh
             Some(candidate)
         })
         .collect();
-    found.sort_by_key(|c| (c.received_bytes.unwrap_or(u64::MAX), c.exposure.unwrap_or(Duration::MAX)));
+    let behind = |c: &Candidate| (c.received_bytes.unwrap_or(u64::MAX), c.exposure.unwrap_or(Duration::MAX));
+    // What another shows may be as new, and only this one is known to have what was acknowledged since.
+    found.sort_by_key(|c| (c.admitted != Some(true), behind(c)));
     found
 }
 

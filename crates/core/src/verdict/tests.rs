@@ -10,6 +10,7 @@ use crate::shared::Shared;
 use crate::time::{Mono, Wall};
 use std::collections::BTreeMap;
 
+mod chosen;
 mod drained;
 mod prepared;
 mod unheard;
@@ -321,22 +322,6 @@ fn sentinels_measure_exposure_on_the_writers_clock() {
         let decision = decided(&plan, &sight, &History::default());
         assert_eq!(matches!(decision, Decision::Start(_)), opens, "{decision:?}");
     }
-}
-
-#[test]
-fn the_least_behind_standby_is_chosen_and_none_is_said() {
-    let mut plan = usual();
-    plan.regions.push("north".into());
-    let mut sight = gone();
-    let mut north = sight.agents[&Region::from("west")].clone();
-    let look = north.seen.pop_first().expect("one look").1;
-    north.seen.insert(target("database", "north"), look);
-    sight.agents.insert("north".into(), north);
-    assert_eq!(decided(&plan, &sight, &History::default()), Decision::Start(failover_to("west")), "the plan's order");
-    let farther = with_lag(sight.clone(), Some(lag(Some(10), Some(20))));
-    assert_eq!(decided(&plan, &farther, &History::default()), Decision::Start(failover_to("north")));
-    let alone = sight.role("west", Role::Unresponsive).role("north", Role::Down { clean: true, was_writer: false });
-    assert_eq!(decided(&plan, &alone, &History::default()), Decision::Hold(Reason::NoCandidate { given_up: None }));
 }
 
 #[test]

@@ -5,10 +5,11 @@ use super::steering::started;
 use super::wait::until;
 use crate::api::view::{Action, ControlRequest, MoveReply, StatusView};
 use pilotlight_core::effect::Effect;
+use pilotlight_core::id::Region;
 use pilotlight_core::observation::Role;
 use pilotlight_core::outcome::FailureKind;
 use pilotlight_core::placement::Verb;
-use pilotlight_core::plan::{FailbackPlan, Guarantee, OnWriterDeath, ShiftOrder};
+use pilotlight_core::plan::{DecisionMode, FailbackPlan, Guarantee, Kind, OnWriterDeath, ShiftOrder};
 use pilotlight_core::run::{Condition, Event, RunResult, RunView};
 use pilotlight_driver::fake::Misbehaviour;
 use std::time::Duration;
@@ -95,6 +96,51 @@ async fn a_failover_that_was_ended_before_its_promotion_is_asked_for_again() {
     let (_, refused) = lab.start_move(Verb::Failover, Some("west"), true).await.unwrap_err();
     assert_eq!(refused.code, "PL-0201", "{refused:?}");
     lab.no_rule_was_broken();
+}
+
+/// North is as near, and comes first in the plan.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_names_no_region_goes_where_the_status_says_to_whom_the_writer_waited_for() {
+    let mut lab = three_regions();
+    lab.start_controller();
+    ["east", "north", "west"].into_iter().for_each(|region| lab.start_agent(region));
+    lab.until("all is well", |s| s.is_well("east") && s.units[0].candidate.is_some()).await;
+    lab.lose("north");
+    let waits = |s: &StatusView| s.is_well("east") && s.units[0].candidate == Some("west".into());
+    lab.until("the writer waits for west", waits).await;
+    lab.world.heal("north");
+    lab.start_agent("north");
+    let both = |s: &StatusView| s.units[0].judgement.as_ref().is_some_and(|j| j.candidates.len() == 2);
+    lab.until("north could take over, too", |s| waits(s) && both(s)).await;
+    lab.lose("east");
+    let told = |s: &StatusView| format!("{:?}", s.units[0].decision).contains("a failover to west is possible");
+    lab.until("the way out is told", |s| told(s) && both(s)).await;
+    let MoveReply::DryRun { runbook, .. } = lab.start_move(Verb::Failover, None, true).await.unwrap() else {
+        panic!("it was started")
+    };
+    assert_eq!(runbook.intent.target.writer.as_str(), "west");
+    lab.start_move(Verb::Failover, None, false).await.unwrap();
+    lab.until("west is well", |s| s.is_well("west")).await;
+    lab.no_rule_was_broken();
+}
+
+/// East writes, north and west follow it; nothing runs yet.
+fn three_regions() -> Lab {
+    let mut lab = Lab::new();
+    let regions = ["east", "north", "west"];
+    lab.world = lab.world.clone().with_database("database", &regions).with_process("payments", &[("north", 1)]);
+    lab.plan.regions = regions.map(Region::from).into();
+    lab.plan.policy.mode = DecisionMode::Manual;
+    let (north, west) = (Region::from("north"), Region::from("west"));
+    for component in lab.plan.components.values_mut() {
+        match &mut component.kind {
+            Kind::Postgres(p) => drop(p.regions.insert(north.clone(), p.regions[&west].clone())),
+            Kind::Process(p) => drop(p.regions.insert(north.clone(), p.regions[&west].clone())),
+            Kind::Dns(d) => drop(d.answers.insert(north.clone(), d.answers[&west])),
+            Kind::Exec(_) | Kind::Webhook(_) | Kind::Aws(_) => {}
+        }
+    }
+    lab
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,7 +283,7 @@ async fn a_controller_killed_in_the_middle_of_a_failover_continues_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_says_that_a_writer_is_off_while_it_is_seen_or_where_it_is_not_needed() {
-    let mut lab = Lab::up(|p| p.policy.mode = pilotlight_core::plan::DecisionMode::Manual).await;
+    let mut lab = Lab::up(|p| p.policy.mode = DecisionMode::Manual).await;
     let (status, refused) = lab.start_failover_past("east").await.unwrap_err();
     assert_eq!((status, refused.code.as_str()), (409, "PL-0830"));
     assert!(refused.evidence.iter().any(|e| e.contains("agent of east is heard")), "{refused:?}");

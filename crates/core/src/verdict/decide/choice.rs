@@ -5,13 +5,9 @@ use super::unadmitted::lost_writer;
 use crate::plan::Plan;
 use crate::verdict::{Candidate, Hurdle, Judgement};
 
-/// The first candidate that clears its hurdles; else what stops the best one.
+/// Who takes over, or what stops the best one.
 pub(super) fn choose<'a>(plan: &Plan, judgement: &'a Judgement) -> Result<&'a Candidate, Reason> {
-    let candidates = &judgement.candidates;
-    if let Some(clear) = candidates.iter().find(|c| c.hurdle(plan) == Hurdle::None) {
-        return Ok(clear);
-    }
-    let Some(best) = candidates.first() else {
+    let Some(best) = judgement.successor(plan) else {
         return Err(Reason::NoCandidate { given_up: judgement.given_up().cloned() });
     };
     let region = best.region.clone();
