@@ -5,7 +5,7 @@ use crate::id::{Component, Region, Unit};
 use crate::observation::{Role, State, Target};
 use crate::plan::{
     ComponentPlan, ConnectionFence, DecisionMode, DnsPlan, ExecPlan, Guarantee, Hook, Kind, Plan, PostgresPlan,
-    PostgresServer, ProcessPlan, RejoinMode, SAMPLE, SecretRef, WebhookPlan,
+    PostgresServer, ProcessPlan, Proof, RejoinMode, SAMPLE, SecretRef, WebhookPlan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,7 +25,7 @@ pub(crate) fn plan(regions: &[&str], components: Vec<(&str, Kind)>) -> Plan {
     policy.cool_down = Duration::from_secs(3_600);
     policy.guarantee = Guarantee::BestEffort;
     plan.objectives.rpo = Duration::from_secs(5);
-    plan.verify = vec![probe(), probe()];
+    plan.verify = [probe(), probe()].map(|probe| Proof { unit: None, probe }).into();
     plan
 }
 

@@ -23,6 +23,7 @@ mod objectives;
 mod paths;
 mod policy;
 mod probe;
+mod proof;
 mod reader;
 mod reference;
 mod root;
@@ -43,6 +44,7 @@ pub use fault::{Fault, Faults};
 pub use health::{ALARMS, HealthPlan};
 pub use meaning::{Meaning, meaning, promise};
 pub use policy::{DecisionMode, RejoinMode};
+pub use proof::Proof;
 pub use reference::reference;
 pub use schema::schema;
 pub use shares::{Shares, Writes, show_shares, taking};
@@ -86,7 +88,7 @@ pub struct Plan {
     /// `failback`: how the service is taken home; as every planned move when it is absent.
     pub failback: Option<FailbackPlan>,
     /// `verify`: what must work at the end of a move, in order.
-    pub verify: Vec<Probe>,
+    pub verify: Vec<Proof>,
     /// `measure`: what the outside client does.
     pub measure: Option<Measure>,
 }

@@ -144,7 +144,7 @@ fn watch(survey: &Survey<'_>, plan: &FailbackPlan) -> Option<Watch> {
             probe: probe.clone(),
             latency_ms: None,
         };
-        probes = d.plan.verify.iter().enumerate().map(proof).collect();
+        probes = d.plan.proofs(&d.intent.unit).enumerate().map(proof).collect();
     }
     let (every_ms, for_ms, max_errors) = (plan.every, plan.watch, plan.max_errors);
     (!probes.is_empty()).then_some(Watch { probes, every_ms, for_ms, max_errors })

@@ -169,14 +169,15 @@ fn route(survey: &Survey<'_>, road: &Component) -> Step {
         .until(Condition::IsRouted { target, placement })
 }
 
-/// The plan's proofs, one after the other; returns what the end of the move waits for.
+/// The plan's proofs of this unit, one after the other; returns what the end of the move waits for.
 fn verify(survey: &Survey<'_>, draft: &mut Draft, mut needs: Vec<StepId>) -> Vec<StepId> {
-    for (index, probe) in survey.d.plan.verify.iter().enumerate() {
+    let proofs: Vec<_> = survey.d.plan.proofs(&survey.d.intent.unit).collect();
+    for (index, probe) in proofs.iter().enumerate() {
         let number = index + 1;
-        let effect = Effect::Verify { region: None, probe: probe.clone() };
+        let effect = Effect::Verify { region: None, probe: (*probe).clone() };
         let why = "A move has worked when users are served, not when its steps are done.";
         let proof = step(format!("verify-{number}"), Phase::Verify, effect, limits::verify(probe));
-        let title = format!("Check that it works ({number} of {})", survey.d.plan.verify.len());
+        let title = format!("Check that it works ({number} of {})", proofs.len());
         needs = vec![draft.add(proof.say(title, why).once(needs))];
     }
     needs

@@ -16,6 +16,7 @@ mod by_hand;
 mod gone;
 mod in_place;
 mod kinds;
+mod proofs;
 mod shares;
 
 impl Scene {

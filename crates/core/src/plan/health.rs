@@ -12,7 +12,7 @@ use crate::id::{Application, HealthCheck, Region, Unit};
 use crate::time::show_duration;
 use crate::verdict::Witness;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One of `health`. Either `probe` or `regions` says what is asked.
@@ -204,9 +204,9 @@ pub(super) fn is_alarm(text: &str) -> bool {
 pub(super) fn known_unit(record: &Record, root: &Record, out: &mut Collector<'_>) {
     let application = root.text("application").unwrap_or_default();
     let of = |(_, value): &'_ (String, Value)| value.record().map(|c| c.text("unit").unwrap_or(application).to_owned());
-    let units: Vec<String> = root.map("components").iter().filter_map(of).collect();
+    let units: BTreeSet<String> = root.map("components").iter().filter_map(of).collect();
     let unit = record.text("unit").unwrap_or(application);
-    if !units.is_empty() && !units.iter().any(|u| u == unit) {
+    if !units.is_empty() && !units.contains(unit) {
         out.add(code::PLAN_VALUE, record.at("unit"), format!("no component belongs to the unit `{unit}`"))
             .found(unit)
             .allowed(one_of(units.iter().map(String::as_str)))

@@ -60,7 +60,8 @@ static EXEC: Section = Section {
     keys: &[argv(), shell(), env(), default("timeout", at_least_ms(1), "2s", "The time it may take.")],
 };
 
-pub(super) static PROBES: [Key; 5] = [
+/// The key of each kind.
+pub(super) const EACH: [Key; 5] = [
     optional("http", Shape::Record(&HTTP), "An HTTP request."),
     optional("tcp", Shape::Record(&TCP), "A TCP connection."),
     optional("sql", Shape::Record(&SQL), "A statement to PostgreSQL."),
@@ -68,14 +69,21 @@ pub(super) static PROBES: [Key; 5] = [
     optional("exec", Shape::Record(&EXEC), "A program of your own that must end with 0."),
 ];
 
+pub(super) static PROBES: [Key; 5] = EACH;
+
 /// One probe.
 pub(super) const SHAPE: Shape = Shape::OneOf(&PROBES);
 
 pub(super) fn build(value: &Value) -> Option<Probe> {
-    let (key, value) = value.one()?;
+    let (kind, value) = value.one()?;
+    of_kind(kind, value)
+}
+
+/// The probe below its key.
+pub(super) fn of_kind(kind: &str, value: &Value) -> Option<Probe> {
     let record = value.record()?;
     let timeout_ms = record.duration("timeout")?;
-    Some(match key {
+    Some(match kind {
         "http" => Probe::Http {
             url: record.owned("url")?,
             method: if record.word("method")? == "POST" { HttpMethod::Post } else { HttpMethod::Get },
@@ -102,9 +110,14 @@ pub(super) fn build(value: &Value) -> Option<Probe> {
 
 /// What no table says of a probe.
 pub(super) fn check(value: &Value, out: &mut Collector<'_>) {
-    if let Some(("exec", value)) = value.one()
-        && let Some(record) = value.record()
-    {
+    if let Some((kind, value)) = value.one() {
+        check_kind(kind, value, out);
+    }
+}
+
+/// The same of a probe below its key.
+pub(super) fn check_kind(kind: &str, value: &Value, out: &mut Collector<'_>) {
+    if let ("exec", Some(record)) = (kind, value.record()) {
         check_command(record, out);
     }
 }

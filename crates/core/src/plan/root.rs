@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::shape::{Section, Shape, follows, optional, required};
 use super::value::Record;
 use super::{
-    Plan, alarms, components, contradiction, controller, failback, health, measure, objectives, policy, probe, scalar,
+    Plan, alarms, components, contradiction, controller, failback, health, measure, objectives, policy, proof, scalar,
     shares,
 };
 use crate::code;
@@ -51,7 +51,7 @@ pub(super) static SECTION: Section = Section {
         optional("failback", Shape::Record(&failback::SECTION), "How the service is taken home."),
         optional(
             "verify",
-            Shape::List { of: &probe::SHAPE, least: 0 },
+            Shape::List { of: &proof::SHAPE, least: 0 },
             "What must work at the end of a move, in order. Asked from outside of the regions.",
         ),
         optional("measure", Shape::Record(&measure::SECTION), "A client that measures from outside."),
@@ -145,9 +145,7 @@ fn check(root: &Record, out: &mut Collector<'_>) {
     if let Some(record) = root.record("aws") {
         components::aws::check_access(record, root, out);
     }
-    for value in root.list("verify") {
-        probe::check(value, out);
-    }
+    proof::check_all(root, out);
     health::check_all(root, out);
     alarms::check_all(root, out);
     shares::check(root, out);
@@ -174,7 +172,7 @@ fn build(root: &Record) -> Option<Plan> {
             Some(record) => Some(failback::build(record)?),
             None => None,
         },
-        verify: root.list("verify").iter().map(probe::build).collect::<Option<_>>()?,
+        verify: root.list("verify").iter().map(proof::build).collect::<Option<_>>()?,
         measure: match root.record("measure") {
             Some(record) => Some(measure::build(record)?),
             None => None,

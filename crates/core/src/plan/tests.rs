@@ -42,6 +42,7 @@ components:
 verify:
   - sql: { dsn: "host=db-a user=x", query: select 1, expect: "1" }
   - http: { url: "https://[::1]/", status: 204, body_contains: ok }
+    unit: data
 "#;
 
 fn sample() -> Plan {
@@ -69,7 +70,7 @@ fn the_sample_is_a_plan() {
     assert!(exec.command.idempotent);
     let Kind::Dns(dns) = &plan.components[&"name".into()].kind else { panic!("dns") };
     assert_eq!(dns.answers[&"west".into()].to_string(), "127.0.0.2");
-    let Probe::Http { method, timeout_ms, .. } = &plan.verify[0] else { panic!("http") };
+    let Probe::Http { method, timeout_ms, .. } = &plan.verify[0].probe else { panic!("http") };
     assert_eq!((*method, *timeout_ms), (crate::effect::HttpMethod::Get, Duration::from_secs(2)), "POST sends no body");
     let Kind::Process(payments) = &plan.components[&"payments".into()].kind else { panic!("process") };
     let also_beside_a_standby = |probe: &Probe| matches!(probe, Probe::Tcp { .. });
@@ -101,6 +102,9 @@ fn every_optional_key_is_read() {
     let Kind::Webhook(people) = &plan.components[&"people".into()].kind else { panic!("webhook") };
     assert_eq!(people.url, SecretRef::File("/etc/dr/hook".into()));
     assert_eq!(plan.verify.len(), 2);
+    let asked = |unit: &str| plan.proofs(&unit.into()).cloned().collect::<Vec<_>>();
+    let [both, data] = [&plan.verify[0], &plan.verify[1]].map(|proof| proof.probe.clone());
+    assert_eq!((asked("data"), asked("shop")), (vec![both.clone(), data], vec![both]));
 }
 
 #[test]

@@ -356,3 +356,16 @@ fn rescue_of_rows_fits_together() {
     let Kind::Postgres(db) = &plan.components[&"db".into()].kind else { panic!("{plan:?}") };
     assert_eq!((db.rescue.rows, db.rescue.max_slot), (false, 16 << 20));
 }
+
+#[test]
+fn a_proof_has_one_probe_and_a_unit_that_there_is() {
+    let with = |proof: &str, wanted: &[(&str, usize, usize, &str)]| {
+        expect("objectives:", &format!("verify: [ {proof} ]\nobjectives:"), wanted);
+    };
+    with("{ tcp: { address: 'h:1' }, unit: shop }", &[]);
+    with("{ unit: shop }", &[("PL-0107", 2, 11, "verify[0]")]);
+    with("{ tcp: { address: 'h:1' }, dns: { name: a.b } }", &[("PL-0107", 2, 11, "verify[0]")]);
+    with("{ tcp: { address: 'h:1' }, unit: shops }", &[("PL-0108", 2, 44, "verify[0].unit")]);
+    with("{ exec: { timeout: 1s } }", &[("PL-0106", 2, 13, "verify[0].exec")]);
+    with("{ pcp: { address: 'h:1' } }", &[("PL-0107", 2, 11, "verify[0]"), ("PL-0104", 2, 13, "verify[0].pcp")]);
+}
