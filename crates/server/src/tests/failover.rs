@@ -124,6 +124,45 @@ async fn a_failover_that_names_no_region_goes_where_the_status_says_to_whom_the_
     lab.no_rule_was_broken();
 }
 
+/// North was away during the failover and still follows east, whose rejoin waits for a person.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_rejoins_past_one_that_waits_for_a_person_once_that_ones_agent_is_stopped() {
+    let mut lab = three_regions();
+    lab.start_controller();
+    ["east", "north", "west"].into_iter().for_each(|region| lab.start_agent(region));
+    lab.until("all is well", |s| s.is_well("east") && s.units[0].candidate.is_some()).await;
+    lab.lose("north");
+    let waits = |s: &StatusView| s.is_well("east") && s.units[0].candidate == Some("west".into());
+    lab.until("the writer waits for west", waits).await;
+    let of_east = |e: &Effect| matches!(e, Effect::CaptureRescue { region, .. } if region.as_str() == "east");
+    lab.world.on_effect(of_east, 9, Misbehaviour::Fail(FailureKind::Rejected));
+    lab.lose("east");
+    lab.until("two of three regions are gone", |s| s.is("in the minority")).await;
+    lab.start_move(Verb::Failover, Some("west"), false).await.unwrap();
+    assert_eq!(lab.until_ended(1).await, [Verb::Failover]);
+    lab.world.heal("east");
+    lab.start_agent("east");
+    let held = |s: &StatusView| s.open_runs.iter().any(|r| matches!(r.condition, Condition::Waiting { .. }));
+    lab.until("the rejoin of east waits", held).await;
+    lab.world.heal("north");
+    lab.world.set_role("database", "north", |_| Role::Standby { upstream: Some("east".into()), streaming: false });
+    lab.start_agent("north");
+    let back = |s: &StatusView| {
+        let judgement = s.units[0].judgement.as_ref();
+        judgement.is_some_and(|j| j.returned.iter().any(|r| r.region.as_str() == "north"))
+    };
+    let status = lab.until("north is back, and has to wait too", |s| back(s) && held(s)).await;
+    let run = &status.open_runs[0].run;
+
+    lab.kill_agent("east");
+    let silent = |s: &StatusView| s.regions.iter().any(|r| r.region.as_str() == "east" && !r.heard);
+    lab.until("east is silent", silent).await;
+    let end = ControlRequest { action: Action::Abort, step: None, by: "ada".to_owned(), why: "a look".to_owned() };
+    lab.send::<RunView>(&format!("/v1/runs/{run}/control"), &end).await.unwrap();
+    lab.until_role("north", follows("west")).await;
+    lab.no_rule_was_broken();
+}
+
 /// East writes, north and west follow it; nothing runs yet.
 fn three_regions() -> Lab {
     let mut lab = Lab::new();
