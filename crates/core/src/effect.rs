@@ -458,4 +458,17 @@ impl Effect {
     pub fn is_point_of_no_return(&self) -> bool {
         matches!(self, Effect::Promote { .. } | Effect::Switch { .. })
     }
+
+    /// It needs no way back because it leaves nothing behind.
+    pub fn leaves_nothing(&self) -> bool {
+        matches!(
+            self,
+            Effect::Checkpoint { .. }
+                | Effect::AwaitPosition { .. }
+                | Effect::Verify { .. }
+                | Effect::Watch { .. }
+                | Effect::Soak { .. }
+                | Effect::Notify { .. }
+        )
+    }
 }

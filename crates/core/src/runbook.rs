@@ -92,6 +92,12 @@ impl Step {
     pub fn may_stay_unknown(&self) -> bool {
         matches!(self.effect, Effect::Notify { .. }) && self.on_failure == OnFailure::GoOn
     }
+
+    /// Accepted work that does not end in time has failed: its undo takes back what it did, or there is nothing to take back. Of any
+    /// other only a person can say what became.
+    pub fn may_be_given_up(&self) -> bool {
+        self.undo.is_some() || self.effect.leaves_nothing()
+    }
 }
 
 /// The whole graph.

@@ -86,7 +86,7 @@ impl RunState {
         let stays = |i: &usize| match self.steps[*i].phase {
             Phase::Undone => false,
             Phase::Left { .. } => true,
-            _ => self.steps[*i].touched && !leaves_nothing(&self.step(*i).effect),
+            _ => self.steps[*i].touched && !self.step(*i).effect.leaves_nothing(),
         };
         self.order.iter().any(stays)
     }
@@ -141,17 +141,4 @@ impl RunState {
             _ => Some(Command::Undo { step, attempt: 1, effect }),
         }
     }
-}
-
-/// Effects that need no way back because they leave nothing behind.
-fn leaves_nothing(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::Checkpoint { .. }
-            | Effect::AwaitPosition { .. }
-            | Effect::Verify { .. }
-            | Effect::Watch { .. }
-            | Effect::Soak { .. }
-            | Effect::Notify { .. }
-    )
 }

@@ -369,6 +369,7 @@ impl RunState {
     /// Everything that follows from a legal transition besides the phase itself.
     fn take_in(&mut self, i: usize, event: &Event, to: Phase, at: Wall) {
         let undo = self.step(i).on_failure == OnFailure::Undo;
+        let has_way_back = self.step(i).undo.is_some();
         let was_settled = self.steps[i].phase.is_settled();
         let state = &mut self.steps[i];
         match event {
@@ -390,7 +391,8 @@ impl RunState {
             Event::UndoReturned { result: Err(failure), .. } => state.failure = Some(failure.clone()),
             _ => {}
         }
-        state.uncertain |= to == Phase::Unknown;
+        // What was begun elsewhere may be half done when it is refused in the end.
+        state.uncertain |= to == Phase::Unknown || has_way_back && matches!(to, Phase::Accepted { .. });
         if to.is_settled() || matches!(to, Phase::Failed { .. } | Phase::Undone | Phase::Left { .. }) {
             state.ended = Some(at);
         }

@@ -22,6 +22,8 @@ pub enum Misbehaviour {
         /// Resumes that find it unfinished.
         polls: u32,
     },
+    /// Does it and answers `Accepted`; who asks after it is told that it was refused.
+    AcceptAndRefuse,
     /// Never answers and does nothing.
     Hang,
     /// Does it and never answers.

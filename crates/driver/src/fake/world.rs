@@ -366,7 +366,12 @@ impl World {
                 Misbehaviour::Fail(kind) => return Err(Failure::new(kind, format!("scripted failure of {effect:?}"))),
                 Misbehaviour::Hang => std::future::pending().await,
                 Misbehaviour::Delay(d) => wait_before(d, context).await?,
-                Misbehaviour::Accept { polls } => return self.accept(descriptor, effect, context, polls),
+                Misbehaviour::Accept { polls } => return self.accept(descriptor, effect, context, polls, None),
+                Misbehaviour::AcceptAndRefuse => {
+                    self.perform_once(descriptor, effect, context)?;
+                    let end = Failure::rejected(format!("scripted refusal of {effect:?}"));
+                    return self.accept(descriptor, effect, context, 0, Some(Err(end)));
+                }
                 Misbehaviour::LoseReply => lose_reply = true,
                 Misbehaviour::DelayReply(d) => delay_reply = d,
                 Misbehaviour::HangAfter => delay_reply = Duration::MAX,
@@ -393,12 +398,13 @@ impl World {
         effect: &Effect,
         context: &Context,
         polls: u32,
+        end: Option<Result<Outcome, Failure>>,
     ) -> Result<Outcome, Failure> {
         let mut model = self.model();
         model.reachable(effect.region())?;
         refuse_old_epoch(&mut model, descriptor, context)?;
         let handle = format!("work-{}", context.key);
-        let work = Pending { effect: effect.clone(), polls, end: None };
+        let work = Pending { effect: effect.clone(), polls, end };
         model.pending.entry(handle.clone()).or_insert(work);
         Ok(Outcome::Accepted { handle })
     }

@@ -18,7 +18,7 @@ use pilotlight_core::observation::Target;
 use pilotlight_core::outcome::{Failure, FailureKind, Outcome, Output};
 use pilotlight_core::run::{Event, Returned};
 use pilotlight_core::runbook::Step;
-use pilotlight_core::time::Mono;
+use pilotlight_core::time::{Mono, show_duration};
 use pilotlight_driver::Context;
 use pilotlight_driver::clock::within;
 use pilotlight_driver::level::Level;
@@ -81,7 +81,8 @@ impl Attempt {
                 },
                 Entry::Reattach { attempt, handle } => match self.poll(&handle, attempt).await {
                     Some(result) => (attempt, result),
-                    None => return self.stuck(format!("it is not finished after {:?}", self.step.deadline_ms)).await,
+                    None if self.step.may_be_given_up() => (attempt, Err(Failure::rejected(self.not_finished()))),
+                    None => return self.stuck(self.not_finished()).await,
                 },
                 Entry::Observe => return self.observe(until).await,
                 Entry::Undo { attempt, effect } => return self.undo(&effect, attempt, until).await,
@@ -235,6 +236,10 @@ impl Attempt {
             known => known,
         };
         self.say(Event::UndoReturned { step: self.step.id.clone(), attempt, result }).await;
+    }
+
+    fn not_finished(&self) -> String {
+        format!("it is not finished after {}", show_duration(self.step.deadline_ms))
     }
 
     async fn stuck(&self, why: String) {

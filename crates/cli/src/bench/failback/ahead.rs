@@ -76,6 +76,10 @@ async fn approved(pair: &mut Pair) -> Result<(RunId, Follower), DemoError> {
     }
     pair.scene().until("all traffic to be in west still", PATIENCE, |s| s.routed_to("west")).await?;
     control(pair, &id, Action::Approve, Some(FIRST)).await?;
+    // It waits for nobody any more.
+    while !has_begun(&run, FIRST) {
+        pair.until_record(&mut run, |_| true).await?;
+    }
     Ok((id, run))
 }
 

@@ -217,3 +217,20 @@ fn one_that_is_being_ended_and_cannot_take_a_step_back_says_what_leads_on_to_who
     walk.push(Event::UndoReturned { step: "stop".into(), attempt: 2, result: Ok(Outcome::done()) });
     assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Undone }]);
 }
+
+#[test]
+fn what_was_begun_elsewhere_and_refused_in_the_end_is_taken_back() {
+    let mut stop = step("stop", &[], Effect::StopWrites { component: component(), region: region() });
+    stop.undo = Some(Effect::ResumeWrites { component: component(), region: region() });
+    stop.on_failure = OnFailure::Undo;
+    let refused = || Err(Failure::rejected("the quota is used up"));
+    let mut walk = Walk::new(vec![stop.clone()]);
+    walk.start("stop", 1);
+    walk.give("stop", 1, Ok(Outcome::Accepted { handle: "groups".into() }));
+    walk.give("stop", 1, refused());
+    assert!(matches!(&walk.state.commands()[..], [Command::Undo { step, attempt: 1, .. }] if step.as_str() == "stop"));
+    let mut walk = Walk::new(vec![stop]);
+    walk.start("stop", 1);
+    walk.give("stop", 1, refused());
+    assert_eq!(walk.state.commands(), [Command::End { result: RunResult::Undone }], "nothing was begun");
+}

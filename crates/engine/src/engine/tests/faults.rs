@@ -147,6 +147,25 @@ async fn long_work_is_asked_after_until_it_is_done() {
     }
 }
 
+/// Writers wait meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_is_refused_in_the_end_or_never_ends_is_taken_back() {
+    let stops = |e: &Effect| matches!(e, Effect::StopWrites { .. });
+    let hands_over = |e: &Effect| matches!(e, Effect::AwaitPosition { .. });
+    for is_meant in [stops as fn(&Effect) -> bool, hands_over] {
+        for what in [Misbehaviour::AcceptAndRefuse, Misbehaviour::Accept { polls: u32::MAX }] {
+            let stage = Stage::new(Scene::Switchover);
+            stage.world.on_effect(is_meant, u32::MAX, what.clone());
+            let life = stage.life().await;
+            let run = stage.start(&life).await;
+            let view = life.settled(&run).await;
+            life.kill().await;
+            assert_eq!(view.condition, Condition::Ended { result: RunResult::Undone }, "{what:?}: {view:#?}");
+            stage.check_settled(&view, &format!("{what:?}"));
+        }
+    }
+}
+
 /// Sends every effect twice under its key, as a network that repeats requests does.
 struct Twice(Arc<dyn Driver>);
 
