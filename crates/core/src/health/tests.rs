@@ -3,6 +3,8 @@
 use super::*;
 use crate::fixture::{probe, unit, usual};
 use crate::lease::LeaseSight;
+use crate::plan::aws::{AuroraPlan, AwsComponent};
+use crate::plan::{ComponentPlan, Kind};
 use crate::verdict::AgentSight;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -169,6 +171,17 @@ fn an_observer_that_is_not_heard_has_no_opinion() {
     sight.agents.get_mut(&"west".into()).expect("there").last_heard = Some(at(NOW - 10_000));
     let judged = judge(&plan(), &sight);
     assert_eq!(judged[0].health, Health::Unknown);
+}
+
+/// All of AWS: nobody runs an agent, so the controller is all who ask, and what it sees for itself is the word.
+#[test]
+fn where_no_agent_runs_none_is_waited_for() {
+    let mut plan = plan();
+    let kind = Kind::Aws(AwsComponent::Aurora(AuroraPlan::default()));
+    plan.components = [("database".into(), ComponentPlan { unit: unit(), writes: None, kind })].into();
+    let say = |health| [(Witness::Controller, health, 900, 100)];
+    assert_eq!(word(&plan, &say(Health::Unhealthy)), (Health::Unhealthy, 900));
+    assert_eq!(word(&plan, &say(Health::Healthy)), (Health::Healthy, 900));
 }
 
 #[test]

@@ -145,6 +145,11 @@ impl<'a> Collector<'a> {
         self.faults.last_mut().expect("one was pushed the line before")
     }
 
+    /// Nothing was found so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+
     /// All that was collected, in the order of the text; `None` when there is none.
     pub(super) fn finish(mut self) -> Option<Faults> {
         self.faults.sort_by_key(|f| (f.line, f.column));

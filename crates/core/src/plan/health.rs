@@ -1,7 +1,7 @@
 //! `health`: what is asked of services again and again, from where, and what an answer counts for.
 
 use super::Plan;
-use super::fault::{At, Collector, nearest};
+use super::fault::{Collector, nearest};
 use super::probe;
 use super::shape::{Key, Section, Shape, at_least_ms, default, follows, one_of, optional};
 use super::value::{Record, Value};
@@ -150,7 +150,6 @@ fn check(record: &Record, known: &[&str], out: &mut Collector<'_>) {
             .hint("Name a region for its agent, `controller`, or a name of `policy.observers`.")
             .nearest = near;
     }
-    quorum(record, known.len(), out);
     alarms(record, out);
     let shortest = probes.iter().filter_map(|v| v.one()?.1.record()?.duration("timeout")).min();
     if let (Some(latency), Some(timeout)) = (record.duration("latency"), shortest)
@@ -162,18 +161,26 @@ fn check(record: &Record, known: &[&str], out: &mut Collector<'_>) {
     }
 }
 
-/// More voices than there can be are never heard.
-fn quorum(record: &Record, all: usize, out: &mut Collector<'_>) {
-    let named = record.list("from").len();
-    // A region's own agent does not ask about its own region.
-    let own = usize::from(record.given("regions"));
-    let alarm = usize::from(record.given("alarms"));
-    let most = alarm + if named > 0 { named } else { all - own.min(all) };
-    let at: &At = record.at("quorum");
-    if let Some(quorum) = record.number("quorum").filter(|q| usize::try_from(*q).is_ok_and(|q| q > most)) {
-        out.add(code::PLAN_CONTRADICTION, at, "the quorum can never be reached")
-            .found(quorum.to_string())
-            .allowed(format!("at most {most}, the number of those who ask"));
+/// Of each check: more voices than there are can never make it unhealthy, of the whole or in the region that fewest ask about.
+/// Who asks follows from the plan as a whole, so this is asked of one without other faults.
+pub(super) fn quorums(plan: &Plan, root: &Record, out: &mut Collector<'_>) {
+    for (name, value) in root.map("health") {
+        let name = HealthCheck::new(name);
+        let (Some(record), Some(check)) = (value.record(), plan.health.get(&name)) else { continue };
+        let questions = check.questions(&name).into_iter().map(|(question, _)| {
+            let most = plan.askers(&question).len();
+            (check.quorum_of(&question, most), most, question)
+        });
+        let never = questions.filter(|(needed, most, _)| needed > most);
+        let Some((needed, most, question)) = never.min_by_key(|(_, most, _)| *most) else { continue };
+        let at = record.at(if record.given("quorum") { "quorum" } else { "from" });
+        out.add(code::PLAN_CONTRADICTION, at, format!("the quorum can never be reached for `{question}`"))
+            .found(format!("{needed} must say unhealthy, and {most} ask"))
+            .allowed("a quorum of at most those who ask")
+            .hint(
+                "A region's own agent does not ask about it, a region where everything is a provider's has no agent, and an \
+                 alarm counts in its own region only. Lower `quorum`, or name more who ask in `from` and `policy.observers`.",
+            );
     }
 }
 
@@ -237,7 +244,8 @@ impl HealthPlan {
 }
 
 impl Plan {
-    /// Those who ask a health check, the agent of the region that is asked about never among them.
+    /// Those who ask a health check: never the agent of the region that is asked about, and none of a region that has no
+    /// agent. Who never speaks would be waited for by the quorum for ever.
     pub fn askers(&self, question: &Question) -> Vec<Witness> {
         let Some(check) = self.health.get(&question.check) else { return Vec::new() };
         let own = question.region.clone().map(Witness::Agent);
@@ -247,7 +255,8 @@ impl Plan {
             Witness::Controller => check.from.iter().any(|n| n == "controller"),
             Witness::Store => false,
         };
-        let asks = |o: &Witness| Some(o) != own.as_ref() && (check.from.is_empty() || named(o));
+        let speaks = |o: &Witness| !matches!(o, Witness::Agent(region) if !self.expects_agent(region));
+        let asks = |o: &Witness| Some(o) != own.as_ref() && speaks(o) && (check.from.is_empty() || named(o));
         let observers = self.observers().into_iter().filter(asks);
         observers.chain(check.alarm(question).map(|_| Witness::Observer(ALARMS.into()))).collect()
     }

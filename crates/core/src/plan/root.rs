@@ -105,7 +105,11 @@ fn checked(text: &str, out: &mut Collector<'_>) -> Option<Plan> {
     let value = Reader { regions, out }.read(&ROOT, &node, &at)?;
     let root = value.record()?;
     check(root, out);
-    build(root)
+    let plan = build(root)?;
+    if out.is_empty() {
+        health::quorums(&plan, root, out);
+    }
+    Some(plan)
 }
 
 /// The names in `regions`, to check every other key against. None when that list itself is at fault: then one fault
