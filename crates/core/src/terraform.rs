@@ -90,7 +90,7 @@ pub fn import(json: &str) -> Result<Imported, StateError> {
 /// Components of the output, then those of resources that it does not name.
 fn choose(
     said: &Map<String, Value>,
-    found: Map<String, Value>,
+    found: Vec<(String, Value)>,
     state: &State,
     gaps: &mut Vec<Gap>,
 ) -> Map<String, Value> {
@@ -110,11 +110,12 @@ fn choose(
         }
         chosen.insert(name.clone(), component.clone());
     }
+    let of_output: Vec<Value> = chosen.values().cloned().collect();
     for (name, component) in found {
-        let mine = names(&component);
-        if chosen.values().any(|other| other["kind"] == component["kind"] && names(other) == mine) {
+        if of_output.iter().any(|other| is_same(other, &component)) {
             continue;
         }
+        let name = free_name(&chosen, &name);
         if given.is_some() {
             let what = format!(
                 "the output `{OUTPUT}` does not name this {}; it was taken over",
@@ -122,7 +123,7 @@ fn choose(
             );
             gaps.push(Gap::new(name.clone(), what, "remove it from the plan if it does not move with the application"));
         }
-        chosen.insert(free_name(&chosen, &name), component);
+        chosen.insert(name, component);
     }
     chosen
 }
@@ -146,6 +147,16 @@ fn names(component: &Value) -> BTreeSet<String> {
     let own = ["global_cluster", "zone", "topic"].iter().filter_map(|key| component[*key].as_str().map(str::to_owned));
     let switch = component["switch"]["bucket"].as_str().map(str::to_owned);
     in_regions.chain(own).chain(switch).collect()
+}
+
+/// Whether both are about the same things in AWS. One zone holds many names, and one name records of several types.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let record = |component: &Value| {
+        let name = component["name"].as_str().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        (name, component["type"].as_str().unwrap_or("A").to_owned())
+    };
+    let is_record = one["kind"] == "route53";
+    one["kind"] == other["kind"] && names(one) == names(other) && (!is_record || record(one) == record(other))
 }
 
 fn free_name(taken: &Map<String, Value>, wanted: &str) -> String {

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 pub(super) fn names(state: &State, gaps: &mut Vec<Gap>) -> Vec<(String, Value)> {
     let mut by_name: BTreeMap<(&str, &str, &str), Vec<&Resource>> = BTreeMap::new();
     for record in state.of_kind("aws_route53_record") {
-        let (Some(zone), Some(name), Some(kind)) = (record.text("zone_id"), record.text("name"), record.text("type"))
-        else {
+        // What Terraform is given may be without its zone; `fqdn` is the name as Route 53 has it.
+        let name = record.text("fqdn").or_else(|| record.text("name"));
+        let (Some(zone), Some(name), Some(kind)) = (record.text("zone_id"), name, record.text("type")) else {
             continue;
         };
         if record.text("set_identifier").is_some() {

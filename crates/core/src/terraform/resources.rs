@@ -14,9 +14,9 @@ const NOT_READ: &[(&str, &str)] = &[
     ("aws_s3_bucket_replication_configuration", "s3"),
 ];
 
-pub(super) fn components(state: &State, gaps: &mut Vec<Gap>) -> Map<String, Value> {
-    let mut found = Map::new();
-    found.extend(aurora(state, gaps));
+/// Each with the name it would like to have. Kinds do not know each other's names, so several may want the same one.
+pub(super) fn components(state: &State, gaps: &mut Vec<Gap>) -> Vec<(String, Value)> {
+    let mut found = aurora(state, gaps);
     found.extend(counted(state, gaps, ("aws_ecs_service", "ecs"), service));
     found.extend(counted(state, gaps, ("aws_autoscaling_group", "autoscaling"), group));
     found.extend(counted(state, gaps, ("aws_eks_node_group", "eks"), nodes));

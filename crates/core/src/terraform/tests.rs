@@ -40,6 +40,14 @@ fn nodes(region: &str, name: &str, count: u64) -> (&'static str, &'static str, V
     ("aws_eks_node_group.x", "aws_eks_node_group", values)
 }
 
+fn group(region: &str, name: &str) -> (&'static str, &'static str, Value) {
+    let values = json!({
+        "arn": format!("arn:aws:autoscaling:{region}:1:autoScalingGroup:x:autoScalingGroupName/{name}"), "name": name,
+        "desired_capacity": 2,
+    });
+    ("aws_autoscaling_group.x", "aws_autoscaling_group", values)
+}
+
 fn record(region: &str, policy: &str) -> (&'static str, &'static str, Value) {
     let mut values = json!({
         "zone_id": "Z1", "name": "pay.example.com", "type": "A", "set_identifier": region, "ttl": 0,
@@ -85,6 +93,40 @@ fn a_plan_is_read_off_resources_alone() {
     let missing: Vec<&str> = whats(&imported);
     assert_eq!(missing.len(), 2, "{missing:?}");
     assert!(missing.iter().all(|what| what.contains("a value to change")), "{missing:?}");
+}
+
+/// The project's own modules call the database and what runs beside it by the name of the application.
+#[test]
+fn components_that_want_one_name_are_all_taken_over() {
+    let policy = "failover_routing_policy";
+    let changed = |region: &str, changes: &[(&str, &str)]| {
+        let (address, kind, mut values) = record(region, policy);
+        for (key, value) in changes {
+            values[*key] = json!(value);
+        }
+        (address, kind, values)
+    };
+    let of = |region: &'static str| {
+        let aaaa = changed(region, &[("type", "AAAA")]);
+        let api = changed(region, &[("name", "api"), ("fqdn", "api.example.com")]);
+        [cluster(region), group(region, "shop"), record(region, policy), aaaa, api]
+    };
+    let resources: Vec<_> = ["us-east-1", "us-west-2"].into_iter().flat_map(of).collect();
+    let imported = import(&shown(&json!({}), &resources)).unwrap();
+    let plan = Plan::read(&imported.plan, "plan").unwrap_or_else(|e| panic!("{e:?}\n{}", imported.plan));
+    let names: Vec<&str> = plan.components.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["name", "name-2", "name-3", "shop", "shop-2"], "{}", imported.plan);
+    for part in ["kind: aurora", "kind: autoscaling", "type: A\n", "type: AAAA", "name: api.example.com"] {
+        assert!(imported.plan.contains(part), "{part} is missing in\n{}", imported.plan);
+    }
+    // An output that names one of the three leaves the others to be taken over, and says so of each.
+    let said = json!({"pilotlight": {"value": {"components": {"users": {
+        "kind": "route53", "zone": "Z1", "name": "Pay.example.com.", "policy": "failover",
+        "answers": {"us-east-1": {"value": "192.0.2.1"}, "us-west-2": {"value": "192.0.2.2"}},
+    }}}}});
+    let imported = import(&shown(&said, &resources)).unwrap();
+    let taken = whats(&imported).iter().filter(|what| what.contains("does not name this route53")).count();
+    assert_eq!(taken, 2, "{:?}", imported.findings);
 }
 
 /// The primary's check is inverted and asks for an object in the other region: that is a switch, and not a check of health.
