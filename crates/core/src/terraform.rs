@@ -136,17 +136,19 @@ fn named(state: &State) -> BTreeSet<String> {
 
 /// What a component calls things in AWS.
 fn names(component: &Value) -> BTreeSet<String> {
-    let texts = |value: &Value| -> Vec<String> {
-        match value {
-            Value::String(text) => vec![text.clone()],
-            Value::Object(map) => map.values().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
-            _ => Vec::new(),
-        }
-    };
     let in_regions = component["regions"].as_object().into_iter().flat_map(|r| r.values()).flat_map(texts);
     let own = ["global_cluster", "zone", "topic"].iter().filter_map(|key| component[*key].as_str().map(str::to_owned));
     let switch = component["switch"]["bucket"].as_str().map(str::to_owned);
     in_regions.chain(own).chain(switch).collect()
+}
+
+/// What a component calls things in one region.
+fn texts(place: &Value) -> Vec<String> {
+    match place {
+        Value::String(text) => vec![text.clone()],
+        Value::Object(map) => map.values().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Whether both are about the same things in AWS. One zone holds many names, and one name records of several types.

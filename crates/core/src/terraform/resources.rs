@@ -81,17 +81,26 @@ fn nodes(resource: &Resource) -> Option<(String, u64, Value)> {
 /// Resources of one name in several regions; the largest count is the active one.
 fn counted(state: &State, gaps: &mut Vec<Gap>, (kind, word): (&str, &str), read: Counted) -> Vec<(String, Value)> {
     let named = super::named(state);
-    let mut by_name: BTreeMap<String, (Vec<u64>, Map<String, Value>)> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, Vec<(String, u64, Value)>> = BTreeMap::new();
     for resource in state.of_kind(kind) {
         let Some(region) = region_of(resource, gaps) else { continue };
         let Some((name, count, place)) = read(resource) else { continue };
-        let entry = by_name.entry(name).or_default();
-        entry.0.push(count);
-        entry.1.insert(region, place);
+        by_name.entry(name).or_default().push((region, count, place));
     }
     let mut components = Vec::new();
-    for (name, (counts, regions)) in by_name {
-        let (most, least) = (counts.iter().max().copied().unwrap_or(1), counts.iter().min().copied().unwrap_or(0));
+    for (name, found) in by_name {
+        let counts = || found.iter().map(|(_, count, _)| *count);
+        let (most, least) = (counts().max().unwrap_or(1), counts().min().unwrap_or(0));
+        let mut regions = Map::new();
+        let twice = found.iter().find(|(region, _, place)| regions.insert(region.clone(), place.clone()).is_some());
+        if let Some((region, ..)) = twice {
+            // An output that names each of them says which belong together; a name alone does not.
+            if !found.iter().flat_map(|(_, _, place)| super::texts(place)).all(|text| named.contains(&text)) {
+                let hint = "name them in an output `pilotlight`, or write the components by hand";
+                gaps.push(Gap::new(&name, format!("more than one {kind} of this name is in {region}"), hint));
+            }
+            continue;
+        }
         if regions.len() < 2 {
             // The output says what its other half is, which another state makes.
             if named.contains(&name) {

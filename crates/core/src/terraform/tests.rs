@@ -129,6 +129,34 @@ fn components_that_want_one_name_are_all_taken_over() {
     assert_eq!(taken, 2, "{:?}", imported.findings);
 }
 
+/// Node groups of two clusters: nothing in the state says which of them belong together, so none is taken over.
+#[test]
+fn a_name_that_is_there_twice_in_a_region_is_no_component() {
+    let of = |cluster: &str, region: &str| {
+        let (address, kind, mut values) = nodes(region, "default", 2);
+        values["cluster_name"] = json!(format!("{cluster}-{region}"));
+        (address, kind, values)
+    };
+    let [east, west] = ["us-east-1", "us-west-2"];
+    let resources = [of("a", east), of("b", east), of("b", west), of("a", west), service(east, 1), service(west, 1)];
+    let twice = |imported: &Imported| whats(imported).iter().filter(|what| what.contains("more than one")).count();
+    let imported = import(&shown(&json!({}), &resources)).unwrap();
+    assert!(!imported.plan.contains("kind: eks") && imported.plan.contains("kind: ecs"), "{}", imported.plan);
+    assert_eq!(twice(&imported), 1, "{:?}", imported.findings);
+    // An output that names one of the clusters leaves a question; one that names both, none.
+    let component = |cluster: &str| {
+        let place = |region: &str| json!({"cluster": format!("{cluster}-{region}"), "node_group": "default"});
+        json!({"kind": "eks", "active": 2, "regions": {"us-east-1": place(east), "us-west-2": place(west)}})
+    };
+    for (components, left) in
+        [(json!({"a": component("a")}), 1), (json!({"a": component("a"), "b": component("b")}), 0)]
+    {
+        let output = json!({"pilotlight": {"value": {"components": components}}});
+        let imported = import(&shown(&output, &resources)).unwrap();
+        assert_eq!(twice(&imported), left, "{:?}", imported.findings);
+    }
+}
+
 /// The primary's check is inverted and asks for an object in the other region: that is a switch, and not a check of health.
 #[test]
 fn a_switch_is_read_off_its_health_check() {
