@@ -20,19 +20,11 @@ pub(super) fn names(state: &State, gaps: &mut Vec<Gap>) -> Vec<(String, Value)> 
     }
     let mut components = Vec::new();
     for ((zone, name, kind), records) in by_name {
-        let is_region = |r: &&Resource| r.text("set_identifier").is_some_and(looks_like_a_region);
-        if let Some(other) = records.iter().find(|r| !is_region(r)) {
-            let what =
-                format!("the set identifier `{}` is no region", other.text("set_identifier").unwrap_or_default());
-            gaps.push(Gap::new(
-                &other.address,
-                what,
-                "Pilotlight knows its records by the regions' names: rename the sets",
-            ));
+        if let Some(gap) = records.iter().find_map(|record| not_read(record)) {
+            gaps.push(gap);
             continue;
         }
-        let has = |key: &str| records.iter().any(|r| r.values[key].as_array().is_some_and(|a| !a.is_empty()));
-        let policy = if has("failover_routing_policy") { "failover" } else { "weighted" };
+        let policy = if records.iter().any(|r| has(r, "failover_routing_policy")) { "failover" } else { "weighted" };
         let answers: Map<String, Value> =
             records.iter().filter_map(|r| Some((r.text("set_identifier")?.to_owned(), answer(r)))).collect();
         let mut component =
@@ -46,6 +38,31 @@ pub(super) fn names(state: &State, gaps: &mut Vec<Gap>) -> Vec<(String, Value)> 
         components.push(("name".to_owned(), component));
     }
     components
+}
+
+/// Why a record cannot be one region's answer of a component.
+fn not_read(record: &Resource) -> Option<Gap> {
+    let set = record.text("set_identifier").unwrap_or_default();
+    let gap = |what: String, hint: &str| Some(Gap::new(&record.address, what, hint));
+    if !looks_like_a_region(set) {
+        let hint = "Pilotlight knows its records by the regions' names: rename the sets";
+        return gap(format!("the set identifier `{set}` is no region"), hint);
+    }
+    if !has(record, "failover_routing_policy") && !has(record, "weighted_routing_policy") {
+        let hint = "make the sets weighted or failover, or leave this name to people";
+        return gap(format!("the set `{set}` is neither weighted nor failover"), hint);
+    }
+    match record.values["records"].as_array().map_or(0, Vec::len) {
+        0 | 1 => None,
+        many => {
+            let hint = "a region has one answer: put a load balancer before them, or leave this name to people";
+            gap(format!("the set `{set}` has {many} answers"), hint)
+        }
+    }
+}
+
+fn has(record: &Resource, key: &str) -> bool {
+    record.values[key].as_array().is_some_and(|blocks| !blocks.is_empty())
 }
 
 fn answer(record: &Resource) -> Value {

@@ -157,6 +157,32 @@ fn a_name_that_is_there_twice_in_a_region_is_no_component() {
     }
 }
 
+/// A plan with the first of two addresses would, in its first move, take the second one from users.
+#[test]
+fn records_that_are_not_one_answer_by_weight_or_failover_are_not_guessed() {
+    let plain = |region: &str, policy: &str, answers: Value| {
+        let (address, kind, mut values) = record(region, policy);
+        (values["alias"], values["records"]) = (json!([]), answers);
+        (address, kind, values)
+    };
+    let none = "none of them";
+    for (policy, east, what) in [
+        ("weighted_routing_policy", json!(["192.0.2.1"]), None),
+        ("failover_routing_policy", json!(["192.0.2.1"]), None),
+        ("weighted_routing_policy", json!(["192.0.2.1", "192.0.2.2"]), Some("has 2 answers")),
+        ("latency_routing_policy", json!(["192.0.2.1"]), Some("neither weighted nor failover")),
+        ("geolocation_routing_policy", json!(["192.0.2.1"]), Some("neither weighted nor failover")),
+        (none, json!(["192.0.2.1"]), Some("neither weighted nor failover")),
+    ] {
+        let names = [plain("us-east-1", policy, east), plain("us-west-2", policy, json!(["192.0.2.9"]))];
+        let resources = [&names[..], &[service("us-east-1", 1), service("us-west-2", 1)]].concat();
+        let imported = import(&shown(&json!({}), &resources)).unwrap();
+        assert_eq!(imported.plan.contains("kind: route53"), what.is_none(), "{policy}: {}", imported.plan);
+        let said = |what: &str| whats(&imported).iter().filter(|said| said.contains(what)).count();
+        assert_eq!(what.map_or(1, said), 1, "{policy}: {:?}", imported.findings);
+    }
+}
+
 /// The primary's check is inverted and asks for an object in the other region: that is a switch, and not a check of health.
 #[test]
 fn a_switch_is_read_off_its_health_check() {
