@@ -78,7 +78,14 @@ fn listeners(root: &Record, out: &mut Collector<'_>) {
             }
         }
     }
+    let mut authorities = Vec::new();
     for record in components(root, "dns") {
+        // One authority answers for many names: the same in both addresses is the same process, and half of it is two.
+        let authority = record.socket("server").zip(record.text("control_url").and_then(Endpoint::of_url));
+        if authority.as_ref().is_some_and(|a| authorities.contains(a)) {
+            continue;
+        }
+        authorities.extend(authority);
         if let Some(socket) = record.socket("server") {
             all.push((socket.ip().to_string(), socket.port(), record.at("server")));
         }

@@ -154,6 +154,29 @@ fn secrets_are_never_repeated() {
     }
 }
 
+/// Both addresses of two names are one authority; one of them alone would be two processes in one place.
+#[test]
+fn several_names_may_have_one_authority() {
+    let second = |server: &str, control: &str| {
+        format!(
+            "{BASE}  api:\n    kind: dns\n    name: api.shop.test\n    server: {server}\n    control_url: {control}\n    \
+             answers: {{ east: 10.0.0.1, west: 10.0.0.2 }}\n"
+        )
+    };
+    let found = |text: &str| -> Vec<(String, String)> {
+        faults(text).into_iter().map(|f| (f.code.to_string(), f.key_path)).collect()
+    };
+    let shared = |key: &str| [("PL-0113".to_owned(), format!("components.{key}"))];
+    let (server, control) = ("127.0.0.1:53", "http://127.0.0.1:5380");
+    assert_eq!(found(&second(server, control)), []);
+    assert_eq!(found(&second(server, "http://127.0.0.1:5380/")), []);
+    assert_eq!(found(&second("127.0.0.1:54", "http://127.0.0.1:5381")), [], "an authority of its own");
+    assert_eq!(found(&second(server, "http://127.0.0.1:5381")), shared("api.server"));
+    assert_eq!(found(&second("127.0.0.1:54", control)), shared("api.control_url"));
+    let on_the_controller = second(server, control).replace(control, "http://127.0.0.1:7400");
+    assert_eq!(found(&on_the_controller), shared("name.control_url"), "told once, of the authority");
+}
+
 #[test]
 fn contradictions() {
     expect("active: 2", "standby: 2", &[("PL-0118", 18, 14, "components.app.standby")]);
