@@ -264,3 +264,14 @@ fn a_switch_that_could_not_work_is_refused() {
         assert_eq!(faults(|text| switched(&text).replace(from, to)), [code::PLAN_SWITCH], "{to}");
     }
 }
+
+#[test]
+fn a_region_that_could_not_become_the_primary_is_refused() {
+    let value = |text: String| text.replace("{ alias: { name: lb.example.com, zone: Z9 } }", "{ value: 192.0.2.2 }");
+    assert_eq!(faults(value), [code::PLAN_CONTRADICTION]);
+    let checked = |text: &str| {
+        text.replace("{ alias: { name: lb.example.com, zone: Z9 } }", "{ value: 192.0.2.2, health_check: d }")
+    };
+    assert!(Plan::read(&checked(PLAN), "plan.yaml").is_ok());
+    assert!(Plan::read(&value(PLAN.to_owned()).replace("    policy: failover\n", ""), "plan.yaml").is_ok(), "weighted");
+}

@@ -75,7 +75,7 @@ fn several_regions_that_serve_do_not_make_an_asynchronous_store_lose_nothing() {
 
 #[test]
 fn failover_records_cannot_lead_to_several_regions() {
-    let road = "\n  zone:\n    kind: route53\n    zone: Z1\n    name: pay.example.com\n    policy: POLICY\n    answers: { east: { value: 192.0.2.1 }, west: { value: 192.0.2.2 } }\n";
+    let road = "\n  zone:\n    kind: route53\n    zone: Z1\n    name: pay.example.com\n    policy: POLICY\n    answers: { east: { value: 192.0.2.1, health_check: e }, west: { value: 192.0.2.2, health_check: w } }\n";
     let text = |policy: &str| {
         let text = with("{ east: 60, west: 40 }", "writes: across");
         let text =

@@ -134,9 +134,28 @@ fn check_switch(record: &Record, switch: &Record, out: &mut Collector<'_>) {
     }
 }
 
+/// A move makes the record of the region it leads to the primary, and Route 53 takes no primary without a health check that is
+/// no alias: that is not found out in the disaster. Of a switch no record changes.
+fn check_primaries(record: &Record, out: &mut Collector<'_>) {
+    if record.word("policy") != Some("failover") {
+        return;
+    }
+    for (region, value) in record.map("answers") {
+        let Some(answer) = value.record().filter(|a| a.given("value") && !a.given("health_check")) else { continue };
+        out.add(
+            code::PLAN_CONTRADICTION,
+            answer.at("value"),
+            format!("Route 53 would refuse the move of users to `{region}`: a primary record that is no alias needs a health check"),
+        )
+        .found("`value` without `health_check`")
+        .allowed("`health_check` in each answer with a `value`, or an `alias`");
+    }
+}
+
 pub(super) fn check(record: &Record, out: &mut Collector<'_>) {
-    if let Some(switch) = record.record("switch") {
-        check_switch(record, switch, out);
+    match record.record("switch") {
+        Some(switch) => check_switch(record, switch, out),
+        None => check_primaries(record, out),
     }
     let word = record.word("type").unwrap_or_default();
     for (region, value) in record.map("answers") {
