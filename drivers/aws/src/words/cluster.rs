@@ -58,7 +58,7 @@ pub struct Copy {
 }
 
 /// States in which a cluster serves.
-const SERVES: [&str; 12] = [
+const SERVES: [&str; 13] = [
     "available",
     "backing-up",
     "modifying",
@@ -67,6 +67,7 @@ const SERVES: [&str; 12] = [
     "renaming",
     "resetting-master-credentials",
     "configuring-iam-database-auth",
+    "update-iam-db-auth",
     "backtracking",
     "switching-over",
     "failing-over",
