@@ -21,9 +21,9 @@ impl Judgement {
             Some(lacks) => format!("{to} may lack the last {} of what was acknowledged", show_duration(lacks)),
             None => format!("nothing says how much of what was acknowledged {to} lacks"),
         };
-        let works = matches!(self.verdict, Verdict::Healthy | Verdict::Suspect | Verdict::AgentLost);
+        let may_work = self.verdict.works() || matches!(self.verdict, Verdict::Suspect | Verdict::AgentLost);
         let (severity, message, hint) = match &self.writer {
-            Some(from) if works => {
+            Some(from) if may_work => {
                 let message = format!("{from} is not lost ({}), and a failover goes without it: {loss}", self.verdict);
                 (Severity::Warning, message, "a switchover loses nothing, as long as the old writer answers")
             }
@@ -73,10 +73,13 @@ mod tests {
 
     #[test]
     fn a_failover_away_from_a_working_writer_warns_and_says_what_it_may_lose() {
-        let found = judged(Verdict::Healthy).foresee(&intent(Mode::Ungraceful, "west")).unwrap();
-        assert_eq!(found.severity, Severity::Warning);
-        assert!(found.message.contains("east is not lost (healthy)") && found.message.contains("400 ms"), "{found:?}");
-        assert!(found.hint.contains("switchover"));
+        for verdict in [Verdict::Healthy, Verdict::ServiceUnhealthy, Verdict::Suspect, Verdict::AgentLost] {
+            let found = judged(verdict).foresee(&intent(Mode::Ungraceful, "west")).unwrap();
+            assert_eq!(found.severity, Severity::Warning, "{verdict}");
+            let says = format!("east is not lost ({verdict})");
+            assert!(found.message.contains(&says) && found.message.contains("400 ms"), "{found:?}");
+            assert!(found.hint.contains("switchover"));
+        }
     }
 
     #[test]
