@@ -72,8 +72,9 @@ impl Drill {
             return Next::Hold(format!("the writer is not in {} any more", self.to));
         }
         match verdict {
-            Verdict::Healthy if self.from == *home => Next::Back(Verb::Failback),
-            Verdict::Healthy => Next::Back(Verb::Switchover),
+            // A service that is unhealthy where the drill led is one more reason to go.
+            v if v.works() && self.from == *home => Next::Back(Verb::Failback),
+            v if v.works() => Next::Back(Verb::Switchover),
             other => Next::Hold(format!("the unit is not well: {other}")),
         }
     }
@@ -96,6 +97,9 @@ mod tests {
         assert_eq!(next(&drill("east"), Wall(3_600_999), Some(&west), well), Next::Wait);
         assert_eq!(next(&drill("east"), now, Some(&west), well), Next::Back(Verb::Failback));
         assert_eq!(next(&drill("north"), now, Some(&west), well), Next::Back(Verb::Switchover), "not home");
+        let unhealthy = Verdict::ServiceUnhealthy;
+        assert_eq!(next(&drill("east"), now, Some(&west), unhealthy), Next::Back(Verb::Failback), "not well there");
+        assert_eq!(next(&drill("north"), now, Some(&west), unhealthy), Next::Back(Verb::Switchover), "not well there");
         for (writer, verdict) in
             [(Some(&west), Verdict::RegionLost), (Some(&west), Verdict::NoDataYet), (Some(&home), well), (None, well)]
         {
