@@ -3,7 +3,7 @@
 use super::session::Origin;
 use super::{Event, Evidence, Ids, Impact, Mark, Move, Part, Rescued, Span, Step, StepEnd, Throughput};
 use pilotlight_core::effect::Effect;
-use pilotlight_core::measure::{self, RunTimes, Sample, StepTimes};
+use pilotlight_core::measure::{self, Dual, RunTimes, Sample, StepTimes};
 use pilotlight_core::placement::{Mode, Verb};
 use pilotlight_core::rescue::{Bundle, Rows};
 use pilotlight_core::run::{Condition, RunView, StepStatus, StepView};
@@ -157,7 +157,9 @@ pub(super) fn impact(view: &RunView, samples: &[Sample], held: Option<&BTreeSet<
     let rto = measure::rto(samples, Some(&run_times(view)));
     let traffic = measure::traffic(samples);
     let loss = held.map(|held| measure::loss(samples, held));
-    let dual = measure::dual_acked(samples, &view.from, &view.intent.target.writer);
+    let (from, to) = (&view.from, &view.intent.target.writer);
+    // Where the writer stays, both are the one region that may acknowledge.
+    let dual = if from == to { Dual::default() } else { measure::dual_acked(samples, from, to) };
     let numbers = |ids: &[u64]| Ids::of(ids.iter().map(u64::to_string));
     let found = measure::outage(samples);
     let ends = |outage: measure::Outage| outage.until.or_else(|| samples.iter().map(|s| s.end).max());

@@ -148,12 +148,15 @@ impl Session<'_> {
 
     /// The time that is told with each run: from where the move before ends to the next fault or move after it, so that an
     /// outage that starts before its run and outlasts it stays whole. A run that leaves the writer where it is has no
-    /// time of its own: what users feel meanwhile comes from the move before it. A request belongs to the time in which it
-    /// was answered or failed.
+    /// time of its own: what users feel meanwhile comes from the move before it. Where no run moves the writer, as in a drain
+    /// or a failover in place, all of it is told with the first. A request belongs to the time in which it was answered or
+    /// failed.
     fn windows(&self) -> Vec<Range<Wall>> {
         let mut from = Wall(0);
+        let none_moves = !self.runs.iter().any(moves_the_writer);
         let window = |at: usize| {
-            let until = if moves_the_writer(&self.runs[at]) { self.border_after(at) } else { from };
+            let has_time = moves_the_writer(&self.runs[at]) || (none_moves && at == 0);
+            let until = if has_time { self.border_after(at) } else { from };
             std::mem::replace(&mut from, until)..until
         };
         (0..self.runs.len()).map(window).collect()

@@ -298,6 +298,21 @@ fn what_fails_when_the_next_move_begins_hides_no_outage() {
 }
 
 #[test]
+fn what_users_felt_is_told_of_a_run_that_leaves_the_writer_where_it_is() {
+    let drain = run("drain", "graceful", "west", "west", (2_000, 2_900), &[]);
+    let in_place = run("failover", "ungraceful", "west", "west", (1_500, 3_400), &[]);
+    for alone in [&drain, &in_place] {
+        let report = felt(std::slice::from_ref(alone), &[(1_000, 3_500)], 10_000);
+        let impact = report.moves[0].impact.as_ref().expect("it is measured");
+        assert_eq!(impact.outage, Some(Span { from_ms: 1_000, until_ms: 3_504 }));
+        assert_eq!((impact.acked, impact.dual_acked.count, impact.late_acked), (750, 0, 0), "one region acknowledged");
+        assert_eq!(report.rto.measured_ms, Some(2_504));
+    }
+    let both = felt(&[in_place, drain], &[(1_000, 3_500)], 10_000);
+    assert_eq!(both.moves.iter().map(|m| m.impact.is_some()).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
 fn an_outage_that_is_not_over_is_told_so_and_keeps_no_promise() {
     let report = felt(&runs()[..1], &[(1_000, 10_000)], 4_000);
     let impact = report.moves[0].impact.as_ref().unwrap();
