@@ -72,8 +72,8 @@ pub enum Change {
 /// What is remembered of a unit.
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
-    /// How much was lacking when that was last known, and when.
-    known: Option<(Mono, Duration)>,
+    /// How much was lacking when that was last known, of which writer and when.
+    known: Option<(Region, Mono, Duration)>,
     /// How long what goes on had lasted, and when that was.
     begun: (Duration, Mono),
     /// The newest first; only the first may go on.
@@ -85,7 +85,7 @@ impl Watch {
     pub fn goes_on(kept: &[Exposed], now: Mono) -> Self {
         let all: Vec<Exposed> = kept.iter().take(KEPT).cloned().collect();
         let open = all.first().filter(|e| !e.over);
-        let known = open.map(|e| (now, e.at_risk_ms));
+        let known = open.map(|e| (e.writer.clone(), now, e.at_risk_ms));
         Self { known, begun: (open.map_or(Duration::ZERO, |e| e.lasted_ms), now), all }
     }
 
@@ -103,14 +103,18 @@ impl Watch {
     pub fn look(&mut self, plan: &Plan, judgement: &Judgement, sight: &Sight, wall: Wall) -> Option<Change> {
         let writer = judgement.writer.as_ref()?;
         if self.open().is_some_and(|e| e.writer != *writer) {
-            self.known = None;
             return Some(self.end());
         }
-        // A writer that is lost acknowledges nothing more; what was exposed stays so until it is back or replaced.
-        if !judgement.verdict.works() || !may_be_exposed(plan, sight) {
-            return None;
-        }
-        let shown = judgement.candidates.iter().filter(|c| c.by_sentinel).filter_map(|c| c.exposure).min();
+        let shown = if may_be_exposed(plan, sight) {
+            // A writer that is lost acknowledges nothing more; what was exposed stays so until it is back or replaced.
+            if !judgement.verdict.works() {
+                return None;
+            }
+            judgement.candidates.iter().filter(|c| c.by_sentinel).filter_map(|c| c.exposure).min()
+        } else {
+            // Whoever is admitted holds everything that was acknowledged before ([`crate::candidate`]).
+            Some(Duration::ZERO)
+        };
         self.weigh(plan.objectives.rpo, writer, (shown, streams(sight, writer)), (sight.now, wall))
     }
 
@@ -121,18 +125,17 @@ impl Watch {
         (shown, streams): (Option<Duration>, bool),
         (now, wall): (Mono, Wall),
     ) -> Option<Change> {
-        let risk = match (shown, self.known) {
-            (Some(risk), _) => risk,
-            (None, Some((at, risk))) if !streams => risk + now.since(at),
-            (None, Some((_, risk))) => {
-                self.known = Some((now, risk));
-                return None;
-            }
-            (None, None) => return None,
-        };
-        if shown.is_some() {
-            self.known = Some((now, risk));
+        // A writer that is new has acknowledged nothing yet; what copies of the one before it lacked says nothing of it.
+        let is_new = self.known.as_ref().is_some_and(|(of, ..)| of != writer);
+        if let Some(lacks) = shown.or(is_new.then_some(Duration::ZERO)) {
+            self.known = Some((writer.clone(), now, lacks));
         }
+        let (_, at, lacked) = self.known.as_mut()?;
+        if shown.is_none() && streams {
+            *at = now;
+            return None;
+        }
+        let risk = *lacked + now.since(*at);
         let (before, begun) = self.begun;
         match self.all.first_mut().filter(|e| !e.over) {
             Some(open) => {
@@ -181,6 +184,10 @@ fn streams(sight: &Sight, writer: &Region) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::{unit, usual};
+    use crate::lease::LeaseSight;
+    use crate::verdict::{Candidate, Quorum, Scope, Verdict};
+    use std::collections::BTreeMap;
 
     const RPO: Duration = Duration::from_secs(30);
 
@@ -231,5 +238,105 @@ mod tests {
         assert_eq!(at(&mut watch, 85, None, false), None);
         assert!(matches!(at(&mut watch, 86, None, false), Some(Change::Begun(_))), "{watch:?}");
         assert_eq!(watch.open().map(|e| e.at_risk_ms.as_secs()), Some(31));
+    }
+
+    fn strict(rpo: Duration) -> Plan {
+        let mut plan = usual();
+        (plan.policy.guarantee, plan.objectives.rpo) = (Guarantee::Strict, rpo);
+        plan
+    }
+
+    /// What the controller sees of a writer, of the other region by its sentinels, and whom the store has as the candidate.
+    fn look(
+        watch: &mut Watch,
+        plan: &Plan,
+        (writer, verdict): (&str, Verdict),
+        (second, shown_ms, candidate): (u64, Option<u64>, Option<&str>),
+    ) -> Option<Change> {
+        let candidate = candidate.map(Region::from);
+        let copy = |ms| Candidate {
+            region: if writer == "east" { "west" } else { "east" }.into(),
+            received_bytes: None,
+            replay_bytes: None,
+            exposure: Some(Duration::from_millis(ms)),
+            unheard: Duration::ZERO,
+            by_sentinel: true,
+            admitted: Some(candidate.is_some()),
+        };
+        let judgement = Judgement {
+            unit: unit(),
+            writer: Some(writer.into()),
+            verdict,
+            scope: Scope::Unit { unit: unit() },
+            evidence: Vec::new(),
+            health: Vec::new(),
+            quorum: Quorum::default(),
+            candidates: shown_ms.map(copy).into_iter().collect(),
+            returned: Vec::new(),
+            silent: Vec::new(),
+            lost: Vec::new(),
+            no_data: false,
+        };
+        let sight = Sight {
+            now: Mono(Duration::from_secs(second)),
+            agents: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            health: BTreeMap::new(),
+            outlooks: BTreeMap::new(),
+            lease: LeaseSight::Held { left: RPO },
+            candidate,
+            changed: None,
+        };
+        watch.look(plan, &judgement, &sight, Wall(second * 1_000))
+    }
+
+    const WELL: Verdict = Verdict::Healthy;
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn what_was_lacking_days_ago_or_of_another_writer_is_no_exposure_now() {
+        let (mut watch, plan) = (Watch::default(), strict(Duration::from_secs(5)));
+        assert_eq!(look(&mut watch, &plan, ("west", WELL), (0, Some(300), None)), None);
+        assert_eq!(look(&mut watch, &plan, ("west", WELL), (1, Some(300), Some("east"))), None);
+        assert_eq!(look(&mut watch, &plan, ("west", WELL), (3 * DAY, None, Some("east"))), None);
+        let mut alone = watch.clone();
+        // A switchover back: nobody streams from east yet, and nobody is its candidate.
+        assert_eq!(look(&mut watch, &plan, ("east", WELL), (3 * DAY + 1, None, None)), None);
+        assert_eq!(look(&mut watch, &plan, ("east", WELL), (3 * DAY + 4, None, None)), None);
+        assert_eq!(look(&mut watch, &plan, ("east", WELL), (3 * DAY + 5, Some(0), Some("west"))), None);
+        assert_eq!(watch.all(), [], "{watch:?}");
+        // Or the candidate is withdrawn, and the writer goes on alone: that counts from there.
+        assert_eq!(look(&mut alone, &plan, ("west", WELL), (3 * DAY + 5, None, None)), None);
+        let begun = look(&mut alone, &plan, ("west", WELL), (3 * DAY + 6, None, None));
+        assert!(matches!(begun, Some(Change::Begun(e)) if e.at_risk_ms.as_secs() == 6), "{alone:?}");
+    }
+
+    #[test]
+    fn a_new_writer_whose_copies_nobody_sees_is_exposed_since_it_writes() {
+        let (mut watch, mut plan) = (Watch::default(), usual());
+        plan.objectives.rpo = RPO;
+        assert_eq!(look(&mut watch, &plan, ("east", WELL), (0, Some(300), None)), None);
+        assert_eq!(look(&mut watch, &plan, ("east", Verdict::RegionLost), (DAY, None, None)), None);
+        assert_eq!(look(&mut watch, &plan, ("west", WELL), (DAY + 1, None, None)), None);
+        assert_eq!(look(&mut watch, &plan, ("west", WELL), (DAY + 31, None, None)), None);
+        let begun = look(&mut watch, &plan, ("west", WELL), (DAY + 32, None, None));
+        assert!(matches!(begun, Some(Change::Begun(e)) if e.at_risk_ms.as_secs() == 31), "{watch:?}");
+    }
+
+    #[test]
+    fn whoever_is_admitted_ends_it() {
+        for verdict in [WELL, Verdict::Suspect] {
+            let (mut watch, plan) = (Watch::default(), strict(Duration::ZERO));
+            let begun = look(&mut watch, &plan, ("east", WELL), (10, Some(300), None));
+            assert!(matches!(begun, Some(Change::Begun(_))), "{watch:?}");
+            // Its newest sentinel is not seen there yet, and what it has not shown says nothing.
+            let mut next = Watch::goes_on(watch.all(), Mono(Duration::from_secs(10)));
+            for watch in [&mut watch, &mut next] {
+                let ended = look(watch, &plan, ("east", verdict), (14, Some(300), Some("west")));
+                let Some(Change::Ended(ended)) = ended else { panic!("{watch:?}") };
+                assert_eq!((ended.lasted_ms.as_secs(), ended.most_ms.as_millis()), (4, 300));
+                assert_eq!(look(watch, &plan, ("east", verdict), (15, Some(300), Some("west"))), None);
+            }
+        }
     }
 }
