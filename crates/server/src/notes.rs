@@ -146,12 +146,15 @@ fn note(view: &RunView, records: &[Record]) -> Option<(String, String)> {
             Some((state, format!("{what} waits for a person: {}; {look}", why.join("; "))))
         }
         Condition::Ended { result } => {
-            let end = match result {
-                RunResult::Done | RunResult::DoneWithWarnings => return None,
-                RunResult::Failed => "has failed, and not everything could be taken back",
-                RunResult::Undone => "has failed, and everything it did was taken back",
-                RunResult::Aborted => "was ended by a person; what it did stays as it is",
-                RunResult::Withdrawn => "was withdrawn: the writer works again, nothing was done",
+            let end = match (result, ended_by(records)) {
+                (RunResult::Done | RunResult::DoneWithWarnings, _) => return None,
+                (RunResult::Failed, _) => "has failed, and not everything could be taken back".to_owned(),
+                (RunResult::Undone, None) => "has failed, and everything it did was taken back".to_owned(),
+                (RunResult::Undone, Some(by)) => format!("was ended by {by}, and everything it did was taken back"),
+                (RunResult::Aborted, by) => {
+                    format!("was ended by {}; what it did stays as it is", by.unwrap_or("a person"))
+                }
+                (RunResult::Withdrawn, _) => "was withdrawn: the writer works again, nothing was done".to_owned(),
             };
             Some(("ended".to_owned(), format!("{what} {end}; {look}")))
         }
@@ -159,6 +162,14 @@ fn note(view: &RunView, records: &[Record]) -> Option<(String, String)> {
             None
         }
     }
+}
+
+/// Who asked for the end of the run: a person, or the controller itself, as for a failover that another run stands in the way of.
+fn ended_by(records: &[Record]) -> Option<&str> {
+    records.iter().rev().find_map(|record| match &record.event {
+        Event::AbortAsked { by } => Some(by.as_str()),
+        _ => None,
+    })
 }
 
 /// The record that made the run wait: the newest that a person wrote, or by which a step came to need one. What else is

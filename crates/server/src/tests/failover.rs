@@ -224,6 +224,7 @@ async fn a_failback_whose_shares_wait_gives_way_to_a_failover() {
 async fn shares_that_wait_give_way(guarantee: Guarantee) {
     let minute = Duration::from_secs(60);
     let mut lab = Lab::up(|p| {
+        super::notes::with_people(p);
         p.policy.guarantee = guarantee;
         p.home = "west".into();
         p.failback = Some(FailbackPlan {
@@ -259,6 +260,7 @@ async fn shares_that_wait_give_way(guarantee: Guarantee) {
     })
     .await;
     lab.until("east is well", |s| s.is_well("east")).await;
+    lab.until_told("was ended by pilotlight; what it did stays as it is").await;
     assert_eq!(lab.world.shares("name"), [("east".into(), 100)].into());
     lab.no_rule_was_broken();
 }

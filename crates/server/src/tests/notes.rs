@@ -11,7 +11,7 @@ use pilotlight_core::run::{Condition, RunView};
 use pilotlight_driver::fake::Misbehaviour;
 use std::time::Duration;
 
-fn with_people(plan: &mut Plan) {
+pub(super) fn with_people(plan: &mut Plan) {
     let text = SAMPLE.replace("  # people:", "  people:").replace("  #   kind: webhook", "    kind: webhook");
     let text = text.replace("  #   url: { env: SLACK_URL }", "    url: { env: SLACK_URL }");
     let with = Plan::read(&text, "sample.yaml").expect("the sample with its webhook is a plan");
@@ -23,7 +23,7 @@ impl Lab {
         self.world.notes().into_iter().filter(|n| n.contains(word)).collect()
     }
 
-    async fn until_told(&self, word: &str) -> String {
+    pub(super) async fn until_told(&self, word: &str) -> String {
         until("people are told", async || {
             let told = self.notes_with(word);
             told.first().cloned().ok_or_else(|| format!("{:?}", self.world.notes()))
@@ -64,6 +64,25 @@ async fn a_run_that_waits_is_told_once_also_by_the_next_controller() {
     lab.send::<RunView>(&format!("/v1/runs/{run}/control"), &approve).await.unwrap();
     lab.until("west is well", |s| s.is_well("west")).await;
     assert_eq!(lab.notes_with("waits for a person").len(), 1, "{:?}", lab.world.notes());
+    assert_eq!(lab.notes_with("has failed"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_person_ends_has_not_failed() {
+    let mut lab = Lab::up(|p| {
+        p.policy.mode = DecisionMode::ApproveFirst;
+        with_people(p);
+    })
+    .await;
+    lab.lose("east");
+    let waits = |s: &crate::api::view::StatusView| {
+        s.open_runs.iter().any(|r| matches!(&r.condition, Condition::Waiting { why } if !why.is_empty()))
+    };
+    let run = lab.until("a run waits", waits).await.open_runs[0].run.clone();
+    let end = ControlRequest { action: Action::Abort, step: None, by: "ada".to_owned(), why: String::new() };
+    lab.send::<RunView>(&format!("/v1/runs/{run}/control"), &end).await.unwrap();
+    let told = lab.until_told("was ended").await;
+    assert!(told.contains("was ended by ada, and everything it did was taken back"), "{told}");
     assert_eq!(lab.notes_with("has failed"), Vec::<String>::new());
 }
 
