@@ -149,7 +149,12 @@ impl Lab {
         for entry in std::fs::read_dir(self.folder.path().join("controller")).unwrap() {
             let path = entry.unwrap().path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pilotlight.db")) {
-                std::fs::remove_file(path).unwrap();
+                // The one that was killed may still be letting go of its log.
+                let removed = std::fs::remove_file(path);
+                assert!(
+                    removed.as_ref().map_or_else(|e| e.kind() == std::io::ErrorKind::NotFound, |()| true),
+                    "{removed:?}"
+                );
             }
         }
     }
