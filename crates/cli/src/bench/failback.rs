@@ -46,7 +46,7 @@ pub(crate) async fn measure(
     let mut pair = Pair::start(by_shares(ShiftOrder::WriterFirst)).await?;
     for run in 1..=runs {
         away(&mut pair).await?;
-        let gap = well.add(all_served(&mut pair).await?);
+        let gap = well.add(goes_home(&mut pair, begun).await?);
         progress(&format!("failback by shares {run}/{runs}: longest gap between writes {gap:.0} ms"));
         away(&mut pair).await?;
         let back = sick.add(one_fails(&mut pair).await?);
@@ -59,7 +59,7 @@ pub(crate) async fn measure(
         away(&mut pair).await?;
         let gap = back.add(ahead::taken_back(&mut pair).await?);
         progress(&format!("traffic first, taken back {run}/{runs}: longest gap between writes {gap:.0} ms"));
-        let gap = home.add(ahead::home(&mut pair).await?);
+        let gap = home.add(goes_home(&mut pair, ahead::approved).await?);
         progress(&format!("traffic first {run}/{runs}: longest gap between writes {gap:.0} ms"));
     }
     pair.close();
@@ -106,15 +106,23 @@ async fn start(pair: &mut Pair) -> Result<RunId, DemoError> {
     run.map_err(|e| DemoError::Refused(format!("{:#}", e.cause)))
 }
 
-/// Every share is served: the longest gap between writes, and what was lost.
-async fn all_served(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
+/// One that is followed from its first record on.
+async fn begun(pair: &mut Pair) -> Result<(RunId, Follower), DemoError> {
+    let id = start(pair).await?;
+    Ok((id.clone(), Follower::new(id).within(PATIENCE)))
+}
+
+/// Every share is served, and the service is home: the longest gap between writes, and what was lost.
+async fn goes_home(
+    pair: &mut Pair,
+    begin: impl AsyncFn(&mut Pair) -> Result<(RunId, Follower), DemoError>,
+) -> Result<(f64, u64), DemoError> {
     let writer = pair.write().await?;
     tokio::time::sleep(AROUND).await;
     let at = SystemClock.mono();
     let mut tries = 1..TRIES;
     loop {
-        let id = start(pair).await?;
-        let mut run = Follower::new(id.clone()).within(PATIENCE);
+        let (id, mut run) = begin(pair).await?;
         if to_the_end(pair, &id, &mut run).await? {
             break;
         }
@@ -145,10 +153,8 @@ async fn one_fails(pair: &mut Pair) -> Result<(f64, u64), DemoError> {
 /// `None` when they stopped too late.
 async fn try_one_fails(pair: &mut Pair) -> Result<(Option<f64>, u64), DemoError> {
     let writer = pair.write().await?;
-    let id = start(pair).await?;
-    let mut run = Follower::new(id.clone()).within(PATIENCE);
-    let first = |event: &Event| matches!(event, Event::StepStarted { step, .. } if step.as_str() == FIRST);
-    pair.until_record(&mut run, first).await?;
+    let (id, mut run) = begun(pair).await?;
+    pair.until_record(&mut run, |event| begins(event, FIRST)).await?;
     pair.stage().freeze("east", |p| p.words.get(1).is_some_and(|verb| verb == "payments"));
     let frozen = SystemClock.mono();
     let back = until_back(pair, &mut run).await;
@@ -160,17 +166,35 @@ async fn try_one_fails(pair: &mut Pair) -> Result<(Option<f64>, u64), DemoError>
     Ok((back.map(|back| ms(back.since(frozen))), pair::lost(&log, &pair.database()).await?))
 }
 
-/// Waits for the end, and says whether the service is home. A share that failed is tried again, as a person does it; one that
-/// always fails is not borne.
+/// Waits for the end, and says whether the service is home.
 async fn to_the_end(pair: &mut Pair, id: &RunId, run: &mut Follower) -> Result<bool, DemoError> {
+    goes_on(pair, id, run, Follower::has_ended).await?;
+    pair::has_moved(run)
+}
+
+/// Follows a run until it is that far. A share that failed is tried again, as a person does it; one that always fails is not borne.
+async fn goes_on(
+    pair: &mut Pair,
+    id: &RunId,
+    run: &mut Follower,
+    is_so: impl Fn(&Follower) -> bool,
+) -> Result<(), DemoError> {
     let mut tries = 0..TRIES;
-    while !run.has_ended() {
+    while !is_so(run) {
         if waits(run.state()).is_ok() && tries.next().is_some() {
-            resume(pair, id).await?;
+            control(pair, id, Action::Resume, None).await?;
         }
         pair.until_record(run, |_| true).await?;
     }
-    pair::has_moved(run)
+    Ok(())
+}
+
+fn begins(event: &Event, wanted: &str) -> bool {
+    matches!(event, Event::StepStarted { step, .. } if step.as_str() == wanted)
+}
+
+fn has_begun(run: &Follower, step: &str) -> bool {
+    run.records.iter().any(|record| begins(&record.event, step))
 }
 
 /// Waits until the first share has gone back and the run waits; `None` when it was served.
@@ -179,12 +203,11 @@ async fn until_back(pair: &mut Pair, run: &mut Follower) -> Result<Option<Mono>,
         matches!(event, Event::StepReturned { step, result: Err(f), .. }
             if step.as_str() == FIRST && f.kind == FailureKind::Rejected && f.message.contains("traffic is back at west 100 %"))
     };
-    let is_served = |event: &Event| matches!(event, Event::StepStarted { step, .. } if step.as_str() == SECOND);
     // It may have come together with the record that was waited for before.
-    if !run.records.iter().any(|record| is_served(&record.event)) {
-        pair.until_record(run, |event| is_back(event) || is_served(event)).await?;
+    if !has_begun(run, SECOND) {
+        pair.until_record(run, |event| is_back(event) || begins(event, SECOND)).await?;
     }
-    if run.records.iter().any(|record| is_served(&record.event)) {
+    if has_begun(run, SECOND) {
         return Ok(None);
     }
     let back = SystemClock.mono();
@@ -195,10 +218,6 @@ async fn until_back(pair: &mut Pair, run: &mut Follower) -> Result<Option<Mono>,
     waits(run.state())?;
     pair.scene().until("all traffic to be back in west", PATIENCE, |s| s.routed_to("west")).await?;
     Ok(Some(back))
-}
-
-async fn resume(pair: &mut Pair, run: &RunId) -> Result<(), DemoError> {
-    control(pair, run, Action::Resume, None).await
 }
 
 async fn control(pair: &mut Pair, run: &RunId, action: Action, step: Option<&str>) -> Result<(), DemoError> {
