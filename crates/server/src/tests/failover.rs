@@ -101,17 +101,11 @@ async fn a_failover_that_was_ended_before_its_promotion_is_asked_for_again() {
 /// North is as near, and comes first in the plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_that_names_no_region_goes_where_the_status_says_to_whom_the_writer_waited_for() {
-    let mut lab = three_regions();
-    lab.start_controller();
-    ["east", "north", "west"].into_iter().for_each(|region| lab.start_agent(region));
-    lab.until("all is well", |s| s.is_well("east") && s.units[0].candidate.is_some()).await;
-    lab.lose("north");
-    let waits = |s: &StatusView| s.is_well("east") && s.units[0].candidate == Some("west".into());
-    lab.until("the writer waits for west", waits).await;
+    let mut lab = north_is_lost().await;
     lab.world.heal("north");
     lab.start_agent("north");
     let both = |s: &StatusView| s.units[0].judgement.as_ref().is_some_and(|j| j.candidates.len() == 2);
-    lab.until("north could take over, too", |s| waits(s) && both(s)).await;
+    lab.until("north could take over, too", |s| waits_for_west(s) && both(s)).await;
     lab.lose("east");
     let told = |s: &StatusView| format!("{:?}", s.units[0].decision).contains("a failover to west is possible");
     lab.until("the way out is told", |s| told(s) && both(s)).await;
@@ -127,13 +121,7 @@ async fn a_failover_that_names_no_region_goes_where_the_status_says_to_whom_the_
 /// North was away during the failover and still follows east, whose rejoin waits for a person.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_region_rejoins_past_one_that_waits_for_a_person_once_that_ones_agent_is_stopped() {
-    let mut lab = three_regions();
-    lab.start_controller();
-    ["east", "north", "west"].into_iter().for_each(|region| lab.start_agent(region));
-    lab.until("all is well", |s| s.is_well("east") && s.units[0].candidate.is_some()).await;
-    lab.lose("north");
-    let waits = |s: &StatusView| s.is_well("east") && s.units[0].candidate == Some("west".into());
-    lab.until("the writer waits for west", waits).await;
+    let mut lab = north_is_lost().await;
     let of_east = |e: &Effect| matches!(e, Effect::CaptureRescue { region, .. } if region.as_str() == "east");
     lab.world.on_effect(of_east, 9, Misbehaviour::Fail(FailureKind::Rejected));
     lab.lose("east");
@@ -161,6 +149,21 @@ async fn a_region_rejoins_past_one_that_waits_for_a_person_once_that_ones_agent_
     lab.send::<RunView>(&format!("/v1/runs/{run}/control"), &end).await.unwrap();
     lab.until_role("north", follows("west")).await;
     lab.no_rule_was_broken();
+}
+
+fn waits_for_west(status: &StatusView) -> bool {
+    status.is_well("east") && status.units[0].candidate == Some("west".into())
+}
+
+/// Of three regions: east writes and waits for west.
+async fn north_is_lost() -> Lab {
+    let mut lab = three_regions();
+    lab.start_controller();
+    ["east", "north", "west"].into_iter().for_each(|region| lab.start_agent(region));
+    lab.until("all is well", |s| s.is_well("east") && s.units[0].candidate.is_some()).await;
+    lab.lose("north");
+    lab.until("the writer waits for west", waits_for_west).await;
+    lab
 }
 
 /// East writes, north and west follow it; nothing runs yet.

@@ -32,14 +32,20 @@ impl Lab {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_waits_is_told_once_also_by_the_next_controller() {
+/// The writer's region is lost, and its failover waits for a person.
+async fn lost_and_to_be_approved() -> Lab {
     let mut lab = Lab::up(|p| {
         p.policy.mode = DecisionMode::ApproveFirst;
         with_people(p);
     })
     .await;
     lab.lose("east");
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_is_told_once_also_by_the_next_controller() {
+    let mut lab = lost_and_to_be_approved().await;
     let waits = |s: &crate::api::view::StatusView| {
         s.open_runs.first().filter(|r| matches!(r.condition, Condition::Waiting { .. })).map(|r| r.run.clone())
     };
@@ -69,12 +75,7 @@ async fn a_run_that_waits_is_told_once_also_by_the_next_controller() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_a_person_ends_has_not_failed() {
-    let mut lab = Lab::up(|p| {
-        p.policy.mode = DecisionMode::ApproveFirst;
-        with_people(p);
-    })
-    .await;
-    lab.lose("east");
+    let lab = lost_and_to_be_approved().await;
     let waits = |s: &crate::api::view::StatusView| {
         s.open_runs.iter().any(|r| matches!(&r.condition, Condition::Waiting { why } if !why.is_empty()))
     };
